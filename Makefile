@@ -1,0 +1,48 @@
+# Needs Python 3.11+, make and a package index; everything else comes from requirements.lock.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+SYNCED := $(VENV)/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help sync demo test check format bench lock clean
+
+help: ## Show what can be made.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+sync: $(SYNCED) ## Set up .venv from the lock, nothing more.
+
+$(SYNCED): requirements.lock pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "domainstream needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: sync ## Watch three services' events go from mapper to handler.
+	@$(BIN)/domainstream demo
+
+test: sync ## Run everything a reader needs to trust it.
+	@$(BIN)/python -m pytest
+
+check: sync ## Lint, format, types and layers.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pyright --warnings
+	@$(BIN)/lint-imports
+
+format: sync ## Fix what ruff can fix.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: sync ## Measure side by side with peers.
+	@$(BIN)/python -m benchmarks
+
+lock: sync ## Renew requirements.lock.
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev --group bench --upgrade --no-emit-package domainstream --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+clean: ## Remove .venv and caches.
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

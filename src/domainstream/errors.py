@@ -1,0 +1,221 @@
+"""Every error domainstream raises.
+
+::
+
+    DomainStreamError
+    ├── ConfigurationError          settings that make no sense, all at once
+    ├── ChannelDefinitionError      a channel enum that breaks its rules, all at once
+    ├── RegistryError               channels, mappers and subscriptions that do not fit together
+    ├── MapperError                 a mapper that forgets an event, or names another one's channel
+    ├── SubscriptionError           a subscriptions map that is not total, or not clear
+    ├── UpcasterError               a chain of upcasters with a gap
+    ├── EventError                  one event is at fault; nothing of it was sent
+    │   ├── InvalidEventError       its fields are wrong
+    │   ├── EventEncodingError      it cannot become a message
+    │   └── EventDecodingError      a message cannot become an event
+    │       ├── HostileJsonError        too large, too deep, ambiguous, or not JSON
+    │       ├── InvalidEnvelopeError    not a CloudEvent of ours
+    │       ├── UnknownEventTypeError   nobody registered this type
+    │       ├── UnknownEventVersionError    no upcaster leads from this version
+    │       └── InvalidPayloadError     the payload is not what its type says
+    ├── PublishError                some events were not published; carries all receipts
+    ├── PublisherClosedError        publish after close
+    ├── ServerError                 why the server did not take a batch
+    │   ├── ServerUnavailableError      no answer before the deadline
+    │   ├── ServerRefusedError          the server answered no (wrong type, no permission, ...)
+    │   ├── ServerOutOfMemoryError      maxmemory is reached
+    │   └── ServerIsClusterError        a single-node client was pointed at a cluster
+    ├── ServerNotFoundError         no Redis or Valkey anywhere we looked
+    ├── MissingExtraError           an optional part is not installed
+    └── HandlerNotFoundError        a job that no handler of the consumer takes
+
+Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a password.
+"""
+
+from collections.abc import Sequence
+
+from domainstream.receipt import Outcome, Receipt
+
+
+class DomainStreamError(Exception):
+    """The root: catch it to catch everything domainstream raises."""
+
+
+def list_problems(heading: str, problems: Sequence[str]) -> str:
+    """Put `problems` under `heading`, one a line."""
+    return "\n".join([heading, *(f"  - {problem}" for problem in problems)])
+
+
+class ProblemsError(DomainStreamError):
+    """A refusal that lists every reason at once.
+
+    Attributes:
+
+        problems: One sentence a problem, each with its fix.
+    """
+
+    def __init__(self, heading: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(list_problems(heading, self.problems))
+
+
+class ConfigurationError(ProblemsError):
+    """Settings that make no sense."""
+
+
+class ChannelDefinitionError(ProblemsError):
+    """A channel enum that breaks the naming rules."""
+
+
+class RegistryError(ProblemsError):
+    """Channels, mappers and subscriptions that do not fit together."""
+
+
+class MapperError(ProblemsError):
+    """A mapper that forgets an event or disagrees with an event's type."""
+
+
+class SubscriptionError(ProblemsError):
+    """A subscriptions map that is not total over its enum."""
+
+
+class UpcasterError(ProblemsError):
+    """Upcasters that do not lead from every old version to the newest."""
+
+
+class EventError(DomainStreamError):
+    """One event is at fault.
+
+    Attributes:
+
+        event_id: The event's id, or None where it could not be read.
+
+        event_type: The event's type, or None where it could not be read.
+    """
+
+    def __init__(self, message: str, *, event_id: str | None = None, event_type: str | None = None) -> None:
+        self.event_id = event_id
+        self.event_type = event_type
+        super().__init__(f"{message} [event {event_id or 'without id'}, type {event_type or 'unknown'}]")
+
+
+class InvalidEventError(EventError, ValueError):
+    """An event was constructed with fields that are wrong."""
+
+
+class EventEncodingError(EventError):
+    """An event cannot become a message: nothing of it was sent."""
+
+
+class EventDecodingError(EventError):
+    """A message cannot become an event."""
+
+
+class HostileJsonError(EventDecodingError):
+    """The bytes are too large, too deep, ambiguous, or not JSON.
+
+    Attributes:
+
+        reason: What is wrong, in a few words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"refused to read the message: {reason}")
+
+
+class InvalidEnvelopeError(EventDecodingError):
+    """The JSON is sound but is not a CloudEvent with the attributes we need."""
+
+
+class UnknownEventTypeError(EventDecodingError):
+    """Nobody registered a class for this event type."""
+
+
+class UnknownEventVersionError(EventDecodingError):
+    """The version is newer than the class, or no upcaster leads on from it."""
+
+
+class InvalidPayloadError(EventDecodingError):
+    """The payload is not what its type says.
+
+    Attributes:
+
+        path: Where in the payload, as `$.field[0]`.
+
+        expected: What stands in the type.
+
+        got: The kind of value that was found (never the value itself).
+    """
+
+    def __init__(self, path: str, expected: str, got: str, *, event_id: str, event_type: str) -> None:
+        self.path = path
+        self.expected = expected
+        self.got = got
+        super().__init__(
+            f"payload at {path}: expected {expected}, got {got}", event_id=event_id, event_type=event_type
+        )
+
+
+class PublishError(DomainStreamError):
+    """Some events of a call were not published.
+
+    Attributes:
+
+        receipts: One receipt per event of the call, in the call's order: those that were published as well.
+    """
+
+    def __init__(self, receipts: Sequence[Receipt]) -> None:
+        self.receipts = tuple(receipts)
+        super().__init__(_summary(self.receipts))
+
+
+class PublisherClosedError(DomainStreamError):
+    """The publisher is closed, or closing: nothing of the call was sent."""
+
+
+class ServerError(DomainStreamError):
+    """Why the server did not take a batch."""
+
+
+class ServerUnavailableError(ServerError):
+    """The server did not answer before the deadline."""
+
+
+class ServerRefusedError(ServerError):
+    """The server answered no, and would again."""
+
+
+class ServerOutOfMemoryError(ServerError):
+    """The server reached its maxmemory and refuses writes."""
+
+
+class ServerIsClusterError(ServerError):
+    """A client for one server was pointed at a node of a cluster."""
+
+
+class ServerNotFoundError(DomainStreamError):
+    """No Redis or Valkey server was found in any of the places we look."""
+
+
+class MissingExtraError(DomainStreamError, ImportError):
+    """An optional part of domainstream is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an extra. Type: pip install 'domainstream[{extra}]'")
+
+
+class HandlerNotFoundError(DomainStreamError):
+    """A job arrived for which the consumer has no handler."""
+
+
+def _summary(receipts: Sequence[Receipt]) -> str:
+    failed = [receipt for receipt in receipts if receipt.outcome in (Outcome.REJECTED, Outcome.UNKNOWN)]
+    unknown = sum(receipt.outcome is Outcome.UNKNOWN for receipt in failed)
+    reasons = sorted({f"{type(receipt.error).__name__}: {receipt.error}" for receipt in failed if receipt.error})
+    first = ", ".join(receipt.event_id for receipt in failed[:3]) + (", ..." if len(failed) > 3 else "")
+    return list_problems(
+        f"{len(failed)} of {len(receipts)} events were not published ({unknown} of unknown fate): {first}. "
+        "Look at .receipts; publish the rejected ones again once the cause is mended:",
+        reasons,
+    )

@@ -1,0 +1,11 @@
+"""What happened: events, their envelope and their JSON. Pure: no clock but the event's own, no I/O, no Redis.
+
+Next stage: `domainstream.channel`.
+"""
+
+from domainstream.event.base_event import BaseEvent, EventPayload
+from domainstream.event.codec import EventDecoder, EventEncoder, read_message
+from domainstream.event.event_message import EventMessage
+from domainstream.event.upcasting import UpcasterChain
+
+__all__ = ["BaseEvent", "EventDecoder", "EventEncoder", "EventMessage", "EventPayload", "UpcasterChain", "read_message"]

@@ -1,0 +1,120 @@
+"""Write and read the payload of one event class. Called by `codec`.
+
+What cannot be read back is never written: each payload is decoded once before it leaves, so a mistake shows at the producer.
+"""
+
+import math
+from functools import cache
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
+
+import msgspec
+
+from domainstream.errors import ConfigurationError, EventEncodingError, InvalidPayloadError
+from domainstream.event.base_event import BaseEvent
+from domainstream.event.event_message import EventMessage
+from domainstream.event.mismatch import ForeignMismatchError, Mismatch
+from domainstream.event.upcasting import JsonObject
+
+
+class PayloadCodec:
+    """The payload of one event class as JSON.
+
+    Attributes:
+
+        payload_type: P of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model.
+    """
+
+    def __init__(self, event_class: type[BaseEvent[Any]]) -> None:
+        self.payload_type = payload_type_of(event_class)
+        self._encode = msgspec.json.Encoder(enc_hook=_write_foreign).encode
+        self._decode = msgspec.json.Decoder(self.payload_type, dec_hook=_read_foreign).decode
+
+    def write(self, event: BaseEvent[Any]) -> bytes:
+        """Return the payload as JSON, raising `EventEncodingError` for one that no consumer could read back."""
+        try:
+            data = self._encode(event.payload)
+            self._decode(data)
+        except (msgspec.ValidationError, ForeignMismatchError) as error:
+            mismatch = Mismatch.of(error)
+            _refuse(event, f"at {mismatch.path}: expected {mismatch.expected}, got {mismatch.got}")
+        except UnicodeEncodeError:
+            _refuse(event, "a text holds a lone surrogate, which is not Unicode")
+        except (TypeError, NotImplementedError, RecursionError, OverflowError) as error:
+            _refuse(event, f"{type(error).__name__} while writing it; use types that JSON knows")
+        if b"null" in data and _holds_non_finite(msgspec.to_builtins(event.payload, enc_hook=_write_foreign)):
+            _refuse(event, "a number is NaN or infinite, which JSON does not know; use None")
+        return data
+
+    def read(self, message: EventMessage) -> Any:
+        """Return the payload of a message of the newest version, raising `InvalidPayloadError`."""
+        try:
+            return self._decode(message.data)
+        except (msgspec.ValidationError, ForeignMismatchError) as error:
+            raise _invalid(message, error) from None
+
+    def read_object(self, message: EventMessage, payload: JsonObject) -> Any:
+        """Return the payload that upcasters made of a message, raising `InvalidPayloadError`."""
+        try:
+            return msgspec.convert(payload, self.payload_type, dec_hook=_read_foreign)
+        except (msgspec.ValidationError, ForeignMismatchError) as error:
+            raise _invalid(message, error) from None
+
+
+@cache
+def payload_codec_of(event_class: type[BaseEvent[Any]]) -> PayloadCodec:
+    """Return the codec of an event class, made once, raising `ConfigurationError` when its payload is not named."""
+    return PayloadCodec(event_class)
+
+
+def payload_type_of(event_class: type[BaseEvent[Any]]) -> Any:
+    """Return P of `class X(BaseEvent[P])`, raising `ConfigurationError` where it is not named."""
+    for base in event_class.__mro__:
+        for generic in getattr(base, "__orig_bases__", ()):
+            arguments = get_args(generic)
+            if _is_event(get_origin(generic)) and not isinstance(arguments[0], TypeVar):
+                return arguments[0]
+    name = event_class.__name__
+    raise ConfigurationError(
+        f"{name} cannot be used:", [f"it does not name its payload; type: class {name}(BaseEvent[{name}Payload])"]
+    )
+
+
+def _is_event(origin: Any) -> bool:
+    return isinstance(origin, type) and issubclass(origin, BaseEvent)
+
+
+def _refuse(event: BaseEvent[Any], why: str) -> NoReturn:
+    # `from None`: the cause would quote the payload.
+    raise EventEncodingError(f"payload {why}", event_id=event.id, event_type=event.event_type) from None
+
+
+def _invalid(message: EventMessage, error: Exception) -> InvalidPayloadError:
+    mismatch = Mismatch.of(error)
+    return InvalidPayloadError(
+        mismatch.path, mismatch.expected, mismatch.got, event_id=message.id, event_type=message.type
+    )
+
+
+def _holds_non_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_holds_non_finite, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_non_finite, value))
+
+
+def _write_foreign(value: Any) -> Any:
+    """Turn a pydantic model into plain values; msgspec calls this for what it does not know itself."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    raise NotImplementedError
+
+
+def _read_foreign(wanted: Any, value: Any) -> Any:
+    """Turn plain values into a pydantic model; msgspec calls this for what it does not know itself."""
+    if not hasattr(wanted, "model_validate"):
+        raise NotImplementedError
+    try:
+        return wanted.model_validate(value)
+    except ValueError as error:
+        raise ForeignMismatchError(error) from None
