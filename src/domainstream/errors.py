@@ -29,16 +29,32 @@
     ├── MissingExtraError           an optional part is not installed
     └── HandlerNotFoundError        a job that no handler of the consumer takes
 
+    asyncio.CancelledError
+    └── PublishCancelledError       the publishing task was cancelled; carries all receipts
+
 Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a password.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from domainstream.receipt import Outcome, Receipt
 
 
 class DomainStreamError(Exception):
     """The root: catch it to catch everything domainstream raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors travel between processes, whatever their constructors take."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[DomainStreamError], args: tuple[Any, ...], state: dict[str, Any]) -> DomainStreamError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def list_problems(heading: str, problems: Sequence[str]) -> str:
@@ -170,6 +186,20 @@ class PublishError(DomainStreamError):
         super().__init__(_summary(self.receipts))
 
 
+class PublishCancelledError(asyncio.CancelledError):
+    """The publishing task was cancelled.
+
+    Attributes:
+
+        receipts: One receipt per event of the call, in the call's order: `rejected` for those that were never sent and never
+            will be, `unknown` for those that were under way.
+    """
+
+    def __init__(self, receipts: Sequence[Receipt]) -> None:
+        self.receipts = tuple(receipts)
+        super().__init__(_counts(self.receipts))
+
+
 class PublisherClosedError(DomainStreamError):
     """The publisher is closed, or closing: nothing of the call was sent."""
 
@@ -207,6 +237,11 @@ class MissingExtraError(DomainStreamError, ImportError):
 
 class HandlerNotFoundError(DomainStreamError):
     """A job arrived for which the consumer has no handler."""
+
+
+def _counts(receipts: Sequence[Receipt]) -> str:
+    counts = Counter(receipt.outcome.value for receipt in receipts)
+    return f"publishing was cancelled: {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}"
 
 
 def _summary(receipts: Sequence[Receipt]) -> str:

@@ -1,1 +1,14 @@
-"""."""
+"""The command line. Commands are thin: each reads options, calls the code that does the work, and sets the exit code."""
+
+from domainstream.errors import MissingExtraError
+
+
+def main() -> None:
+    """Run the command `domainstream`."""
+    try:
+        import click  # noqa: F401, PLC0415 - a publishing service installs no command line
+    except ImportError:
+        raise SystemExit(str(MissingExtraError("The command line", "cli"))) from None
+    from domainstream.cli.main import cli  # noqa: PLC0415 - after the check above
+
+    cli(prog_name="domainstream")

@@ -1,1 +1,10 @@
-"""."""
+"""Which event goes where: the mapper's proof and the producer. No Redis: a producer speaks to the port `EventPublisher`.
+
+Before: `domainstream.channel`. Next stage: `domainstream.publisher`.
+"""
+
+from domainstream.producer.event_producer import EventProducer
+from domainstream.producer.mapper import verify_mapper
+from domainstream.producer.port import EventPublisher, OutgoingMessage, PublisherHealth
+
+__all__ = ["EventProducer", "EventPublisher", "OutgoingMessage", "PublisherHealth", "verify_mapper"]

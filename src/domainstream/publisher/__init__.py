@@ -1,1 +1,11 @@
-"""."""
+"""Into Redis: the publisher client, what makes it fast and what makes it sure. Files named `redis_*` speak to Redis; no other does.
+
+Before: `domainstream.producer`. Next stage: `domainstream.stream`.
+"""
+
+from domainstream.publisher.memory_publisher import MemoryPublisher
+from domainstream.publisher.publisher_settings import BatchLimits, PublisherSettings
+from domainstream.publisher.redis_stream_publisher_client import RedisStreamPublisherClient
+from domainstream.publisher.retention import Retention
+
+__all__ = ["BatchLimits", "MemoryPublisher", "PublisherSettings", "RedisStreamPublisherClient", "Retention"]

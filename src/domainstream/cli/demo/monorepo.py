@@ -1,0 +1,31 @@
+"""Finds the example monorepo: inside the installed package, or beside `src` in a checkout."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import domainstream
+from domainstream.errors import DomainStreamError
+
+_PACKAGE = Path(domainstream.__file__).parent
+
+
+class MonorepoNotFoundError(DomainStreamError):
+    """The example is neither in the installed package nor in a checkout around it."""
+
+
+def monorepo() -> Path:
+    """Return the folder of the example monorepo."""
+    places = [_PACKAGE / "_monorepo", _PACKAGE.parents[1] / "examples" / "monorepo"]
+    for place in places:
+        if (place / "packages").is_dir():
+            return place
+    raise MonorepoNotFoundError(
+        "The example monorepo is not where it should be; install domainstream again. Looked in: "
+        + ", ".join(map(str, places))
+    )
+
+
+def source_folders() -> Iterator[Path]:
+    """Yield the folders that its processes need on PYTHONPATH."""
+    yield from sorted(monorepo().glob("packages/*/src"))
+    yield from sorted(monorepo().glob("services/*/src"))

@@ -1,0 +1,49 @@
+"""What a run of the demo is told."""
+
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+STAYS_PER_SECOND = 300
+"""How fast stays are handed in: slower than the services are, so that latencies are not those of a backlog."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoSettings:
+    """What the user asked for.
+
+    Attributes:
+
+        events: How many medical stays to hand in, at least 1.
+
+        seed: What they are drawn from.
+
+        redis_url: Which server to use; None finds one.
+    """
+
+    events: int
+    seed: int
+    redis_url: str | None
+
+
+class ChildSettings(Struct, frozen=True, kw_only=True):
+    """What the parent writes to a child's standard input, as one line of JSON.
+
+    Attributes:
+
+        url: The server, with its password: this is why it is not an argument.
+
+        prefix: In front of every key of this run.
+
+        events: How many medical stays coding hands in.
+
+        seed: What they are drawn from.
+
+        stays_per_second: How fast.
+    """
+
+    url: str
+    prefix: str
+    events: int
+    seed: int
+    stays_per_second: float = STAYS_PER_SECOND

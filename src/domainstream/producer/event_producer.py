@@ -1,0 +1,101 @@
+"""Which event goes where: turns domain events into messages for their channels. Next: `domainstream.publisher`."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from domainstream.channel import EventPublisherChannel
+from domainstream.config import MessageLimits
+from domainstream.errors import MapperError, PublishCancelledError, PublishError
+from domainstream.event import BaseEvent, EventEncoder
+from domainstream.producer.mapper import EventClass, declared_events, disagreement, verify_mapper
+from domainstream.producer.port import EventPublisher, OutgoingMessage
+from domainstream.receipt import Outcome, Receipt
+
+ServiceEvent = TypeVar("ServiceEvent", bound=BaseEvent[Any], contravariant=True)
+DEFAULT_LIMITS = MessageLimits()
+
+
+class EventProducer(Generic[ServiceEvent]):
+    """Publishes the domain events of one service.
+
+    Usage::
+
+        producer = EventProducer(client, channel_for=channel_for, source="coding")
+        receipt = await producer.publish(event)
+        receipts = await producer.publish_many(events)      # one round trip for up to a batch
+
+    The mapper `channel_for` is verified here when its parameter is annotated with the service's union of events, and in any
+    case each event class is checked against its channel before its first event is sent.
+
+    Raises `MapperError` when the mapper is not total, or sends an event to another one's channel.
+    """
+
+    def __init__(
+        self,
+        publisher: EventPublisher,
+        *,
+        channel_for: Callable[[ServiceEvent], EventPublisherChannel | None],
+        source: str,
+        limits: MessageLimits = DEFAULT_LIMITS,
+        trace: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Make a producer; it uses `publisher` and does not close it.
+
+        `source` is the service's name, `limits` what a message may be, and `trace` returns `traceparent` and `tracestate`
+        of the current span, if there is one.
+        """
+        self._publisher = publisher
+        self._channel_for = channel_for
+        self._encoder = EventEncoder(source, limits)
+        self._trace = trace
+        self._agreed: set[tuple[EventClass, str | None]] = set()
+        if declared_events(channel_for):
+            self._agreed.update(verify_mapper(channel_for).items())
+
+    async def publish(self, event: ServiceEvent) -> Receipt:
+        """Publish one event and return its receipt: `published` with the entry's id, or `not_published`.
+
+        Raises `PublishError` when it was rejected or its fate is unknown, `EventEncodingError`, `MapperError`, or whatever
+        the mapper raises, when nothing was sent, and `PublisherClosedError`.
+        """
+        return (await self.publish_many((event,)))[0]
+
+    async def publish_many(self, events: Iterable[ServiceEvent]) -> list[Receipt]:
+        """Publish events in order and return one receipt each, in the order of `events`.
+
+        The mapper runs once per event and every event is encoded before the first one is sent, so that an error in either
+        publishes nothing. Raises as `publish` does; the receipts of `PublishError` tell what became of each event.
+        """
+        prepared = [self._prepare(event) for event in events]
+        messages = [message for message in prepared if isinstance(message, OutgoingMessage)]
+        if not messages:
+            return _in_order(prepared, [])
+        try:
+            receipts = _in_order(prepared, await self._publisher.publish(messages))
+        except PublishCancelledError as cancelled:
+            raise PublishCancelledError(_in_order(prepared, cancelled.receipts)) from None
+        if any(receipt.outcome in _FAILED for receipt in receipts):
+            raise PublishError(receipts)
+        return receipts
+
+    def _prepare(self, event: ServiceEvent) -> OutgoingMessage | Receipt:
+        channel = self._channel_for(event)
+        if (type(event), channel) not in self._agreed:
+            self._agree(type(event), channel)
+        if channel is None:
+            return Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
+        return OutgoingMessage(channel.value, event.id, self._encoder.encode(event, self._trace()))
+
+    def _agree(self, event_class: EventClass, channel: EventPublisherChannel | None) -> None:
+        problem = disagreement(event_class, channel)
+        if problem is not None:
+            raise MapperError("Nothing was published, because the mapper is not right:", [problem])
+        self._agreed.add((event_class, channel))
+
+
+_FAILED = frozenset({Outcome.REJECTED, Outcome.UNKNOWN})
+
+
+def _in_order(prepared: Iterable[OutgoingMessage | Receipt], sent: Iterable[Receipt]) -> list[Receipt]:
+    receipts = iter(sent)
+    return [one if isinstance(one, Receipt) else next(receipts) for one in prepared]

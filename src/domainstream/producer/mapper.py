@@ -1,0 +1,86 @@
+"""The mapper of a service: from event to channel, or to None for what stays inside; and the proof that it is total."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, get_args, get_origin, get_type_hints
+
+from domainstream.channel import EventPublisherChannel
+from domainstream.errors import MapperError
+from domainstream.event import BaseEvent
+
+EventClass = type[BaseEvent[Any]]
+Mapper = Callable[[Any], EventPublisherChannel | None]
+
+
+def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass, EventPublisherChannel | None]:
+    """Prove that `channel_for` maps every event class, and each to the channel of its own type.
+
+    `events` is the service's union of event classes (`A | B | C`) or an iterable of classes; by default it is the
+    annotation of the mapper's parameter. Each class is tried with an event that has no payload, because a mapper decides
+    on the class alone.
+
+    Returns the channel, or None, of each class. Raises `MapperError` with everything that is wrong: a class that the mapper
+    forgets, a channel that is another event's, a class without an event type, no union to prove anything about.
+    """
+    classes = declared_events(channel_for) if events is None else _classes(events)
+    name = getattr(channel_for, "__name__", repr(channel_for))
+    if not classes:
+        problem = f"no event classes are known; type: def {name}(event: MyDomainEvent), with MyDomainEvent = A | B"
+        raise MapperError(f"The mapper {name} cannot be verified:", [problem])
+    verdicts = {event_class: _try(channel_for, event_class) for event_class in classes}
+    problems = [verdict for verdict in verdicts.values() if isinstance(verdict, _Problem)]
+    if problems:
+        raise MapperError(f"The mapper {name} is not right:", problems)
+    return {event_class: channel for event_class, channel in verdicts.items() if not isinstance(channel, _Problem)}
+
+
+def declared_events(channel_for: Mapper) -> tuple[EventClass, ...]:
+    """Return the event classes in the annotation of the mapper's parameter; empty where it names none."""
+    function = channel_for if hasattr(channel_for, "__annotations__") else type(channel_for).__call__
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise MapperError("The mapper's annotations cannot be read:", [str(error)]) from error
+    hints.pop("return", None)
+    return _classes(next(iter(hints.values()), ()))
+
+
+def disagreement(event_class: EventClass, channel: object) -> str | None:
+    """Say why events of a class must not go to `channel`, or None when they may."""
+    if channel is None:
+        return None
+    if not isinstance(channel, EventPublisherChannel):
+        return f"{event_class.__name__} is mapped to {channel!r}, which is neither a channel nor None"
+    if channel.value != event_class.event_type:
+        return (
+            f"{event_class.__name__} has the type {str(event_class.event_type)!r} but is mapped to {channel.name}; "
+            f"map it to {str(event_class.event_type).upper()}"
+        )
+    return None
+
+
+class _Problem(str):
+    __slots__ = ()
+
+
+def _try(channel_for: Mapper, event_class: EventClass) -> EventPublisherChannel | None | _Problem:
+    if not isinstance(getattr(event_class, "event_type", None), str):
+        return _Problem(f"{event_class.__name__} has no event type; type: event_type = ...")
+    try:
+        channel = channel_for(event_class(aggregate_id="verify-mapper", payload=None))
+    except Exception as error:  # noqa: BLE001 - a mapper is the user's code; assert_never raises AssertionError
+        return _Problem(
+            f"{event_class.__name__} has no case ({type(error).__name__}); add: case {event_class.__name__}(): return ..."
+        )
+    problem = disagreement(event_class, channel)
+    return channel if problem is None else _Problem(problem)
+
+
+def _classes(events: object) -> tuple[EventClass, ...]:
+    """Flatten a union, a `type` alias or an iterable into event classes; the open base class names no events."""
+    events = getattr(events, "__value__", events)
+    if isinstance(events, type):
+        return (events,) if issubclass(events, BaseEvent) and events is not BaseEvent else ()
+    members: Iterable[object] = get_args(events) if get_origin(events) is not BaseEvent else ()
+    if not members and isinstance(events, Iterable):
+        members = events
+    return tuple(event_class for member in members for event_class in _classes(member))

@@ -1,0 +1,92 @@
+"""Lets concurrent `publish` calls share round trips. Before: `producer.port`; next: a `BatchSender`.
+
+While one flush is under way the next one gathers; an idle publisher sends at once. No timer, so no added latency.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from domainstream.errors import PublishCancelledError
+from domainstream.producer import OutgoingMessage
+from domainstream.publisher.batch import BatchSender
+from domainstream.publisher.call import Call
+from domainstream.publisher.flush import Flush
+from domainstream.publisher.publisher_settings import BatchLimits
+from domainstream.publisher.room import Room
+from domainstream.receipt import Receipt
+
+logger = logging.getLogger("domainstream.publisher")
+
+
+class Coalescer:
+    """Gathers messages into flushes and keeps one flush under way, so that no channel's order is ever lost.
+
+    For the tasks of one event loop. Messages leave in the order in which they came.
+    """
+
+    def __init__(self, sender: BatchSender, limits: BatchLimits, patience: float) -> None:
+        """Send through `sender`; a message that has not been sent `patience` seconds after it came is given up."""
+        self._sender = sender
+        self._limits = limits
+        self._patience = patience
+        self._room = Room(limits.waiting_messages, limits.waiting_bytes)
+        self._calls: deque[Call] = deque()
+        self._flushing: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for their flush or its reply."""
+        return self._room.messages
+
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+        """Send `messages` with the next flushes and return their receipts, in order.
+
+        Raises `PublishCancelledError` when the caller is cancelled; what was not yet taken into a flush never will be.
+        """
+        if not messages:
+            return []
+        call = Call(messages, asyncio.get_running_loop().time() + self._patience)
+        await self._enter(call)
+        try:
+            self._calls.append(call)
+            if self._flushing is None:
+                self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
+            return await call.receipts()
+        finally:
+            if call.taken < len(messages) and call in self._calls:
+                self._calls.remove(call)
+            self._room.leave(len(messages), call.size)
+
+    async def drain(self) -> None:
+        """Wait until nothing waits any more."""
+        while self._flushing is not None or self._room.queue:
+            if self._flushing is not None:
+                await asyncio.wait([self._flushing])
+            await asyncio.sleep(0)
+
+    async def _enter(self, call: Call) -> None:
+        try:
+            await self._room.enter(len(call.messages), call.size)
+        except asyncio.CancelledError:
+            raise PublishCancelledError(call.receipts_now()) from None
+
+    async def _flush_all(self) -> None:
+        try:
+            while self._calls:
+                await self._flush(Flush.take(self._calls, self._limits))
+        finally:
+            self._flushing = None
+            # Only when the loop is being shut down is anything left: nobody will ever send it.
+            while self._calls:
+                self._calls.popleft().give_up()
+
+    async def _flush(self, flush: Flush) -> None:
+        try:
+            await self._sender.send(flush.batches, flush.deadline)
+        except Exception:
+            # The loop's edge: a mistake in a sender must not leave callers waiting for ever.
+            logger.exception("publish.sender_failed")
+        finally:
+            flush.settle()

@@ -1,0 +1,71 @@
+"""A publisher without a server, for tests and for the first steps; passes the same contract suite as the one for Redis."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from domainstream.errors import PublisherClosedError
+from domainstream.producer import OutgoingMessage, PublisherHealth
+from domainstream.receipt import Outcome, Receipt
+
+Entry = tuple[str, bytes]
+"""An entry's id, `milliseconds-number`, and its message."""
+
+
+class MemoryPublisher:
+    """Keeps each channel's entries in a list; implements `EventPublisher`.
+
+    Nothing is ever trimmed.
+
+    Attributes:
+
+        streams: The entries of each channel that has any, oldest first.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Take entry ids from `clock`, in seconds since the epoch."""
+        self.streams: dict[str, list[Entry]] = {}
+        self._clock = clock
+        self._closed = False
+
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+        """Store `messages` at once; see `EventPublisher.publish`."""
+        if self._closed:
+            raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
+        return [self._store(message) for message in messages]
+
+    async def health(self) -> PublisherHealth:
+        """Say whether it is open."""
+        if self._closed:
+            return PublisherHealth(ok=False, problem="the publisher is closed")
+        return PublisherHealth(ok=True, round_trip=timedelta())
+
+    async def close(self) -> None:
+        """Refuse new messages; the entries stay readable."""
+        self._closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _store(self, message: OutgoingMessage) -> Receipt:
+        entries = self.streams.setdefault(message.channel, [])
+        entry_id = self._next_id(entries)
+        entries.append((entry_id, message.data))
+        return Receipt(
+            event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=message.channel, entry_id=entry_id
+        )
+
+    def _next_id(self, entries: Sequence[Entry]) -> str:
+        """Count on from the last entry, also when the clock was set back, as Redis does."""
+        now = int(self._clock() * 1000)
+        if not entries:
+            return f"{now}-0"
+        milliseconds, _, number = entries[-1][0].partition("-")
+        return f"{now}-0" if now > int(milliseconds) else f"{milliseconds}-{int(number) + 1}"

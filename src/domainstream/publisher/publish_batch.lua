@@ -1,0 +1,84 @@
+-- Adds one batch of one channel to its stream: once, whatever becomes of the reply. Called by redis_publish_script.py.
+--
+-- KEYS[1]  the stream
+-- KEYS[2]  what this producer sent last to this stream: "sequence id id ..."
+-- ARGV     sequence, memory in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), then the messages
+--
+-- Returns the entry ids; of three and more that follow each other without a gap only the first and the last.
+
+local stream, memory = KEYS[1], KEYS[2]
+local sequence, memory_ms = tonumber(ARGV[1]), ARGV[2]
+local max_age, max_unread_age, max_length = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local FIRST_MESSAGE = 6
+
+local function split_id(id)
+  local ms, number = string.match(id, '^(%d+)%-(%d+)$')
+  return tonumber(ms), tonumber(number)
+end
+
+-- Numbers stay exact: ids are below 2^53, and tostring() would round above 14 digits.
+local function join_id(ms, number)
+  return string.format('%.0f-%.0f', ms, number)
+end
+
+local function recall()
+  local remembered = redis.call('GET', memory)
+  if not remembered then return nil end
+  local words = {}
+  for word in string.gmatch(remembered, '%S+') do words[#words + 1] = word end
+  local last = tonumber(table.remove(words, 1))
+  if sequence == last then return words end
+  if sequence < last then
+    return redis.error_reply('STALESEQUENCE a later batch of this producer is already in the stream')
+  end
+  return nil
+end
+
+local function add()
+  local ids = {}
+  for i = FIRST_MESSAGE, #ARGV do
+    ids[#ids + 1] = redis.call('XADD', stream, '*', 'data', ARGV[i])
+  end
+  return ids
+end
+
+local function shorten(ids)
+  local first_ms, first_number = split_id(ids[1])
+  local last_ms, last_number = split_id(ids[#ids])
+  local gapless = first_ms == last_ms and last_number - first_number == #ids - 1
+  if #ids > 2 and gapless then return {ids[1], ids[#ids]} end
+  return ids
+end
+
+-- The oldest id that some group still needs: its first pending entry, else the last one it was given.
+local function oldest_needed()
+  local needed_ms, needed_number = math.huge, 0
+  for _, fields in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = {}
+    for i = 1, #fields, 2 do group[fields[i]] = fields[i + 1] end
+    local id = group['last-delivered-id']
+    if group['pending'] > 0 then id = redis.call('XPENDING', stream, group['name'])[2] end
+    local ms, number = split_id(id)
+    if ms < needed_ms or (ms == needed_ms and number < needed_number) then needed_ms, needed_number = ms, number end
+  end
+  return needed_ms, needed_number
+end
+
+-- Age is measured on the server's clock: the ms part of the id just made. What a group needs outlives max_age, not more.
+local function trim_by_age(now)
+  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if split_id(oldest[1]) >= now - max_age then return end
+  local ms, number = oldest_needed()
+  if max_unread_age and ms < now - max_unread_age then ms, number = now - max_unread_age, 0 end
+  if ms > now - max_age then ms, number = now - max_age, 0 end
+  redis.call('XTRIM', stream, 'MINID', '~', join_id(ms, number))
+end
+
+local known = recall()
+if known then return known end
+local ids = add()
+local reply = shorten(ids)
+redis.call('SET', memory, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', memory_ms)
+if max_age then trim_by_age((split_id(ids[#ids]))) end
+if max_length then redis.call('XTRIM', stream, 'MAXLEN', '~', max_length) end
+return reply

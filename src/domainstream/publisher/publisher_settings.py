@@ -1,0 +1,79 @@
+"""The settings of a publisher client."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from domainstream.channel.stream_key import check_prefix
+from domainstream.config import RetryPolicy, positive, refuse
+from domainstream.publisher.retention import Retention
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchLimits:
+    """How much waits in the publisher, and how much of it goes in one script call.
+
+    Attributes:
+
+        batch_messages: Messages of one channel in one script call; the server is busy with a call of 500 messages for
+            about 2 ms. Defaults to 500.
+
+        batch_bytes: Bytes in one flush, all channels together; a single larger message goes alone. Defaults to 1 MiB.
+
+        waiting_messages: Messages that may wait; further `publish` calls wait their turn. Defaults to 10,000.
+
+        waiting_bytes: The same, in bytes. Defaults to 64 MiB.
+    """
+
+    batch_messages: int = 500
+    batch_bytes: int = 1024 * 1024
+    waiting_messages: int = 10_000
+    waiting_bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for limits below one."""
+        names = ("batch_messages", "batch_bytes", "waiting_messages", "waiting_bytes")
+        refuse("BatchLimits", [positive(name, getattr(self, name)) for name in names])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublisherSettings:
+    """Everything a `RedisStreamPublisherClient` can be told.
+
+    Attributes:
+
+        url: The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`.
+
+        prefix: What stands before each channel's value in its stream's key. Defaults to nothing.
+
+        retention: How long streams keep their entries. Defaults to 1 hour, 24 hours unread, 1,000,000 entries.
+
+        retry: How long and how often a batch is tried again. Defaults to 10 seconds.
+
+        limits: How much waits and goes in one call.
+
+        producer_id: Names this producer to the server, which remembers its last batch; must not be shared by two
+            publishers at work. Defaults to a random one.
+
+        memory: How long the server remembers a producer's last batch; longer than any retry. Defaults to 10 minutes.
+    """
+
+    url: str = field(repr=False)
+    prefix: str = ""
+    retention: Retention = field(default_factory=Retention)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: BatchLimits = field(default_factory=BatchLimits)
+    producer_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    memory: timedelta = timedelta(minutes=10)
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for a prefix or durations that make no sense."""
+        check_prefix(self.prefix)
+        least = 2 * self.retry.deadline
+        refuse(
+            "PublisherSettings",
+            [
+                None if self.producer_id.isalnum() else "producer_id must be letters and digits",
+                f"memory ({self.memory}) must be at least twice the retry deadline ({least})" if self.memory < least else None,
+            ],
+        )

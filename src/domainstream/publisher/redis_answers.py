@@ -1,0 +1,91 @@
+"""What a failed attempt says about a batch. Called by `redis_batch_sender`.
+
+==============================  ==========  =========  ================================================
+answer                          applied?    again?     because
+==============================  ==========  =========  ================================================
+no connection                   no          yes        nothing was sent
+connection lost, no reply       perhaps     yes        the sequence makes the repeat harmless
+LOADING, TRYAGAIN, BUSY, ...    no          yes        the server will be ready in a moment
+READONLY                        no          yes        a failover: connect anew, to the new primary
+OOM                             no          no         a script is refused before its first write
+MOVED, ASK                      no          no         a cluster needs a client for clusters
+wrong password, WRONGTYPE, ...  no          no         it would fail again
+==============================  ==========  =========  ================================================
+
+NOSCRIPT never gets here: the sender answers it with the script's text at once.
+"""
+
+from typing import NamedTuple
+
+from redis import exceptions
+from redis.exceptions import RedisError
+
+from domainstream.errors import (
+    ServerError,
+    ServerIsClusterError,
+    ServerOutOfMemoryError,
+    ServerRefusedError,
+    ServerUnavailableError,
+)
+from domainstream.publisher.redis_link import Failure
+
+_SOON_READY = (
+    exceptions.BusyLoadingError,
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
+    exceptions.ReadOnlyError,
+)
+_SOON_READY_CODES = ("BUSY ", "NOREPLICAS ")
+
+
+class Verdict(NamedTuple):
+    """What an answer means for a batch.
+
+    Attributes:
+
+        perhaps_applied: Whether the server may have added the entries.
+
+        again: Whether to try again before the deadline.
+
+        reconnect: Whether to do so on a new connection.
+
+        error: What to tell the caller if it was the last try.
+    """
+
+    perhaps_applied: bool
+    again: bool
+    reconnect: bool
+    error: ServerError
+
+
+def verdict_of(answer: RedisError | Failure) -> Verdict:
+    """Judge what stands where a reply should."""
+    error = answer.cause if isinstance(answer, Failure) else answer
+    text = str(error)
+    if isinstance(error, _SOON_READY) or text.startswith(_SOON_READY_CODES):
+        return _try_again(f"the server is not ready: {text}", perhaps_applied=False)
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return _refused(ServerOutOfMemoryError(_OUT_OF_MEMORY))
+    if isinstance(error, exceptions.AskError):  # MovedError derives from it
+        return _refused(ServerIsClusterError(_CLUSTER))
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.ResponseError):
+        return _refused(ServerRefusedError(f"the server refused: {text}"))
+    if isinstance(answer, Failure) and not answer.sent:
+        return _try_again(f"no connection to the server ({type(error).__name__}); is it running?", perhaps_applied=False)
+    return _try_again(f"the connection was lost before the reply came ({type(error).__name__})", perhaps_applied=True)
+
+
+def _try_again(why: str, *, perhaps_applied: bool) -> Verdict:
+    return Verdict(perhaps_applied, again=True, reconnect=True, error=ServerUnavailableError(why))
+
+
+def _refused(error: ServerError) -> Verdict:
+    return Verdict(perhaps_applied=False, again=False, reconnect=False, error=error)
+
+
+_OUT_OF_MEMORY = (
+    "the server's memory is full and nothing was added; raise maxmemory or lower Retention(max_length=...): "
+    "redis-cli CONFIG SET maxmemory <bytes>"
+)
+_CLUSTER = "the server is a node of a Redis Cluster, which this client does not support yet; connect to a single server"

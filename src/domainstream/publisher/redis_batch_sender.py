@@ -1,0 +1,112 @@
+"""Takes batches to Redis, again and again until the deadline, each entry once. Before: `coalescer`; next: the stream."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator, Sequence
+
+from domainstream.config import RetryPolicy
+from domainstream.errors import ServerUnavailableError
+from domainstream.publisher.batch import Batch
+from domainstream.publisher.publisher_settings import PublisherSettings
+from domainstream.publisher.redis_answers import Verdict, verdict_of
+from domainstream.publisher.redis_link import Answer, RedisLink
+from domainstream.publisher.redis_publish_script import PublishScript, entry_ids
+from domainstream.receipt import Outcome
+from domainstream.telemetry import emit
+
+logger = logging.getLogger("domainstream.publisher")
+
+
+class _Effort:
+    """The attempts at one batch; the command, and so its sequence, stays the same."""
+
+    def __init__(self, batch: Batch, script: PublishScript) -> None:
+        self.batch = batch
+        self.command = script.command(batch)
+        self.verdict: Verdict | None = None
+        self._perhaps_applied = False
+
+    def judge(self, answer: Answer) -> None:
+        """Settle the batch when the server has it; else note why not."""
+        if isinstance(answer, Exception):
+            self.verdict = verdict_of(answer)
+            self._perhaps_applied = self._perhaps_applied or self.verdict.perhaps_applied
+        else:
+            self.verdict = None
+            self.batch.published(entry_ids(answer, len(self.batch.messages)))
+
+    def give_up(self, verdict: Verdict) -> None:
+        """Settle the batch as failed: its fate is unknown once any attempt may have reached the server."""
+        outcome = Outcome.UNKNOWN if self._perhaps_applied else Outcome.REJECTED
+        self.batch.failed(outcome, verdict.error)
+        emit(
+            logger,
+            logging.ERROR,
+            "publish.failed",
+            channel=self.batch.channel,
+            messages=len(self.batch.messages),
+            outcome=outcome.value,
+            reason=verdict.error,
+        )
+
+
+class RedisBatchSender:
+    """Sends flushes over one link. For one caller at a time; it is closed by closing the link."""
+
+    def __init__(self, link: RedisLink, settings: PublisherSettings) -> None:
+        self._link = link
+        self._script = PublishScript(settings)
+        self._policy = settings.retry
+
+    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+        """Settle every batch, trying again until `deadline` where that can help."""
+        now = asyncio.get_running_loop().time
+        if now() >= deadline:
+            _never_sent(batches)
+            return
+        efforts = [_Effort(batch, self._script) for batch in batches]
+        for attempt, pause in enumerate(_pauses(self._policy), start=1):
+            await self._attempt(efforts, deadline - now())
+            efforts = _unfinished(efforts, again=now() + pause < deadline)
+            if not efforts:
+                return
+            emit(logger, logging.WARNING, "publish.retried", attempt=attempt, batches=len(efforts), reason=_reason(efforts))
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, efforts: Sequence[_Effort], seconds: float) -> None:
+        seconds = min(seconds, self._policy.attempt_timeout.total_seconds())
+        answers = await self._link.run([effort.command for effort in efforts], seconds)
+        for effort, answer in zip(efforts, answers, strict=True):
+            effort.judge(answer)
+        if any(effort.verdict and effort.verdict.reconnect for effort in efforts):
+            await self._link.drop()
+
+
+def _unfinished(efforts: Sequence[_Effort], *, again: bool) -> list[_Effort]:
+    """Return the efforts worth another attempt; give up the others that failed."""
+    unfinished = []
+    for effort in efforts:
+        if effort.verdict is None:
+            continue
+        if again and effort.verdict.again:
+            unfinished.append(effort)
+        else:
+            effort.give_up(effort.verdict)
+    return unfinished
+
+
+def _pauses(policy: RetryPolicy) -> Iterator[float]:
+    longest, limit = policy.first_delay.total_seconds(), policy.longest_delay.total_seconds()
+    while True:
+        yield random.uniform(longest / 2, longest)  # noqa: S311 - spreads retries, keeps no secret
+        longest = min(2 * longest, limit)
+
+
+def _reason(efforts: Sequence[_Effort]) -> str:
+    return "; ".join(sorted({str(effort.verdict.error) for effort in efforts if effort.verdict}))
+
+
+def _never_sent(batches: Sequence[Batch]) -> None:
+    for batch in batches:
+        batch.failed(Outcome.REJECTED, ServerUnavailableError("the deadline passed while earlier batches got no answer"))

@@ -1,0 +1,100 @@
+"""One connection of the publisher's own: scripts go out in one write, and every reply is accounted for.
+
+Called by `redis_batch_sender`. Below redis-py's client, which would retry on its own or lose the replies before a failure.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from hiredis import pack_command
+from redis.asyncio import Connection, ConnectionPool
+from redis.exceptions import NoScriptError, RedisError
+
+from domainstream.publisher.redis_publish_script import Command, with_text
+
+
+class Failure(Exception):
+    """No reply: nothing was sent, or the connection was lost before the reply came.
+
+    Attributes:
+
+        cause: What went wrong.
+
+        sent: Whether the command may have reached the server.
+    """
+
+    def __init__(self, cause: Exception, *, sent: bool) -> None:
+        self.cause = cause
+        self.sent = sent
+        super().__init__(str(cause))
+
+
+Answer = list[bytes] | RedisError | Failure
+
+
+class RedisLink:
+    """Runs commands one flush at a time; connects when needed."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._connection: Connection | None = None
+
+    async def run(self, commands: Sequence[Command], timeout: float) -> list[Answer]:
+        """Send `commands` in one write and return one answer each; errors are answers too, only cancellation raises."""
+        answers: list[Answer] = []
+        sent = False
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self._connected()
+                sent = True
+                await self._exchange(connection, commands, answers)
+                await self._load_script(connection, commands, answers)
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            await self.drop()
+            answers += [Failure(error, sent=sent)] * (len(commands) - len(answers))
+        except asyncio.CancelledError:
+            await self.drop()
+            raise
+        return answers
+
+    async def drop(self) -> None:
+        """Leave the connection, if there is one; the next command makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            connection = self._pool.make_connection()
+            await connection.connect()
+            self._connection = connection
+        return self._connection
+
+    async def _exchange(self, connection: Connection, commands: Sequence[Command], answers: list[Answer]) -> None:
+        await connection.send_packed_command([pack_command(command) for command in commands])
+        for _ in commands:
+            answers.append(await _reply(connection))
+
+    async def _load_script(self, connection: Connection, commands: Sequence[Command], answers: list[Answer]) -> None:
+        """Repeat with the script's text what failed for want of it: such a call has not run."""
+        missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if not missing:
+            return
+        repeated: list[Answer] = []
+        try:
+            await self._exchange(connection, [with_text(commands[index]) for index in missing], repeated)
+        except (RedisError, OSError) as error:
+            await self.drop()
+            repeated += [Failure(error, sent=True)] * (len(missing) - len(repeated))
+        for index, answer in zip(missing, repeated, strict=True):
+            answers[index] = answer
+
+
+async def _reply(connection: Connection) -> Answer:
+    try:
+        reply: list[bytes] = await connection.read_response()
+    except RedisError as error:
+        if not connection.is_connected:
+            raise
+        return error
+    return reply

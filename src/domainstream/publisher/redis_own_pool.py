@@ -1,0 +1,64 @@
+"""Connections that belong to the publisher alone. Called by `redis_stream_publisher_client`."""
+
+from typing import Any, Final
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from domainstream.config import RetryPolicy
+from domainstream.errors import ConfigurationError
+
+CLIENT_NAME: Final = "domainstream-publisher"
+
+
+def pool_from_url(url: str, retry: RetryPolicy) -> ConnectionPool:
+    """Return a pool for `url`, raising `ConfigurationError` for one that redis-py cannot read."""
+    try:
+        pool = ConnectionPool.from_url(url)
+    except ValueError as error:
+        problem = f"{str(error).splitlines()[0]}; type redis://host:6379/0, rediss://... or unix://..."
+        raise ConfigurationError("The URL of the server cannot be used:", [problem]) from None
+    pool.connection_kwargs.update(_own(retry))
+    return pool
+
+
+def pool_like(client: Any, retry: RetryPolicy) -> ConnectionPool:
+    """Return a new pool to where `client` connects: same server, same credentials, none of its connections.
+
+    Raises `ConfigurationError` for anything but a redis-py client of a single server.
+    """
+    pool = getattr(client, "connection_pool", None)
+    if not isinstance(client, Redis) or type(pool).__name__ not in ("ConnectionPool", "BlockingConnectionPool"):
+        problem = f"expected redis.asyncio.Redis for a single server, got {type(client).__name__}"
+        raise ConfigurationError("The client cannot be used to publish:", [problem])
+    options = {**client.connection_pool.connection_kwargs, **_own(retry)}
+    return ConnectionPool(connection_class=client.connection_pool.connection_class, **options)
+
+
+def _own(retry: RetryPolicy) -> dict[str, Any]:
+    return {
+        # redis-py's own retries would add entries again, and its own time-outs would race with ours.
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": None,
+        "socket_connect_timeout": retry.attempt_timeout.total_seconds(),
+        "health_check_interval": 0,
+        "protocol": 2,
+        "decode_responses": False,
+        "client_name": CLIENT_NAME,
+    }
+
+
+async def ping(pool: ConnectionPool) -> str | None:
+    """Ask for a sign of life on a connection of its own; return what is wrong, or None."""
+    connection = pool.make_connection()
+    try:
+        await connection.connect()
+        await connection.send_command("PING")
+        await connection.read_response()
+    except (RedisError, OSError) as error:
+        return f"{type(error).__name__} while asking the server; is it running?"
+    finally:
+        await connection.disconnect(nowait=True)
+    return None

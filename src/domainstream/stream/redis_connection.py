@@ -1,0 +1,65 @@
+"""Clients for the consuming side, and their errors in our words. Used by `redis_*` and `bullmq_*` from here to the right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from domainstream.errors import (
+    ConfigurationError,
+    ServerError,
+    ServerOutOfMemoryError,
+    ServerRefusedError,
+    ServerUnavailableError,
+)
+
+_NOT_READY = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
+_OUT_OF_MEMORY = "the server's memory is full; let its queues drain, or type: redis-cli CONFIG SET maxmemory <bytes>"
+
+
+def connect(url: str, *, reply_timeout: timedelta, **options: Any) -> Redis:
+    """Return a client of its own connections; it connects when it is first used.
+
+    `reply_timeout` is how long a command may take, which must be more than what a command may block on the server.
+    Raises `ConfigurationError` for a URL that is none.
+
+    The client does not repeat commands by itself: a repeated `XREADGROUP >` skips what the lost reply held.
+    """
+    settings = {"protocol": 2, "socket_timeout": reply_timeout.total_seconds(), "retry": Retry(NoBackoff(), 0)}
+    try:
+        return Redis.from_url(url, **{**settings, **options})
+    except ValueError:
+        # `from None`, and without the URL: it may hold a password.
+        problem = "it must look like redis://user:password@host:6379/0, rediss://... or unix:///path"
+        raise ConfigurationError("The URL of the server cannot be used:", [problem]) from None
+
+
+@contextmanager
+def our_errors() -> Iterator[None]:
+    """Turn what redis-py raises into `ServerError`s; causes are dropped, for they may quote what was sent."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise server_error(error) from None
+
+
+def server_error(error: Exception) -> ServerError:
+    """Return what `error` means to us."""
+    if isinstance(error, OutOfMemoryError):
+        return ServerOutOfMemoryError(_OUT_OF_MEMORY)
+    if isinstance(error, ResponseError) and not isinstance(error, _NOT_READY):
+        return ServerRefusedError(f"the server refused: {error}")
+    return ServerUnavailableError(f"the server does not answer: {type(error).__name__}: {error}")

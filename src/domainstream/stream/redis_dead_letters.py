@@ -1,0 +1,64 @@
+"""Keeps undecodable entries in a stream beside their own, `{stream key}:dead`. Implements `port.DeadLetters`."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+
+from domainstream.channel import stream_key
+from domainstream.stream.port import DeadLetter
+from domainstream.stream.redis_connection import connect, our_errors
+
+SUFFIX: Final = ":dead"
+REPLY_TIMEOUT: Final = timedelta(seconds=5)
+
+# MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
+# An entry that is no longer pending was buried by an earlier call whose reply was lost.
+_BURY: Final = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
+return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+"""
+
+
+class RedisDeadLetters:
+    """`DeadLetters` on Redis or Valkey.
+
+    An entry of `{stream key}:dead` has the fields `error` (a class of `domainstream.errors`), `reason`, `channel`, `group`,
+    `entry_id` (of the original entry) and, when the original entry had it, `data`, unchanged.
+
+    Attributes:
+
+        group: The consumer group in whose name entries are acknowledged.
+    """
+
+    def __init__(self, client: Redis, *, group: str, prefix: str = "") -> None:
+        """Write through `client`, which is then owned."""
+        self.group = group
+        self._client = client
+        self._prefix = prefix
+        self._bury: Any = client.register_script(_BURY)
+
+    @classmethod
+    def from_url(cls, url: str, *, group: str, prefix: str = "") -> Self:
+        """Return dead letters with connections of their own."""
+        return cls(connect(url, reply_timeout=REPLY_TIMEOUT), group=group, prefix=prefix)
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Store and acknowledge, one script call per letter; see `port.DeadLetters.bury`."""
+        for letter in letters:
+            key = stream_key(letter.delivery.channel, self._prefix)
+            arguments = [self.group, letter.delivery.entry_id, *self._fields(letter)]
+            with our_errors():
+                await self._bury(keys=[key, key + SUFFIX], args=arguments)
+
+    async def close(self) -> None:
+        """Close the connections; see `port.DeadLetters.close`."""
+        await self._client.aclose()
+
+    def _fields(self, letter: DeadLetter) -> list[str | bytes]:
+        delivery = letter.delivery
+        told: list[str | bytes] = ["error", letter.error, "reason", letter.reason, "channel", delivery.channel]
+        origin: list[str | bytes] = ["group", self.group, "entry_id", delivery.entry_id]
+        return [*told, *origin, *([] if delivery.data is None else ["data", delivery.data])]

