@@ -1,4 +1,4 @@
-"""The command line. Commands are thin: each reads options, calls the code that does the work, and sets the exit code."""
+"""The command line. A command reads its options, calls the code that does the work, and sets the exit code."""
 
 from domainstream.errors import MissingExtraError
 

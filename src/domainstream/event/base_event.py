@@ -1,6 +1,7 @@
 """What happened: the classes users derive their domain events and payloads from. Next: `event_message`."""
 
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 import msgspec
@@ -10,6 +11,11 @@ from domainstream.errors import InvalidEventError
 
 PayloadT = TypeVar("PayloadT", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
+
+SEQUENCE_DIGITS = 20
+"""So many digits a sequence has on the wire, so that it sorts as text as it does as a number."""
+
+_TEXT_OR_NONE = (str, NoneType)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -66,7 +72,7 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
 
         sequence: Its number within the aggregate, from 0, or None.
 
-    Raises `InvalidEventError` when the aggregate id or the id is empty, `occurred_at` is naive, or `sequence` is negative.
+    Raises `InvalidEventError` when an id is empty or no text, `occurred_at` is naive, or `sequence` is negative.
     """
 
     event_type: ClassVar[str]
@@ -85,10 +91,8 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
         """Check the fields and bring `occurred_at` to UTC."""
         if self.occurred_at.tzinfo is not UTC:
             msgspec.structs.force_setattr(self, "occurred_at", _in_utc(self))
-        if not self.aggregate_id or not self.id:
-            raise _invalid(self, "aggregate_id and id must not be empty")
-        if self.sequence is not None and self.sequence < 0:
-            raise _invalid(self, f"sequence counts from 0, got {self.sequence}")
+        if (why := _wrong(self)) is not None:
+            raise _invalid(self, why)
 
     def caused(self, follow_up: EventT) -> EventT:
         """Return `follow_up` as led to by this event: same correlation, this event as its cause."""
@@ -100,7 +104,27 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
 def _in_utc(event: BaseEvent[Any]) -> datetime:
     if event.occurred_at.utcoffset() is None:
         raise _invalid(event, "occurred_at has no time zone: use datetime.now(UTC)")
-    return event.occurred_at.astimezone(UTC)
+    try:
+        return event.occurred_at.astimezone(UTC)
+    except OverflowError:
+        raise _invalid(event, "occurred_at is outside of the years 1 to 9999 in UTC") from None
+
+
+def _wrong(event: Any) -> str | None:
+    """Say which field could not be read back from a message; whole messages are lost over an integer for a text."""
+    if not (isinstance(event.aggregate_id, str) and event.aggregate_id and isinstance(event.id, str) and event.id):
+        return "aggregate_id and id must be texts that are not empty"
+    if not (
+        isinstance(event.correlation_id, _TEXT_OR_NONE)
+        and isinstance(event.causation_id, _TEXT_OR_NONE)
+        and isinstance(event.partition_key, _TEXT_OR_NONE)
+    ):
+        return "correlation_id, causation_id and partition_key must be texts or None"
+    sequence = event.sequence
+    if sequence is not None and not (isinstance(sequence, int) and 0 <= sequence < 10**SEQUENCE_DIGITS):
+        return f"sequence must be an integer from 0, of at most {SEQUENCE_DIGITS} digits"
+    return None
+
 
 
 def _invalid(event: BaseEvent[Any], why: str) -> InvalidEventError:

@@ -1,12 +1,11 @@
 """From typed event to CloudEvents JSON and back. Before: `event_message`; used by `producer` and `worker`."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
 
 from domainstream.config import MessageLimits
 from domainstream.errors import (
@@ -19,16 +18,19 @@ from domainstream.errors import (
     UnknownEventTypeError,
     UnknownEventVersionError,
 )
-from domainstream.event.base_event import BaseEvent
-from domainstream.event.event_message import JSON_CONTENT_TYPE, EventMessage, schema_of
-from domainstream.event.hostile_json import SAFE_INTEGER, has_unsafe_integer, refuse_hostile_json
+from domainstream.event.base_event import SEQUENCE_DIGITS, BaseEvent
+from domainstream.event.event_message import JSON_CONTENT_TYPE, EventMessage
+from domainstream.event.hostile_json import may_be_hostile, refuse_hostile_json
 from domainstream.event.mismatch import Mismatch
-from domainstream.event.payload_codec import payload_codec_of
+from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
 from domainstream.event.upcasting import UpcasterChain
 
 DEFAULT_LIMITS: Final = MessageLimits()
+_JSON_TYPE: Final = re.compile(r"[^;]*[/+]json\s*(;.*)?", re.IGNORECASE | re.DOTALL).fullmatch
+_SEQUENCE: Final = re.compile(rf"[0-9]{{1,{SEQUENCE_DIGITS}}}").fullmatch
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}").fullmatch
+_NO_TRACE: Final[Mapping[str, str]] = {}
 
-_write_envelope = msgspec.json.Encoder().encode
 _read_envelope = msgspec.json.Decoder(EventMessage).decode
 
 
@@ -50,37 +52,40 @@ class EventEncoder:
         `trace` may hold `traceparent` and `tracestate` of the current span (W3C Trace Context).
         Raises `EventEncodingError` when the payload does not fit its type or the message exceeds the limits.
         """
-        payload = payload_codec_of(type(event)).write(event)
-        data = _write_envelope(self._envelope(event, payload, trace or {}))
-        if len(data) > self._limits.max_bytes:
-            raise _unencodable(event, f"{len(data):,} bytes, at most {self._limits.max_bytes:,} are allowed")
-        if self._limits.strict_integers and has_unsafe_integer(payload):
-            raise _unencodable(event, f"an integer beyond ±{SAFE_INTEGER}, which Node.js would round; use a string")
+        codec = payload_codec_of(type(event))
+        data = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
+        if len(data) > self._limits.max_bytes or may_be_hostile(data.partition(b',"data":')[2], self._limits):
+            try:
+                refuse_hostile_json(data, self._limits)
+            except HostileJsonError as error:
+                raise _unencodable(event, error.reason) from None
         return data
 
-    def _envelope(self, event: BaseEvent[Any], payload: bytes, trace: Mapping[str, str]) -> EventMessage:
+    def _message(self, event: BaseEvent[Any], codec: PayloadCodec, trace: Mapping[str, str]) -> EventMessage:
         return EventMessage(
+            specversion="1.0",
             id=event.id,
             source=self.source,
-            type=event.event_type,
+            type=codec.event_type,
             time=event.occurred_at,
             subject=event.aggregate_id,
             datacontenttype=JSON_CONTENT_TYPE,
-            dataschema=_schema_of(type(event)),
+            dataschema=codec.schema,
             correlationid=event.correlation_id,
             causationid=event.causation_id,
             traceparent=trace.get("traceparent"),
             tracestate=trace.get("tracestate"),
             partitionkey=event.partition_key,
-            sequence=None if event.sequence is None else f"{event.sequence:020}",
-            data=Raw(payload),
+            sequence=None if event.sequence is None else f"{event.sequence:0{SEQUENCE_DIGITS}}",
+            data=event.payload,
         )
 
 
 class EventDecoder:
     """Turns messages into typed events.
 
-    Raises `ConfigurationError` at construction when two classes share an event type, or one has no event type.
+    Raises `ConfigurationError` at construction when two classes share an event type, or one does not name its event type
+    or its payload.
     """
 
     def __init__(
@@ -91,6 +96,8 @@ class EventDecoder:
         limits: MessageLimits = DEFAULT_LIMITS,
     ) -> None:
         self._classes = _by_type(list(event_classes))
+        for event_class in self._classes.values():
+            payload_codec_of(event_class)
         self._chains = {chain.event_class: chain for chain in upcasters}
         self._limits = limits
 
@@ -113,8 +120,8 @@ class EventDecoder:
                 partition_key=message.partitionkey,
                 sequence=None if message.sequence is None else int(message.sequence),
             )
-        except InvalidEventError as error:
-            raise _invalid_envelope(message, str(error)) from None
+        except InvalidEventError:
+            raise _invalid_envelope(message, "time is outside of the years 1 to 9999 in UTC") from None
 
     def _class_of(self, message: EventMessage) -> type[BaseEvent[Any]]:
         event_class = self._classes.get(message.type)
@@ -127,21 +134,18 @@ class EventDecoder:
     def _payload(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> Any:
         codec = payload_codec_of(event_class)
         if message.version == str(event_class.version):
-            return codec.read(message)
-        return codec.read_object(message, self._upcast(message, event_class))
+            return codec.read(message, message.data)
+        return codec.read(message, self._upcast(message, event_class))
 
-    def _upcast(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> dict[str, Any]:
+    def _upcast(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> bytes:
         chain = self._chains.get(event_class)
-        version = int(message.version) if message.version.isdecimal() else 0
-        if chain is None or version not in chain.steps:
+        version = int(message.version) if _VERSION(message.version) else None
+        if chain is None or version is None or version not in chain.steps:
             raise UnknownEventVersionError(
-                f"version {message.version!r} cannot be read as version {event_class.version} of {event_class.__name__}; "
-                f"add a step from it: UpcasterChain({event_class.__name__}, {{{version}: ...}})",
-                event_id=message.id,
-                event_type=message.type,
+                _unreadable_version(version, event_class), event_id=message.id, event_type=message.type
             )
         try:
-            return chain.upcast(msgspec.json.decode(message.data), version)
+            return msgspec.json.encode(chain.upcast(msgspec.json.decode(message.data), version))
         except Exception as error:  # an upcaster is the user's code: any exception of it means that this payload is bad
             raise EventDecodingError(
                 f"the upcasters from version {version} failed with {type(error).__name__}",
@@ -161,16 +165,11 @@ def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> E
         message = _read_envelope(raw)
     except msgspec.ValidationError as error:
         raise _unreadable_envelope(raw, error) from None
-    if "json" not in (message.datacontenttype or "json"):
+    if message.datacontenttype and not _JSON_TYPE(message.datacontenttype):
         raise _invalid_envelope(message, "datacontenttype is not JSON")
-    if message.sequence is not None and not message.sequence.isdecimal():
-        raise _invalid_envelope(message, "sequence is not a number")
+    if message.sequence is not None and not _SEQUENCE(message.sequence):
+        raise _invalid_envelope(message, f"sequence is not a number of at most {SEQUENCE_DIGITS} digits")
     return message
-
-
-@cache
-def _schema_of(event_class: type[BaseEvent[Any]]) -> str:
-    return schema_of(event_class.event_type, event_class.version)
 
 
 def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEvent[Any]]]:
@@ -194,8 +193,17 @@ def _utf8(text: str) -> bytes:
         raise HostileJsonError("it holds a lone surrogate, which is not Unicode") from None
 
 
+def _unreadable_version(version: int | None, event_class: type[BaseEvent[Any]]) -> str:
+    name, newest = event_class.__name__, event_class.version
+    if version is None:
+        return f"dataschema does not end in a version; {name} is at version {newest}"
+    if version > newest:
+        return f"version {version} is newer than version {newest} of {name}; update this service"
+    return f"no step leads from version {version} to {newest}; add one: UpcasterChain({name}, {{{version}: function}})"
+
+
 def _unencodable(event: BaseEvent[Any], why: str) -> EventEncodingError:
-    return EventEncodingError(f"message has {why}", event_id=event.id, event_type=event.event_type)
+    return EventEncodingError(f"no consumer could read the message: {why}", event_id=event.id, event_type=event.event_type)
 
 
 def _invalid_envelope(message: EventMessage, why: str) -> InvalidEnvelopeError:

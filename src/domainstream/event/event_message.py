@@ -5,20 +5,22 @@ extensions `partitioning`, `sequence` and `distributed-tracing` beside it. `docs
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
 JSON_CONTENT_TYPE = "application/json"
 SCHEMA_PREFIX = "urn:domainstream:events"
 
+NonEmpty = Annotated[str, Meta(min_length=1)]
 
-class EventMessage(Struct, tag_field="specversion", tag="1.0", frozen=True, omit_defaults=True, kw_only=True, gc=False):
+
+class EventMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One event on the wire; the fields are CloudEvents attributes, so they are lower-case without underscores.
 
     Attributes:
 
-        specversion: Always "1.0"; the tag of the struct.
+        specversion: Always "1.0".
 
         id: The event's id.
 
@@ -30,7 +32,7 @@ class EventMessage(Struct, tag_field="specversion", tag="1.0", frozen=True, omit
 
         subject: The aggregate's id.
 
-        data: The payload, still as JSON text.
+        data: The payload. In a message that was read it is still JSON text; in one to be written it is the object itself.
 
         datacontenttype: Always `application/json` when we write it; may be missing when we read.
 
@@ -41,12 +43,13 @@ class EventMessage(Struct, tag_field="specversion", tag="1.0", frozen=True, omit
         sequence: 20 digits, zero-padded, since the extension asks for strings that sort in order.
     """
 
-    id: str
+    specversion: Literal["1.0"]
+    id: NonEmpty
     source: str
     type: str
     time: Annotated[datetime, Meta(tz=True)]
-    subject: str
-    datacontenttype: str = ""
+    subject: NonEmpty
+    datacontenttype: str | None = None
     dataschema: str | None = None
     correlationid: str | None = None
     causationid: str | None = None

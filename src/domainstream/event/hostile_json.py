@@ -1,13 +1,16 @@
 """Refuse JSON that is too large, too deep or ambiguous, before anything is built from it. Called by `codec`.
 
 Parsers differ in what they make of duplicate keys, huge integers and `__proto__`; a message must mean one thing to every
-consumer in every language. All checks work on whole byte strings at the speed of C, so that refusing costs no more than
-reading: Python code never runs once per character or value, except over the brackets of a message that has many.
+consumer in every language. All checks work on whole byte strings at the speed of C, the cheapest first, so that refusing
+costs no more than reading: Python code never runs once per character or value, except over the brackets of a message that
+has many and the digits of one that has many long numbers.
 """
 
 import re
 from array import array
+from collections.abc import Callable
 from itertools import accumulate
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,69 +20,106 @@ from domainstream.errors import HostileJsonError
 SAFE_INTEGER = 2**53 - 1
 """The largest integer that Node.js keeps exact (`Number.MAX_SAFE_INTEGER`)."""
 
-_MANY_DIGITS = re.compile(rb"[0-9]{16}").search
-_LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{16,}(?![\d.eE])").finditer
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+ResultT = TypeVar("ResultT")
+
+
+def _all_but(wanted: bytes) -> bytes:
+    return bytes(set(range(256)) - set(wanted))
+
+
+_SAFE_DIGITS = b"%d" % SAFE_INTEGER
+_LONG_INTEGERS = re.compile(rb"(?<![\d.eE+-])-?(\d{%d,})(?![\d.eE])" % len(_SAFE_DIGITS)).findall
+_MANY_DIGITS = b"0" * len(_SAFE_DIGITS)
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _STEP = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _PROTO_KEYS = (b'{"__proto__":', b',"__proto__":')
+_SURROGATE_PAIRS = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]", re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]").search
+
+_ALL_BUT_NUMBERS = _all_but(b'0123456789.eE+-,"')
+_ALL_BUT_BRACKETS = _all_but(b'[]{}"')
+_ALL_BUT_COLONS = _all_but(b':"')
+
+_skim: Callable[[bytes], msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw).decode
+_parse: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+_write = msgspec.json.Encoder().encode
 
 
 def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
     """Raise `HostileJsonError` unless `data` is JSON that every parser reads in the same way, within `limits`."""
     if len(data) > limits.max_bytes:
         raise HostileJsonError(f"it has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed")
-    canonical = _canonical(data, limits)
+    _read(bytes.decode, data, limits)
+    _read(_skim, data, limits)
     if _nested_deeper(data, limits.max_depth):
         raise _too_deep(limits)
-    if _lines(data) != _lines(canonical):
+    if limits.strict_integers and has_unsafe_integer(data):
+        raise HostileJsonError(f"an integer is beyond ±{SAFE_INTEGER}; send it as a string")
+    # Written again, it has no white space, one spelling per character, and each key once.
+    canonical = _write(_read(_parse, data, limits))
+    if canonical != data and _keys(canonical) != _keys(data):
         raise HostileJsonError("an object has the same key twice")
     if any(key in canonical for key in _PROTO_KEYS):
         raise HostileJsonError("an object has the key __proto__")
-    if limits.strict_integers and has_unsafe_integer(data):
-        raise HostileJsonError(f"an integer is beyond ±{SAFE_INTEGER}; send it as a string")
+
+
+def may_be_hostile(payload: bytes, limits: MessageLimits) -> bool:
+    """Tell at little cost whether a payload that we wrote ourselves is one that `refuse_hostile_json` may refuse."""
+    return (
+        payload.count(b"[") + payload.count(b"{") >= limits.max_depth
+        or b"__proto__" in payload
+        or (limits.strict_integers and has_unsafe_integer(payload))
+    )
 
 
 def has_unsafe_integer(data: bytes) -> bool:
     """Tell whether sound JSON holds an integer that Node.js would round."""
-    if not _MANY_DIGITS(data):
+    if _MANY_DIGITS not in data.translate(_DIGITS_AS_ZERO):
         return False
-    return any(abs(int(found.group())) > SAFE_INTEGER for found in _LONG_INTEGER(_without_strings(data)))
+    integers = _LONG_INTEGERS(_outside_strings(data, _ALL_BUT_NUMBERS))
+    return any(len(digits) > len(_SAFE_DIGITS) or digits > _SAFE_DIGITS for digits in integers)
 
 
-def _canonical(data: bytes, limits: MessageLimits) -> bytes:
-    """Parse and write again: without white space, with one spelling per character, and with each key once."""
+def _read(parse: Callable[[bytes], ResultT], data: bytes, limits: MessageLimits) -> ResultT:
     try:
-        return msgspec.json.encode(msgspec.json.decode(data))
+        return parse(data)
     except RecursionError:
         raise _too_deep(limits) from None
+    except UnicodeDecodeError:
+        raise HostileJsonError("it is not UTF-8") from None
     except msgspec.ValidationError:
         raise HostileJsonError("a number is out of range") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HostileJsonError(f"it is not JSON: {_harmless(error)}") from None
+    except msgspec.DecodeError as error:
+        raise HostileJsonError(f"it is not JSON: {_why_not_json(data) or error}") from None
 
 
-def _harmless(error: Exception) -> str:
-    """Keep the parser's word for what is wrong; a Unicode error's text would quote the message."""
-    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+def _why_not_json(data: bytes) -> str | None:
+    """Name the likely cause where the parser knows no more than a position."""
+    if _SURROGATE(_SURROGATE_PAIRS.sub(b"", data.replace(b"\\\\", b""))):
+        return "a text holds a lone surrogate"
+    if any(word in data and word in _outside_strings(data) for word in (b"NaN", b"Infinity")):
+        return "a number is NaN or infinite"
+    return None
 
 
 def _too_deep(limits: MessageLimits) -> HostileJsonError:
     return HostileJsonError(f"it nests deeper than {limits.max_depth} levels")
 
 
-def _without_strings(data: bytes) -> bytes:
-    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(unescaped.split(b'"')[::2])
+def _outside_strings(data: bytes, unwanted: bytes = b"") -> bytes:
+    """Cut all strings out of sound JSON, and all bytes of `unwanted`, which must not hold the quote."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(data.translate(None, unwanted).split(b'"')[::2])
 
 
 def _nested_deeper(data: bytes, limit: int) -> bool:
     """Count +1 for each opening bracket and -1 for each closing one; the highest sum is the depth."""
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
-    steps = array("b", _without_strings(data).translate(_STEP, _NOT_BRACKETS))
-    return max(accumulate(steps), default=0) > limit
+    steps = array("b", _outside_strings(data, _ALL_BUT_BRACKETS).translate(_STEP))
+    return limit + 1 in accumulate(steps)
 
 
-def _lines(data: bytes) -> int:
-    """Count the lines of sound JSON written one key or item a line: a repeated key is one line more than its object has."""
-    return msgspec.json.format(data, indent=1).count(b"\n")
+def _keys(data: bytes) -> int:
+    return _outside_strings(data, _ALL_BUT_COLONS).count(b":")

@@ -37,7 +37,7 @@ class EventProducer(Generic[ServiceEvent]):
         channel_for: Callable[[ServiceEvent], EventPublisherChannel | None],
         source: str,
         limits: MessageLimits = DEFAULT_LIMITS,
-        trace: Callable[[], Mapping[str, str]] = dict,
+        trace: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         """Make a producer; it uses `publisher` and does not close it.
 
@@ -48,9 +48,9 @@ class EventProducer(Generic[ServiceEvent]):
         self._channel_for = channel_for
         self._encoder = EventEncoder(source, limits)
         self._trace = trace
-        self._agreed: set[tuple[EventClass, str | None]] = set()
+        self._agreed: dict[EventClass, tuple[EventPublisherChannel, str]] = {}
         if declared_events(channel_for):
-            self._agreed.update(verify_mapper(channel_for).items())
+            verify_mapper(channel_for)
 
     async def publish(self, event: ServiceEvent) -> Receipt:
         """Publish one event and return its receipt: `published` with the entry's id, or `not_published`.
@@ -58,7 +58,13 @@ class EventProducer(Generic[ServiceEvent]):
         Raises `PublishError` when it was rejected or its fate is unknown, `EventEncodingError`, `MapperError`, or whatever
         the mapper raises, when nothing was sent, and `PublisherClosedError`.
         """
-        return (await self.publish_many((event,)))[0]
+        prepared = self._prepare(event)
+        if isinstance(prepared, Receipt):
+            return prepared
+        receipts = await self._publisher.publish((prepared,))
+        if receipts[0].outcome is not Outcome.PUBLISHED:
+            raise PublishError(receipts)
+        return receipts[0]
 
     async def publish_many(self, events: Iterable[ServiceEvent]) -> list[Receipt]:
         """Publish events in order and return one receipt each, in the order of `events`.
@@ -71,29 +77,31 @@ class EventProducer(Generic[ServiceEvent]):
         if not messages:
             return _in_order(prepared, [])
         try:
-            receipts = _in_order(prepared, await self._publisher.publish(messages))
+            sent = await self._publisher.publish(messages)
         except PublishCancelledError as cancelled:
             raise PublishCancelledError(_in_order(prepared, cancelled.receipts)) from None
-        if any(receipt.outcome in _FAILED for receipt in receipts):
+        receipts = sent if len(sent) == len(prepared) else _in_order(prepared, sent)
+        if any(receipt.outcome is not Outcome.PUBLISHED for receipt in sent):
             raise PublishError(receipts)
         return receipts
 
     def _prepare(self, event: ServiceEvent) -> OutgoingMessage | Receipt:
         channel = self._channel_for(event)
-        if (type(event), channel) not in self._agreed:
-            self._agree(type(event), channel)
         if channel is None:
             return Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
-        return OutgoingMessage(channel.value, event.id, self._encoder.encode(event, self._trace()))
+        agreed = self._agreed.get(type(event))
+        if agreed is None or agreed[0] is not channel:
+            agreed = self._agree(type(event), channel)
+        data = self._encoder.encode(event, None if self._trace is None else self._trace())
+        return OutgoingMessage(agreed[1], event.id, data)
 
-    def _agree(self, event_class: EventClass, channel: EventPublisherChannel | None) -> None:
+    def _agree(self, event_class: EventClass, channel: EventPublisherChannel) -> tuple[EventPublisherChannel, str]:
+        """Check a class once; kept with the channel's plain value, because an enum's hash and value are slow to ask for."""
         problem = disagreement(event_class, channel)
         if problem is not None:
             raise MapperError("Nothing was published, because the mapper is not right:", [problem])
-        self._agreed.add((event_class, channel))
-
-
-_FAILED = frozenset({Outcome.REJECTED, Outcome.UNKNOWN})
+        self._agreed[event_class] = agreed = (channel, str(channel.value))
+        return agreed
 
 
 def _in_order(prepared: Iterable[OutgoingMessage | Receipt], sent: Iterable[Receipt]) -> list[Receipt]:

@@ -1,9 +1,8 @@
-"""One `publish` call while it waits. Used by `coalescer`."""
+"""One `publish` call while it waits. Used by `coalescer` and `flush`."""
 
 import asyncio
 from collections.abc import Sequence
 
-from domainstream.errors import PublishCancelledError
 from domainstream.producer import OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
 
@@ -20,42 +19,38 @@ class Call:
         deadline: When to give up, on the event loop's clock.
 
         size: Bytes of all messages.
+
+        settled: Done with one receipt per message once all are known.
     """
 
-    __slots__ = ("_done", "_receipts", "_unsettled", "deadline", "messages", "size", "taken")
+    __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "settled", "size", "taken")
 
-    def __init__(self, messages: Sequence[OutgoingMessage], deadline: float) -> None:
+    def __init__(self, messages: Sequence[OutgoingMessage], loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         self.messages = messages
         self.deadline = deadline
-        self.size = sum(len(message.data) for message in messages)
+        self.size = len(messages[0].data) if len(messages) == 1 else sum([len(message.data) for message in messages])
         self.taken = 0
+        self.settled: asyncio.Future[list[Receipt]] = loop.create_future()
+        self._receipts: list[Receipt | None] = []
         self._unsettled = len(messages)
-        self._receipts: list[Receipt | None] = [None] * len(messages)
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def settle(self, index: int, receipt: Receipt) -> None:
-        """Note what became of one message; the last one wakes the caller."""
-        self._receipts[index] = receipt
-        self._unsettled -= 1
-        if not self._unsettled and not self._done.done():
-            self._done.set_result(None)
-
-    async def receipts(self) -> list[Receipt]:
-        """Wait until every message is settled, raising `PublishCancelledError` when the caller is cancelled."""
-        try:
-            await self._done
-        except asyncio.CancelledError:
-            raise PublishCancelledError(self.receipts_now()) from None
-        return self.receipts_now()
+    def settle(self, start: int, receipts: list[Receipt]) -> None:
+        """Note what became of the messages from `start` on; the last ones wake the caller."""
+        self._unsettled -= len(receipts)
+        if len(receipts) < len(self.messages):
+            self._receipts = self._receipts or [None] * len(self.messages)
+            self._receipts[start : start + len(receipts)] = receipts
+        if not self._unsettled and not self.settled.done():
+            self.settled.set_result(receipts if len(receipts) == len(self.messages) else self.receipts_now())
 
     def receipts_now(self) -> list[Receipt]:
         """Return the receipts so far: what is under way is `unknown`, what was never sent is `rejected`."""
-        return [receipt or self._unsettled_receipt(index) for index, receipt in enumerate(self._receipts)]
+        known = self._receipts or [None] * len(self.messages)
+        return [receipt or self._unsettled_receipt(index) for index, receipt in enumerate(known)]
 
     def give_up(self) -> None:
         """Settle what was never taken: nobody will send it."""
-        for index in range(self.taken, len(self.messages)):
-            self.settle(index, self._unsettled_receipt(index))
+        self.settle(self.taken, [self._unsettled_receipt(index) for index in range(self.taken, len(self.messages))])
 
     def _unsettled_receipt(self, index: int) -> Receipt:
         message = self.messages[index]

@@ -47,13 +47,17 @@ class Coalescer:
         """
         if not messages:
             return []
-        call = Call(messages, asyncio.get_running_loop().time() + self._patience)
-        await self._enter(call)
+        loop = asyncio.get_running_loop()
+        call = Call(messages, loop, loop.time() + self._patience)
+        if not self._room.try_enter(len(messages), call.size):
+            await self._wait_for_room(call)
         try:
             self._calls.append(call)
             if self._flushing is None:
-                self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
-            return await call.receipts()
+                self._flushing = loop.create_task(self._flush_all(), name="domainstream publisher flush")
+            return await call.settled
+        except asyncio.CancelledError:
+            raise PublishCancelledError(call.receipts_now()) from None
         finally:
             if call.taken < len(messages) and call in self._calls:
                 self._calls.remove(call)
@@ -66,9 +70,9 @@ class Coalescer:
                 await asyncio.wait([self._flushing])
             await asyncio.sleep(0)
 
-    async def _enter(self, call: Call) -> None:
+    async def _wait_for_room(self, call: Call) -> None:
         try:
-            await self._room.enter(len(call.messages), call.size)
+            await self._room.wait_to_enter(len(call.messages), call.size)
         except asyncio.CancelledError:
             raise PublishCancelledError(call.receipts_now()) from None
 

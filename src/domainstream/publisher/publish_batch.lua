@@ -6,6 +6,7 @@
 --
 -- Returns the entry ids; of three and more that follow each other without a gap only the first and the last.
 
+local call = redis.call
 local stream, memory = KEYS[1], KEYS[2]
 local sequence, memory_ms = tonumber(ARGV[1]), ARGV[2]
 local max_age, max_unread_age, max_length = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -22,7 +23,7 @@ local function join_id(ms, number)
 end
 
 local function recall()
-  local remembered = redis.call('GET', memory)
+  local remembered = call('GET', memory)
   if not remembered then return nil end
   local words = {}
   for word in string.gmatch(remembered, '%S+') do words[#words + 1] = word end
@@ -35,9 +36,9 @@ local function recall()
 end
 
 local function add()
-  local ids = {}
-  for i = FIRST_MESSAGE, #ARGV do
-    ids[#ids + 1] = redis.call('XADD', stream, '*', 'data', ARGV[i])
+  local ids, messages = {}, ARGV
+  for i = FIRST_MESSAGE, #messages do
+    ids[i - FIRST_MESSAGE + 1] = call('XADD', stream, '*', 'data', messages[i])
   end
   return ids
 end
@@ -53,11 +54,11 @@ end
 -- The oldest id that some group still needs: its first pending entry, else the last one it was given.
 local function oldest_needed()
   local needed_ms, needed_number = math.huge, 0
-  for _, fields in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  for _, fields in ipairs(call('XINFO', 'GROUPS', stream)) do
     local group = {}
     for i = 1, #fields, 2 do group[fields[i]] = fields[i + 1] end
     local id = group['last-delivered-id']
-    if group['pending'] > 0 then id = redis.call('XPENDING', stream, group['name'])[2] end
+    if group['pending'] > 0 then id = call('XPENDING', stream, group['name'])[2] end
     local ms, number = split_id(id)
     if ms < needed_ms or (ms == needed_ms and number < needed_number) then needed_ms, needed_number = ms, number end
   end
@@ -66,19 +67,19 @@ end
 
 -- Age is measured on the server's clock: the ms part of the id just made. What a group needs outlives max_age, not more.
 local function trim_by_age(now)
-  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  local oldest = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   if split_id(oldest[1]) >= now - max_age then return end
   local ms, number = oldest_needed()
   if max_unread_age and ms < now - max_unread_age then ms, number = now - max_unread_age, 0 end
   if ms > now - max_age then ms, number = now - max_age, 0 end
-  redis.call('XTRIM', stream, 'MINID', '~', join_id(ms, number))
+  call('XTRIM', stream, 'MINID', '~', join_id(ms, number))
 end
 
 local known = recall()
 if known then return known end
 local ids = add()
 local reply = shorten(ids)
-redis.call('SET', memory, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', memory_ms)
+call('SET', memory, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', memory_ms)
 if max_age then trim_by_age((split_id(ids[#ids]))) end
-if max_length then redis.call('XTRIM', stream, 'MAXLEN', '~', max_length) end
+if max_length then call('XTRIM', stream, 'MAXLEN', '~', max_length) end
 return reply

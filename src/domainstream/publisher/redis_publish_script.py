@@ -36,7 +36,7 @@ class PublishScript:
         sequence = self._sequences[batch.channel] = self._sequences.get(batch.channel, 0) + 1
         key = stream_key(batch.channel, self._prefix)
         memory = companion_key(key, self._memory_name)
-        data = (message.data for message in batch.messages)
+        data = [message.data for message in batch.messages]
         return (b"EVALSHA", SHA, b"2", key, memory, str(sequence), *self._limits, *data)
 
 

@@ -1,7 +1,7 @@
 """The publisher client: into Redis Streams, over connections of its own. Before: `producer`; next: `domainstream.stream`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -78,11 +78,11 @@ class RedisStreamPublisherClient:
         """
         return cls(pool_like(client, settings.retry), settings)
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    def publish(self, messages: Sequence[OutgoingMessage]) -> Coroutine[Any, Any, list[Receipt]]:
         """Send `messages` and return one receipt each; see `EventPublisher.publish`."""
         if self._closing is not None:
             raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
-        return await self._coalescer.publish(messages)
+        return self._coalescer.publish(messages)
 
     async def health(self) -> PublisherHealth:
         """Ask the server for a sign of life, for at most one attempt's time; never raises."""

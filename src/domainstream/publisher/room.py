@@ -26,11 +26,15 @@ class Room:
         """How many calls wait outside."""
         return len(self._turns)
 
-    async def enter(self, messages: int, size: int) -> None:
-        """Go inside with so many messages and bytes; on cancellation nothing is inside."""
-        if not self._turns and self._fits(messages, size):
-            self._admit(messages, size)
-            return
+    def try_enter(self, messages: int, size: int) -> bool:
+        """Go inside at once with so many messages and bytes, if nobody waits and they fit."""
+        if self._turns or not self._fits(messages, size):
+            return False
+        self._admit(messages, size)
+        return True
+
+    async def wait_to_enter(self, messages: int, size: int) -> None:
+        """Wait for one's turn and go inside; on cancellation nothing is inside."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.append((turn, messages, size))
         try:
@@ -46,7 +50,8 @@ class Room:
         """Go outside and let those in whose turn it is."""
         self.messages -= messages
         self._bytes -= size
-        self._next()
+        if self._turns:
+            self._next()
 
     def _next(self) -> None:
         while self._turns:

@@ -14,7 +14,9 @@ class Backoff:
         longest: Where doubling ends.
     """
 
-    def __init__(self, first: timedelta = timedelta(milliseconds=50), longest: timedelta = timedelta(seconds=2)) -> None:
+    def __init__(
+        self, first: timedelta = timedelta(milliseconds=50), longest: timedelta = timedelta(seconds=2)
+    ) -> None:
         self.first = first
         self.longest = longest
         self._next = first

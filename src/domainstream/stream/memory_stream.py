@@ -56,7 +56,9 @@ class MemoryStreams:
 class MemoryStreamReader:
     """A `StreamReader` of `MemoryStreams`."""
 
-    def __init__(self, streams: MemoryStreams, channels: Iterable[str], *, group: str, consumer: str = "consumer") -> None:
+    def __init__(
+        self, streams: MemoryStreams, channels: Iterable[str], *, group: str, consumer: str = "consumer"
+    ) -> None:
         self._streams = streams
         self._channels = [str(channel) for channel in channels]
         self._group = group

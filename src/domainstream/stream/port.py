@@ -52,9 +52,9 @@ class DeadLetter(Struct, frozen=True, gc=False):
 class StreamReader(Protocol):
     """Reads the channels of one consumer group, for one consumer.
 
-    Delivers at least once. What was delivered and not acknowledged is delivered again before anything new: by this reader,
-    and, after a crash, by the next reader of the same consumer name. A group that does not exist is made at the beginning of
-    its stream; one that vanishes is made again there, so entries may be delivered once more.
+    Delivers at least once. What was delivered and not acknowledged is delivered again before anything new: by this
+    reader, and, after a crash, by the next reader of the same consumer name. A group that does not exist is made at
+    the beginning of its stream; one that vanishes is made again there, so entries may be delivered once more.
 
     For one task: calls must not overlap. Raises `ServerUnavailableError`, `ServerRefusedError` or
     `ServerOutOfMemoryError`, after which the next call connects again.

@@ -25,8 +25,8 @@ return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 class RedisDeadLetters:
     """`DeadLetters` on Redis or Valkey.
 
-    An entry of `{stream key}:dead` has the fields `error` (a class of `domainstream.errors`), `reason`, `channel`, `group`,
-    `entry_id` (of the original entry) and, when the original entry had it, `data`, unchanged.
+    An entry of `{stream key}:dead` has the fields `error` (a class of `domainstream.errors`), `reason`, `channel`,
+    `group`, `entry_id` (of the original entry) and, when the original entry had it, `data`, unchanged.
 
     Attributes:
 
@@ -59,6 +59,8 @@ class RedisDeadLetters:
 
     def _fields(self, letter: DeadLetter) -> list[str | bytes]:
         delivery = letter.delivery
-        told: list[str | bytes] = ["error", letter.error, "reason", letter.reason, "channel", delivery.channel]
-        origin: list[str | bytes] = ["group", self.group, "entry_id", delivery.entry_id]
-        return [*told, *origin, *([] if delivery.data is None else ["data", delivery.data])]
+        fields: list[str | bytes] = ["error", letter.error, "reason", letter.reason, "channel", delivery.channel]
+        fields += ["group", self.group, "entry_id", delivery.entry_id]
+        if delivery.data is not None:
+            fields += ["data", delivery.data]
+        return fields

@@ -38,17 +38,17 @@ def default_consumer() -> str:
 class RedisStreamReader:
     """A `StreamReader` on Redis or Valkey.
 
-    It reads its own pending entries first after each start and after each read that failed, since the reply that was lost
-    may have held entries that now wait in its name.
+    It reads its own pending entries first after each start and after each read that failed, since the reply that was
+    lost may have held entries that now wait in its name.
 
     Attributes:
 
         group: The consumer group, the same on every stream.
 
         consumer: The name in the group that entries are delivered to. It must be stable, so that a restarted instance
-            finds what it left behind, and each instance needs its own: by default it is the host's name and `-subscriber`, so
-            give names when several instances share a host. Two instances of one name still lose nothing, but do some
-            entries twice.
+            finds what it left behind, and each instance needs its own: by default it is the host's name and
+            `-subscriber`, so give names when several instances share a host. Two instances of one name still lose
+            nothing, but do some entries twice.
     """
 
     def __init__(
@@ -143,14 +143,15 @@ class RedisStreamReader:
             for key in self._channels:
                 pipe.xgroup_create(key, self.group, id="0", mkstream=True)
             replies = await pipe.execute(raise_on_error=False)
-        for key, reply in zip(self._channels.values(), replies, strict=True):
-            self._check_group(key, reply)
+        for channel, reply in zip(self._channels.values(), replies, strict=True):
+            _check_group(channel, reply)
         self._groups_exist = True
 
-    def _check_group(self, channel: str, reply: Any) -> None:
-        if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
-            raise ServerRefusedError(
-                f"the key of channel {channel} is no stream; choose a prefix, or look at it and then delete it: redis-cli TYPE"
-            )
-        if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
-            raise reply
+
+def _check_group(channel: str, reply: Any) -> None:
+    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+        raise ServerRefusedError(
+            f"the key of channel {channel} is no stream; choose another prefix, or delete that key"
+        )
+    if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
+        raise reply

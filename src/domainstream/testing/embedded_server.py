@@ -85,6 +85,13 @@ class EmbeddedServer:
         """The id of the server's process, or None while there is none."""
         return self._process.pid if self._process else None
 
+    @property
+    def ended(self) -> str | None:
+        """How the server ended although nobody stopped it, with the end of its log; None while it runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        return f"{self.binary.name} ended by itself with exit code {self._process.returncode}. Its log:\n{self._log()}"
+
     def start(self) -> Self:
         """Start the server and wait until it answers; starting a running server does nothing.
 

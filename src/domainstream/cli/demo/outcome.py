@@ -11,7 +11,6 @@ class SubscriptionOutcome(Struct, frozen=True, kw_only=True):
     """What became of one subscription.
 
     Attributes:
-
         channel: Where the events came from.
 
         queue: Where their jobs went.
@@ -34,7 +33,6 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     """What a run came to.
 
     Attributes:
-
         published: Events that got an entry in their stream.
 
         not_published: Events that were mapped to None.
@@ -85,12 +83,16 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
             seconds=round(seconds, 2),
             server=server,
             subscriptions=[SubscriptionOutcome(**each) for each in _by_subscription(tally)],
-            problems=[*problems, *tally.failures, *tally.missing()],
+            problems=[*problems, *tally.failures, *tally.missing(), *_repeats(tally)],
         )
 
 
 def _rounded(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else round(milliseconds, 1)
+
+
+def _repeats(tally: Tally) -> list[str]:
+    return [f"{tally.duplicates:,} events were handled more than once"] if tally.duplicates else []
 
 
 def _by_subscription(tally: Tally) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from typing import Self
 
 import msgspec
 
@@ -26,7 +27,6 @@ class Child:
     """One process.
 
     Attributes:
-
         name: Which module of `children/` it runs.
 
         ready: Whether it has said that it can work.
@@ -39,7 +39,7 @@ class Child:
         self._errors: list[str] = []
 
     @classmethod
-    async def start(cls, name: str, settings: ChildSettings) -> "Child":
+    async def start(cls, name: str, settings: ChildSettings) -> Self:
         """Start the process and tell it its settings."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", f"domainstream.cli.demo.children.{name}"),
@@ -94,7 +94,6 @@ class Children:
     """All processes of a run.
 
     Attributes:
-
         dead: How those ended that did so before their time.
     """
 
@@ -103,13 +102,14 @@ class Children:
         self._on_report = on_report
         self._children: dict[str, Child] = {}
         self._listeners: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def start(self, settings: ChildSettings) -> None:
         """Start all of them."""
-        for name in NAMES:
-            # Shielded: an interrupt must not lose a process that has started but that nobody knows of yet.
-            await asyncio.shield(self._start(name, settings))
+        self._starting = asyncio.create_task(self._start(settings))
+        # Shielded: an interrupt must not lose a process that has started but that is not in our books yet.
+        await asyncio.shield(self._starting)
 
     @property
     def ready(self) -> int:
@@ -123,6 +123,8 @@ class Children:
     async def stop(self) -> None:
         """End all of them, by force where they do not."""
         self._stopping = True
+        if self._starting:
+            await asyncio.wait([self._starting])
         for child in self._children.values():
             child.end()
         if self._listeners:
@@ -131,10 +133,11 @@ class Children:
             child.kill()
         await asyncio.gather(*self._listeners)
 
-    async def _start(self, name: str, settings: ChildSettings) -> None:
-        child = await Child.start(name, settings)
-        self._children[name] = child
-        self._listeners.append(asyncio.create_task(self._listen(child)))
+    async def _start(self, settings: ChildSettings) -> None:
+        for name in NAMES:
+            child = await Child.start(name, settings)
+            self._children[name] = child
+            self._listeners.append(asyncio.create_task(self._listen(child)))
 
     async def _listen(self, child: Child) -> None:
         await child.listen(self._on_report)
@@ -142,7 +145,7 @@ class Children:
             self.dead.append(child.obituary())
 
 
-async def _lines(stream: asyncio.StreamReader | None) -> "AsyncIterator[bytes]":
+async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[bytes]:
     while stream is not None and (line := await stream.readline()):
         yield line
 

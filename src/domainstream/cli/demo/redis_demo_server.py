@@ -5,13 +5,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from domainstream.channel.stream_key import stream_key
 from domainstream.errors import ServerUnavailableError
+from domainstream.stream.redis_connection import connect
 
 _TIMEOUT = timedelta(seconds=5)
 _KEYS_AT_ONCE = 1000
@@ -20,21 +18,18 @@ _KEYS_AT_ONCE = 1000
 class RedisDemoServer:
     """The server of one run, over a connection of our own.
 
-    Attributes:
+    Raises `ConfigurationError` for a URL that is none.
 
-        prefix: In front of every key of the run, and in no other key.
+    Attributes:
+        run: The name of the run, which stands in every key of it and in no other.
     """
 
-    def __init__(self, url: str, prefix: str) -> None:
-        self.prefix = prefix
+    def __init__(self, url: str, run: str) -> None:
+        self.run = run
         self._place = place_of(url)
         self._lengths: dict[str, int] = {}
-        self._client: Any = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=_TIMEOUT.total_seconds(),
-            socket_connect_timeout=_TIMEOUT.total_seconds(),
-            retry=Retry(NoBackoff(), 0),
+        self._client: Any = connect(
+            url, reply_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT.total_seconds(), decode_responses=True
         )
 
     async def describe(self) -> str:
@@ -43,7 +38,7 @@ class RedisDemoServer:
             info = await self._client.info("server")
         except (RedisError, OSError) as error:
             raise ServerUnavailableError(
-                f"cannot use the server at {self._place}: {error}. "
+                f"cannot use the server at {self._place}: {str(error).rstrip('.')}. "
                 "Start it, or correct --redis-url or REDIS_URL; without both the demo brings a server of its own"
             ) from None
         if info.get("server_name") == "valkey":
@@ -55,7 +50,7 @@ class RedisDemoServer:
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for channel in channels:
-                    pipeline.xlen(stream_key(channel, self.prefix))
+                    pipeline.xlen(stream_key(channel, f"{self.run}:"))
                 self._lengths = dict(zip(channels, await pipeline.execute(), strict=True))
         except (RedisError, OSError):
             # A server that has gone shows as events that are missing, which names more than an error here would.
@@ -66,7 +61,7 @@ class RedisDemoServer:
         """Delete every key of the run; return what went wrong, or None."""
         try:
             keys: list[str] = []
-            async for key in self._client.scan_iter(match=f"*{self.prefix}*", count=_KEYS_AT_ONCE):
+            async for key in self._client.scan_iter(match=f"*{self.run}*", count=_KEYS_AT_ONCE):
                 keys.append(key)
                 if len(keys) == _KEYS_AT_ONCE:
                     await self._client.unlink(*keys)
@@ -74,7 +69,7 @@ class RedisDemoServer:
             if keys:
                 await self._client.unlink(*keys)
         except (RedisError, OSError) as error:
-            return f"keys with {self.prefix} may be left at {self._place}: {error}"
+            return f"keys with {self.run} may be left at {self._place}: {error}"
         return None
 
     async def close(self) -> None:

@@ -10,7 +10,6 @@ class Subscription(NamedTuple):
     """One subscription.
 
     Attributes:
-
         channel: Where the events come from.
 
         queue: Where their jobs go.
@@ -27,7 +26,6 @@ class Published(NamedTuple):
     """An event that has its entry in the stream.
 
     Attributes:
-
         channel: Which stream.
 
         event_id: Which event.
@@ -41,7 +39,6 @@ class Handled(NamedTuple):
     """An event whose handler has returned.
 
     Attributes:
-
         subscription: Which handler.
 
         event_id: Which event.
@@ -58,7 +55,6 @@ class Report(Struct, kw_only=True, omit_defaults=True):
     """What is new in one process since its last report.
 
     Attributes:
-
         ready: It can work.
 
         finished: It has handed in all stays.
@@ -81,11 +77,6 @@ class Report(Struct, kw_only=True, omit_defaults=True):
     not_published: int = 0
     handled: list[Handled] = []
     failures: list[str] = []
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing new."""
-        return self == Report()
 
 
 write_report = msgspec.json.Encoder().encode

@@ -13,7 +13,6 @@ class DemoSettings:
     """What the user asked for.
 
     Attributes:
-
         events: How many medical stays to hand in, at least 1.
 
         seed: What they are drawn from.
@@ -30,10 +29,9 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     """What the parent writes to a child's standard input, as one line of JSON.
 
     Attributes:
-
         url: The server, with its password: this is why it is not an argument.
 
-        prefix: In front of every key of this run.
+        run: The name of the run, which stands in every key of it and in no other.
 
         events: How many medical stays coding hands in.
 
@@ -43,7 +41,17 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     """
 
     url: str
-    prefix: str
+    run: str
     events: int
     seed: int
     stays_per_second: float = STAYS_PER_SECOND
+
+    @property
+    def stream_prefix(self) -> str:
+        """What stands in front of each channel in its stream's key."""
+        return f"{self.run}:"
+
+    @property
+    def bull_prefix(self) -> str:
+        """What stands in front of each queue in BullMQ's keys."""
+        return self.run

@@ -17,7 +17,6 @@ class Tally:
     """What has happened so far in all processes.
 
     Attributes:
-
         subscriptions: Who listens to what.
 
         finished: All stays are handed in.

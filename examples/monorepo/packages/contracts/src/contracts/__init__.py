@@ -1,0 +1,1 @@
+"""What all services agree on: channels, who subscribes to them, queues and job names."""

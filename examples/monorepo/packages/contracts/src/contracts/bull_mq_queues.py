@@ -1,0 +1,11 @@
+"""The BullMQ queues: one per consuming service."""
+
+from enum import StrEnum
+
+
+class BullMqQueues(StrEnum):
+    """Where the subscriber puts jobs, and where each service's worker takes them."""
+
+    CODING = "coding"
+    SCREENFLOW = "screenflow"
+    VALUATION = "valuation"

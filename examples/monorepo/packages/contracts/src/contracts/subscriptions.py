@@ -1,0 +1,29 @@
+"""Who listens to which channel. Every channel stands here; `[]` where nobody listens yet."""
+
+from contracts.bull_mq_jobs import BullMqJobs
+from contracts.bull_mq_queues import BullMqQueues
+from contracts.event_publisher_channels import Channel
+from domainstream.subscriber import create_multiple_handlers, to_queue
+
+subscriptions = create_multiple_handlers(
+    {
+        Channel.DOMAIN_CODING_MEDICAL_STAY_CREATED: [
+            to_queue(BullMqQueues.SCREENFLOW, job=BullMqJobs.SCREEN_STAY),
+        ],
+        Channel.DOMAIN_SCREENFLOW_RUN_STARTED: [
+            to_queue(BullMqQueues.CODING, job=BullMqJobs.OPTIMISE_STAY),
+        ],
+        Channel.DOMAIN_SCREENFLOW_RUN_FAILED: [
+            to_queue(BullMqQueues.CODING, job=BullMqJobs.REOPEN_STAY),
+        ],
+        Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED: [
+            to_queue(BullMqQueues.VALUATION, job=BullMqJobs.PRICE_STAY),
+        ],
+        Channel.DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED: [
+            to_queue(BullMqQueues.SCREENFLOW, job=BullMqJobs.RECORD_OPTIMIZATION),
+        ],
+        Channel.DOMAIN_VALUATION_PRICING_CALCULATED: [
+            to_queue(BullMqQueues.CODING, job=BullMqJobs.RECORD_PRICE),
+        ],
+    }
+)

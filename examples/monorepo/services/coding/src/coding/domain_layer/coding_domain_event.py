@@ -1,0 +1,15 @@
+"""Every event of the coding service."""
+
+from typing import TypeAlias
+
+from coding.domain_layer.medical_stay.medical_stay_events import (
+    MedicalStayCreated,
+    MedicalStayDrafted,
+    MedicalStayOptimizationEvaluated,
+)
+from coding.domain_layer.optimization.optimization_events import OptimizationEvaluated
+
+CodingDomainEvent: TypeAlias = (
+    OptimizationEvaluated | MedicalStayCreated | MedicalStayOptimizationEvaluated | MedicalStayDrafted
+)
+"""A class that is missing in the mapper fails the type check there."""

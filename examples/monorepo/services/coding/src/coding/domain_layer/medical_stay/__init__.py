@@ -1,0 +1,1 @@
+"""A patient's stay in hospital and the diagnoses coded for it."""

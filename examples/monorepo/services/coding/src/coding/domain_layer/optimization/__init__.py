@@ -1,0 +1,1 @@
+"""What coding a stay completely would change."""

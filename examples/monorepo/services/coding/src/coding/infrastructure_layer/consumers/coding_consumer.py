@@ -1,0 +1,42 @@
+"""What coding does about events of screenflow and valuation."""
+
+import logging
+
+from coding.domain_layer.coding_domain_event import CodingDomainEvent
+from coding.domain_layer.medical_stay.medical_stay import priced, reopened
+from coding.domain_layer.optimization.optimization import UncodableStayError, evaluated, optimise
+from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays, UnknownStayError
+from contracts.bull_mq_queues import BullMqQueues
+from contracts.follow_up import follow_up
+from domainstream import EventProducer
+from domainstream.worker import EventConsumer, EventContext, GiveUp
+from screenflow.domain_layer.run.run_events import RunFailed, RunStarted
+from valuation.domain_layer.pricing.pricing_events import PricingCalculated
+
+log = logging.getLogger(__name__)
+
+
+def coding_consumer(producer: EventProducer[CodingDomainEvent], stays: InMemoryMedicalStays) -> EventConsumer:
+    """Return coding's handlers. Each may run twice for one event, to the same effect as once."""
+    consumer = EventConsumer(BullMqQueues.CODING)
+
+    @consumer.on(RunStarted)
+    async def optimise_stay(event: RunStarted, context: EventContext) -> None:
+        log.info("optimising %s [%s]", event.payload.stay_id, context.correlation_id)
+        try:
+            optimization = optimise(stays.get(event.payload.stay_id))
+        except (UnknownStayError, UncodableStayError) as error:  # no later attempt would find more
+            raise GiveUp(str(error)) from error
+        await producer.publish_many([follow_up(event, each) for each in evaluated(optimization)])
+
+    @consumer.on(RunFailed)
+    async def reopen_stay(event: RunFailed, context: EventContext) -> None:
+        log.info("reopening %s: %s [%s]", event.payload.stay_id, event.payload.reason, context.correlation_id)
+        stays.save([reopened(stays.get(event.payload.stay_id))])
+
+    @consumer.on(PricingCalculated)
+    async def record_price(event: PricingCalculated, context: EventContext) -> None:
+        log.info("recording the price of %s [%s]", event.payload.stay_id, context.correlation_id)
+        stays.save([priced(stays.get(event.payload.stay_id), event.payload.amount_cents)])
+
+    return consumer

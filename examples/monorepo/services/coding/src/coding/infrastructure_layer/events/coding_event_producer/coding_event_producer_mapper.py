@@ -1,0 +1,27 @@
+"""Which channel each event of coding goes to. None: it stays inside the service."""
+
+from typing import assert_never
+
+from coding.domain_layer.coding_domain_event import CodingDomainEvent
+from coding.domain_layer.medical_stay.medical_stay_events import (
+    MedicalStayCreated,
+    MedicalStayDrafted,
+    MedicalStayOptimizationEvaluated,
+)
+from coding.domain_layer.optimization.optimization_events import OptimizationEvaluated
+from contracts.event_publisher_channels import Channel
+
+
+def channel_for(event: CodingDomainEvent) -> Channel | None:
+    """Return the channel of `event`, or None when it is not to be published."""
+    match event:
+        case OptimizationEvaluated():
+            return Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED
+        case MedicalStayCreated():
+            return Channel.DOMAIN_CODING_MEDICAL_STAY_CREATED
+        case MedicalStayOptimizationEvaluated():
+            return Channel.DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED
+        case MedicalStayDrafted():
+            return None  # stays inside the service
+        case _:
+            assert_never(event)

@@ -1,0 +1,1 @@
+"""Where stays are kept."""

@@ -1,0 +1,18 @@
+"""Which channel each event of screenflow goes to. None: it stays inside the service."""
+
+from typing import assert_never
+
+from contracts.event_publisher_channels import Channel
+from screenflow.domain_layer.run.run_events import RunFailed, RunStarted
+from screenflow.domain_layer.screenflow_domain_event import ScreenflowDomainEvent
+
+
+def channel_for(event: ScreenflowDomainEvent) -> Channel | None:
+    """Return the channel of `event`, or None when it is not to be published."""
+    match event:
+        case RunStarted():
+            return Channel.DOMAIN_SCREENFLOW_RUN_STARTED
+        case RunFailed():
+            return Channel.DOMAIN_SCREENFLOW_RUN_FAILED
+        case _:
+            assert_never(event)

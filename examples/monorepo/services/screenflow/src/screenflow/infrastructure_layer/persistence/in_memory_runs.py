@@ -1,0 +1,12 @@
+"""The outcome of runs, kept in memory: an example needs no database."""
+
+
+class InMemoryRuns:
+    """What coding made of the stays that were screened.
+
+    Attributes:
+        diagnosis_groups: The diagnosis group by stay.
+    """
+
+    def __init__(self) -> None:
+        self.diagnosis_groups: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""The valuation service: it says what a stay is worth."""

@@ -1,0 +1,1 @@
+"""What pricing is about: no Redis, no queue, no clock but the events' own."""

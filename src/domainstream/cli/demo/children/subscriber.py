@@ -1,0 +1,32 @@
+"""The subscriber process: from all streams to the queues."""
+
+import asyncio
+
+from contracts.subscriptions import subscriptions
+from domainstream.cli.demo.children.child import run_child
+from domainstream.cli.demo.children.reporter import Reporter
+from domainstream.cli.demo.reports import Subscription
+from domainstream.cli.demo.settings import ChildSettings
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+
+
+async def work(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
+    """Deliver until cancelled."""
+    async with RedisBullMQStreamSubscriber.from_url(
+        settings.url,
+        group="domain-events",
+        subscriptions=subscriptions,
+        prefix=settings.stream_prefix,
+        bull_prefix=settings.bull_prefix,
+    ) as subscriber:
+        reporter.news.subscriptions += [
+            Subscription(channel.value, handler.queue, handler.job)
+            for channel, handlers in subscriptions.items()
+            for handler in handlers
+        ]
+        reporter.news.ready = True
+        await subscriber.run()
+
+
+if __name__ == "__main__":
+    run_child(work)

@@ -1,0 +1,14 @@
+"""The `bullmq` package, which is an extra: imported when it is first needed, with a word on what to type without it."""
+
+from importlib import import_module
+from typing import Any
+
+from domainstream.errors import MissingExtraError
+
+
+def bullmq_module(name: str = "bullmq") -> Any:
+    """Return a module of the `bullmq` package, raising `MissingExtraError` when that is not installed."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        raise MissingExtraError("Delivering to BullMQ queues", "bullmq") from None

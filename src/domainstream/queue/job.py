@@ -1,0 +1,109 @@
+"""From a delivered event to a job, and what a job's data says about where it came from. Pure.
+
+Before: `domainstream.stream`; next: `port`. The data is the event's own JSON object with two fields more, under the
+names that consumers of the original system read: `_redisEvent` and `correlationId`.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from domainstream.errors import InvalidEnvelopeError
+from domainstream.event import EventMessage
+from domainstream.stream import Delivery
+
+ID_PREFIX: Final = "event-"
+"""Keeps job ids clear of all digits and of a queue's own keys, as `meta` or `wait`."""
+
+_UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
+
+
+class Job(Struct, frozen=True, gc=False):
+    """One piece of work for one queue.
+
+    Attributes:
+
+        queue: The queue's name.
+
+        name: The job's name, by which other consumers choose what to do.
+
+        id: The queue takes an id once. Derived from the event's id.
+
+        data: JSON text: the event, `_redisEvent` and `correlationId`.
+    """
+
+    queue: str
+    name: str
+    id: str
+    data: bytes
+
+
+class RedisEvent(Struct, frozen=True, gc=False):
+    """The stream entry that an event came in: `_redisEvent` in a job's data.
+
+    Attributes:
+
+        name: The channel's value.
+
+        id: The entry's id.
+
+        timestamp: When it was added, in milliseconds since 1970.
+    """
+
+    name: str
+    id: str
+    timestamp: int
+
+
+class JobOrigin(Struct, frozen=True, gc=False):
+    """What a job's data holds beside the event.
+
+    Attributes:
+
+        redis_event: Where the event came from; None when nobody handed the job over from a stream.
+
+        correlation_id: The business transaction the event belongs to, or None.
+    """
+
+    redis_event: RedisEvent | None = field(name="_redisEvent", default=None)
+    correlation_id: str | None = field(name="correlationId", default=None)
+
+
+_read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_origin = msgspec.json.Decoder(JobOrigin).decode
+_write = msgspec.json.Encoder().encode
+
+
+def job_id(event_id: str, *, job: str = "") -> str:
+    """Return the job id of an event: `event-` and its id; each byte other than A-Z a-z 0-9 _ - is written as `.2f`.
+
+    Different events have different ids. `job` tells apart several jobs of one event in one queue.
+    """
+    return f"{ID_PREFIX}{_safe(event_id)}" + (f".{_safe(job)}" if job else "")
+
+
+def job_data(delivery: Delivery, message: EventMessage) -> bytes:
+    """Return the data of the jobs of a delivered event, whose envelope is `message`.
+
+    The event's own fields are copied byte by byte, numbers and all; fields of these two names that it may have are
+    replaced.
+    """
+    fields = _read_fields(delivery.data or b"{}")
+    source = RedisEvent(delivery.channel, delivery.entry_id, delivery.timestamp_ms)
+    fields["_redisEvent"] = Raw(_write(source))
+    fields["correlationId"] = Raw(_write(message.correlationid or message.id))
+    return _write(fields)
+
+
+def job_origin(data: bytes | str) -> JobOrigin:
+    """Return what a job's data holds beside the event, raising `InvalidEnvelopeError` when that is malformed."""
+    try:
+        return _read_origin(data)
+    except msgspec.DecodeError:
+        raise InvalidEnvelopeError("the job's _redisEvent or correlationId is not what a subscriber writes") from None
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub(lambda found: b".%02x" % found.group()[0], text.encode()).decode()

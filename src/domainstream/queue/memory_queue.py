@@ -1,0 +1,28 @@
+"""Queues in memory: the port of this stage without a server, for tests and for reading. Implements `port.JobQueue`."""
+
+from collections.abc import Sequence
+
+from domainstream.queue.job import Job
+
+
+class MemoryQueue:
+    """A `JobQueue` that remembers every job for good.
+
+    Attributes:
+
+        jobs: The jobs of each queue, oldest first, each id once.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, list[Job]] = {}
+        self._known: set[tuple[str, str]] = set()
+
+    async def add(self, jobs: Sequence[Job]) -> None:
+        """Add the jobs whose ids are new to their queues; see `port.JobQueue.add`."""
+        for job in jobs:
+            if (job.queue, job.id) not in self._known:
+                self._known.add((job.queue, job.id))
+                self.jobs.setdefault(job.queue, []).append(job)
+
+    async def close(self) -> None:
+        """Do nothing: there are no connections."""

@@ -1,0 +1,144 @@
+"""Runs the handlers of a consumer on the jobs of its BullMQ queue. Before: `bullmq_jobs`; the end of the arrow."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+from domainstream.config import positive, refuse
+from domainstream.errors import ServerError
+from domainstream.stream import Backoff
+from domainstream.worker.bullmq_jobs import BullMQJobs
+from domainstream.worker.event_consumer import EventConsumer
+
+log = logging.getLogger("domainstream.worker")
+
+GRACE: Final = timedelta(seconds=30)
+
+
+class EventWorker:
+    """Handles the jobs of one queue, many at a time.
+
+    Usage::
+
+        await EventWorker.from_url(url, consumer, concurrency=50).run()
+
+    Survives restarts of the server, also a start before it is there. For one event loop; `run` may be called once.
+    A handler that blocks the event loop stops all others and the renewal of their locks: make it a plain function
+    instead.
+    """
+
+    def __init__(self, jobs: BullMQJobs, *, concurrency: int = 50, grace: timedelta = GRACE) -> None:
+        """Handle `jobs`, which the worker then owns, up to `concurrency` at a time.
+
+        `grace` is how long handlers may still run once the worker stops; after that they are cancelled, and their
+        jobs come again when their locks have ended. Raises `ConfigurationError` for numbers of zero or less.
+        """
+        refuse("EventWorker", [positive("concurrency", concurrency), positive("grace", grace)])
+        self._jobs = jobs
+        self._concurrency = concurrency
+        self._grace = grace
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+        self._backoff = Backoff()
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        consumer: EventConsumer,
+        *,
+        concurrency: int = 50,
+        bull_prefix: str = "bull",
+        grace: timedelta = GRACE,
+    ) -> Self:
+        """Return a worker with connections of its own, made when it runs; `bull_prefix` begins every key of BullMQ.
+
+        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for a URL that is none.
+        """
+        jobs = BullMQJobs.from_url(url, consumer.queue, consumer.prepare, bull_prefix=bull_prefix)
+        return cls(jobs, concurrency=concurrency, grace=grace)
+
+    async def run(self) -> None:
+        """Handle jobs until `stop` or cancellation; then let running handlers finish and close the connections."""
+        self._at_rest.clear()
+        self._jobs.start()
+        try:
+            while not self._stopping.is_set():
+                await self._step()
+        finally:
+            await self._finish()
+            self._at_rest.set()
+
+    def stop(self) -> None:
+        """Let `run` take no more jobs and return once running handlers have finished. Stopping twice does nothing."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Stop, wait for `run` to return, and close the connections. Closing twice does nothing."""
+        self.stop()
+        await self._at_rest.wait()
+        await self._jobs.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _step(self) -> None:
+        try:
+            if len(self._running) >= self._concurrency:
+                await self._until_stopped(_first_of(self._running))
+            elif job := await self._jobs.take():
+                self._begin(job)
+            else:
+                await self._until_stopped(self._jobs.wait())
+            self._backoff.reset()
+        except ServerError as error:
+            pause = self._backoff.next()
+            log.warning("trying again in %.2f s: %s", pause, error)
+            await self._until_stopped(asyncio.sleep(pause))
+
+    def _begin(self, job: Any) -> None:
+        task = asyncio.create_task(self._jobs.process(job), name=f"job {job.id}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work`, or cancel it when `stop` is called first."""
+        doing, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not doing.done():
+                doing.cancel()
+            await asyncio.wait({doing, stopping})
+        if not doing.cancelled():
+            doing.result()
+
+    async def _finish(self) -> None:
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=self._grace.total_seconds())
+            await _cancel(late)
+        await self._jobs.close()
+
+
+async def _first_of(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    if not tasks:
+        return
+    log.warning("%d handlers did not finish in time; their jobs come again", len(tasks))
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

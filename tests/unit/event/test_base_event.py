@@ -1,0 +1,267 @@
+"""Events as users make them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domainstream.errors import DomainStreamError, InvalidEventError
+from domainstream.event import BaseEvent, EventPayload
+
+BEFORE_YEAR_1 = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+
+
+class OptimizationEventType(StrEnum):
+    """The event types of an aggregate, as users write them."""
+
+    EVALUATED = "domain_coding_optimization_evaluated"
+    REVISED = "domain_coding_optimization_revised"
+
+
+class Evaluated(EventPayload):
+    """A payload."""
+
+    score: float
+
+
+class OptimizationEvaluated(BaseEvent[Evaluated]):
+    """An event of version 1."""
+
+    event_type = OptimizationEventType.EVALUATED
+
+
+class OptimizationRevised(BaseEvent[Evaluated]):
+    """An event of version 3."""
+
+    event_type = OptimizationEventType.REVISED
+    version = 3
+
+
+def evaluated(**fields: Any) -> OptimizationEvaluated:
+    """Return an event with `fields` instead of the defaults."""
+    return OptimizationEvaluated(**{"aggregate_id": "opt-1", "payload": Evaluated(score=0.5), **fields})
+
+
+def revised(**fields: Any) -> OptimizationRevised:
+    """Return a follow-up event."""
+    return OptimizationRevised(**{"aggregate_id": "opt-1", "payload": Evaluated(score=0.6), **fields})
+
+
+def test_an_event_needs_its_aggregate_and_its_payload_only() -> None:
+    """Everything but the aggregate's id and the payload has a default."""
+    event = OptimizationEvaluated(aggregate_id="opt-1", payload=Evaluated(score=0.5))
+    assert (event.aggregate_id, event.payload.score) == ("opt-1", 0.5)
+    assert (event.correlation_id, event.causation_id, event.partition_key, event.sequence) == (None, None, None, None)
+
+
+def test_an_event_keeps_what_it_is_given() -> None:
+    """Each field can be given, and is kept as it is."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    given_fields = {
+        "id": "event-1",
+        "occurred_at": moment,
+        "correlation_id": "transaction-1",
+        "causation_id": "event-0",
+        "partition_key": "stay-1",
+        "sequence": 7,
+    }
+    event = evaluated(**given_fields)
+    assert {name: getattr(event, name) for name in given_fields} == given_fields
+
+
+def test_the_id_is_a_uuid_of_version_7() -> None:
+    """An event's own id carries the version 7 and the RFC's variant."""
+    event_id = UUID(evaluated().id)
+    assert (event_id.version, event_id.variant) == (7, "specified in RFC 4122")
+
+
+def test_the_id_says_when_the_event_was_created() -> None:
+    """The first 48 bits of the id are the milliseconds of its creation."""
+    before = datetime.now(UTC)
+    milliseconds = UUID(evaluated().id).int >> 80
+    assert before - timedelta(milliseconds=1) <= datetime.fromtimestamp(milliseconds / 1000, UTC) <= datetime.now(UTC)
+
+
+def test_ids_are_unique() -> None:
+    """A thousand events have a thousand ids."""
+    assert len({evaluated().id for _ in range(1000)}) == 1000
+
+
+def test_ids_sort_by_creation() -> None:
+    """Events created one after the other have ids in that order."""
+    ids = [evaluated().id for _ in range(1000)]
+    assert ids == sorted(ids)
+
+
+def test_the_id_is_made_once() -> None:
+    """Asking again gives the same id."""
+    event = evaluated()
+    first = event.id
+    assert event.id == first
+
+
+def test_it_occurred_when_it_was_created() -> None:
+    """Without a time of its own, an event occurred between the moments around its creation."""
+    before = datetime.now(UTC)
+    event = evaluated()
+    assert before <= event.occurred_at <= datetime.now(UTC)
+    assert event.occurred_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        pytest.param(timezone(timedelta(hours=5, minutes=30)), id="offset"),
+        pytest.param(ZoneInfo("Europe/Paris"), id="named zone"),
+        pytest.param(timezone(timedelta(0), "GMT"), id="another UTC"),
+    ],
+)
+def test_other_time_zones_become_utc(zone: ZoneInfo | timezone) -> None:
+    """A time in another zone is kept as the same moment in UTC."""
+    moment = datetime(2026, 7, 1, 12, tzinfo=zone)
+    event = evaluated(occurred_at=moment)
+    assert event.occurred_at == moment
+    assert event.occurred_at.tzinfo is UTC
+
+
+@given(moment=st.datetimes(timezones=st.timezones(), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)))  # noqa: DTZ001
+def test_any_aware_time_keeps_its_moment(moment: datetime) -> None:
+    """Conversion to UTC never moves an event in time."""
+    assert evaluated(occurred_at=moment).occurred_at == moment.astimezone(UTC)
+
+
+def test_a_naive_time_is_refused() -> None:
+    """A time without zone cannot be a moment, and the error says what to write instead."""
+    with pytest.raises(InvalidEventError, match=r"datetime\.now\(UTC\)"):
+        evaluated(occurred_at=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        pytest.param({"aggregate_id": ""}, "aggregate_id", id="empty aggregate id"),
+        pytest.param({"aggregate_id": 7}, "aggregate_id", id="number as aggregate id"),
+        pytest.param({"aggregate_id": uuid4()}, "aggregate_id", id="UUID object as aggregate id"),
+        pytest.param({"id": ""}, "id must be", id="empty id"),
+        pytest.param({"id": 7}, "id must be", id="number as id"),
+        pytest.param({"correlation_id": 7}, "correlation_id", id="number as correlation id"),
+        pytest.param({"causation_id": 7}, "causation_id", id="number as causation id"),
+        pytest.param({"partition_key": 7}, "partition_key", id="number as partition key"),
+        pytest.param({"sequence": -1}, "sequence", id="negative sequence"),
+        pytest.param({"sequence": 1.5}, "sequence", id="fraction as sequence"),
+        pytest.param({"sequence": "1"}, "sequence", id="text as sequence"),
+        pytest.param({"sequence": 10**20}, "20 digits", id="sequence of 21 digits"),
+        pytest.param({"occurred_at": BEFORE_YEAR_1}, "years 1 to 9999", id="before year 1"),
+    ],
+)
+def test_fields_that_no_message_can_carry_are_refused(fields: dict[str, Any], why: str) -> None:
+    """What a consumer could not read back is refused where the event is made, naming the field."""
+    with pytest.raises(InvalidEventError, match=why):
+        evaluated(**fields)
+
+
+def test_the_largest_sequence_is_allowed() -> None:
+    """A sequence may have as many digits as the wire has room for."""
+    assert evaluated(sequence=10**20 - 1).sequence == 10**20 - 1
+
+
+def test_the_error_names_event_and_type() -> None:
+    """A refused event is named by class, id and type, in the message and as attributes."""
+    with pytest.raises(InvalidEventError) as caught:
+        evaluated(id="event-1", sequence=-1)
+    assert (caught.value.event_id, caught.value.event_type) == ("event-1", OptimizationEventType.EVALUATED)
+    for name in ("OptimizationEvaluated", "event-1", "domain_coding_optimization_evaluated"):
+        assert name in str(caught.value)
+
+
+def test_the_error_is_a_domain_stream_error_and_a_value_error() -> None:
+    """A refused event can be caught as the project's own error or as Python's usual one."""
+    assert issubclass(InvalidEventError, DomainStreamError)
+    assert issubclass(InvalidEventError, ValueError)
+
+
+def test_events_are_frozen() -> None:
+    """No field of an event can be assigned."""
+    event: Any = evaluated()
+    with pytest.raises(AttributeError, match="immutable"):
+        event.aggregate_id = "opt-2"
+
+
+def test_payloads_are_frozen() -> None:
+    """No field of a payload can be assigned."""
+    payload: Any = evaluated().payload
+    with pytest.raises(AttributeError, match="immutable"):
+        payload.score = 1.0
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [
+        pytest.param(lambda: OptimizationEvaluated("opt-1", Evaluated(score=0.5)), id="event"),
+        pytest.param(lambda: Evaluated(0.5), id="payload"),
+    ],
+)
+def test_fields_are_given_by_name(construct: Callable[[], object]) -> None:
+    """Neither events nor payloads take positional arguments."""
+    with pytest.raises(TypeError, match="positional"):
+        construct()
+
+
+def test_equal_fields_make_equal_events() -> None:
+    """Events are values: the same fields are the same event."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert evaluated(id="event-1", occurred_at=moment) == evaluated(id="event-1", occurred_at=moment)
+
+
+def test_the_type_belongs_to_the_class() -> None:
+    """The event type is known without an event, and is no field."""
+    assert OptimizationEvaluated.event_type is OptimizationEventType.EVALUATED
+    assert "event_type" not in OptimizationEvaluated.__struct_fields__
+
+
+def test_the_version_is_one_unless_the_class_says_otherwise() -> None:
+    """The version is known without an event, and is no field."""
+    assert (OptimizationEvaluated.version, OptimizationRevised.version) == (1, 3)
+    assert "version" not in OptimizationRevised.__struct_fields__
+
+
+def test_a_caused_event_keeps_the_correlation() -> None:
+    """A follow-up belongs to the same business transaction as its cause."""
+    cause = evaluated(correlation_id="transaction-1")
+    assert cause.caused(revised()).correlation_id == "transaction-1"
+
+
+def test_an_event_without_correlation_starts_one() -> None:
+    """The first event of a business transaction lends it its id."""
+    cause = evaluated()
+    assert cause.caused(revised()).correlation_id == cause.id
+
+
+def test_a_caused_event_names_its_cause() -> None:
+    """A follow-up carries the id of the event that led to it."""
+    cause = evaluated(correlation_id="transaction-1")
+    assert cause.caused(revised()).causation_id == cause.id
+
+
+def test_a_caused_event_keeps_everything_else() -> None:
+    """Being caused changes correlation and causation, nothing more, and leaves the original as it was."""
+    follow_up = revised(sequence=2, partition_key="stay-1")
+    caused = evaluated().caused(follow_up)
+    kept = set(OptimizationRevised.__struct_fields__) - {"correlation_id", "causation_id"}
+    assert type(caused) is OptimizationRevised
+    assert {name: getattr(caused, name) for name in kept} == {name: getattr(follow_up, name) for name in kept}
+    assert follow_up.causation_id is None
+
+
+def test_correlation_reaches_along_a_chain() -> None:
+    """The first event's id is the correlation of all that follow."""
+    first = evaluated()
+    second = first.caused(revised())
+    third = second.caused(revised())
+    assert (third.correlation_id, third.causation_id) == (first.id, second.id)
