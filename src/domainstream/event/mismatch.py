@@ -96,4 +96,4 @@ def _properties(schema: Any) -> Iterator[str]:
 
 def _pydantic_kinds(details: dict[str, Any]) -> tuple[str, str]:
     kind = str(details.get("type", "a value that its model accepts"))
-    return f"no {kind}" if kind == "missing" else kind, type(details.get("input")).__name__
+    return ("a value", "nothing") if kind == "missing" else (kind, type(details.get("input")).__name__)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -11,6 +11,9 @@ from domainstream.config import RetryPolicy
 from domainstream.errors import ConfigurationError
 
 CLIENT_NAME: Final = "domainstream-publisher"
+
+_WHERE: Final = frozenset({"host", "port", "path", "db", "username", "password", "credential_provider"})
+"""What tells where a client connects and as whom; its other options are about how, and ours differ."""
 
 
 def pool_from_url(url: str, retry: RetryPolicy) -> ConnectionPool:
@@ -30,11 +33,12 @@ def pool_like(client: Any, retry: RetryPolicy) -> ConnectionPool:
     Raises `ConfigurationError` for anything but a redis-py client of a single server.
     """
     pool = getattr(client, "connection_pool", None)
-    if not isinstance(client, Redis) or type(pool).__name__ not in ("ConnectionPool", "BlockingConnectionPool"):
+    if not isinstance(client, Redis) or type(pool) not in (ConnectionPool, BlockingConnectionPool):
         problem = f"expected redis.asyncio.Redis for a single server, got {type(client).__name__}"
         raise ConfigurationError("The client cannot be used to publish:", [problem])
-    options = {**client.connection_pool.connection_kwargs, **_own(retry)}
-    return ConnectionPool(connection_class=client.connection_pool.connection_class, **options)
+    known = client.connection_pool.connection_kwargs
+    where = {name: value for name, value in known.items() if name in _WHERE or name.startswith(("ssl_", "socket_keepalive"))}
+    return ConnectionPool(connection_class=client.connection_pool.connection_class, **where, **_own(retry))
 
 
 def _own(retry: RetryPolicy) -> dict[str, Any]:

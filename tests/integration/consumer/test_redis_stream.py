@@ -1,7 +1,7 @@
 """The streams on a real server keep the contract of the ports, and heal from what servers do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -69,48 +69,62 @@ class TestRedisStream(StreamContract):
         await place.close()
 
 
-async def blocked_client(redis: Redis, since: set[str] = frozenset()) -> str:  # type: ignore[assignment]
-    """Wait until a client that is not among `since` blocks in XREADGROUP, and return its id."""
+@pytest.fixture
+async def blocked(redis: Redis) -> Callable[[], Awaitable[str]]:
+    """A function that waits until a reader of this test blocks on the server, and returns its client id."""
 
-    async def find() -> str | None:
+    async def ids() -> set[str]:
         clients: Any = await redis.client_list()
-        blocked = [client["id"] for client in clients if client["cmd"] == "xreadgroup" and "b" in client["flags"]]
-        return next((client for client in blocked if client not in since), None)
+        return {client["id"] for client in clients if client["cmd"] == "xreadgroup" and "b" in client["flags"]}
 
-    found: str = await until(find)
-    return found
+    before = await ids()
+
+    async def wait() -> str:
+        async def new() -> set[str]:
+            return await ids() - before
+
+        found: set[str] = await until(new)
+        return found.pop()
+
+    return wait
 
 
-async def blocked_clients(redis: Redis) -> set[str]:
-    """Return the clients of other tests that block right now."""
-    clients: Any = await redis.client_list()
-    return {client["id"] for client in clients if client["cmd"] == "xreadgroup"}
-
-
-async def test_lost_reply_is_looked_for_before_anything_new(place: RedisPlace, redis: Redis) -> None:
-    """Entries that were delivered into a broken connection are not skipped."""
-    reader = place.reader()
-    others = await blocked_clients(redis)
+async def test_lost_reply_is_looked_for_before_anything_new(
+    place: RedisPlace, redis: Redis, blocked: Callable[[], Awaitable[str]]
+) -> None:
+    """Entries that the server delivered into a broken connection come before new ones."""
+    reader = place.reader("one")
     reading = asyncio.create_task(reader.read())
-    client = await blocked_client(redis, others)
-    # The server delivers to the connection and closes it in one step, so the reply may never arrive.
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.xadd(place.streams.key(FIRST), {"data": b"lost"})
-        pipe.client_kill_filter(_id=client)
-        await pipe.execute()
-    first = await asyncio.gather(reading, return_exceptions=True)
-    found = first[0] if isinstance(first[0], list) else await reader.read()
-    assert isinstance(first[0], list | ServerUnavailableError)
+    await redis.client_kill_filter(_id=await blocked())
+    with pytest.raises(ServerUnavailableError):
+        await reading
+    await place.add(FIRST, b"lost")
+    # What the server had sent in the consumer's name when the connection broke.
+    await redis.xreadgroup(GROUP, "one", {place.streams.key(FIRST): ">"})
     await place.add(FIRST, b"new")
-    assert texts(found) == [b"lost"]
+    assert texts(await read_all(reader, 2)) == [b"lost", b"new"]
 
 
-async def test_stream_deleted_under_a_blocked_read_heals(place: RedisPlace, redis: Redis) -> None:
+async def test_cancelled_read_loses_nothing(place: RedisPlace, redis: Redis) -> None:
+    """What was delivered to a read that was cancelled comes with the next one."""
+    reader = place.reader("one")
+    await reader.read()
+    reading = asyncio.create_task(reader.read())
+    await asyncio.sleep(0)
+    await place.add(FIRST, b"lost")
+    await redis.xreadgroup(GROUP, "one", {place.streams.key(FIRST): ">"})
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert texts(await reader.read()) == [b"lost"]
+
+
+async def test_stream_deleted_under_a_blocked_read_heals(
+    place: RedisPlace, redis: Redis, blocked: Callable[[], Awaitable[str]]
+) -> None:
     """A DEL while the reader waits costs one empty read; then the group is there again."""
     reader = place.reader()
-    others = await blocked_clients(redis)
     reading = asyncio.create_task(reader.read())
-    await blocked_client(redis, others)
+    await blocked()
     await redis.delete(place.streams.key(FIRST))
     assert list(await reading) == []
     await place.add(FIRST, b"new")

@@ -15,7 +15,7 @@ from domainstream.config import MessageLimits
 from domainstream.errors import ConfigurationError, EventEncodingError
 from domainstream.event import BaseEvent, EventEncoder, EventPayload
 
-SECRET = "SECRET-4711"
+PATIENT = "patient-4711"
 LONE_SURROGATE = "\ud800"
 
 
@@ -45,7 +45,7 @@ class DataclassBill:
     def __post_init__(self) -> None:
         """Refuse negative amounts."""
         if isinstance(self.amount, int) and self.amount < 0:
-            raise ValueError(f"{SECRET} is no amount")
+            raise ValueError(f"{PATIENT} is no amount")
 
 
 @attrs.frozen
@@ -126,28 +126,28 @@ def refused(event_class: Callable[..., BaseEvent[Any]], payload: Any, limits: Me
         EventEncoder("billing", limits or MessageLimits()).encode(event)
     assert (caught.value.event_id, caught.value.event_type) == ("event-1", "domain_billing_bill_sent")
     assert "[event event-1, type domain_billing_bill_sent]" in str(caught.value)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert PATIENT not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("event_class", "payload", "words"),
     [
-        pytest.param(Billed, Bill(amount=SECRET), "$.amount: expected int, got str", id="struct"),  # type: ignore[arg-type]
-        pytest.param(AttrsBilled, AttrsBill(SECRET), "$.amount: expected int, got str", id="attrs"),  # type: ignore[arg-type]
-        pytest.param(TypedDictBilled, {"amount": SECRET}, "$.amount: expected int, got str", id="typed dictionary"),
-        pytest.param(TypedDictBilled, {SECRET: 1}, "$: expected the field amount, got nothing", id="missing key"),
-        pytest.param(ModelBilled, ModelBill.model_construct(amount=SECRET), "$.amount", id="pydantic"),
-        pytest.param(Billed, DataclassBill(SECRET), "got str", id="another class"),
-        pytest.param(Billed, SECRET, "$: expected object, got str", id="no object"),
+        pytest.param(Billed, Bill(amount=PATIENT), "$.amount: expected int, got str", id="struct"),  # type: ignore[arg-type]
+        pytest.param(AttrsBilled, AttrsBill(PATIENT), "$.amount: expected int, got str", id="attrs"),  # type: ignore[arg-type]
+        pytest.param(TypedDictBilled, {"amount": PATIENT}, "$.amount: expected int, got str", id="typed dictionary"),
+        pytest.param(TypedDictBilled, {PATIENT: 1}, "$: expected the field amount, got nothing", id="missing key"),
+        pytest.param(ModelBilled, ModelBill.model_construct(amount=PATIENT), "$.amount", id="pydantic"),
+        pytest.param(Billed, DataclassBill(PATIENT), "got str", id="another class"),
+        pytest.param(Billed, PATIENT, "$: expected object, got str", id="no object"),
         pytest.param(Billed, None, "$: expected object, got null", id="nothing"),
-        pytest.param(Billed, Bill(lines=(Line(price=SECRET),)), "$.lines[0].price: expected float", id="nested"),  # type: ignore[arg-type]
-        pytest.param(Billed, Bill(by_ward={SECRET: SECRET}), "$.by_ward[...]", id="in a dictionary"),  # type: ignore[dict-item]
+        pytest.param(Billed, Bill(lines=(Line(price=PATIENT),)), "$.lines[0].price: expected float", id="nested"),  # type: ignore[arg-type]
+        pytest.param(Billed, Bill(by_ward={PATIENT: PATIENT}), "$.by_ward[...]", id="in a dictionary"),  # type: ignore[dict-item]
         pytest.param(DataclassBilled, negative(), "$: expected a value that its type accepts", id="own check"),
         pytest.param(ModelBilled, ModelBill.model_construct(amount=2), "KeyError", id="own check that breaks"),
         pytest.param(
             ModelBilled,
-            ModelBill.model_construct(amount=1, by_ward={SECRET: SECRET}),
+            ModelBill.model_construct(amount=1, by_ward={PATIENT: PATIENT}),
             "$.by_ward[...]: expected int_parsing, got str",
             id="pydantic dictionary",
         ),
@@ -178,8 +178,8 @@ def test_numbers_that_json_does_not_know_are_refused(payload_with: Callable[[flo
 @pytest.mark.parametrize(
     "payload",
     [
-        pytest.param(Bill(patient=SECRET + LONE_SURROGATE), id="text"),
-        pytest.param(Bill(anything={SECRET + LONE_SURROGATE: 1}), id="key"),
+        pytest.param(Bill(patient=PATIENT + LONE_SURROGATE), id="text"),
+        pytest.param(Bill(anything={PATIENT + LONE_SURROGATE: 1}), id="key"),
     ],
 )
 def test_lone_surrogates_are_refused(payload: Bill) -> None:
@@ -190,7 +190,8 @@ def test_lone_surrogates_are_refused(payload: Bill) -> None:
 @pytest.mark.parametrize("name", ["aggregate_id", "correlation_id", "partition_key"])
 def test_lone_surrogates_in_attributes_are_refused(name: str) -> None:
     """An attribute that is not Unicode is refused as a payload is."""
-    event = Billed(**{"aggregate_id": "bill-1", "payload": Bill(), name: LONE_SURROGATE})
+    fields: dict[str, Any] = {"aggregate_id": "bill-1", "payload": Bill(), name: LONE_SURROGATE}
+    event = Billed(**fields)
     with pytest.raises(EventEncodingError, match="lone surrogate"):
         EventEncoder("billing").encode(event)
 
@@ -214,7 +215,7 @@ def test_long_digits_that_are_no_integers_pass() -> None:
 
 def test_a_message_over_the_limit_is_refused() -> None:
     """A message above 256 KiB is refused, and the error says how large it is."""
-    assert "at most 262,144 are allowed" in refused(Billed, Bill(patient=SECRET * 30_000))
+    assert "at most 262,144 are allowed" in refused(Billed, Bill(patient=PATIENT * 30_000))
 
 
 def test_a_message_at_the_limit_passes() -> None:

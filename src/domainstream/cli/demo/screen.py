@@ -24,7 +24,7 @@ class DemoScreen:
         if not console.is_terminal:
             console.width = _WIDTH_OF_FILES
         self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = Live(console=console, auto_refresh=False)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -39,7 +39,8 @@ class DemoScreen:
     def show(self, tally: Tally, lengths: dict[str, int]) -> None:
         """Bring the table up to date."""
         if self._console.is_terminal:
-            self._live.update(_progress(tally, lengths), refresh=True)
+            view = _progress(tally, lengths) if lengths else "Starting the subscriber and three services ..."
+            self._live.update(view, refresh=True)
 
     def warn(self, problem: str) -> None:
         """Print a problem."""
@@ -74,10 +75,10 @@ def _progress(tally: Tally, lengths: dict[str, int]) -> Table:
 
 
 def _subscriptions(outcome: DemoOutcome) -> Table:
-    table = _table("Every subscription", ["channel", "queue", "job"], ["published", "handled", ""])
+    table = _table("Every subscription", ["channel", "queue:job"], ["published", "handled", ""])
     for each in outcome.subscriptions:
         sign = "[green]=[/]" if each.published == each.handled else "[red]≠[/]"
-        table.add_row(each.channel, each.queue, each.job, f"{each.published:,}", f"{each.handled:,}", sign)
+        table.add_row(each.channel, f"{each.queue}:{each.job}", f"{each.published:,}", f"{each.handled:,}", sign)
     return table
 
 

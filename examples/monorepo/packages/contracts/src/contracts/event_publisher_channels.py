@@ -13,8 +13,8 @@ SERVICES = {
 class Channel(EventPublisherChannel, services=SERVICES):
     """Event publisher channels have to be unique across all events."""
 
-    DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
     DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
+    DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
     DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED = "domain_coding_medical_stay_optimization_evaluated"
     DOMAIN_SCREENFLOW_RUN_STARTED = "domain_screenflow_run_started"
     DOMAIN_SCREENFLOW_RUN_FAILED = "domain_screenflow_run_failed"

@@ -1,0 +1,117 @@
+"""`domainstream demo` as a user runs it: what it prints, how it ends, and that it leaves nothing behind."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from e2e.demo_process import PROCESSES, demo
+from redis.asyncio import Redis
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
+
+
+def test_everything_that_is_published_is_handled(tmp_path: Path) -> None:
+    """Fifty stays end with one JSON object of equal counts, exit code 0, and nothing left."""
+    with demo(tmp_path, "--events", "50", "--json") as running:
+        code, output, errors = running.finish()
+    assert code == 0, errors
+    result = json.loads(output)
+    assert result["published"] == result["handled"] > 200
+    assert (result["not_published"], result["failed"], result["duplicates"], result["problems"]) == (50, 0, 0, [])
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
+    assert result["server"].startswith(("Valkey ", "Redis "))
+    assert all(each["published"] == each["handled"] for each in result["subscriptions"])
+    assert len(result["subscriptions"]) == 6
+    assert output.count("\n") == 1
+    running.assert_nothing_is_left()
+
+
+def test_a_seed_always_leads_to_the_same_events(tmp_path: Path) -> None:
+    """Two runs of one seed agree in the counts of every subscription, failed runs included."""
+    results = []
+    for _ in range(2):
+        with demo(tmp_path, "--events", "60", "--seed", "7", "--json") as running:
+            results.append(json.loads(running.finish()[1])["subscriptions"])
+    assert results[0] == results[1]
+
+
+def test_people_get_a_table_with_every_subscription(tmp_path: Path) -> None:
+    """Without --json a summary is printed, without colours where the output is no terminal."""
+    with demo(tmp_path, "--events", "3") as running:
+        code, output, errors = running.finish()
+    assert code == 0, errors
+    assert "domain_coding_medical_stay_optimization_evaluated" in output
+    assert "screenflow:screen-stay" in output
+    assert "\x1b" not in output
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: int, expected: int) -> None:
+    """Ctrl-C and SIGTERM end all processes and remove the server's folder; there is no traceback."""
+    with demo(tmp_path, "--events", "100000", "--json") as running:
+        running.wait_until_busy()
+        running.press_ctrl_c(number)
+        code, output, errors = running.finish()
+        assert (code, output) == (expected, "")
+        assert errors == "Interrupted; everything is cleaned up.\n"
+        running.assert_nothing_is_left()
+
+
+def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+    """SIGKILL of the parent ends services, subscriber and server within seconds."""
+    with demo(tmp_path, "--events", "100000") as running:
+        assert len(running.wait_until_busy()) == PROCESSES
+        running.process.kill()
+        running.finish()
+        running.assert_no_process_is_left()
+
+
+def test_a_child_that_dies_fails_the_run(tmp_path: Path) -> None:
+    """The exit code is 1, the message names the process and what is missing, and nothing is left."""
+    with demo(tmp_path, "--events", "100000", "--json") as running:
+        processes = running.wait_until_busy()
+        os.kill(next(pid for pid, line in processes.items() if "children.valuation" in line), signal.SIGKILL)
+        code, output, errors = running.finish()
+        assert code == 1
+        assert "the valuation process ended with code -9" in errors
+        assert "the valuation process ended with code -9" in json.loads(output)["problems"]
+        running.assert_nothing_is_left()
+
+
+async def test_a_server_of_the_user_keeps_no_key(tmp_path: Path, redis_url: str, redis: Redis) -> None:
+    """Keys of others stay, and all of the run's are deleted."""
+    await redis.set("a-key-of-somebody-else", "1", ex=60)
+    before = await _demo_keys(redis)
+    with demo(tmp_path, "--events", "20", "--json", "--redis-url", redis_url) as running:
+        code, output, errors = running.finish()
+    assert code == 0, errors
+    assert json.loads(output)["server"].endswith("(explicit URL)")
+    assert await _demo_keys(redis) == before == []
+    assert await redis.get("a-key-of-somebody-else") == b"1"
+    running.assert_nothing_is_left()
+
+
+def test_an_environment_variable_names_the_server(tmp_path: Path, redis_url: str) -> None:
+    """REDIS_URL is taken when there is no option."""
+    with demo(tmp_path, "--events", "1", "--json", REDIS_URL=redis_url) as running:
+        code, output, errors = running.finish()
+    assert code == 0, errors
+    assert json.loads(output)["server"].endswith("(REDIS_URL)")
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
+    """The exit code is 3; the message says where and what to do, without traceback and password."""
+    with demo(tmp_path, "--json", "--redis-url", "redis://user:s3cret@127.0.0.1:1") as running:
+        code, output, errors = running.finish()
+    assert (code, output) == (3, "")
+    assert "cannot use the server at 127.0.0.1:1" in errors
+    assert "s3cret" not in errors
+    assert "Traceback" not in errors
+    running.assert_nothing_is_left()
+
+
+async def _demo_keys(redis: Redis) -> list[bytes]:
+    return [key async for key in redis.scan_iter(match="*domainstream-demo-*")]

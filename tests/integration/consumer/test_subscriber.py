@@ -1,0 +1,184 @@
+"""The subscriber on a real server."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from domainstream.errors import MissingExtraError
+from domainstream.stream import Delivery, RedisStreamReader
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+from support.consuming import (
+    CALCULATED,
+    EVALUATED,
+    GROUP,
+    BullJobs,
+    Streams,
+    calculated,
+    evaluated,
+    running,
+    subscriptions_of,
+    until,
+)
+
+Open = Callable[[], RedisBullMQStreamSubscriber]
+
+
+@pytest.fixture
+def open_subscriber(redis_url: str, streams: Streams, bull_prefix: str) -> Open:
+    """A function that opens a subscriber under the same consumer name each time."""
+
+    def open_one() -> RedisBullMQStreamSubscriber:
+        return RedisBullMQStreamSubscriber.from_url(
+            redis_url,
+            group=GROUP,
+            subscriptions=subscriptions_of("valuation"),
+            prefix=streams.prefix,
+            bull_prefix=bull_prefix,
+        )
+
+    return open_one
+
+
+async def test_job_data_says_where_the_event_came_from(
+    open_subscriber: Open, streams: Streams, valuation: BullJobs
+) -> None:
+    """A consumer of the original system finds `_redisEvent` and `correlationId` in the job's data."""
+    event = evaluated(correlation_id="stay-7")
+    entry_id = await streams.add(event)
+    async with running(open_subscriber()):
+        await until(valuation.ids)
+    data = json.loads((await valuation.fields(f"event-{event.id}"))["data"])
+    timestamp = int(entry_id.split("-")[0])
+    assert data["_redisEvent"] == {"name": EVALUATED.value, "id": entry_id, "timestamp": timestamp}
+    assert (data["correlationId"], data["id"], data["data"]) == ("stay-7", event.id, {"score": 0.5})
+
+
+async def test_crash_between_add_and_acknowledge_gives_no_second_job(
+    open_subscriber: Open, streams: Streams, valuation: BullJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry is delivered again to the restarted instance; the job has the same id and is not added again."""
+    event = evaluated()
+    await streams.add(event)
+
+    async def crash(self: RedisStreamReader, deliveries: Sequence[Delivery]) -> None:
+        raise SystemError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RedisStreamReader, "acknowledge", crash)
+        async with open_subscriber() as crashing:
+            with pytest.raises(SystemError):
+                await crashing.run()
+    assert (await valuation.ids(), await streams.pending(EVALUATED)) == ([f"event-{event.id}"], 1)
+    async with running(open_subscriber()):
+
+        async def settled() -> bool:
+            return await streams.pending(EVALUATED) == 0
+
+        await until(settled)
+    assert await valuation.ids() == [f"event-{event.id}"]
+
+
+async def test_own_pending_entries_come_before_new_ones(
+    open_subscriber: Open, streams: Streams, valuation: BullJobs, redis: Redis
+) -> None:
+    """What the last run of this instance left behind keeps its place in the order."""
+    old, new = evaluated(), evaluated()
+    subscriber = open_subscriber()
+    await streams.add(old)
+    reader: Any = subscriber._reader
+    await reader.read()
+    await streams.add(new)
+    async with running(subscriber):
+
+        async def both() -> list[str] | None:
+            ids = await valuation.ids()
+            return ids if len(ids) == 2 else None
+
+        assert await until(both) == [f"event-{old.id}", f"event-{new.id}"]
+
+
+async def test_undecodable_entry_becomes_a_dead_letter(
+    open_subscriber: Open, streams: Streams, valuation: BullJobs
+) -> None:
+    """The dead-letter stream has the cause, the origin and the unchanged data; the next event goes its way."""
+    entry_id = await streams.add_data(EVALUATED, data=b"\xff rubbish")
+    event = evaluated()
+    await streams.add(event)
+    async with running(open_subscriber()):
+        assert await until(valuation.ids) == [f"event-{event.id}"]
+        (letter,) = await until(lambda: streams.dead(EVALUATED))
+    assert letter.pop(b"reason").startswith(b"refused to read the message")
+    assert letter == {
+        b"error": b"HostileJsonError",
+        b"channel": EVALUATED.encode(),
+        b"group": GROUP.encode(),
+        b"entry_id": entry_id.encode(),
+        b"data": b"\xff rubbish",
+    }
+    assert await streams.pending(EVALUATED) == 0
+
+
+async def test_channel_without_handlers_is_acknowledged(open_subscriber: Open, streams: Streams) -> None:
+    """Entries that nobody listens to do not pile up as pending."""
+    entry_id = await streams.add(calculated())
+
+    async def read_and_settled() -> bool:
+        groups: Any = await streams.redis.xinfo_groups(streams.key(CALCULATED))
+        return bool(groups and groups[0]["last-delivered-id"].decode() == entry_id and groups[0]["pending"] == 0)
+
+    async with running(open_subscriber()):
+        await until(read_and_settled)
+
+
+@pytest.mark.parametrize("destroy", ["group", "stream"])
+async def test_vanished_group_heals(
+    open_subscriber: Open, streams: Streams, valuation: BullJobs, redis: Redis, destroy: str
+) -> None:
+    """A destroyed group or a deleted stream stops nothing, and what was handed over before is not handed over twice."""
+    first, second = evaluated(), evaluated()
+    await streams.add(first)
+    async with running(open_subscriber()):
+        await until(valuation.ids)
+        if destroy == "group":
+            await redis.xgroup_destroy(streams.key(EVALUATED), GROUP)
+        else:
+            await redis.delete(streams.key(EVALUATED))
+        await streams.add(second)
+
+        async def both() -> list[str] | None:
+            ids = await valuation.ids()
+            return ids if len(ids) > 1 else None
+
+        assert await until(both) == [f"event-{first.id}", f"event-{second.id}"]
+
+
+async def test_stop_while_blocked_returns_soon(open_subscriber: Open, redis: Redis) -> None:
+    """A subscriber that waits for news ends within two seconds of being told to."""
+    async with open_subscriber() as subscriber:
+        task = asyncio.create_task(subscriber.run())
+        await asyncio.sleep(0.1)
+        subscriber.stop()
+        async with asyncio.timeout(2):
+            await task
+
+
+async def test_cancelled_while_blocked_leaves_nothing_open(open_subscriber: Open) -> None:
+    """A cancellation in the middle of a read closes all connections: an open one would be a warning, and so an error."""
+    async with open_subscriber() as subscriber:
+        task = asyncio.create_task(subscriber.run())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+def test_missing_package_says_what_to_type(open_subscriber: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, opening a subscriber says how to install it."""
+    monkeypatch.setitem(sys.modules, "bullmq.redis_connection", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'domainstream\[bullmq\]'"):
+        open_subscriber()

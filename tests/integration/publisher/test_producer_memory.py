@@ -1,0 +1,104 @@
+"""What the server remembers of producers, and the connections that belong to one."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from redis.asyncio import Redis, RedisCluster
+from redis.crc import key_slot
+from support.publishing import entries, messages, outcomes
+
+from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
+from domainstream.errors import ConfigurationError, ServerRefusedError
+from domainstream.publisher.batch import Batch
+from domainstream.publisher.redis_batch_sender import RedisBatchSender
+from domainstream.publisher.redis_link import RedisLink
+from domainstream.publisher.redis_own_pool import pool_from_url
+
+
+async def keys_of(redis: Redis, prefix: str) -> list[bytes]:
+    """Return all keys that hold the prefix."""
+    return [key async for key in redis.scan_iter(f"*{prefix}*")]
+
+
+async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+    """A producer leaves one key per channel, however many events it publishes."""
+    async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix) as client:
+        for _ in range(50):
+            await client.publish(messages("orders", 20))
+    assert len(await keys_of(redis, stream_prefix)) == 2
+
+
+async def test_memory_expires(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+    """What is remembered of a producer that ends is forgotten after `memory`."""
+    settings = PublisherSettings(url=redis_url, prefix=stream_prefix, memory=timedelta(minutes=1), producer_id="p1")
+    async with RedisStreamPublisherClient.from_settings(settings) as client:
+        await client.publish(messages("orders", 1))
+    expires_in = await redis.pttl(f"{{{stream_prefix}orders}}:producer:p1")
+    assert 50_000 < expires_in <= 60_000
+
+
+@pytest.mark.parametrize("tag", ["", "{shop}:"])
+async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Redis, stream_prefix: str, tag: str) -> None:
+    """The remembered batch is in its stream's cluster slot, also when the user's prefix has a hash tag."""
+    prefix = tag + stream_prefix
+    async with RedisStreamPublisherClient.from_url(redis_url, prefix=prefix) as client:
+        await client.publish(messages("orders", 1))
+    keys = await keys_of(redis, stream_prefix)
+    assert len(keys) == 2
+    assert len({key_slot(key) for key in keys}) == 1
+
+
+async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+    """A delayed copy of a batch that reaches the server after the producer's next batch adds nothing."""
+    settings = PublisherSettings(url=redis_url, prefix=stream_prefix, producer_id="p1")
+    pool = pool_from_url(redis_url, settings.retry)
+    link = RedisLink(pool)
+    late = RedisBatchSender(link, settings)
+    async with RedisStreamPublisherClient.from_settings(settings) as client:
+        await client.publish(messages("orders", 1))
+        await client.publish(messages("orders", 1))
+        batch = Batch("orders")
+        batch.messages += messages("orders", 1)
+        await late.send([batch], asyncio.get_running_loop().time() + 5)
+    await link.drop()
+    receipts = batch.receipts or []
+    assert [type(receipt.error) for receipt in receipts] == [ServerRefusedError]
+    assert len(await entries(redis, f"{stream_prefix}orders")) == 2
+
+
+async def test_a_client_has_connections_of_its_own(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+    """A client made from another one publishes while that one's only connection is blocked by a read."""
+    settings = PublisherSettings(url=redis_url, prefix=stream_prefix)
+    async with Redis.from_url(redis_url, max_connections=1) as reader:
+        blocked = asyncio.create_task(reader.xread({f"{stream_prefix}quiet": "$"}, block=4_000))
+        async with RedisStreamPublisherClient.from_client(reader, settings) as client:
+            receipts = await client.publish(messages("orders", 1))
+            assert not blocked.done()
+            names = [client["name"] for client in await redis.client_list()]
+        await redis.xadd(f"{stream_prefix}quiet", {"wake": "up"})
+        await blocked
+    assert outcomes(receipts) == {Outcome.PUBLISHED}
+    assert "domainstream-publisher" in names
+
+
+def test_a_client_of_a_cluster_is_refused() -> None:
+    """A cluster's client is refused with what is expected instead."""
+    cluster = RedisCluster.__new__(RedisCluster)
+    with pytest.raises(ConfigurationError, match="expected redis.asyncio.Redis for a single server, got RedisCluster"):
+        RedisStreamPublisherClient.from_client(cluster, PublisherSettings(url=""))  # type: ignore[arg-type]
+
+
+def test_a_url_of_an_unknown_kind_is_refused_without_its_password() -> None:
+    """A URL that cannot be read is refused with the kinds that can, and the password is not shown."""
+    with pytest.raises(ConfigurationError, match="rediss://") as refusal:
+        RedisStreamPublisherClient.from_url("http://user:s3cret@localhost")
+    assert "s3cret" not in str(refusal.value)
+
+
+async def test_health_names_the_problem_of_a_server_that_is_gone() -> None:
+    """Without a server `health` is not ok, and says so instead of raising."""
+    async with RedisStreamPublisherClient.from_url("redis://127.0.0.1:1") as client:
+        health = await client.health()
+    assert not health.ok
+    assert "is it running?" in (health.problem or "")

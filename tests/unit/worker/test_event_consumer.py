@@ -1,0 +1,190 @@
+"""Which handler gets which event, and with what context."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from domainstream.errors import ConfigurationError, EventDecodingError, HandlerNotFoundError
+from domainstream.event import BaseEvent, UpcasterChain, read_message
+from domainstream.queue import job_data
+from domainstream.worker import EventConsumer, EventContext, ReceivedJob
+from support.consuming import (
+    EVALUATED,
+    EvaluatedPayload,
+    OptimizationEvaluated,
+    PricingCalculated,
+    calculated,
+    delivery,
+    evaluated,
+    message,
+)
+
+
+def received(event: BaseEvent[Any], attempt: int = 1) -> ReceivedJob:
+    """Return an event as a job that came through a stream."""
+    delivered = delivery(event)
+    data = job_data(delivered, read_message(delivered.data or b""))
+    return ReceivedJob("event-1", "price-stay", attempt, data.decode())
+
+
+async def test_handler_gets_the_typed_event_and_its_context() -> None:
+    """The event equals the published one; the context tells job, attempt, stream entry and correlation."""
+    consumer, calls = EventConsumer("valuation"), []
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        calls.append((event, context))
+
+    event = evaluated(correlation_id="stay-7")
+    await consumer.handle(received(event, attempt=2))
+    context = EventContext(
+        job_id="event-1",
+        job_name="price-stay",
+        attempt=2,
+        channel=EVALUATED.value,
+        entry_id="1700000000123-0",
+        timestamp=datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC),
+        correlation_id="stay-7",
+    )
+    assert calls == [(event, context)]
+
+
+async def test_job_added_by_hand_has_a_context_too() -> None:
+    """A job that came through no stream names its event's type, time and id instead."""
+    consumer, contexts = EventConsumer("valuation"), []
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        contexts.append(context)
+
+    event = evaluated()
+    await consumer.handle(ReceivedJob("1", "by-hand", 1, message(event).decode()))
+    (context,) = contexts
+    assert (context.channel, context.entry_id) == (EVALUATED.value, "")
+    assert (context.timestamp, context.correlation_id) == (event.occurred_at, event.id)
+
+
+async def test_one_handler_may_take_several_events() -> None:
+    """Each of the classes it is registered for reaches it."""
+    consumer, types = EventConsumer("valuation"), []
+
+    @consumer.on(OptimizationEvaluated, PricingCalculated)
+    async def note(event: OptimizationEvaluated | PricingCalculated, context: EventContext) -> None:
+        types.append(type(event))
+
+    await consumer.handle(received(evaluated()))
+    await consumer.handle(received(calculated()))
+    assert types == [OptimizationEvaluated, PricingCalculated] == list(consumer.event_classes)
+
+
+async def test_plain_function_runs_in_a_thread() -> None:
+    """A handler that blocks does not stop the event loop."""
+    consumer, threads = EventConsumer("valuation"), []
+
+    @consumer.on(OptimizationEvaluated)
+    def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        threads.append(threading.current_thread())
+
+    await consumer.handle(received(evaluated()))
+    assert threads != [threading.main_thread()]
+
+
+async def test_decorated_function_stays_what_it_was() -> None:
+    """A handler can be called by a test as any other function."""
+    consumer = EventConsumer("valuation")
+
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        """Price a stay."""
+
+    assert consumer.on(OptimizationEvaluated)(price_stay) is price_stay
+
+
+async def test_event_without_handler_is_an_explicit_error() -> None:
+    """The error names queue, job and type, and what to type."""
+    consumer = EventConsumer("valuation")
+    with pytest.raises(HandlerNotFoundError, match=r"queue valuation, job price-stay \(event-1\).*@consumer\.on"):
+        await consumer.handle(received(evaluated()))
+
+
+@pytest.mark.parametrize("data", ["", "null", "rubbish", "{}", '{"a":1,"a":2}', "[" * 10_000])
+async def test_data_that_is_no_event_is_refused(data: str) -> None:
+    """Whatever somebody puts into the queue, the answer is an error of ours."""
+    with pytest.raises(EventDecodingError):
+        await EventConsumer("valuation").handle(ReceivedJob("1", "job", 1, data))
+
+
+async def test_largest_event_still_fits_as_a_job() -> None:
+    """What a job's data adds to an event does not push an event within the limits beyond them."""
+    consumer, handled = EventConsumer("valuation"), asyncio.Event()
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        handled.set()
+
+    padding = 256 * 1024 - len(message(evaluated(correlation_id="")))
+    await consumer.handle(received(evaluated(correlation_id="x" * padding)))
+    assert handled.is_set()
+
+
+def test_second_handler_of_an_event_is_refused() -> None:
+    """Two handlers of one queue for one event would leave open which runs."""
+    consumer = EventConsumer("valuation")
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="OptimizationEvaluated is handled by price_stay already"):
+        consumer.on(OptimizationEvaluated)(price_stay)
+
+
+def test_classes_of_one_type_are_refused_and_change_nothing() -> None:
+    """Two classes that share an event type cannot be told apart; what was registered before stays."""
+
+    class Twin(BaseEvent[EvaluatedPayload]):
+        event_type = EVALUATED
+
+    consumer = EventConsumer("valuation")
+
+    async def handler(event: object, context: EventContext) -> None: ...
+
+    consumer.on(OptimizationEvaluated)(handler)
+    with pytest.raises(ConfigurationError, match="share the event type"):
+        consumer.on(Twin)(handler)
+    assert consumer.event_classes == (OptimizationEvaluated,)
+
+
+def test_decorator_without_classes_is_refused() -> None:
+    """A handler for nothing is a mistake."""
+    with pytest.raises(ConfigurationError, match="no event class is given"):
+        EventConsumer("valuation").on()(print)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("queue", ["", "a:b", "a b"])
+def test_queue_names_that_bullmq_cannot_take_are_refused(queue: str) -> None:
+    """The same rule as for `to_queue`."""
+    with pytest.raises(ConfigurationError, match="queue"):
+        EventConsumer(queue)
+
+
+async def test_old_versions_are_brought_up_to_date() -> None:
+    """Events of an old version reach the handler in the newest shape."""
+
+    class NewPayload(EvaluatedPayload):
+        currency: str
+
+    class NewEvaluated(BaseEvent[NewPayload]):
+        event_type = EVALUATED
+        version = 2
+
+    chain = UpcasterChain(NewEvaluated, {1: lambda payload: {**payload, "currency": "EUR"}})
+    consumer, payloads = EventConsumer("valuation", upcasters=[chain]), []
+
+    @consumer.on(NewEvaluated)
+    async def price_stay(event: NewEvaluated, context: EventContext) -> None:
+        payloads.append(event.payload)
+
+    await consumer.handle(received(evaluated()))
+    assert payloads == [NewPayload(score=0.5, currency="EUR")]
