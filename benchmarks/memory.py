@@ -15,7 +15,7 @@ ALLOWED_GROWTH_MB = 5.0
 
 
 async def measure(url: str) -> tuple[float, float, int]:
-    """Return the process's MB after the warm-up and at the end, and how many keys besides the stream the server holds."""
+    """Return the process's MB after the warm-up and at the end, and the server's keys besides the stream."""
     retention = Retention(max_length=10_000)
     async with Redis.from_url(url) as redis, RedisStreamPublisherClient.from_url(url, retention=retention) as client:
         producer = EventProducer(client, channel_for=channel_for, source="coding")

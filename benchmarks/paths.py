@@ -1,4 +1,4 @@
-"""The ways to publish that are compared. Each is one coroutine function that publishes so many events and awaits them all."""
+"""The ways to publish that are compared: coroutine functions that publish so many events and await them all."""
 
 import asyncio
 import time

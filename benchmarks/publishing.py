@@ -1,4 +1,4 @@
-"""How fast events get into Redis, as ratios against peers that publish the same events to the same server in the same run."""
+"""How fast events get into Redis: ratios against peers with the same events, on the same server, in the same run."""
 
 import asyncio
 import statistics
@@ -25,7 +25,6 @@ class Comparison(NamedTuple):
     """What is wanted of one of our paths against a peer's.
 
     Attributes:
-
         ours: The name of our path.
 
         peer: The name of the peer's path.
@@ -71,7 +70,8 @@ def report(rates: dict[str, list[float]]) -> bool:
     for name, values in rates.items():
         print(f"{name:28}{statistics.median(values):>20,.0f}{min(values):>12,.0f}{max(values):>12,.0f}")
     print(f"\n{'ratio (median of the rounds)':56}{'measured':>10}{'wanted':>10}")
-    return all([_ratio(rates, comparison) for comparison in COMPARISONS])
+    met = [_ratio(rates, comparison) for comparison in COMPARISONS]
+    return all(met)
 
 
 def _ratio(rates: dict[str, list[float]], comparison: Comparison) -> bool:

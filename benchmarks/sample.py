@@ -1,8 +1,8 @@
-"""The event that every path publishes: some 300 bytes of JSON. Every path starts from a typed object, built beforehand."""
+"""The event that every path publishes: some 300 bytes of JSON. Every path starts from a typed object."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import final
+from typing import assert_never, final
 
 from pydantic import BaseModel
 
@@ -46,7 +46,11 @@ def make_event(number: int) -> OptimizationEvaluated:
 
 def channel_for(event: OptimizationEvaluated) -> Channel | None:
     """Map the one event."""
-    return Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED if event else None
+    match event:
+        case OptimizationEvaluated():
+            return Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED
+        case _:
+            assert_never(event)
 
 
 class PeerPayload(BaseModel):

@@ -14,7 +14,13 @@ from domainstream.config import MessageLimits, RetryPolicy
 from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError
 from domainstream.event import BaseEvent, EventPayload, UpcasterChain
 from domainstream.producer import EventProducer, verify_mapper
-from domainstream.publisher import BatchLimits, MemoryPublisher, PublisherSettings, RedisStreamPublisherClient, Retention
+from domainstream.publisher import (
+    BatchLimits,
+    MemoryPublisher,
+    PublisherSettings,
+    RedisStreamPublisherClient,
+    Retention,
+)
 from domainstream.receipt import Outcome, Receipt
 
 __all__ = [

@@ -4,12 +4,18 @@ Each field says what it is, its unit, its special values and its default. A stag
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from datetime import timedelta
+from types import NoneType
+from typing import Any, Final, get_args
 
 from domainstream.errors import ConfigurationError
 
 ZERO = timedelta()
+_KINDS: Final[dict[Any, tuple[Any, str]]] = {
+    int: (0, "a whole number above zero"),
+    timedelta: (ZERO, "a timedelta above zero"),
+}
 
 
 def refuse(what: str, problems: Iterable[str | None]) -> None:
@@ -30,17 +36,44 @@ def positive(name: str, value: timedelta | float | None) -> str | None:
     return None if value > zero else f"{name} is {value}, expected more than zero"  # type: ignore[operator]
 
 
+def not_above_zero(settings: Any) -> list[str]:
+    """Say of each whole number and duration among the fields of `settings` that is not above zero, or something else.
+
+    None is fine where the field's type has it: it switches a limit off.
+    """
+    checked = [_not_above_zero(field, getattr(settings, field.name)) for field in fields(settings)]
+    return [problem for problem in checked if problem is not None]
+
+
+def _not_above_zero(field: Field[Any], value: object) -> str | None:
+    types = get_args(field.type) or (field.type,)
+    kind = next((one for one in _KINDS if one in types), None)
+    if kind is None or (value is None and NoneType in types):
+        return None
+    zero, expected = _KINDS[kind]
+    if isinstance(value, kind) and not isinstance(value, bool) and value > zero:
+        return None
+    return f"{field.name} is {value if isinstance(value, timedelta) else repr(value)}, expected {expected}"
+
+
+def longer(settings: Any, name: str, limit: str) -> str | None:
+    """Say that the duration `name` is longer than the duration `limit`, if both are there and it is."""
+    one, other = getattr(settings, name), getattr(settings, limit)
+    if isinstance(one, timedelta) and isinstance(other, timedelta) and one > other:
+        return f"{name} ({one}) is longer than {limit} ({other})"
+    return None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageLimits:
     """What a message may be, on the way out and on the way in.
 
     Attributes:
-
         max_bytes: The largest message, in bytes of JSON. Defaults to 262,144 (256 KiB).
 
         max_depth: How deep arrays and objects may nest, the envelope being the first level. Defaults to 32.
 
-        strict_integers: Refuse integers beyond ±(2^53 − 1), which Node.js would round. Defaults to True.
+        strict_integers: Refuse integers beyond ±(2^53 - 1), which Node.js would round. Defaults to True.
     """
 
     max_bytes: int = 256 * 1024
@@ -49,7 +82,7 @@ class MessageLimits:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for limits below one."""
-        refuse("MessageLimits", [positive("max_bytes", self.max_bytes), positive("max_depth", self.max_depth)])
+        refuse("MessageLimits", not_above_zero(self))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +90,6 @@ class RetryPolicy:
     """How long and how often a batch is tried again.
 
     Attributes:
-
         deadline: From the first attempt to giving up. Defaults to 10 seconds.
 
         attempt_timeout: How long one attempt may wait for its reply. Defaults to 2 seconds.
@@ -75,13 +107,4 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for durations of zero or less, or that contradict each other."""
-        durations = ("deadline", "attempt_timeout", "first_delay", "longest_delay")
-        refuse(
-            "RetryPolicy",
-            [
-                *(positive(name, getattr(self, name)) for name in durations),
-                f"first_delay ({self.first_delay}) is longer than longest_delay ({self.longest_delay})"
-                if self.first_delay > self.longest_delay
-                else None,
-            ],
-        )
+        refuse("RetryPolicy", [*not_above_zero(self), longer(self, "first_delay", "longest_delay")])

@@ -32,7 +32,8 @@
     asyncio.CancelledError
     └── PublishCancelledError       the publishing task was cancelled; carries all receipts
 
-Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a password.
+Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a
+password.
 """
 
 import asyncio
@@ -66,7 +67,6 @@ class ProblemsError(DomainStreamError):
     """A refusal that lists every reason at once.
 
     Attributes:
-
         problems: One sentence a problem, each with its fix.
     """
 
@@ -103,7 +103,6 @@ class EventError(DomainStreamError):
     """One event is at fault.
 
     Attributes:
-
         event_id: The event's id, or None where it could not be read.
 
         event_type: The event's type, or None where it could not be read.
@@ -131,7 +130,6 @@ class HostileJsonError(EventDecodingError):
     """The bytes are too large, too deep, ambiguous, or not JSON.
 
     Attributes:
-
         reason: What is wrong, in a few words.
     """
 
@@ -156,7 +154,6 @@ class InvalidPayloadError(EventDecodingError):
     """The payload is not what its type says.
 
     Attributes:
-
         path: Where in the payload, as `$.field[0]`.
 
         expected: What stands in the type.
@@ -168,16 +165,13 @@ class InvalidPayloadError(EventDecodingError):
         self.path = path
         self.expected = expected
         self.got = got
-        super().__init__(
-            f"payload at {path}: expected {expected}, got {got}", event_id=event_id, event_type=event_type
-        )
+        super().__init__(f"payload at {path}: expected {expected}, got {got}", event_id=event_id, event_type=event_type)
 
 
 class PublishError(DomainStreamError):
     """Some events of a call were not published.
 
     Attributes:
-
         receipts: One receipt per event of the call, in the call's order: those that were published as well.
     """
 
@@ -190,8 +184,8 @@ class PublishCancelledError(asyncio.CancelledError):
     """The publishing task was cancelled.
 
     Attributes:
-
-        receipts: One receipt per event of the call, in the call's order: `rejected` for those that were never sent and never
+        receipts: One receipt per event of the call, in the call's order: `rejected` for those that were never sent and
+        never
             will be, `unknown` for those that were under way.
     """
 

@@ -25,7 +25,6 @@ class Receipt(Struct, frozen=True, kw_only=True, gc=False):
     """What became of one event.
 
     Attributes:
-
         event_id: The event's id.
 
         outcome: One of the four outcomes.

@@ -8,8 +8,8 @@ publish.failed             ERROR    channel, messages, outcome, reason: a batch 
 publish.sender_failed      ERROR    a mistake in a sender, with its traceback
 =========================  =======  ==========================================================================
 
-Loggers are named `domainstream.{stage}`. Fields also stand in the record's `extra`, prefixed with `domainstream_`. Ids, counts
-and reasons are logged; payloads and passwords never are.
+Loggers are named `domainstream.{stage}`. Fields also stand in the record's `extra`, prefixed with `domainstream_`. Ids,
+counts and reasons are logged; payloads and passwords never are.
 """
 
 import logging
@@ -19,4 +19,6 @@ def emit(logger: logging.Logger, level: int, signal: str, **fields: object) -> N
     """Log `signal` with its fields, unless the level is off."""
     if logger.isEnabledFor(level):
         text = " ".join(f"{name}={value}" for name, value in fields.items())
-        logger.log(level, "%s %s", signal, text, extra={f"domainstream_{name}": value for name, value in fields.items()})
+        logger.log(
+            level, "%s %s", signal, text, extra={f"domainstream_{name}": value for name, value in fields.items()}
+        )

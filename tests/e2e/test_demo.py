@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e.demo_process import PROCESSES, demo
 from redis.asyncio import Redis
+from support.demo_process import IMPATIENT, PROCESSES, demo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
 
@@ -78,6 +78,19 @@ def test_a_child_that_dies_fails_the_run(tmp_path: Path) -> None:
         assert code == 1
         assert "the valuation process ended with code -9" in errors
         assert "the valuation process ended with code -9" in json.loads(output)["problems"]
+        running.assert_nothing_is_left()
+
+
+def test_a_run_that_stalls_is_given_up(tmp_path: Path) -> None:
+    """A process that hangs ends the run with exit code 1 and what is missing, and is killed with the others."""
+    with demo(tmp_path, "--events", "100000", "--json", command=IMPATIENT) as running:
+        for pid, line in running.wait_until_busy().items():
+            if "children.coding" in line:
+                os.kill(pid, signal.SIGSTOP)
+        code, output, errors = running.finish()
+        assert code == 1
+        assert "nothing has happened for 2 seconds" in json.loads(output)["problems"]
+        assert "the coding process ended with code -9" in errors
         running.assert_nothing_is_left()
 
 

@@ -1,7 +1,7 @@
 """The base of the one enum that names every channel of the system. Before: `domainstream.event`; next: `registry`."""
 
 from enum import EnumType, StrEnum
-from typing import Any
+from typing import Any, cast
 
 from domainstream.channel.channel_name import (
     ChannelName,
@@ -18,21 +18,23 @@ class _ChannelType(EnumType):
 
     _services: Services | None
 
-    def __new__(mcs, name: str, bases: Any, namespace: Any, *, services: Services | None = None, **options: Any) -> Any:  # noqa: N804
+    def __new__(mcs, name: str, bases: Any, namespace: Any, *, services: Services | None = None, **options: Any) -> Any:
         channels = super().__new__(mcs, name, bases, namespace, **options)
         # Not in __init_subclass__: from Python 3.12 on, the enum machinery rebuilds exceptions raised there.
-        type.__setattr__(channels, "_services", services)
-        _refuse_violations(channels, services)
+        known = services if services is not None else getattr(channels, "_services", None)
+        type.__setattr__(channels, "_services", known)
+        _refuse_violations(cast("type[EventPublisherChannel]", channels), known)
         return channels
 
 
-def _refuse_violations(channels: EnumType, services: Services | None) -> None:
+def _refuse_violations(channels: "type[EventPublisherChannel]", services: Services | None) -> None:
     problems = list(services_violations(services or {}))
     for name, member in channels.__members__.items():
         if name == member.name:
             problems += violations_of(name, member.value, services)
         else:
             problems.append(f"{name}: has the same value as {member.name}; type: {name} = {name.lower()!r}")
+            problems += violations_of(name, name.lower(), services)
     if problems:
         raise ChannelDefinitionError(f"{channels.__name__} breaks the rules of channels:", problems)
 
@@ -48,9 +50,9 @@ class EventPublisherChannel(StrEnum, metaclass=_ChannelType):
     `services` may be left out; then service and aggregate are taken to be one word each. With it, unknown services and
     aggregates and plural aggregates are refused too, and names of several words are told apart.
 
-    Raises `ChannelDefinitionError` listing every violation at once, each with the fix to type: a value used twice, a value
-    that is not the name in lower case, a name outside the grammar `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`, an event name
-    without a verb in the past tense.
+    Raises `ChannelDefinitionError` listing every violation at once, each with the fix to type: a value used twice, a
+    value that is not the name in lower case, a name outside the grammar `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`, an
+    event name without a verb in the past tense.
     """
 
     @property

@@ -1,7 +1,7 @@
 """Who publishes to each channel, who listens, and what nobody does. Built once, at start-up.
 
-Mappers and subscriptions belong to later stages of the arrow, so they come here as plain facts: a mapper as which channel
-each of its event classes goes to (what `verify_mapper` returns), subscriptions as the queues of each channel.
+Mappers and subscriptions belong to later stages of the arrow, so they come here as plain facts: a mapper as which
+channel each of its event classes goes to (what `verify_mapper` returns), subscriptions as the queues of each channel.
 """
 
 from collections.abc import Iterable, Mapping
@@ -101,13 +101,14 @@ def _published(mappers: Mapping[str, Mapped]) -> Iterable[tuple[str, EventClass,
 def _wrong_publishers(channels: type[EventPublisherChannel], mappers: Mapping[str, Mapped]) -> Iterable[str]:
     seen: dict[EventPublisherChannel, str] = {}
     for service, event, channel in _published(mappers):
-        if channel not in channels:
-            yield f"{service} publishes {event.__name__} to {channel}, which is not a channel of {channels.__name__}"
+        who = f"{event.__name__} of {service}"
+        if not isinstance(channel, channels):
+            yield f"{who} goes to {channel}, which is not a channel of {channels.__name__}; add it to the enum"
         elif channel.service != service:
-            yield f"{service} publishes {event.__name__} to {channel.name}, a channel of {channel.service}"
+            yield f"{who} goes to {channel.name}, a channel of {channel.service}; give it a channel of its own service"
         if channel in seen:
-            yield f"{channel} is published by {seen[channel]} and by {service} ({event.__name__}); give each event its own"
-        seen[channel] = service
+            yield f"{channel} is given both {seen[channel]} and {who}; give each event a channel of its own"
+        seen[channel] = who
 
 
 def _wrong_subscriptions(channels: type[EventPublisherChannel], subscriptions: Mapping[Any, object]) -> Iterable[str]:
@@ -116,4 +117,4 @@ def _wrong_subscriptions(channels: type[EventPublisherChannel], subscriptions: M
             yield f"{channel.name} is missing from the subscriptions; add: {channels.__name__}.{channel.name}: [],"
     for channel in subscriptions:
         if channel not in tuple(channels):
-            yield f"the subscriptions name {channel!r}, which is not a channel of {channels.__name__}"
+            yield f"the subscriptions name {channel!r}, which is not a channel of {channels.__name__}; remove the line"

@@ -9,7 +9,7 @@ from uuid_utils import uuid7
 
 from domainstream.errors import InvalidEventError
 
-PayloadT = TypeVar("PayloadT", covariant=True)
+PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
 
 SEQUENCE_DIGITS = 20
@@ -22,7 +22,7 @@ _TEXT_OR_NONE = (str, NoneType)
 class _FrozenMeta(msgspec.StructMeta):
     """Make every class frozen and keyword-only; msgspec does not pass `kw_only` on to subclasses by itself."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:  # noqa: N804
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         return super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
 
 
@@ -41,7 +41,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
+class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta):
     """Something that happened in a domain. Frozen; all fields by keyword.
 
     A subclass names its payload and its type, and nothing else::
@@ -51,7 +51,6 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
             event_type = OptimizationEventType.DOMAIN_CODING_OPTIMIZATION_EVALUATED
 
     Attributes:
-
         event_type: The type of the event, equal to the value of its channel.
 
         version: The version of the payload's shape; raise it with each breaking change and give the codec an upcaster.
@@ -79,7 +78,7 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
     version: ClassVar[int] = 1
 
     aggregate_id: str
-    payload: PayloadT
+    payload: PayloadT_co
     id: str = msgspec.field(default_factory=_new_id)
     occurred_at: datetime = msgspec.field(default_factory=_now)
     correlation_id: str | None = None
@@ -96,9 +95,7 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT], metaclass=_FrozenMeta):
 
     def caused(self, follow_up: EventT) -> EventT:
         """Return `follow_up` as led to by this event: same correlation, this event as its cause."""
-        return msgspec.structs.replace(
-            follow_up, correlation_id=self.correlation_id or self.id, causation_id=self.id
-        )
+        return msgspec.structs.replace(follow_up, correlation_id=self.correlation_id or self.id, causation_id=self.id)
 
 
 def _in_utc(event: BaseEvent[Any]) -> datetime:
@@ -124,7 +121,6 @@ def _wrong(event: Any) -> str | None:
     if sequence is not None and not (isinstance(sequence, int) and 0 <= sequence < 10**SEQUENCE_DIGITS):
         return f"sequence must be an integer from 0, of at most {SEQUENCE_DIGITS} digits"
     return None
-
 
 
 def _invalid(event: BaseEvent[Any], why: str) -> InvalidEventError:

@@ -38,7 +38,6 @@ class EventEncoder:
     """Turns events of one service into messages.
 
     Attributes:
-
         source: Where the events come from, as the wire has it: `/services/{service}`.
     """
 
@@ -84,8 +83,8 @@ class EventEncoder:
 class EventDecoder:
     """Turns messages into typed events.
 
-    Raises `ConfigurationError` at construction when two classes share an event type, or one does not name its event type
-    or its payload.
+    Raises `ConfigurationError` at construction when two classes share an event type, or one does not name its event
+    type or its payload.
     """
 
     def __init__(
@@ -203,7 +202,9 @@ def _unreadable_version(version: int | None, event_class: type[BaseEvent[Any]]) 
 
 
 def _unencodable(event: BaseEvent[Any], why: str) -> EventEncodingError:
-    return EventEncodingError(f"no consumer could read the message: {why}", event_id=event.id, event_type=event.event_type)
+    return EventEncodingError(
+        f"no consumer could read the message: {why}", event_id=event.id, event_type=event.event_type
+    )
 
 
 def _invalid_envelope(message: EventMessage, why: str) -> InvalidEnvelopeError:

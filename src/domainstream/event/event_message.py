@@ -19,7 +19,6 @@ class EventMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     """One event on the wire; the fields are CloudEvents attributes, so they are lower-case without underscores.
 
     Attributes:
-
         specversion: Always "1.0".
 
         id: The event's id.
@@ -32,7 +31,8 @@ class EventMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 
         subject: The aggregate's id.
 
-        data: The payload. In a message that was read it is still JSON text; in one to be written it is the object itself.
+        data: The payload. In a message that was read it is still JSON text; in one to be written it is the object
+        itself.
 
         datacontenttype: Always `application/json` when we write it; may be missing when we read.
 

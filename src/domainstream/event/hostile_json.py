@@ -1,9 +1,9 @@
 """Refuse JSON that is too large, too deep or ambiguous, before anything is built from it. Called by `codec`.
 
-Parsers differ in what they make of duplicate keys, huge integers and `__proto__`; a message must mean one thing to every
-consumer in every language. All checks work on whole byte strings at the speed of C, the cheapest first, so that refusing
-costs no more than reading: Python code never runs once per character or value, except over the brackets of a message that
-has many and the digits of one that has many long numbers.
+Parsers differ in what they make of duplicate keys, huge integers and `__proto__`; a message must mean one thing to
+every consumer in every language. All checks work on whole byte strings at the speed of C, the cheapest first, so that
+refusing costs no more than reading: Python code never runs once per character or value, except over the brackets of a
+message that has many and the digits of one that has many long numbers.
 """
 
 import re

@@ -28,7 +28,6 @@ class Mismatch(NamedTuple):
     """Where a payload differs from its type, and how.
 
     Attributes:
-
         path: As `$.field[0]`.
 
         expected: What the type says.

@@ -1,6 +1,7 @@
 """Write and read the payload of one event class. Called by `codec`.
 
-What cannot be read back is never written: each payload is decoded once before it leaves, so a mistake shows at the producer.
+What cannot be read back is never written: each payload is decoded once before it leaves, so a mistake shows at the
+producer.
 """
 
 import math
@@ -19,8 +20,8 @@ class PayloadCodec:
     """The JSON of one event class.
 
     Attributes:
-
-        payload_type: P of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model.
+        payload_type: P of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic
+        model.
 
         event_type: The type of the event, as a plain string.
 
@@ -33,7 +34,7 @@ class PayloadCodec:
         self.schema = schema_of(self.event_type, event_class.version)
         self._encode = msgspec.json.Encoder(enc_hook=_write_foreign).encode
         self._decode = msgspec.json.Decoder(self.payload_type, dec_hook=_read_foreign).decode
-        written = msgspec.defstruct("Written", [("data", self.payload_type)], gc=False)
+        written: Any = msgspec.defstruct("Written", [("data", self.payload_type)], gc=False)
         self._read_back = msgspec.json.Decoder(written, dec_hook=_read_foreign).decode
 
     def write(self, event: BaseEvent[Any], message: EventMessage) -> bytes:
@@ -49,8 +50,13 @@ class PayloadCodec:
             _refuse(event, "or another text of it holds a lone surrogate, which is not Unicode")
         except Exception as error:  # noqa: BLE001 - a payload type may run any code of the user's
             _refuse(event, f"{type(error).__name__} while writing it; use types that JSON knows")
-        # NaN is written as null, which an optional field reads as None; looking into each payload would cost as much again.
-        if not intact and b"null" in data and _holds_non_finite(msgspec.to_builtins(event.payload, enc_hook=_write_foreign)):
+        # NaN is written as null, which an optional field reads as None; looking into each payload would cost as much
+        # again.
+        if (
+            not intact
+            and b"null" in data
+            and _holds_non_finite(msgspec.to_builtins(event.payload, enc_hook=_write_foreign))
+        ):
             _refuse(event, "a number is NaN or infinite, which JSON does not know; use None")
         return data
 

@@ -17,10 +17,9 @@ class UpcasterChain:
 
     Usage::
 
-        UpcasterChain(OptimizationEvaluated, {1: add_currency, 2: rename_score})      # OptimizationEvaluated.version == 3
+        UpcasterChain(OptimizationEvaluated, {1: add_currency, 2: rename_score})  # up to version 3
 
     Attributes:
-
         event_class: The class whose payload the chain ends in.
 
         steps: From version n, the function that makes version n + 1.
@@ -33,7 +32,9 @@ class UpcasterChain:
         self.steps = MappingProxyType(dict(steps))
         problems = [*self._gaps(), *self._beyond()]
         if problems:
-            raise UpcasterError(f"The upcasters of {event_class.__name__} (version {event_class.version}) do not fit:", problems)
+            raise UpcasterError(
+                f"The upcasters of {event_class.__name__} (version {event_class.version}) do not fit:", problems
+            )
 
     def upcast(self, payload: JsonObject, version: int) -> JsonObject:
         """Lead `payload` from `version` to the newest one; `version` must be a key of `steps`."""
@@ -50,7 +51,7 @@ class UpcasterChain:
     def _beyond(self) -> list[str]:
         newest = self.event_class.version
         return [
-            f"the step from version {version} leads beyond version {newest}; remove it or raise the version of the class"
+            f"the step from version {version} leads beyond version {newest}; remove it or raise the class's version"
             for version in self.steps
             if not 1 <= version < newest
         ]

@@ -1,4 +1,6 @@
-"""Which event goes where: the mapper's proof and the producer. No Redis: a producer speaks to the port `EventPublisher`.
+"""Which event goes where: the mapper's proof and the producer.
+
+No Redis here: a producer speaks to the port `EventPublisher`.
 
 Before: `domainstream.channel`. Next stage: `domainstream.publisher`.
 """

@@ -11,11 +11,11 @@ from domainstream.producer.mapper import EventClass, declared_events, disagreeme
 from domainstream.producer.port import EventPublisher, OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
 
-ServiceEvent = TypeVar("ServiceEvent", bound=BaseEvent[Any], contravariant=True)
+ServiceEventT_contra = TypeVar("ServiceEventT_contra", bound=BaseEvent[Any], contravariant=True)
 DEFAULT_LIMITS = MessageLimits()
 
 
-class EventProducer(Generic[ServiceEvent]):
+class EventProducer(Generic[ServiceEventT_contra]):
     """Publishes the domain events of one service.
 
     Usage::
@@ -24,8 +24,8 @@ class EventProducer(Generic[ServiceEvent]):
         receipt = await producer.publish(event)
         receipts = await producer.publish_many(events)      # one round trip for up to a batch
 
-    The mapper `channel_for` is verified here when its parameter is annotated with the service's union of events, and in any
-    case each event class is checked against its channel before its first event is sent.
+    The mapper `channel_for` is verified here when its parameter is annotated with the service's union of events, and in
+    any case each event class is checked against its channel before its first event is sent.
 
     Raises `MapperError` when the mapper is not total, or sends an event to another one's channel.
     """
@@ -34,15 +34,15 @@ class EventProducer(Generic[ServiceEvent]):
         self,
         publisher: EventPublisher,
         *,
-        channel_for: Callable[[ServiceEvent], EventPublisherChannel | None],
+        channel_for: Callable[[ServiceEventT_contra], EventPublisherChannel | None],
         source: str,
         limits: MessageLimits = DEFAULT_LIMITS,
         trace: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         """Make a producer; it uses `publisher` and does not close it.
 
-        `source` is the service's name, `limits` what a message may be, and `trace` returns `traceparent` and `tracestate`
-        of the current span, if there is one.
+        `source` is the service's name, `limits` what a message may be, and `trace` returns `traceparent` and
+        `tracestate` of the current span, if there is one.
         """
         self._publisher = publisher
         self._channel_for = channel_for
@@ -52,11 +52,11 @@ class EventProducer(Generic[ServiceEvent]):
         if declared_events(channel_for):
             verify_mapper(channel_for)
 
-    async def publish(self, event: ServiceEvent) -> Receipt:
+    async def publish(self, event: ServiceEventT_contra) -> Receipt:
         """Publish one event and return its receipt: `published` with the entry's id, or `not_published`.
 
-        Raises `PublishError` when it was rejected or its fate is unknown, `EventEncodingError`, `MapperError`, or whatever
-        the mapper raises, when nothing was sent, and `PublisherClosedError`.
+        Raises `PublishError` when it was rejected or its fate is unknown, `EventEncodingError`, `MapperError`, or
+        whatever the mapper raises, when nothing was sent, and `PublisherClosedError`.
         """
         prepared = self._prepare(event)
         if isinstance(prepared, Receipt):
@@ -66,11 +66,12 @@ class EventProducer(Generic[ServiceEvent]):
             raise PublishError(receipts)
         return receipts[0]
 
-    async def publish_many(self, events: Iterable[ServiceEvent]) -> list[Receipt]:
+    async def publish_many(self, events: Iterable[ServiceEventT_contra]) -> list[Receipt]:
         """Publish events in order and return one receipt each, in the order of `events`.
 
-        The mapper runs once per event and every event is encoded before the first one is sent, so that an error in either
-        publishes nothing. Raises as `publish` does; the receipts of `PublishError` tell what became of each event.
+        The mapper runs once per event and every event is encoded before the first one is sent, so that an error in
+        either publishes nothing. Raises as `publish` does; the receipts of `PublishError` tell what became of each
+        event.
         """
         prepared = [self._prepare(event) for event in events]
         messages = [message for message in prepared if isinstance(message, OutgoingMessage)]
@@ -85,7 +86,7 @@ class EventProducer(Generic[ServiceEvent]):
             raise PublishError(receipts)
         return receipts
 
-    def _prepare(self, event: ServiceEvent) -> OutgoingMessage | Receipt:
+    def _prepare(self, event: ServiceEventT_contra) -> OutgoingMessage | Receipt:
         channel = self._channel_for(event)
         if channel is None:
             return Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
@@ -96,7 +97,7 @@ class EventProducer(Generic[ServiceEvent]):
         return OutgoingMessage(agreed[1], event.id, data)
 
     def _agree(self, event_class: EventClass, channel: EventPublisherChannel) -> tuple[EventPublisherChannel, str]:
-        """Check a class once; kept with the channel's plain value, because an enum's hash and value are slow to ask for."""
+        """Check a class once, and keep the channel's plain value: an enum's own `value` is slow."""
         problem = disagreement(event_class, channel)
         if problem is not None:
             raise MapperError("Nothing was published, because the mapper is not right:", [problem])

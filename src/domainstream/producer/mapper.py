@@ -1,6 +1,8 @@
 """The mapper of a service: from event to channel, or to None for what stays inside; and the proof that it is total."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from inspect import isroutine, signature
 from typing import Any, get_args, get_origin, get_type_hints
 
 from domainstream.channel import EventPublisherChannel
@@ -15,14 +17,14 @@ def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass
     """Prove that `channel_for` maps every event class, and each to the channel of its own type.
 
     `events` is the service's union of event classes (`A | B | C`) or an iterable of classes; by default it is the
-    annotation of the mapper's parameter. Each class is tried with an event that has no payload, because a mapper decides
-    on the class alone.
+    annotation of the mapper's parameter. Each class is tried with an event that has no payload, because a mapper
+    decides on the class alone.
 
-    Returns the channel, or None, of each class. Raises `MapperError` with everything that is wrong: a class that the mapper
-    forgets, a channel that is another event's, a class without an event type, no union to prove anything about.
+    Returns the channel, or None, of each class. Raises `MapperError` with everything that is wrong: a class that the
+    mapper forgets, a channel that is another event's, a class without an event type, no union to prove anything about.
     """
     classes = declared_events(channel_for) if events is None else _classes(events)
-    name = getattr(channel_for, "__name__", repr(channel_for))
+    name = getattr(channel_for, "__name__", type(channel_for).__name__)
     if not classes:
         problem = f"no event classes are known; type: def {name}(event: MyDomainEvent), with MyDomainEvent = A | B"
         raise MapperError(f"The mapper {name} cannot be verified:", [problem])
@@ -35,13 +37,12 @@ def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass
 
 def declared_events(channel_for: Mapper) -> tuple[EventClass, ...]:
     """Return the event classes in the annotation of the mapper's parameter; empty where it names none."""
-    function = channel_for if hasattr(channel_for, "__annotations__") else type(channel_for).__call__
     try:
-        hints = get_type_hints(function)
-    except NameError as error:
-        raise MapperError("The mapper's annotations cannot be read:", [str(error)]) from error
-    hints.pop("return", None)
-    return _classes(next(iter(hints.values()), ()))
+        hints = get_type_hints(_function_of(channel_for))
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        problem = f"{error}; define the name, or import it outside of `if TYPE_CHECKING:`"
+        raise MapperError("The mapper's annotations cannot be read:", [problem]) from error
+    return _classes(hints.get(_parameter_of(channel_for), ()))
 
 
 def disagreement(event_class: EventClass, channel: object) -> str | None:
@@ -58,29 +59,51 @@ def disagreement(event_class: EventClass, channel: object) -> str | None:
     return None
 
 
+def _function_of(mapper: Any) -> Callable[..., Any]:
+    """Return what carries the annotations: the function itself, that of a `partial`, or the method `__call__`."""
+    while isinstance(mapper, partial):
+        mapper = mapper.func
+    return mapper if isroutine(mapper) else type(mapper).__call__
+
+
+def _parameter_of(mapper: Mapper) -> str:
+    try:
+        return next(iter(signature(mapper).parameters), "")
+    except ValueError:  # some functions written in C have no signature
+        return ""
+
+
 class _Problem(str):
     __slots__ = ()
 
 
-def _try(channel_for: Mapper, event_class: EventClass) -> EventPublisherChannel | None | _Problem:
+def _try(channel_for: Mapper, event_class: EventClass) -> EventPublisherChannel | _Problem | None:
     if not isinstance(getattr(event_class, "event_type", None), str):
         return _Problem(f"{event_class.__name__} has no event type; type: event_type = ...")
     try:
         channel = channel_for(event_class(aggregate_id="verify-mapper", payload=None))
     except Exception as error:  # noqa: BLE001 - a mapper is the user's code; assert_never raises AssertionError
-        return _Problem(
-            f"{event_class.__name__} has no case ({type(error).__name__}); add: case {event_class.__name__}(): return ..."
-        )
+        return _Problem(_why_it_raised(event_class.__name__, error))
     problem = disagreement(event_class, channel)
     return channel if problem is None else _Problem(problem)
+
+
+def _why_it_raised(name: str, error: Exception) -> str:
+    if isinstance(error, AttributeError | TypeError):
+        return f"{name} without a payload makes the mapper raise {type(error).__name__}; map by its class alone"
+    return f"{name} has no case ({type(error).__name__}); add: case {name}(): return ..."
 
 
 def _classes(events: object) -> tuple[EventClass, ...]:
     """Flatten a union, a `type` alias or an iterable into event classes; the open base class names no events."""
     events = getattr(events, "__value__", events)
+    events = _generic_class(get_origin(events)) or events
     if isinstance(events, type):
         return (events,) if issubclass(events, BaseEvent) and events is not BaseEvent else ()
-    members: Iterable[object] = get_args(events) if get_origin(events) is not BaseEvent else ()
-    if not members and isinstance(events, Iterable):
-        members = events
+    members: Iterable[object] = get_args(events) or (events if isinstance(events, Iterable) else ())
     return tuple(event_class for member in members for event_class in _classes(member))
+
+
+def _generic_class(origin: object) -> type | None:
+    """Return `Event` for the origin of `Event[Payload]`, None for that of a union."""
+    return origin if isinstance(origin, type) and issubclass(origin, BaseEvent) else None

@@ -13,7 +13,6 @@ class OutgoingMessage(Struct, frozen=True, gc=False):
     """One event, ready to be sent.
 
     Attributes:
-
         channel: The value of the channel it goes to.
 
         event_id: The id its receipt will carry.
@@ -30,7 +29,6 @@ class PublisherHealth(Struct, frozen=True, kw_only=True):
     """Whether a publisher could publish now.
 
     Attributes:
-
         ok: Whether the server answered and the publisher is open.
 
         round_trip: How long the server took to answer; None when it did not.
@@ -49,19 +47,19 @@ class PublisherHealth(Struct, frozen=True, kw_only=True):
 class EventPublisher(Protocol):
     """Where a producer's messages go.
 
-    One publisher serves any number of tasks of one event loop; it is not for several threads. Whoever made it closes it.
-    `domainstream.testing.publisher_contract` holds the suite that every publisher must pass.
+    One publisher serves any number of tasks of one event loop; it is not for several threads. Whoever made it closes
+    it. `domainstream.testing.publisher_contract` holds the suite that every publisher must pass.
     """
 
     async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
         """Send `messages` and return one receipt each, in their order, once the fate of all is settled.
 
         Messages of one channel are stored in the order of the calls and, within a call, of the sequence. There is no
-        atomicity across a call: each receipt says what became of its own message, and `rejected` means for certain that no
-        entry exists. The outcome of a message is never an exception.
+        atomicity across a call: each receipt says what became of its own message, and `rejected` means for certain that
+        no entry exists. The outcome of a message is never an exception.
 
-        Raises `PublisherClosedError` after `close`, having sent nothing, and `PublishCancelledError` with the receipts when
-        the calling task is cancelled: messages that were not yet sent never will be.
+        Raises `PublisherClosedError` after `close`, having sent nothing, and `PublishCancelledError` with the receipts
+        when the calling task is cancelled: messages that were not yet sent never will be.
         """
         ...
 

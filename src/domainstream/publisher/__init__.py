@@ -1,4 +1,6 @@
-"""Into Redis: the publisher client, what makes it fast and what makes it sure. Files named `redis_*` speak to Redis; no other does.
+"""Into Redis: the publisher client, what makes it fast and what makes it sure.
+
+Only the files named `redis_*` speak to Redis. What reads streams does not belong here.
 
 Before: `domainstream.producer`. Next stage: `domainstream.stream`.
 """

@@ -11,7 +11,6 @@ class Batch:
     """Messages of one channel that go to the server in one call.
 
     Attributes:
-
         channel: The channel of all messages.
 
         messages: In the order in which they are to be stored.

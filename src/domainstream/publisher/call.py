@@ -11,7 +11,6 @@ class Call:
     """The messages of one `publish` call and what became of them.
 
     Attributes:
-
         messages: In the caller's order; they are taken into flushes from the front.
 
         taken: How many of them have been taken.

@@ -64,8 +64,8 @@ class Coalescer:
             self._room.leave(len(messages), call.size)
 
     async def drain(self) -> None:
-        """Wait until nothing waits any more."""
-        while self._flushing is not None or self._room.queue:
+        """Wait until nothing is under way, gathering, or waiting for room any more."""
+        while self._room.messages or self._room.queue:
             if self._flushing is not None:
                 await asyncio.wait([self._flushing])
             await asyncio.sleep(0)

@@ -34,9 +34,9 @@ class Flush:
 
     @classmethod
     def take(cls, calls: deque[Call], limits: BatchLimits) -> Self:
-        """Take messages from the front of `calls` until one does not fit; calls that are wholly taken leave the deque."""
+        """Take messages from the front of `calls` until one does not fit; calls wholly taken leave the deque."""
         flush = cls(limits)
-        while calls and flush._take_from(calls[0]):  # noqa: SLF001 - its own
+        while calls and flush._take_from(calls[0]):
             calls.popleft()
         return flush
 
@@ -44,7 +44,9 @@ class Flush:
         """Hand the receipts to their calls; what the sender left unsettled was cut off under way."""
         for batch, runs in self._batches.values():
             if batch.receipts is None:
-                batch.failed(Outcome.UNKNOWN, ServerUnavailableError("the publisher was stopped with the batch under way"))
+                batch.failed(
+                    Outcome.UNKNOWN, ServerUnavailableError("the publisher was stopped while it was under way")
+                )
             receipts, settled = batch.receipts or [], 0
             for call, start, count in runs:
                 call.settle(start, receipts[settled : settled + count])

@@ -1,4 +1,4 @@
-"""A publisher without a server, for tests and for the first steps; passes the same contract suite as the one for Redis."""
+"""A publisher without a server, for tests and first steps; it keeps the same contract as the one for Redis."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +20,6 @@ class MemoryPublisher:
     Nothing is ever trimmed.
 
     Attributes:
-
         streams: The entries of each channel that has any, oldest first.
     """
 
@@ -58,9 +57,7 @@ class MemoryPublisher:
         entries = self.streams.setdefault(message.channel, [])
         entry_id = self._next_id(entries)
         entries.append((entry_id, message.data))
-        return Receipt(
-            event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=message.channel, entry_id=entry_id
-        )
+        return Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=message.channel, entry_id=entry_id)
 
     def _next_id(self, entries: Sequence[Entry]) -> str:
         """Count on from the last entry, also when the clock was set back, as Redis does."""

@@ -14,7 +14,6 @@ class BatchLimits:
     """How much waits in the publisher, and how much of it goes in one script call.
 
     Attributes:
-
         batch_messages: Messages of one channel in one script call; the server is busy with a call of 500 messages for
             about 2 ms. Defaults to 500.
 
@@ -41,7 +40,6 @@ class PublisherSettings:
     """Everything a `RedisStreamPublisherClient` can be told.
 
     Attributes:
-
         url: The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`.
 
         prefix: What stands before each channel's value in its stream's key. Defaults to nothing.
@@ -74,6 +72,8 @@ class PublisherSettings:
             "PublisherSettings",
             [
                 None if self.producer_id.isalnum() else "producer_id must be letters and digits",
-                f"memory ({self.memory}) must be at least twice the retry deadline ({least})" if self.memory < least else None,
+                f"memory ({self.memory}) must be at least twice the retry deadline ({least})"
+                if self.memory < least
+                else None,
             ],
         )

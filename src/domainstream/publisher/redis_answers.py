@@ -27,7 +27,7 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.publisher.redis_link import Failure
+from domainstream.publisher.redis_link import NoReplyError
 
 _SOON_READY = (
     exceptions.BusyLoadingError,
@@ -43,7 +43,6 @@ class Verdict(NamedTuple):
     """What an answer means for a batch.
 
     Attributes:
-
         perhaps_applied: Whether the server may have added the entries.
 
         again: Whether to try again before the deadline.
@@ -59,9 +58,9 @@ class Verdict(NamedTuple):
     error: ServerError
 
 
-def verdict_of(answer: RedisError | Failure) -> Verdict:
+def verdict_of(answer: RedisError | NoReplyError) -> Verdict:
     """Judge what stands where a reply should."""
-    error = answer.cause if isinstance(answer, Failure) else answer
+    error = answer.cause if isinstance(answer, NoReplyError) else answer
     text = str(error)
     if isinstance(error, _SOON_READY) or text.startswith(_SOON_READY_CODES):
         return _try_again(f"the server is not ready: {text}", perhaps_applied=False)
@@ -71,8 +70,10 @@ def verdict_of(answer: RedisError | Failure) -> Verdict:
         return _refused(ServerIsClusterError(_CLUSTER))
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.ResponseError):
         return _refused(ServerRefusedError(f"the server refused: {text}"))
-    if isinstance(answer, Failure) and not answer.sent:
-        return _try_again(f"no connection to the server ({type(error).__name__}); is it running?", perhaps_applied=False)
+    if isinstance(answer, NoReplyError) and not answer.sent:
+        return _try_again(
+            f"no connection to the server ({type(error).__name__}); is it running?", perhaps_applied=False
+        )
     return _try_again(f"the connection was lost before the reply came ({type(error).__name__})", perhaps_applied=True)
 
 

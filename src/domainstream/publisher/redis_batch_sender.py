@@ -1,4 +1,4 @@
-"""Takes batches to Redis, again and again until the deadline, each entry once. Before: `coalescer`; next: the stream."""
+"""Takes batches to Redis, until the deadline if need be, each entry once. Before: `coalescer`; next: the stream."""
 
 import asyncio
 import logging
@@ -71,7 +71,14 @@ class RedisBatchSender:
             efforts = _unfinished(efforts, again=now() + pause < deadline)
             if not efforts:
                 return
-            emit(logger, logging.WARNING, "publish.retried", attempt=attempt, batches=len(efforts), reason=_reason(efforts))
+            emit(
+                logger,
+                logging.WARNING,
+                "publish.retried",
+                attempt=attempt,
+                batches=len(efforts),
+                reason=_reason(efforts),
+            )
             await asyncio.sleep(pause)
 
     async def _attempt(self, efforts: Sequence[_Effort], seconds: float) -> None:
@@ -109,4 +116,6 @@ def _reason(efforts: Sequence[_Effort]) -> str:
 
 def _never_sent(batches: Sequence[Batch]) -> None:
     for batch in batches:
-        batch.failed(Outcome.REJECTED, ServerUnavailableError("the deadline passed while earlier batches got no answer"))
+        batch.failed(
+            Outcome.REJECTED, ServerUnavailableError("the deadline passed while earlier batches had no answer")
+        )

@@ -1,10 +1,12 @@
 """One connection of the publisher's own: scripts go out in one write, and every reply is accounted for.
 
-Called by `redis_batch_sender`. Below redis-py's client, which would retry on its own or lose the replies before a failure.
+Called by `redis_batch_sender`. Below redis-py's client, which would retry on its own or lose the replies before a
+failure.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
@@ -13,11 +15,10 @@ from redis.exceptions import NoScriptError, RedisError
 from domainstream.publisher.redis_publish_script import Command, with_text
 
 
-class Failure(Exception):
+class NoReplyError(Exception):
     """No reply: nothing was sent, or the connection was lost before the reply came.
 
     Attributes:
-
         cause: What went wrong.
 
         sent: Whether the command may have reached the server.
@@ -29,7 +30,8 @@ class Failure(Exception):
         super().__init__(str(cause))
 
 
-Answer = list[bytes] | RedisError | Failure
+_pack: Callable[[Any], bytes] = pack_command  # its stub takes tuples of one only
+Answer = list[bytes] | RedisError | NoReplyError
 
 
 class RedisLink:
@@ -39,19 +41,19 @@ class RedisLink:
         self._pool = pool
         self._connection: Connection | None = None
 
-    async def run(self, commands: Sequence[Command], timeout: float) -> list[Answer]:
+    async def run(self, commands: Sequence[Command], seconds: float) -> list[Answer]:
         """Send `commands` in one write and return one answer each; errors are answers too, only cancellation raises."""
         answers: list[Answer] = []
         sent = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 connection = await self._connected()
                 sent = True
                 await self._exchange(connection, commands, answers)
                 await self._load_script(connection, commands, answers)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             await self.drop()
-            answers += [Failure(error, sent=sent)] * (len(commands) - len(answers))
+            answers += [NoReplyError(error, sent=sent)] * (len(commands) - len(answers))
         except asyncio.CancelledError:
             await self.drop()
             raise
@@ -65,15 +67,19 @@ class RedisLink:
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            connection = self._pool.make_connection()
-            await connection.connect()
+            connection: Any = cast("Any", self._pool).make_connection()
+            try:
+                await connection.connect()
+            except BaseException:  # also when the time is up during the handshake: no socket may be left open
+                await connection.disconnect(nowait=True)
+                raise
             self._connection = connection
         return self._connection
 
     async def _exchange(self, connection: Connection, commands: Sequence[Command], answers: list[Answer]) -> None:
-        await connection.send_packed_command([pack_command(command) for command in commands])
+        await connection.send_packed_command([_pack(command) for command in commands])
         for _ in commands:
-            answers.append(await _reply(connection))
+            answers.append(await _reply(connection))  # noqa: PERF401 - what came before a failure must be kept
 
     async def _load_script(self, connection: Connection, commands: Sequence[Command], answers: list[Answer]) -> None:
         """Repeat with the script's text what failed for want of it: such a call has not run."""
@@ -85,16 +91,16 @@ class RedisLink:
             await self._exchange(connection, [with_text(commands[index]) for index in missing], repeated)
         except (RedisError, OSError) as error:
             await self.drop()
-            repeated += [Failure(error, sent=True)] * (len(missing) - len(repeated))
+            repeated += [NoReplyError(error, sent=True)] * (len(missing) - len(repeated))
         for index, answer in zip(missing, repeated, strict=True):
             answers[index] = answer
 
 
 async def _reply(connection: Connection) -> Answer:
     try:
-        reply: list[bytes] = await connection.read_response()
+        reply: Any = await connection.read_response()
     except RedisError as error:
         if not connection.is_connected:
             raise
         return error
-    return reply
+    return cast("list[bytes]", reply)

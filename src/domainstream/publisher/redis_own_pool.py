@@ -1,8 +1,8 @@
 """Connections that belong to the publisher alone. Called by `redis_stream_publisher_client`."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -37,7 +37,9 @@ def pool_like(client: Any, retry: RetryPolicy) -> ConnectionPool:
         problem = f"expected redis.asyncio.Redis for a single server, got {type(client).__name__}"
         raise ConfigurationError("The client cannot be used to publish:", [problem])
     known = client.connection_pool.connection_kwargs
-    where = {name: value for name, value in known.items() if name in _WHERE or name.startswith(("ssl_", "socket_keepalive"))}
+    where = {
+        name: value for name, value in known.items() if name in _WHERE or name.startswith(("ssl_", "socket_keepalive"))
+    }
     return ConnectionPool(connection_class=client.connection_pool.connection_class, **where, **_own(retry))
 
 
@@ -56,7 +58,7 @@ def _own(retry: RetryPolicy) -> dict[str, Any]:
 
 async def ping(pool: ConnectionPool) -> str | None:
     """Ask for a sign of life on a connection of its own; return what is wrong, or None."""
-    connection = pool.make_connection()
+    connection: Any = cast("Any", pool).make_connection()
     try:
         await connection.connect()
         await connection.send_command("PING")

@@ -1,4 +1,4 @@
-"""The publisher client: into Redis Streams, over connections of its own. Before: `producer`; next: `domainstream.stream`."""
+"""Publishes into Redis Streams, over connections of its own. Before: `producer`; next: `domainstream.stream`."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -28,12 +28,12 @@ class RedisStreamPublisherClient:
         async with RedisStreamPublisherClient.from_url(url, retention=Retention(max_age=timedelta(hours=1))) as client:
             producer = EventProducer(client, channel_for=channel_for, source="coding")
 
-    Connects with the first message. A batch that got no answer is sent again until the deadline; the server recognises it and
-    adds no second entry. For the tasks of one event loop, not for several threads.
+    Connects with the first message. A batch that got no answer is sent again until the deadline; the server recognises
+    it and adds no second entry. For the tasks of one event loop, not for several threads.
     """
 
     def __init__(self, pool: ConnectionPool, settings: PublisherSettings) -> None:
-        """Prefer `from_url`, `from_settings` or `from_client`; `pool` becomes the client's own and is closed with it."""
+        """Prefer `from_url`, `from_settings` or `from_client`; `pool` becomes the client's own and is closed by it."""
         self._pool = pool
         self._patience = settings.retry.attempt_timeout.total_seconds()
         self._link = RedisLink(pool)
@@ -51,9 +51,10 @@ class RedisStreamPublisherClient:
         retry: RetryPolicy | None = None,
         limits: BatchLimits | None = None,
     ) -> Self:
-        """Make a client for `redis://`, `rediss://` or `unix://`, raising `ConfigurationError` for settings that make no sense.
+        """Make a client for `redis://`, `rediss://` or `unix://`.
 
         `prefix` stands before each channel's value in its stream's key; the rest is told by `PublisherSettings`.
+        Raises `ConfigurationError` for settings that make no sense.
         """
         return cls.from_settings(
             PublisherSettings(
@@ -71,7 +72,7 @@ class RedisStreamPublisherClient:
         return cls(pool_from_url(settings.url, settings.retry), settings)
 
     @classmethod
-    def from_client(cls, client: "Redis[Any]", settings: PublisherSettings) -> Self:
+    def from_client(cls, client: Redis, settings: PublisherSettings) -> Self:
         """Make a client that connects to where `client` does, with its credentials but with connections of its own.
 
         The URL of `settings` is not used. Raises `ConfigurationError` for a client of a cluster or of Sentinel.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.config import positive, refuse
+from domainstream.config import longer, not_above_zero, refuse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -11,17 +11,17 @@ class Retention:
     """What may be trimmed from a channel's stream; applied with each batch, on the server's clock.
 
     Attributes:
-
         max_age: Entries that every group has read and acknowledged go when they are older. None keeps them. Defaults to
             1 hour. Whole nodes of the stream are freed (100 entries or 4096 bytes), so a few older ones may remain.
 
         max_unread_age: Entries that some group has not read or not acknowledged go when they are older than this. None
-            keeps them until they are. Defaults to 24 hours.
+            keeps them until they are. Without `max_age` nothing goes by its age, and this has no effect. Defaults to 24
+            hours.
 
-        max_length: The oldest entries go, read or not, when a stream has more. None sets no limit. Defaults to 1,000,000.
+        max_length: The oldest entries go, read or not, when a stream has more. None sets no limit. Defaults to
+            1,000,000.
 
-    Raises `ConfigurationError` when a limit is not above zero, when unread entries would go before read ones, or when
-    `max_unread_age` is given without `max_age`.
+    Raises `ConfigurationError` when a limit is not above zero, or when unread entries would go before read ones.
     """
 
     max_age: timedelta | None = timedelta(hours=1)
@@ -30,17 +30,4 @@ class Retention:
 
     def __post_init__(self) -> None:
         """Check the limits, all at once."""
-        refuse(
-            "Retention",
-            [
-                positive("max_age", self.max_age),
-                positive("max_unread_age", self.max_unread_age),
-                positive("max_length", self.max_length),
-                self._unread_before_read(),
-            ],
-        )
-
-    def _unread_before_read(self) -> str | None:
-        if self.max_age is None or self.max_unread_age is None or self.max_unread_age >= self.max_age:
-            return None
-        return f"max_unread_age ({self.max_unread_age}) is shorter than max_age ({self.max_age}): unread entries would go first"
+        refuse("Retention", [*not_above_zero(self), longer(self, "max_age", "max_unread_age")])

@@ -10,7 +10,6 @@ class Room:
     What is larger than the whole room may enter when the room is empty.
 
     Attributes:
-
         messages: How many messages are inside.
     """
 

@@ -20,7 +20,6 @@ class FaultProxy:
             proxy.lose_replies_to(b"EVALSHA", 2)
 
     Attributes:
-
         url: Where clients connect, as `redis://127.0.0.1:port`.
 
         faults: How many faults it has caused.
@@ -41,11 +40,11 @@ class FaultProxy:
         self.url = ""
 
     def lose_replies_to(self, command: bytes, times: int) -> None:
-        """Let the server run the next `times` requests that hold `command`, but cut the connection before their reply."""
+        """Let the server run the next `times` requests that hold `command`, but cut off their replies."""
         self._command, self._losses, self._answers = command, times, []
 
     def answer(self, command: bytes, *answers: bytes) -> None:
-        """Answer the next requests that hold `command` with `answers` (as `-LOADING ...`) instead of asking the server."""
+        """Answer the next requests that hold `command` with `answers`, as `-LOADING ...`, in the server's place."""
         self._command, self._losses, self._answers = command, 0, list(answers)
 
     def after_losses(self, *answers: bytes) -> None:
@@ -53,7 +52,7 @@ class FaultProxy:
         self._answers = list(answers)
 
     def swallow(self, *, on: bool = True) -> None:
-        """From now on let no byte through in either direction, with connections left open; or let them through again."""
+        """From now on let no byte through in either direction, with connections open; or let them through again."""
         self._swallowing = on
 
     async def __aenter__(self) -> Self:

@@ -8,7 +8,8 @@ Subclass `PublisherContract` in a test file and give it a fixture::
             async with MyPublisher() as publisher:
                 yield PublisherHarness(publisher, read=...)
 
-Needs the extra `testing`. The tests are coroutines marked for pytest-asyncio, so they run in its strict and its auto mode.
+Needs the extra `testing`. The tests are coroutines marked for pytest-asyncio, so they run in its strict and its auto
+mode.
 """
 
 import asyncio
@@ -29,7 +30,6 @@ class PublisherHarness(NamedTuple):
     """What the contract needs of a publisher under test.
 
     Attributes:
-
         publisher: Open, with nothing published yet. The contract may close it.
 
         read: Returns the entries of a channel, oldest first, as entry id and message; works also after `close`.
@@ -103,7 +103,7 @@ class PublisherContract:
     async def test_a_cancelled_call_tells_what_became_of_it(self, harness: PublisherHarness) -> None:
         """A cancelled call ends with receipts, and what they call rejected is not in the channel."""
         messages = _orders("orders", 2_000)
-        call = asyncio.create_task(harness.publisher.publish(messages))  # type: ignore[arg-type]
+        call = asyncio.create_task(harness.publisher.publish(messages))
         await asyncio.sleep(0)
         call.cancel()
         try:
@@ -119,8 +119,8 @@ class PublisherContract:
 
     async def test_a_cancelled_call_harms_no_other(self, harness: PublisherHarness) -> None:
         """Calls beside a cancelled one are published."""
-        doomed = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))  # type: ignore[arg-type]
-        beside = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))  # type: ignore[arg-type]
+        doomed = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
+        beside = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
         await asyncio.sleep(0)
         doomed.cancel()
         await asyncio.wait([doomed])
@@ -129,7 +129,7 @@ class PublisherContract:
     async def test_close_settles_what_waits(self, harness: PublisherHarness) -> None:
         """Messages handed over before `close` are published before it returns."""
         messages = _orders("orders", 1_200)
-        call = asyncio.create_task(harness.publisher.publish(messages))  # type: ignore[arg-type]
+        call = asyncio.create_task(harness.publisher.publish(messages))
         await asyncio.sleep(0)
         await harness.publisher.close()
         assert len(await harness.read("orders")) == len(messages)

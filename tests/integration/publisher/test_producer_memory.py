@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
@@ -16,12 +17,12 @@ from domainstream.publisher.redis_link import RedisLink
 from domainstream.publisher.redis_own_pool import pool_from_url
 
 
-async def keys_of(redis: Redis, prefix: str) -> list[bytes]:
+async def keys_of(redis: Any, prefix: str) -> list[bytes]:
     """Return all keys that hold the prefix."""
     return [key async for key in redis.scan_iter(f"*{prefix}*")]
 
 
-async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A producer leaves one key per channel, however many events it publishes."""
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix) as client:
         for _ in range(50):
@@ -29,7 +30,7 @@ async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis
     assert len(await keys_of(redis, stream_prefix)) == 2
 
 
-async def test_memory_expires(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_memory_expires(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """What is remembered of a producer that ends is forgotten after `memory`."""
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix, memory=timedelta(minutes=1), producer_id="p1")
     async with RedisStreamPublisherClient.from_settings(settings) as client:
@@ -39,7 +40,7 @@ async def test_memory_expires(redis_url: str, redis: Redis, stream_prefix: str) 
 
 
 @pytest.mark.parametrize("tag", ["", "{shop}:"])
-async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Redis, stream_prefix: str, tag: str) -> None:
+async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Any, stream_prefix: str, tag: str) -> None:
     """The remembered batch is in its stream's cluster slot, also when the user's prefix has a hash tag."""
     prefix = tag + stream_prefix
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=prefix) as client:
@@ -49,7 +50,7 @@ async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Redis, str
     assert len({key_slot(key) for key in keys}) == 1
 
 
-async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A delayed copy of a batch that reaches the server after the producer's next batch adds nothing."""
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix, producer_id="p1")
     pool = pool_from_url(redis_url, settings.retry)
@@ -67,11 +68,11 @@ async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Redis, 
     assert len(await entries(redis, f"{stream_prefix}orders")) == 2
 
 
-async def test_a_client_has_connections_of_its_own(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_a_client_has_connections_of_its_own(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A client made from another one publishes while that one's only connection is blocked by a read."""
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix)
     async with Redis.from_url(redis_url, max_connections=1) as reader:
-        blocked = asyncio.create_task(reader.xread({f"{stream_prefix}quiet": "$"}, block=4_000))
+        blocked: asyncio.Future[Any] = asyncio.ensure_future(reader.xread({f"{stream_prefix}quiet": "$"}, block=4_000))
         async with RedisStreamPublisherClient.from_client(reader, settings) as client:
             receipts = await client.publish(messages("orders", 1))
             assert not blocked.done()
@@ -85,7 +86,9 @@ async def test_a_client_has_connections_of_its_own(redis_url: str, redis: Redis,
 def test_a_client_of_a_cluster_is_refused() -> None:
     """A cluster's client is refused with what is expected instead."""
     cluster = RedisCluster.__new__(RedisCluster)
-    with pytest.raises(ConfigurationError, match="expected redis.asyncio.Redis for a single server, got RedisCluster"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected redis\.asyncio\.Redis for a single server, got RedisCluster"
+    ):
         RedisStreamPublisherClient.from_client(cluster, PublisherSettings(url=""))  # type: ignore[arg-type]
 
 

@@ -1,8 +1,8 @@
 """What a stream keeps: by the server's clock, and never less than its groups need."""
 
 from datetime import timedelta
+from typing import Any
 
-from redis.asyncio import Redis
 from support.publishing import messages
 
 from domainstream import RedisStreamPublisherClient, Retention
@@ -11,7 +11,7 @@ NODES = 250
 """More entries than two nodes of a stream hold (100 each), since whole nodes are trimmed."""
 
 
-async def add_old_entries(redis: Redis, key: str, age: timedelta) -> None:
+async def add_old_entries(redis: Any, key: str, age: timedelta) -> None:
     """Fill a stream with entries whose ids are `age` old on the server's clock."""
     seconds, _ = await redis.time()
     milliseconds = seconds * 1000 - int(age.total_seconds() * 1000)
@@ -27,7 +27,7 @@ async def publish_one(redis_url: str, prefix: str, retention: Retention) -> None
         await client.publish(messages("orders", 1))
 
 
-async def test_entries_older_than_max_age_go(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_entries_older_than_max_age_go(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """With no group to need them, entries beyond `max_age` are trimmed to less than a node."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -35,7 +35,7 @@ async def test_entries_older_than_max_age_go(redis_url: str, redis: Redis, strea
     assert await redis.xlen(key) <= 101
 
 
-async def test_younger_entries_stay(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_younger_entries_stay(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Entries within `max_age` are all kept."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(minutes=30))
@@ -43,7 +43,7 @@ async def test_younger_entries_stay(redis_url: str, redis: Redis, stream_prefix:
     assert await redis.xlen(key) == NODES + 1
 
 
-async def test_unread_entries_stay(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_unread_entries_stay(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """What a group has not read outlives `max_age`."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -52,7 +52,7 @@ async def test_unread_entries_stay(redis_url: str, redis: Redis, stream_prefix: 
     assert await redis.xlen(key) == NODES + 1
 
 
-async def test_without_the_guard_unread_entries_are_lost(redis: Redis, stream_prefix: str) -> None:
+async def test_without_the_guard_unread_entries_are_lost(redis: Any, stream_prefix: str) -> None:
     """Control: XADD with MINID, as redis-py users trim, drops what a group has not read."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -62,7 +62,7 @@ async def test_without_the_guard_unread_entries_are_lost(redis: Redis, stream_pr
     assert await redis.xlen(key) <= 101
 
 
-async def test_unacknowledged_entries_stay(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_unacknowledged_entries_stay(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """What a group has read but not acknowledged outlives `max_age`, from its first pending entry on."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -74,7 +74,7 @@ async def test_unacknowledged_entries_stay(redis_url: str, redis: Redis, stream_
     assert left[0][0] <= _first(read)[120][0]
 
 
-async def test_acknowledged_entries_go(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_acknowledged_entries_go(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """What every group has read and acknowledged is trimmed beyond `max_age`."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -83,7 +83,7 @@ async def test_acknowledged_entries_go(redis_url: str, redis: Redis, stream_pref
     assert await redis.xlen(key) <= 101
 
 
-async def test_the_slowest_group_counts(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_the_slowest_group_counts(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """With one group done and one that has read nothing, nothing goes."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -93,7 +93,7 @@ async def test_the_slowest_group_counts(redis_url: str, redis: Redis, stream_pre
     assert await redis.xlen(key) == NODES + 1
 
 
-async def test_unread_entries_go_beyond_their_own_limit(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_unread_entries_go_beyond_their_own_limit(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Beyond `max_unread_age` entries go, read or not."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=25))
@@ -102,7 +102,7 @@ async def test_unread_entries_go_beyond_their_own_limit(redis_url: str, redis: R
     assert await redis.xlen(key) <= 101
 
 
-async def test_no_limit_for_unread_entries(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_no_limit_for_unread_entries(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """With `max_unread_age=None` unread entries stay however old they are."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(days=30))
@@ -111,7 +111,7 @@ async def test_no_limit_for_unread_entries(redis_url: str, redis: Redis, stream_
     assert await redis.xlen(key) == NODES + 1
 
 
-async def test_max_length_is_a_hard_limit(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_max_length_is_a_hard_limit(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Beyond `max_length` the oldest entries go, by whole nodes."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(minutes=1))
@@ -119,7 +119,7 @@ async def test_max_length_is_a_hard_limit(redis_url: str, redis: Redis, stream_p
     assert await redis.xlen(key) < 201
 
 
-async def test_everything_stays_without_limits(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_everything_stays_without_limits(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """With all limits off nothing is ever trimmed."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(days=400))

@@ -1,5 +1,7 @@
 """Each way in which a server says no has its own consequence."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 from support.publishing import IMPATIENT, PATIENT, entries, messages, outcomes
@@ -21,7 +23,7 @@ SOON_READY = [
 
 @pytest.mark.parametrize("answer", SOON_READY, ids=lambda answer: answer[1:].split()[0].decode())
 async def test_a_server_that_is_soon_ready_is_asked_again(
-    redis_url: str, redis: Redis, stream_prefix: str, answer: bytes
+    redis_url: str, redis: Any, stream_prefix: str, answer: bytes
 ) -> None:
     """Answers that will change in a moment are waited out, and the messages are published once."""
     async with (
@@ -71,7 +73,7 @@ async def test_a_refusal_after_a_lost_reply_is_of_unknown_fate(redis_url: str, s
     assert outcomes(receipts) == {Outcome.UNKNOWN}
 
 
-async def test_a_server_without_the_script_gets_it(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_a_server_without_the_script_gets_it(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """After SCRIPT FLUSH the messages are published all the same, once."""
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix, retry=PATIENT) as client:
         await client.publish(messages("orders", 1))
@@ -81,13 +83,15 @@ async def test_a_server_without_the_script_gets_it(redis_url: str, redis: Redis,
     assert len(await entries(redis, f"{stream_prefix}orders")) == 3
 
 
-async def test_partial_failure_is_exact(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_partial_failure_is_exact(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """When one channel's key is no stream, its messages are rejected and those of the other channels are published."""
     await redis.set(f"{stream_prefix}broken", "not a stream")
     batch = messages("orders", 2) + messages("broken", 2) + messages("invoices", 1)
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix, retry=PATIENT) as client:
         receipts = await client.publish(batch)
-    assert [receipt.outcome for receipt in receipts] == [Outcome.PUBLISHED] * 2 + [Outcome.REJECTED] * 2 + [Outcome.PUBLISHED]
+    assert [receipt.outcome for receipt in receipts] == [Outcome.PUBLISHED] * 2 + [Outcome.REJECTED] * 2 + [
+        Outcome.PUBLISHED
+    ]
     assert isinstance(receipts[2].error, ServerRefusedError)
     assert len(await entries(redis, f"{stream_prefix}orders")) == 2
 

@@ -16,8 +16,8 @@ from domainstream.cli.demo.settings import ChildSettings
 NAMES = ("subscriber", "coding", "screenflow", "valuation")
 """What runs: the modules of `children/`."""
 
-STOP_TIMEOUT = 5.0
-"""Seconds that the children have to end by themselves."""
+STOP_TIMEOUT = 10.0
+"""Seconds that the children have to end by themselves; they need a tenth of one."""
 
 _LINE_LIMIT = 16 * 1024 * 1024
 _ERROR_LINES = 30
@@ -42,7 +42,7 @@ class Child:
     async def start(cls, name: str, settings: ChildSettings) -> Self:
         """Start the process and tell it its settings."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"domainstream.cli.demo.children.{name}"),
+            *(sys.executable, "-P", "-m", f"domainstream.cli.demo.children.{name}"),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -75,6 +75,11 @@ class Child:
         if self._process.returncode is None:
             self._process.kill()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended other than it should."""
+        return self._process.returncode != 0
+
     def obituary(self) -> str:
         """Return how it ended, and its last words."""
         return "\n".join([f"the {self.name} process ended with code {self._process.returncode}", *self._errors])
@@ -94,7 +99,7 @@ class Children:
     """All processes of a run.
 
     Attributes:
-        dead: How those ended that did so before their time.
+        dead: How those ended that did so before their time, or other than they should.
     """
 
     def __init__(self, on_report: Callable[[Report], None]) -> None:
@@ -141,7 +146,7 @@ class Children:
 
     async def _listen(self, child: Child) -> None:
         await child.listen(self._on_report)
-        if not self._stopping:
+        if child.failed or not self._stopping:
             self.dead.append(child.obituary())
 
 

@@ -5,11 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-COMMAND = str(Path(sys.executable).with_name("domainstream"))
+COMMAND = (str(Path(sys.executable).with_name("domainstream")),)
+IMPATIENT = (
+    *(sys.executable, "-c"),
+    (
+        "from domainstream.cli import main; from domainstream.cli.demo import processes, run; "
+        "run.STALL_TIMEOUT = processes.STOP_TIMEOUT = 2.0; main()"
+    ),
+)
+"""The same command, but it gives a run up after two seconds without news, and kills what takes as long to end."""
+
 PROCESSES = 5
 """The subscriber, three services, and the embedded server."""
 
@@ -19,11 +28,11 @@ PATIENCE = 60.0
 class DemoProcess:
     """A demo in a folder of its own, in which all its processes work: that is how they are found."""
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(self, folder: Path, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
         self.folder = folder
         environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
         self.process = subprocess.Popen(
-            [COMMAND, "demo", *arguments],
+            arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -64,9 +73,9 @@ class DemoProcess:
 
 
 @contextmanager
-def demo(folder: Path, *arguments: str, **variables: str) -> Iterator[DemoProcess]:
+def demo(folder: Path, *arguments: str, command: Sequence[str] = COMMAND, **variables: str) -> Iterator[DemoProcess]:
     """Run a demo, and make sure that it is gone at the end, whatever the test found."""
-    running = DemoProcess(folder, *arguments, **variables)
+    running = DemoProcess(folder, [*command, "demo", *arguments], variables)
     try:
         yield running
     finally:
