@@ -18,7 +18,6 @@ SEQUENCE_DIGITS = 20
 _TEXT_OR_NONE = (str, NoneType)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
 class _FrozenMeta(msgspec.StructMeta):
     """Make every class frozen and keyword-only; msgspec does not pass `kw_only` on to subclasses by itself."""
 
@@ -26,7 +25,9 @@ class _FrozenMeta(msgspec.StructMeta):
         return super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
 
 
-class EventPayload(msgspec.Struct, metaclass=_FrozenMeta):
+# Type checkers take these defaults from the nearest decorated base, and msgspec decorates Struct without them.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class EventPayload(msgspec.Struct, metaclass=_FrozenMeta, frozen=True, kw_only=True):
     """Base of payloads: a frozen, keyword-only struct.
 
     A convenience: a payload may also be a dataclass, an attrs class, a TypedDict or a pydantic model.
@@ -41,7 +42,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, frozen=True, kw_only=True):
     """Something that happened in a domain. Frozen; all fields by keyword.
 
     A subclass names its payload and its type, and nothing else::

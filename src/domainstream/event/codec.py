@@ -145,7 +145,7 @@ class EventDecoder:
             )
         try:
             return msgspec.json.encode(chain.upcast(msgspec.json.decode(message.data), version))
-        except Exception as error:  # an upcaster is the user's code: any exception of it means that this payload is bad
+        except Exception as error:  # noqa: BLE001 - an upcaster is the user's code
             raise EventDecodingError(
                 f"the upcasters from version {version} failed with {type(error).__name__}",
                 event_id=message.id,

@@ -15,7 +15,7 @@ _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]+)`")
 
 
 class ForeignMismatchError(ValueError):
-    """A pydantic model refused a payload; msgspec makes it the cause of an error of its own, which adds where it was."""
+    """A pydantic model refused a payload; msgspec makes this the cause of an error of its own, which adds the place."""
 
     def __init__(self, model: Any, error: ValueError) -> None:
         details: Any = getattr(error, "errors", lambda: [{}])()

@@ -65,10 +65,10 @@ class Coalescer:
 
     async def drain(self) -> None:
         """Wait until nothing is under way, gathering, or waiting for room any more."""
-        while self._room.messages or self._room.queue:
+        while self._flushing is not None or self._room.messages or self._room.queue:
             if self._flushing is not None:
                 await asyncio.wait([self._flushing])
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # lets the callers that were woken leave the room
 
     async def _wait_for_room(self, call: Call) -> None:
         try:

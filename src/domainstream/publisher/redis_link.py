@@ -59,11 +59,11 @@ class RedisLink:
             raise
         return answers
 
-    async def drop(self) -> None:
-        """Leave the connection, if there is one; the next command makes a new one."""
+    async def drop(self, *, nowait: bool = True) -> None:
+        """Leave the connection, if there is one (without `nowait`, wait until it is closed); the next run connects anew."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.disconnect(nowait=True)
+            await connection.disconnect(nowait=nowait)
 
     async def _connected(self) -> Connection:
         if self._connection is None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, cast
 
-from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -66,5 +66,5 @@ async def ping(pool: ConnectionPool) -> str | None:
     except (RedisError, OSError) as error:
         return f"{type(error).__name__} while asking the server; is it running?"
     finally:
-        await connection.disconnect(nowait=True)
+        await connection.disconnect()
     return None

@@ -109,7 +109,7 @@ class RedisStreamPublisherClient:
 
     async def _close(self) -> None:
         await self._coalescer.drain()
-        await self._link.drop()
+        await self._link.drop(nowait=False)
         await self._pool.disconnect()
 
     async def __aenter__(self) -> Self:

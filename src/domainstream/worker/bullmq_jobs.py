@@ -69,6 +69,8 @@ class BullMQJobs:
             retry=Retry(_RETRY_PAUSES, _RETRIES),
             # BullMQ reads texts; bytes would come to handlers as empty data.
             decode_responses=True,
+            # Data that is no UTF-8 must fail its own job, not the command that takes it.
+            encoding_errors="surrogateescape",
             # By this name BullMQ's tools count the workers of a queue.
             client_name=f"{bull_prefix}:{queue}",
         )

@@ -154,7 +154,11 @@ async def test_event_without_handler_fails_at_once(queue: Valuation) -> None:
     assert fields["atm"] == b"1"
 
 
-@pytest.mark.parametrize("data", [b"rubbish", b"{}", b'{"a":' * 5_000, b"\xff", b'"x"'])
+@pytest.mark.parametrize(
+    "data",
+    [b"rubbish", b"{}", b'{"a":' * 5_000, b"\xff", b'"x"'],
+    ids=["no JSON", "no event", "nested too deep", "no UTF-8", "no object"],
+)
 async def test_data_that_is_no_event_fails_at_once(queue: Valuation, data: bytes) -> None:
     """Job data that nobody can read, not even as JSON, fails its job instead of coming round for ever."""
     await queue.add(job_of(data=data), job_of(job_id="event-2"))

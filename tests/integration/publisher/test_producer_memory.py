@@ -62,7 +62,7 @@ async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Any, st
         batch = Batch("orders")
         batch.messages += messages("orders", 1)
         await late.send([batch], asyncio.get_running_loop().time() + 5)
-    await link.drop()
+    await link.drop(nowait=False)
     receipts = batch.receipts or []
     assert [type(receipt.error) for receipt in receipts] == [ServerRefusedError]
     assert len(await entries(redis, f"{stream_prefix}orders")) == 2

@@ -203,8 +203,8 @@ def test_payloads_are_frozen() -> None:
 @pytest.mark.parametrize(
     "construct",
     [
-        pytest.param(lambda: OptimizationEvaluated("opt-1", Evaluated(score=0.5)), id="event"),
-        pytest.param(lambda: Evaluated(0.5), id="payload"),
+        pytest.param(lambda: OptimizationEvaluated("opt-1", Evaluated(score=0.5)), id="event"),  # type: ignore[call-arg]
+        pytest.param(lambda: Evaluated(0.5), id="payload"),  # type: ignore[call-arg]
     ],
 )
 def test_fields_are_given_by_name(construct: Callable[[], object]) -> None:

@@ -231,3 +231,17 @@ async def test_draining_waits_for_all() -> None:
     await draining
     assert publisher.waiting == 0
     assert {outcome for call in calls for outcome in outcomes(await call)} == {Outcome.PUBLISHED}
+
+
+async def test_draining_waits_for_what_a_cancelled_call_left_under_way() -> None:
+    """`drain` waits for the flush of a caller that is gone."""
+    sender = GatedSender()
+    publisher = coalescer(sender)
+    doomed = asyncio.create_task(publisher.publish(messages("orders", 1)))
+    await ticks()
+    doomed.cancel()
+    draining = asyncio.create_task(publisher.drain())
+    await ticks()
+    assert not draining.done()
+    sender.open()
+    await draining

@@ -109,7 +109,7 @@ async def test_event_without_handler_is_an_explicit_error() -> None:
         await consumer.handle(received(evaluated()))
 
 
-@pytest.mark.parametrize("data", ["", "null", "rubbish", "{}", '{"a":1,"a":2}', "[" * 10_000])
+@pytest.mark.parametrize("data", ["", "null", "rubbish", "{}", '{"a":1,"a":2}', "[" * 1_000])
 async def test_data_that_is_no_event_is_refused(data: str) -> None:
     """Whatever somebody puts into the queue, the answer is an error of ours."""
     with pytest.raises(EventDecodingError):

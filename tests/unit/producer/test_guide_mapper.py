@@ -1,0 +1,79 @@
+"""The mapper of the publisher guide, transcribed with its mistakes: the start-up check finds the wrong channel."""
+
+from enum import StrEnum
+from typing import assert_never, final
+
+import pytest
+
+from domainstream.channel import EventPublisherChannel
+from domainstream.errors import MapperError
+from domainstream.event import BaseEvent
+from domainstream.producer import EventProducer, verify_mapper
+from domainstream.publisher import MemoryPublisher
+
+
+class Channel(EventPublisherChannel):
+    """The guide's channels, and the one that only its mapper knows."""
+
+    DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
+    DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED = "domain_coding_medical_stay_optimization_evaluated"
+    DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
+    DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED = "domain_coding_orchestrator_re_evaluated_from_ignored"
+
+
+class OptimizationEventType(StrEnum):
+    """The event types of the optimization."""
+
+    DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
+
+
+class MedicalStayEventType(StrEnum):
+    """The event types of the medical stay."""
+
+    DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED = "domain_coding_medical_stay_optimization_evaluated"
+
+
+@final
+class OptimizationEvaluatedEvent(BaseEvent[None]):
+    """An optimization was evaluated."""
+
+    event_type = OptimizationEventType.DOMAIN_CODING_OPTIMIZATION_EVALUATED
+
+
+@final
+class MedicalStayOptimizationEvaluatedEvent(BaseEvent[None]):
+    """The optimization of a medical stay was evaluated."""
+
+    event_type = MedicalStayEventType.DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED
+
+
+CodingDomainEvent = OptimizationEvaluatedEvent | MedicalStayOptimizationEvaluatedEvent
+
+
+def get_channel_name_for_event(event: CodingDomainEvent) -> EventPublisherChannel:
+    """Map as the guide does."""
+    match event:
+        case OptimizationEvaluatedEvent():
+            return Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED
+        case MedicalStayOptimizationEvaluatedEvent():
+            return Channel.DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED
+        case _:
+            assert_never(event)
+
+
+def test_the_guides_mapper_is_refused_for_its_second_case() -> None:
+    """The event that goes to another one's channel is named, with the channel it should go to."""
+    with pytest.raises(MapperError) as refusal:
+        verify_mapper(get_channel_name_for_event)
+
+    assert refusal.value.problems == (
+        "MedicalStayOptimizationEvaluatedEvent has the type 'domain_coding_medical_stay_optimization_evaluated' "
+        "but is mapped to DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED; "
+        "map it to DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED",
+    )
+
+
+def test_no_producer_is_made_with_the_guides_mapper() -> None:
+    """The mistake shows when the service starts."""
+    with pytest.raises(MapperError):
+        EventProducer(MemoryPublisher(), channel_for=get_channel_name_for_event, source="coding")
