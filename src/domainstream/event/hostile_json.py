@@ -31,14 +31,14 @@ _SAFE_DIGITS = b"%d" % SAFE_INTEGER
 _LONG_INTEGERS = re.compile(rb"(?<![\d.eE+-])-?(\d{%d,})(?![\d.eE])" % len(_SAFE_DIGITS)).findall
 _MANY_DIGITS = b"0" * len(_SAFE_DIGITS)
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
-_STEP = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_AS_PARENTHESES = bytes.maketrans(b"[{]}", b"(())")
+_STEP = bytes.maketrans(b"()", b"\x01\xff")
 _PROTO_KEYS = (b'{"__proto__":', b',"__proto__":')
 _SURROGATE_PAIRS = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]").search
 
 _ALL_BUT_NUMBERS = _all_but(b'0123456789.eE+-,"')
-_ALL_BUT_BRACKETS = _all_but(b'[]{}"')
-_ALL_BUT_COLONS = _all_but(b':"')
+_ALL_BUT_STRUCTURE = _all_but(b'[]{}:"')
 
 _skim: Callable[[bytes], msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw).decode
 _parse: Callable[[bytes], Any] = msgspec.json.Decoder().decode
@@ -51,13 +51,14 @@ def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
         raise HostileJsonError(f"it has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed")
     _read(bytes.decode, data, limits)
     _read(_skim, data, limits)
-    if _nested_deeper(data, limits.max_depth):
+    structure = _structure(data) if _may_nest_deeper(data, limits.max_depth) else None
+    if structure is not None and _nested_deeper(structure, limits.max_depth):
         raise _too_deep(limits)
     if limits.strict_integers and has_unsafe_integer(data):
         raise HostileJsonError(f"an integer is beyond ±{SAFE_INTEGER}; send it as a string")
     # Written again, it has no white space, one spelling per character, and each key once.
     canonical = _write(_read(_parse, data, limits))
-    if canonical != data and _keys(canonical) != _keys(data):
+    if canonical != data and _keys(_structure(canonical)) != _keys(structure or _structure(data)):
         raise HostileJsonError("an object has the same key twice")
     if any(key in canonical for key in _PROTO_KEYS):
         raise HostileJsonError("an object has the key __proto__")
@@ -66,7 +67,7 @@ def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
 def may_be_hostile(payload: bytes, limits: MessageLimits) -> bool:
     """Tell at little cost whether a payload that we wrote ourselves is one that `refuse_hostile_json` may refuse."""
     return (
-        payload.count(b"[") + payload.count(b"{") >= limits.max_depth
+        _may_nest_deeper(payload, limits.max_depth - 1)
         or b"__proto__" in payload
         or (limits.strict_integers and has_unsafe_integer(payload))
     )
@@ -113,13 +114,21 @@ def _outside_strings(data: bytes, unwanted: bytes = b"") -> bytes:
     return b"".join(data.translate(None, unwanted).split(b'"')[::2])
 
 
-def _nested_deeper(data: bytes, limit: int) -> bool:
+def _structure(data: bytes) -> bytes:
+    """Keep the brackets, as parentheses, and the colons."""
+    return _outside_strings(data, _ALL_BUT_STRUCTURE).translate(_AS_PARENTHESES)
+
+
+def _may_nest_deeper(data: bytes, limit: int) -> bool:
+    return data.count(b"[") + data.count(b"{") > limit
+
+
+def _nested_deeper(structure: bytes, limit: int) -> bool:
     """Count +1 for each opening bracket and -1 for each closing one; the highest sum is the depth."""
-    if data.count(b"[") + data.count(b"{") <= limit:
-        return False
-    steps = array("b", _outside_strings(data, _ALL_BUT_BRACKETS).translate(_STEP))
-    return limit + 1 in accumulate(steps)
+    # Without the innermost pairs it is one level less, and in most messages little is left to count.
+    inner = structure.translate(None, b":").replace(b"()", b"")
+    return b"(" * limit in inner or limit in accumulate(array("b", inner.translate(_STEP)))
 
 
-def _keys(data: bytes) -> int:
-    return _outside_strings(data, _ALL_BUT_COLONS).count(b":")
+def _keys(structure: bytes) -> int:
+    return structure.count(b":")

@@ -89,8 +89,10 @@ def _try(channel_for: Mapper, event_class: EventClass) -> EventPublisherChannel 
 
 
 def _why_it_raised(name: str, error: Exception) -> str:
-    if isinstance(error, AttributeError | TypeError):
+    if isinstance(error, TypeError) or (isinstance(error, AttributeError) and error.obj is None):
         return f"{name} without a payload makes the mapper raise {type(error).__name__}; map by its class alone"
+    if isinstance(error, AttributeError):
+        return f"{name} makes the mapper raise AttributeError: {error}; return a channel that exists, or None"
     return f"{name} has no case ({type(error).__name__}); add: case {name}(): return ..."
 
 

@@ -1,10 +1,10 @@
 """Publishes into Redis Streams, over connections of its own. Before: `producer`; next: `domainstream.stream`."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from redis.asyncio import ConnectionPool, Redis
 
@@ -79,11 +79,11 @@ class RedisStreamPublisherClient:
         """
         return cls(pool_like(client, settings.retry), settings)
 
-    def publish(self, messages: Sequence[OutgoingMessage]) -> Coroutine[Any, Any, list[Receipt]]:
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
         """Send `messages` and return one receipt each; see `EventPublisher.publish`."""
         if self._closing is not None:
             raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
-        return self._coalescer.publish(messages)
+        return await self._coalescer.publish(messages)
 
     async def health(self) -> PublisherHealth:
         """Ask the server for a sign of life, for at most one attempt's time; never raises."""

@@ -10,6 +10,7 @@ from typing import Self
 from domainstream.errors import ServerError
 from domainstream.queue import JobQueue
 from domainstream.stream import Backoff, DeadLetters, Delivery, StreamReader
+from domainstream.stream.cancellation import Cancellation
 from domainstream.subscriber.batch import Batch, Sorter
 
 log = logging.getLogger("domainstream.subscriber")
@@ -41,9 +42,11 @@ class StreamSubscriber:
         Errors of the server are logged and tried again for as long as it takes. `stop` lets the batch at hand finish.
         """
         self._at_rest.clear()
+        cancellation = Cancellation()
         try:
             while not self._stopping.is_set():
                 await self._step()
+                cancellation.heed()
         finally:
             self._at_rest.set()
 

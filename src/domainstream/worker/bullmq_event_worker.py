@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from domainstream.config import positive, refuse
 from domainstream.errors import ServerError
 from domainstream.stream import Backoff
+from domainstream.stream.cancellation import Cancellation, cancel_and_wait
 from domainstream.worker.bullmq_jobs import BullMQJobs
 from domainstream.worker.event_consumer import EventConsumer
 
@@ -67,9 +68,11 @@ class EventWorker:
         """Handle jobs until `stop` or cancellation; then let running handlers finish and close the connections."""
         self._at_rest.clear()
         self._jobs.start()
+        cancellation = Cancellation()
         try:
             while not self._stopping.is_set():
                 await self._step()
+                cancellation.heed()
         finally:
             await self._finish()
             self._at_rest.set()
@@ -117,28 +120,18 @@ class EventWorker:
         try:
             await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
-            if not doing.done():
-                doing.cancel()
-            await asyncio.wait({doing, stopping})
+            await cancel_and_wait(doing, stopping)
         if not doing.cancelled():
             doing.result()
 
     async def _finish(self) -> None:
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=self._grace.total_seconds())
-            await _cancel(late)
+            if late:
+                log.warning("%d handlers did not finish in time; their jobs come again", len(late))
+            await cancel_and_wait(*late, again=1)
         await self._jobs.close()
 
 
 async def _first_of(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
-    if not tasks:
-        return
-    log.warning("%d handlers did not finish in time; their jobs come again", len(tasks))
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)

@@ -18,6 +18,7 @@ from redis.backoff import ExponentialBackoff
 
 from domainstream.errors import EventDecodingError, HandlerNotFoundError
 from domainstream.queue.bullmq_package import bullmq_module
+from domainstream.stream.cancellation import cancel_and_wait
 from domainstream.stream.redis_connection import connect, our_errors
 from domainstream.worker.event_context import ReceivedJob
 from domainstream.worker.outcomes import GiveUp, RetryLater
@@ -106,8 +107,7 @@ class BullMQJobs:
     async def close(self) -> None:
         """Stop renewing locks, which every taken job must have been given back for, and close the connections."""
         if self._stalled_check is not None:
-            self._stalled_check.cancel()
-            await asyncio.wait([self._stalled_check])
+            await cancel_and_wait(self._stalled_check)
         await self._worker.lockManager.close()
         await self._client.aclose()
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -255,6 +254,18 @@ async def test_cancelled_run_finishes_its_handlers(queue: Valuation) -> None:
     assert (task.cancelled(), await queue.jobs.ids("completed")) == (True, ["event-1"])
 
 
+async def test_cancellation_ends_the_worker_at_whatever_moment(queue: Valuation) -> None:
+    """The client library may swallow a cancellation; the worker ends all the same."""
+    for ticks in range(60):
+        task = asyncio.create_task(queue.worker(nothing).run())
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(1):
+            await asyncio.wait([task])
+        assert task.cancelled()
+
+
 async def test_worker_is_named_on_the_server(queue: Valuation, redis: Redis) -> None:
     """BullMQ's tools find the worker by the name of its connections."""
 
@@ -265,7 +276,7 @@ async def test_worker_is_named_on_the_server(queue: Valuation, redis: Redis) -> 
         assert await until(named)
 
 
-async def test_worker_survives_a_restart_of_the_server(request: pytest.FixtureRequest) -> None:
+async def test_worker_survives_a_restart_of_the_server() -> None:
     """A worker that starts before its server, and sees it go and come again, handles jobs as soon as it is there."""
     handled = []
 

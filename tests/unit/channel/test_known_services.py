@@ -128,7 +128,21 @@ def test_a_plural_aggregate_is_refused_in_services(plural: str, singular: str) -
 
 
 @pytest.mark.parametrize(
-    "aggregate", ["status", "address", "analysis", "process", "bus", "series", "alias", "canvas", "gas", "lens", "sms"]
+    "aggregate",
+    [
+        "status",
+        "address",
+        "analysis",
+        "process",
+        "bus",
+        "series",
+        "alias",
+        "canvas",
+        "gas",
+        "lens",
+        "sms",
+        "email_alias",
+    ],
 )
 def test_a_singular_on_s_is_accepted(aggregate: str) -> None:
     """Not every -s is a plural."""

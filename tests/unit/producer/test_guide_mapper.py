@@ -61,16 +61,44 @@ def get_channel_name_for_event(event: CodingDomainEvent) -> EventPublisherChanne
             assert_never(event)
 
 
-def test_the_guides_mapper_is_refused_for_its_second_case() -> None:
+class GuideChannel(EventPublisherChannel):
+    """The guide's channels, as it shows them."""
+
+    DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
+    DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED = "domain_coding_medical_stay_optimization_evaluated"
+    DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
+
+
+def get_channel_name_from_guides_enum(event: CodingDomainEvent) -> EventPublisherChannel:
+    """Map as the guide does, over the enum that it shows."""
+    match event:
+        case OptimizationEvaluatedEvent():
+            return GuideChannel.DOMAIN_CODING_OPTIMIZATION_EVALUATED
+        case MedicalStayOptimizationEvaluatedEvent():
+            return GuideChannel.DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED  # type: ignore[attr-defined, no-any-return]
+        case _:
+            assert_never(event)
+
+
+def test_the_guides_mapper_is_refused_for_the_channel_of_another_event() -> None:
     """The event that goes to another one's channel is named, with the channel it should go to."""
     with pytest.raises(MapperError) as refusal:
         verify_mapper(get_channel_name_for_event)
 
-    assert refusal.value.problems == (
-        "MedicalStayOptimizationEvaluatedEvent has the type 'domain_coding_medical_stay_optimization_evaluated' "
-        "but is mapped to DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED; "
-        "map it to DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED",
-    )
+    (problem,) = refusal.value.problems
+    assert problem.startswith("MedicalStayOptimizationEvaluatedEvent has the type 'domain_coding_medical_stay_")
+    assert "is mapped to DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED" in problem
+    assert problem.endswith("map it to DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED")
+
+
+def test_the_guides_mapper_is_refused_for_a_channel_that_its_enum_does_not_have() -> None:
+    """The event is named, with the channel that does not exist."""
+    with pytest.raises(MapperError) as refusal:
+        verify_mapper(get_channel_name_from_guides_enum)
+
+    (problem,) = refusal.value.problems
+    assert problem.startswith("MedicalStayOptimizationEvaluatedEvent makes the mapper raise AttributeError")
+    assert "DOMAIN_CODING_ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED" in problem
 
 
 def test_no_producer_is_made_with_the_guides_mapper() -> None:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, Optional, TypeVar, Union, assert_never, final
+from typing import Any, Generic, Optional, TypeVar, Union, assert_never
 
 import pytest
 from samples.channels import CREATED, EVALUATED, Channel
@@ -173,10 +173,9 @@ def test_the_members_may_come_from_several_enums() -> None:
     class Another(EventPublisherChannel):
         DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
 
-    @final
     class Mapping:
         def __call__(self, event: OptimizationEvaluated) -> EventPublisherChannel:
-            assert event.payload is None
+            assert event.aggregate_id
             return Another.DOMAIN_CODING_OPTIMIZATION_EVALUATED
 
     assert list(verify_mapper(Mapping())) == [OptimizationEvaluated]

@@ -28,7 +28,13 @@ def test_job_id_is_the_event_id_behind_a_prefix() -> None:
 
 @pytest.mark.parametrize(
     ("event_id", "expected"),
-    [("42", "event-42"), ("meta", "event-meta"), ("a:b", "event-a.3ab"), ("a.3ab", "event-a.2e3ab"), ("é", "event-.c3.a9")],
+    [
+        ("42", "event-42"),
+        ("meta", "event-meta"),
+        ("a:b", "event-a.3ab"),
+        ("a.3ab", "event-a.2e3ab"),
+        ("é", "event-.c3.a9"),
+    ],
 )
 def test_job_id_is_safe_for_bullmq(event_id: str, expected: str) -> None:
     """No id is all digits, a key of the queue's own, or holds a colon."""

@@ -125,7 +125,8 @@ async def test_channel_without_handlers_is_only_acknowledged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "error"), [(b"rubbish", "HostileJsonError"), (b"{}", "InvalidEnvelopeError"), (None, "InvalidEnvelopeError")]
+    ("data", "error"),
+    [(b"rubbish", "HostileJsonError"), (b"{}", "InvalidEnvelopeError"), (None, "InvalidEnvelopeError")],
 )
 async def test_undecodable_entry_is_buried_and_the_loop_goes_on(
     data: bytes | None, error: str, caplog: pytest.LogCaptureFixture

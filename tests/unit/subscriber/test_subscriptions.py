@@ -69,7 +69,9 @@ def test_same_queue_may_have_several_jobs() -> None:
     assert create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}).handlers_of(EVALUATED) == tuple(handlers)
 
 
-@pytest.mark.parametrize(("queue", "job"), [("", "price"), ("a:b", "price"), ("valuation", ""), ("valuation", "price stay")])
+@pytest.mark.parametrize(
+    ("queue", "job"), [("", "price"), ("a:b", "price"), ("valuation", ""), ("valuation", "price stay")]
+)
 def test_names_that_bullmq_cannot_take_are_refused(queue: str, job: str) -> None:
     """An empty name, a colon or white space is refused when the handler is made."""
     with pytest.raises(SubscriptionError, match="must not be empty and must hold neither ':' nor white space"):
