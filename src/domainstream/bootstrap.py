@@ -47,7 +47,7 @@ def open_worker(consumer: EventConsumer, *, url: str | None = None, concurrency:
 def _url(explicit: str | None) -> str:
     url = explicit or os.environ.get(URL_VARIABLE)
     if not url:
-        raise ServerNotFoundError(f"no server is named; type: export {URL_VARIABLE}=redis://localhost:6379, or pass url=")
+        raise ServerNotFoundError(f"no server is named; type: export {URL_VARIABLE}=redis://localhost:6379")
     return url
 
 

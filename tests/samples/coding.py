@@ -70,9 +70,9 @@ def evaluated(score: float = 0.5, **fields: Any) -> OptimizationEvaluated:
     return OptimizationEvaluated(aggregate_id="opt-1", payload=Evaluation(score=score), **fields)
 
 
-def created(**fields: Any) -> MedicalStayCreated:
+def created(aggregate_id: str = "stay-1", **fields: Any) -> MedicalStayCreated:
     """Return an event that goes to `CREATED`."""
-    return MedicalStayCreated(aggregate_id="stay-1", payload=Stay(stay_id="stay-1"), **fields)
+    return MedicalStayCreated(aggregate_id=aggregate_id, payload=Stay(stay_id="stay-1"), **fields)
 
 
 def drafted(**fields: Any) -> MedicalStayDrafted:

@@ -128,8 +128,9 @@ class Streams:
 
     async def add_data(self, channel: str, **fields: bytes) -> str:
         """Put an entry with these fields into a stream and return its id."""
-        entry_id: bytes = await self.redis.xadd(self.key(channel), dict(fields))
-        return entry_id.decode()
+        values: dict[Any, Any] = {**fields}
+        entry_id: Any = await self.redis.xadd(self.key(channel), values)
+        return str(entry_id.decode())
 
     async def pending(self, channel: str, group: str = GROUP) -> int:
         """Return how many entries the group has not acknowledged."""

@@ -1,7 +1,6 @@
 """What every `JobQueue` must do; a test class per implementation derives from this."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -27,10 +26,9 @@ class QueueContract:
     """Behaviours of a queue."""
 
     @pytest.fixture
-    async def place(self) -> AsyncIterator[QueuePlace]:
+    async def place(self) -> QueuePlace:
         """To be overridden: where this implementation keeps its jobs."""
         raise NotImplementedError
-        yield
 
     async def test_jobs_wait_in_their_order(self, place: QueuePlace) -> None:
         """Jobs of one queue keep the order they were added in, over several calls; nothing of a job changes."""

@@ -2,12 +2,12 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
+from support.consuming import PATIENCE
 
 from domainstream.stream import DeadLetter, DeadLetters, Delivery, StreamReader
-from support.consuming import PATIENCE
 
 FIRST, SECOND = "first_channel", "second_channel"
 
@@ -60,10 +60,9 @@ class StreamContract:
     """Behaviours of a reader and its dead letters."""
 
     @pytest.fixture
-    async def place(self) -> AsyncIterator[StreamPlace]:
+    async def place(self) -> StreamPlace:
         """To be overridden: where this implementation keeps its streams."""
         raise NotImplementedError
-        yield
 
     async def test_entries_come_in_the_order_of_their_channel(self, place: StreamPlace) -> None:
         """What was added before the group existed is delivered too, each channel in its order."""

@@ -20,7 +20,7 @@ from domainstream.errors import (
 )
 from domainstream.event.base_event import SEQUENCE_DIGITS, BaseEvent
 from domainstream.event.event_message import JSON_CONTENT_TYPE, EventMessage
-from domainstream.event.hostile_json import may_be_hostile, refuse_hostile_json
+from domainstream.event.hostile_json import refuse_hostile_json
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
 from domainstream.event.upcasting import UpcasterChain
@@ -53,7 +53,7 @@ class EventEncoder:
         """
         codec = payload_codec_of(type(event))
         data = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
-        if len(data) > self._limits.max_bytes or may_be_hostile(data.partition(b',"data":')[2], self._limits):
+        if len(data) > self._limits.max_bytes or codec.may_be_hostile(event.payload, data, self._limits):
             try:
                 refuse_hostile_json(data, self._limits)
             except HostileJsonError as error:

@@ -10,10 +10,13 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
 
+from domainstream.config import MessageLimits
 from domainstream.errors import ConfigurationError, EventEncodingError, InvalidPayloadError
 from domainstream.event.base_event import BaseEvent
 from domainstream.event.event_message import EventMessage, schema_of
+from domainstream.event.hostile_json import SAFE_INTEGER, may_be_hostile
 from domainstream.event.mismatch import ForeignMismatchError, Mismatch
+from domainstream.event.payload_traits import traits_of
 
 
 class PayloadCodec:
@@ -35,6 +38,7 @@ class PayloadCodec:
         self._encode = msgspec.json.Encoder(enc_hook=_write_foreign).encode
         self._decode = msgspec.json.Decoder(self.payload_type, dec_hook=_read_foreign).decode
         written: Any = msgspec.defstruct("Written", [("data", self.payload_type)], gc=False)
+        self._traits = traits_of(self.payload_type)
         self._read_back = msgspec.json.Decoder(written, dec_hook=_read_foreign).decode
 
     def write(self, event: BaseEvent[Any], message: EventMessage) -> bytes:
@@ -59,6 +63,17 @@ class PayloadCodec:
         ):
             _refuse(event, "a number is NaN or infinite, which JSON does not know; use None")
         return data
+
+    def may_be_hostile(self, payload: Any, data: bytes, limits: MessageLimits) -> bool:
+        """Tell at little cost whether the message `data` with that payload is one that its readers might refuse."""
+        if self._traits is None or self._traits.depth >= limits.max_depth:
+            return may_be_hostile(data.partition(b',"data":')[2], limits)
+        if self._traits.integers is None or not limits.strict_integers:
+            return False
+        for number in self._traits.integers(payload):
+            if number is not None and not -SAFE_INTEGER <= number <= SAFE_INTEGER:
+                return True
+        return False
 
     def read(self, message: EventMessage, payload: bytes | msgspec.Raw) -> Any:
         """Return the payload of a message, given as JSON of the newest version, raising `InvalidPayloadError`."""

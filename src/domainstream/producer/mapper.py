@@ -51,12 +51,18 @@ def disagreement(event_class: EventClass, channel: object) -> str | None:
         return None
     if not isinstance(channel, EventPublisherChannel):
         return f"{event_class.__name__} is mapped to {channel!r}, which is neither a channel nor None"
+    if _has_no_type(event_class):
+        return f"{event_class.__name__} has no event type; type: event_type = ..."
     if channel.value != event_class.event_type:
         return (
             f"{event_class.__name__} has the type {str(event_class.event_type)!r} but is mapped to {channel.name}; "
             f"map it to {str(event_class.event_type).upper()}"
         )
     return None
+
+
+def _has_no_type(event_class: EventClass) -> bool:
+    return not isinstance(getattr(event_class, "event_type", None), str)
 
 
 def _function_of(mapper: Any) -> Callable[..., Any]:
@@ -78,7 +84,7 @@ class _Problem(str):
 
 
 def _try(channel_for: Mapper, event_class: EventClass) -> EventPublisherChannel | _Problem | None:
-    if not isinstance(getattr(event_class, "event_type", None), str):
+    if _has_no_type(event_class):
         return _Problem(f"{event_class.__name__} has no event type; type: event_type = ...")
     try:
         channel = channel_for(event_class(aggregate_id="verify-mapper", payload=None))

@@ -17,7 +17,6 @@ class Flush:
     """What goes to the server in one round trip.
 
     Attributes:
-
         deadline: When to give up, on the event loop's clock: that of the message that came last.
     """
 

@@ -60,7 +60,7 @@ class RedisLink:
         return answers
 
     async def drop(self, *, nowait: bool = True) -> None:
-        """Leave the connection, if there is one (without `nowait`, wait until it is closed); the next run connects anew."""
+        """Leave the connection, if there is one; the next run connects anew. Without `nowait`, see it closed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=nowait)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -38,13 +38,16 @@ def connect(url: str, *, reply_timeout: timedelta, **options: Any) -> Redis:
 
     The client does not repeat commands by itself: a repeated `XREADGROUP >` skips what the lost reply held.
     """
-    settings = {"protocol": 2, "socket_timeout": reply_timeout.total_seconds(), "retry": Retry(NoBackoff(), 0)}
     try:
-        return Redis.from_url(url, **{**settings, **options})
+        pool = ConnectionPool.from_url(url)
     except ValueError:
         # `from None`, and without the URL: it may hold a password.
         problem = "it must look like redis://user:password@host:6379/0, rediss://... or unix:///path"
         raise ConfigurationError("The URL of the server cannot be used:", [problem]) from None
+    settings = {"protocol": 2, "socket_timeout": reply_timeout.total_seconds(), "retry": Retry(NoBackoff(), 0)}
+    # After the URL, whose own options, as ?protocol=3 or ?socket_timeout=5, must not undo these.
+    pool.connection_kwargs.update({"decode_responses": False, **settings, **options})
+    return Redis.from_pool(pool)
 
 
 @contextmanager

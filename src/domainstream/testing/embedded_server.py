@@ -58,7 +58,6 @@ class EmbeddedServer:
     Start it from a thread that outlives it: Linux ends it with that thread.
 
     Attributes:
-
         binary: The `redis-server` or `valkey-server` to run.
 
         options: Further arguments of the command line, as `("--maxmemory", "50mb")`.

@@ -21,7 +21,6 @@ class ServerBinary(NamedTuple):
     """A server program that we can launch.
 
     Attributes:
-
         kind: `embedded Valkey`, `redis-server on PATH` or `valkey-server on PATH`.
 
         path: The program.
@@ -35,7 +34,6 @@ class FoundServer(NamedTuple):
     """A server that answers, or that somebody promised to be there.
 
     Attributes:
-
         url: Where it is, as `redis://host:port`.
 
         origin: How it was found: `explicit URL`, `REDIS_URL`, or the kind of a `ServerBinary`.

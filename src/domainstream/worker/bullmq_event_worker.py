@@ -41,6 +41,7 @@ class EventWorker:
         self._jobs = jobs
         self._concurrency = concurrency
         self._grace = grace
+        self._idle = False
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._at_rest = asyncio.Event()
@@ -99,17 +100,22 @@ class EventWorker:
         try:
             if len(self._running) >= self._concurrency:
                 await self._until_stopped(_first_of(self._running))
-            elif job := await self._jobs.take():
-                self._begin(job)
-            else:
+            elif self._idle:
+                self._idle = False
                 await self._until_stopped(self._jobs.wait())
+            else:
+                await self._take()
             self._backoff.reset()
         except ServerError as error:
             pause = self._backoff.next()
             log.warning("trying again in %.2f s: %s", pause, error)
             await self._until_stopped(asyncio.sleep(pause))
 
-    def _begin(self, job: Any) -> None:
+    async def _take(self) -> None:
+        job = await self._jobs.take()
+        if job is None:
+            self._idle = True
+            return
         task = asyncio.create_task(self._jobs.process(job), name=f"job {job.id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

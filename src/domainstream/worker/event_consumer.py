@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar, overload
@@ -21,7 +21,7 @@ EventA = TypeVar("EventA", bound=BaseEvent[Any])
 EventB = TypeVar("EventB", bound=BaseEvent[Any])
 EventC = TypeVar("EventC", bound=BaseEvent[Any])
 Answer = Done | None
-AnswerT = TypeVar("AnswerT", bound=Coroutine[Any, Any, Answer] | Answer)
+AnswerT = TypeVar("AnswerT", bound=Awaitable[Answer] | Answer)
 AnyHandlerT = TypeVar("AnyHandlerT", bound=Callable[..., Any])
 
 EventClass = type[BaseEvent[Any]]

@@ -2,7 +2,6 @@
 
 import pytest
 from redis.asyncio import Redis
-
 from support.consuming import BullJobs, Streams
 
 

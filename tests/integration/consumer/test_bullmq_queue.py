@@ -7,11 +7,11 @@ from hashlib import sha1
 
 import pytest
 from redis.asyncio import Redis
+from support.consuming import BullJobs
+from support.queue_contract import QueueContract, QueuePlace, job
 
 from domainstream.errors import ServerRefusedError, ServerUnavailableError
 from domainstream.queue import BullMQQueue, Job, JobSettings
-from support.consuming import BullJobs
-from support.queue_contract import QueueContract, QueuePlace, job
 
 
 class BullMQPlace(QueuePlace):
@@ -23,6 +23,7 @@ class BullMQPlace(QueuePlace):
         self._prefix = prefix
 
     async def jobs(self, queue: str) -> list[Job]:
+        """Return the waiting jobs as they stand in Redis."""
         stored = BullJobs(self._redis, self._prefix, queue)
         found = {job_id: await stored.fields(job_id) for job_id in await stored.ids()}
         return [Job(queue, fields["name"].decode(), job_id, fields["data"]) for job_id, fields in found.items()]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from support.consuming import GROUP, Streams, until
+from support.stream_contract import FIRST, SECOND, StreamContract, StreamPlace, read_all, texts
 
 from domainstream.errors import ServerRefusedError, ServerUnavailableError
 from domainstream.stream import DeadLetter, DeadLetters, RedisDeadLetters, RedisStreamReader, StreamReader
-from support.consuming import GROUP, Streams, until
-from support.stream_contract import FIRST, SECOND, StreamContract, StreamPlace, read_all, texts
 
 
 class RedisPlace(StreamPlace):
@@ -22,9 +22,11 @@ class RedisPlace(StreamPlace):
         self.opened: list[StreamReader | DeadLetters] = []
 
     async def add(self, channel: str, data: bytes | None) -> str:
+        """Put an entry into a stream."""
         return await self.streams.add_data(channel, **({"other": b"field"} if data is None else {"data": data}))
 
     def reader(self, consumer: str = "one") -> RedisStreamReader:
+        """Open a reader."""
         reader = RedisStreamReader.from_url(
             self.url, [FIRST, SECOND], group=GROUP, consumer=consumer, prefix=self.streams.prefix
         )
@@ -32,20 +34,24 @@ class RedisPlace(StreamPlace):
         return reader
 
     def dead_letters(self) -> RedisDeadLetters:
+        """Open the dead letters."""
         dead_letters = RedisDeadLetters.from_url(self.url, group=GROUP, prefix=self.streams.prefix)
         self.opened.append(dead_letters)
         return dead_letters
 
     async def buried(self, channel: str) -> list[tuple[str, str, str, bytes | None]]:
+        """Return the dead letters of a channel."""
         return [
             (letter[b"entry_id"].decode(), letter[b"error"].decode(), letter[b"reason"].decode(), letter.get(b"data"))
             for letter in await self.streams.dead(channel)
         ]
 
     async def destroy_group(self, channel: str) -> None:
+        """Let the group vanish."""
         await self.streams.redis.xgroup_destroy(self.streams.key(channel), GROUP)
 
     async def close(self) -> None:
+        """Close what was opened."""
         for port in self.opened:
             await port.close()
 
@@ -129,6 +135,16 @@ async def test_stream_deleted_under_a_blocked_read_heals(
     assert list(await reading) == []
     await place.add(FIRST, b"new")
     assert texts(await read_all(reader, 1)) == [b"new"]
+
+
+async def test_options_in_the_url_do_not_change_what_is_read(redis_url: str, streams: Streams) -> None:
+    """Options that others like in a URL neither change the replies nor cut a blocked read short."""
+    url = f"{redis_url}?protocol=3&decode_responses=true&socket_timeout=0.2"
+    reader = RedisStreamReader.from_url(url, [FIRST], group=GROUP, prefix=streams.prefix)
+    assert list(await reader.read()) == []
+    await streams.add_data(FIRST, data=b"new")
+    assert texts(await read_all(reader, 1)) == [b"new"]
+    await reader.close()
 
 
 async def test_trimmed_pending_entry_is_delivered_without_data(place: RedisPlace, redis: Redis) -> None:

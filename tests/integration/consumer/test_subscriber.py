@@ -8,10 +8,6 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-
-from domainstream.errors import MissingExtraError
-from domainstream.stream import Delivery, RedisStreamReader
-from domainstream.subscriber import RedisBullMQStreamSubscriber
 from support.consuming import (
     CALCULATED,
     EVALUATED,
@@ -24,6 +20,10 @@ from support.consuming import (
     subscriptions_of,
     until,
 )
+
+from domainstream.errors import MissingExtraError
+from domainstream.stream import Delivery, RedisStreamReader
+from domainstream.subscriber import RedisBullMQStreamSubscriber
 
 Open = Callable[[], RedisBullMQStreamSubscriber]
 
@@ -168,7 +168,7 @@ async def test_stop_while_blocked_returns_soon(open_subscriber: Open, redis: Red
 
 
 async def test_cancelled_while_blocked_leaves_nothing_open(open_subscriber: Open) -> None:
-    """A cancellation in the middle of a read closes all connections: an open one would be a warning, and so an error."""
+    """A cancellation in the middle of a read leaves no connection open: that would be a warning, and so an error."""
     async with open_subscriber() as subscriber:
         task = asyncio.create_task(subscriber.run())
         await asyncio.sleep(0.1)

@@ -3,9 +3,10 @@
 import asyncio
 from datetime import UTC, datetime
 
+from support.consuming import EVALUATED, GROUP, OptimizationEvaluated, Streams, evaluated, running, subscriptions_of
+
 from domainstream.subscriber import RedisBullMQStreamSubscriber
 from domainstream.worker import EventConsumer, EventContext, EventWorker
-from support.consuming import EVALUATED, GROUP, OptimizationEvaluated, Streams, evaluated, running, subscriptions_of
 
 
 async def test_event_in_stream_reaches_its_typed_handler(redis_url: str, streams: Streams, bull_prefix: str) -> None:

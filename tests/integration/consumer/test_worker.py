@@ -4,14 +4,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
-
-from domainstream.event import read_message
-from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
-from domainstream.testing import EmbeddedServer
-from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, RetryLater
 from support.consuming import (
     BullJobs,
     OptimizationEvaluated,
@@ -21,6 +17,11 @@ from support.consuming import (
     running,
     until,
 )
+
+from domainstream.event import read_message
+from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
+from domainstream.testing import EmbeddedServer
+from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, RetryLater
 
 Handle = Callable[[OptimizationEvaluated, EventContext], Awaitable[None]]
 SETTINGS = JobSettings(attempts=2, backoff=timedelta(milliseconds=20))
@@ -49,7 +50,7 @@ class Valuation:
     def worker(self, handle: Handle, **settings: int | timedelta) -> EventWorker:
         """Open a worker with one handler."""
         consumer = EventConsumer("valuation")
-        consumer.on(OptimizationEvaluated)(handle)  # type: ignore[type-var]
+        consumer.on(OptimizationEvaluated)(handle)
         return EventWorker.from_url(self.url, consumer, bull_prefix=self.prefix, **settings)  # type: ignore[arg-type]
 
     async def ended(self, state: str, count: int = 1) -> list[str]:
@@ -93,7 +94,7 @@ async def test_retry_later_comes_back_in_the_same_attempt(queue: Valuation) -> N
     await queue.add(job_of())
     async with running(queue.worker(handle)):
         await queue.ended("completed")
-    waits = [later[0] - earlier[0] for earlier, later in zip(calls, calls[1:], strict=False)]
+    waits = [later[0] - earlier[0] for earlier, later in pairwise(calls)]
     assert [attempt for _, attempt in calls] == [1, 1, 1, 1]
     assert all(0.19 < wait < 0.6 for wait in waits)
 

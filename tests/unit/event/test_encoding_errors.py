@@ -269,6 +269,13 @@ def test_what_every_decoder_would_read_passes(value: object) -> None:
     assert EventEncoder("billing").encode(Billed(aggregate_id="bill-1", payload=Bill(anything=value)))
 
 
+def test_the_depth_counts_the_envelope() -> None:
+    """A payload may nest 31 levels, since the envelope is one level more."""
+    limits = MessageLimits(max_depth=32)
+    assert EventEncoder("billing", limits).encode(DataclassBilled(aggregate_id="a", payload=DataclassBill(nested(30))))
+    refused(DataclassBilled, DataclassBill(nested(31)), limits)
+
+
 def test_an_event_class_without_type_is_refused() -> None:
     """A class that forgot its event type is reported with what to type."""
 

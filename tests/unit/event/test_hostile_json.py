@@ -38,6 +38,11 @@ def both(depth: int) -> bytes:
     return b"".join(opening for opening, _ in levels) + b"1" + b"".join(closing for _, closing in reversed(levels))
 
 
+def with_siblings(depth: int) -> bytes:
+    """Return arrays nested `depth` levels deep, with shallow arrays before each."""
+    return b"[[[1]]," * (depth - 4) + arrays(4) + b"]" * (depth - 4)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -63,7 +68,7 @@ def test_the_size_is_limited(more: int) -> None:
     assert reason(data) == (f"it has {KIB_256 + more:,} bytes, at most 262,144 are allowed" if more else "")
 
 
-@pytest.mark.parametrize("nested", [arrays, objects, both])
+@pytest.mark.parametrize("nested", [arrays, objects, both, with_siblings])
 @pytest.mark.parametrize("depth", [33, 34, 999, 1_000, 1_001, 20_000])
 def test_deep_nesting_is_refused(nested: Any, depth: int) -> None:
     """JSON that nests 33 levels or more is refused, however deep it is."""
@@ -80,7 +85,7 @@ def test_deep_nesting_that_never_closes_is_refused() -> None:
     assert reason(b"[" * 100_000)
 
 
-@pytest.mark.parametrize("nested", [arrays, objects, both])
+@pytest.mark.parametrize("nested", [arrays, objects, both, with_siblings])
 def test_nesting_at_the_limit_passes(nested: Any) -> None:
     """JSON that nests exactly 32 levels passes, also many times over."""
     assert reason(nested(32)) == ""

@@ -85,7 +85,7 @@ async def test_an_event_mapped_to_none_never_reaches_the_publisher() -> None:
 
 async def test_receipts_stand_in_the_order_of_the_events(producer: EventProducer[CodingEvent]) -> None:
     """Also where events of several channels alternate with some that are not published."""
-    events = [drafted(), evaluated(), drafted(), created(), evaluated(), drafted()]
+    events: list[CodingEvent] = [drafted(), evaluated(), drafted(), created(), evaluated(), drafted()]
 
     receipts = await producer.publish_many(events)
 

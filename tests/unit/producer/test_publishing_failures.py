@@ -1,4 +1,4 @@
-"""What a producer raises: nothing is sent when an event is at fault, and every event has a receipt when the server is."""
+"""What a producer raises: nothing is sent when an event is at fault; when the server is, each event has its receipt."""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ async def test_an_exception_of_the_mapper_publishes_nothing() -> None:
     producer = EventProducer(publisher, channel_for=failing, source="coding")
 
     with pytest.raises(RefusedByMapperError):
-        await producer.publish_many([evaluated(), drafted(), created().__class__(aggregate_id="bad", payload=None)])
+        await producer.publish_many([evaluated(), drafted(), created(aggregate_id="bad"), evaluated()])
 
     assert publisher.calls == []
 
@@ -82,7 +82,7 @@ async def test_publish_raises_when_the_server_has_no_entry_for_certain(outcome: 
 
 async def test_a_publish_error_carries_the_receipts_of_all_events() -> None:
     """Those that were published and those that stay inside have theirs too, in the order of the events."""
-    events = [drafted(), evaluated(), created(), drafted(), evaluated()]
+    events: list[CodingEvent] = [drafted(), evaluated(), created(), drafted(), evaluated()]
 
     with pytest.raises(PublishError) as failure:
         await producer_of(ScriptedPublisher(PUBLISHED, REJECTED, UNKNOWN)).publish_many(events)
@@ -147,7 +147,7 @@ async def test_the_receipt_of_a_failed_event_holds_the_cause() -> None:
 
 async def test_a_cancelled_batch_keeps_the_receipts_of_all_events() -> None:
     """The receipts of what was cancelled stand among those that stay inside, in the order of the events."""
-    events = [drafted(), created(), drafted(), evaluated()]
+    events: list[CodingEvent] = [drafted(), created(), drafted(), evaluated()]
     publisher = ScriptedPublisher(PUBLISHED, UNKNOWN, cancelled=True)
 
     with pytest.raises(PublishCancelledError) as cancelled:

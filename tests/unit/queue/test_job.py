@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.consuming import EVALUATED, delivery, evaluated
 
 from domainstream.errors import InvalidEnvelopeError
 from domainstream.event import read_message
 from domainstream.queue import JobOrigin, RedisEvent, job_data, job_id, job_origin
 from domainstream.stream import Delivery
-from support.consuming import EVALUATED, delivery, evaluated
 
 
 def data_of(delivered: Delivery) -> bytes:

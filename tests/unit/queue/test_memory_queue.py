@@ -1,11 +1,9 @@
 """The queue in memory keeps the contract of the port."""
 
-from collections.abc import AsyncIterator
-
 import pytest
+from support.queue_contract import QueueContract, QueuePlace
 
 from domainstream.queue import Job, MemoryQueue
-from support.queue_contract import QueueContract, QueuePlace
 
 
 class MemoryPlace(QueuePlace):
@@ -15,6 +13,7 @@ class MemoryPlace(QueuePlace):
         self.queue: MemoryQueue = MemoryQueue()
 
     async def jobs(self, queue: str) -> list[Job]:
+        """Return the jobs in memory."""
         return list(self.queue.jobs.get(queue, ()))
 
 
@@ -22,6 +21,6 @@ class TestMemoryQueue(QueueContract):
     """The contract, in memory."""
 
     @pytest.fixture
-    async def place(self) -> AsyncIterator[QueuePlace]:
+    async def place(self) -> QueuePlace:
         """Queues in memory."""
-        yield MemoryPlace()
+        return MemoryPlace()

@@ -1,11 +1,9 @@
 """The streams in memory keep the contract of the ports."""
 
-from collections.abc import AsyncIterator
-
 import pytest
+from support.stream_contract import FIRST, SECOND, StreamContract, StreamPlace
 
 from domainstream.stream import DeadLetters, MemoryDeadLetters, MemoryStreamReader, MemoryStreams, StreamReader
-from support.stream_contract import FIRST, SECOND, StreamContract, StreamPlace
 
 GROUP = "group"
 
@@ -17,19 +15,24 @@ class MemoryPlace(StreamPlace):
         self.streams = MemoryStreams()
 
     async def add(self, channel: str, data: bytes | None) -> str:
+        """Put an entry into a stream."""
         return self.streams.add(channel, data)
 
     def reader(self, consumer: str = "one") -> StreamReader:
+        """Open a reader."""
         return MemoryStreamReader(self.streams, [FIRST, SECOND], group=GROUP, consumer=consumer)
 
     def dead_letters(self) -> DeadLetters:
+        """Open the dead letters."""
         return MemoryDeadLetters(self.streams, group=GROUP)
 
     async def buried(self, channel: str) -> list[tuple[str, str, str, bytes | None]]:
+        """Return the dead letters of a channel."""
         letters = [letter for letter in self.streams.dead if letter.delivery.channel == channel]
         return [(letter.delivery.entry_id, letter.error, letter.reason, letter.delivery.data) for letter in letters]
 
     async def destroy_group(self, channel: str) -> None:
+        """Let the group vanish."""
         self.streams.destroy_group(channel, GROUP)
 
     async def close(self) -> None:
@@ -40,6 +43,6 @@ class TestMemoryStream(StreamContract):
     """The contract, in memory."""
 
     @pytest.fixture
-    async def place(self) -> AsyncIterator[StreamPlace]:
+    async def place(self) -> StreamPlace:
         """Streams in memory."""
-        yield MemoryPlace()
+        return MemoryPlace()

@@ -5,11 +5,6 @@ import logging
 from collections.abc import Sequence
 
 import pytest
-
-from domainstream.errors import ServerUnavailableError
-from domainstream.queue import Job, MemoryQueue
-from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams
-from domainstream.subscriber import Sorter, StreamSubscriber, Subscriptions, create_multiple_handlers, to_queue
 from support.consuming import (
     CALCULATED,
     EVALUATED,
@@ -23,6 +18,11 @@ from support.consuming import (
     until,
 )
 
+from domainstream.errors import ServerUnavailableError
+from domainstream.queue import Job, MemoryQueue
+from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams
+from domainstream.subscriber import Sorter, StreamSubscriber, Subscriptions, create_multiple_handlers, to_queue
+
 SUBSCRIPTIONS = subscriptions_of("valuation")
 
 
@@ -35,6 +35,7 @@ class FailingQueue(MemoryQueue):
         self.after_adding = after_adding
 
     async def add(self, jobs: Sequence[Job]) -> None:
+        """Fail, before or after adding."""
         if self.failures == 0 or self.after_adding:
             await super().add(jobs)
         if self.failures:
@@ -49,6 +50,7 @@ class WatchedReader(MemoryStreamReader):
     jobs_at_acknowledge: list[int]
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Note how many jobs there are."""
         self.jobs_at_acknowledge.append(sum(map(len, self.queue.jobs.values())))
         await super().acknowledge(deliveries)
 

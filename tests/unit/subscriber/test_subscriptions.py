@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from support.consuming import CALCULATED, EVALUATED, Channel
 
 from domainstream.errors import SubscriptionError
 from domainstream.subscriber import create_multiple_handlers, to_queue
-from support.consuming import CALCULATED, EVALUATED, Channel
 
 
 def problems_of(mapping: Any) -> list[str]:
@@ -33,10 +33,9 @@ def test_handlers_read_as_queue_and_job() -> None:
 
 def test_missing_channel_comes_with_the_line_to_type() -> None:
     """A channel that the table forgets is an error that can be pasted back."""
-    assert problems_of({EVALUATED: []}) == [
-        "Channel.DOMAIN_VALUATION_PRICING_CALCULATED is missing; where nobody listens yet, type: "
-        "Channel.DOMAIN_VALUATION_PRICING_CALCULATED: [],"
-    ]
+    name = "Channel.DOMAIN_VALUATION_PRICING_CALCULATED"
+    problems = problems_of({EVALUATED: []})
+    assert problems == [f"{name} is missing; where nobody listens yet, type: {name}: [],"]
 
 
 def test_all_mistakes_come_at_once() -> None:

@@ -40,7 +40,7 @@ def is_gone(pid: int) -> bool:
 def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which there is nothing."""
     monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setattr(server_lookup, "server_binaries", lambda: [])
+    monkeypatch.setattr(server_lookup, "server_binaries", list)
 
 
 @pytest.mark.parametrize("binary", server_binaries(), ids=lambda binary: binary.kind)
@@ -91,7 +91,7 @@ def test_server_dies_with_a_killed_parent() -> None:
 
 def test_server_that_cannot_start_shows_its_log() -> None:
     """A wrong option ends in the server's own words, and leaves no process."""
-    with pytest.raises(ServerNotFoundError, match="(?s)did not start.*no-such-option"):
+    with pytest.raises(ServerNotFoundError, match=r"(?s)did not start.*no-such-option"):
         EmbeddedServer(options=("--no-such-option", "1")).start()
 
 

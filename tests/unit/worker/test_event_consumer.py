@@ -6,11 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-
-from domainstream.errors import ConfigurationError, EventDecodingError, HandlerNotFoundError
-from domainstream.event import BaseEvent, UpcasterChain, read_message
-from domainstream.queue import job_data
-from domainstream.worker import EventConsumer, EventContext, ReceivedJob
 from support.consuming import (
     EVALUATED,
     EvaluatedPayload,
@@ -21,6 +16,11 @@ from support.consuming import (
     evaluated,
     message,
 )
+
+from domainstream.errors import ConfigurationError, EventDecodingError, HandlerNotFoundError
+from domainstream.event import BaseEvent, UpcasterChain, read_message
+from domainstream.queue import job_data
+from domainstream.worker import EventConsumer, EventContext, ReceivedJob
 
 
 def received(event: BaseEvent[Any], attempt: int = 1) -> ReceivedJob:

