@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from benchmarks.sample import EVENT_TYPE, channel_for, make_event, peer_event
 from domainstream import EventProducer, RedisStreamPublisherClient
+from domainstream.event import EventEncoder, read_message
 
 BATCH = 500
 TASKS = 50
@@ -20,6 +21,7 @@ HOUR_MS = 3_600_000
 
 Path = Callable[[int], Awaitable[None]]
 EVENTS = [make_event(number) for number in range(CONCURRENT)]
+ENVELOPES = [read_message(EventEncoder("coding").encode(event)) for event in EVENTS]
 PEER_EVENTS = [peer_event(event) for event in EVENTS]
 encode = msgspec.json.Encoder().encode
 
@@ -65,13 +67,13 @@ def _redis_py(redis: Redis) -> dict[str, Path]:
         for _ in range(0, count, BATCH):
             oldest = int(time.time() * 1000) - HOUR_MS
             async with redis.pipeline(transaction=False) as pipe:
-                for event in EVENTS[:BATCH]:
-                    pipe.xadd(f"redis-py:{EVENT_TYPE}", {"data": encode(event)}, minid=oldest)
+                for envelope in ENVELOPES[:BATCH]:
+                    pipe.xadd(f"redis-py:{EVENT_TYPE}", {"data": encode(envelope)}, minid=oldest)
                 await pipe.execute()
 
     async def lone(count: int) -> None:
         for number in range(count):
-            await redis.xadd(f"redis-py:{EVENT_TYPE}", {"data": encode(EVENTS[number % CONCURRENT])})
+            await redis.xadd(f"redis-py:{EVENT_TYPE}", {"data": encode(ENVELOPES[number % CONCURRENT])})
 
     return {"redis-py pipeline": pipeline, "redis-py xadd": lone}
 
