@@ -1,7 +1,7 @@
 """From typed event to CloudEvents JSON and back. Before: `event_message`; used by `producer` and `worker`."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -52,13 +52,24 @@ class EventEncoder:
         Raises `EventEncodingError` when the payload does not fit its type or the message exceeds the limits.
         """
         codec = payload_codec_of(type(event))
-        data = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
-        if len(data) > self._limits.max_bytes or codec.may_be_hostile(event.payload, data, self._limits):
+        data, intact = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
+        hostile = codec.may_be_hostile(event.payload, data, self._limits, intact=intact)
+        if hostile or len(data) > self._limits.max_bytes:
             try:
                 refuse_hostile_json(data, self._limits)
             except HostileJsonError as error:
                 raise _unencodable(event, error.reason) from None
         return data
+
+    def encode_many(self, events: Sequence[BaseEvent[Any]], trace: Mapping[str, str] | None = None) -> list[bytes]:
+        """Return what `encode` returns for each event, faster when all are of one class; raises as `encode` does."""
+        classes = {type(event) for event in events}
+        if len(classes) == 1:
+            codec = payload_codec_of(classes.pop())
+            messages = [self._message(event, codec, trace or _NO_TRACE) for event in events]
+            if (data := codec.write_many(events, messages, self._limits)) is not None:
+                return data
+        return [self.encode(event, trace) for event in events]
 
     def _message(self, event: BaseEvent[Any], codec: PayloadCodec, trace: Mapping[str, str]) -> EventMessage:
         return EventMessage(

@@ -1,7 +1,8 @@
 """What a payload's type alone proves about its JSON, so that it need not be looked for in every message.
 
 Called by `payload_codec`. A struct of texts and numbers can neither nest deeper than its type, nor repeat a key, nor
-have the key `__proto__`; only its integers may still be too large for Node.js, and where those are is known as well.
+have the key `__proto__`; only its numbers may still be too large for Node.js, and where those are is known as well.
+It proves nothing about a value that is not of the type: a subclass, say, may have any fields.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,8 +11,11 @@ from typing import Any, NamedTuple
 
 import msgspec.inspect as types
 
+from domainstream.event.hostile_json import SAFE_INTEGER
+
 _Record = types.StructType | types.DataclassType | types.TypedDictType | types.NamedTupleType
 _Sequence = types.ListType | types.SetType | types.FrozenSetType | types.VarTupleType | types.CollectionType
+_Number = types.IntType | types.FloatType
 _OPEN = (types.AnyType, types.CustomType, types.DictType, types.ExtType, types.RawType)
 
 
@@ -21,30 +25,31 @@ class PayloadTraits(NamedTuple):
     Attributes:
         depth: How deep its JSON nests at the most.
 
-        integers: Returns the integers of a payload; None when it has none.
+        numbers: Returns the numbers of a payload, also floats, since Python takes an integer for a float; None when
+        it has none.
     """
 
     depth: int
-    integers: Callable[[Any], tuple[int | None, ...]] | None
+    numbers: Callable[[Any], tuple[float | None, ...]] | None
 
 
 def traits_of(payload_type: Any) -> PayloadTraits | None:
-    """Return what the type proves; None for types with dictionaries, Any, pydantic models or nested integers."""
+    """Return what the type proves; None for types with dictionaries, Any, pydantic models or nested numbers."""
     info = types.type_info(payload_type)
     depth = _depth(info, ())
     if depth is None:
         return None
-    if not _holds_integers(info):
+    if not _holds_numbers(info):
         return PayloadTraits(depth, None)
     fields = info.fields if isinstance(info, types.StructType | types.DataclassType) else ()
-    direct = [field.name for field in fields if _is_integer(field.type)]
-    nested = any(_holds_integers(field.type) for field in fields if field.name not in direct)
+    direct = [field.name for field in fields if _is_number(field.type)]
+    nested = any(_holds_numbers(field.type) for field in fields if field.name not in direct)
     return PayloadTraits(depth, _getter(direct)) if direct and not nested else None
 
 
 def _depth(info: types.Type, inside: tuple[type, ...]) -> int | None:
     """Return how deep the JSON of a type nests; None when the type does not tell, or contains itself."""
-    if isinstance(info, _OPEN):
+    if isinstance(info, _OPEN) or _has_unsafe_constant(info):
         return None
     if isinstance(info, _Record) and (info.cls in inside or _has_proto(info)):
         return None
@@ -75,16 +80,23 @@ def _has_proto(info: _Record) -> bool:
     return any(getattr(field, "encode_name", None) == "__proto__" for field in info.fields)
 
 
-def _is_integer(info: types.Type) -> bool:
+def _has_unsafe_constant(info: types.Type) -> bool:
+    if isinstance(info, types.EnumType):
+        values = [member.value for member in info.cls]
+    else:
+        values = list(info.values) if isinstance(info, types.LiteralType) else []
+    return any(isinstance(value, int) and abs(value) > SAFE_INTEGER for value in values)
+
+
+def _is_number(info: types.Type) -> bool:
     if isinstance(info, types.UnionType):
-        return all(isinstance(one, types.IntType | types.NoneType) for one in info.types)
-    return isinstance(info, types.IntType)
+        return all(isinstance(one, _Number | types.NoneType) for one in info.types)
+    return isinstance(info, _Number)
 
 
-def _holds_integers(info: types.Type) -> bool:
-    return isinstance(info, types.IntType) or any(map(_holds_integers, _parts(info)))
+def _holds_numbers(info: types.Type) -> bool:
+    return isinstance(info, _Number) or any(map(_holds_numbers, _parts(info)))
 
 
-def _getter(names: list[str]) -> Callable[[Any], tuple[int | None, ...]]:
-    get: Callable[[Any], Any] = attrgetter(*names)
-    return get if len(names) > 1 else lambda payload: (get(payload),)
+def _getter(names: list[str]) -> Callable[[Any], tuple[float | None, ...]]:
+    return attrgetter(*names) if len(names) > 1 else lambda payload: (getattr(payload, names[0]),)

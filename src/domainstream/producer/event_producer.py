@@ -1,6 +1,6 @@
 """Which event goes where: turns domain events into messages for their channels. Next: `domainstream.publisher`."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from domainstream.channel import EventPublisherChannel
@@ -13,6 +13,10 @@ from domainstream.receipt import Outcome, Receipt
 
 ServiceEventT_contra = TypeVar("ServiceEventT_contra", bound=BaseEvent[Any], contravariant=True)
 DEFAULT_LIMITS = MessageLimits()
+
+
+def _no_trace() -> None:
+    return None
 
 
 class EventProducer(Generic[ServiceEventT_contra]):
@@ -37,7 +41,7 @@ class EventProducer(Generic[ServiceEventT_contra]):
         channel_for: Callable[[ServiceEventT_contra], EventPublisherChannel | None],
         source: str,
         limits: MessageLimits = DEFAULT_LIMITS,
-        trace: Callable[[], Mapping[str, str]] | None = None,
+        trace: Callable[[], Mapping[str, str] | None] = _no_trace,
     ) -> None:
         """Make a producer; it uses `publisher` and does not close it.
 
@@ -58,10 +62,11 @@ class EventProducer(Generic[ServiceEventT_contra]):
         Raises `PublishError` when it was rejected or its fate is unknown, `EventEncodingError`, `MapperError`, or
         whatever the mapper raises, when nothing was sent, and `PublisherClosedError`.
         """
-        prepared = self._prepare(event)
-        if isinstance(prepared, Receipt):
-            return prepared
-        receipts = await self._publisher.publish((prepared,))
+        channel = self._channel_of(event)
+        if channel is None:
+            return _not_published(event)
+        message = OutgoingMessage(channel, event.id, self._encoder.encode(event, self._trace()))
+        receipts = await self._publisher.publish((message,))
         if receipts[0].outcome is not Outcome.PUBLISHED:
             raise PublishError(receipts)
         return receipts[0]
@@ -73,28 +78,30 @@ class EventProducer(Generic[ServiceEventT_contra]):
         either publishes nothing. Raises as `publish` does; the receipts of `PublishError` tell what became of each
         event.
         """
-        prepared = [self._prepare(event) for event in events]
-        messages = [message for message in prepared if isinstance(message, OutgoingMessage)]
-        if not messages:
-            return _in_order(prepared, [])
+        mapped = [(event, self._channel_of(event)) for event in events]
+        messages = self._messages([(event, channel) for event, channel in mapped if channel is not None])
         try:
             sent = await self._publisher.publish(messages)
         except PublishCancelledError as cancelled:
-            raise PublishCancelledError(_in_order(prepared, cancelled.receipts)) from None
-        receipts = sent if len(sent) == len(prepared) else _in_order(prepared, sent)
+            raise PublishCancelledError(_in_order(mapped, cancelled.receipts)) from None
+        receipts = sent if len(sent) == len(mapped) else _in_order(mapped, sent)
         if any(receipt.outcome is not Outcome.PUBLISHED for receipt in sent):
             raise PublishError(receipts)
         return receipts
 
-    def _prepare(self, event: ServiceEventT_contra) -> OutgoingMessage | Receipt:
+    def _messages(self, mapped: Sequence[tuple[ServiceEventT_contra, str]]) -> list[OutgoingMessage]:
+        data = self._encoder.encode_many([event for event, _ in mapped], self._trace())
+        return [OutgoingMessage(channel, event.id, one) for (event, channel), one in zip(mapped, data, strict=True)]
+
+    def _channel_of(self, event: ServiceEventT_contra) -> str | None:
+        """Ask the mapper, once, and make sure that the channel is the one of the event's type."""
         channel = self._channel_for(event)
         if channel is None:
-            return Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
+            return None
         agreed = self._agreed.get(type(event))
         if agreed is None or agreed[0] is not channel:
             agreed = self._agree(type(event), channel)
-        data = self._encoder.encode(event, None if self._trace is None else self._trace())
-        return OutgoingMessage(agreed[1], event.id, data)
+        return agreed[1]
 
     def _agree(self, event_class: EventClass, channel: EventPublisherChannel) -> tuple[EventPublisherChannel, str]:
         """Check a class once, and keep the channel's plain value: an enum's own `value` is slow."""
@@ -105,6 +112,11 @@ class EventProducer(Generic[ServiceEventT_contra]):
         return agreed
 
 
-def _in_order(prepared: Iterable[OutgoingMessage | Receipt], sent: Iterable[Receipt]) -> list[Receipt]:
+def _not_published(event: BaseEvent[Any]) -> Receipt:
+    return Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
+
+
+def _in_order(mapped: Iterable[tuple[BaseEvent[Any], str | None]], sent: Iterable[Receipt]) -> list[Receipt]:
+    """Put the receipts of what was sent between those of what the mapper keeps inside."""
     receipts = iter(sent)
-    return [one if isinstance(one, Receipt) else next(receipts) for one in prepared]
+    return [_not_published(event) if channel is None else next(receipts) for event, channel in mapped]

@@ -23,7 +23,6 @@ class AddJobScript:
     """`addStandardJob` of BullMQ.
 
     Attributes:
-
         text: The script.
 
         sha: Its SHA-1, by which the server knows it.

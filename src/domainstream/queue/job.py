@@ -24,7 +24,6 @@ class Job(Struct, frozen=True, gc=False):
     """One piece of work for one queue.
 
     Attributes:
-
         queue: The queue's name.
 
         name: The job's name, by which other consumers choose what to do.
@@ -44,7 +43,6 @@ class RedisEvent(Struct, frozen=True, gc=False):
     """The stream entry that an event came in: `_redisEvent` in a job's data.
 
     Attributes:
-
         name: The channel's value.
 
         id: The entry's id.
@@ -61,7 +59,6 @@ class JobOrigin(Struct, frozen=True, gc=False):
     """What a job's data holds beside the event.
 
     Attributes:
-
         redis_event: Where the event came from; None when nobody handed the job over from a stream.
 
         correlation_id: The business transaction the event belongs to, or None.

@@ -11,7 +11,6 @@ class JobSettings:
     """What a queue is told about each job.
 
     Attributes:
-
         attempts: How often a job is tried before it has failed, the first time included. Defaults to 3.
 
         backoff: The pause after the first failure; it doubles with each further one. Defaults to 1 second.

@@ -9,7 +9,6 @@ class MemoryQueue:
     """A `JobQueue` that remembers every job for good.
 
     Attributes:
-
         jobs: The jobs of each queue, oldest first, each id once.
     """
 

@@ -8,7 +8,6 @@ class Backoff:
     """The lengths of successive pauses.
 
     Attributes:
-
         first: The longest first pause.
 
         longest: Where doubling ends.

@@ -22,7 +22,6 @@ class MemoryStreams:
     """What the server would hold: a list of entries per channel, and the groups that read them.
 
     Attributes:
-
         entries: The entries of each channel, oldest first.
 
         dead: The dead letters, oldest first.

@@ -13,7 +13,6 @@ class Delivery(Struct, frozen=True, gc=False):
     """One stream entry as a consumer group delivered it.
 
     Attributes:
-
         channel: The channel's value, without any prefix of the key.
 
         entry_id: `milliseconds-number` on the server's clock.
@@ -36,7 +35,6 @@ class DeadLetter(Struct, frozen=True, gc=False):
     """A delivery that can never become a job, and why.
 
     Attributes:
-
         delivery: What was delivered.
 
         error: The name of the error's class, as `InvalidEnvelopeError`.

@@ -29,7 +29,6 @@ class RedisDeadLetters:
     `group`, `entry_id` (of the original entry) and, when the original entry had it, `data`, unchanged.
 
     Attributes:
-
         group: The consumer group in whose name entries are acknowledged.
     """
 

@@ -42,7 +42,6 @@ class RedisStreamReader:
     lost may have held entries that now wait in its name.
 
     Attributes:
-
         group: The consumer group, the same on every stream.
 
         consumer: The name in the group that entries are delivered to. It must be stable, so that a restarted instance

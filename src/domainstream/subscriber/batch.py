@@ -21,7 +21,6 @@ class Batch:
     """What becomes of the deliveries of one read.
 
     Attributes:
-
         jobs: One per event and handler, in the order of the deliveries.
 
         letters: The deliveries that can never become jobs.
@@ -38,7 +37,6 @@ class Sorter:
     """Knows which delivery becomes which jobs.
 
     Attributes:
-
         subscriptions: The handlers of every channel.
 
         limits: What a message may be; one beyond becomes a dead letter.

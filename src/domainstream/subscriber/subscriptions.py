@@ -14,7 +14,6 @@ class QueueHandler(Struct, frozen=True, gc=False):
     """A queue that gets a job for each event of a channel; made by `to_queue`.
 
     Attributes:
-
         queue: The queue's name.
 
         job: The name of its jobs.

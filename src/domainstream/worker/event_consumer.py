@@ -45,7 +45,6 @@ class EventConsumer:
     executor.
 
     Attributes:
-
         queue: The queue's name.
     """
 

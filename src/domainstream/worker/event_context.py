@@ -15,7 +15,6 @@ class ReceivedJob(Struct, frozen=True, gc=False):
     """A job as a queue handed it out.
 
     Attributes:
-
         id: The job's id.
 
         name: The job's name.
@@ -35,7 +34,6 @@ class EventContext(Struct, frozen=True, gc=False):
     """Where an event came from, and which try this is.
 
     Attributes:
-
         job_id: The job's id.
 
         job_name: The job's name.

@@ -22,7 +22,6 @@ class RetryLater(Exception):  # noqa: N818 - an answer, no error
     """The job shall come again after a while; this does not count as a failed attempt.
 
     Attributes:
-
         delay: After how long, at least.
     """
 
@@ -38,7 +37,6 @@ class GiveUp(Exception):  # noqa: N818 - an answer, no error
     """The job has failed and shall not be tried again.
 
     Attributes:
-
         reason: Why; it is stored with the failed job.
     """
 

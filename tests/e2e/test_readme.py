@@ -1,0 +1,66 @@
+"""What the README shows is true."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_quickstart_runs_as_it_stands(tmp_path: Path) -> None:
+    """The first code block, saved to a file and run, prints what the block behind it says."""
+    script = tmp_path / "quickstart.py"
+    script.write_text(blocks("python")[0], encoding="utf-8")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, blocks("text")[0], "")
+
+
+def test_the_quickstart_type_checks(tmp_path: Path) -> None:
+    """The first code block passes mypy --strict."""
+    script = tmp_path / "quickstart.py"
+    script.write_text(blocks("python")[0], encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_second_block_uses_names_that_exist() -> None:
+    """Every name of the subscribing and handling block is public where the README's readers will look for it."""
+    import domainstream.subscriber  # noqa: PLC0415
+    import domainstream.worker  # noqa: PLC0415
+
+    names = set(re.findall(r"\b(create_multiple_handlers|to_queue|[A-Z]\w+(?:Subscriber|Consumer|Context|Worker))\b", blocks("python")[1]))
+    public = {*domainstream.subscriber.__all__, *domainstream.worker.__all__}
+    assert names <= public
+    assert len(names) == 6
+
+
+def test_the_commands_exist() -> None:
+    """Every `make` command that the README names is a target of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
+    assert set(re.findall(r"[`\n]make ([a-z]+)\b", README)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page leads to a file or folder of the project."""
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_guarantees_name_tests_that_exist() -> None:
+    """Every test file that the guarantees name exists."""
+    text = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    files = {path.name for path in ROOT.glob("tests/**/*.py")}
+    assert {name for name in re.findall(r"\b(test_\w+\.py)", text) if name not in files} == set()

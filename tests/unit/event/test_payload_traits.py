@@ -1,0 +1,209 @@
+"""What a payload's type proves spares work; what it does not prove is still looked for in each message."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from types import new_class
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import pydantic
+import pytest
+
+from domainstream.config import MessageLimits
+from domainstream.errors import EventEncodingError
+from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload
+from domainstream.event.payload_traits import traits_of
+
+LARGE = 2**60
+
+
+class Text(EventPayload):
+    """Texts only."""
+
+    text: str
+
+
+class ExtendedText(Text):
+    """What somebody may pass where a `Text` is asked for."""
+
+    number: int = 0
+    more: dict[str, Any] = {}  # noqa: RUF012
+
+
+class Number(EventPayload):
+    """One integer."""
+
+    number: int
+
+
+class Numbers(EventPayload):
+    """Several numbers of its own."""
+
+    number: int | None = None
+    score: float = 0.0
+    text: str = ""
+
+
+class InnerNumbers(EventPayload):
+    """Numbers further down."""
+
+    numbers: list[float]
+
+
+class InnerText(EventPayload):
+    """A struct further down."""
+
+    inner: Text
+
+
+class LargeEnum(IntEnum):
+    """An enum whose value Node.js would round."""
+
+    LARGE = LARGE
+
+
+class SmallEnum(IntEnum):
+    """An enum of small values."""
+
+    SMALL = 1
+
+
+class Ward(StrEnum):
+    """An enum of texts."""
+
+    SURGERY = "surgery"
+
+
+class LargeConstant(EventPayload):
+    """An enum's value."""
+
+    constant: LargeEnum
+
+
+class LargeLiteral(EventPayload):
+    """A literal."""
+
+    constant: Literal[1152921504606846976]
+
+
+class SmallConstants(EventPayload):
+    """Constants that every language reads."""
+
+    small: SmallEnum
+    ward: Ward
+    literal: Literal[1, "a"]
+
+
+class TextDict(TypedDict):
+    """A typed dictionary of texts, which may hold more at run time."""
+
+    text: str
+
+
+class Point(NamedTuple):
+    """A tuple of texts."""
+
+    x: str
+    y: tuple[str, bool]
+
+
+@dataclass
+class Nested:
+    """Four levels: this one, the list, the tuple in it, and the tuple in that."""
+
+    points: list[Point]
+
+
+class Tree(EventPayload):
+    """A type that contains itself."""
+
+    children: "list[Tree]" = []  # noqa: RUF012
+
+
+class Model(pydantic.BaseModel):
+    """A pydantic model."""
+
+    text: str
+
+
+def event_of(payload_type: Any) -> Callable[..., BaseEvent[Any]]:
+    """Return an event class with payloads of this type."""
+    return new_class(
+        "Happened", (BaseEvent[payload_type],), {}, lambda fields: fields.update(event_type="domain_coding_stay_coded")
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "payload"),
+    [
+        pytest.param(Number, Number(number=LARGE), id="integer"),
+        pytest.param(Number, {"number": LARGE}, id="dictionary for a struct"),
+        pytest.param(Numbers, Numbers(number=-LARGE), id="optional integer"),
+        pytest.param(Numbers, Numbers(score=LARGE), id="integer in a float field"),
+        pytest.param(InnerNumbers, InnerNumbers(numbers=[0.5, LARGE]), id="further down"),
+        pytest.param(LargeConstant, LargeConstant(constant=LargeEnum.LARGE), id="enum"),
+        pytest.param(LargeLiteral, LargeLiteral(constant=LARGE), id="literal"),  # type: ignore[arg-type]
+        pytest.param(Text, ExtendedText(text="", number=LARGE), id="field of a subclass"),
+        pytest.param(InnerText, InnerText(inner=ExtendedText(text="", number=LARGE)), id="field of an inner subclass"),
+        pytest.param(TextDict, {"text": "", "number": LARGE}, id="key that the type does not know"),
+        pytest.param(Text, ExtendedText(text="", more={"__proto__": 1}), id="__proto__ in a subclass"),
+        pytest.param(TextDict, {"text": "", "more": {"1": 1, 1: 1}}, id="key twice"),
+        pytest.param(Any, {"1": 1, 1: 1}, id="key twice in anything"),
+        pytest.param(Any, LARGE, id="integer as anything"),
+    ],
+)
+def test_what_the_type_does_not_prove_is_looked_for(payload_type: Any, payload: Any) -> None:
+    """No message is written that a consumer would refuse, whatever the payload's type says about it."""
+    event = event_of(payload_type)(aggregate_id="stay-1", payload=payload)
+    with pytest.raises(EventEncodingError, match="no consumer could read the message"):
+        EventEncoder("coding").encode(event)
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "payload"),
+    [
+        pytest.param(Numbers, Numbers(number=2**53 - 1, score=1e300), id="safe integer and large float"),
+        pytest.param(Numbers, Numbers(number=None), id="None for an integer"),
+        pytest.param(InnerNumbers, InnerNumbers(numbers=[1e300]), id="large float further down"),
+        pytest.param(Number, {"number": 1}, id="dictionary for a struct"),
+        pytest.param(Text, ExtendedText(text="", number=1), id="harmless subclass"),
+        pytest.param(
+            SmallConstants, SmallConstants(small=SmallEnum.SMALL, ward=Ward.SURGERY, literal="a"), id="small constants"
+        ),
+    ],
+)
+def test_what_consumers_can_read_is_written(payload_type: Any, payload: Any) -> None:
+    """Looking closely refuses nothing that is sound."""
+    happened: Any = event_of(payload_type)
+    data = EventEncoder("coding").encode(happened(aggregate_id="stay-1", payload=payload))
+    assert EventDecoder([happened]).decode(data).aggregate_id == "stay-1"
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "depth"), [(str, 0), (Text, 1), (InnerText, 2), (Nested, 4), (list[Text] | None, 2), (set[str], 1)]
+)
+def test_the_depth_is_known_from_the_type(payload_type: Any, depth: int) -> None:
+    """A type of texts proves how deep its JSON nests."""
+    assert traits_of(payload_type) == (depth, None)
+
+
+@pytest.mark.parametrize("payload_type", [Any, dict[str, str], Tree, Model, ExtendedText, LargeConstant, InnerNumbers])
+def test_open_types_prove_nothing(payload_type: Any) -> None:
+    """Dictionaries, anything, models, types that contain themselves, and numbers further down leave everything open."""
+    assert traits_of(payload_type) is None
+
+
+def test_a_type_of_numbers_tells_where_they_are() -> None:
+    """The numbers of a payload are found through its type."""
+    traits = traits_of(Numbers)
+    assert traits is not None
+    assert traits.numbers is not None
+    assert traits.numbers(Numbers(number=7, score=0.5)) == (7, 0.5)
+
+
+def test_a_type_that_nests_deeper_than_the_limit_is_looked_at() -> None:
+    """A limit below the depth of a type is held, although the type proves its depth."""
+    event = event_of(Nested)(aggregate_id="stay-1", payload=Nested([Point("", ("", True))]))
+    assert EventEncoder("coding", MessageLimits(max_depth=5)).encode(event)
+    with pytest.raises(EventEncodingError, match="nests deeper than 4 levels"):
+        EventEncoder("coding", MessageLimits(max_depth=4)).encode(event)

@@ -1,0 +1,187 @@
+"""The error tree: it is as it is drawn, and every error travels between processes whole."""
+
+import asyncio
+import inspect
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+from domainstream import Outcome, Receipt, errors
+from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError
+
+PROBLEMS = ("one thing; type: this", "another")
+RECEIPTS = (
+    Receipt(event_id="event-1", outcome=Outcome.PUBLISHED, channel="domain_shop_order_sent", entry_id="1-0"),
+    Receipt(event_id="event-2", outcome=Outcome.REJECTED, channel="domain_shop_order_sent"),
+    Receipt(event_id="event-3", outcome=Outcome.UNKNOWN, channel="domain_shop_order_sent"),
+)
+FAILED = Receipt(event_id="event-4", outcome=Outcome.REJECTED, error=errors.ServerOutOfMemoryError("raise maxmemory"))
+LINE = re.compile(r"    (?P<branch>(?:│   |    )*(?:[├└]── )?)(?P<name>[\w.]*(?:Error|Exception))\b")
+
+EXAMPLES: list[BaseException] = [
+    *(
+        kind("it cannot be used:", PROBLEMS)
+        for kind in (
+            errors.ProblemsError,
+            errors.ConfigurationError,
+            errors.ChannelDefinitionError,
+            errors.RegistryError,
+            errors.MapperError,
+            errors.SubscriptionError,
+            errors.UpcasterError,
+        )
+    ),
+    *(
+        kind("it cannot be read", event_id="event-1", event_type="domain_shop_order_sent")
+        for kind in (
+            errors.EventError,
+            errors.InvalidEventError,
+            errors.EventEncodingError,
+            errors.EventDecodingError,
+            errors.InvalidEnvelopeError,
+            errors.UnknownEventTypeError,
+            errors.UnknownEventVersionError,
+        )
+    ),
+    errors.HostileJsonError("it is too deep"),
+    errors.InvalidPayloadError("$.a[0]", "int", "str", event_id="event-1", event_type="domain_shop_order_sent"),
+    PublishError(RECEIPTS),
+    PublishCancelledError(RECEIPTS),
+    errors.MissingExtraError("the worker", "bullmq"),
+    *(
+        kind("the server said no")
+        for kind in (
+            DomainStreamError,
+            errors.PublisherClosedError,
+            errors.ServerError,
+            errors.ServerUnavailableError,
+            errors.ServerRefusedError,
+            errors.ServerOutOfMemoryError,
+            errors.ServerIsClusterError,
+            errors.ServerNotFoundError,
+            errors.HandlerNotFoundError,
+        )
+    ),
+]
+EVERY = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+
+
+def drawn() -> dict[str, str | None]:
+    """Return the parent of each error in the drawing on top of the module; None for a root."""
+    parents: dict[str, str | None] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if found := LINE.match(line):
+            depth = len(found["branch"]) // 4
+            parents[found["name"]] = above[depth - 1] if depth else None
+            above = [*above[:depth], found["name"]]
+    return parents
+
+
+def defined() -> dict[str, type[BaseException]]:
+    """Return every error of the module."""
+    return {
+        name: one
+        for name, one in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(one, BaseException) and one.__module__ == errors.__name__
+    }
+
+
+@pytest.mark.parametrize(("name", "parent"), [(name, parent) for name, parent in drawn().items() if parent])
+def test_an_error_derives_from_the_one_it_is_drawn_under(name: str, parent: str) -> None:
+    """The drawing shows what catching an error catches."""
+    assert parent.rpartition(".")[2] in [base.__name__ for base in defined()[name].__bases__]
+
+
+def test_every_error_is_drawn() -> None:
+    """Who reads the drawing knows them all."""
+    assert sorted(defined().keys() - drawn().keys()) == []
+
+
+def test_every_drawn_error_exists() -> None:
+    """The drawing holds nothing but errors of the module and the one from asyncio."""
+    assert sorted(drawn().keys() - defined().keys()) == ["asyncio.CancelledError"]
+
+
+def test_there_are_two_roots() -> None:
+    """All errors are ours but the cancellation, which is asyncio's."""
+    assert [name for name, parent in drawn().items() if parent is None] == [
+        "DomainStreamError",
+        "asyncio.CancelledError",
+    ]
+
+
+def test_these_tests_know_every_error() -> None:
+    """A new error is tried like the others."""
+    assert {type(error).__name__ for error in EXAMPLES} == set(defined())
+
+
+@EVERY
+def test_an_error_survives_pickling(error: BaseException) -> None:
+    """Kind, message and attributes arrive in another process as they were sent."""
+    copy: Any = pickle.loads(pickle.dumps(error))
+
+    assert (type(copy), str(copy), copy.args, vars(copy)) == (type(error), str(error), error.args, vars(error))
+
+
+@pytest.mark.parametrize("kind", [PublishError, PublishCancelledError])
+def test_the_cause_in_a_receipt_survives_pickling(kind: type[PublishError | PublishCancelledError]) -> None:
+    """An error inside of an error's receipt arrives too."""
+    copy = pickle.loads(pickle.dumps(kind([FAILED])))
+
+    assert repr(copy.receipts[0].error) == repr(FAILED.error)
+
+
+@EVERY
+def test_an_error_has_a_message(error: BaseException) -> None:
+    """No error leaves its reader with a class name alone."""
+    assert str(error)
+
+
+def test_problems_stand_in_the_message_one_a_line() -> None:
+    """A refusal lists every reason under its heading."""
+    error = errors.ProblemsError("it cannot be used:", PROBLEMS)
+
+    assert str(error).splitlines() == ["it cannot be used:", *(f"  - {problem}" for problem in PROBLEMS)]
+
+
+def test_an_event_error_names_event_and_type() -> None:
+    """Both can be searched for in logs."""
+    error = errors.EventError("it is too large", event_id="event-1", event_type="domain_shop_order_sent")
+
+    assert str(error) == "it is too large [event event-1, type domain_shop_order_sent]"
+
+
+def test_an_event_error_without_a_name_says_so() -> None:
+    """What could not be read is not left out silently."""
+    assert str(errors.EventError("it is no JSON")) == "it is no JSON [event without id, type unknown]"
+
+
+def test_an_invalid_payload_is_told_by_path_expected_and_got() -> None:
+    """The place and the kinds are named."""
+    error = errors.InvalidPayloadError("$.a[0]", "int", "str", event_id="event-1", event_type="domain_shop_order_sent")
+
+    assert "payload at $.a[0]: expected int, got str" in str(error)
+
+
+def test_a_missing_extra_says_what_to_type() -> None:
+    """The command to install it stands in the message."""
+    assert "pip install 'domainstream[bullmq]'" in str(errors.MissingExtraError("the worker", "bullmq"))
+
+
+def test_a_missing_extra_is_an_import_error() -> None:
+    """Code that tries an import catches it as any other."""
+    assert issubclass(errors.MissingExtraError, ImportError)
+
+
+def test_a_cancelled_publish_counts_its_outcomes() -> None:
+    """The message says how many events had which fate."""
+    assert str(PublishCancelledError(RECEIPTS)) == "publishing was cancelled: 1 published, 1 rejected, 1 unknown"
+
+
+def test_a_cancelled_publish_is_a_cancellation() -> None:
+    """Neither `except DomainStreamError` nor `except Exception` stops a cancellation."""
+    assert issubclass(PublishCancelledError, asyncio.CancelledError)
+    assert not issubclass(PublishCancelledError, Exception)
