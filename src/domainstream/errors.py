@@ -3,12 +3,13 @@
 ::
 
     DomainStreamError
-    ├── ConfigurationError          settings that make no sense, all at once
-    ├── ChannelDefinitionError      a channel enum that breaks its rules, all at once
-    ├── RegistryError               channels, mappers and subscriptions that do not fit together
-    ├── MapperError                 a mapper that forgets an event, or names another one's channel
-    ├── SubscriptionError           a subscriptions map that is not total, or not clear
-    ├── UpcasterError               a chain of upcasters with a gap
+    ├── ProblemsError               a refusal that lists every reason at once
+    │   ├── ConfigurationError      settings that make no sense
+    │   ├── ChannelDefinitionError  a channel enum that breaks its rules
+    │   ├── RegistryError           channels, mappers and subscriptions that do not fit together
+    │   ├── MapperError             a mapper that forgets an event, or names another one's channel
+    │   ├── SubscriptionError       a subscriptions map that is not total, or not clear
+    │   └── UpcasterError           a chain of upcasters with a gap
     ├── EventError                  one event is at fault; nothing of it was sent
     │   ├── InvalidEventError       its fields are wrong
     │   ├── EventEncodingError      it cannot become a message
@@ -27,7 +28,8 @@
     │   └── ServerIsClusterError        a single-node client was pointed at a cluster
     ├── ServerNotFoundError         no Redis or Valkey anywhere we looked
     ├── MissingExtraError           an optional part is not installed
-    └── HandlerNotFoundError        a job that no handler of the consumer takes
+    ├── HandlerNotFoundError        a job that no handler of the consumer takes
+    └── HandlerCancelledError       a handler that ended by a cancellation from inside
 
     asyncio.CancelledError
     └── PublishCancelledError       the publishing task was cancelled; carries all receipts
@@ -44,18 +46,21 @@ from typing import Any
 from domainstream.receipt import Outcome, Receipt
 
 
-class DomainStreamError(Exception):
-    """The root: catch it to catch everything domainstream raises."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Let errors travel between processes, whatever their constructors take."""
-        return _rebuild, (type(self), self.args, self.__dict__)
+def _travel(error: BaseException) -> tuple[Any, ...]:
+    """Pickle an error, whatever its constructor takes, so that it may go from one process to another."""
+    return _rebuild, (type(error), error.args, error.__dict__)
 
 
-def _rebuild(cls: type[DomainStreamError], args: tuple[Any, ...], state: dict[str, Any]) -> DomainStreamError:
+def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
     error = cls.__new__(cls, *args)
     error.__dict__.update(state)
     return error
+
+
+class DomainStreamError(Exception):
+    """The root: catch it to catch everything domainstream raises."""
+
+    __reduce__ = _travel
 
 
 def list_problems(heading: str, problems: Sequence[str]) -> str:
@@ -189,6 +194,8 @@ class PublishCancelledError(asyncio.CancelledError):
             will be, `unknown` for those that were under way.
     """
 
+    __reduce__ = _travel
+
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
         super().__init__(_counts(self.receipts))
@@ -231,6 +238,10 @@ class MissingExtraError(DomainStreamError, ImportError):
 
 class HandlerNotFoundError(DomainStreamError):
     """A job arrived for which the consumer has no handler."""
+
+
+class HandlerCancelledError(DomainStreamError):
+    """A handler ended by a cancellation that did not come from its worker: a failed attempt like any other."""
 
 
 def _counts(receipts: Sequence[Receipt]) -> str:

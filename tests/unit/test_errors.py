@@ -89,6 +89,11 @@ def defined() -> dict[str, type[BaseException]]:
     }
 
 
+def travelled(error: BaseException) -> Any:
+    """Return an error as another process would receive it."""
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+
+
 @pytest.mark.parametrize(("name", "parent"), [(name, parent) for name, parent in drawn().items() if parent])
 def test_an_error_derives_from_the_one_it_is_drawn_under(name: str, parent: str) -> None:
     """The drawing shows what catching an error catches."""
@@ -121,7 +126,7 @@ def test_these_tests_know_every_error() -> None:
 @EVERY
 def test_an_error_survives_pickling(error: BaseException) -> None:
     """Kind, message and attributes arrive in another process as they were sent."""
-    copy: Any = pickle.loads(pickle.dumps(error))
+    copy = travelled(error)
 
     assert (type(copy), str(copy), copy.args, vars(copy)) == (type(error), str(error), error.args, vars(error))
 
@@ -129,7 +134,7 @@ def test_an_error_survives_pickling(error: BaseException) -> None:
 @pytest.mark.parametrize("kind", [PublishError, PublishCancelledError])
 def test_the_cause_in_a_receipt_survives_pickling(kind: type[PublishError | PublishCancelledError]) -> None:
     """An error inside of an error's receipt arrives too."""
-    copy = pickle.loads(pickle.dumps(kind([FAILED])))
+    copy = travelled(kind([FAILED]))
 
     assert repr(copy.receipts[0].error) == repr(FAILED.error)
 

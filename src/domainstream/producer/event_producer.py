@@ -80,6 +80,8 @@ class EventProducer(Generic[ServiceEventT_contra]):
         """
         mapped = [(event, self._channel_of(event)) for event in events]
         messages = self._messages([(event, channel) for event, channel in mapped if channel is not None])
+        if not messages:
+            return _in_order(mapped, [])
         try:
             sent = await self._publisher.publish(messages)
         except PublishCancelledError as cancelled:

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from domainstream.errors import EventDecodingError, HandlerNotFoundError
+from domainstream.errors import EventDecodingError, HandlerCancelledError, HandlerNotFoundError
 from domainstream.queue.bullmq_package import bullmq_module
 from domainstream.stream.cancellation import cancel_and_wait
 from domainstream.stream.redis_connection import connect, our_errors
@@ -170,10 +170,6 @@ class BullMQJobs:
 
     def _log_error(self, error: Exception, *_: object) -> None:
         log.warning("queue %s: %s: %s", self._queue, type(error).__name__, error)
-
-
-class HandlerCancelledError(Exception):
-    """A handler ended by a cancellation that did not come from the worker."""
 
 
 def _being_cancelled() -> bool:

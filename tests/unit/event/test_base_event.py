@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domainstream.errors import DomainStreamError, InvalidEventError
@@ -130,6 +130,7 @@ def test_other_time_zones_become_utc(zone: ZoneInfo | timezone) -> None:
     assert event.occurred_at.tzinfo is UTC
 
 
+@settings(deadline=None)
 @given(moment=st.datetimes(timezones=st.timezones(), min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)))  # noqa: DTZ001
 def test_any_aware_time_keeps_its_moment(moment: datetime) -> None:
     """Conversion to UTC never moves an event in time."""

@@ -13,6 +13,7 @@ from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPaylo
 
 TEXT = st.text(st.characters(codec="utf-8"))
 WORD = TEXT.filter(bool)
+KEY = TEXT.filter(lambda text: text != "__proto__")
 MOMENT = st.datetimes(timezones=st.just(UTC))
 
 
@@ -35,7 +36,7 @@ PAYLOADS = st.builds(
     Coded,
     code=TEXT,
     score=st.floats(allow_nan=False, allow_infinity=False),
-    tags=st.dictionaries(TEXT, st.lists(st.integers(-(2**53) + 1, 2**53 - 1)), max_size=3),
+    tags=st.dictionaries(KEY, st.lists(st.integers(-(2**53) + 1, 2**53 - 1)), max_size=3),
 )
 EVENTS = st.builds(
     StayCoded,

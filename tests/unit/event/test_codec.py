@@ -10,7 +10,7 @@ from uuid import UUID
 import attrs
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -239,6 +239,7 @@ def test_larger_integers_pass_when_the_limit_is_off(number: int) -> None:
     assert round_trip(StructEvent(aggregate_id="a", payload=payload), lenient).payload == payload
 
 
+@settings(deadline=None)
 @given(
     tags=st.lists(TEXT),
     score=st.floats(allow_nan=False, allow_infinity=False),
@@ -250,6 +251,7 @@ def test_any_values_come_back(tags: list[str], score: float, price: Decimal) -> 
     assert round_trip(AttrsEvent(aggregate_id="a", payload=payload)).payload == payload
 
 
+@settings(deadline=None)
 @given(
     aggregate_id=TEXT.filter(bool),
     occurred_at=st.datetimes(timezones=st.just(UTC)),
