@@ -31,9 +31,7 @@ def open_subscriber(
 
     Raises `ServerNotFoundError` when neither is given.
     """
-    return RedisBullMQStreamSubscriber.from_url(
-        _url(url), group=group, subscriptions=subscriptions, prefix=_prefix()
-    )
+    return RedisBullMQStreamSubscriber.from_url(_url(url), group=group, subscriptions=subscriptions, prefix=_prefix())
 
 
 def open_worker(consumer: EventConsumer, *, url: str | None = None, concurrency: int = 50) -> EventWorker:

@@ -73,11 +73,15 @@ class MessageLimits:
 
         max_depth: How deep arrays and objects may nest, the envelope being the first level. Defaults to 32.
 
+        max_containers: How many arrays and objects a message may hold; many cost a reader much more than their bytes
+            tell. Defaults to 10,000.
+
         strict_integers: Refuse integers beyond ±(2^53 - 1), which Node.js would round. Defaults to True.
     """
 
     max_bytes: int = 256 * 1024
     max_depth: int = 32
+    max_containers: int = 10_000
     strict_integers: bool = True
 
     def __post_init__(self) -> None:

@@ -46,9 +46,9 @@ from typing import Any
 from domainstream.receipt import Outcome, Receipt
 
 
-def _travel(error: BaseException) -> tuple[Any, ...]:
+def _travel(self: BaseException) -> tuple[Any, ...]:
     """Pickle an error, whatever its constructor takes, so that it may go from one process to another."""
-    return _rebuild, (type(error), error.args, error.__dict__)
+    return _rebuild, (type(self), self.args, self.__dict__)
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:

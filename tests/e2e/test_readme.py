@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from domainstream import subscriber, worker
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
@@ -29,18 +31,20 @@ def test_the_quickstart_type_checks(tmp_path: Path) -> None:
     """The first code block passes mypy --strict."""
     script = tmp_path / "quickstart.py"
     script.write_text(blocks("python")[0], encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", script]
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
 
 
 def test_the_second_block_uses_names_that_exist() -> None:
     """Every name of the subscribing and handling block is public where the README's readers will look for it."""
-    import domainstream.subscriber  # noqa: PLC0415
-    import domainstream.worker  # noqa: PLC0415
-
-    names = set(re.findall(r"\b(create_multiple_handlers|to_queue|[A-Z]\w+(?:Subscriber|Consumer|Context|Worker))\b", blocks("python")[1]))
-    public = {*domainstream.subscriber.__all__, *domainstream.worker.__all__}
+    names = set(
+        re.findall(
+            r"\b(create_multiple_handlers|to_queue|[A-Z]\w+(?:Subscriber|Consumer|Context|Worker))\b",
+            blocks("python")[1],
+        )
+    )
+    public = {*subscriber.__all__, *worker.__all__}
     assert names <= public
     assert len(names) == 6
 

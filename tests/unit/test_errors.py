@@ -61,6 +61,7 @@ EXAMPLES: list[BaseException] = [
             errors.ServerOutOfMemoryError,
             errors.ServerIsClusterError,
             errors.ServerNotFoundError,
+            errors.HandlerCancelledError,
             errors.HandlerNotFoundError,
         )
     ),

@@ -15,7 +15,7 @@ _ALWAYS_ON_S: Final = """
 """
 """Singulars that look like plurals."""
 
-_IRREGULAR: Final = dict(pair.split(":") for pair in _IRREGULAR_PAIRS.split())
+_IRREGULAR: Final = {base: form for base, _, form in (pair.partition(":") for pair in _IRREGULAR_PAIRS.split())}
 _SINGULAR: Final = frozenset(_ALWAYS_ON_S.split())
 
 

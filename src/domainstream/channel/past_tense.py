@@ -33,7 +33,7 @@ _ENDS_IN_ED: Final = """
 """
 """Words on -ED that are not in the past tense."""
 
-_IRREGULAR: Final = dict(pair.split(":") for pair in _TABLE.split())
+_IRREGULAR: Final = {base: form for base, _, form in (pair.partition(":") for pair in _TABLE.split())}
 _PAST: Final = frozenset(_IRREGULAR.values()) | frozenset(_SIMPLE.split())
 _NOT_PAST: Final = frozenset(_ENDS_IN_ED.split())
 _PREFIXES: Final = ("RE", "UN", "OVER", "UNDER", "OUT", "MIS", "FORE", "UP", "WITH", "PRE")

@@ -51,9 +51,9 @@ def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
         raise HostileJsonError(f"it has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed")
     _read(bytes.decode, data, limits)
     _read(_skim, data, limits)
-    structure = _structure(data) if _may_nest_deeper(data, limits.max_depth) else None
-    if structure is not None and _nested_deeper(structure, limits.max_depth):
-        raise _too_deep(limits)
+    structure = _structure(data) if _may_have_many_containers(data, limits) else None
+    if structure is not None:
+        _refuse_many_containers(structure, limits)
     if limits.strict_integers and has_unsafe_integer(data):
         raise HostileJsonError(f"an integer is beyond ±{SAFE_INTEGER}; send it as a string")
     # Written again, it has no white space, one spelling per character, and each key once.
@@ -67,7 +67,7 @@ def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
 def may_be_hostile(payload: bytes, limits: MessageLimits) -> bool:
     """Tell at little cost whether a payload that we wrote ourselves is one that `refuse_hostile_json` may refuse."""
     return (
-        _may_nest_deeper(payload, limits.max_depth - 1)
+        _may_have_many_containers(payload, limits)
         or b"__proto__" in payload
         or (limits.strict_integers and has_unsafe_integer(payload))
     )
@@ -119,8 +119,9 @@ def _structure(data: bytes) -> bytes:
     return _outside_strings(data, _ALL_BUT_STRUCTURE).translate(_AS_PARENTHESES)
 
 
-def _may_nest_deeper(data: bytes, limit: int) -> bool:
-    return data.count(b"[") + data.count(b"{") > limit
+def _may_have_many_containers(data: bytes, limits: MessageLimits) -> bool:
+    """Tell whether there are enough brackets for any limit; the envelope of a payload is one container itself."""
+    return data.count(b"[") + data.count(b"{") >= min(limits.max_depth, limits.max_containers)
 
 
 def _nested_deeper(structure: bytes, limit: int) -> bool:
@@ -128,6 +129,16 @@ def _nested_deeper(structure: bytes, limit: int) -> bool:
     # Without the innermost pairs it is one level less, and in most messages little is left to count.
     inner = structure.translate(None, b":").replace(b"()", b"")
     return b"(" * limit in inner or limit in accumulate(array("b", inner.translate(_STEP)))
+
+
+def _refuse_many_containers(structure: bytes, limits: MessageLimits) -> None:
+    containers = structure.count(b"(")
+    if containers > limits.max_containers:
+        raise HostileJsonError(
+            f"it has {containers:,} arrays and objects, at most {limits.max_containers:,} are allowed"
+        )
+    if _nested_deeper(structure, limits.max_depth):
+        raise _too_deep(limits)
 
 
 def _keys(structure: bytes) -> int:

@@ -4,6 +4,7 @@ What cannot be read back is never written: each payload is decoded once before i
 producer.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +19,8 @@ from domainstream.event.event_message import EventMessage, schema_of
 from domainstream.event.hostile_json import SAFE_INTEGER, may_be_hostile
 from domainstream.event.mismatch import ForeignMismatchError, Mismatch
 from domainstream.event.payload_traits import traits_of
+
+logger = logging.getLogger("domainstream.event")
 
 
 class PayloadCodec:
@@ -79,7 +82,8 @@ class PayloadCodec:
         try:
             text = self._encode_lines(messages)
             read_back = [written.data for written in self._read_back_lines(text)]
-        except Exception:  # noqa: BLE001 - `write` will find which event it is, and tell
+        except Exception as error:  # noqa: BLE001 - a payload type may run any code; `write` will tell which event it is
+            logger.debug("writing %d events one by one, because of %s", len(events), type(error).__name__)
             return None
         lines = text.split(b"\n")[:-1]
         sound = read_back == [event.payload for event in events] and max(map(len, lines)) <= limits.max_bytes

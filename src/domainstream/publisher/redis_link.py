@@ -66,15 +66,16 @@ class RedisLink:
             await connection.disconnect(nowait=nowait)
 
     async def _connected(self) -> Connection:
-        if self._connection is None:
-            connection: Any = cast("Any", self._pool).make_connection()
-            try:
-                await connection.connect()
-            except BaseException:  # also when the time is up during the handshake: no socket may be left open
-                await connection.disconnect(nowait=True)
-                raise
-            self._connection = connection
-        return self._connection
+        if self._connection is not None:
+            return self._connection
+        connection: Any = cast("Any", self._pool).make_connection()
+        try:
+            await connection.connect()
+        except BaseException:  # also when the time is up during the handshake: no socket may be left open
+            await connection.disconnect(nowait=True)
+            raise
+        self._connection = connection
+        return cast("Connection", connection)
 
     async def _exchange(self, connection: Connection, commands: Sequence[Command], answers: list[Answer]) -> None:
         await connection.send_packed_command([_pack(command) for command in commands])
