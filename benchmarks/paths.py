@@ -71,11 +71,14 @@ def _redis_py(redis: Redis) -> dict[str, Path]:
                     pipe.xadd(f"redis-py:{EVENT_TYPE}", {"data": encode(envelope)}, minid=oldest)
                 await pipe.execute()
 
+    async def windows(count: int) -> None:
+        await asyncio.gather(*(pipeline(count // WINDOWS) for _ in range(WINDOWS)))
+
     async def lone(count: int) -> None:
         for number in range(count):
             await redis.xadd(f"redis-py:{EVENT_TYPE}", {"data": encode(ENVELOPES[number % CONCURRENT])})
 
-    return {"redis-py pipeline": pipeline, "redis-py xadd": lone}
+    return {"redis-py pipeline": pipeline, "redis-py 4 windows": windows, "redis-py xadd": lone}
 
 
 def _faststream(broker: RedisBroker) -> dict[str, Path]:

@@ -17,6 +17,7 @@ EVENTS = {
     "domainstream concurrent": 20_000,
     "domainstream lone": 3_000,
     "redis-py pipeline": 20_000,
+    "redis-py 4 windows": 20_000,
     "redis-py xadd": 3_000,
     "FastStream 50 tasks": 5_000,
 }
@@ -38,8 +39,10 @@ class Comparison(NamedTuple):
     wanted: float
 
 
+# "4 windows": four callers at a time, each awaiting its own batches of 500.
 COMPARISONS = (
     Comparison("domainstream batches", "redis-py pipeline", 4),
+    Comparison("domainstream 4 windows", "redis-py 4 windows", 4),
     Comparison("domainstream batches", "FastStream 50 tasks", 15),
     Comparison("domainstream concurrent", "FastStream 50 tasks", 8),
     Comparison("domainstream lone", "redis-py xadd", 1 / 1.5),

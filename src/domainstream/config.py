@@ -28,14 +28,6 @@ def refuse(what: str, problems: Iterable[str | None]) -> None:
         raise ConfigurationError(f"{what} cannot be used:", found)
 
 
-def positive(name: str, value: timedelta | float | None) -> str | None:
-    """Say what is wrong with a number or duration that must be above zero; None switches a limit off."""
-    if value is None:
-        return None
-    zero = ZERO if isinstance(value, timedelta) else 0
-    return None if value > zero else f"{name} is {value}, expected more than zero"  # type: ignore[operator]
-
-
 def not_above_zero(settings: Any) -> list[str]:
     """Say of each whole number and duration among the fields of `settings` that is not above zero, or something else.
 
@@ -50,10 +42,15 @@ def _not_above_zero(field: Field[Any], value: object) -> str | None:
     kind = next((one for one in _KINDS if one in types), None)
     if kind is None or (value is None and NoneType in types):
         return None
+    return wrong_amount(field.name, value, kind)
+
+
+def wrong_amount(name: str, value: object, kind: type[int] | type[timedelta]) -> str | None:
+    """Say what is wrong with a value that should be a whole number, or a duration, above zero."""
     zero, expected = _KINDS[kind]
     if isinstance(value, kind) and not isinstance(value, bool) and value > zero:
         return None
-    return f"{field.name} is {value if isinstance(value, timedelta) else repr(value)}, expected {expected}"
+    return f"{name} is {value if isinstance(value, timedelta) else repr(value)}, expected {expected}"
 
 
 def longer(settings: Any, name: str, limit: str) -> str | None:

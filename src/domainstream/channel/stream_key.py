@@ -2,21 +2,18 @@
 
 import re
 
-from domainstream.errors import ConfigurationError
-
 _TAGGED_OR_PLAIN = re.compile(r"[^{}\s]*(\{[^{}\s]+\})?[^{}\s]*")
 _TAG = re.compile(r"\{[^{}]+\}")
 
 
-def check_prefix(prefix: str) -> str:
-    """Return `prefix`, raising `ConfigurationError` unless all keys made with it stay in their stream's slot.
+def prefix_problem(prefix: str) -> str | None:
+    """Say why a prefix cannot stand before stream keys, or None: companions must stay in their stream's slot.
 
     A prefix may hold one hash tag, as in `{shop}:`, which puts all its streams into one slot of a Redis Cluster.
     """
-    if not _TAGGED_OR_PLAIN.fullmatch(prefix):
-        problem = f"{prefix!r} must have no white space and at most one hash tag, as in '{{shop}}:'"
-        raise ConfigurationError("The stream prefix cannot be used:", [problem])
-    return prefix
+    if _TAGGED_OR_PLAIN.fullmatch(prefix):
+        return None
+    return f"prefix {prefix!r} must have no white space and at most one hash tag, as in '{{shop}}:'"
 
 
 def stream_key(channel: str, prefix: str = "") -> str:

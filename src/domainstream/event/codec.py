@@ -42,6 +42,8 @@ class EventEncoder:
     """
 
     def __init__(self, service: str, limits: MessageLimits = DEFAULT_LIMITS) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", service):
+            raise ConfigurationError("The source cannot be used:", [f"expected a service's name, got {service!r}"])
         self.source = f"/services/{service}"
         self._limits = limits
 
@@ -94,8 +96,8 @@ class EventEncoder:
 class EventDecoder:
     """Turns messages into typed events.
 
-    Raises `ConfigurationError` at construction when two classes share an event type, or one does not name its event
-    type or its payload.
+    Raises `ConfigurationError` at construction when two classes share an event type, one does not name its event
+    type or its payload, or one has two chains of upcasters.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class EventDecoder:
         self._classes = _by_type(list(event_classes))
         for event_class in self._classes.values():
             payload_codec_of(event_class)
-        self._chains = {chain.event_class: chain for chain in upcasters}
+        self._chains = _by_class(list(upcasters))
         self._limits = limits
 
     def decode(self, data: bytes | str) -> BaseEvent[Any]:
@@ -194,6 +196,16 @@ def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEv
     if problems:
         raise ConfigurationError("These event classes cannot be told apart:", problems)
     return named
+
+
+def _by_class(chains: list[UpcasterChain]) -> dict[type[BaseEvent[Any]], UpcasterChain]:
+    classes = [chain.event_class for chain in chains]
+    twice = sorted({cls.__name__ for cls in classes if classes.count(cls) > 1})
+    if twice:
+        raise ConfigurationError(
+            "These upcasters cannot be used:", [f"{name} has two chains; join them" for name in twice]
+        )
+    return dict(zip(classes, chains, strict=True))
 
 
 def _utf8(text: str) -> bytes:

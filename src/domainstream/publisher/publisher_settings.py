@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from domainstream.channel.stream_key import check_prefix
-from domainstream.config import RetryPolicy, positive, refuse
+from domainstream.channel.stream_key import prefix_problem
+from domainstream.config import RetryPolicy, not_above_zero, refuse
 from domainstream.publisher.retention import Retention
 
 
@@ -31,8 +31,7 @@ class BatchLimits:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for limits below one."""
-        names = ("batch_messages", "batch_bytes", "waiting_messages", "waiting_bytes")
-        refuse("BatchLimits", [positive(name, getattr(self, name)) for name in names])
+        refuse("BatchLimits", not_above_zero(self))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,14 +65,17 @@ class PublisherSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for a prefix or durations that make no sense."""
-        check_prefix(self.prefix)
-        least = 2 * self.retry.deadline
         refuse(
             "PublisherSettings",
             [
+                prefix_problem(self.prefix),
                 None if self.producer_id.isalnum() else "producer_id must be letters and digits",
-                f"memory ({self.memory}) must be at least twice the retry deadline ({least})"
-                if self.memory < least
-                else None,
+                next(iter(not_above_zero(self)), None) or self._forgetful(),
             ],
         )
+
+    def _forgetful(self) -> str | None:
+        least = 2 * self.retry.deadline
+        if self.memory >= least:
+            return None
+        return f"memory ({self.memory}) must be at least twice the retry deadline ({least})"

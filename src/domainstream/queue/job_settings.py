@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.config import positive, refuse
+from domainstream.config import not_above_zero, refuse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,5 +31,4 @@ class JobSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for settings of zero or less."""
-        names = ("attempts", "backoff", "keep_completed", "keep_completed_count", "keep_failed")
-        refuse("JobSettings", [positive(name, getattr(self, name)) for name in names])
+        refuse("JobSettings", not_above_zero(self))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
-from domainstream.config import positive, refuse
+from domainstream.config import refuse, wrong_amount
 from domainstream.errors import ServerError
 from domainstream.stream import Backoff
 from domainstream.stream.cancellation import Cancellation, cancel_and_wait
@@ -37,7 +37,7 @@ class EventWorker:
         `grace` is how long handlers may still run once the worker stops; after that they are cancelled, and their
         jobs come again when their locks have ended. Raises `ConfigurationError` for numbers of zero or less.
         """
-        refuse("EventWorker", [positive("concurrency", concurrency), positive("grace", grace)])
+        refuse("EventWorker", [wrong_amount("concurrency", concurrency, int), wrong_amount("grace", grace, timedelta)])
         self._jobs = jobs
         self._concurrency = concurrency
         self._grace = grace

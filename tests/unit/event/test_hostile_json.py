@@ -269,3 +269,16 @@ def test_what_is_hostile_is_a_decoding_error_without_event() -> None:
     with pytest.raises(EventDecodingError, match="refused to read the message: an object has the same key") as caught:
         read_message(b'{"id":"event-1","id":"event-2"}')
     assert (caught.value.event_id, caught.value.event_type) == (None, None)
+
+
+def test_many_containers_are_refused() -> None:
+    """A message may hold 10,000 arrays and objects, and brackets in texts are none."""
+    assert reason(b"[" + b"[]," * 9_998 + b"[]]") == ""
+    assert "10,001 arrays and objects" in reason(b"[" + b"{}," * 9_999 + b"{}]")
+    assert reason(b'["' + b"[" * 20_000 + b'"]') == ""
+
+
+def test_the_limit_of_containers_is_a_setting() -> None:
+    """`max_containers` decides how many arrays and objects a message may hold."""
+    assert reason(b"[[],[]]", max_containers=3) == ""
+    assert "at most 2" in reason(b"[[],[]]", max_containers=2)

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from domainstream.errors import (
+    ConfigurationError,
     EventDecodingError,
     HostileJsonError,
     InvalidPayloadError,
@@ -243,3 +244,9 @@ def test_a_hostile_message_never_reaches_an_upcaster() -> None:
     data = message(1, VERSION_1).replace('"euros": 12', '"euros": 12, "euros": 13')
     with pytest.raises(HostileJsonError, match="same key twice"):
         EventDecoder([StayPriced], upcasters=[CHAIN]).decode(data)
+
+
+def test_two_chains_of_one_class_are_refused() -> None:
+    """A decoder does not choose between two chains: it names the class and asks to join them."""
+    with pytest.raises(ConfigurationError, match="StayPriced has two chains"):
+        EventDecoder([StayPriced], upcasters=[CHAIN, CHAIN])

@@ -20,7 +20,7 @@ from samples.publishers import ScriptedPublisher
 
 from domainstream import EventProducer, MemoryPublisher, MessageLimits, Outcome
 from domainstream.channel import EventPublisherChannel
-from domainstream.errors import EventEncodingError, MapperError
+from domainstream.errors import ConfigurationError, EventEncodingError, MapperError
 from domainstream.event import BaseEvent
 
 TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "vendor=1"}
@@ -262,3 +262,10 @@ async def test_an_event_that_is_not_published_needs_no_type(publisher: MemoryPub
     producer = EventProducer[BaseEvent[Any]](publisher, channel_for=lambda _: None, source="coding")
 
     assert (await producer.publish(MedicalStayDrafted(aggregate_id="a", payload=object()))).entry_id is None  # type: ignore[arg-type]
+
+
+def test_a_source_that_is_no_name_is_refused(publisher: MemoryPublisher) -> None:
+    """A producer's source is the name of a service: an empty one, or a path, would be wrong on the wire."""
+    for source in ("", "/services/coding", "two words"):
+        with pytest.raises(ConfigurationError, match="expected a service's name"):
+            EventProducer(publisher, channel_for=channel_for, source=source)
