@@ -22,17 +22,16 @@ local function join_id(ms, number)
   return string.format('%.0f-%.0f', ms, number)
 end
 
-local function recall()
-  local remembered = call('GET', memory)
-  if not remembered then return nil end
-  local words = {}
-  for word in string.gmatch(remembered, '%S+') do words[#words + 1] = word end
-  local last = tonumber(table.remove(words, 1))
-  if sequence == last then return words end
+-- The reply of this very batch if it was added before; an error if a later one was.
+local function recall(remembered)
+  local last = tonumber(string.match(remembered, '^%d+'))
+  if sequence > last then return nil end
   if sequence < last then
     return redis.error_reply('STALESEQUENCE a later batch of this producer is already in the stream')
   end
-  return nil
+  local ids = {}
+  for id in string.gmatch(remembered, '%d+%-%d+') do ids[#ids + 1] = id end
+  return ids
 end
 
 local function add()
@@ -44,11 +43,11 @@ local function add()
 end
 
 local function shorten(ids)
+  if #ids < 3 then return ids end
   local first_ms, first_number = split_id(ids[1])
   local last_ms, last_number = split_id(ids[#ids])
   local gapless = first_ms == last_ms and last_number - first_number == #ids - 1
-  if #ids > 2 and gapless then return {ids[1], ids[#ids]} end
-  return ids
+  return gapless and {ids[1], ids[#ids]} or ids
 end
 
 -- The oldest id that some group still needs: its first pending entry, else the last one it was given.
@@ -75,7 +74,8 @@ local function trim_by_age(now)
   call('XTRIM', stream, 'MINID', '~', join_id(ms, number))
 end
 
-local known = recall()
+local remembered = call('GET', memory)
+local known = remembered and recall(remembered)
 if known then return known end
 local ids = add()
 local reply = shorten(ids)
