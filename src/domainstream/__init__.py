@@ -7,21 +7,32 @@
 
 Each stage is a package of that name; what a publishing service needs stands here. The consuming half is in
 `domainstream.subscriber` and `domainstream.worker`, what both halves share about a process in `domainstream.config`.
+
+Names are imported when they are first asked for: a domain layer that needs `BaseEvent` does not load a Redis client.
+Type checkers read `__init__.pyi`.
 """
 
-from domainstream.channel import ChannelRegistry, EventPublisherChannel
-from domainstream.config import MessageLimits, RetryPolicy
-from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError
-from domainstream.event import BaseEvent, EventPayload, UpcasterChain
-from domainstream.producer import EventProducer, verify_mapper
-from domainstream.publisher import (
-    BatchLimits,
-    MemoryPublisher,
-    PublisherSettings,
-    RedisStreamPublisherClient,
-    Retention,
-)
-from domainstream.receipt import Outcome, Receipt
+# pyright: reportUnsupportedDunderAll=false
+# The names below are made by __getattr__, which only __init__.pyi can tell a type checker.
+
+from importlib import import_module
+from typing import Any, Final
+
+_HOMES: Final = {
+    "domainstream.channel": ("ChannelRegistry", "EventPublisherChannel"),
+    "domainstream.config": ("MessageLimits", "RetryPolicy"),
+    "domainstream.errors": ("DomainStreamError", "PublishCancelledError", "PublishError"),
+    "domainstream.event": ("BaseEvent", "EventPayload", "UpcasterChain"),
+    "domainstream.producer": ("EventProducer", "verify_mapper"),
+    "domainstream.publisher": (
+        "BatchLimits",
+        "MemoryPublisher",
+        "PublisherSettings",
+        "RedisStreamPublisherClient",
+        "Retention",
+    ),
+    "domainstream.receipt": ("Outcome", "Receipt"),
+}
 
 __all__ = [
     "BaseEvent",
@@ -44,3 +55,16 @@ __all__ = [
     "UpcasterChain",
     "verify_mapper",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the package it lives in, the first time it is asked for (PEP 562)."""
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

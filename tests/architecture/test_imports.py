@@ -6,7 +6,7 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from support.source_code import PACKAGE, Module, modules
+from support.source_code import PACKAGE, ROOT, Module, modules
 
 import domainstream
 
@@ -99,10 +99,31 @@ def test_what_the_package_offers_can_be_imported(name: str) -> None:
     assert getattr(domainstream, name)
 
 
+def loaded_by(program: str) -> set[str]:
+    """Return the modules that a program has loaded at its end."""
+    command = [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)"]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
 def test_a_publishing_service_needs_no_extra() -> None:
-    """`import domainstream` imports nothing that only an extra installs."""
-    program = f"import sys, domainstream; print(*{OPTIONAL!r} & sys.modules.keys())"
+    """What `domainstream` offers imports nothing that only an extra installs."""
+    assert OPTIONAL.isdisjoint(loaded_by("from domainstream import *"))
 
-    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 
-    assert run.stdout.split() == []
+def test_a_domain_layer_loads_no_redis_client() -> None:
+    """Who defines events or channels does not pay for the publisher's client."""
+    loaded = loaded_by("from domainstream import BaseEvent, EventPayload, EventPublisherChannel, EventProducer")
+    assert {"redis", "hiredis"}.isdisjoint(loaded)
+
+
+def test_the_stub_lists_what_the_package_offers() -> None:
+    """Type checkers, which read `__init__.pyi`, see the names that are there at run time."""
+    stub = ast.parse((ROOT / "__init__.pyi").read_text(encoding="utf-8"))
+    imported = {alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported == set(domainstream.__all__)
+
+
+def test_an_unknown_name_is_told_as_usual() -> None:
+    """Asking for a name that is not there raises AttributeError naming it."""
+    with pytest.raises(AttributeError, match="no attribute 'EventBus'"):
+        _ = domainstream.EventBus  # type: ignore[attr-defined]

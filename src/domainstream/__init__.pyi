@@ -1,0 +1,37 @@
+# The public names, for type checkers; `__init__.py` imports them when they are asked for.
+
+from domainstream.channel import ChannelRegistry, EventPublisherChannel
+from domainstream.config import MessageLimits, RetryPolicy
+from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError
+from domainstream.event import BaseEvent, EventPayload, UpcasterChain
+from domainstream.producer import EventProducer, verify_mapper
+from domainstream.publisher import (
+    BatchLimits,
+    MemoryPublisher,
+    PublisherSettings,
+    RedisStreamPublisherClient,
+    Retention,
+)
+from domainstream.receipt import Outcome, Receipt
+
+__all__ = [
+    "BaseEvent",
+    "BatchLimits",
+    "ChannelRegistry",
+    "DomainStreamError",
+    "EventPayload",
+    "EventProducer",
+    "EventPublisherChannel",
+    "MemoryPublisher",
+    "MessageLimits",
+    "Outcome",
+    "PublishCancelledError",
+    "PublishError",
+    "PublisherSettings",
+    "Receipt",
+    "RedisStreamPublisherClient",
+    "Retention",
+    "RetryPolicy",
+    "UpcasterChain",
+    "verify_mapper",
+]
