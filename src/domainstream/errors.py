@@ -256,6 +256,12 @@ def _summary(receipts: Sequence[Receipt]) -> str:
     first = ", ".join(receipt.event_id for receipt in failed[:3]) + (", ..." if len(failed) > 3 else "")
     return list_problems(
         f"{len(failed)} of {len(receipts)} events were not published ({unknown} of unknown fate): {first}. "
-        "Look at .receipts; publish the rejected ones again once the cause is mended:",
+        f"Look at .receipts. {_advice(rejected=len(failed) > unknown, unknown=unknown > 0)}:",
         reasons,
     )
+
+
+def _advice(*, rejected: bool, unknown: bool) -> str:
+    again = "Publish the rejected ones again once the cause is mended" if rejected else ""
+    perhaps = "Those of unknown fate may be in the stream; consumers tell a repeat by its event id" if unknown else ""
+    return ". ".join(filter(None, (again, perhaps)))

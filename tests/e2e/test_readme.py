@@ -1,9 +1,11 @@
 """What the README shows is true."""
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -68,3 +70,12 @@ def test_the_guarantees_name_tests_that_exist() -> None:
     text = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
     files = {path.name for path in ROOT.glob("tests/**/*.py")}
     assert {name for name in re.findall(r"\b(test_\w+\.py)", text) if name not in files} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_on_a_page_is_python(page: Path) -> None:
+    """Every Python block of a page compiles, indented or not, with `await` at its top."""
+    for block in re.findall(
+        r"^ *```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    ):
+        compile(dedent(block), str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

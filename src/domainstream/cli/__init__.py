@@ -8,7 +8,8 @@ def main() -> None:
     try:
         import click  # noqa: F401, PLC0415 - a publishing service installs no command line
     except ImportError:
-        raise SystemExit(str(MissingExtraError("The command line", "cli"))) from None
+        problem = MissingExtraError("The command line", "cli")
+        raise SystemExit(f"{problem}, or 'domainstream[demo]' for the demo") from None
     from domainstream.cli.main import cli  # noqa: PLC0415 - after the check above
 
     cli(prog_name="domainstream")

@@ -5,7 +5,6 @@ producer.
 """
 
 import logging
-import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
@@ -18,6 +17,7 @@ from domainstream.event.base_event import BaseEvent
 from domainstream.event.event_message import EventMessage, schema_of
 from domainstream.event.hostile_json import SAFE_INTEGER, may_be_hostile
 from domainstream.event.mismatch import ForeignMismatchError, Mismatch
+from domainstream.event.payload_problem import non_finite_problem, problem_of
 from domainstream.event.payload_traits import traits_of
 
 logger = logging.getLogger("domainstream.event")
@@ -55,22 +55,12 @@ class PayloadCodec:
         try:
             data = self._encode(message)
             intact = self._read_back(data).data == event.payload
-        except msgspec.ValidationError as error:
-            mismatch = Mismatch.of(error)
-            path = "$" + mismatch.path.removeprefix("$.data")
-            _refuse(event, f"at {path}: expected {mismatch.expected}, got {mismatch.got}")
-        except UnicodeEncodeError:
-            _refuse(event, "or another text of it holds a lone surrogate, which is not Unicode")
         except Exception as error:  # noqa: BLE001 - a payload type may run any code of the user's
-            _refuse(event, f"{type(error).__name__} while writing it; use types that JSON knows")
-        # NaN is written as null, which an optional field reads as None; looking into each payload would cost as much
+            _refuse(event, problem_of(event.payload, self.payload_type, error))
+        # NaN is written as null, which an optional field reads as None; to look into each payload would cost as much
         # again.
-        if (
-            not intact
-            and b"null" in data
-            and _holds_non_finite(msgspec.to_builtins(event.payload, enc_hook=_write_foreign))
-        ):
-            _refuse(event, "a number is NaN or infinite, which JSON does not know; use None")
+        if not intact and b"null" in data and (problem := non_finite_problem(event.payload)):
+            _refuse(event, problem)
         return data, intact
 
     def write_many(
@@ -146,7 +136,7 @@ def _is_event(origin: Any) -> bool:
 
 def _refuse(event: BaseEvent[Any], why: str) -> NoReturn:
     # `from None`: the cause would quote the payload.
-    raise EventEncodingError(f"payload {why}", event_id=event.id, event_type=event.event_type) from None
+    raise EventEncodingError(why, event_id=event.id, event_type=event.event_type) from None
 
 
 def _invalid(message: EventMessage, error: Exception) -> InvalidPayloadError:
@@ -154,14 +144,6 @@ def _invalid(message: EventMessage, error: Exception) -> InvalidPayloadError:
     return InvalidPayloadError(
         mismatch.path, mismatch.expected, mismatch.got, event_id=message.id, event_type=message.type
     )
-
-
-def _holds_non_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(map(_holds_non_finite, value.values()))
-    return isinstance(value, list | tuple) and any(map(_holds_non_finite, value))
 
 
 def _write_foreign(value: Any) -> Any:

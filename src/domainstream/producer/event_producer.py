@@ -53,7 +53,8 @@ class EventProducer(Generic[ServiceEventT_contra]):
         self._encoder = EventEncoder(source, limits)
         self._trace = trace
         self._agreed: dict[EventClass, tuple[EventPublisherChannel, str]] = {}
-        if declared_events(channel_for):
+        self._events = declared_events(channel_for)
+        if self._events:
             verify_mapper(channel_for)
 
     async def publish(self, event: ServiceEventT_contra) -> Receipt:
@@ -97,13 +98,21 @@ class EventProducer(Generic[ServiceEventT_contra]):
 
     def _channel_of(self, event: ServiceEventT_contra) -> str | None:
         """Ask the mapper, once, and make sure that the channel is the one of the event's type."""
+        agreed = self._agreed.get(type(event))
+        if agreed is None and not isinstance(event, self._events or BaseEvent):
+            raise self._not_ours(event)
         channel = self._channel_for(event)
         if channel is None:
             return None
-        agreed = self._agreed.get(type(event))
         if agreed is None or agreed[0] is not channel:
             agreed = self._agree(type(event), channel)
         return agreed[1]
+
+    def _not_ours(self, event: object) -> MapperError:
+        """Say so before the mapper's `assert_never` would quote the event, payload and all."""
+        ours = ", ".join(event_class.__name__ for event_class in self._events) or "those that derive from BaseEvent"
+        problem = f"{type(event).__name__} is none of the events that it publishes: {ours}"
+        return MapperError("Nothing was published, because the producer has no place for it:", [problem])
 
     def _agree(self, event_class: EventClass, channel: EventPublisherChannel) -> tuple[EventPublisherChannel, str]:
         """Check a class once, and keep the channel's plain value: an enum's own `value` is slow."""

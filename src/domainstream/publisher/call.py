@@ -44,6 +44,8 @@ class Call:
 
     def receipts_now(self) -> list[Receipt]:
         """Return the receipts so far: what is under way is `unknown`, what was never sent is `rejected`."""
+        if self.settled.done() and not self.settled.cancelled():
+            return self.settled.result()
         known = self._receipts or [None] * len(self.messages)
         return [receipt or self._unsettled_receipt(index) for index, receipt in enumerate(known)]
 

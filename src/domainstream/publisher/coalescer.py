@@ -53,8 +53,8 @@ class Coalescer:
             await self._wait_for_room(call)
         try:
             self._calls.append(call)
-            if self._flushing is None:
-                self._flushing = loop.create_task(self._flush_all(), name="domainstream publisher flush")
+            if self._flushing is None or self._flushing.done():
+                self._start_flushing()
             return await call.settled
         except asyncio.CancelledError:
             raise PublishCancelledError(call.receipts_now()) from None
@@ -67,6 +67,8 @@ class Coalescer:
         """Wait until nothing is under way, gathering, or waiting for room any more."""
         while self._flushing is not None or self._room.messages or self._room.queue:
             if self._flushing is not None:
+                if self._flushing.done():
+                    self._start_flushing()
                 await asyncio.wait([self._flushing])
             await asyncio.sleep(0)  # lets the callers that were woken leave the room
 
@@ -75,6 +77,10 @@ class Coalescer:
             await self._room.wait_to_enter(len(call.messages), call.size)
         except asyncio.CancelledError:
             raise PublishCancelledError(call.receipts_now()) from None
+
+    def _start_flushing(self) -> None:
+        """Begin, also in place of a task that is done because it was cancelled before it began."""
+        self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
 
     async def _flush_all(self) -> None:
         try:

@@ -5,6 +5,9 @@
 -- ARGV     sequence, memory in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), then the messages
 --
 -- Returns the entry ids; of three and more that follow each other without a gap only the first and the last.
+-- Any other error than these two means that no entry was added:
+--   HALFADDED   entries may have been added and are not remembered: a repeat would add them again
+--   UNTRIMMED   all entries were added and are remembered: a repeat returns their ids
 
 local call = redis.call
 local stream, memory = KEYS[1], KEYS[2]
@@ -34,14 +37,6 @@ local function recall(remembered)
   return ids
 end
 
-local function add()
-  local ids, messages = {}, ARGV
-  for i = FIRST_MESSAGE, #messages do
-    ids[i - FIRST_MESSAGE + 1] = call('XADD', stream, '*', 'data', messages[i])
-  end
-  return ids
-end
-
 local function shorten(ids)
   if #ids < 3 then return ids end
   local first_ms, first_number = split_id(ids[1])
@@ -64,10 +59,14 @@ local function oldest_needed()
   return needed_ms, needed_number
 end
 
--- Age is measured on the server's clock: the ms part of the id just made. What a group needs outlives max_age, not more.
-local function trim_by_age(now)
-  local oldest = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if split_id(oldest[1]) >= now - max_age then return end
+-- Ids run ahead of the server's clock once that was set back, or somebody chose an id: then they tell nobody's age.
+-- What a group needs outlives max_age, not more.
+local function trim_by_age(newest)
+  local oldest = split_id(call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1])
+  if oldest >= newest - max_age then return end
+  local time = call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if oldest >= now - max_age then return end
   local ms, number = oldest_needed()
   if max_unread_age and ms < now - max_unread_age then ms, number = now - max_unread_age, 0 end
   if ms > now - max_age then ms, number = now - max_age, 0 end
@@ -77,9 +76,25 @@ end
 local remembered = call('GET', memory)
 local known = remembered and recall(remembered)
 if known then return known end
-local ids = add()
-local reply = shorten(ids)
-call('SET', memory, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', memory_ms)
-if max_age then trim_by_age((split_id(ids[#ids]))) end
-if max_length then call('XTRIM', stream, 'MAXLEN', '~', max_length) end
-return reply
+local ids = {call('XADD', stream, '*', 'data', ARGV[FIRST_MESSAGE])}
+
+-- From here on an entry exists, and no error may look as if the server had refused.
+local failure = 'HALFADDED'
+
+local function finish()
+  local messages = ARGV
+  for i = FIRST_MESSAGE + 1, #messages do
+    ids[i - FIRST_MESSAGE + 1] = call('XADD', stream, '*', 'data', messages[i])
+  end
+  local reply = shorten(ids)
+  call('SET', memory, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', memory_ms)
+  failure = 'UNTRIMMED'
+  if max_age then trim_by_age((split_id(ids[#ids]))) end
+  if max_length then call('XTRIM', stream, 'MAXLEN', '~', max_length) end
+  return reply
+end
+
+local finished, reply = pcall(finish)
+if finished then return reply end
+-- Redis 7 raises a table, older servers a string.
+return redis.error_reply(failure .. ' ' .. (type(reply) == 'table' and reply.err or reply))

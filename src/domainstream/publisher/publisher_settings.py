@@ -1,6 +1,5 @@
 """The settings of a publisher client."""
 
-import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -49,8 +48,8 @@ class PublisherSettings:
 
         limits: How much waits and goes in one call.
 
-        producer_id: Names this producer to the server, which remembers its last batch; must not be shared by two
-            publishers at work. Defaults to a random one.
+        producer_id: Stands in the key under which the server remembers a client's last batch, for people to see; each
+            client adds a random part of its own. Defaults to nothing.
 
         memory: How long the server remembers a producer's last batch; longer than any retry. Defaults to 10 minutes.
     """
@@ -60,7 +59,7 @@ class PublisherSettings:
     retention: Retention = field(default_factory=Retention)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     limits: BatchLimits = field(default_factory=BatchLimits)
-    producer_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    producer_id: str | None = None
     memory: timedelta = timedelta(minutes=10)
 
     def __post_init__(self) -> None:
@@ -69,10 +68,15 @@ class PublisherSettings:
             "PublisherSettings",
             [
                 prefix_problem(self.prefix),
-                None if self.producer_id.isalnum() else "producer_id must be letters and digits",
+                self._unfit_for_a_key(),
                 next(iter(not_above_zero(self)), None) or self._forgetful(),
             ],
         )
+
+    def _unfit_for_a_key(self) -> str | None:
+        if self.producer_id is None or self.producer_id.isalnum():
+            return None
+        return "producer_id must be letters and digits"
 
     def _forgetful(self) -> str | None:
         least = 2 * self.retry.deadline

@@ -8,6 +8,8 @@ connection lost, no reply       perhaps     yes        the sequence makes the re
 LOADING, TRYAGAIN, BUSY, ...    no          yes        the server will be ready in a moment
 READONLY                        no          yes        a failover: connect anew, to the new primary
 OOM                             no          no         a script is refused before its first write
+UNTRIMMED                       yes         yes        the repeat returns the entry ids
+HALFADDED                       perhaps     no         a repeat would add entries again
 MOVED, ASK                      no          no         a cluster needs a client for clusters
 wrong password, WRONGTYPE, ...  no          no         it would fail again
 ==============================  ==========  =========  ================================================
@@ -64,12 +66,13 @@ def verdict_of(answer: RedisError | NoReplyError) -> Verdict:
     text = str(error)
     if isinstance(error, _SOON_READY) or text.startswith(_SOON_READY_CODES):
         return _try_again(f"the server is not ready: {text}", perhaps_applied=False)
-    if isinstance(error, exceptions.OutOfMemoryError):
-        return _refused(ServerOutOfMemoryError(_OUT_OF_MEMORY))
-    if isinstance(error, exceptions.AskError):  # MovedError derives from it
-        return _refused(ServerIsClusterError(_CLUSTER))
+    if text.startswith("UNTRIMMED "):
+        return _try_again(f"the entries were added but the stream cannot be trimmed: {text}", perhaps_applied=True)
+    if text.startswith("HALFADDED "):
+        why = ServerRefusedError(f"the server refused after it had added entries: {text}")
+        return Verdict(perhaps_applied=True, again=False, reconnect=False, error=why)
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.ResponseError):
-        return _refused(ServerRefusedError(f"the server refused: {text}"))
+        return Verdict(perhaps_applied=False, again=False, reconnect=False, error=_refusal(error))
     if isinstance(answer, NoReplyError) and not answer.sent:
         return _try_again(
             f"no connection to the server ({type(error).__name__}); is it running?", perhaps_applied=False
@@ -81,8 +84,12 @@ def _try_again(why: str, *, perhaps_applied: bool) -> Verdict:
     return Verdict(perhaps_applied, again=True, reconnect=True, error=ServerUnavailableError(why))
 
 
-def _refused(error: ServerError) -> Verdict:
-    return Verdict(perhaps_applied=False, again=False, reconnect=False, error=error)
+def _refusal(error: Exception) -> ServerError:
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return ServerOutOfMemoryError(_OUT_OF_MEMORY)
+    if isinstance(error, exceptions.AskError):  # MovedError derives from it
+        return ServerIsClusterError(_CLUSTER)
+    return ServerRefusedError(f"the server refused: {error}")
 
 
 _OUT_OF_MEMORY = (

@@ -6,11 +6,19 @@ failure.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
 
 from domainstream.publisher.redis_publish_script import Command, with_text
 
@@ -31,6 +39,9 @@ class NoReplyError(Exception):
 
 
 _pack: Callable[[Any], bytes] = pack_command  # its stub takes tuples of one only
+_SAID_NO = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
+"""Errors that are a server's reply: redis-py takes the last three for failures of the connection."""
+
 Answer = list[bytes] | RedisError | NoReplyError
 
 
@@ -54,7 +65,7 @@ class RedisLink:
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             await self.drop()
             answers += [NoReplyError(error, sent=sent)] * (len(commands) - len(answers))
-        except asyncio.CancelledError:
+        except BaseException:  # replies are still to come: the next run must not take them for its own
             await self.drop()
             raise
         return answers
@@ -63,7 +74,8 @@ class RedisLink:
         """Leave the connection, if there is one; the next run connects anew. Without `nowait`, see it closed."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.disconnect(nowait=nowait)
+            with suppress(RedisError):  # a server that does not answer a goodbye is gone all the same
+                await connection.disconnect(nowait=nowait)
 
     async def _connected(self) -> Connection:
         if self._connection is not None:
@@ -88,20 +100,18 @@ class RedisLink:
         if not missing:
             return
         repeated: list[Answer] = []
+        for index in missing:
+            answers[index] = NoReplyError(TimeoutError(), sent=True)  # stands if the time is up before the reply
         try:
             await self._exchange(connection, [with_text(commands[index]) for index in missing], repeated)
-        except (RedisError, OSError) as error:
-            await self.drop()
-            repeated += [NoReplyError(error, sent=True)] * (len(missing) - len(repeated))
-        for index, answer in zip(missing, repeated, strict=True):
-            answers[index] = answer
+        finally:
+            for index, answer in zip(missing, repeated, strict=False):
+                answers[index] = answer
 
 
 async def _reply(connection: Connection) -> Answer:
     try:
-        reply: Any = await connection.read_response()
-    except RedisError as error:
-        if not connection.is_connected:
-            raise
+        reply: Any = await connection.read_response(disconnect_on_error=False)  # after LOADING more replies come
+    except _SAID_NO as error:
         return error
     return cast("list[bytes]", reply)

@@ -15,15 +15,23 @@ CLIENT_NAME: Final = "domainstream-publisher"
 _WHERE: Final = frozenset({"host", "port", "path", "db", "username", "password", "credential_provider"})
 """What tells where a client connects and as whom; its other options are about how, and ours differ."""
 
+_URL_PROBLEM: Final = (
+    "redis-py cannot read it or does not know an option in it; type redis://host:6379/0, rediss://... or unix://..., "
+    "with %2F for / and the like in a password"
+)
+
 
 def pool_from_url(url: str, retry: RetryPolicy) -> ConnectionPool:
-    """Return a pool for `url`, raising `ConfigurationError` for one that redis-py cannot read."""
+    """Return a pool for `url`, raising `ConfigurationError` for one that redis-py cannot read.
+
+    redis-py's own words are not repeated: where a password holds `/` or `[`, they quote it.
+    """
     try:
         pool = ConnectionPool.from_url(url)
-    except ValueError as error:
-        problem = f"{str(error).splitlines()[0]}; type redis://host:6379/0, rediss://... or unix://..."
-        raise ConfigurationError("The URL of the server cannot be used:", [problem]) from None
-    pool.connection_kwargs.update(_own(retry))
+        pool.connection_kwargs.update(_own(retry))
+        cast("Any", pool).make_connection()  # finds options that redis-py does not know
+    except (ValueError, TypeError, RedisError):
+        raise ConfigurationError("The URL of the server cannot be used:", [_URL_PROBLEM]) from None
     return pool
 
 
@@ -52,6 +60,7 @@ def _own(retry: RetryPolicy) -> dict[str, Any]:
         "health_check_interval": 0,
         "protocol": 2,
         "decode_responses": False,
+        "encoding": "utf-8",
         "client_name": CLIENT_NAME,
     }
 
@@ -63,8 +72,9 @@ async def ping(pool: ConnectionPool) -> str | None:
         await connection.connect()
         await connection.send_command("PING")
         await connection.read_response()
+        await connection.disconnect()
     except (RedisError, OSError) as error:
         return f"{type(error).__name__} while asking the server; is it running?"
     finally:
-        await connection.disconnect()
+        await connection.disconnect(nowait=True)
     return None

@@ -1,7 +1,9 @@
 """The script call that adds one batch: its text, its arguments and its reply. Called by `redis_batch_sender`."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from hashlib import sha1
 from importlib.resources import files
 from typing import Final
@@ -21,7 +23,7 @@ class PublishScript:
 
     def __init__(self, settings: PublisherSettings) -> None:
         self._prefix = settings.prefix
-        self._memory_name = f"producer:{settings.producer_id}"
+        self._producer_id = settings.producer_id
         self._sequences: dict[str, int] = {}
         retention = settings.retention
         self._limits = (
@@ -30,6 +32,12 @@ class PublishScript:
             _milliseconds(retention.max_unread_age),
             "" if retention.max_length is None else str(retention.max_length),
         )
+
+    @cached_property
+    def _memory_name(self) -> str:
+        """Drawn with the first batch: neither one setting's clients nor forked processes may take each other's ids."""
+        token = secrets.token_hex(8)
+        return f"producer:{token}" if self._producer_id is None else f"producer:{self._producer_id}:{token}"
 
     def command(self, batch: Batch) -> Command:
         """Return the EVALSHA of the channel's next batch; sending it again makes no second entry."""

@@ -6,9 +6,12 @@ from typing import Any
 from domainstream.errors import MissingExtraError
 
 
-def bullmq_module(name: str = "bullmq") -> Any:
-    """Return a module of the `bullmq` package, raising `MissingExtraError` when that is not installed."""
+def bullmq_module(name: str = "bullmq", *, what: str = "Delivering to BullMQ queues") -> Any:
+    """Return a module of the `bullmq` package, raising `MissingExtraError` when that is not installed.
+
+    `what` is what it is needed for, as the error's first words.
+    """
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise MissingExtraError("Delivering to BullMQ queues", "bullmq") from None
+        raise MissingExtraError(what, "bullmq") from None

@@ -38,7 +38,7 @@ class BullMQQueue:
         """Add the jobs; see `port.JobQueue.add`."""
         if not jobs:
             return
-        with our_errors():
+        with our_errors(self._client):
             replies = await self._run(jobs)
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 await self._client.script_load(self._script.text)

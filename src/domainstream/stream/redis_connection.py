@@ -9,6 +9,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
     OutOfMemoryError,
@@ -51,18 +52,26 @@ def connect(url: str, *, reply_timeout: timedelta, **options: Any) -> Redis:
 
 
 @contextmanager
-def our_errors() -> Iterator[None]:
-    """Turn what redis-py raises into `ServerError`s; causes are dropped, for they may quote what was sent."""
+def our_errors(client: Redis) -> Iterator[None]:
+    """Turn what redis-py raises for `client` into `ServerError`s; causes are dropped, for they may quote what was sent."""
     try:
         yield
     except (RedisError, OSError) as error:
-        raise server_error(error) from None
+        raise server_error(error, client) from None
 
 
-def server_error(error: Exception) -> ServerError:
-    """Return what `error` means to us."""
+def server_error(error: Exception, client: Redis) -> ServerError:
+    """Return what an `error` of `client` means to us."""
+    if isinstance(error, AuthenticationError):
+        return ServerRefusedError(f"the server at {_place(client)} refused the user or the password; correct the URL")
     if isinstance(error, OutOfMemoryError):
         return ServerOutOfMemoryError(_OUT_OF_MEMORY)
     if isinstance(error, ResponseError) and not isinstance(error, _NOT_READY):
         return ServerRefusedError(f"the server refused: {error}")
-    return ServerUnavailableError(f"the server does not answer: {type(error).__name__}: {error}")
+    return ServerUnavailableError(f"the server at {_place(client)} does not answer: {type(error).__name__}: {error}")
+
+
+def _place(client: Redis) -> str:
+    """Return where `client` connects to: host and port, or the path of a socket."""
+    options: dict[str, Any] = client.connection_pool.connection_kwargs
+    return options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"

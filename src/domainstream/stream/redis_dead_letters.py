@@ -49,7 +49,7 @@ class RedisDeadLetters:
         for letter in letters:
             key = stream_key(letter.delivery.channel, self._prefix)
             arguments = [self.group, letter.delivery.entry_id, *self._fields(letter)]
-            with our_errors():
+            with our_errors(self._client):
                 await self._bury(keys=[key, key + SUFFIX], args=arguments)
 
     async def close(self) -> None:

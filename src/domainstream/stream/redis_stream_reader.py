@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.channel import stream_key
+from domainstream.config import refuse
 from domainstream.errors import ServerRefusedError
 from domainstream.stream.port import Delivery
 from domainstream.stream.redis_connection import connect, our_errors
@@ -60,7 +61,11 @@ class RedisStreamReader:
         prefix: str = "",
         count: int = 256,
     ) -> None:
-        """Read `channels`, at most `count` entries of each at a time, through `client`, which the reader then owns."""
+        """Read `channels`, at most `count` entries of each at a time, through `client`, which the reader then owns.
+
+        Raises `ConfigurationError` for an empty `group`.
+        """
+        refuse("The consumer group", [None if group.strip() else "its name is empty; type: group='domain-events'"])
         self.group = group
         self.consumer = consumer or default_consumer()
         self._client = client
@@ -81,7 +86,7 @@ class RedisStreamReader:
 
     async def read(self) -> Sequence[Delivery]:
         """Return own pending entries while there are any, else new ones; see `port.StreamReader.read`."""
-        with our_errors():
+        with our_errors(self._client):
             await self._make_groups()
             try:
                 return await self._read()
@@ -95,7 +100,7 @@ class RedisStreamReader:
         ids: dict[bytes, list[str]] = {}
         for delivery in deliveries:
             ids.setdefault(self._keys[delivery.channel], []).append(delivery.entry_id)
-        with our_errors():
+        with our_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for key, entry_ids in ids.items():
                     pipe.xack(key, self.group, *entry_ids)

@@ -19,7 +19,7 @@ def create_multiple_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Qu
         })
 
     Raises `SubscriptionError` naming, all at once, every channel that is missing with the line to type, every key
-    that is not a member of the enum, and every handler that stands twice on a channel.
+    that is not a member of the enum, every value that is not a list, and every handler that stands twice on a channel.
     """
     channels = _enum_of(mapping)
     problems = [*_strangers(mapping, channels), *_missing(mapping, channels), *_wrong_handlers(mapping)]
@@ -44,12 +44,17 @@ def _strangers(mapping: Mapping[EventPublisherChannel, object], channels: type[E
 
 
 def _advice(value: str, channels: type[EventPublisherChannel]) -> str:
-    named = [channel for channel in channels if value in (channel.value, channel.name)]
-    return f"type: {channels.__name__}.{named[0].name}" if named else "add it to the enum, or remove the line"
+    meant = _meant(value, channels)
+    return f"type: {channels.__name__}.{meant.name}" if meant else "add it to the enum, or remove the line"
+
+
+def _meant(value: str, channels: type[EventPublisherChannel]) -> EventPublisherChannel | None:
+    return next((channel for channel in channels if value in (channel.value, channel.name)), None)
 
 
 def _missing(mapping: Mapping[EventPublisherChannel, object], channels: type[EventPublisherChannel]) -> Iterable[str]:
-    present = {key for key in mapping if isinstance(key, channels)}
+    # A key that only means a channel is told as a stranger, not as missing too.
+    present = {key if isinstance(key, channels) else _meant(str(key), channels) for key in mapping}
     for channel in channels:
         if channel not in present:
             name = f"{channels.__name__}.{channel.name}"
@@ -59,8 +64,17 @@ def _missing(mapping: Mapping[EventPublisherChannel, object], channels: type[Eve
 def _wrong_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> Iterable[str]:
     for key, handlers in mapping.items():
         name = getattr(key, "name", str(key))
+        if isinstance(handlers, str) or not isinstance(handlers, Sequence):
+            yield f"{name}: {_no_list(handlers)}"
+            continue
         for position, handler in enumerate(handlers):
             if not isinstance(handler, QueueHandler):
                 yield f"{name}: {handler!r} is no handler; type: to_queue('queue', job='job')"
             elif handler in handlers[:position]:
                 yield f"{name}: the queue {handler.queue} has the job {handler.job} twice; remove one of the two"
+
+
+def _no_list(value: object) -> str:
+    if isinstance(value, QueueHandler):
+        return f"a handler stands outside of a list; type: [to_queue({value.queue!r}, job={value.job!r})]"
+    return f"the value is of type {type(value).__name__}, no list; type: [to_queue('queue', job='job')]"

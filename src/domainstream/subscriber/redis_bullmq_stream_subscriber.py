@@ -37,7 +37,8 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         `group` is the consumer group on every stream; `consumer` names this instance in it, by default after the host.
         `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
-        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for a URL that is none.
+        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for a URL that is none or an
+        empty group.
         """
         return cls(
             RedisStreamReader.from_url(url, subscriptions.channels, group=group, consumer=consumer, prefix=prefix),

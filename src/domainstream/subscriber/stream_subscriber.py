@@ -5,8 +5,9 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+from domainstream.config import refuse
 from domainstream.errors import ServerError
 from domainstream.queue import JobQueue
 from domainstream.stream import Backoff, DeadLetters, Delivery, StreamReader
@@ -14,6 +15,10 @@ from domainstream.stream.cancellation import Cancellation
 from domainstream.subscriber.batch import Batch, Sorter
 
 log = logging.getLogger("domainstream.subscriber")
+
+_USED_UP: Final = (
+    "this subscriber runs already, or is closed; make a new one with RedisBullMQStreamSubscriber.from_url(...)"
+)
 
 
 class StreamSubscriber:
@@ -31,6 +36,7 @@ class StreamSubscriber:
         self._queue = queue
         self._dead_letters = dead_letters
         self._sorter = sorter
+        self._used_up = False
         self._stopping = asyncio.Event()
         self._at_rest = asyncio.Event()
         self._at_rest.set()
@@ -40,7 +46,10 @@ class StreamSubscriber:
         """Read, enqueue and acknowledge until `stop` or cancellation.
 
         Errors of the server are logged and tried again for as long as it takes. `stop` lets the batch at hand finish.
+        Raises `ConfigurationError` when it is called a second time, or after `close`.
         """
+        refuse("StreamSubscriber.run", [_USED_UP if self._used_up else None])
+        self._used_up = True
         self._at_rest.clear()
         cancellation = Cancellation()
         try:
@@ -56,6 +65,7 @@ class StreamSubscriber:
 
     async def close(self) -> None:
         """Stop, wait for `run` to return, and close the ports. Closing twice does nothing."""
+        self._used_up = True
         self.stop()
         await self._at_rest.wait()
         async with AsyncExitStack() as stack:

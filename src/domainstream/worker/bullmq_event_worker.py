@@ -18,6 +18,8 @@ log = logging.getLogger("domainstream.worker")
 
 GRACE: Final = timedelta(seconds=30)
 
+_USED_UP: Final = "this worker runs already, or is closed; make a new one with EventWorker.from_url(...)"
+
 
 class EventWorker:
     """Handles the jobs of one queue, many at a time.
@@ -42,6 +44,7 @@ class EventWorker:
         self._concurrency = concurrency
         self._grace = grace
         self._idle = False
+        self._used_up = False
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._at_rest = asyncio.Event()
@@ -66,7 +69,12 @@ class EventWorker:
         return cls(jobs, concurrency=concurrency, grace=grace)
 
     async def run(self) -> None:
-        """Handle jobs until `stop` or cancellation; then let running handlers finish and close the connections."""
+        """Handle jobs until `stop` or cancellation; then let running handlers finish and close the connections.
+
+        Raises `ConfigurationError` when it is called a second time, or after `close`.
+        """
+        refuse("EventWorker.run", [_USED_UP if self._used_up else None])
+        self._used_up = True
         self._at_rest.clear()
         self._jobs.start()
         cancellation = Cancellation()
@@ -84,6 +92,7 @@ class EventWorker:
 
     async def close(self) -> None:
         """Stop, wait for `run` to return, and close the connections. Closing twice does nothing."""
+        self._used_up = True
         self.stop()
         await self._at_rest.wait()
         await self._jobs.close()

@@ -89,7 +89,7 @@ class BullMQJobs:
         """
         self._taken += 1
         token = f"{self._worker.id}:{self._taken}"
-        with our_errors():
+        with our_errors(self._client):
             raw, job_id, limit_until, delay_until = await self._worker.backend.moveToActive(token, self._worker.opts)
         return await self._job(raw, job_id, limit_until or 0, delay_until or 0, token)
 
@@ -97,7 +97,7 @@ class BullMQJobs:
         """Return when a job may be ready, after 5 s at the latest. Raises `ServerError`. May be cancelled."""
         due = self._worker.blockUntil
         seconds = due / 1000 - time.time() if due else LONGEST_WAIT
-        with our_errors():
+        with our_errors(self._client):
             await self._worker.backend.waitForJob(min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT))
 
     async def process(self, job: Any) -> None:

@@ -5,13 +5,17 @@ counts as a failed attempt, and the job is tried again as its queue says.
 """
 
 from datetime import timedelta
+from math import isfinite
 from typing import Final
 
 from msgspec import Struct
 
 from domainstream.config import refuse
 
-ZERO: Final = timedelta()
+LONGEST: Final = timedelta(days=36_500)
+"""A hundred years: dates beyond can overflow."""
+
+_NO_REASON: Final = "the handler gave up without a reason"
 
 
 class Done(Struct, frozen=True):
@@ -26,10 +30,12 @@ class RetryLater(Exception):  # noqa: N818 - an answer, no error
     """
 
     def __init__(self, delay: timedelta | float) -> None:
-        """Ask for the job again after `delay`, a duration or seconds; raise `ConfigurationError` for less than zero."""
+        """Ask for the job again after `delay`, a duration or seconds.
+
+        Raises `ConfigurationError` for less than zero, and for what is no number of seconds, as infinity.
+        """
+        refuse("RetryLater", [_delay_problem(delay)])
         self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-        too_short = f"delay is {self.delay}, expected zero or more" if self.delay < ZERO else None
-        refuse("RetryLater", [too_short])
         super().__init__(f"again in {self.delay}")
 
 
@@ -37,9 +43,22 @@ class GiveUp(Exception):  # noqa: N818 - an answer, no error
     """The job has failed and shall not be tried again.
 
     Attributes:
-        reason: Why; it is stored with the failed job.
+        reason: Why; it is stored with the failed job. A blank one is replaced by words that say so.
     """
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+        # Not refused: an error here would make a failed attempt of it, and the job would come again.
+        self.reason = reason if reason.strip() else _NO_REASON
+        super().__init__(self.reason)
+
+
+def _delay_problem(delay: object) -> str | None:
+    if isinstance(delay, timedelta):
+        seconds = delay.total_seconds()
+    elif isinstance(delay, int | float) and isfinite(delay):
+        seconds = delay
+    else:
+        return f"delay is {delay!r}, expected a timedelta or a number of seconds; type: RetryLater(delay=30)"
+    if not 0 <= seconds <= LONGEST.total_seconds():
+        return f"delay is {delay} seconds, expected zero or more, and at most {LONGEST.days} days; type: RetryLater(delay=30)"
+    return None

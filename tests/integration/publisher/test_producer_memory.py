@@ -7,19 +7,26 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis, RedisCluster
 from redis.crc import key_slot
+from redis.exceptions import ResponseError
 from support.publishing import entries, messages, outcomes
 
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
-from domainstream.errors import ConfigurationError, ServerRefusedError
+from domainstream.errors import ConfigurationError
 from domainstream.publisher.batch import Batch
-from domainstream.publisher.redis_batch_sender import RedisBatchSender
-from domainstream.publisher.redis_link import RedisLink
+from domainstream.publisher.redis_answers import verdict_of
+from domainstream.publisher.redis_link import Answer, RedisLink
 from domainstream.publisher.redis_own_pool import pool_from_url
+from domainstream.publisher.redis_publish_script import PublishScript, entry_ids
 
 
 async def keys_of(redis: Any, prefix: str) -> list[bytes]:
     """Return all keys that hold the prefix."""
     return [key async for key in redis.scan_iter(f"*{prefix}*")]
+
+
+def _ids(answer: Answer) -> list[bytes]:
+    assert isinstance(answer, list)
+    return answer
 
 
 async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis: Any, stream_prefix: str) -> None:
@@ -35,7 +42,8 @@ async def test_memory_expires(redis_url: str, redis: Any, stream_prefix: str) ->
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix, memory=timedelta(minutes=1), producer_id="p1")
     async with RedisStreamPublisherClient.from_settings(settings) as client:
         await client.publish(messages("orders", 1))
-    expires_in = await redis.pttl(f"{{{stream_prefix}orders}}:producer:p1")
+    (memory,) = [key for key in await keys_of(redis, stream_prefix) if b":producer:p1:" in key]
+    expires_in = await redis.pttl(memory)
     assert 50_000 < expires_in <= 60_000
 
 
@@ -52,19 +60,27 @@ async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Any, strea
 
 async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A delayed copy of a batch that reaches the server after the producer's next batch adds nothing."""
-    settings = PublisherSettings(url=redis_url, prefix=stream_prefix, producer_id="p1")
-    pool = pool_from_url(redis_url, settings.retry)
-    link = RedisLink(pool)
-    late = RedisBatchSender(link, settings)
-    async with RedisStreamPublisherClient.from_settings(settings) as client:
-        await client.publish(messages("orders", 1))
-        await client.publish(messages("orders", 1))
-        batch = Batch("orders")
-        batch.messages += messages("orders", 1)
-        await late.send([batch], asyncio.get_running_loop().time() + 5)
+    settings = PublisherSettings(url=redis_url, prefix=stream_prefix)
+    script = PublishScript(settings)
+    batch = Batch("orders")
+    batch.messages += messages("orders", 1)
+    late, next_one = script.command(batch), script.command(batch)
+    link = RedisLink(pool_from_url(redis_url, settings.retry))
+    added, refused = [(await link.run([command], 5))[0] for command in (next_one, late)]
     await link.drop(nowait=False)
-    receipts = batch.receipts or []
-    assert [type(receipt.error) for receipt in receipts] == [ServerRefusedError]
+    assert [entry_id for entry_id, _ in await entries(redis, f"{stream_prefix}orders")] == entry_ids(_ids(added), 1)
+    assert isinstance(refused, ResponseError)
+    assert verdict_of(refused)[:2] == (False, False)
+
+
+async def test_clients_of_the_same_settings_are_different_producers(
+    redis_url: str, redis: Any, stream_prefix: str
+) -> None:
+    """A client is never answered with the entry ids of another one, whatever settings they share."""
+    settings = PublisherSettings(url=redis_url, prefix=stream_prefix, producer_id="p1")
+    for _ in range(2):
+        async with RedisStreamPublisherClient.from_settings(settings) as client:
+            await client.publish(messages("orders", 1))
     assert len(await entries(redis, f"{stream_prefix}orders")) == 2
 
 
@@ -90,6 +106,28 @@ def test_a_client_of_a_cluster_is_refused() -> None:
         ConfigurationError, match=r"expected redis\.asyncio\.Redis for a single server, got RedisCluster"
     ):
         RedisStreamPublisherClient.from_client(cluster, PublisherSettings(url=""))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("url", ["redis://:s3cret/word@localhost", "redis://:[s3cret]@localhost"])
+def test_a_url_that_is_misread_does_not_show_its_password(url: str) -> None:
+    """A password that was not quoted is taken for a port or an address, and is not shown all the same."""
+    with pytest.raises(ConfigurationError, match="%2F") as refusal:
+        RedisStreamPublisherClient.from_url(url)
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_an_unknown_option_in_a_url_is_refused_at_once() -> None:
+    """An option that redis-py does not know is found before the first message needs a connection."""
+    with pytest.raises(ConfigurationError, match="option"):
+        RedisStreamPublisherClient.from_url("redis://localhost?tiemout=1")
+
+
+@pytest.mark.parametrize("options", ["protocol=3&decode_responses=true&socket_timeout=0.001", "encoding=utf-16"])
+async def test_options_in_a_url_cannot_disturb(redis_url: str, stream_prefix: str, options: str) -> None:
+    """How the publisher speaks to the server is not up to the URL."""
+    async with RedisStreamPublisherClient.from_url(f"{redis_url}?{options}", prefix=stream_prefix) as client:
+        assert outcomes(await client.publish(messages("orders", 2))) == {Outcome.PUBLISHED}
+        assert (await client.health()).ok
 
 
 def test_a_url_of_an_unknown_kind_is_refused_without_its_password() -> None:

@@ -119,6 +119,16 @@ async def test_max_length_is_a_hard_limit(redis_url: str, redis: Any, stream_pre
     assert await redis.xlen(key) < 201
 
 
+async def test_an_id_of_the_future_makes_nothing_old(redis_url: str, redis: Any, stream_prefix: str) -> None:
+    """Ids that run ahead of the server's clock, as after it was set back, do not age the entries before them."""
+    key = f"{stream_prefix}orders"
+    await add_old_entries(redis, key, timedelta(minutes=30))
+    seconds, _ = await redis.time()
+    await redis.xadd(key, {"data": "future"}, id=f"{(seconds + 30 * 86_400) * 1000}-0")
+    await publish_one(redis_url, stream_prefix, Retention())
+    assert await redis.xlen(key) == NODES + 2
+
+
 async def test_everything_stays_without_limits(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """With all limits off nothing is ever trimmed."""
     key = f"{stream_prefix}orders"

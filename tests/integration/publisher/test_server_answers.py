@@ -83,6 +83,21 @@ async def test_a_server_without_the_script_gets_it(redis_url: str, redis: Any, s
     assert len(await entries(redis, f"{stream_prefix}orders")) == 3
 
 
+@pytest.mark.parametrize(("denied", "outcome"), [("-xrange", Outcome.PUBLISHED), ("-set", Outcome.UNKNOWN)])
+async def test_a_refusal_once_entries_exist_is_no_rejection(
+    redis_url: str, redis: Any, stream_prefix: str, denied: str, outcome: Outcome
+) -> None:
+    """When the script fails after it has added entries, as for want of a permission, they are not called rejected."""
+    user = stream_prefix.rstrip(":")
+    await redis.execute_command("ACL", "SETUSER", user, "on", "nopass", "~*", "+@all", denied)
+    url = redis_url.replace("redis://", f"redis://{user}:x@")
+    async with RedisStreamPublisherClient.from_url(url, prefix=stream_prefix, retry=PATIENT) as client:
+        receipts = await client.publish(messages("orders", 3))
+    await redis.acl_deluser(user)
+    assert outcomes(receipts) == {outcome}
+    assert len(await entries(redis, f"{stream_prefix}orders")) == 3
+
+
 async def test_partial_failure_is_exact(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """When one channel's key is no stream, its messages are rejected and those of the other channels are published."""
     await redis.set(f"{stream_prefix}broken", "not a stream")

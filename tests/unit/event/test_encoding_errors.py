@@ -138,7 +138,7 @@ def refused(event_class: Callable[..., BaseEvent[Any]], payload: Any, limits: Me
         pytest.param(TypedDictBilled, {"amount": PATIENT}, "$.amount: expected int, got str", id="typed dictionary"),
         pytest.param(TypedDictBilled, {PATIENT: 1}, "$: expected the field amount, got nothing", id="missing key"),
         pytest.param(ModelBilled, ModelBill.model_construct(amount=PATIENT), "$.amount", id="pydantic"),
-        pytest.param(Billed, DataclassBill(PATIENT), "got str", id="another class"),
+        pytest.param(Billed, DataclassBill(PATIENT), "payload is DataclassBill, expected Bill", id="another class"),
         pytest.param(Billed, PATIENT, "$: expected object, got str", id="no object"),
         pytest.param(Billed, None, "$: expected object, got null", id="nothing"),
         pytest.param(Billed, Bill(lines=(Line(price=PATIENT),)), "$.lines[0].price: expected float", id="nested"),  # type: ignore[arg-type]
@@ -171,8 +171,13 @@ def test_a_payload_that_does_not_fit_its_type_is_refused(
     ],
 )
 def test_numbers_that_json_does_not_know_are_refused(payload_with: Callable[[float], Bill], number: float) -> None:
-    """NaN and the infinities are refused, also where a null would be readable."""
-    refused(Billed, payload_with(number))
+    """NaN and the infinities are refused by that name, also where a null would be readable."""
+    assert "is NaN or infinite" in refused(Billed, payload_with(number))
+
+
+def test_a_number_that_json_does_not_know_is_found() -> None:
+    """The error says where it is, without the keys of dictionaries, which are data."""
+    assert "payload at $.by_ward[...].price:" in refused(Billed, Bill(by_ward={PATIENT: Line(price=float("nan"))}))
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,21 @@ from samples.publishers import ScriptedPublisher
 from domainstream import EventProducer, MemoryPublisher, MessageLimits, Outcome
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import ConfigurationError, EventEncodingError, MapperError
-from domainstream.event import BaseEvent
+from domainstream.event import BaseEvent, EventPayload
 
 TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "vendor=1"}
+
+
+class StrangerPayload(EventPayload):
+    """A payload of another service."""
+
+    name: str
+
+
+class Stranger(BaseEvent[StrangerPayload]):
+    """An event of another service."""
+
+    event_type = "domain_billing_invoice_paid"
 
 
 @pytest.fixture
@@ -269,3 +281,14 @@ def test_a_source_that_is_no_name_is_refused(publisher: MemoryPublisher) -> None
     for source in ("", "/services/coding", "two words"):
         with pytest.raises(ConfigurationError, match="expected a service's name"):
             EventProducer(publisher, channel_for=channel_for, source=source)
+
+
+async def test_an_event_of_another_service_is_refused_without_quoting_it(publisher: MemoryPublisher) -> None:
+    """A class that is not in the mapper's union is refused by name before the mapper sees it."""
+    producer: EventProducer[Any] = EventProducer(publisher, channel_for=channel_for, source="coding")
+    stranger = StrangerPayload(name="patient-4711")
+
+    with pytest.raises(MapperError, match="Stranger is none of the events that it publishes") as refusal:
+        await producer.publish(Stranger(aggregate_id="a", payload=stranger))
+
+    assert "patient-4711" not in str(refusal.value)

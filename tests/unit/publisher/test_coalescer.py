@@ -211,6 +211,31 @@ async def test_a_call_cancelled_outside_is_never_sent() -> None:
     assert len(sender.flushes) == 2
 
 
+async def test_a_flush_cancelled_before_it_began_harms_no_later_call() -> None:
+    """After all tasks were cancelled, as servers do at their end, calls are sent again and `drain` returns."""
+    publisher = coalescer(GatedSender(letting_through=ALL))
+    doomed = asyncio.create_task(publisher.publish(messages("orders", 1)))
+    await ticks(1)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.wait([doomed])
+    receipts = await publisher.publish(messages("orders", 1))
+    await publisher.drain()
+    assert outcomes(receipts) == {Outcome.PUBLISHED}
+
+
+async def test_draining_sends_for_a_flush_that_was_cancelled_before_it_began() -> None:
+    """Callers that wait although their flush was cancelled are served by `drain`."""
+    publisher = coalescer(GatedSender(letting_through=ALL))
+    waiting = asyncio.create_task(publisher.publish(messages("orders", 1)))
+    await ticks(1)
+    for task in asyncio.all_tasks() - {asyncio.current_task(), waiting}:
+        task.cancel()
+    await ticks()
+    await publisher.drain()
+    assert outcomes(await waiting) == {Outcome.PUBLISHED}
+
+
 async def test_a_mistake_in_a_sender_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
     """When a sender raises, the callers get `unknown` receipts and the mistake is logged."""
     receipts = await coalescer(BrokenSender()).publish(messages("orders", 2))

@@ -1,5 +1,6 @@
 """The script call's arguments and reply."""
 
+from copy import copy
 from datetime import timedelta
 
 from support.publishing import messages
@@ -33,6 +34,19 @@ def test_the_sequence_counts_per_channel() -> None:
     script = PublishScript(PublisherSettings(url=""))
     sequences = [script.command(Batch(channel))[5] for channel in ("orders", "invoices", "orders")]
     assert sequences == ["1", "1", "2"]
+
+
+def test_every_client_has_a_memory_of_its_own() -> None:
+    """Two producers of the same settings are remembered under different keys."""
+    settings = PublisherSettings(url="", producer_id="p1")
+    assert command(settings)[4] != command(settings)[4]
+
+
+def test_the_memory_is_drawn_with_the_first_batch() -> None:
+    """Processes that are forked before they publish are different producers."""
+    script = PublishScript(PublisherSettings(url=""))
+    forked = copy(script)
+    assert script.command(Batch("orders"))[4] != forked.command(Batch("orders"))[4]
 
 
 def test_a_repeat_with_the_text_has_the_same_arguments() -> None:

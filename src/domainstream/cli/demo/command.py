@@ -2,7 +2,10 @@
 
 import click
 
+from domainstream.errors import MissingExtraError
+
 _SCHEMES = ("redis://", "rediss://", "unix://")
+_FAILURE = 1
 _INTERRUPTED = 130
 
 
@@ -34,11 +37,17 @@ def demo(
     """
     try:
         # Imported late: `domainstream --help` is to answer at once.
+        from domainstream.cli.demo.extras import require_extras  # noqa: PLC0415
+
+        require_extras(redis_url)
         from domainstream.cli.demo.settings import DemoSettings  # noqa: PLC0415
-        from domainstream.cli.demo.start import start_demo  # noqa: PLC0415
+        from domainstream.cli.demo.start import start_demo  # noqa: PLC0415 - needs the extras
 
         settings = DemoSettings(events=events, seed=seed, redis_url=redis_url)
         context.exit(start_demo(settings, as_json=as_json, no_color=no_color))
+    except MissingExtraError as error:
+        click.echo(str(error), err=True)
+        context.exit(_FAILURE)
     except KeyboardInterrupt:
         # So early that there is nothing to clean up.
         context.exit(_INTERRUPTED)
