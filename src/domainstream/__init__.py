@@ -21,7 +21,7 @@ from typing import Any, Final
 _HOMES: Final = {
     "domainstream.channel": ("ChannelRegistry", "EventPublisherChannel"),
     "domainstream.config": ("MessageLimits", "RetryPolicy"),
-    "domainstream.errors": ("DomainStreamError", "PublishCancelledError", "PublishError"),
+    "domainstream.errors": ("DomainStreamError", "PublishCancelledError", "PublishError", "receipts_of"),
     "domainstream.event": ("BaseEvent", "EventPayload", "UpcasterChain"),
     "domainstream.producer": ("EventProducer", "verify_mapper"),
     "domainstream.publisher": (
@@ -53,6 +53,7 @@ __all__ = [
     "Retention",
     "RetryPolicy",
     "UpcasterChain",
+    "receipts_of",
     "verify_mapper",
 ]
 

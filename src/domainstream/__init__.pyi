@@ -2,7 +2,7 @@
 
 from domainstream.channel import ChannelRegistry, EventPublisherChannel
 from domainstream.config import MessageLimits, RetryPolicy
-from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError
+from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError, receipts_of
 from domainstream.event import BaseEvent, EventPayload, UpcasterChain
 from domainstream.producer import EventProducer, verify_mapper
 from domainstream.publisher import (
@@ -33,5 +33,6 @@ __all__ = [
     "Retention",
     "RetryPolicy",
     "UpcasterChain",
+    "receipts_of",
     "verify_mapper",
 ]

@@ -20,6 +20,7 @@
     │       ├── UnknownEventVersionError    no upcaster leads from this version
     │       └── InvalidPayloadError     the payload is not what its type says
     ├── PublishError                some events were not published; carries all receipts
+    ├── PublishCancelledError       the cause of a cancelled publish; carries all receipts
     ├── PublisherClosedError        publish after close
     ├── ServerError                 why the server did not take a batch
     │   ├── ServerUnavailableError      no answer before the deadline
@@ -31,24 +32,15 @@
     ├── HandlerNotFoundError        a job that no handler of the consumer takes
     └── HandlerCancelledError       a handler that ended by a cancellation from inside
 
-    asyncio.CancelledError
-    └── PublishCancelledError       the publishing task was cancelled; carries all receipts
-
 Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a
 password.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from domainstream.receipt import Outcome, Receipt
-
-
-def _travel(self: BaseException) -> tuple[Any, ...]:
-    """Pickle an error, whatever its constructor takes, so that it may go from one process to another."""
-    return _rebuild, (type(self), self.args, self.__dict__)
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
@@ -60,7 +52,9 @@ def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, A
 class DomainStreamError(Exception):
     """The root: catch it to catch everything domainstream raises."""
 
-    __reduce__ = _travel
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle an error, whatever its constructor takes, so that it may go from one process to another."""
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 def list_problems(heading: str, problems: Sequence[str]) -> str:
@@ -185,20 +179,33 @@ class PublishError(DomainStreamError):
         super().__init__(_summary(self.receipts))
 
 
-class PublishCancelledError(asyncio.CancelledError):
-    """The publishing task was cancelled.
+class PublishCancelledError(DomainStreamError):
+    """What became of the events of a `publish` call that was cancelled.
+
+    It is the cause of the `asyncio.CancelledError`, which itself stays what asyncio made it, since time-outs and task
+    groups ask for exactly that class. `receipts_of` finds it, also behind a `TimeoutError`.
 
     Attributes:
         receipts: One receipt per event of the call, in the call's order: `rejected` for those that were never sent and
-        never
-            will be, `unknown` for those that were under way.
+            never will be, `unknown` for those that were under way.
     """
-
-    __reduce__ = _travel
 
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
         super().__init__(_counts(self.receipts))
+
+
+def receipts_of(error: BaseException) -> tuple[Receipt, ...]:
+    """Return the receipts that an error, or what caused it, carries; empty where none does.
+
+    `error` may be a `PublishError`, or the `asyncio.CancelledError` or `TimeoutError` that ended a `publish` call.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PublishError | PublishCancelledError):
+            return cause.receipts
+        cause = cause.__cause__
+    return ()
 
 
 class PublisherClosedError(DomainStreamError):

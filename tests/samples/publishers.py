@@ -1,5 +1,6 @@
 """Publishers that do as they are told, in place of one with a server."""
 
+import asyncio
 from collections.abc import Sequence
 
 from domainstream import Outcome, Receipt
@@ -26,7 +27,7 @@ class ScriptedPublisher:
         self.calls.append(list(messages))
         receipts = [self._receipt(number, message) for number, message in enumerate(messages)]
         if self._cancelled:
-            raise PublishCancelledError(receipts)
+            raise asyncio.CancelledError from PublishCancelledError(receipts)
         return receipts
 
     async def health(self) -> PublisherHealth:

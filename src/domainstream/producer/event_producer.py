@@ -1,11 +1,12 @@
 """Which event goes where: turns domain events into messages for their channels. Next: `domainstream.publisher`."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.config import MessageLimits
-from domainstream.errors import MapperError, PublishCancelledError, PublishError
+from domainstream.errors import MapperError, PublishCancelledError, PublishError, receipts_of
 from domainstream.event import BaseEvent, EventEncoder
 from domainstream.producer.mapper import EventClass, declared_events, disagreement, verify_mapper
 from domainstream.producer.port import EventPublisher, OutgoingMessage
@@ -85,8 +86,8 @@ class EventProducer(Generic[ServiceEventT_contra]):
             return _in_order(mapped, [])
         try:
             sent = await self._publisher.publish(messages)
-        except PublishCancelledError as cancelled:
-            raise PublishCancelledError(_in_order(mapped, cancelled.receipts)) from None
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from PublishCancelledError(_in_order(mapped, receipts_of(cancelled)))
         receipts = sent if len(sent) == len(mapped) else _in_order(mapped, sent)
         if any(receipt.outcome is not Outcome.PUBLISHED for receipt in sent):
             raise PublishError(receipts)

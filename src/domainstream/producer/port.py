@@ -58,8 +58,9 @@ class EventPublisher(Protocol):
         atomicity across a call: each receipt says what became of its own message, and `rejected` means for certain that
         no entry exists. The outcome of a message is never an exception.
 
-        Raises `PublisherClosedError` after `close`, having sent nothing, and `PublishCancelledError` with the receipts
-        when the calling task is cancelled: messages that were not yet sent never will be.
+        Raises `PublisherClosedError` after `close`, having sent nothing. When the calling task is cancelled, messages
+        that were not yet sent never will be, and the `asyncio.CancelledError` has a `PublishCancelledError` with the
+        receipts as its cause.
         """
         ...
 

@@ -43,7 +43,7 @@ class Coalescer:
     async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
         """Send `messages` with the next flushes and return their receipts, in order.
 
-        Raises `PublishCancelledError` when the caller is cancelled; what was not yet taken into a flush never will be.
+        When the caller is cancelled, what was not yet taken into a flush never will be.
         """
         if not messages:
             return []
@@ -56,8 +56,8 @@ class Coalescer:
             if self._flushing is None or self._flushing.done():
                 self._start_flushing()
             return await call.settled
-        except asyncio.CancelledError:
-            raise PublishCancelledError(call.receipts_now()) from None
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from PublishCancelledError(call.receipts_now())
         finally:
             if call.taken < len(messages) and call in self._calls:
                 self._calls.remove(call)
@@ -75,8 +75,8 @@ class Coalescer:
     async def _wait_for_room(self, call: Call) -> None:
         try:
             await self._room.wait_to_enter(len(call.messages), call.size)
-        except asyncio.CancelledError:
-            raise PublishCancelledError(call.receipts_now()) from None
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from PublishCancelledError(call.receipts_now())
 
     def _start_flushing(self) -> None:
         """Begin, also in place of a task that is done because it was cancelled before it began."""

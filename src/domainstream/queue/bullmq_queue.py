@@ -44,7 +44,7 @@ class BullMQQueue:
                 await self._client.script_load(self._script.text)
                 replies = await self._run(jobs)
         for job, reply in zip(jobs, replies, strict=True):
-            _check(job, reply)
+            _check(job, reply, self._client)
 
     async def close(self) -> None:
         """Close the connections; see `port.JobQueue.close`."""
@@ -58,9 +58,9 @@ class BullMQQueue:
             return await pipe.execute(raise_on_error=False)
 
 
-def _check(job: Job, reply: Any) -> None:
+def _check(job: Job, reply: Any, client: Redis) -> None:
     if isinstance(reply, Exception):
-        raise server_error(reply)
+        raise server_error(reply, client)
     if reply not in (job.id, job.id.encode()):
         code = reply if isinstance(reply, int) else type(reply).__name__
         raise ServerRefusedError(f"BullMQ did not add job {job.id} to the queue {job.queue}: it answered {code}")

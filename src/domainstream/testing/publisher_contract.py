@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from domainstream.errors import PublishCancelledError, PublisherClosedError
+from domainstream.errors import PublisherClosedError, receipts_of
 from domainstream.producer import EventPublisher, OutgoingMessage
 from domainstream.receipt import Outcome
 
@@ -107,15 +107,25 @@ class PublisherContract:
         await asyncio.sleep(0)
         call.cancel()
         try:
-            receipts = await call
-        except PublishCancelledError as cancelled:
-            receipts = list(cancelled.receipts)
+            receipts = tuple(await call)
+        except asyncio.CancelledError as cancelled:
+            receipts = receipts_of(cancelled)
         await harness.publisher.close()
         stored = {data for _, data in await harness.read("orders")}
         assert len(receipts) == len(messages)
         for receipt, message in zip(receipts, messages, strict=True):
             assert receipt.outcome is not Outcome.REJECTED or message.data not in stored
             assert receipt.outcome is not Outcome.PUBLISHED or message.data in stored
+
+    async def test_a_time_out_is_a_time_out(self, harness: PublisherHarness) -> None:
+        """A call under `asyncio.timeout` ends in TimeoutError, with its receipts, or in time."""
+        messages = _orders("orders", 2_000)
+        try:
+            async with asyncio.timeout(0):
+                receipts = tuple(await harness.publisher.publish(messages))
+        except TimeoutError as too_late:
+            receipts = receipts_of(too_late)
+        assert [receipt.event_id for receipt in receipts] == [message.event_id for message in messages]
 
     async def test_a_cancelled_call_harms_no_other(self, harness: PublisherHarness) -> None:
         """Calls beside a cancelled one are published."""

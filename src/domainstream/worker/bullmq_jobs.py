@@ -8,7 +8,7 @@ cancelled, and loses jobs that are being fetched at that moment.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -21,6 +21,8 @@ from domainstream.queue.bullmq_package import bullmq_module
 from domainstream.stream.cancellation import cancel_and_wait
 from domainstream.stream.redis_connection import connect, our_errors
 from domainstream.worker.event_context import ReceivedJob
+from domainstream.worker.failed_attempt import failure_text
+from domainstream.worker.handlers import Handling, name_of
 from domainstream.worker.outcomes import GiveUp, RetryLater
 
 log = logging.getLogger("domainstream.worker")
@@ -36,7 +38,7 @@ STALLED_INTERVAL: Final = 30.0
 _RETRIES: Final = 4
 _RETRY_PAUSES: Final = ExponentialBackoff(cap=1, base=0.05)
 
-Prepare = Callable[[ReceivedJob], Callable[[], Awaitable[None]]]
+Prepare = Callable[[ReceivedJob], Handling]
 
 
 class BullMQJobs:
@@ -51,7 +53,7 @@ class BullMQJobs:
 
         Raises `MissingExtraError` without the package `bullmq`.
         """
-        self._bullmq = bullmq_module()
+        self._bullmq = bullmq_module(what="Handling jobs of BullMQ queues")
         self._prepare = prepare
         self._client = client
         self._queue = queue
@@ -135,7 +137,6 @@ class BullMQJobs:
             await job.moveToDelayed(round(due * 1000), token)
             raise self._bullmq.DelayedError from None
         except GiveUp as given_up:
-            log.warning("queue %s: handler gave up job %s (%s)", self._queue, job.id, job.name)
             raise self._bullmq.UnrecoverableError(given_up.reason) from given_up
 
     async def _handle(self, job: Any) -> None:
@@ -143,25 +144,32 @@ class BullMQJobs:
         try:
             work = self._prepare(received)
         except (EventDecodingError, HandlerNotFoundError) as error:
-            log.warning("queue %s: job %s fails for good: %s: %s", self._queue, job.id, type(error).__name__, error)
+            self._log(job, "fails for good: %s: %s", type(error).__name__, error)
             raise self._bullmq.UnrecoverableError(f"{type(error).__name__}: {error}") from error
-        await self._work(received, work)
+        await self._work(job, received.attempt, work)
 
-    async def _work(self, job: ReceivedJob, work: Callable[[], Awaitable[None]]) -> None:
+    async def _work(self, job: Any, attempt: int, work: Handling) -> None:
         try:
             await work()
-        except (GiveUp, RetryLater):
+        except RetryLater:
             raise
-        except asyncio.CancelledError:
+        except GiveUp:
+            self._log(
+                job, "%s gave up %s in attempt %d; failed for good", name_of(work.handler), work.event_name, attempt
+            )
+            raise
+        except asyncio.CancelledError as error:
             if _being_cancelled():
                 raise
             # Something inside the handler was cancelled, not the worker: that is a failure like any other.
+            self._log(job, "%s", failure_text(error, work, attempt, job.opts))
             raise HandlerCancelledError(f"the handler of job {job.id} was cancelled from inside") from None
         except Exception as error:
-            log.warning(
-                "queue %s: job %s: attempt %d failed: %s", self._queue, job.id, job.attempt, type(error).__name__
-            )
+            self._log(job, "%s", failure_text(error, work, attempt, job.opts))
             raise
+
+    def _log(self, job: Any, text: str, *values: object) -> None:
+        log.warning(f"queue %s: job %s (%s): {text}", self._queue, job.id, job.name, *values)  # noqa: G004 - a constant
 
     async def _check_stalled(self) -> None:
         while True:

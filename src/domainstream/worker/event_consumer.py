@@ -13,6 +13,7 @@ from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
 from domainstream.queue import job_origin
 from domainstream.queue.names import name_problem
 from domainstream.worker.event_context import EventContext, ReceivedJob, context_of
+from domainstream.worker.handlers import Handling, class_problem, handler_problem, name_of
 from domainstream.worker.outcomes import Done
 
 DEFAULT_LIMITS: Final = MessageLimits()
@@ -85,8 +86,9 @@ class EventConsumer:
         """Register the decorated function as the handler of these event classes; the function itself stays as it is.
 
         Raises `ConfigurationError` for a class that has a handler already or shares its event type with one that has,
-        and when no class is given.
+        for what is no event class, for a function that cannot take an event and a context, and when no class is given.
         """
+        refuse(f"@consumer.on of queue {self.queue}", map(class_problem, event_classes))
         return partial(self._register, event_classes)
 
     @property
@@ -94,7 +96,7 @@ class EventConsumer:
         """The classes that have a handler."""
         return tuple(self._handlers)
 
-    def prepare(self, job: ReceivedJob) -> Callable[[], Awaitable[None]]:
+    def prepare(self, job: ReceivedJob) -> Handling:
         """Decode a job and return what is left to do: to call its handler.
 
         Raises `HandlerNotFoundError` for an event type that has no handler, `EventDecodingError` for data that is no
@@ -105,7 +107,8 @@ class EventConsumer:
         except UnknownEventTypeError as error:
             raise self._no_handler(job, error) from None
         context = context_of(job, job_origin(job.data), event)
-        return partial(_call, self._handlers[type(event)], event, context)
+        handler = self._handlers[type(event)]
+        return Handling(type(event).__name__, handler, partial(_call, handler, event, context))
 
     async def handle(self, job: ReceivedJob) -> None:
         """Decode a job and call its handler, as a worker does; for tests of handlers.
@@ -116,12 +119,12 @@ class EventConsumer:
 
     def _register(self, event_classes: tuple[EventClass, ...], handler: Any) -> Any:
         taken = [
-            f"{cls.__name__} is handled by {self._handlers[cls].__name__} already; remove one of the two"
+            f"{cls.__name__} is handled by {name_of(self._handlers[cls])} already; remove one of the two"
             for cls in event_classes
             if cls in self._handlers
         ]
         none = [] if event_classes else ["no event class is given; type: @consumer.on(SomethingHappened)"]
-        refuse(f"The handler {getattr(handler, '__name__', handler)!r} of queue {self.queue}", [*taken, *none])
+        refuse(f"The handler {name_of(handler)!r} of queue {self.queue}", [*taken, *none, handler_problem(handler)])
         # First the decoder: it refuses classes that cannot be told apart.
         self._decoder = self._decoder_of((*self._handlers, *event_classes))
         for cls in event_classes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from support.publishing import messages, outcomes
 
-from domainstream import BatchLimits, Outcome, PublishCancelledError
+from domainstream import BatchLimits, Outcome, receipts_of
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.batch import Batch
 from domainstream.publisher.coalescer import Coalescer
@@ -154,11 +154,11 @@ async def test_a_call_cancelled_before_its_flush_is_never_sent() -> None:
     doomed = asyncio.create_task(publisher.publish(messages("orders", 2)))
     await ticks()
     doomed.cancel()
-    with pytest.raises(PublishCancelledError) as cancelled:
+    with pytest.raises(asyncio.CancelledError) as cancelled:
         await doomed
     sender.open()
     await first
-    assert outcomes(cancelled.value.receipts) == {Outcome.REJECTED}
+    assert outcomes(receipts_of(cancelled.value)) == {Outcome.REJECTED}
     assert len(sender.flushes) == 1
 
 
@@ -170,11 +170,11 @@ async def test_a_call_cancelled_under_way_is_of_unknown_fate_and_still_sent() ->
     beside = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
     doomed.cancel()
-    with pytest.raises(PublishCancelledError) as cancelled:
+    with pytest.raises(asyncio.CancelledError) as cancelled:
         await doomed
     sender.open()
     assert outcomes(await beside) == {Outcome.PUBLISHED}
-    assert outcomes(cancelled.value.receipts) == {Outcome.UNKNOWN}
+    assert outcomes(receipts_of(cancelled.value)) == {Outcome.UNKNOWN}
 
 
 async def test_a_call_cut_in_the_middle_tells_each_part() -> None:
@@ -185,11 +185,11 @@ async def test_a_call_cut_in_the_middle_tells_each_part() -> None:
     await ticks()
     assert len(sender.flushes) == 2
     doomed.cancel()
-    with pytest.raises(PublishCancelledError) as cancelled:
+    with pytest.raises(asyncio.CancelledError) as cancelled:
         await doomed
     sender.open()
     await publisher.drain()
-    told = [receipt.outcome for receipt in cancelled.value.receipts]
+    told = [receipt.outcome for receipt in receipts_of(cancelled.value)]
     assert told == [Outcome.PUBLISHED] * 2 + [Outcome.UNKNOWN] * 2 + [Outcome.REJECTED] * 2
 
 
@@ -203,11 +203,11 @@ async def test_a_call_cancelled_outside_is_never_sent() -> None:
     behind = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
     doomed.cancel()
-    with pytest.raises(PublishCancelledError) as cancelled:
+    with pytest.raises(asyncio.CancelledError) as cancelled:
         await doomed
     sender.open()
     await asyncio.gather(first, behind)
-    assert outcomes(cancelled.value.receipts) == {Outcome.REJECTED}
+    assert outcomes(receipts_of(cancelled.value)) == {Outcome.REJECTED}
     assert len(sender.flushes) == 2
 
 
@@ -270,3 +270,29 @@ async def test_draining_waits_for_what_a_cancelled_call_left_under_way() -> None
     assert not draining.done()
     sender.open()
     await draining
+
+
+async def test_a_time_out_stays_a_time_out() -> None:
+    """`asyncio.timeout` around a call raises TimeoutError, from which the receipts can be had."""
+    publisher = coalescer(GatedSender())
+    with pytest.raises(TimeoutError) as too_late:
+        async with asyncio.timeout(0.01):
+            await publisher.publish(messages("orders", 2))
+    assert outcomes(receipts_of(too_late.value)) == {Outcome.UNKNOWN}
+
+
+async def test_a_task_group_stays_a_task_group() -> None:
+    """A failure beside a call in a task group cancels the call, and the group raises that failure alone."""
+
+    async def fail() -> None:
+        await ticks()
+        raise LookupError
+
+    async def publish_and_fail() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(coalescer(GatedSender()).publish(messages("orders", 1)))
+            tasks.create_task(fail())
+
+    with pytest.raises(ExceptionGroup) as group:
+        await publish_and_fail()
+    assert [type(error) for error in group.value.exceptions] == [LookupError]

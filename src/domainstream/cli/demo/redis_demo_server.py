@@ -8,11 +8,15 @@ from urllib.parse import urlsplit
 from redis.exceptions import RedisError
 
 from domainstream.channel.stream_key import stream_key
-from domainstream.errors import ServerUnavailableError
+from domainstream.errors import DomainStreamError, ServerUnavailableError
 from domainstream.stream.redis_connection import connect
 
 _TIMEOUT = timedelta(seconds=5)
 _KEYS_AT_ONCE = 1000
+
+
+class ServerWentAwayError(DomainStreamError):
+    """The server answered when the run began, and does not any more."""
 
 
 class RedisDemoServer:
@@ -44,6 +48,16 @@ class RedisDemoServer:
         if info.get("server_name") == "valkey":
             return f"Valkey {info['valkey_version']}"
         return f"Redis {info['redis_version']}"
+
+    async def check(self) -> None:
+        """Raise `ServerWentAwayError` when the server does not answer any more."""
+        try:
+            await self._client.ping()
+        except (RedisError, OSError):
+            raise ServerWentAwayError(
+                f"The server at {self._place} went away while the demo was running.\n"
+                "See why it ended, start it if it is yours, and type again: domainstream demo"
+            ) from None
 
     async def lengths(self, channels: Sequence[str]) -> dict[str, int]:
         """Return how many entries the stream of each channel has; the last known lengths while the server is silent."""

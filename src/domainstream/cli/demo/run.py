@@ -37,7 +37,7 @@ class Screen(Protocol):
 async def run_demo(settings: DemoSettings, screen: Screen) -> DemoOutcome:
     """Run the demo and return what it came to. Leaves no process, no file and no key.
 
-    Raises `ServerNotFoundError`, `ServerUnavailableError` or `InterruptedRunError`.
+    Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
     interrupts = Interrupts()
     with find_server(settings.redis_url) as found:
@@ -48,6 +48,9 @@ async def run_demo(settings: DemoSettings, screen: Screen) -> DemoOutcome:
                 await interrupts.guard(run.work(settings, found.url))
             finally:
                 await run.clean_up(forget=found.origin in _NOT_OURS)
+            if run.failed:
+                # First the cause: without a server, what the processes say of their ends is beside the point.
+                await redis.check()
             return run.outcome(f"{server} ({found.origin})")
 
 
@@ -70,6 +73,11 @@ class _Run:
             self._children.hand_in_stays()
             await self._watch(lambda: self._tally.complete)
             self._seconds = time.monotonic() - began
+
+    @property
+    def failed(self) -> bool:
+        """Whether a process died or nothing moved any more."""
+        return bool(self._stalled or self._children.dead)
 
     async def clean_up(self, *, forget: bool) -> None:
         """End the processes and, on a server that stays, delete the run's keys."""

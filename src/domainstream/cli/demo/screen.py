@@ -1,5 +1,6 @@
 """What the demo looks like: a live table while it runs, a summary at its end. The only module that imports rich."""
 
+import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,9 @@ class DemoScreen:
     """A live table on a terminal; nothing but warnings elsewhere. A context manager: the table stays after it."""
 
     def __init__(self, *, no_color: bool, stderr: bool) -> None:
-        console = Console(no_color=no_color or None, stderr=stderr, highlight=False)
+        # Without a colour system rich sends no styles at all; `no_color` would leave bold and italics.
+        plain = no_color or bool(os.environ.get("NO_COLOR"))
+        console = Console(color_system=None if plain else "auto", stderr=stderr, highlight=False)
         if not console.is_terminal:
             console.width = _WIDTH_OF_FILES
         self._console = console

@@ -1,6 +1,5 @@
 """A consumer that reports what it handles: a decorator around a service's own."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,6 +8,7 @@ from msgspec import Struct
 from domainstream.cli.demo.children.reporter import Reporter
 from domainstream.cli.demo.reports import Handled, Subscription
 from domainstream.worker import EventConsumer, ReceivedJob, RetryLater
+from domainstream.worker.handlers import Handling
 
 
 class _HandledEvent(Struct):
@@ -30,18 +30,18 @@ class ReportingConsumer(EventConsumer):
         self._consumer = consumer
         self._reporter = reporter
 
-    def prepare(self, job: ReceivedJob) -> Callable[[], Awaitable[None]]:
+    def prepare(self, job: ReceivedJob) -> Handling:
         """Let the consumer decode the job, and report when it cannot or once its handler has returned."""
         try:
-            handle = self._consumer.prepare(job)
+            handling = self._consumer.prepare(job)
         except Exception as error:
             self._report_failure(job, error)
             raise
-        return lambda: self._run(handle, job)
+        return Handling(handling.event_name, handling.handler, lambda: self._run(handling, job))
 
-    async def _run(self, handle: Callable[[], Awaitable[None]], job: ReceivedJob) -> None:
+    async def _run(self, handling: Handling, job: ReceivedJob) -> None:
         try:
-            await handle()
+            await handling()
         except RetryLater:
             raise
         except Exception as error:

@@ -1,19 +1,19 @@
 """Runs the subscriber: from all streams to the queues. `REDIS_URL=redis://localhost python -m contracts.bootstrap`."""
 
-import asyncio
-import os
+import logging
 
+from contracts.process import start, stop_at_signals
 from contracts.subscriptions import subscriptions
-from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.bootstrap import open_subscriber
 
 
-async def run(url: str) -> None:
-    """Deliver events until cancelled. Several of these may run: they share the group."""
-    async with RedisBullMQStreamSubscriber.from_url(
-        url, group="domain-events", subscriptions=subscriptions
-    ) as subscriber:
+async def run() -> None:
+    """Deliver events until SIGTERM or Ctrl-C. Several of these may run: they share the group."""
+    async with open_subscriber(subscriptions) as subscriber:
+        stop_at_signals(subscriber.stop)
         await subscriber.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(os.environ["REDIS_URL"]))
+    logging.basicConfig(level=logging.INFO)
+    start(run())

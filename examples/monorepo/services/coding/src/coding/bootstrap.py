@@ -1,16 +1,20 @@
-"""Puts the coding service together. Run it: `REDIS_URL=redis://localhost python -m coding.bootstrap`."""
+"""Puts the coding service together. Run it: `REDIS_URL=redis://localhost python -m coding.bootstrap [stays]`."""
 
-import asyncio
-import os
+import logging
+import sys
 from typing import NamedTuple
 
+from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.domain_layer.coding_domain_event import CodingDomainEvent
 from coding.infrastructure_layer.consumers.coding_consumer import coding_consumer
 from coding.infrastructure_layer.events.coding_event_producer.coding_event_producer_mapper import channel_for
 from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays
-from domainstream import EventProducer, RedisStreamPublisherClient
+from coding.synthetic_stays import synthetic_stays
+from contracts.process import start, stop_at_signals
+from domainstream import EventProducer
+from domainstream.bootstrap import open_publisher, open_worker
 from domainstream.producer import EventPublisher
-from domainstream.worker import EventConsumer, EventWorker
+from domainstream.worker import EventConsumer
 
 
 class Coding(NamedTuple):
@@ -36,11 +40,16 @@ def wire(publisher: EventPublisher) -> Coding:
     return Coding(producer, stays, coding_consumer(producer, stays))
 
 
-async def run(url: str) -> None:
-    """Handle events until cancelled."""
-    async with RedisStreamPublisherClient.from_url(url) as client:
-        await EventWorker.from_url(url, wire(client).consumer).run()
+async def run(stays: int) -> None:
+    """Hand in so many stays, then handle events until SIGTERM or Ctrl-C; what has begun is finished."""
+    async with open_publisher() as publisher:
+        coding = wire(publisher)
+        worker = open_worker(coding.consumer)
+        stop_at_signals(worker.stop)
+        await hand_in_stays(list(synthetic_stays(stays, seed=1)), producer=coding.producer, known=coding.stays)
+        await worker.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(os.environ["REDIS_URL"]))
+    logging.basicConfig(level=logging.INFO)
+    start(run(stays=int(sys.argv[1]) if sys.argv[1:] else 0))

@@ -1,12 +1,13 @@
 """Puts the screenflow service together. Run it: `REDIS_URL=redis://localhost python -m screenflow.bootstrap`."""
 
-import asyncio
-import os
+import logging
 from typing import NamedTuple
 
-from domainstream import EventProducer, RedisStreamPublisherClient
+from contracts.process import start, stop_at_signals
+from domainstream import EventProducer
+from domainstream.bootstrap import open_publisher, open_worker
 from domainstream.producer import EventPublisher
-from domainstream.worker import EventConsumer, EventWorker
+from domainstream.worker import EventConsumer
 from screenflow.domain_layer.screenflow_domain_event import ScreenflowDomainEvent
 from screenflow.infrastructure_layer.consumers.screenflow_consumer import screenflow_consumer
 from screenflow.infrastructure_layer.events.screenflow_event_producer.screenflow_event_producer_mapper import (
@@ -38,11 +39,14 @@ def wire(publisher: EventPublisher) -> Screenflow:
     return Screenflow(producer, runs, screenflow_consumer(producer, runs))
 
 
-async def run(url: str) -> None:
-    """Handle events until cancelled."""
-    async with RedisStreamPublisherClient.from_url(url) as client:
-        await EventWorker.from_url(url, wire(client).consumer).run()
+async def run() -> None:
+    """Handle events until SIGTERM or Ctrl-C; what has begun is finished."""
+    async with open_publisher() as publisher:
+        worker = open_worker(wire(publisher).consumer)
+        stop_at_signals(worker.stop)
+        await worker.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(os.environ["REDIS_URL"]))
+    logging.basicConfig(level=logging.INFO)
+    start(run())
