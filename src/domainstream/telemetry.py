@@ -3,7 +3,7 @@
 =========================  =======  ==========================================================================
 signal                     level    fields
 =========================  =======  ==========================================================================
-publish.retried            WARNING  attempt, batches, reason: an attempt failed and will be repeated
+publish.retried            WARNING  attempt, batches, reason: attempt 1, 2, 4, 8, ... failed, and is repeated
 publish.failed             ERROR    channel, messages, outcome, reason: a batch was given up
 publish.sender_failed      ERROR    a mistake in a sender, with its traceback
 =========================  =======  ==========================================================================

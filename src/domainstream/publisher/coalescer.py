@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-from domainstream.errors import PublishCancelledError
+from domainstream.errors import ConfigurationError, PublishCancelledError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.batch import BatchSender
 from domainstream.publisher.call import Call
@@ -18,6 +18,8 @@ from domainstream.publisher.room import Room
 from domainstream.receipt import Receipt
 
 logger = logging.getLogger("domainstream.publisher")
+
+_ONE_LOOP = "its connection cannot be used in a second one; make a client inside each asyncio.run(...)"
 
 
 class Coalescer:
@@ -34,6 +36,7 @@ class Coalescer:
         self._room = Room(limits.waiting_messages, limits.waiting_bytes)
         self._calls: deque[Call] = deque()
         self._flushing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def waiting(self) -> int:
@@ -47,7 +50,7 @@ class Coalescer:
         """
         if not messages:
             return []
-        loop = asyncio.get_running_loop()
+        loop = self._own_loop()
         call = Call(messages, loop, loop.time() + self._patience)
         if not self._room.try_enter(len(messages), call.size):
             await self._wait_for_room(call)
@@ -71,6 +74,14 @@ class Coalescer:
                     self._start_flushing()
                 await asyncio.wait([self._flushing])
             await asyncio.sleep(0)  # lets the callers that were woken leave the room
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                raise ConfigurationError("This publisher belongs to another event loop:", [_ONE_LOOP])
+            self._loop = loop
+        return loop
 
     async def _wait_for_room(self, call: Call) -> None:
         try:

@@ -38,7 +38,7 @@ class PublisherSettings:
     """Everything a `RedisStreamPublisherClient` can be told.
 
     Attributes:
-        url: The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`.
+        url: The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`. Defaults to this machine.
 
         prefix: What stands before each channel's value in its stream's key. Defaults to nothing.
 
@@ -54,7 +54,7 @@ class PublisherSettings:
         memory: How long the server remembers a producer's last batch; longer than any retry. Defaults to 10 minutes.
     """
 
-    url: str = field(repr=False)
+    url: str = field(default="redis://localhost:6379", repr=False)
     prefix: str = ""
     retention: Retention = field(default_factory=Retention)
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -75,7 +75,8 @@ def verdict_of(answer: RedisError | NoReplyError) -> Verdict:
         return Verdict(perhaps_applied=False, again=False, reconnect=False, error=_refusal(error))
     if isinstance(answer, NoReplyError) and not answer.sent:
         return _try_again(
-            f"no connection to the server ({type(error).__name__}); is it running?", perhaps_applied=False
+            f"no connection to the server at {answer.where} ({type(error).__name__}); is it running?",
+            perhaps_applied=False,
         )
     return _try_again(f"the connection was lost before the reply came ({type(error).__name__})", perhaps_applied=True)
 

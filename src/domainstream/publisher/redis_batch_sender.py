@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from domainstream.config import RetryPolicy
 from domainstream.errors import ServerUnavailableError
@@ -16,6 +17,9 @@ from domainstream.receipt import Outcome
 from domainstream.telemetry import emit
 
 logger = logging.getLogger("domainstream.publisher")
+
+SHORTEST_ATTEMPT: Final = 0.05
+"""Seconds that an attempt has at the least."""
 
 
 class _Effort:
@@ -71,18 +75,12 @@ class RedisBatchSender:
             efforts = _unfinished(efforts, again=now() + pause < deadline)
             if not efforts:
                 return
-            emit(
-                logger,
-                logging.WARNING,
-                "publish.retried",
-                attempt=attempt,
-                batches=len(efforts),
-                reason=_reason(efforts),
-            )
+            _tell(attempt, efforts)
             await asyncio.sleep(pause)
 
     async def _attempt(self, efforts: Sequence[_Effort], seconds: float) -> None:
-        seconds = min(seconds, self._policy.attempt_timeout.total_seconds())
+        # A pause may have taken longer than it should: an attempt that has begun is given some time all the same.
+        seconds = min(max(seconds, SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
         answers = await self._link.run([effort.command for effort in efforts], seconds)
         for effort, answer in zip(efforts, answers, strict=True):
             effort.judge(answer)
@@ -108,6 +106,19 @@ def _pauses(policy: RetryPolicy) -> Iterator[float]:
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311 - spreads retries, keeps no secret
         longest = min(2 * longest, limit)
+
+
+def _tell(attempt: int, efforts: Sequence[_Effort]) -> None:
+    """Log the attempts 1, 2, 4, 8 and so on: a server that is down for long should not fill the log."""
+    if attempt & (attempt - 1) == 0:
+        emit(
+            logger,
+            logging.WARNING,
+            "publish.retried",
+            attempt=attempt,
+            batches=len(efforts),
+            reason=_reason(efforts),
+        )
 
 
 def _reason(efforts: Sequence[_Effort]) -> str:

@@ -20,6 +20,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from domainstream.publisher.redis_own_pool import place_of
 from domainstream.publisher.redis_publish_script import Command, with_text
 
 
@@ -29,11 +30,14 @@ class NoReplyError(Exception):
     Attributes:
         cause: What went wrong.
 
+        where: The server, as `host:port` or a socket's path.
+
         sent: Whether the command may have reached the server.
     """
 
-    def __init__(self, cause: Exception, *, sent: bool) -> None:
+    def __init__(self, cause: Exception, where: str, *, sent: bool) -> None:
         self.cause = cause
+        self.where = where
         self.sent = sent
         super().__init__(str(cause))
 
@@ -50,6 +54,7 @@ class RedisLink:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
+        self._where = place_of(pool)
         self._connection: Connection | None = None
 
     async def run(self, commands: Sequence[Command], seconds: float) -> list[Answer]:
@@ -64,7 +69,7 @@ class RedisLink:
                 await self._load_script(connection, commands, answers)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             await self.drop()
-            answers += [NoReplyError(error, sent=sent)] * (len(commands) - len(answers))
+            answers += [NoReplyError(error, self._where, sent=sent)] * (len(commands) - len(answers))
         except BaseException:  # replies are still to come: the next run must not take them for its own
             await self.drop()
             raise
@@ -101,7 +106,9 @@ class RedisLink:
             return
         repeated: list[Answer] = []
         for index in missing:
-            answers[index] = NoReplyError(TimeoutError(), sent=True)  # stands if the time is up before the reply
+            answers[index] = NoReplyError(
+                TimeoutError(), self._where, sent=True
+            )  # stands if the time is up before the reply
         try:
             await self._exchange(connection, [with_text(commands[index]) for index in missing], repeated)
         finally:

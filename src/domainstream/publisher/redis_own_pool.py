@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
 from domainstream.config import RetryPolicy
 from domainstream.errors import ConfigurationError
@@ -65,6 +65,12 @@ def _own(retry: RetryPolicy) -> dict[str, Any]:
     }
 
 
+def place_of(pool: ConnectionPool) -> str:
+    """Return where a pool connects, as `host:port` or a socket's path: without user and password."""
+    known = pool.connection_kwargs
+    return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
+
+
 async def ping(pool: ConnectionPool) -> str | None:
     """Ask for a sign of life on a connection of its own; return what is wrong, or None."""
     connection: Any = cast("Any", pool).make_connection()
@@ -73,8 +79,10 @@ async def ping(pool: ConnectionPool) -> str | None:
         await connection.send_command("PING")
         await connection.read_response()
         await connection.disconnect()
+    except (AuthenticationError, AuthorizationError):
+        return f"the server at {place_of(pool)} refused the user or the password; correct the URL"
     except (RedisError, OSError) as error:
-        return f"{type(error).__name__} while asking the server; is it running?"
+        return f"the server at {place_of(pool)} does not answer ({type(error).__name__}); is it running?"
     finally:
         await connection.disconnect(nowait=True)
     return None

@@ -33,7 +33,7 @@ class RedisStreamPublisherClient:
     """
 
     def __init__(self, pool: ConnectionPool, settings: PublisherSettings) -> None:
-        """Prefer `from_url`, `from_settings` or `from_client`; `pool` becomes the client's own and is closed by it."""
+        """Prefer `from_url`, `from_settings` or `from_client`; `pool` makes the client's own connection."""
         self._pool = pool
         self._patience = settings.retry.attempt_timeout.total_seconds()
         self._link = RedisLink(pool)
@@ -110,7 +110,6 @@ class RedisStreamPublisherClient:
     async def _close(self) -> None:
         await self._coalescer.drain()
         await self._link.drop(nowait=False)
-        await self._pool.disconnect()
 
     async def __aenter__(self) -> Self:
         return self

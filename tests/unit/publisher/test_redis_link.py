@@ -46,6 +46,7 @@ class ScriptedPool:
     """Hands out the given connections, one after the other."""
 
     def __init__(self, *connections: ScriptedConnection) -> None:
+        self.connection_kwargs = {"host": "here", "port": 1}
         self._connections = iter(connections)
 
     def make_connection(self) -> ScriptedConnection:

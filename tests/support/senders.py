@@ -1,0 +1,55 @@
+"""Senders that do as they are told, and a coalescer over them."""
+
+import asyncio
+from collections.abc import Sequence
+
+from domainstream import BatchLimits
+from domainstream.producer import OutgoingMessage
+from domainstream.publisher.batch import Batch
+from domainstream.publisher.coalescer import Coalescer
+
+ALL = 1_000
+
+
+class GatedSender:
+    """A sender that publishes a flush when it is let through, and notes what each flush held."""
+
+    def __init__(self, *, letting_through: int = 0) -> None:
+        self.flushes: list[dict[str, list[OutgoingMessage]]] = []
+        self.most_under_way = 0
+        self._under_way = 0
+        self._permits = asyncio.Semaphore(letting_through)
+
+    def open(self) -> None:
+        """Let through all that come."""
+        for _ in range(ALL):
+            self._permits.release()
+
+    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+        """Publish when let through."""
+        self._under_way += 1
+        self.most_under_way = max(self.most_under_way, self._under_way)
+        self.flushes.append({batch.channel: list(batch.messages) for batch in batches})
+        await self._permits.acquire()
+        for batch in batches:
+            batch.published([f"1-{number}" for number in range(len(batch.messages))])
+        self._under_way -= 1
+
+
+class BrokenSender:
+    """A sender with a mistake in it."""
+
+    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+        """Fail before anything is settled."""
+        raise RuntimeError
+
+
+async def ticks(number: int = 5) -> None:
+    """Let every task that can run, run."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def coalescer(sender: GatedSender | BrokenSender, limits: BatchLimits | None = None) -> Coalescer:
+    """Make a coalescer that waits long."""
+    return Coalescer(sender, limits or BatchLimits(), patience=60)
