@@ -61,12 +61,13 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: int, expected
 
 
 def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
-    """SIGKILL of the parent ends services, subscriber and server within seconds."""
+    """SIGKILL of the parent ends services, subscriber and server within seconds, and leaves no file."""
     with demo(tmp_path, "--events", "100000") as running:
         assert len(running.wait_until_busy()) == PROCESSES
         running.process.kill()
         running.finish()
         running.assert_no_process_is_left()
+        running.assert_nothing_is_left()
 
 
 def test_a_child_that_dies_fails_the_run(tmp_path: Path) -> None:
@@ -78,6 +79,20 @@ def test_a_child_that_dies_fails_the_run(tmp_path: Path) -> None:
         assert code == 1
         assert "the valuation process ended with code -9" in errors
         assert "the valuation process ended with code -9" in json.loads(output)["problems"]
+        running.assert_nothing_is_left()
+
+
+def test_a_server_that_dies_is_named_in_two_lines(tmp_path: Path) -> None:
+    """The exit code is 1, the message says which server went away and what to do, and there is no traceback."""
+    with demo(tmp_path, "--events", "100000", "--json", command=IMPATIENT) as running:
+        processes = running.wait_until_busy()
+        os.kill(next(pid for pid, line in processes.items() if "-server" in line.split()[0]), signal.SIGKILL)
+        code, output, errors = running.finish()
+        assert (code, output) == (1, "")
+        went_away, what_to_do = errors.splitlines()
+        assert went_away.startswith("The server at 127.0.0.1:")
+        assert went_away.endswith(" went away while the demo was running.")
+        assert what_to_do.endswith("type again: domainstream demo")
         running.assert_nothing_is_left()
 
 

@@ -53,7 +53,7 @@ def connect(url: str, *, reply_timeout: timedelta, **options: Any) -> Redis:
 
 @contextmanager
 def our_errors(client: Redis) -> Iterator[None]:
-    """Turn what redis-py raises for `client` into `ServerError`s; causes are dropped, for they may quote what was sent."""
+    """Turn what redis-py raises for `client` into `ServerError`s, without causes, which may quote what was sent."""
     try:
         yield
     except (RedisError, OSError) as error:

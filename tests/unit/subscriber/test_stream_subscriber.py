@@ -18,10 +18,17 @@ from support.consuming import (
     until,
 )
 
-from domainstream.errors import ServerUnavailableError
+from domainstream.errors import ConfigurationError, ServerUnavailableError
 from domainstream.queue import Job, MemoryQueue
 from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams
-from domainstream.subscriber import Sorter, StreamSubscriber, Subscriptions, create_multiple_handlers, to_queue
+from domainstream.subscriber import (
+    RedisBullMQStreamSubscriber,
+    Sorter,
+    StreamSubscriber,
+    Subscriptions,
+    create_multiple_handlers,
+    to_queue,
+)
 
 SUBSCRIPTIONS = subscriptions_of("valuation")
 
@@ -182,3 +189,29 @@ async def test_cancelled_run_can_be_closed() -> None:
         await asyncio.wait([task])
     await subscriber.close()
     assert task.cancelled()
+
+
+async def test_second_run_is_refused_while_the_first_goes_on() -> None:
+    """A subscriber that runs cannot be run again, and is not disturbed by the attempt."""
+    streams = MemoryStreams()
+    subscriber = subscriber_of(streams, MemoryQueue())
+    async with running(subscriber):
+        await asyncio.sleep(0)
+        with pytest.raises(ConfigurationError, match="runs already, or is closed; make a new one"):
+            await subscriber.run()
+        streams.add(EVALUATED, message(evaluated()))
+        await until(lambda: settled(streams))
+
+
+async def test_run_after_close_is_refused() -> None:
+    """A closed subscriber says so instead of returning as if there had been nothing to do."""
+    subscriber = subscriber_of(MemoryStreams(), MemoryQueue())
+    await subscriber.close()
+    with pytest.raises(ConfigurationError, match="or is closed; make a new one"):
+        await subscriber.run()
+
+
+def test_empty_group_is_refused() -> None:
+    """A consumer group needs a name, and the error says what to type."""
+    with pytest.raises(ConfigurationError, match="type: group='domain-events'"):
+        RedisBullMQStreamSubscriber.from_url("redis://127.0.0.1", group="", subscriptions=SUBSCRIPTIONS)

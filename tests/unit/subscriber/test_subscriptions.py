@@ -41,20 +41,33 @@ def test_missing_channel_comes_with_the_line_to_type() -> None:
 def test_all_mistakes_come_at_once() -> None:
     """A stranger, a missing channel, a repeated handler and a handler that is none are told in one error."""
     price = to_queue("valuation", job="price-stay")
-    problems = problems_of({EVALUATED: [price, price, "valuation"], "DOMAIN_VALUATION_PRICING_CALCULATED": []})
+    problems = problems_of({EVALUATED: [price, price, "valuation"], "domain_unheard_of": []})
     assert [problem.split(";")[0] for problem in problems] == [
-        "'DOMAIN_VALUATION_PRICING_CALCULATED' is not a member of Channel",
+        "'domain_unheard_of' is not a member of Channel",
         "Channel.DOMAIN_VALUATION_PRICING_CALCULATED is missing",
         "DOMAIN_CODING_OPTIMIZATION_EVALUATED: the queue valuation has the job price-stay twice",
         "DOMAIN_CODING_OPTIMIZATION_EVALUATED: 'valuation' is no handler",
     ]
-    assert problems[0].endswith("type: Channel.DOMAIN_VALUATION_PRICING_CALCULATED")
 
 
-def test_plain_string_instead_of_a_member_is_refused() -> None:
-    """A value that equals a member is a typing mistake, told with the member to type."""
-    problems = problems_of({EVALUATED: [], CALCULATED.value + "": []})
-    assert problems[0].startswith("'domain_valuation_pricing_calculated' is not a member of Channel")
+@pytest.mark.parametrize("key", ["domain_valuation_pricing_calculated", "DOMAIN_VALUATION_PRICING_CALCULATED"])
+def test_plain_string_instead_of_a_member_is_told_once(key: str) -> None:
+    """A value or name of a member is a typing mistake, told with the member to type, and not as missing too."""
+    (problem,) = problems_of({EVALUATED: [], key: []})
+    assert problem == f"{key!r} is not a member of Channel; type: Channel.DOMAIN_VALUATION_PRICING_CALCULATED"
+
+
+def test_handler_outside_of_a_list_comes_with_the_list_to_type() -> None:
+    """A channel with one handler needs a list as well."""
+    (problem,) = problems_of({EVALUATED: to_queue("valuation", job="price-stay"), CALCULATED: []})
+    assert problem.endswith("a handler stands outside of a list; type: [to_queue('valuation', job='price-stay')]")
+
+
+@pytest.mark.parametrize("value", ["valuation", None, 7])
+def test_value_that_is_no_list_is_refused(value: object) -> None:
+    """Whatever stands in place of the list, it is told once, by its type."""
+    (problem,) = problems_of({EVALUATED: value, CALCULATED: []})
+    assert f"is of type {type(value).__name__}, no list; type: [to_queue(" in problem
 
 
 def test_empty_table_is_refused() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ HOLD_A_SERVER = """
 import sys, time
 from domainstream.testing import EmbeddedServer
 server = EmbeddedServer().start()
-print(server.pid, server._folder.name, flush=True)
+print(server.pid, flush=True)
 time.sleep(60)
 """
 
@@ -44,14 +45,18 @@ def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("binary", server_binaries(), ids=lambda binary: binary.kind)
-def test_server_answers_and_leaves_nothing_behind(binary: ServerBinary) -> None:
-    """A server is there for the time of a `with` block; then its process and its folder are gone."""
+def test_server_answers_and_leaves_nothing_behind(
+    binary: ServerBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server is there for the time of a `with` block; then its process is gone, and there never was a file."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with EmbeddedServer(binary.path) as server:
         assert server.pid is not None
         assert server.ended is None
-        folder, pid = Path(f"/proc/{server.pid}/cwd").readlink(), server.pid
+        assert list(tmp_path.iterdir()) == []
+        pid = server.pid
     assert is_gone(pid)
-    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_starting_and_stopping_twice_does_nothing() -> None:
@@ -71,22 +76,24 @@ def test_server_that_ends_by_itself_says_so() -> None:
     while server.ended is None:
         time.sleep(0.005)
     assert server.ended.startswith("valkey-server ended by itself with exit code 0")
+    assert "bye bye" in server.ended
     server.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
-def test_server_dies_with_a_killed_parent() -> None:
-    """Not even SIGKILL of the program that started it leaves a server behind."""
-    program = subprocess.Popen([sys.executable, "-c", HOLD_A_SERVER], stdout=subprocess.PIPE, text=True)
+def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    """Not even SIGKILL of the program that started it leaves a server or a file behind."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    program = subprocess.Popen(
+        [sys.executable, "-c", HOLD_A_SERVER], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert program.stdout is not None
-    pid, folder = program.stdout.readline().split()
+    pid = program.stdout.readline()
     program.kill()
     program.wait()
     program.stdout.close()
     assert is_gone(int(pid))
-    # Nobody was left to remove it.
-    (Path(folder) / "server.log").unlink()
-    Path(folder).rmdir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_server_that_cannot_start_shows_its_log() -> None:

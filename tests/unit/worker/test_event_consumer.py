@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Union
 
 import pytest
 from support.consuming import (
@@ -188,3 +188,38 @@ async def test_old_versions_are_brought_up_to_date() -> None:
 
     await consumer.handle(received(evaluated()))
     assert payloads == [NewPayload(score=0.5, currency="EUR")]
+
+
+def test_decorator_without_parentheses_is_refused() -> None:
+    """`@consumer.on` is given the function itself, and says what to type above it."""
+
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"the function 'price_stay' is given.*@consumer\.on\(Something"):
+        EventConsumer("valuation").on(price_stay)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "union",
+    [OptimizationEvaluated | PricingCalculated, Union[OptimizationEvaluated, PricingCalculated]],  # noqa: UP007
+)
+def test_union_of_classes_is_refused(union: Any) -> None:
+    """The error says how its classes are given one by one."""
+    with pytest.raises(ConfigurationError, match=r"type: @consumer\.on\(OptimizationEvaluated, PricingCalculated\)"):
+        EventConsumer("valuation").on(union)
+
+
+@pytest.mark.parametrize("given", ["OptimizationEvaluated", int, None])
+def test_what_is_no_event_class_is_refused(given: Any) -> None:
+    """A text or another class is named, with what to type instead."""
+    with pytest.raises(ConfigurationError, match=r"is no event class; type: @consumer\.on\(SomethingHappened\)"):
+        EventConsumer("valuation").on(given)
+
+
+@pytest.mark.parametrize("handler", [lambda _event: None, lambda _event, _context, _more: None, "price_stay"])
+def test_handler_that_cannot_take_event_and_context_is_refused(handler: Any) -> None:
+    """A wrong signature shows when the handler is registered, not at its first event."""
+    with pytest.raises(
+        ConfigurationError, match=r"(?s)The handler '.*cannot take an event and a context: .*type: async"
+    ):
+        EventConsumer("valuation").on(OptimizationEvaluated)(handler)

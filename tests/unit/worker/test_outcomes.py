@@ -15,10 +15,18 @@ def test_delay_is_a_duration_or_seconds(delay: timedelta | float) -> None:
     assert RetryLater(delay=delay).delay == timedelta(seconds=90)
 
 
-def test_delay_into_the_past_is_refused() -> None:
-    """A negative delay is a mistake."""
+@pytest.mark.parametrize("delay", [-1, timedelta(days=-1), 1e300, timedelta.max])
+def test_delay_into_the_past_or_beyond_all_calendars_is_refused(delay: timedelta | float) -> None:
+    """A negative or endless delay is a mistake."""
     with pytest.raises(ConfigurationError, match="expected zero or more"):
-        RetryLater(-1)
+        RetryLater(delay)
+
+
+@pytest.mark.parametrize("delay", [float("nan"), float("inf"), "30", None])
+def test_delay_that_is_no_duration_is_refused(delay: float) -> None:
+    """What is no number of seconds is told with what to type."""
+    with pytest.raises(ConfigurationError, match=r"type: RetryLater\(delay=30\)"):
+        RetryLater(delay)
 
 
 def test_reason_of_giving_up_is_kept() -> None:
@@ -26,10 +34,15 @@ def test_reason_of_giving_up_is_kept() -> None:
     assert (GiveUp("no such stay").reason, str(GiveUp("no such stay"))) == ("no such stay", "no such stay")
 
 
+def test_blank_reason_is_replaced() -> None:
+    """A job that was given up always says something; an error here would try it again."""
+    assert GiveUp(" ").reason == "the handler gave up without a reason"
+
+
 def test_missing_package_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, handlers can be registered and tested; only running them needs it."""
     monkeypatch.setitem(sys.modules, "bullmq", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'domainstream\[bullmq\]'"):
+    with pytest.raises(MissingExtraError, match=r"^Handling jobs of .* pip install 'domainstream\[bullmq\]'$"):
         EventWorker.from_url("redis://127.0.0.1", EventConsumer("valuation"))
 
 

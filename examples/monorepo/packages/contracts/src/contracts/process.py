@@ -10,7 +10,7 @@ from domainstream import DomainStreamError
 
 
 def stop_at_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` at SIGTERM and at Ctrl-C, so that what has begun is finished; for a coroutine's loop."""
+    """Call `stop` at SIGTERM and at Ctrl-C, so that what has begun is finished. To be called by a coroutine."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
 

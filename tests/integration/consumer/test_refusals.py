@@ -1,0 +1,53 @@
+"""What a worker or a subscriber refuses, and what it says when the server refuses it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from support.consuming import GROUP, running, subscriptions_of, until
+
+from domainstream.errors import ConfigurationError
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.worker import EventConsumer, EventWorker
+
+
+@pytest.fixture
+def worker(redis_url: str, bull_prefix: str) -> EventWorker:
+    """A worker without handlers."""
+    return EventWorker.from_url(redis_url, EventConsumer("valuation"), bull_prefix=bull_prefix)
+
+
+async def test_second_run_is_refused_while_the_first_goes_on(worker: EventWorker) -> None:
+    """A worker that runs cannot be run again, and is not disturbed by the attempt."""
+    async with running(worker) as first:
+        await asyncio.sleep(0)
+        with pytest.raises(ConfigurationError, match=r"runs already, or is closed; make a new one with EventWorker"):
+            await worker.run()
+        assert not first.done()
+
+
+async def test_run_after_close_is_refused(worker: EventWorker) -> None:
+    """A closed worker says so instead of returning as if there had been nothing to do."""
+    await worker.close()
+    with pytest.raises(ConfigurationError, match="or is closed; make a new one"):
+        await worker.run()
+
+
+def worker_of(url: str) -> EventWorker:
+    """Open a worker at a URL."""
+    return EventWorker.from_url(url, EventConsumer("valuation"))
+
+
+def subscriber_of(url: str) -> RedisBullMQStreamSubscriber:
+    """Open a subscriber at a URL."""
+    return RedisBullMQStreamSubscriber.from_url(url, group=GROUP, subscriptions=subscriptions_of("valuation"))
+
+
+@pytest.mark.parametrize("open_at", [worker_of, subscriber_of])
+async def test_refused_password_is_told_as_such(open_at: Any, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With a wrong password, the log says which server refused it, and that the URL is wrong."""
+    place = redis_url.removeprefix("redis://")
+    refused = f"the server at {place} refused the user or the password; correct the URL"
+    async with running(open_at(f"redis://nobody:s3cret@{place}")):
+        await until(lambda: refused in caplog.text)
+    assert "s3cret" not in caplog.text
