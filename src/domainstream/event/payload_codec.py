@@ -15,7 +15,7 @@ from domainstream.config import MessageLimits
 from domainstream.errors import ConfigurationError, EventEncodingError, InvalidPayloadError
 from domainstream.event.base_event import BaseEvent
 from domainstream.event.event_message import EventMessage, schema_of
-from domainstream.event.hostile_json import SAFE_INTEGER, may_be_hostile
+from domainstream.event.hostile_json import may_be_hostile
 from domainstream.event.mismatch import ForeignMismatchError, Mismatch
 from domainstream.event.payload_problem import non_finite_problem, problem_of
 from domainstream.event.payload_traits import traits_of
@@ -76,10 +76,10 @@ class PayloadCodec:
             logger.debug("writing %d events one by one, because of %s", len(events), type(error).__name__)
             return None
         lines = text.split(b"\n")[:-1]
-        sound = read_back == [event.payload for event in events] and max(map(len, lines)) <= limits.max_bytes
-        if not sound or any(self.may_be_hostile(event.payload, b"", limits, intact=True) for event in events):
+        payloads = [event.payload for event in events]
+        if read_back != payloads or max(map(len, lines)) > limits.max_bytes:
             return None
-        return lines
+        return lines if not limits.strict_integers or self._traits.safe_for_node(payloads) else None
 
     def may_be_hostile(self, payload: Any, data: bytes, limits: MessageLimits, *, intact: bool) -> bool:
         """Tell at little cost whether the message `data` with that payload is one that its readers might refuse."""
@@ -87,12 +87,7 @@ class PayloadCodec:
             return True
         if self._traits is None or self._traits.depth >= limits.max_depth:
             return may_be_hostile(data.partition(b',"data":')[2], limits)
-        if self._traits.numbers is None or not limits.strict_integers:
-            return False
-        for number in self._traits.numbers(payload):
-            if number is not None and not -SAFE_INTEGER <= number <= SAFE_INTEGER:
-                return True
-        return False
+        return limits.strict_integers and not self._traits.safe_for_node((payload,))
 
     def read(self, message: EventMessage, payload: bytes | msgspec.Raw) -> Any:
         """Return the payload of a message, given as JSON of the newest version, raising `InvalidPayloadError`."""

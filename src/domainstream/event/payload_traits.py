@@ -5,7 +5,7 @@ have the key `__proto__`; only its numbers may still be too large for Node.js, a
 It proves nothing about a value that is not of the type: a subclass, say, may have any fields.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -31,6 +31,16 @@ class PayloadTraits(NamedTuple):
 
     depth: int
     numbers: Callable[[Any], tuple[float | None, ...]] | None
+
+    def safe_for_node(self, payloads: Iterable[Any]) -> bool:
+        """Tell whether all numbers of the payloads are in the range in which Node.js keeps integers exact."""
+        if self.numbers is None:
+            return True
+        for payload in payloads:
+            for number in self.numbers(payload):
+                if number is not None and not -SAFE_INTEGER <= number <= SAFE_INTEGER:
+                    return False
+        return True
 
 
 def traits_of(payload_type: Any) -> PayloadTraits | None:
