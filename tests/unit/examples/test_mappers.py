@@ -11,7 +11,9 @@ from contracts.bull_mq_jobs import BullMqJobs
 from contracts.bull_mq_queues import BullMqQueues
 from contracts.event_publisher_channels import Channel
 from contracts.subscriptions import subscriptions
+from contracts.system import register
 from domainstream import ChannelRegistry, verify_mapper
+from domainstream.errors import RegistryError
 from domainstream.producer.mapper import Mapper
 from screenflow.domain_layer.screenflow_domain_event import ScreenflowDomainEvent
 from screenflow.infrastructure_layer.events.screenflow_event_producer import screenflow_event_producer_mapper
@@ -54,6 +56,19 @@ def test_every_channel_has_a_publisher_and_a_listener() -> None:
     assert registry.unpublished == ()
     assert registry.unheard == ()
     assert registry.listeners_of(Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED) == ("valuation:price-stay",)
+
+
+def test_a_service_knows_its_own_channels_when_it_starts() -> None:
+    """A service that registers sees which channels are its own, and who listens to them."""
+    registry = register("valuation", MAPPERS["valuation"])
+    assert registry.publisher_of(Channel.DOMAIN_VALUATION_PRICING_CALCULATED) == "valuation"
+    assert registry.listeners_of(Channel.DOMAIN_VALUATION_PRICING_CALCULATED) == ("coding:record-price",)
+
+
+def test_a_service_with_the_mapper_of_another_does_not_start() -> None:
+    """Registering refuses to publish to channels of another service."""
+    with pytest.raises(RegistryError, match="a channel of coding"):
+        register("valuation", MAPPERS["coding"])
 
 
 def test_every_queue_and_job_is_used_once() -> None:

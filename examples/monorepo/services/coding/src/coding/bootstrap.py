@@ -11,6 +11,7 @@ from coding.infrastructure_layer.events.coding_event_producer.coding_event_produ
 from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays
 from coding.synthetic_stays import synthetic_stays
 from contracts.process import start, stop_at_signals
+from contracts.system import register
 from domainstream import EventProducer
 from domainstream.bootstrap import open_publisher, open_worker
 from domainstream.producer import EventPublisher
@@ -34,7 +35,8 @@ class Coding(NamedTuple):
 
 
 def wire(publisher: EventPublisher) -> Coding:
-    """Return the service, publishing through `publisher`."""
+    """Return the service, publishing through `publisher`; it starts only if it fits into the system."""
+    register("coding", channel_for)
     producer = EventProducer(publisher, channel_for=channel_for, source="coding")
     stays = InMemoryMedicalStays()
     return Coding(producer, stays, coding_consumer(producer, stays))

@@ -4,6 +4,7 @@ import logging
 from typing import NamedTuple
 
 from contracts.process import start, stop_at_signals
+from contracts.system import register
 from domainstream import EventProducer
 from domainstream.bootstrap import open_publisher, open_worker
 from domainstream.producer import EventPublisher
@@ -27,7 +28,8 @@ class Valuation(NamedTuple):
 
 
 def wire(publisher: EventPublisher) -> Valuation:
-    """Return the service, publishing through `publisher`."""
+    """Return the service, publishing through `publisher`; it starts only if it fits into the system."""
+    register("valuation", channel_for)
     producer = EventProducer(publisher, channel_for=channel_for, source="valuation")
     return Valuation(producer, valuation_consumer(producer))
 
