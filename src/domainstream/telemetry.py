@@ -1,4 +1,4 @@
-"""Every signal domainstream emits, as one table. A signal is a log record whose message starts with its name.
+"""The publisher's signals, as one table. A signal is a log record whose message starts with its name.
 
 =========================  =======  ==========================================================================
 signal                     level    fields
@@ -8,7 +8,7 @@ publish.failed             ERROR    channel, messages, outcome, reason: a batch 
 publish.sender_failed      ERROR    a mistake in a sender, with its traceback
 =========================  =======  ==========================================================================
 
-Loggers are named `domainstream.{stage}`. Fields also stand in the record's `extra`, prefixed with `domainstream_`. Ids,
+Subscriber and worker log sentences of their own, not yet signals. Loggers are named `domainstream.{stage}`. Fields also stand in the record's `extra`, prefixed with `domainstream_`. Ids,
 counts and reasons are logged; payloads and passwords never are.
 """
 
