@@ -8,8 +8,9 @@ publish.failed             ERROR    channel, messages, outcome, reason: a batch 
 publish.sender_failed      ERROR    a mistake in a sender, with its traceback
 =========================  =======  ==========================================================================
 
-Subscriber and worker log sentences of their own, not yet signals. Loggers are named `domainstream.{stage}`. Fields also stand in the record's `extra`, prefixed with `domainstream_`. Ids,
-counts and reasons are logged; payloads and passwords never are.
+Subscriber and worker log sentences of their own, not yet signals. Loggers are named `domainstream.{stage}`. Fields also
+stand in the record's `extra`, prefixed with `domainstream_`. Ids, counts and reasons are logged; payloads and passwords
+never are.
 """
 
 import logging
