@@ -26,6 +26,7 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
+from domainstream.publisher.redis_own_pool import place_of
 
 _NOT_READY = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
 _OUT_OF_MEMORY = "the server's memory is full; let its queues drain, or type: redis-cli CONFIG SET maxmemory <bytes>"
@@ -63,15 +64,13 @@ def our_errors(client: Redis) -> Iterator[None]:
 def server_error(error: Exception, client: Redis) -> ServerError:
     """Return what an `error` of `client` means to us."""
     if isinstance(error, AuthenticationError):
-        return ServerRefusedError(f"the server at {_place(client)} refused the user or the password; correct the URL")
+        return ServerRefusedError(
+            f"the server at {place_of(client.connection_pool)} refused the user or the password; correct the URL"
+        )
     if isinstance(error, OutOfMemoryError):
         return ServerOutOfMemoryError(_OUT_OF_MEMORY)
     if isinstance(error, ResponseError) and not isinstance(error, _NOT_READY):
         return ServerRefusedError(f"the server refused: {error}")
-    return ServerUnavailableError(f"the server at {_place(client)} does not answer: {type(error).__name__}: {error}")
-
-
-def _place(client: Redis) -> str:
-    """Return where `client` connects to: host and port, or the path of a socket."""
-    options: dict[str, Any] = client.connection_pool.connection_kwargs
-    return options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return ServerUnavailableError(
+        f"the server at {place_of(client.connection_pool)} does not answer: {type(error).__name__}: {error}"
+    )
