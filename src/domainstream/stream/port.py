@@ -4,6 +4,7 @@ Implementations: `redis_stream_reader` and `redis_dead_letters`, `memory_stream`
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -17,13 +18,15 @@ class Delivery(Struct, frozen=True, gc=False):
 
         entry_id: `milliseconds-number` on the server's clock.
 
-        data: The entry's field `data`, which should be a CloudEvent as JSON; None when the entry has no such field, or
-            was trimmed from the stream after it had been delivered for the first time.
+        data: The entry's field `data`, which should be a CloudEvent as JSON; None when the entry has no such field.
+
+        deliveries: How often the group has delivered it, this time included.
     """
 
     channel: str
     entry_id: str
     data: bytes | None
+    deliveries: int = 1
 
     @property
     def timestamp_ms(self) -> int:
@@ -47,15 +50,40 @@ class DeadLetter(Struct, frozen=True, gc=False):
     reason: str
 
 
+class Loss(Struct, frozen=True, gc=False):
+    """Entries that left a stream before a consumer group could settle them.
+
+    Attributes:
+        channel: The channel's value.
+
+        group: The consumer group that will never get them.
+
+        count: How many, exactly.
+
+        after: The id of the last entry before the lost ones that the group knows; `0-0` for the stream's beginning.
+
+        before: The id of the first entry after the lost ones; empty when the stream holds none.
+    """
+
+    channel: str
+    group: str
+    count: int
+    after: str
+    before: str
+
+
 class StreamReader(Protocol):
     """Reads the channels of one consumer group, for one consumer.
 
-    Delivers at least once. What was delivered and not acknowledged is delivered again before anything new: by this
-    reader, and, after a crash, by the next reader of the same consumer name. A group that does not exist is made at
-    the beginning of its stream; one that vanishes is made again there, so entries may be delivered once more.
+    Delivers at least once. After a start, and after each read that failed, it delivers first what waits in its own
+    name, then what any consumer has left alone for a while, then news; from time to time it looks again for what was
+    left alone. So whatever is not acknowledged comes again, with `deliveries` counted up. A group that does not exist
+    is made at the beginning of its stream; one that vanishes is made again there, so entries may be delivered once
+    more. Losses are told to a function that the reader is given, before anything newer of their channel.
 
-    For one task: calls must not overlap. Raises `ServerUnavailableError`, `ServerRefusedError` or
-    `ServerOutOfMemoryError`, after which the next call connects again.
+    For one task: calls must not overlap, but `acknowledge` may be called during `read`. Raises
+    `ServerUnavailableError`, `ServerRefusedError` or `ServerOutOfMemoryError`, after which the next call connects
+    again.
     """
 
     async def read(self) -> Sequence[Delivery]:
@@ -82,6 +110,26 @@ class DeadLetters(Protocol):
 
         The step is atomic per letter. After an error the letters before the failing one are buried.
         """
+        ...
+
+    async def close(self) -> None:
+        """Give back all connections. Closing twice does nothing."""
+        ...
+
+
+class Upkeep(Protocol):
+    """Something that has to be done beside reading from time to time, by one instance of a group.
+
+    For one task. Raises the same errors as `StreamReader`.
+
+    Attributes:
+        every: The pause between two rounds.
+    """
+
+    every: timedelta
+
+    async def run_once(self) -> None:
+        """Do one round; nothing while another instance does it."""
         ...
 
     async def close(self) -> None:

@@ -1,24 +1,18 @@
 """The loop that joins streams and queues, on ports alone. Before: `batch`; next: `redis_bullmq_stream_subscriber`."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from domainstream.config import refuse
 from domainstream.errors import ServerError
+from domainstream.lifecycle import Lifecycle
 from domainstream.queue import JobQueue
 from domainstream.stream import Backoff, DeadLetters, Delivery, StreamReader
-from domainstream.stream.cancellation import Cancellation
 from domainstream.subscriber.batch import Batch, Sorter
 
 log = logging.getLogger("domainstream.subscriber")
-
-_USED_UP: Final = (
-    "this subscriber runs already, or is closed; make a new one with RedisBullMQStreamSubscriber.from_url(...)"
-)
 
 
 class StreamSubscriber:
@@ -36,10 +30,7 @@ class StreamSubscriber:
         self._queue = queue
         self._dead_letters = dead_letters
         self._sorter = sorter
-        self._used_up = False
-        self._stopping = asyncio.Event()
-        self._at_rest = asyncio.Event()
-        self._at_rest.set()
+        self._lifecycle = Lifecycle("RedisBullMQStreamSubscriber")
         self._backoff = Backoff()
 
     async def run(self) -> None:
@@ -48,26 +39,17 @@ class StreamSubscriber:
         Errors of the server are logged and tried again for as long as it takes. `stop` lets the batch at hand finish.
         Raises `ConfigurationError` when it is called a second time, or after `close`.
         """
-        refuse("StreamSubscriber.run", [_USED_UP if self._used_up else None])
-        self._used_up = True
-        self._at_rest.clear()
-        cancellation = Cancellation()
-        try:
-            while not self._stopping.is_set():
-                await self._step()
-                cancellation.heed()
-        finally:
-            self._at_rest.set()
+        await self._lifecycle.run(self._loop)
 
     def stop(self) -> None:
         """Let `run` return after the batch at hand: within a second or so. Stopping twice does nothing."""
-        self._stopping.set()
+        self._lifecycle.stop()
 
     async def close(self) -> None:
         """Stop, wait for `run` to return, and close the ports. Closing twice does nothing."""
-        self._used_up = True
-        self.stop()
-        await self._at_rest.wait()
+        await self._lifecycle.close(self._close_ports)
+
+    async def _close_ports(self) -> None:
         async with AsyncExitStack() as stack:
             for port in (self._reader, self._dead_letters, self._queue):
                 stack.push_async_callback(port.close)
@@ -80,6 +62,10 @@ class StreamSubscriber:
     ) -> None:
         await self.close()
 
+    async def _loop(self) -> None:
+        while not self._lifecycle.stopping.is_set():
+            await self._step()
+
     async def _step(self) -> None:
         try:
             await self._hand_over(await self._reader.read())
@@ -87,7 +73,7 @@ class StreamSubscriber:
         except ServerError as error:
             pause = self._backoff.next()
             log.warning("trying again in %.2f s: %s", pause, error)
-            await self._rest(pause)
+            await self._lifecycle.rest(pause)
 
     async def _hand_over(self, deliveries: Sequence[Delivery]) -> None:
         if not deliveries:
@@ -116,10 +102,3 @@ class StreamSubscriber:
                 letter.error,
                 letter.reason,
             )
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return

@@ -2,23 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from domainstream.config import refuse, wrong_amount
 from domainstream.errors import ServerError
+from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.stream import Backoff
-from domainstream.stream.cancellation import Cancellation, cancel_and_wait
 from domainstream.worker.bullmq_jobs import BullMQJobs
 from domainstream.worker.event_consumer import EventConsumer
 
 log = logging.getLogger("domainstream.worker")
 
 GRACE: Final = timedelta(seconds=30)
-
-_USED_UP: Final = "this worker runs already, or is closed; make a new one with EventWorker.from_url(...)"
 
 
 class EventWorker:
@@ -44,11 +41,8 @@ class EventWorker:
         self._concurrency = concurrency
         self._grace = grace
         self._idle = False
-        self._used_up = False
         self._running: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
-        self._at_rest = asyncio.Event()
-        self._at_rest.set()
+        self._lifecycle = Lifecycle("EventWorker")
         self._backoff = Backoff()
 
     @classmethod
@@ -73,29 +67,15 @@ class EventWorker:
 
         Raises `ConfigurationError` when it is called a second time, or after `close`.
         """
-        refuse("EventWorker.run", [_USED_UP if self._used_up else None])
-        self._used_up = True
-        self._at_rest.clear()
-        self._jobs.start()
-        cancellation = Cancellation()
-        try:
-            while not self._stopping.is_set():
-                await self._step()
-                cancellation.heed()
-        finally:
-            await self._finish()
-            self._at_rest.set()
+        await self._lifecycle.run(self._loop)
 
     def stop(self) -> None:
         """Let `run` take no more jobs and return once running handlers have finished. Stopping twice does nothing."""
-        self._stopping.set()
+        self._lifecycle.stop()
 
     async def close(self) -> None:
         """Stop, wait for `run` to return, and close the connections. Closing twice does nothing."""
-        self._used_up = True
-        self.stop()
-        await self._at_rest.wait()
-        await self._jobs.close()
+        await self._lifecycle.close(self._jobs.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,20 +85,28 @@ class EventWorker:
     ) -> None:
         await self.close()
 
+    async def _loop(self) -> None:
+        self._jobs.start()
+        try:
+            while not self._lifecycle.stopping.is_set():
+                await self._step()
+        finally:
+            await self._finish()
+
     async def _step(self) -> None:
         try:
             if len(self._running) >= self._concurrency:
-                await self._until_stopped(_first_of(self._running))
+                await self._lifecycle.until_stopped(_first_of(self._running))
             elif self._idle:
                 self._idle = False
-                await self._until_stopped(self._jobs.wait())
+                await self._lifecycle.until_stopped(self._jobs.wait())
             else:
                 await self._take()
             self._backoff.reset()
         except ServerError as error:
             pause = self._backoff.next()
             log.warning("trying again in %.2f s: %s", pause, error)
-            await self._until_stopped(asyncio.sleep(pause))
+            await self._lifecycle.rest(pause)
 
     async def _take(self) -> None:
         job = await self._jobs.take()
@@ -128,16 +116,6 @@ class EventWorker:
         task = asyncio.create_task(self._jobs.process(job), name=f"job {job.id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-
-    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`, or cancel it when `stop` is called first."""
-        doing, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await cancel_and_wait(doing, stopping)
-        if not doing.cancelled():
-            doing.result()
 
     async def _finish(self) -> None:
         if self._running:

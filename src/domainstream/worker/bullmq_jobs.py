@@ -17,8 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from domainstream.errors import EventDecodingError, HandlerCancelledError, HandlerNotFoundError
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue.bullmq_package import bullmq_module
-from domainstream.stream.cancellation import cancel_and_wait
 from domainstream.stream.redis_connection import connect, our_errors
 from domainstream.worker.event_context import ReceivedJob
 from domainstream.worker.failed_attempt import failure_text
