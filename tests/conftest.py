@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+from interop.node_process import missing, versions
 from redis.asyncio import Redis
 
 from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
@@ -13,11 +14,13 @@ BINARIES = {binary.kind: binary for binary in server_binaries()}
 
 
 def pytest_report_header() -> list[str]:
-    """Say which servers the tests run on, and which are missing."""
-    missing = [
+    """Say which servers and which Node.js the tests run on, and which are missing."""
+    no_servers = [
         f"servers: no {kind}, so its half of the server tests does not run" for kind in WANTED if kind not in BINARIES
     ]
-    return [f"servers: {', '.join(BINARIES) or 'none'}", *missing]
+    problem = missing()
+    node = f"tests/interop is skipped: {problem}" if problem else f"tests/interop runs beside {versions()}"
+    return [f"servers: {', '.join(BINARIES) or 'none'}", *no_servers, node]
 
 
 class Servers:

@@ -3,7 +3,15 @@
 from domainstream.channel import ChannelRegistry, EventPublisherChannel
 from domainstream.config import MessageLimits, RetryPolicy
 from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError, receipts_of
-from domainstream.event import BaseEvent, EventPayload, UpcasterChain
+from domainstream.event import (
+    BaseEvent,
+    CorrelationFilter,
+    EventPayload,
+    UpcasterChain,
+    caused_by,
+    follow_up,
+    follow_up_id,
+)
 from domainstream.producer import EventProducer, verify_mapper
 from domainstream.publisher import (
     BatchLimits,
@@ -18,6 +26,7 @@ __all__ = [
     "BaseEvent",
     "BatchLimits",
     "ChannelRegistry",
+    "CorrelationFilter",
     "DomainStreamError",
     "EventPayload",
     "EventProducer",
@@ -33,6 +42,9 @@ __all__ = [
     "Retention",
     "RetryPolicy",
     "UpcasterChain",
+    "caused_by",
+    "follow_up",
+    "follow_up_id",
     "receipts_of",
     "verify_mapper",
 ]

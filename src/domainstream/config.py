@@ -28,12 +28,13 @@ def refuse(what: str, problems: Iterable[str | None]) -> None:
         raise ConfigurationError(f"{what} cannot be used:", found)
 
 
-def not_above_zero(settings: Any) -> list[str]:
+def not_above_zero(settings: Any, *, but: Iterable[str] = ()) -> list[str]:
     """Say of each whole number and duration among the fields of `settings` that is not above zero, or something else.
 
-    None is fine where the field's type has it: it switches a limit off.
+    None is fine where the field's type has it: it switches a limit off. The fields `but` are not looked at.
     """
-    checked = [_not_above_zero(field, getattr(settings, field.name)) for field in fields(settings)]
+    named = [field for field in fields(settings) if field.name not in but]
+    checked = [_not_above_zero(field, getattr(settings, field.name)) for field in named]
     return [problem for problem in checked if problem is not None]
 
 

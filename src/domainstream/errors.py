@@ -29,8 +29,11 @@
     │   └── ServerIsClusterError        a single-node client was pointed at a cluster
     ├── ServerNotFoundError         no Redis or Valkey anywhere we looked
     ├── MissingExtraError           an optional part is not installed
+    ├── DeliveryLimitError          an entry that was delivered too often
     ├── HandlerNotFoundError        a job that no handler of the consumer takes
-    └── HandlerCancelledError       a handler that ended by a cancellation from inside
+    ├── HandlerCancelledError       a handler that ended by a cancellation from inside
+    ├── HandlerTimeoutError         a handler that ran longer than its time limit
+    └── InboxError                  effects of an event that were applied in part, or for an unfit database
 
 Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a
 password.
@@ -243,12 +246,35 @@ class MissingExtraError(DomainStreamError, ImportError):
         super().__init__(f"{what} needs an extra. Type: pip install 'domainstream[{extra}]'")
 
 
+class DeliveryLimitError(DomainStreamError):
+    """An entry was delivered more often than is allowed, and never handed over.
+
+    Attributes:
+        deliveries: How often it was delivered.
+    """
+
+    def __init__(self, deliveries: int, limit: int) -> None:
+        self.deliveries = deliveries
+        super().__init__(
+            f"delivered {deliveries} times and never handed over, where {limit} times are allowed: a subscriber ended "
+            "while it had it, or the server refused it; look at the subscriber's log, mend the cause, then redrive it"
+        )
+
+
 class HandlerNotFoundError(DomainStreamError):
     """A job arrived for which the consumer has no handler."""
 
 
 class HandlerCancelledError(DomainStreamError):
     """A handler ended by a cancellation that did not come from its worker: a failed attempt like any other."""
+
+
+class HandlerTimeoutError(DomainStreamError):
+    """A handler ran longer than its time limit: a failed attempt like any other."""
+
+
+class InboxError(DomainStreamError):
+    """An inbox cannot promise that the effects of an event happen once."""
 
 
 def _counts(receipts: Sequence[Receipt]) -> str:

@@ -6,6 +6,12 @@ signal                     level    fields
 publish.retried            WARNING  attempt, batches, reason: attempt 1, 2, 4, 8, ... failed, and is repeated
 publish.failed             ERROR    channel, messages, outcome, reason: a batch was given up
 publish.sender_failed      ERROR    a mistake in a sender, with its traceback
+stream.loss                ERROR    group, channel, entries, after, before: entries went before the group got them
+stream.loss_hook_failed    ERROR    group, channel: what listens for losses raised, with its traceback
+stream.group_healed        WARNING  group, channel: the group had vanished, and is made again at the beginning
+stream.eviction_unknown    WARNING  reason: the server does not say whether it evicts keys
+stream.reclaimed           INFO     group, channel, entries: entries that had been left alone were taken over
+stream.consumer_removed    INFO     group, channel, consumer: it was idle and had nothing pending
 =========================  =======  ==========================================================================
 
 Subscriber and worker log sentences of their own, not yet signals. Loggers are named `domainstream.{stage}`. Fields also

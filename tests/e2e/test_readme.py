@@ -13,7 +13,8 @@ from domainstream import subscriber, worker
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+OURS = (path for path in ROOT.glob("examples/**/*.md") if "node_modules" not in path.parts)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *OURS]
 
 
 def blocks(language: str) -> list[str]:

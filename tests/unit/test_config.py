@@ -9,12 +9,11 @@ import pytest
 
 from domainstream import BatchLimits, MessageLimits, PublisherSettings, Retention, RetryPolicy
 from domainstream.errors import ConfigurationError, DomainStreamError
-from domainstream.queue.job_settings import JobSettings
 
 ZERO = timedelta()
 HOUR = timedelta(hours=1)
 CHECKED = [MessageLimits, RetryPolicy, Retention]
-ALL = [*CHECKED, BatchLimits, JobSettings]
+ALL = [*CHECKED, BatchLimits]
 
 
 def problems_of(make: Callable[..., object], **values: object) -> tuple[str, ...]:

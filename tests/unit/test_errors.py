@@ -50,6 +50,7 @@ EXAMPLES: list[BaseException] = [
     PublishError(RECEIPTS),
     PublishCancelledError(RECEIPTS),
     errors.MissingExtraError("the worker", "bullmq"),
+    errors.DeliveryLimitError(6, 5),
     *(
         kind("the server said no")
         for kind in (
@@ -63,6 +64,8 @@ EXAMPLES: list[BaseException] = [
             errors.ServerNotFoundError,
             errors.HandlerCancelledError,
             errors.HandlerNotFoundError,
+            errors.HandlerTimeoutError,
+            errors.InboxError,
         )
     ),
 ]

@@ -4,8 +4,23 @@ Next stage: `domainstream.channel`.
 """
 
 from domainstream.event.base_event import BaseEvent, EventPayload
+from domainstream.event.cause import CorrelationFilter, flowing
 from domainstream.event.codec import EventDecoder, EventEncoder, read_message
 from domainstream.event.event_message import EventMessage
+from domainstream.event.follow_ups import caused_by, follow_up, follow_up_id
 from domainstream.event.upcasting import UpcasterChain
 
-__all__ = ["BaseEvent", "EventDecoder", "EventEncoder", "EventMessage", "EventPayload", "UpcasterChain", "read_message"]
+__all__ = [
+    "BaseEvent",
+    "CorrelationFilter",
+    "EventDecoder",
+    "EventEncoder",
+    "EventMessage",
+    "EventPayload",
+    "UpcasterChain",
+    "caused_by",
+    "flowing",
+    "follow_up",
+    "follow_up_id",
+    "read_message",
+]

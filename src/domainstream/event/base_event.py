@@ -8,6 +8,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from domainstream.errors import InvalidEventError
+from domainstream.event.cause import causation_now, correlation_now
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
@@ -65,9 +66,10 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, fro
 
         occurred_at: When it happened, aware; kept in UTC.
 
-        correlation_id: The business transaction it belongs to; None for an event that starts one.
+        correlation_id: The business transaction it belongs to; None for an event that starts one. Defaults to that of
+            the event that is being handled, if any (see `caused_by`).
 
-        causation_id: The id of the event that led to it, or None.
+        causation_id: The id of the event that led to it, or None. Defaults to the event that is being handled, if any.
 
         partition_key: Events that share it must stay in order; None means the aggregate id.
 
@@ -83,8 +85,8 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, fro
     payload: PayloadT_co
     id: str = msgspec.field(default_factory=_new_id)
     occurred_at: datetime = msgspec.field(default_factory=_now)
-    correlation_id: str | None = None
-    causation_id: str | None = None
+    correlation_id: str | None = msgspec.field(default_factory=correlation_now.get)
+    causation_id: str | None = msgspec.field(default_factory=causation_now.get)
     partition_key: str | None = None
     sequence: int | None = None
 

@@ -1,20 +1,24 @@
 """Adds jobs to BullMQ queues on Redis. Implements `port.JobQueue`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from domainstream.errors import ServerRefusedError
-from domainstream.queue.bullmq_scripts import AddJobScript
+from domainstream.queue.bullmq_scripts import (
+    KEYS,
+    now_ms,
+    packed_arguments,
+    packed_options,
+    queue_key,
+    script_for,
+    script_text,
+)
 from domainstream.queue.job import Job
-from domainstream.queue.job_settings import JobSettings
 from domainstream.stream.redis_connection import connect, our_errors, server_error
-
-DEFAULT_SETTINGS: Final = JobSettings()
-REPLY_TIMEOUT: Final = timedelta(seconds=5)
+from domainstream.stream.redis_link import Script
 
 
 class BullMQQueue:
@@ -24,15 +28,16 @@ class BullMQQueue:
     since a refusal of the script is a number and no error.
     """
 
-    def __init__(self, client: Redis, *, bull_prefix: str = "bull", settings: JobSettings = DEFAULT_SETTINGS) -> None:
+    def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
         """Add through `client`, which is then owned. Raises `MissingExtraError` without the package `bullmq`."""
         self._client = client
-        self._script = AddJobScript(bull_prefix=bull_prefix, settings=settings)
+        self._bull_prefix = bull_prefix
+        self._scripts = {name: Script.of(script_text(name)) for name in KEYS}
 
     @classmethod
-    def from_url(cls, url: str, *, bull_prefix: str = "bull", settings: JobSettings = DEFAULT_SETTINGS) -> Self:
+    def from_url(cls, url: str, *, bull_prefix: str = "bull") -> Self:
         """Return a queue with connections of its own; `bull_prefix` begins every key of BullMQ."""
-        return cls(connect(url, reply_timeout=REPLY_TIMEOUT), bull_prefix=bull_prefix, settings=settings)
+        return cls(connect(url), bull_prefix=bull_prefix)
 
     async def add(self, jobs: Sequence[Job]) -> None:
         """Add the jobs; see `port.JobQueue.add`."""
@@ -41,7 +46,8 @@ class BullMQQueue:
         with our_errors(self._client):
             replies = await self._run(jobs)
             if any(isinstance(reply, NoScriptError) for reply in replies):
-                await self._client.script_load(self._script.text)
+                for script in self._scripts.values():
+                    await self._client.script_load(script.text)
                 replies = await self._run(jobs)
         for job, reply in zip(jobs, replies, strict=True):
             _check(job, reply, self._client)
@@ -51,9 +57,14 @@ class BullMQQueue:
         await self._client.aclose()
 
     async def _run(self, jobs: Sequence[Job]) -> list[Any]:
+        now = now_ms()
         async with self._client.pipeline(transaction=False) as pipe:
             for job in jobs:
-                pipe.evalsha(self._script.sha, self._script.key_count, *self._script.arguments(job))
+                name = script_for(job.settings)
+                keys = [queue_key(self._bull_prefix, job.queue, key) for key in KEYS[name]]
+                arguments = packed_arguments(job, self._bull_prefix, now)
+                options = packed_options(job.settings, jobId=job.id)
+                pipe.evalsha(self._scripts[name].sha, len(keys), *keys, arguments, job.data, options, now)
             # Errors come as replies: raised, they would quote the command and so the payload.
             return await pipe.execute(raise_on_error=False)
 

@@ -1,13 +1,13 @@
-"""BullMQ's own script for adding a job, and its arguments. Used by `bullmq_queue`; its camelCase stops here.
+"""BullMQ's own scripts for adding jobs, and their arguments. Used by `bullmq_queue` and `bullmq_hand_over`.
 
-The script's text comes from the installed package, so jobs are what Node's BullMQ writes and reads. The package's
-`Queue.addBulk` is not used: it writes the data anew, which changes numbers, and passes over refusals.
+The scripts' texts come from the installed package, so jobs are what Node's BullMQ writes and reads. The package's
+`Queue.addBulk` is not used: it writes the data anew, which changes numbers, and passes over refusals. BullMQ's
+camelCase stops here.
 """
 
 import time
 from datetime import timedelta
-from hashlib import sha1
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,53 +15,71 @@ from domainstream.queue.bullmq_package import bullmq_module
 from domainstream.queue.job import Job
 from domainstream.queue.job_settings import JobSettings
 
-_KEYS = ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker")
+KEYS_OF_QUEUE: Final = (
+    *("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker", "prioritized", "pc"),
+)
+
+STANDARD, DELAYED, PRIORITIZED = "addStandardJob", "addDelayedJob", "addPrioritizedJob"
+
+KEYS: Final = {
+    STANDARD: ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker"),
+    DELAYED: ("marker", "meta", "id", "delayed", "completed", "events"),
+    PRIORITIZED: ("marker", "meta", "id", "prioritized", "delayed", "completed", "active", "events", "pc"),
+}
+"""The keys of a queue that each script takes, in its order."""
+
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class AddJobScript:
-    """`addStandardJob` of BullMQ.
+def script_text(name: str) -> str:
+    """Return a script of the installed package; raise `MissingExtraError` without it."""
+    connection = bullmq_module("bullmq.redis_connection")
+    return str(connection.loadScript(connection.SCRIPT_DEFINITIONS[name]))
 
-    Attributes:
-        text: The script.
 
-        sha: Its SHA-1, by which the server knows it.
+def script_for(settings: JobSettings) -> str:
+    """Return the name of the script that adds jobs with these settings, as BullMQ chooses it."""
+    if settings.delay:
+        return DELAYED
+    return PRIORITIZED if settings.priority else STANDARD
 
-        key_count: How many of its arguments are keys.
-    """
 
-    def __init__(self, *, bull_prefix: str, settings: JobSettings) -> None:
-        connection = bullmq_module("bullmq.redis_connection")
-        self.text: str = connection.loadScript(connection.SCRIPT_DEFINITIONS["addStandardJob"])
-        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        self.key_count = len(_KEYS)
-        self._prefix = bull_prefix
-        self._options = _options(settings)
-        self._keys: dict[str, list[str]] = {}
+def queue_key(bull_prefix: str, queue: str, name: str) -> str:
+    """Return a key of a queue; all of them begin with the one that has no name."""
+    return f"{bull_prefix}:{queue}:{name}"
 
-    def arguments(self, job: Job) -> list[Any]:
-        """Return the keys and arguments that add `job`."""
-        now = time.time_ns() // 1_000_000
-        keys = self._keys_of(job.queue)
-        # Key prefix, id, name, timestamp; no parent key, dependencies key, parent, repeat key, deduplication key.
-        packed = _pack([f"{self._prefix}:{job.queue}:", job.id, job.name, now, None, None, None, None, None])
-        return [*keys, packed, job.data, _pack({**self._options, "jobId": job.id}), now]
 
-    def _keys_of(self, queue: str) -> list[str]:
-        if queue not in self._keys:
-            self._keys[queue] = [f"{self._prefix}:{queue}:{key}" for key in _KEYS]
-        return self._keys[queue]
+def packed_arguments(job: Job, bull_prefix: str, now: int) -> bytes:
+    """Return what BullMQ's scripts take beside data and options, for a job added at `now`."""
+    # No parent key, dependencies key, parent, repeat key, deduplication key.
+    return _pack((queue_key(bull_prefix, job.queue, ""), job.id, job.name, now, None, None, None, None, None))
+
+
+def packed_options(settings: JobSettings, **more: str) -> bytes:
+    """Return the options of a job with these settings, and `more` options."""
+    return _pack({**_options(settings), **more})
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, as BullMQ stamps jobs."""
+    return time.time_ns() // 1_000_000
 
 
 def _options(settings: JobSettings) -> dict[str, Any]:
+    backoff = {"type": "exponential", "delay": _milliseconds(settings.backoff), "jitter": settings.jitter}
     completed = {"age": _seconds(settings.keep_completed), "count": settings.keep_completed_count}
     return {
         "attempts": settings.attempts,
-        "delay": 0,
-        "backoff": {"type": "exponential", "delay": round(settings.backoff.total_seconds() * 1000)},
+        "delay": _milliseconds(settings.delay),
+        **({"priority": settings.priority} if settings.priority else {}),
+        "backoff": backoff,
         "removeOnComplete": completed,
         "removeOnFail": {"age": _seconds(settings.keep_failed)},
     }
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
 
 
 def _seconds(duration: timedelta) -> int:

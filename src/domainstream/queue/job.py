@@ -12,10 +12,13 @@ from msgspec import Raw, Struct, field
 
 from domainstream.errors import InvalidEnvelopeError
 from domainstream.event import EventMessage
+from domainstream.queue.job_settings import JobSettings
 from domainstream.stream import Delivery
 
 ID_PREFIX: Final = "event-"
 """Keeps job ids clear of all digits and of a queue's own keys, as `meta` or `wait`."""
+
+DEFAULT_SETTINGS: Final = JobSettings()
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 
@@ -31,12 +34,15 @@ class Job(Struct, frozen=True, gc=False):
         id: The queue takes an id once. Derived from the event's id.
 
         data: JSON text: the event, `_redisEvent` and `correlationId`.
+
+        settings: What the queue is told about it.
     """
 
     queue: str
     name: str
     id: str
     data: bytes
+    settings: JobSettings = DEFAULT_SETTINGS
 
 
 class RedisEvent(Struct, frozen=True, gc=False):

@@ -1,12 +1,14 @@
 """What the subscriber needs from queues. Before: `domainstream.stream`; next: `domainstream.subscriber`.
 
-Implementations: `bullmq_queue`, `memory_queue`. Both pass the same tests.
+Implementations of `JobQueue`: `bullmq_queue`, `memory_queue`; of `HandOver`: `bullmq_hand_over` and
+`stepwise_hand_over`. All of a port pass the same tests.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from domainstream.queue.job import Job
+from domainstream.queue.parcel import Parcel
 
 
 class JobQueue(Protocol):
@@ -21,6 +23,26 @@ class JobQueue(Protocol):
 
         Raises `ServerUnavailableError`, `ServerRefusedError` or `ServerOutOfMemoryError` when it is not certain that
         all of them are. Then some may be; adding all of them again adds none twice.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back all connections. Closing twice does nothing."""
+        ...
+
+
+class HandOver(Protocol):
+    """Moves what was delivered from its stream into queues, or to the dead letters.
+
+    For one task.
+    """
+
+    async def hand_over(self, parcels: Sequence[Parcel]) -> None:
+        """Return once every job is in its queue, every letter is kept, and then every delivery is acknowledged.
+
+        What was handed over before is passed over. Raises `ServerRefusedError` when the server refused a part of it,
+        `ServerUnavailableError` or `ServerOutOfMemoryError` when it could not take any. After an error a part may have
+        been handed over; handing over all of it again adds nothing twice.
         """
         ...
 

@@ -1,120 +1,123 @@
-"""Streams in memory: the ports of this stage without a server, for tests and for reading. Implements `port`."""
+"""Streams in memory: what the server would hold, for tests and for reading. Used by `memory_*` of this stage."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Final
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from domainstream.stream.port import DeadLetter, Delivery
+from domainstream.stream.port import BuriedLetter, DeadLetter, Delivery
 
-BLOCK: Final = 1.0
-"""Seconds that a read waits for news."""
+Clock = Callable[[], float]
 
 
-class _Group:
-    """One consumer group of one channel: how far it has read, and what each consumer has not acknowledged."""
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An entry that was delivered and is not acknowledged.
 
-    def __init__(self) -> None:
-        self.read = 0
-        self.pending: dict[str, str] = {}
+    Attributes:
+        consumer: Who got it last.
+
+        since: When, in seconds on the streams' clock.
+
+        deliveries: How often it has been delivered.
+    """
+
+    consumer: str
+    since: float
+    deliveries: int
+
+
+class MemoryGroup:
+    """One consumer group of one channel.
+
+    Attributes:
+        read: How many entries of the channel, from its very beginning, it has been given, or has lost.
+
+        last_id: The newest entry it has been given.
+
+        pending: What has not been acknowledged, by entry id, in the stream's order.
+    """
+
+    def __init__(self, read: int) -> None:
+        self.read = read
+        self.last_id = "0-0"
+        self.pending: dict[str, Pending] = {}
+
+    def deliver(self, entry: Delivery, consumer: str, now: float) -> Delivery:
+        """Note that a consumer gets an entry, and return it with the count of its deliveries."""
+        before = self.pending.get(entry.entry_id)
+        deliveries = before.deliveries + 1 if before else 1
+        self.pending[entry.entry_id] = Pending(consumer, now, deliveries)
+        return Delivery(entry.channel, entry.entry_id, entry.data, deliveries)
 
 
 class MemoryStreams:
-    """What the server would hold: a list of entries per channel, and the groups that read them.
+    """A list of entries per channel, the groups that read them, and the dead letters.
 
     Attributes:
-        entries: The entries of each channel, oldest first.
+        entries: The entries of each channel, oldest first, without those that were trimmed.
 
-        dead: The dead letters, oldest first.
+        trimmed: How many entries of each channel were trimmed.
+
+        buried: The dead letters, oldest first.
+
+        clock: Tells the time in seconds; give another one to let time pass in a test.
+
+        changed: Set when readers that wait should look again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self.entries: dict[str, list[Delivery]] = {}
-        self.dead: list[DeadLetter] = []
+        self.trimmed: dict[str, int] = {}
+        self.buried: list[BuriedLetter] = []
+        self.clock = clock
         self.changed = asyncio.Event()
-        self._groups: dict[tuple[str, str], _Group] = {}
-        self._clock = 0
+        self._groups: dict[tuple[str, str], MemoryGroup] = {}
+        self._last_id = 0
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        """The dead letters, oldest first, without their own ids."""
+        return [buried.letter for buried in self.buried]
+
+    def next_id(self) -> str:
+        """Return an id that is greater than all before."""
+        self._last_id += 1
+        return f"{self._last_id}-0"
 
     def add(self, channel: str, data: bytes | None) -> str:
         """Add an entry and return its id; None makes one without the field `data`."""
-        self._clock += 1
-        entry = Delivery(str(channel), f"{self._clock}-0", data)
+        entry = Delivery(str(channel), self.next_id(), data)
         self.entries.setdefault(entry.channel, []).append(entry)
-        self.changed.set()
+        self.wake()
         return entry.entry_id
 
-    def group(self, channel: str, name: str) -> _Group:
-        """Return a group of a channel, made at its beginning if need be."""
-        return self._groups.setdefault((channel, name), _Group())
+    def trim(self, channel: str, *, keep: int) -> None:
+        """Drop the oldest entries of a channel, read or not, as retention would, until so many are left."""
+        entries = self.entries.get(str(channel), [])
+        gone = max(0, len(entries) - keep)
+        del entries[:gone]
+        self.trimmed[str(channel)] = self.trimmed.get(str(channel), 0) + gone
+
+    def has_group(self, channel: str, name: str) -> bool:
+        """Tell whether a channel has this group."""
+        return (channel, name) in self._groups
+
+    def group(self, channel: str, name: str) -> MemoryGroup:
+        """Return a group of a channel, made at its beginning if need be: what was trimmed before is not its loss."""
+        return self._groups.setdefault((channel, name), MemoryGroup(self.trimmed.get(channel, 0)))
 
     def destroy_group(self, channel: str, name: str) -> None:
-        """Forget how far a group has read."""
-        self._groups.pop((channel, name), None)
+        """Forget what a group has read."""
+        self._groups.pop((str(channel), name), None)
+        self.wake()
+
+    def unread(self, channel: str, group: MemoryGroup) -> list[Delivery]:
+        """Return what a group has not been given, of what is left."""
+        behind = max(0, group.read - self.trimmed.get(channel, 0))
+        return self.entries.get(channel, [])[behind:]
+
+    def wake(self) -> None:
+        """Let readers that wait look again."""
         self.changed.set()
-
-
-class MemoryStreamReader:
-    """A `StreamReader` of `MemoryStreams`."""
-
-    def __init__(
-        self, streams: MemoryStreams, channels: Iterable[str], *, group: str, consumer: str = "consumer"
-    ) -> None:
-        self._streams = streams
-        self._channels = [str(channel) for channel in channels]
-        self._group = group
-        self._consumer = consumer
-
-    async def read(self) -> Sequence[Delivery]:
-        """Return own pending entries while there are any, else new ones; see `port.StreamReader.read`."""
-        if ready := self._pending() or self._new():
-            return ready
-        self._streams.changed.clear()
-        try:
-            async with asyncio.timeout(BLOCK):
-                await self._streams.changed.wait()
-        except TimeoutError:
-            return []
-        return self._new()
-
-    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Drop them from the pending list; see `port.StreamReader.acknowledge`."""
-        for delivery in deliveries:
-            self._streams.group(delivery.channel, self._group).pending.pop(delivery.entry_id, None)
-
-    async def close(self) -> None:
-        """Do nothing: there are no connections."""
-
-    def _pending(self) -> list[Delivery]:
-        return [
-            entry
-            for channel in self._channels
-            for entry in self._streams.entries.get(channel, ())
-            if self._streams.group(channel, self._group).pending.get(entry.entry_id) == self._consumer
-        ]
-
-    def _new(self) -> list[Delivery]:
-        news: list[Delivery] = []
-        for channel in self._channels:
-            group = self._streams.group(channel, self._group)
-            unread = self._streams.entries.get(channel, [])[group.read :]
-            group.read += len(unread)
-            group.pending |= {entry.entry_id: self._consumer for entry in unread}
-            news += unread
-        return news
-
-
-class MemoryDeadLetters:
-    """`DeadLetters` of `MemoryStreams`."""
-
-    def __init__(self, streams: MemoryStreams, *, group: str) -> None:
-        self._streams = streams
-        self._group = group
-
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Store and acknowledge; see `port.DeadLetters.bury`."""
-        for letter in letters:
-            pending = self._streams.group(letter.delivery.channel, self._group).pending
-            if pending.pop(letter.delivery.entry_id, None) is not None:
-                self._streams.dead.append(letter)
-
-    async def close(self) -> None:
-        """Do nothing: there are no connections."""
+        self.changed = asyncio.Event()

@@ -1,6 +1,6 @@
 """What the subscriber needs from streams. Before: `domainstream.publisher`, across Redis; next: `domainstream.queue`.
 
-Implementations: `redis_stream_reader` and `redis_dead_letters`, `memory_stream`. All pass the same tests.
+Implementations: `redis_*` and `memory_*` of this stage. Both pass `domainstream.testing.stream_contract`.
 """
 
 from collections.abc import Sequence
@@ -50,8 +50,40 @@ class DeadLetter(Struct, frozen=True, gc=False):
     reason: str
 
 
+class BuriedLetter(Struct, frozen=True, gc=False):
+    """A dead letter as it is kept.
+
+    Attributes:
+        letter_id: Its own id; not that of the entry, which `letter.delivery.entry_id` is.
+
+        group: The consumer group that could not make a job of the entry.
+
+        letter: The entry, and why.
+    """
+
+    letter_id: str
+    group: str
+    letter: DeadLetter
+
+
+class Redriven(Struct, frozen=True, gc=False):
+    """What became of dead letters that were to go back into their stream.
+
+    Attributes:
+        entry_ids: The new entries, in the order of their letters, which are gone.
+
+        without_data: The ids of letters that cannot go back, since their entry had no field `data`; they stay.
+    """
+
+    entry_ids: tuple[str, ...]
+    without_data: tuple[str, ...]
+
+
 class Loss(Struct, frozen=True, gc=False):
     """Entries that left a stream before a consumer group could settle them.
+
+    One that was delivered, but left the stream before it was acknowledged, is a loss of its own: then `after` and
+    `before` both are its id.
 
     Attributes:
         channel: The channel's value.
@@ -109,6 +141,29 @@ class DeadLetters(Protocol):
         """Store each letter and acknowledge its entry, in one step on the server; burying twice stores it once.
 
         The step is atomic per letter. After an error the letters before the failing one are buried.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back all connections. Closing twice does nothing."""
+        ...
+
+
+class DeadLetterRedrive(Protocol):
+    """Where people look at dead letters, and send them once more when the cause is mended.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> Sequence[BuriedLetter]:
+        """Return up to `count` letters of a channel, the oldest first, behind the letter with the id `after`."""
+        ...
+
+    async def redrive(self, channel: str, *, letter_id: str | None = None, count: int = 100) -> Redriven:
+        """Put the data of the oldest letters, or of one, at the end of the channel's stream and remove these letters.
+
+        Every group of the stream gets the new entry, also those that had no trouble with the old one. A letter is
+        removed and its entry added in one step on the server. A letter that is not there (any more) is passed over.
         """
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -28,11 +28,13 @@ from domainstream.errors import (
 )
 from domainstream.publisher.redis_own_pool import place_of
 
+REPLY_TIMEOUT: Final = timedelta(seconds=5)
+
 _NOT_READY = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
 _OUT_OF_MEMORY = "the server's memory is full; let its queues drain, or type: redis-cli CONFIG SET maxmemory <bytes>"
 
 
-def connect(url: str, *, reply_timeout: timedelta, **options: Any) -> Redis:
+def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: Any) -> Redis:
     """Return a client of its own connections; it connects when it is first used.
 
     `reply_timeout` is how long a command may take, which must be more than what a command may block on the server.

@@ -1,17 +1,14 @@
 """Keeps undecodable entries in a stream beside their own, `{stream key}:dead`. Implements `port.DeadLetters`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
 from domainstream.channel import stream_key
+from domainstream.stream.dead_letter_fields import SUFFIX, letter_fields
 from domainstream.stream.port import DeadLetter
 from domainstream.stream.redis_connection import connect, our_errors
-
-SUFFIX: Final = ":dead"
-REPLY_TIMEOUT: Final = timedelta(seconds=5)
 
 # MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
 # An entry that is no longer pending was buried by an earlier call whose reply was lost.
@@ -23,10 +20,7 @@ return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 
 
 class RedisDeadLetters:
-    """`DeadLetters` on Redis or Valkey.
-
-    An entry of `{stream key}:dead` has the fields `error` (a class of `domainstream.errors`), `reason`, `channel`,
-    `group`, `entry_id` (of the original entry) and, when the original entry had it, `data`, unchanged.
+    """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are written down.
 
     Attributes:
         group: The consumer group in whose name entries are acknowledged.
@@ -42,24 +36,16 @@ class RedisDeadLetters:
     @classmethod
     def from_url(cls, url: str, *, group: str, prefix: str = "") -> Self:
         """Return dead letters with connections of their own."""
-        return cls(connect(url, reply_timeout=REPLY_TIMEOUT), group=group, prefix=prefix)
+        return cls(connect(url), group=group, prefix=prefix)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Store and acknowledge, one script call per letter; see `port.DeadLetters.bury`."""
         for letter in letters:
             key = stream_key(letter.delivery.channel, self._prefix)
-            arguments = [self.group, letter.delivery.entry_id, *self._fields(letter)]
+            arguments = [self.group, letter.delivery.entry_id, *letter_fields(letter, self.group)]
             with our_errors(self._client):
                 await self._bury(keys=[key, key + SUFFIX], args=arguments)
 
     async def close(self) -> None:
         """Close the connections; see `port.DeadLetters.close`."""
         await self._client.aclose()
-
-    def _fields(self, letter: DeadLetter) -> list[str | bytes]:
-        delivery = letter.delivery
-        fields: list[str | bytes] = ["error", letter.error, "reason", letter.reason, "channel", delivery.channel]
-        fields += ["group", self.group, "entry_id", delivery.entry_id]
-        if delivery.data is not None:
-            fields += ["data", delivery.data]
-        return fields

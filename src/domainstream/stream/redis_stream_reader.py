@@ -3,32 +3,31 @@
 Next: `domainstream.subscriber`, which hands what is read over to queues.
 """
 
-import logging
+import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.channel import stream_key
 from domainstream.config import refuse
-from domainstream.errors import ServerRefusedError
+from domainstream.errors import ServerError, ServerUnavailableError
+from domainstream.stream.fetch_size import FetchSize
 from domainstream.stream.port import Delivery
+from domainstream.stream.reader_journal import OnLoss, ReaderCounts, ReaderJournal
+from domainstream.stream.reader_settings import ReaderSettings
 from domainstream.stream.redis_connection import connect, our_errors
-
-log = logging.getLogger("domainstream.stream")
-
-BLOCK: Final = timedelta(seconds=1)
-"""How long a read waits for news on the server; also the longest that stopping has to wait."""
+from domainstream.stream.redis_group_streams import RedisGroupStreams, answer_of, answers_of, group_is_gone
+from domainstream.stream.redis_loss_detector import RedisLossDetector
+from domainstream.stream.redis_stream_reclaimer import RedisStreamReclaimer
 
 REPLY_MARGIN: Final = timedelta(seconds=5)
-"""How much longer than that a reply may take before the connection is given up."""
+"""How much longer than it may block a read may take before its connection is given up."""
 
-DATA: Final = b"data"
-_OWN_PENDING: Final = "0"
-_NEW: Final = ">"
+DEFAULTS: Final = ReaderSettings()
 
 
 def default_consumer() -> str:
@@ -39,14 +38,14 @@ def default_consumer() -> str:
 class RedisStreamReader:
     """A `StreamReader` on Redis or Valkey.
 
-    It reads its own pending entries first after each start and after each read that failed, since the reply that was
-    lost may have held entries that now wait in its name.
+    It needs two connections, however many the channels: one to read, one to acknowledge. A loss is found once, by one
+    instance of the group; one that crashes in that moment does not tell it.
 
     Attributes:
         group: The consumer group, the same on every stream.
 
         consumer: The name in the group that entries are delivered to. It must be stable, so that a restarted instance
-            finds what it left behind, and each instance needs its own: by default it is the host's name and
+            finds what it left behind at once, and each instance needs its own: by default it is the host's name and
             `-subscriber`, so give names when several instances share a host. Two instances of one name still lose
             nothing, but do some entries twice.
     """
@@ -59,103 +58,126 @@ class RedisStreamReader:
         group: str,
         consumer: str | None = None,
         prefix: str = "",
-        count: int = 256,
+        settings: ReaderSettings = DEFAULTS,
+        on_loss: OnLoss | None = None,
     ) -> None:
-        """Read `channels`, at most `count` entries of each at a time, through `client`, which the reader then owns.
+        """Read `channels` through `client`, which the reader then owns, and tell losses to `on_loss`.
 
-        Raises `ConfigurationError` for an empty `group`.
+        Replies to `client` must be bytes, and may take longer than `settings.block`. Raises `ConfigurationError` for an
+        empty `group`, or without channels.
         """
-        refuse("The consumer group", [None if group.strip() else "its name is empty; type: group='domain-events'"])
         self.group = group
         self.consumer = consumer or default_consumer()
         self._client = client
-        self._channels = {stream_key(channel, prefix).encode(): str(channel) for channel in channels}
-        self._keys = {str(channel): key for key, channel in self._channels.items()}
-        self._count = count
+        self._settings = settings
+        self._streams = RedisGroupStreams(client, channels, group=group, prefix=prefix)
+        refuse("The reader", _problems(self._streams))
+        self._journal = ReaderJournal(group, on_loss)
+        self._detector = RedisLossDetector(self._streams)
+        self._size = FetchSize(settings, len(self._streams.channels))
+        self._reclaimer = RedisStreamReclaimer(client, self._streams, self.consumer, settings, self._journal)
         self._groups_exist = False
-        self._look_back = True
-        self._open: set[tuple[str, str]] = set()
+        self._disturbed = True
+        self._next_sweep = 0.0
+        self._closed = asyncio.Event()
 
     @classmethod
     def from_url(
-        cls, url: str, channels: Iterable[str], *, group: str, consumer: str | None = None, prefix: str = ""
+        cls,
+        url: str,
+        channels: Iterable[str],
+        *,
+        group: str,
+        consumer: str | None = None,
+        prefix: str = "",
+        settings: ReaderSettings = DEFAULTS,
+        on_loss: OnLoss | None = None,
     ) -> Self:
-        """Return a reader with a connection of its own; the constructor says what the rest means."""
-        client = connect(url, reply_timeout=BLOCK + REPLY_MARGIN)
-        return cls(client, channels, group=group, consumer=consumer, prefix=prefix)
+        """Return a reader with connections of its own; the constructor says what the rest means."""
+        client = connect(url, reply_timeout=settings.block + REPLY_MARGIN)
+        return cls(client, channels, group=group, consumer=consumer, prefix=prefix, settings=settings, on_loss=on_loss)
+
+    @property
+    def counts(self) -> ReaderCounts:
+        """What the reader has met since it was made."""
+        return self._journal.counts
 
     async def read(self) -> Sequence[Delivery]:
-        """Return own pending entries while there are any, else new ones; see `port.StreamReader.read`."""
-        with our_errors(self._client):
-            await self._make_groups()
-            try:
-                return await self._read()
-            except ResponseError as error:
-                if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise
-                return self._group_is_gone()
+        """Return what waits unacknowledged, page by page, else news; see `port.StreamReader.read`."""
+        if self._closed.is_set():
+            raise ServerUnavailableError("the reader is closed; make a new one with RedisStreamReader.from_url(...)")
+        try:
+            with our_errors(self._client):
+                deliveries = await self._read()
+        except ServerError:
+            if self._closed.is_set():  # it took the connection from this read
+                return []
+            raise
+        self._journal.read(len(deliveries))
+        return deliveries
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge with one command per channel, all in one round trip; see `port.StreamReader.acknowledge`."""
         ids: dict[bytes, list[str]] = {}
         for delivery in deliveries:
-            ids.setdefault(self._keys[delivery.channel], []).append(delivery.entry_id)
+            ids.setdefault(self._streams.keys[delivery.channel], []).append(delivery.entry_id)
         with our_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for key, entry_ids in ids.items():
                     pipe.xack(key, self.group, *entry_ids)
-                await pipe.execute()
-        self._open.difference_update((delivery.channel, delivery.entry_id) for delivery in deliveries)
+                await answers_of(pipe)
 
     async def close(self) -> None:
-        """Close the connection; see `port.StreamReader.close`."""
+        """Close the connections; a read that blocks returns nothing. See `port.StreamReader.close`."""
+        self._closed.set()
         await self._client.aclose()
 
     async def _read(self) -> list[Delivery]:
-        if self._look_back or self._open:
-            self._look_back = True
-            if pending := await self._entries(_OWN_PENDING):
-                return pending
-            self._open.clear()
-        # Until the reply is here, entries may be on their way that only looking back would find.
-        self._look_back = True
-        news = await self._entries(_NEW)
-        self._look_back = False
-        return news
-
-    async def _entries(self, after: str) -> list[Delivery]:
-        block = int(BLOCK.total_seconds() * 1000) if after == _NEW else None
-        streams: dict[Any, Any] = dict.fromkeys(self._channels, after)
-        reply: Any = await self._client.xreadgroup(self.group, self.consumer, streams, count=self._count, block=block)
-        deliveries = [
-            Delivery(self._channels[key], entry_id.decode(), fields.get(DATA))
-            for key, entries in reply
-            for entry_id, fields in entries
-        ]
-        self._open.update((delivery.channel, delivery.entry_id) for delivery in deliveries)
-        return deliveries
-
-    def _group_is_gone(self) -> list[Delivery]:
-        log.warning("group %s: a stream or the group on it has vanished; making it again", self.group)
-        self._groups_exist = False
-        return []
+        await self._make_groups()
+        try:
+            return await self._next()
+        except ResponseError as error:
+            if not group_is_gone(error):
+                raise
+            self._journal.healed(await self._streams.make_groups())
+            return []
 
     async def _make_groups(self) -> None:
-        if self._groups_exist:
-            return
+        if not self._groups_exist:
+            await self._streams.make_groups()
+            self._groups_exist = True
+
+    async def _next(self) -> list[Delivery]:
+        if self._disturbed or (self._reclaimer.at_rest and monotonic() >= self._next_sweep):
+            self._reclaimer.begin(own=self._disturbed)
+            self._next_sweep = monotonic() + self._settings.claim_after.total_seconds() / 2
+        # Until the reply is here, entries may be on their way that only looking back would find.
+        self._disturbed = True
+        deliveries = await self._reclaimer.page() or await self._news()
+        self._disturbed = False
+        return deliveries
+
+    async def _news(self) -> list[Delivery]:
+        streams: dict[Any, Any] = dict.fromkeys(self._streams.channels, ">")
+        block = max(1, round(self._settings.block.total_seconds() * 1000))
         async with self._client.pipeline(transaction=False) as pipe:
-            for key in self._channels:
-                pipe.xgroup_create(key, self.group, id="0", mkstream=True)
-            replies = await pipe.execute(raise_on_error=False)
-        for channel, reply in zip(self._channels.values(), replies, strict=True):
-            _check_group(channel, reply)
-        self._groups_exist = True
+            checked = self._detector.check_before(pipe)
+            pipe.xreadgroup(self.group, self.consumer, streams, count=self._size.count, block=block)
+            replies: list[Any] = await pipe.execute(raise_on_error=False)
+        # Losses first: they come before the entries, and no other reader will tell them.
+        if checked:
+            self._journal.lost(self._detector.losses(answer_of(replies[0])))
+        return self._deliveries(answer_of(replies[-1]))
+
+    def _deliveries(self, reply: Any) -> list[Delivery]:
+        found = [one for key, entries in reply for one in self._streams.deliveries(key, entries, {})]
+        self._detector.note_reads(key for key, _ in reply)
+        self._size.learn(found, max((len(entries) for _, entries in reply), default=0))
+        return found
 
 
-def _check_group(channel: str, reply: Any) -> None:
-    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
-        raise ServerRefusedError(
-            f"the key of channel {channel} is no stream; choose another prefix, or delete that key"
-        )
-    if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
-        raise reply
+def _problems(streams: RedisGroupStreams) -> list[str | None]:
+    return [
+        None if streams.group.strip() else "the consumer group's name is empty; type: group='domain-events'",
+        None if streams.channels else "there is no channel to read; name at least one",
+    ]

@@ -70,7 +70,7 @@ def _wrong_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> I
         for position, handler in enumerate(handlers):
             if not isinstance(handler, QueueHandler):
                 yield f"{name}: {handler!r} is no handler; type: to_queue('queue', job='job')"
-            elif handler in handlers[:position]:
+            elif any(str(handler) == str(other) for other in handlers[:position]):
                 yield f"{name}: the queue {handler.queue} has the job {handler.job} twice; remove one of the two"
 
 

@@ -1,12 +1,25 @@
 """Wires the subscriber to Redis Streams and BullMQ. Before: `stream_subscriber`; next stage: `domainstream.worker`."""
 
-from typing import Self
+from functools import partial
+from typing import Final, Self
 
-from domainstream.queue import BullMQQueue
-from domainstream.stream import RedisDeadLetters, RedisStreamReader
-from domainstream.subscriber.batch import Sorter
+from domainstream.publisher import Retention
+from domainstream.queue import BullMQHandOver, BullMQQueue, HandOver, StepwiseHandOver
+from domainstream.stream import (
+    RedisDeadLetters,
+    RedisIdleConsumers,
+    RedisStreamJanitor,
+    RedisStreamReader,
+    Upkeep,
+    check_eviction_at,
+)
+from domainstream.stream.redis_connection import connect
+from domainstream.subscriber.sorter import Sorter
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
+from domainstream.subscriber.subscriber_settings import SubscriberSettings
 from domainstream.subscriber.subscriptions import Subscriptions
+
+DEFAULT_SETTINGS: Final = SubscriberSettings()
 
 
 class RedisBullMQStreamSubscriber(StreamSubscriber):
@@ -18,7 +31,8 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         subscriber:
             await subscriber.run()
 
-    Any number of instances may share a group; give each its own `consumer` when they share a host.
+    Any number of instances may share a group; give each its own `consumer` when they share a host. Each has three
+    connections, however many the channels: to read, to hand over, and for upkeep.
     """
 
     @classmethod
@@ -31,6 +45,7 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         consumer: str | None = None,
         prefix: str = "",
         bull_prefix: str = "bull",
+        settings: SubscriberSettings = DEFAULT_SETTINGS,
     ) -> Self:
         """Return a subscriber with connections of its own; it connects when it runs.
 
@@ -38,11 +53,44 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
         Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for a URL that is none or an
-        empty group.
+        empty group. `run` raises `ConfigurationError` when a server evicts.
         """
-        return cls(
-            RedisStreamReader.from_url(url, subscriptions.channels, group=group, consumer=consumer, prefix=prefix),
-            BullMQQueue.from_url(url, bull_prefix=bull_prefix),
-            RedisDeadLetters.from_url(url, group=group, prefix=prefix),
-            Sorter(subscriptions),
+        channels, reading = subscriptions.channels, settings.reading
+        reader = RedisStreamReader.from_url(
+            url, channels, group=group, consumer=consumer, prefix=prefix, settings=reading, on_loss=settings.on_loss
         )
+        return cls(
+            reader,
+            _hand_over(url, reader, settings.queue_url, prefix=prefix, bull_prefix=bull_prefix),
+            Sorter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
+            upkeep=_upkeep(url, reader, subscriptions, settings.retention, prefix=prefix),
+            check=None if settings.accept_eviction else partial(_check, url, settings.queue_url),
+        )
+
+
+def _hand_over(
+    url: str, reader: RedisStreamReader, queue_url: str | None, *, prefix: str, bull_prefix: str
+) -> HandOver:
+    if queue_url is None:
+        return BullMQHandOver.from_url(
+            url, group=reader.group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
+        )
+    letters = RedisDeadLetters.from_url(url, group=reader.group, prefix=prefix)
+    return StepwiseHandOver(BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix), letters, reader)
+
+
+def _upkeep(
+    url: str, reader: RedisStreamReader, subscriptions: Subscriptions, retention: Retention | None, *, prefix: str
+) -> list[Upkeep]:
+    client, channels = connect(url), subscriptions.channels
+    upkeep: list[Upkeep] = [
+        RedisIdleConsumers(client, channels, group=reader.group, consumer=reader.consumer, prefix=prefix)
+    ]
+    if retention is not None:
+        upkeep.append(RedisStreamJanitor(client, channels, retention=retention, prefix=prefix))
+    return upkeep
+
+
+async def _check(url: str, queue_url: str | None) -> None:
+    for place in filter(None, (url, queue_url)):
+        await check_eviction_at(place)

@@ -1,58 +1,77 @@
-"""The loop that joins streams and queues, on ports alone. Before: `batch`; next: `redis_bullmq_stream_subscriber`."""
+"""The loop that joins streams and queues, on ports alone. Before: `courier`; next: `redis_bullmq_stream_subscriber`."""
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from domainstream.errors import ServerError
-from domainstream.lifecycle import Lifecycle
-from domainstream.queue import JobQueue
-from domainstream.stream import Backoff, DeadLetters, Delivery, StreamReader
-from domainstream.subscriber.batch import Batch, Sorter
+from domainstream.lifecycle import Lifecycle, cancel_and_wait
+from domainstream.queue import HandOver
+from domainstream.stream import Backoff, Delivery, StreamReader, Upkeep
+from domainstream.subscriber.courier import Courier, SubscriberHealth
+from domainstream.subscriber.sorter import Sorter
+from domainstream.telemetry import emit
 
 log = logging.getLogger("domainstream.subscriber")
+
+Check = Callable[[], Awaitable[None]]
 
 
 class StreamSubscriber:
     """Hands the events of streams over to queues, each at least once; an async context manager that closes its ports.
 
-    A batch is acknowledged only after all its jobs are in their queues. When that fails, the same batch is read and
-    added again, after a pause; the job ids make sure that nothing is added twice.
+    While one batch is being handed over, the next is read and sorted; batches are handed over one after the other, so
+    that events keep their order. A batch that cannot be handed over is tried again until it can.
 
     For one event loop. `run` may be called once.
     """
 
-    def __init__(self, reader: StreamReader, queue: JobQueue, dead_letters: DeadLetters, sorter: Sorter) -> None:
-        """Join the ports, which the subscriber then owns and closes."""
+    def __init__(
+        self,
+        reader: StreamReader,
+        hand_over: HandOver,
+        sorter: Sorter,
+        *,
+        upkeep: Sequence[Upkeep] = (),
+        check: Check | None = None,
+    ) -> None:
+        """Join the ports, which the subscriber then owns and closes.
+
+        `check` is awaited before anything else, and may refuse with a `ConfigurationError`.
+        """
         self._reader = reader
-        self._queue = queue
-        self._dead_letters = dead_letters
+        self._hand_over = hand_over
         self._sorter = sorter
+        self._upkeep = upkeep
+        self._check = check
         self._lifecycle = Lifecycle("RedisBullMQStreamSubscriber")
+        self._courier = Courier(hand_over, self._lifecycle, delivery_limit=sorter.delivery_limit)
         self._backoff = Backoff()
+        self._delivering: asyncio.Task[None] | None = None
+
+    @property
+    def health(self) -> SubscriberHealth:
+        """What was done so far."""
+        return self._courier.health
 
     async def run(self) -> None:
-        """Read, enqueue and acknowledge until `stop` or cancellation.
+        """Read and hand over until `stop` or cancellation, both of which let what was read be handed over.
 
-        Errors of the server are logged and tried again for as long as it takes. `stop` lets the batch at hand finish.
-        Raises `ConfigurationError` when it is called a second time, or after `close`.
+        Errors of the server are logged and tried again for as long as it takes. Raises `ConfigurationError` when the
+        check refuses, when it is called a second time, or after `close`.
         """
         await self._lifecycle.run(self._loop)
 
     def stop(self) -> None:
-        """Let `run` return after the batch at hand: within a second or so. Stopping twice does nothing."""
+        """Let `run` return after what was read is handed over: within a second or so. Stopping twice does nothing."""
         self._lifecycle.stop()
 
     async def close(self) -> None:
         """Stop, wait for `run` to return, and close the ports. Closing twice does nothing."""
         await self._lifecycle.close(self._close_ports)
-
-    async def _close_ports(self) -> None:
-        async with AsyncExitStack() as stack:
-            for port in (self._reader, self._dead_letters, self._queue):
-                stack.push_async_callback(port.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,42 +82,65 @@ class StreamSubscriber:
         await self.close()
 
     async def _loop(self) -> None:
-        while not self._lifecycle.stopping.is_set():
-            await self._step()
+        if not await self._checked():
+            return
+        chores = [asyncio.create_task(self._keep_up(upkeep)) for upkeep in self._upkeep]
+        try:
+            while not self._lifecycle.stopping.is_set():
+                await self._step()
+        finally:
+            await cancel_and_wait(*chores)
+            await self._delivered()
+
+    async def _checked(self) -> bool:
+        """Check once the server is there; tell whether we may go on."""
+        while self._check and not self._lifecycle.stopping.is_set():
+            try:
+                await self._check()
+            except ServerError as error:
+                await self._pause(error)
+            else:
+                break
+        return not self._lifecycle.stopping.is_set()
 
     async def _step(self) -> None:
+        deliveries = await self._read()
+        parcels = self._sorter.sort(deliveries)
+        if parcels or (self._delivering and self._delivering.done()):
+            await self._delivered()
+        if parcels:
+            self._delivering = asyncio.create_task(self._courier.deliver(parcels))
+
+    async def _read(self) -> Sequence[Delivery]:
         try:
-            await self._hand_over(await self._reader.read())
-            self._backoff.reset()
+            deliveries = await self._reader.read()
         except ServerError as error:
-            pause = self._backoff.next()
-            log.warning("trying again in %.2f s: %s", pause, error)
-            await self._lifecycle.rest(pause)
+            await self._pause(error)
+            return ()
+        self._backoff.reset()
+        return deliveries
 
-    async def _hand_over(self, deliveries: Sequence[Delivery]) -> None:
-        if not deliveries:
-            return
-        batch = self._sorter.sort(deliveries)
-        await self._queue.add(batch.jobs)
-        await self._bury(batch)
-        await self._reader.acknowledge(batch.settled)
-        log.debug(
-            "%d entries: %d jobs, %d dead letters; last %s %s",
-            len(deliveries),
-            len(batch.jobs),
-            len(batch.letters),
-            deliveries[-1].channel,
-            deliveries[-1].entry_id,
-        )
+    async def _delivered(self) -> None:
+        if self._delivering is not None:
+            delivering, self._delivering = self._delivering, None
+            await delivering
 
-    async def _bury(self, batch: Batch) -> None:
-        if batch.letters:
-            await self._dead_letters.bury(batch.letters)
-        for letter in batch.letters:
-            log.warning(
-                "dead letter: %s %s: %s: %s",
-                letter.delivery.channel,
-                letter.delivery.entry_id,
-                letter.error,
-                letter.reason,
-            )
+    async def _pause(self, error: ServerError) -> None:
+        pause = self._backoff.next()
+        emit(log, logging.WARNING, "subscriber.retried", pause_s=round(pause, 2), reason=error)
+        await self._lifecycle.rest(pause)
+
+    async def _keep_up(self, upkeep: Upkeep) -> None:
+        while True:
+            try:
+                await upkeep.run_once()
+            except ServerError as error:
+                emit(log, logging.WARNING, "subscriber.upkeep_failed", upkeep=type(upkeep).__name__, reason=error)
+            await asyncio.sleep(upkeep.every.total_seconds())
+
+    async def _close_ports(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._reader.close)
+            stack.push_async_callback(self._hand_over.close)
+            for upkeep in self._upkeep:
+                stack.push_async_callback(upkeep.close)

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import SubscriptionError
+from domainstream.queue import JobSettings
 from domainstream.queue.names import name_problem
+
+DEFAULT_SETTINGS: Final = JobSettings()
 
 
 class QueueHandler(Struct, frozen=True, gc=False):
@@ -17,24 +21,29 @@ class QueueHandler(Struct, frozen=True, gc=False):
         queue: The queue's name.
 
         job: The name of its jobs.
+
+        settings: What the queue is told about each of them.
     """
 
     queue: str
     job: str
+    settings: JobSettings = DEFAULT_SETTINGS
 
     def __str__(self) -> str:
         return f"{self.queue}:{self.job}"
 
 
-def to_queue(queue: str, *, job: str) -> QueueHandler:
+def to_queue(queue: str, *, job: str, settings: JobSettings = DEFAULT_SETTINGS) -> QueueHandler:
     """Send each event of a channel to `queue`, as a job named `job`.
+
+    `settings` say how often such a job is tried, when it may begin and how long it is kept.
 
     Raises `SubscriptionError` for names that are empty or hold ":" or white space.
     """
     found = [problem for problem in (name_problem("queue", queue), name_problem("job", job)) if problem]
     if found:
         raise SubscriptionError("to_queue cannot be used:", found)
-    return QueueHandler(str(queue), str(job))
+    return QueueHandler(str(queue), str(job), settings)
 
 
 class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):

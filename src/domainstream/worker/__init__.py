@@ -6,8 +6,20 @@ says what to type when it is missing.
 """
 
 from domainstream.worker.bullmq_event_worker import EventWorker
+from domainstream.worker.error_handler import ErrorHandler
 from domainstream.worker.event_consumer import EventConsumer
 from domainstream.worker.event_context import EventContext, ReceivedJob
 from domainstream.worker.outcomes import Done, GiveUp, RetryLater
+from domainstream.worker.redis_inbox import RedisInbox
 
-__all__ = ["Done", "EventConsumer", "EventContext", "EventWorker", "GiveUp", "ReceivedJob", "RetryLater"]
+__all__ = [
+    "Done",
+    "ErrorHandler",
+    "EventConsumer",
+    "EventContext",
+    "EventWorker",
+    "GiveUp",
+    "ReceivedJob",
+    "RedisInbox",
+    "RetryLater",
+]

@@ -8,6 +8,7 @@ from typing import Any, Union, get_args, get_origin
 from msgspec import Struct
 
 from domainstream.event import BaseEvent
+from domainstream.worker.event_context import EventContext
 
 _EXAMPLE = "@consumer.on(SomethingHappened)"
 
@@ -21,11 +22,14 @@ class Handling(Struct, frozen=True, gc=False):
         handler: The function that handles it.
 
         call: Calls the function with the event and its context.
+
+        context: What the function is told beside the event.
     """
 
     event_name: str
     handler: Callable[..., Any]
     call: Callable[[], Awaitable[None]]
+    context: EventContext
 
     async def __call__(self) -> None:
         """Call the handler; raise what it raises."""
@@ -51,6 +55,8 @@ def class_problem(given: object) -> str | None:
 
 def handler_problem(handler: Any) -> str | None:
     """Say why `handler` cannot be called with an event and a context; None when it can."""
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        return "it yields, so that calling it would do nothing; remove the yield"
     try:
         inspect.signature(handler).bind(None, None)
     except TypeError as error:

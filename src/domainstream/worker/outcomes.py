@@ -1,7 +1,8 @@
-"""The three ways a handler can answer: done, try again later, give up. Pure; used by `bullmq_event_worker`.
+"""The three ways a handler can answer: done, try again later, give up. Pure; used by `attempt` and `error_handler`.
 
-A handler that returns has done its job. It raises `RetryLater` or `GiveUp` for the other two; any other exception
-counts as a failed attempt, and the job is tried again as its queue says.
+A handler that returns has done its job. It raises `RetryLater` or `GiveUp` for the other two; any other exception goes
+to the consumer's `ErrorHandler`, which by default counts it as a failed attempt, and the job is tried again as its
+queue says.
 """
 
 from datetime import timedelta
@@ -50,6 +51,10 @@ class GiveUp(Exception):  # noqa: N818 - an answer, no error
         # Not refused: an error here would make a failed attempt of it, and the job would come again.
         self.reason = reason if reason.strip() else _NO_REASON
         super().__init__(self.reason)
+
+
+HandlerOutcome = Done | RetryLater | GiveUp
+"""What becomes of a job."""
 
 
 def _delay_problem(delay: object) -> str | None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,25 +24,28 @@ from support.consuming import (
 
 from domainstream.errors import MissingExtraError
 from domainstream.stream import Delivery, RedisStreamReader
-from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 
-Open = Callable[[], RedisBullMQStreamSubscriber]
+Open = Callable[..., RedisBullMQStreamSubscriber]
 
 
 @pytest.fixture
 def open_subscriber(redis_url: str, streams: Streams, bull_prefix: str) -> Open:
     """A function that opens a subscriber under the same consumer name each time."""
+    return partial(
+        RedisBullMQStreamSubscriber.from_url,
+        redis_url,
+        group=GROUP,
+        subscriptions=subscriptions_of("valuation"),
+        prefix=streams.prefix,
+        bull_prefix=bull_prefix,
+    )
 
-    def open_one() -> RedisBullMQStreamSubscriber:
-        return RedisBullMQStreamSubscriber.from_url(
-            redis_url,
-            group=GROUP,
-            subscriptions=subscriptions_of("valuation"),
-            prefix=streams.prefix,
-            bull_prefix=bull_prefix,
-        )
 
-    return open_one
+@pytest.fixture
+def open_stepwise(open_subscriber: Open, redis_url: str) -> Open:
+    """The same as if the queues were on another server, so that handing over takes several steps."""
+    return partial(open_subscriber, settings=SubscriberSettings(queue_url=redis_url))
 
 
 async def test_job_data_says_where_the_event_came_from(
@@ -59,9 +63,9 @@ async def test_job_data_says_where_the_event_came_from(
 
 
 async def test_crash_between_add_and_acknowledge_gives_no_second_job(
-    open_subscriber: Open, streams: Streams, valuation: BullJobs, monkeypatch: pytest.MonkeyPatch
+    open_stepwise: Open, streams: Streams, valuation: BullJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The entry is delivered again to the restarted instance; the job has the same id and is not added again."""
+    """With queues on another server: the entry is delivered again, and the job, which has the same id, is not added."""
     event = evaluated()
     await streams.add(event)
 
@@ -70,11 +74,11 @@ async def test_crash_between_add_and_acknowledge_gives_no_second_job(
 
     with monkeypatch.context() as patch:
         patch.setattr(RedisStreamReader, "acknowledge", crash)
-        async with open_subscriber() as crashing:
+        async with open_stepwise() as crashing:
             with pytest.raises(SystemError):
                 await crashing.run()
     assert (await valuation.ids(), await streams.pending(EVALUATED)) == ([f"event-{event.id}"], 1)
-    async with running(open_subscriber()):
+    async with running(open_stepwise()):
 
         async def settled() -> bool:
             return await streams.pending(EVALUATED) == 0
@@ -88,12 +92,12 @@ async def test_own_pending_entries_come_before_new_ones(
 ) -> None:
     """What the last run of this instance left behind keeps its place in the order."""
     old, new = evaluated(), evaluated()
-    subscriber = open_subscriber()
     await streams.add(old)
-    reader: Any = subscriber._reader
-    await reader.read()
+    async with open_subscriber() as crashed:
+        reader: Any = crashed._reader
+        await reader.read()
     await streams.add(new)
-    async with running(subscriber):
+    async with running(open_subscriber()):
 
         async def both() -> list[str] | None:
             ids = await valuation.ids()

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,7 +11,6 @@ from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.bootstrap import wire as wire_coding
 from coding.domain_layer.medical_stay.medical_stay import MedicalStay, StayStatus
 from contracts.event_publisher_channels import Channel
-from contracts.follow_up import follow_up
 from contracts.subscriptions import subscriptions
 from domainstream import MemoryPublisher, Outcome
 from domainstream.queue import Job
@@ -20,7 +18,7 @@ from domainstream.stream import Delivery
 from domainstream.subscriber import Sorter
 from domainstream.worker import GiveUp, ReceivedJob
 from screenflow.bootstrap import wire as wire_screenflow
-from screenflow.domain_layer.run.run_events import RunFailed, RunFailedPayload, RunStarted, RunStartedPayload
+from screenflow.domain_layer.run.run_events import RunStarted, RunStartedPayload
 from valuation.bootstrap import wire as wire_valuation
 
 STAY = MedicalStay(
@@ -35,7 +33,7 @@ STAY = MedicalStay(
 
 
 class Hospital:
-    """All services on one publisher in memory; `settle` carries events to handlers until none is new."""
+    """All services of Python on one publisher in memory; `settle` carries events to handlers until none is new."""
 
     def __init__(self) -> None:
         self.publisher = MemoryPublisher()
@@ -58,9 +56,10 @@ class Hospital:
         await self._consumers[job.queue].handle(received)
 
     def jobs_of(self, channel: Channel) -> list[Job]:
-        """Return the jobs of everything published to `channel`."""
+        """Return the jobs that services of Python have of everything published to `channel`."""
         entries = self.publisher.streams.get(channel, [])
-        return Sorter(subscriptions).sort([Delivery(channel, entry_id, data) for entry_id, data in entries]).jobs
+        parcels = Sorter(subscriptions).sort([Delivery(channel, entry_id, data) for entry_id, data in entries])
+        return [job for parcel in parcels for job in parcel.jobs if job.queue in self._consumers]
 
     def published(self, channel: Channel) -> list[dict[str, Any]]:
         """Return the messages of a channel."""
@@ -144,16 +143,3 @@ async def test_an_unknown_stay_is_given_up(hospital: Hospital) -> None:
     await hospital.screenflow.producer.publish(started)
     with pytest.raises(GiveUp, match="stay-9"):
         await hospital.settle()
-
-
-def test_a_follow_up_id_is_a_uuid7_of_its_causes_millisecond() -> None:
-    """It is the same for the same cause and type, and another for another type."""
-    cause = RunStarted(aggregate_id="run-1", payload=RunStartedPayload(stay_id="stay-1", findings=()))
-    failed = RunFailed(aggregate_id="run-1", payload=RunFailedPayload(stay_id="stay-1", reason="why"))
-    derived = follow_up(cause, failed)
-    assert UUID(derived.id).version == 7
-    assert UUID(derived.id).variant == UUID(cause.id).variant
-    assert UUID(derived.id).int >> 80 == UUID(cause.id).int >> 80
-    assert follow_up(cause, failed).id == derived.id
-    assert follow_up(cause, cause).id != derived.id
-    assert (derived.correlation_id, derived.causation_id) == (cause.id, cause.id)

@@ -62,7 +62,8 @@ def test_a_service_knows_its_own_channels_when_it_starts() -> None:
     """A service that registers sees which channels are its own, and who listens to them."""
     registry = register("valuation", MAPPERS["valuation"])
     assert registry.publisher_of(Channel.DOMAIN_VALUATION_PRICING_CALCULATED) == "valuation"
-    assert registry.listeners_of(Channel.DOMAIN_VALUATION_PRICING_CALCULATED) == ("coding:record-price",)
+    listeners = registry.listeners_of(Channel.DOMAIN_VALUATION_PRICING_CALCULATED)
+    assert listeners == ("coding:record-price", "notifications:announce-price")
 
 
 def test_a_service_with_the_mapper_of_another_does_not_start() -> None:

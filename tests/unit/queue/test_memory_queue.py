@@ -1,9 +1,9 @@
 """The queue in memory keeps the contract of the port."""
 
 import pytest
-from support.queue_contract import QueueContract, QueuePlace
 
 from domainstream.queue import Job, MemoryQueue
+from domainstream.testing.queue_contract import QueueContract, QueuePlace
 
 
 class MemoryPlace(QueuePlace):

@@ -1,48 +1,114 @@
-"""The streams in memory keep the contract of the ports."""
+"""The streams in memory keep the contracts of the ports."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
-from support.stream_contract import FIRST, SECOND, StreamContract, StreamPlace
 
-from domainstream.stream import DeadLetters, MemoryDeadLetters, MemoryStreamReader, MemoryStreams, StreamReader
+from domainstream.errors import ServerUnavailableError
+from domainstream.stream import (
+    DeadLetterRedrive,
+    DeadLetters,
+    MemoryDeadLetterRedrive,
+    MemoryDeadLetters,
+    MemoryStreamReader,
+    MemoryStreams,
+    OnLoss,
+    ReaderCounts,
+    ReaderSettings,
+)
+from domainstream.testing.dead_letter_contract import DeadLetterContract
+from domainstream.testing.stream_contract import FIRST, SECOND, StreamContract, StreamPlace, read_all, read_some
 
 GROUP = "group"
 
 
 class MemoryPlace(StreamPlace):
-    """Streams in memory."""
+    """Streams in memory, whose clock stands still until somebody moves it."""
 
     def __init__(self) -> None:
-        self.streams = MemoryStreams()
+        self.now = 0.0
+        self.streams = MemoryStreams(clock=lambda: self.now)
 
     async def add(self, channel: str, data: bytes | None) -> str:
         """Put an entry into a stream."""
         return self.streams.add(channel, data)
 
-    def reader(self, consumer: str = "one") -> StreamReader:
-        """Open a reader."""
-        return MemoryStreamReader(self.streams, [FIRST, SECOND], group=GROUP, consumer=consumer)
+    async def trim(self, channel: str, *, keep: int) -> None:
+        """Drop the oldest entries."""
+        self.streams.trim(channel, keep=keep)
 
-    def dead_letters(self) -> DeadLetters:
-        """Open the dead letters."""
-        return MemoryDeadLetters(self.streams, group=GROUP)
-
-    async def buried(self, channel: str) -> list[tuple[str, str, str, bytes | None]]:
-        """Return the dead letters of a channel."""
-        letters = [letter for letter in self.streams.dead if letter.delivery.channel == channel]
-        return [(letter.delivery.entry_id, letter.error, letter.reason, letter.delivery.data) for letter in letters]
+    async def leave_alone(self) -> None:
+        """Let an hour pass."""
+        self.now += 3600
 
     async def destroy_group(self, channel: str) -> None:
         """Let the group vanish."""
         self.streams.destroy_group(channel, GROUP)
 
+    def reader(self, consumer: str = "one", *, on_loss: OnLoss | None = None) -> MemoryStreamReader:
+        """Open a reader."""
+        settings = ReaderSettings(block=timedelta(seconds=0.05))
+        return MemoryStreamReader(
+            self.streams, [FIRST, SECOND], group=GROUP, consumer=consumer, settings=settings, on_loss=on_loss
+        )
+
+    def dead_letters(self) -> DeadLetters:
+        """Open the dead letters."""
+        return MemoryDeadLetters(self.streams, group=GROUP)
+
+    def redrive(self) -> DeadLetterRedrive:
+        """Open their redrive."""
+        return MemoryDeadLetterRedrive(self.streams)
+
     async def close(self) -> None:
         """Nothing is open."""
 
 
-class TestMemoryStream(StreamContract):
-    """The contract, in memory."""
+@pytest.fixture
+async def place() -> AsyncIterator[MemoryPlace]:
+    """Streams in memory."""
+    place = MemoryPlace()
+    yield place
+    await place.close()
 
-    @pytest.fixture
-    async def place(self) -> StreamPlace:
-        """Streams in memory."""
-        return MemoryPlace()
+
+class TestMemoryStream(StreamContract):
+    """The contract of readers, in memory."""
+
+
+class TestMemoryDeadLetters(DeadLetterContract):
+    """The contract of dead letters, in memory."""
+
+
+async def test_counts_say_what_was_met(place: MemoryPlace) -> None:
+    """Entries read, taken over and lost are counted, as are groups that were made again."""
+    reader = place.reader()
+    await place.add(FIRST, b"left alone")
+    await read_some(place.reader("other"))
+    await place.leave_alone()
+    await read_all(reader, 1)
+    await place.add(FIRST, b"lost")
+    await place.trim(FIRST, keep=0)
+    await reader.read()
+    await place.destroy_group(SECOND)
+    await reader.read()
+    assert reader.counts == ReaderCounts(read=1, reclaimed=1, lost=1, healed=1)
+
+
+async def test_reads_are_bounded(place: MemoryPlace) -> None:
+    """A read returns as many entries as the settings allow, and the next one goes on."""
+    for number in range(5):
+        await place.add(FIRST, b"%d" % number)
+    settings = ReaderSettings(max_entries=3)
+    first, second = [MemoryStreamReader(place.streams, [FIRST], group=GROUP, settings=settings) for _ in range(2)]
+    assert [len(await first.read()) for _ in range(2)] == [3, 2]
+    assert [len(await second.read()) for _ in range(2)] == [3, 2]
+
+
+async def test_closed_reader_reads_no_more(place: MemoryPlace) -> None:
+    """A read after `close` says so."""
+    reader = place.reader()
+    await reader.close()
+    with pytest.raises(ServerUnavailableError, match="the reader is closed"):
+        await reader.read()

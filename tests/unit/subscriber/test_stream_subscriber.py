@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from support.consuming import (
-    CALCULATED,
     EVALUATED,
     GROUP,
     Channel,
-    calculated,
     evaluated,
     message,
     running,
@@ -19,15 +18,12 @@ from support.consuming import (
 )
 
 from domainstream.errors import ConfigurationError, ServerUnavailableError
-from domainstream.queue import Job, MemoryQueue
-from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams
+from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
+from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams, Upkeep
 from domainstream.subscriber import (
     RedisBullMQStreamSubscriber,
     Sorter,
     StreamSubscriber,
-    Subscriptions,
-    create_multiple_handlers,
-    to_queue,
 )
 
 SUBSCRIPTIONS = subscriptions_of("valuation")
@@ -62,12 +58,51 @@ class WatchedReader(MemoryStreamReader):
         await super().acknowledge(deliveries)
 
 
+class HeldQueue(MemoryQueue):
+    """A queue that takes nothing until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def add(self, jobs: Sequence[Job]) -> None:
+        """Wait, then add."""
+        self.asked.set()
+        await self.go_on.wait()
+        await super().add(jobs)
+
+
+class CountingUpkeep:
+    """An upkeep that fails every other time."""
+
+    every = timedelta(milliseconds=1)
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.closed = False
+
+    async def run_once(self) -> None:
+        """Count, and fail at first."""
+        self.rounds += 1
+        if self.rounds % 2:
+            raise ServerUnavailableError("away")
+
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
 def subscriber_of(
-    streams: MemoryStreams, queue: MemoryQueue, subscriptions: Subscriptions = SUBSCRIPTIONS
+    streams: MemoryStreams,
+    queue: MemoryQueue,
+    check: Callable[[], Awaitable[None]] | None = None,
+    upkeep: Sequence[Upkeep] = (),
 ) -> StreamSubscriber:
     """Wire a subscriber to memory."""
     reader = MemoryStreamReader(streams, Channel, group=GROUP)
-    return StreamSubscriber(reader, queue, MemoryDeadLetters(streams, group=GROUP), Sorter(subscriptions))
+    hand_over = StepwiseHandOver(queue, MemoryDeadLetters(streams, group=GROUP), reader)
+    return StreamSubscriber(reader, hand_over, Sorter(SUBSCRIPTIONS), check=check, upkeep=upkeep)
 
 
 def settled(streams: MemoryStreams, channel: str = EVALUATED) -> bool:
@@ -76,37 +111,14 @@ def settled(streams: MemoryStreams, channel: str = EVALUATED) -> bool:
     return group.read == len(streams.entries[channel]) and not group.pending
 
 
-async def test_each_handler_gets_a_job() -> None:
-    """An event becomes one job per handler of its channel, with the handler's queue and name."""
-    streams, queue, event = MemoryStreams(), MemoryQueue(), evaluated()
-    handlers = [to_queue("valuation", job="price-stay"), to_queue("billing", job="bill-stay")]
-    streams.add(EVALUATED, message(event))
-    subscriptions = create_multiple_handlers({EVALUATED: handlers, CALCULATED: []})
-    async with running(subscriber_of(streams, queue, subscriptions)):
-        await until(lambda: settled(streams))
-    found = [(job.queue, job.name, job.id) for jobs in queue.jobs.values() for job in jobs]
-    assert found == [("valuation", "price-stay", f"event-{event.id}"), ("billing", "bill-stay", f"event-{event.id}")]
-
-
-async def test_two_jobs_in_one_queue_have_ids_of_their_own() -> None:
-    """A queue that does two things for one event gets both jobs, instead of taking the second for a repeat."""
-    streams, queue, event = MemoryStreams(), MemoryQueue(), evaluated()
-    handlers = [to_queue("valuation", job="price"), to_queue("valuation", job="archive")]
-    streams.add(EVALUATED, message(event))
-    subscriptions = create_multiple_handlers({EVALUATED: handlers, CALCULATED: []})
-    async with running(subscriber_of(streams, queue, subscriptions)):
-        await until(lambda: settled(streams))
-    assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}.price", f"event-{event.id}.archive"]
-
-
 async def test_jobs_exist_before_anything_is_acknowledged() -> None:
     """At the moment of acknowledging, the jobs are in their queue."""
     streams, queue = MemoryStreams(), MemoryQueue()
     reader = WatchedReader(streams, Channel, group=GROUP)
     reader.queue, reader.jobs_at_acknowledge = queue, []
     streams.add(EVALUATED, message(evaluated()))
-    dead_letters = MemoryDeadLetters(streams, group=GROUP)
-    async with running(StreamSubscriber(reader, queue, dead_letters, Sorter(SUBSCRIPTIONS))):
+    hand_over = StepwiseHandOver(queue, MemoryDeadLetters(streams, group=GROUP), reader)
+    async with running(StreamSubscriber(reader, hand_over, Sorter(SUBSCRIPTIONS))):
         await until(lambda: settled(streams))
     assert reader.jobs_at_acknowledge == [1]
 
@@ -121,16 +133,6 @@ async def test_failed_add_is_tried_again_until_it_works(after_adding: bool) -> N
     async with running(subscriber_of(streams, queue)):
         await until(lambda: settled(streams))
     assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in events]
-
-
-async def test_channel_without_handlers_is_only_acknowledged() -> None:
-    """Nobody listens: no job, no dead letter, nothing pending, not even for an entry that nobody could read."""
-    streams, queue = MemoryStreams(), MemoryQueue()
-    streams.add(CALCULATED, message(calculated()))
-    streams.add(CALCULATED, b"rubbish")
-    async with running(subscriber_of(streams, queue)):
-        await until(lambda: settled(streams, CALCULATED))
-    assert (queue.jobs, streams.dead) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,7 @@ async def test_undecodable_entry_is_buried_and_the_loop_goes_on(
             await until(lambda: settled(streams))
     assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in good]
     assert [(letter.delivery.entry_id, letter.error) for letter in streams.dead] == [(poison, error)]
-    assert len(caplog.records) == 1
-    assert caplog.records[0].message.startswith(f"dead letter: {EVALUATED} {poison}: {error}")
+    assert [record.message.split()[0] for record in caplog.records] == ["subscriber.dead_letter"]
 
 
 async def test_stop_while_blocked_returns_soon() -> None:
@@ -166,8 +167,8 @@ async def test_stop_while_blocked_returns_soon() -> None:
     await subscriber.close()
 
 
-async def test_stop_during_a_pause_returns_at_once() -> None:
-    """A subscriber that waits for its server to come back need not wait to end."""
+async def test_stop_does_not_wait_for_the_server() -> None:
+    """A subscriber whose queues are away ends as soon as one that is idle."""
     streams, queue = MemoryStreams(), FailingQueue(10**6, after_adding=False)
     streams.add(EVALUATED, message(evaluated()))
     subscriber = subscriber_of(streams, queue)
@@ -175,7 +176,7 @@ async def test_stop_during_a_pause_returns_at_once() -> None:
     # By now the pauses are longer than what the test allows.
     await until(lambda: queue.failures < 10**6 - 5)
     subscriber.stop()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(2):
         await task
     await subscriber.close()
 
@@ -215,3 +216,63 @@ def test_empty_group_is_refused() -> None:
     """A consumer group needs a name, and the error says what to type."""
     with pytest.raises(ConfigurationError, match="type: group='domain-events'"):
         RedisBullMQStreamSubscriber.from_url("redis://127.0.0.1", group="", subscriptions=SUBSCRIPTIONS)
+
+
+async def test_batches_are_read_ahead_but_handed_over_in_order() -> None:
+    """While one batch is being handed over the next is read; none overtakes."""
+    streams, queue = MemoryStreams(), HeldQueue()
+    events = [evaluated() for _ in range(3)]
+    streams.add(EVALUATED, message(events[0]))
+    async with running(subscriber_of(streams, queue)):
+        await queue.asked.wait()
+        streams.add(EVALUATED, message(events[1]))
+        await until(lambda: streams.group(EVALUATED, GROUP).read == 2)
+        assert queue.jobs == {}
+        queue.go_on.set()
+        streams.add(EVALUATED, message(events[2]))
+        await until(lambda: settled(streams))
+    assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in events]
+
+
+async def test_stop_hands_over_what_was_read() -> None:
+    """A subscriber that is stopped while it hands over leaves nothing pending."""
+    streams, queue = MemoryStreams(), HeldQueue()
+    streams.add(EVALUATED, message(evaluated()))
+    async with running(subscriber_of(streams, queue)) as task:
+        await queue.asked.wait()
+        asyncio.get_running_loop().call_later(0.05, queue.go_on.set)
+    assert (task.done(), settled(streams)) == (True, True)
+
+
+async def test_check_is_repeated_until_the_server_answers() -> None:
+    """A server that is not there yet is no reason to give up; nothing is read before it was checked."""
+    streams, queue, errors = MemoryStreams(), MemoryQueue(), [ServerUnavailableError("away")] * 2
+    streams.add(EVALUATED, message(evaluated()))
+
+    async def check() -> None:
+        if errors:
+            assert streams.group(EVALUATED, GROUP).read == 0
+            raise errors.pop()
+
+    async with running(subscriber_of(streams, queue, check)):
+        await until(lambda: settled(streams))
+    assert errors == []
+
+
+async def test_check_that_refuses_ends_the_run() -> None:
+    """A server that must not be used is an error of `run`."""
+
+    async def check() -> None:
+        raise ConfigurationError("The server cannot be used:", ["it evicts"])
+
+    async with subscriber_of(MemoryStreams(), MemoryQueue(), check) as subscriber:
+        with pytest.raises(ConfigurationError, match="it evicts"):
+            await subscriber.run()
+
+
+async def test_upkeep_goes_on_beside_reading() -> None:
+    """Each upkeep runs again and again, after errors too, and is closed with the subscriber."""
+    upkeep = CountingUpkeep()
+    async with running(subscriber_of(MemoryStreams(), MemoryQueue(), upkeep=[upkeep])):
+        await until(lambda: upkeep.rounds > 2)
+    assert upkeep.closed

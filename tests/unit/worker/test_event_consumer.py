@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any, Union
 
@@ -12,22 +13,14 @@ from support.consuming import (
     OptimizationEvaluated,
     PricingCalculated,
     calculated,
-    delivery,
     evaluated,
     message,
 )
+from support.handling import received
 
 from domainstream.errors import ConfigurationError, EventDecodingError, HandlerNotFoundError
-from domainstream.event import BaseEvent, UpcasterChain, read_message
-from domainstream.queue import job_data
+from domainstream.event import BaseEvent, UpcasterChain
 from domainstream.worker import EventConsumer, EventContext, ReceivedJob
-
-
-def received(event: BaseEvent[Any], attempt: int = 1) -> ReceivedJob:
-    """Return an event as a job that came through a stream."""
-    delivered = delivery(event)
-    data = job_data(delivered, read_message(delivered.data or b""))
-    return ReceivedJob("event-1", "price-stay", attempt, data.decode())
 
 
 async def test_handler_gets_the_typed_event_and_its_context() -> None:
@@ -38,8 +31,8 @@ async def test_handler_gets_the_typed_event_and_its_context() -> None:
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
         calls.append((event, context))
 
-    event = evaluated(correlation_id="stay-7")
-    await consumer.handle(received(event, attempt=2))
+    event = evaluated(correlation_id="stay-7", causation_id="cause-1")
+    await consumer.handle(received(event, attempt=2, attempts=3))
     context = EventContext(
         job_id="event-1",
         job_name="price-stay",
@@ -48,6 +41,9 @@ async def test_handler_gets_the_typed_event_and_its_context() -> None:
         entry_id="1700000000123-0",
         timestamp=datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC),
         correlation_id="stay-7",
+        event_id=event.id,
+        causation_id="cause-1",
+        attempts=3,
     )
     assert calls == [(event, context)]
 
@@ -222,4 +218,21 @@ def test_handler_that_cannot_take_event_and_context_is_refused(handler: Any) -> 
     with pytest.raises(
         ConfigurationError, match=r"(?s)The handler '.*cannot take an event and a context: .*type: async"
     ):
+        EventConsumer("valuation").on(OptimizationEvaluated)(handler)
+
+
+async def async_generator(event: OptimizationEvaluated, context: EventContext) -> AsyncIterator[None]:
+    """Do nothing until somebody iterates."""
+    yield
+
+
+def generator(event: OptimizationEvaluated, context: EventContext) -> Iterator[None]:
+    """Do nothing until somebody iterates."""
+    yield
+
+
+@pytest.mark.parametrize("handler", [async_generator, generator])
+def test_handler_that_yields_is_refused(handler: Any) -> None:
+    """Calling it does nothing, and its jobs would be completed without having been handled."""
+    with pytest.raises(ConfigurationError, match="it yields, so that calling it would do nothing; remove the yield"):
         EventConsumer("valuation").on(OptimizationEvaluated)(handler)

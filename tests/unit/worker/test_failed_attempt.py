@@ -1,12 +1,15 @@
 """What the log says of a failed attempt."""
 
 import json
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domainstream.worker.failed_attempt import failure_text
+from domainstream.worker import EventContext, ReceivedJob
+from domainstream.worker.failed_attempt import failure_line, pause_text
 from domainstream.worker.handlers import Handling
+
+CONTEXT = EventContext("event-1", "price-stay", 1, "channel", "1-0", datetime.now(UTC), "stay-7")
 
 
 async def price_stay(event: object, context: object) -> None:
@@ -19,37 +22,46 @@ async def call() -> None:
     await price_stay(None, None)
 
 
-async def text_of(options: dict[str, Any], attempt: int = 1) -> str:
+async def line_of(attempt: int = 1, attempts: int = 3) -> str:
     """Return what is said of the handler's failure."""
+    handling = Handling("OptimizationEvaluated", price_stay, call, CONTEXT)
     try:
-        await call()
+        await handling()
     except ValueError as error:
-        return failure_text(error, Handling("OptimizationEvaluated", price_stay, call), attempt, options)
+        return failure_line(error, handling, ReceivedJob("event-1", "job", attempt, "", attempts), "what follows")
     raise AssertionError
 
 
 async def test_place_is_in_the_handler_and_not_in_what_it_calls() -> None:
     """The line to look at is the last one of the service's own; the message, which quotes the payload, stays out."""
-    text = await text_of({"attempts": 3})
-    assert f"JSONDecodeError at {__file__}:" in text
-    assert " in price_stay, handling OptimizationEvaluated" in text
-    assert "secret" not in text
+    line = await line_of()
+    assert f"JSONDecodeError at {__file__}:" in line
+    assert line.endswith(" in price_stay, handling OptimizationEvaluated; what follows")
+    assert "secret" not in line
+
+
+def test_error_that_was_never_raised_has_no_place() -> None:
+    """An error may come from somewhere else, as from another process."""
+    handling = Handling("OptimizationEvaluated", price_stay, call, CONTEXT)
+    job = ReceivedJob("event-1", "job", 1, "")
+    assert "ValueError somewhere, handling" in failure_line(ValueError(), handling, job, "what follows")
+
+
+@pytest.mark.parametrize(("attempt", "attempts", "said"), [(1, 3, "1 of 3"), (3, 3, "3 of 3"), (2, 1, "2 of 2")])
+async def test_it_says_which_attempt_of_how_many(attempt: int, attempts: int, said: str) -> None:
+    """A job that stalled may be at an attempt beyond its last."""
+    assert (await line_of(attempt, attempts)).startswith(f"attempt {said} failed: ")
 
 
 @pytest.mark.parametrize(
-    ("options", "attempt", "following"),
+    ("pause", "said"),
     [
-        ({"attempts": 3, "backoff": {"type": "exponential", "delay": 1000}}, 1, "attempt 1 of 3; again in 1 s"),
-        ({"attempts": 3, "backoff": {"type": "exponential", "delay": 1000}}, 2, "attempt 2 of 3; again in 2 s"),
-        ({"attempts": 3, "backoff": {"type": "fixed", "delay": 1000}}, 2, "attempt 2 of 3; again in 1 s"),
-        ({"attempts": 3, "backoff": 500}, 1, "attempt 1 of 3; again in 0.5 s"),
-        ({"attempts": 3, "backoff": {"type": "custom"}}, 1, "attempt 1 of 3; it comes again"),
-        ({"attempts": 3}, 1, "attempt 1 of 3; it comes again"),
-        ({"attempts": 3}, 3, "attempt 3 of 3; failed for good"),
-        ({}, 1, "attempt 1 of 1; failed for good"),
+        (timedelta(seconds=2), "again in 2 s"),
+        (timedelta(milliseconds=20), "again in 0.02 s"),
+        (timedelta(), "again at once"),
+        (None, "failed for good"),
     ],
 )
-async def test_it_says_what_comes_next(options: dict[str, Any], attempt: int, following: str) -> None:
-    """Which attempt of how many, and when the job comes again if that is known."""
-    text = await text_of(options, attempt)
-    assert f"{text.split(' failed')[0]}; {text.split('; ')[-1]}" == following
+def test_it_says_what_comes_next(pause: timedelta | None, said: str) -> None:
+    """When the job comes again, if it does."""
+    assert pause_text(pause) == said

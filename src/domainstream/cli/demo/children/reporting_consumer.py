@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domainstream.cli.demo.children.reporter import Reporter
 from domainstream.cli.demo.reports import Handled, Subscription
@@ -26,7 +27,7 @@ class ReportingConsumer(EventConsumer):
     """Hands jobs to another consumer and reports what becomes of them."""
 
     def __init__(self, consumer: EventConsumer, reporter: Reporter) -> None:
-        super().__init__(consumer.queue)
+        super().__init__(consumer.queue, errors=consumer.errors, unhandled=consumer.unhandled)
         self._consumer = consumer
         self._reporter = reporter
 
@@ -37,7 +38,7 @@ class ReportingConsumer(EventConsumer):
         except Exception as error:
             self._report_failure(job, error)
             raise
-        return Handling(handling.event_name, handling.handler, lambda: self._run(handling, job))
+        return replace(handling, call=lambda: self._run(handling, job))
 
     async def _run(self, handling: Handling, job: ReceivedJob) -> None:
         try:

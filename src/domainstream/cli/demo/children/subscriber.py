@@ -2,12 +2,21 @@
 
 import asyncio
 
+from contracts.bull_mq_queues import BullMqQueues
 from contracts.subscriptions import subscriptions
 from domainstream.cli.demo.children.child import run_child
 from domainstream.cli.demo.children.reporter import Reporter
 from domainstream.cli.demo.reports import Subscription
 from domainstream.cli.demo.settings import ChildSettings
-from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers
+
+# The service behind the queue `notifications` runs on Node.js, and not in the demo: its jobs would only wait.
+_worked = create_multiple_handlers(
+    {
+        channel: [handler for handler in handlers if handler.queue != BullMqQueues.NOTIFICATIONS]
+        for channel, handlers in subscriptions.items()
+    }
+)
 
 
 async def work(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
@@ -15,13 +24,13 @@ async def work(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) 
     async with RedisBullMQStreamSubscriber.from_url(
         settings.url,
         group="domain-events",
-        subscriptions=subscriptions,
+        subscriptions=_worked,
         prefix=settings.stream_prefix,
         bull_prefix=settings.bull_prefix,
     ) as subscriber:
         reporter.news.subscriptions += [
             Subscription(channel.value, handler.queue, handler.job)
-            for channel, handlers in subscriptions.items()
+            for channel, handlers in _worked.items()
             for handler in handlers
         ]
         reporter.news.ready = True

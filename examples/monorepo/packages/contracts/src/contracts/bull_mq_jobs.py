@@ -12,3 +12,4 @@ class BullMqJobs(StrEnum):
     PRICE_STAY = "price-stay"
     RECORD_OPTIMIZATION = "record-optimization"
     RECORD_PRICE = "record-price"
+    ANNOUNCE_PRICE = "announce-price"

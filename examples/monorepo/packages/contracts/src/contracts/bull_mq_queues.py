@@ -9,3 +9,5 @@ class BullMqQueues(StrEnum):
     CODING = "coding"
     SCREENFLOW = "screenflow"
     VALUATION = "valuation"
+    NOTIFICATIONS = "notifications"
+    """Worked by Node.js: see `services/notifications`."""

@@ -24,6 +24,7 @@ subscriptions = create_multiple_handlers(
         ],
         Channel.DOMAIN_VALUATION_PRICING_CALCULATED: [
             to_queue(BullMqQueues.CODING, job=BullMqJobs.RECORD_PRICE),
+            to_queue(BullMqQueues.NOTIFICATIONS, job=BullMqJobs.ANNOUNCE_PRICE),
         ],
     }
 )

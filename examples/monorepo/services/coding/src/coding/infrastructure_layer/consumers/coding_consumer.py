@@ -7,8 +7,7 @@ from coding.domain_layer.medical_stay.medical_stay import priced, reopened
 from coding.domain_layer.optimization.optimization import UncodableStayError, evaluated, optimise
 from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays, UnknownStayError
 from contracts.bull_mq_queues import BullMqQueues
-from contracts.follow_up import follow_up
-from domainstream import EventProducer
+from domainstream import EventProducer, follow_up
 from domainstream.worker import EventConsumer, EventContext, GiveUp
 from screenflow.domain_layer.run.run_events import RunFailed, RunStarted
 from valuation.domain_layer.pricing.pricing_events import PricingCalculated

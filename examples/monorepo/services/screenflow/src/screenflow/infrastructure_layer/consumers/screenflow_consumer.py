@@ -4,8 +4,7 @@ import logging
 
 from coding.domain_layer.medical_stay.medical_stay_events import MedicalStayCreated, MedicalStayOptimizationEvaluated
 from contracts.bull_mq_queues import BullMqQueues
-from contracts.follow_up import follow_up
-from domainstream import EventProducer
+from domainstream import EventProducer, follow_up
 from domainstream.worker import EventConsumer, EventContext
 from screenflow.domain_layer.run.run import StayToScreen, screen
 from screenflow.domain_layer.screenflow_domain_event import ScreenflowDomainEvent

@@ -4,8 +4,7 @@ import logging
 
 from coding.domain_layer.optimization.optimization_events import OptimizationEvaluated
 from contracts.bull_mq_queues import BullMqQueues
-from contracts.follow_up import follow_up
-from domainstream import EventProducer
+from domainstream import EventProducer, follow_up
 from domainstream.worker import EventConsumer, EventContext
 from valuation.domain_layer.pricing.pricing import calculated, price_cents
 from valuation.domain_layer.valuation_domain_event import ValuationDomainEvent

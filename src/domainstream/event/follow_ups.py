@@ -1,0 +1,60 @@
+"""Events that follow from an event: their cause, their correlation, and ids that a repeat makes again. Pure.
+
+Before: `base_event`; used by handlers. A handler runs at least once. When the id of what it publishes is derived from
+what it handles, a second run publishes the same ids as the first; and since a job's id comes from its event's, nothing
+is handled twice behind the next queue.
+"""
+
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from domainstream.event.base_event import BaseEvent
+from domainstream.event.cause import flowing
+
+EventT = TypeVar("EventT", bound=BaseEvent[Any])
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_VERSION_8: Final = 8 << 76
+_VARIANT: Final = 0b10 << 62
+_LOW_BITS: Final = (1 << 62) - 1
+
+
+def caused_by(event: BaseEvent[Any]) -> AbstractContextManager[None]:
+    """Return a context in which `event` is the cause: what a worker does around each handler, for code elsewhere.
+
+    Usage::
+
+        with caused_by(event):
+            follow_up = PricingCalculated(...)      # has the correlation id of event, and its id as causation id
+
+    Events made inside, also in tasks and by `asyncio.to_thread`, that are given no `correlation_id` or `causation_id`
+    get them from `event`. Ids that are given stay as they are.
+    """
+    return flowing(correlation_id=event.correlation_id or event.id, causation_id=event.id)
+
+
+def follow_up(cause: BaseEvent[Any], event: EventT, *, name: str = "") -> EventT:
+    """Return `event` as led to by `cause`, with an id that a repeat of the handler makes again.
+
+    The id is derived from the cause, the event's type and its aggregate id. A handler that publishes several events of
+    one type about one aggregate must give each a `name`, or they would share an id and count as one.
+    """
+    derived = follow_up_id(cause, event.event_type, event.aggregate_id, name)
+    return msgspec.structs.replace(cause.caused(event), id=derived)
+
+
+def follow_up_id(cause: BaseEvent[Any], *names: str) -> str:
+    """Return an id for what `cause` leads to: the same for the same cause and names, another one for others.
+
+    It is a UUIDv8 (RFC 9562): 48 bits of milliseconds at which the cause occurred, so that ids sort by time as UUIDv7
+    do, and 74 bits of the SHA-256 of the JSON array of the cause's id and the names.
+    """
+    digest = sha256(msgspec.json.encode([cause.id, *map(str, names)])).digest()
+    bits = int.from_bytes(digest) >> (256 - 74)
+    millisecond = max((cause.occurred_at - _EPOCH) // timedelta(milliseconds=1), 0)
+    return str(UUID(int=millisecond << 80 | _VERSION_8 | bits >> 62 << 64 | _VARIANT | bits & _LOW_BITS))

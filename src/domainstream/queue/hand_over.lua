@@ -1,0 +1,143 @@
+-- Moves a batch of deliveries into queues, or to their dead letters, and acknowledges them. Called by bullmq_hand_over.py.
+--
+-- KEYS     11 for each queue, then for each channel: its stream, its dead letters
+-- ARGV     group, consumer, now, how many queues, how many kinds of jobs, how many channels
+--          for each kind of job: its queue (1, 2, ...), BullMQ's script, the jobs' name, their options
+--          for each channel: how many parcels, the first and the last entry's id (they come in the stream's order)
+--          then one parcel after the other: channel (1, 2, ...), entry id, how many jobs, and
+--            with jobs:  the data of all of them, then for each: kind (1, 2, ...), id
+--            no jobs:    nothing more
+--            -1 jobs:    how many fields and values the dead letter has, then those
+--
+-- An entry that no longer waits for this consumer is passed over: it was handed over before, or is another's.
+-- Returns how many were not. After an error nothing is acknowledged, and jobs that were added are known by their ids.
+
+local call = redis.call
+local unpack_options, write_json = cmsgpack.unpack, cjson.encode
+
+-- The options of the job that is being added, as BullMQ stores them. They differ by the id alone, so they are written
+-- once for each kind of job.
+local options_json
+
+-- BullMQ's own scripts, as the installed package has them, made functions: their KEYS and ARGV are parameters. What they
+-- would unpack comes unpacked, and what they would write as JSON is written already.
+local adders = {}
+--[[adders]]
+
+local at = 0
+
+local function next_argument()
+  at = at + 1
+  return ARGV[at]
+end
+
+local group, consumer, now = next_argument(), next_argument(), next_argument()
+local queue_count, kind_count, channel_count =
+  tonumber(next_argument()), tonumber(next_argument()), tonumber(next_argument())
+
+local KEYS_OF_QUEUE = 11
+
+-- wait, paused, meta, id, completed, delayed, active, events, marker, prioritized, pc: in the order each script wants.
+local positions = {
+  addStandardJob = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+  addDelayedJob = {9, 3, 4, 6, 5, 8},
+  addPrioritizedJob = {9, 3, 4, 10, 6, 5, 7, 8, 11},
+}
+
+local function next_kind()
+  local first, script = (tonumber(next_argument()) - 1) * KEYS_OF_QUEUE, next_argument()
+  local name, options = next_argument(), unpack_options(next_argument())
+  local keys = {}
+  for _, position in ipairs(positions[script]) do keys[#keys + 1] = KEYS[first + position] end
+  local prefix = string.sub(KEYS[first + 4], 1, -3)
+  local head = string.sub(write_json(options), 1, -2) .. ',"jobId":'
+  return {add = adders[script], keys = keys, prefix = prefix, options = options, head = head, arguments = {prefix, '', name, now}}
+end
+
+local function message_of(failure)
+  -- Redis 7 raises a table, older servers a string.
+  return type(failure) == 'table' and failure.err or tostring(failure)
+end
+
+-- BullMQ writes the job's hash first. Left behind by a failure, it would make the next try look like a repeat, and the
+-- event would never come into the queue.
+local function add(kind, id, data)
+  local key = kind.prefix .. id
+  local known = call('EXISTS', key) == 1
+  kind.arguments[2] = id
+  options_json = kind.head .. write_json(id) .. '}'
+  local added, reply = pcall(kind.add, kind.keys, {kind.arguments, data, kind.options})
+  if added and reply == id then return end
+  if not known then call('DEL', key) end
+  error('HANDOVER BullMQ did not take job ' .. id .. ': ' .. message_of(reply), 0)
+end
+
+-- The entries of one channel that wait for us. Where the group has vanished, what is at hand may be all there is: nil
+-- says to hand everything over, and job ids tell a repeat.
+local function waiting(stream)
+  local count, from, to = tonumber(next_argument()), next_argument(), next_argument()
+  local ids = {}
+  repeat
+    local page = redis.pcall('XPENDING', stream, group, from, to, count, consumer)
+    if page.err and string.match(page.err, '^NOGROUP') then return nil end
+    if page.err then error(page, 0) end
+    for _, pending in ipairs(page) do
+      ids[pending[1]] = true
+      from = '(' .. pending[1]
+    end
+  until #page < count
+  return ids
+end
+
+local kinds, streams, wanted, settled, count = {}, {}, {}, {}, 0
+
+local function look_up()
+  for kind = 1, kind_count do kinds[kind] = next_kind() end
+  for channel = 1, channel_count do
+    local stream = KEYS[queue_count * KEYS_OF_QUEUE + channel * 2 - 1]
+    streams[channel], wanted[channel], settled[channel] = stream, waiting(stream), {}
+  end
+end
+
+local function bury(channel, is_wanted)
+  local fields = tonumber(next_argument())
+  local dead = KEYS[queue_count * KEYS_OF_QUEUE + channel * 2]
+  if is_wanted then call('XADD', dead, '*', unpack(ARGV, at + 1, at + fields)) end
+  at = at + fields
+end
+
+local function add_all(jobs, is_wanted)
+  local data = next_argument()
+  for _ = 1, jobs do
+    local kind, id = kinds[tonumber(next_argument())], next_argument()
+    if is_wanted then add(kind, id, data) end
+  end
+end
+
+local function next_parcel()
+  local channel, id, jobs = tonumber(next_argument()), next_argument(), tonumber(next_argument())
+  local is_wanted = not wanted[channel] or wanted[channel][id]
+  if jobs == -1 then bury(channel, is_wanted) elseif jobs > 0 then add_all(jobs, is_wanted) end
+  if is_wanted then
+    local ids = settled[channel]
+    ids[#ids + 1] = id
+    count = count + 1
+  end
+end
+
+local function acknowledge()
+  for channel, ids in ipairs(settled) do
+    for first = 1, #ids, 1000 do
+      call('XACK', streams[channel], group, unpack(ids, first, math.min(first + 999, #ids)))
+    end
+  end
+end
+
+local function hand_over()
+  look_up()
+  while at < #ARGV do next_parcel() end
+  acknowledge()
+end
+
+local done, failure = pcall(hand_over)
+return done and count or redis.error_reply(message_of(failure))

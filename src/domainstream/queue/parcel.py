@@ -1,0 +1,22 @@
+"""One delivery and what becomes of it. Before: `job`; next: `port`. Pure."""
+
+from msgspec import Struct
+
+from domainstream.queue.job import Job
+from domainstream.stream import DeadLetter, Delivery
+
+
+class Parcel(Struct, frozen=True, gc=False):
+    """What is handed over in one piece: all of it, or none and no acknowledgement.
+
+    Attributes:
+        delivery: What was delivered, which is acknowledged at last.
+
+        jobs: The jobs it becomes, all with the same data; none when nobody listens.
+
+        letter: The dead letter it becomes instead of jobs, or None.
+    """
+
+    delivery: Delivery
+    jobs: tuple[Job, ...] = ()
+    letter: DeadLetter | None = None

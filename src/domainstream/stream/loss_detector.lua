@@ -1,0 +1,70 @@
+-- Tells which streams have lost entries that a group had not read. Called by redis_loss_detector.py before each read.
+--
+-- KEYS     the streams
+-- ARGV[1]  the group
+-- ARGV[2+] the indexes, from 1, of streams from which this reader has got something since its last check
+--
+-- Returns for each stream with a loss: its index from 1, how many entries, the id after which and the id before which
+-- they stood ('' when the stream is empty). The group's counter of entries read is set right in the same step, so that
+-- nobody tells this loss again.
+
+local call = redis.call
+local group = ARGV[1]
+
+local function fields_of(list)
+  local fields = {}
+  for i = 1, #list, 2 do fields[list[i]] = list[i + 1] end
+  return fields
+end
+
+-- Nothing for a key that is missing, of another type, or without the group: the read behind this script says so.
+local function state_of(stream)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  if groups.err then return nil end
+  for _, list in ipairs(groups) do
+    local fields = fields_of(list)
+    if fields['name'] == group then return fields end
+  end
+end
+
+-- tostring() would round above 14 digits.
+local function count_as_read(stream, delivered, entries)
+  call('XGROUP', 'SETID', stream, group, delivered, 'ENTRIESREAD', string.format('%.0f', entries))
+end
+
+-- A loss as {count, id before the gap, id behind it}, or nothing.
+local function check(stream, read_lately)
+  local state = state_of(stream)
+  -- The field does not exist before Redis 7.0; it is false where the server has lost count.
+  if not state or state['entries-read'] == nil then return nil end
+  local delivered, read, lag = state['last-delivered-id'], state['entries-read'], state['lag']
+  -- Redis 7.0 tells its replicas and its append-only file what XGROUP SETID says, but not what a read adds.
+  if read and read_lately then count_as_read(stream, delivered, read) end
+  if read and lag == 0 then return nil end
+
+  -- Trims take the oldest first: while something read is left, nothing unread is gone.
+  local something_read = #call('XRANGE', stream, '-', delivered, 'COUNT', 1) > 0
+  local something_unread = #call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1) > 0
+  if something_read and something_unread then return nil end
+
+  local whole = fields_of(call('XINFO', 'STREAM', stream))
+  local added, gone = whole['entries-added'], whole['entries-added'] - whole['length']
+  -- The group has read to the end: whatever the counter says, this is where it stands.
+  if something_read or whole['last-generated-id'] == delivered then
+    return count_as_read(stream, delivered, added)
+  end
+  -- A new group: what was gone before it came is not its loss.
+  if not read then return count_as_read(stream, delivered, gone) end
+  if gone <= read then return nil end
+  count_as_read(stream, delivered, gone)
+  return {gone - read, delivered, whole['first-entry'] and whole['first-entry'][1] or ''}
+end
+
+local read_lately = {}
+for i = 2, #ARGV do read_lately[tonumber(ARGV[i])] = true end
+local losses = {}
+for index, stream in ipairs(KEYS) do
+  local loss = check(stream, read_lately[index])
+  if loss then losses[#losses + 1] = {index, unpack(loss)} end
+end
+return losses

@@ -1,0 +1,124 @@
+"""Hands parcels over until they are, whatever the server does. Before: `sorter`; next: `stream_subscriber`."""
+
+import logging
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from domainstream.errors import ServerError, ServerRefusedError
+from domainstream.lifecycle import Lifecycle
+from domainstream.queue import HandOver, Parcel
+from domainstream.stream import Backoff, DeadLetter
+from domainstream.telemetry import emit
+
+log = logging.getLogger("domainstream.subscriber")
+
+
+class SubscriberHealth(Struct):
+    """What a subscriber has done so far.
+
+    Attributes:
+        handed_over: Entries that were handed over, those that nobody listens to and dead letters included.
+
+        jobs: Jobs of these entries.
+
+        dead_letters: Entries that became dead letters.
+
+        left_alone: How often an entry that the server refused was left for a later delivery.
+
+        failures: Attempts in a row that failed; 0 while all is well.
+
+        last_error: What the latest failure said; empty before the first.
+    """
+
+    handed_over: int = 0
+    jobs: int = 0
+    dead_letters: int = 0
+    left_alone: int = 0
+    failures: int = 0
+    last_error: str = ""
+
+    def failed(self, error: ServerError) -> None:
+        """Count a failure."""
+        self.failures += 1
+        self.last_error = str(error)
+
+
+class Courier:
+    """Repeats what fails, and parts what the server refuses from what it takes.
+
+    Attributes:
+        health: What was done so far.
+    """
+
+    def __init__(self, hand_over: HandOver, lifecycle: Lifecycle, *, delivery_limit: int) -> None:
+        """Hand over until `lifecycle` stops; after that the next failure is the last.
+
+        A parcel that is refused at its delivery number `delivery_limit` becomes a dead letter.
+        """
+        self.health = SubscriberHealth()
+        self._hand_over = hand_over
+        self._lifecycle = lifecycle
+        self._delivery_limit = delivery_limit
+        self._backoff = Backoff()
+
+    async def deliver(self, parcels: Sequence[Parcel]) -> None:
+        """Return once every parcel is handed over, or left alone because the server refuses it, or we were stopped.
+
+        What is left alone is not acknowledged, so it is delivered again after a while.
+        """
+        try:
+            if not await self._patiently(parcels):
+                return
+        except ServerRefusedError:
+            # One bad parcel must not hold up the others.
+            for parcel in parcels:
+                await self._alone(parcel)
+            return
+        self._count(parcels)
+
+    async def _patiently(self, parcels: Sequence[Parcel]) -> bool:
+        """Hand over; tell whether that worked before we were stopped. Raises `ServerRefusedError`."""
+        while True:
+            try:
+                await self._hand_over.hand_over(parcels)
+            except ServerRefusedError:
+                raise
+            except ServerError as error:
+                self.health.failed(error)
+                if self._lifecycle.stopping.is_set():
+                    return False
+                pause = self._backoff.next()
+                emit(log, logging.WARNING, "subscriber.retried", pause_s=round(pause, 2), reason=error)
+                await self._lifecycle.rest(pause)
+            else:
+                self._backoff.reset()
+                self.health.failures = 0
+                return True
+
+    async def _alone(self, parcel: Parcel) -> None:
+        try:
+            if await self._patiently([parcel]):
+                self._count([parcel])
+        except ServerRefusedError as error:
+            await self._refused(parcel, error)
+
+    async def _refused(self, parcel: Parcel, error: ServerRefusedError) -> None:
+        delivery = parcel.delivery
+        if delivery.deliveries < self._delivery_limit or parcel.letter:
+            self.health.failed(error)
+            self.health.left_alone += 1
+            where = {"channel": delivery.channel, "entry": delivery.entry_id}
+            emit(log, logging.ERROR, "subscriber.refused", **where, delivery=delivery.deliveries, reason=error)
+            return
+        letter = DeadLetter(delivery, type(error).__name__, str(error))
+        await self._alone(Parcel(delivery, letter=letter))
+
+    def _count(self, parcels: Sequence[Parcel]) -> None:
+        self.health.handed_over += len(parcels)
+        self.health.jobs += sum([len(parcel.jobs) for parcel in parcels])
+        for parcel in parcels:
+            if letter := parcel.letter:
+                self.health.dead_letters += 1
+                where = {"channel": letter.delivery.channel, "entry": letter.delivery.entry_id}
+                emit(log, logging.WARNING, "subscriber.dead_letter", **where, error=letter.error, reason=letter.reason)

@@ -1,0 +1,57 @@
+"""Where a worker connects, and under which names. Used by `bullmq_engine`."""
+
+from base64 import b64encode
+from datetime import timedelta
+from typing import Final
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from domainstream.stream.redis_connection import connect
+from domainstream.worker.bullmq_link import REPLY_TIMEOUT, BullMQLink
+
+CLIENT_NAME: Final = "domainstream-worker"
+
+
+class WorkerConnections:
+    """Makes the connections of one worker.
+
+    Attributes:
+        key_prefix: What every key of the queue begins with.
+    """
+
+    def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
+        """Connect to `url`, as the worker `name` of a queue. Raises `ConfigurationError` for a URL that is none."""
+        self.key_prefix = f"{bull_prefix}:{queue}:"
+        self._url = url
+        shown = b64encode(queue.encode()).decode()
+        self._shown_name = f"{bull_prefix}:{shown}" + (f":w:{name}" if name else "")
+        self.link()
+
+    def link(self) -> BullMQLink:
+        """Return a link for calls."""
+        return self._link(CLIENT_NAME)
+
+    def shown_link(self) -> BullMQLink:
+        """Return the one link whose name makes BullMQ's tools count this worker."""
+        return self._link(self._shown_name)
+
+    def client_of_thread(self) -> Redis:
+        """Return a client for a thread."""
+        client = Redis.from_url(self._url)
+        own = {
+            "protocol": 2,
+            "decode_responses": False,
+            "socket_timeout": REPLY_TIMEOUT,
+            "socket_connect_timeout": REPLY_TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),
+            "client_name": CLIENT_NAME,
+        }
+        client.connection_pool.connection_kwargs.update(own)
+        return client
+
+    def _link(self, client_name: str) -> BullMQLink:
+        # A link has a time limit of its own, which costs less.
+        timeout = timedelta(seconds=REPLY_TIMEOUT)
+        return BullMQLink(connect(self._url, reply_timeout=timeout, socket_timeout=None, client_name=client_name))

@@ -1,0 +1,119 @@
+"""Which jobs a worker holds, what is still to be told, what the next turn shall be. Used by `bullmq_pump`. Pure."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from typing import Final
+
+from domainstream.worker.bullmq_job import HeldJob
+from domainstream.worker.bullmq_steps import Step
+from domainstream.worker.bullmq_turn import Turn, TurnReply
+
+LARGEST: Final = 100
+"""Jobs of one turn, at the most: the server does nothing else for the 4 ms or so that these take."""
+
+
+class Ledger:
+    """Books of one worker.
+
+    Attributes:
+        held: The jobs whose locks must be renewed, by their tokens: in handlers, or ended and not yet told.
+
+        closed: Whether no more jobs are taken.
+
+        bell: Rung when there may be something to do. All who wait for it look for themselves.
+
+        idle: Set when the queue had fewer jobs than were asked for; until it is cleared nobody asks again.
+    """
+
+    def __init__(self, worker_id: str, concurrency: int) -> None:
+        """Hold up to `concurrency` jobs; `worker_id` begins the tokens of their locks."""
+        self.held: dict[str, HeldJob] = {}
+        self.closed = False
+        self.bell = asyncio.Event()
+        self.idle = asyncio.Event()
+        self._id = worker_id
+        self._concurrency = concurrency
+        # Half of the jobs in each of two turns: the server works at one while this process works at the other.
+        self._share = min((concurrency + 1) // 2, LARGEST)
+        self._numbers = count(1)
+        self._untold: list[Step] = []
+        self._lost: list[str] = []
+        self._asked = 0
+        self._limited_until = 0.0
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may be asked for."""
+        return self._concurrency - len(self.held) - self._asked
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do, for good."""
+        return self.closed and not (self.held or self._untold or self._lost or self._asked)
+
+    def close(self) -> None:
+        """Take no more jobs."""
+        self.closed = True
+        self.bell.set()
+
+    def wake(self) -> None:
+        """Ask for jobs again: there may be some."""
+        self.idle.clear()
+        self.bell.set()
+
+    def tell(self, step: Step) -> None:
+        """Note what the next turn has to tell."""
+        self._untold.append(step)
+        self.bell.set()
+
+    def next_turn(self, now: float) -> Turn | None:
+        """Return what is to be done at `now`, by the clock of the event loop; None when there is nothing."""
+        steps, self._untold = self._untold[: self._share], self._untold[self._share :]
+        takes = self._takes(sum(step.ends for step in steps), now)
+        if not (steps or self._lost) and (takes == 0 or self.idle.is_set()):
+            return None
+        lost, self._lost = self._lost, []
+        self._asked += takes
+        return Turn(f"{self._id}:{next(self._numbers)}:", steps, takes, lost)
+
+    def done(self, turn: Turn, reply: TurnReply, now: float) -> None:
+        """Note what came of a turn; its jobs are held from now on."""
+        self._asked -= turn.takes
+        for step in turn.steps:
+            if step.ends:
+                self.held.pop(step.job.token, None)
+        for job in reply.jobs:
+            self.held[job.token] = job
+        if reply.limited_for:
+            self._limited_until = now + reply.limited_for
+        elif turn.takes:
+            self._note_supply(short=len(reply.jobs) < turn.takes)
+        self.bell.set()
+
+    def failed(self, turn: Turn) -> None:
+        """Note that the answer to a turn is lost: nobody knows what of it was done."""
+        self._asked -= turn.takes
+        for step in turn.steps:
+            step.doubtful = True
+        self._untold[:0] = turn.steps
+        self._lost += turn.lost
+        if turn.takes:
+            self._lost.append(turn.tokens)
+        self.bell.set()
+
+    def untold(self) -> Iterator[HeldJob]:
+        """Return the jobs that the server still takes for this worker's."""
+        yield from self.held.values()
+
+    def _takes(self, ending: int, now: float) -> int:
+        if self.closed or now < self._limited_until:
+            return 0
+        # What ends in this turn makes room in it: never does the server see more active jobs than the concurrency.
+        return max(0, min(self.free + ending, self._share))
+
+    def _note_supply(self, *, short: bool) -> None:
+        if short:
+            self.idle.set()
+        else:
+            self.idle.clear()

@@ -1,0 +1,50 @@
+"""Waits for jobs while a queue is empty. Used by `bullmq_engine`.
+
+BullMQ puts a marker into a sorted set when a job is added or due; who pops it has to look.
+"""
+
+from typing import Any, Final
+
+from domainstream.errors import ServerError
+from domainstream.worker.bullmq_ledger import Ledger
+from domainstream.worker.bullmq_link import REPLY_TIMEOUT, BullMQLink
+from domainstream.worker.patience import Patience
+
+LONGEST_WAIT: Final = 5.0
+"""Seconds after which somebody looks without a marker."""
+
+
+class Listener:
+    """Wakes the ledger of a worker that has room for jobs and found none."""
+
+    def __init__(self, link: BullMQLink, ledger: Ledger, marker: str, patience: Patience) -> None:
+        """Listen through `link`, which is then owned, for the key `marker`."""
+        self._link = link
+        self._ledger = ledger
+        self._marker = marker
+        self._patience = patience
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        try:
+            while True:
+                await self._ledger.idle.wait()
+                await self._listen()
+        finally:
+            await self._link.close()
+
+    async def _listen(self) -> None:
+        try:
+            popped = await self._link.send("BZPOPMIN", self._marker, LONGEST_WAIT, seconds=LONGEST_WAIT + REPLY_TIMEOUT)
+            self._ledger.wake()
+            if popped is not None and self._ledger.free <= 0:
+                await self._put_back(popped)
+        except ServerError as error:
+            await self._patience.pause(error)
+        else:
+            self._patience.reset()
+
+    async def _put_back(self, popped: list[Any]) -> None:
+        """Leave the marker to other workers: this one has got jobs meanwhile, as many as it can hold."""
+        _, member, score = popped
+        await self._link.send("ZADD", self._marker, score, member, seconds=REPLY_TIMEOUT)

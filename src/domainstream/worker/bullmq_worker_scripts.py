@@ -1,0 +1,42 @@
+"""BullMQ's own scripts for workers, as the installed package has them. Used by `bullmq_turn` and `bullmq_lock_keeper`."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from domainstream.queue.bullmq_package import bullmq_module
+from domainstream.queue.bullmq_scripts import script_sha
+from domainstream.worker.bullmq_link import Script
+
+FILES: Final = {
+    "extendLocks": "extendLocks-1.lua",
+    "moveJobFromActiveToWait": "moveJobFromActiveToWait-9.lua",
+    "moveStalledJobsToWait": "moveStalledJobsToWait-9.lua",
+    "moveToActive": "moveToActive-11.lua",
+    "moveToDelayed": "moveToDelayed-11.lua",
+    "moveToFinished": "moveToFinished-14.lua",
+    "retryJob": "retryJob-11.lua",
+    "updateProgress": "updateProgress-3.lua",
+}
+"""The package's own table of scripts lacks one of these, which it ships all the same."""
+
+
+def text_of(name: str) -> str:
+    """Return a script's text; raise `MissingExtraError` without the package."""
+    return str(bullmq_module("bullmq.redis_connection", what="Handling jobs of BullMQ queues").loadScript(FILES[name]))
+
+
+@cache
+def bullmq_script(name: str) -> Script:
+    """Return one of BullMQ's scripts."""
+    text = text_of(name)
+    return Script(text, script_sha(text))
+
+
+@cache
+def turn_script() -> Script:
+    """Return `bullmq_turn.lua` with BullMQ's scripts in it."""
+    text = files("domainstream.worker").joinpath("bullmq_turn.lua").read_text(encoding="utf-8")
+    for name in FILES:
+        text = text.replace(f"--[[{name}]]", text_of(name))
+    return Script(text, script_sha(text))

@@ -1,0 +1,38 @@
+"""How an attempt at a job ended, in words that know neither handlers nor BullMQ. Pure; from `attempt` to the engine."""
+
+from datetime import timedelta
+
+from msgspec import Struct
+
+
+class Completed(Struct, frozen=True, gc=False):
+    """The job is done."""
+
+
+class ComeAgain(Struct, frozen=True, gc=False):
+    """The job shall come again; the attempt does not count.
+
+    Attributes:
+        delay: After how long, at least.
+    """
+
+    delay: timedelta
+
+
+class Failed(Struct, frozen=True, gc=False):
+    """The attempt failed.
+
+    Attributes:
+        reason: The error's message; BullMQ keeps it with the job.
+
+        stack: The whole trace with its causes; BullMQ keeps it with the job.
+
+        again_in: The pause before the next attempt; None when the job has failed for good.
+    """
+
+    reason: str
+    stack: str
+    again_in: timedelta | None = None
+
+
+Verdict = Completed | ComeAgain | Failed

@@ -1,0 +1,103 @@
+"""The end of a worker: what runs finishes or goes back, and comes again at once."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+from support.consuming import PATIENCE, BullJobs
+from support.working import Diary, Valuation, job_of, jobs_of, working
+
+from domainstream.testing import EmbeddedServer
+from domainstream.testing.fault_proxy import FaultProxy
+from domainstream.worker import ReceivedJob
+from domainstream.worker.bullmq_link import BullMQLink
+from domainstream.worker.verdict import Verdict
+
+
+class Hanging:
+    """An attempt that never ends, but for a cancellation."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.cancelled = 0
+
+    async def __call__(self, job: ReceivedJob) -> Verdict:
+        """Wait for ever."""
+        self.started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled += 1
+        raise AssertionError
+
+
+async def test_late_jobs_are_handed_back(queue: Valuation) -> None:
+    """After the grace attempts are cancelled; another worker gets their jobs at once, in their first attempt."""
+    hanging, diary = Hanging(), Diary()
+    await queue.add(*jobs_of(5))
+    async with working(queue.engine(hanging, grace=0.05)):
+        await hanging.started.wait()
+    assert (hanging.cancelled, await queue.jobs.ids("active")) == (5, [])
+    assert len(await queue.jobs.ids()) == 5
+    async with working(queue.engine(diary)):
+        await queue.ended("completed", 5)
+    assert {(await queue.jobs.fields(job_id))["atm"] for job_id in diary.ids} == {b"1"}
+
+
+async def test_jobs_that_arrive_at_the_end_are_handed_back(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that was taken while the worker was told to stop is not begun; it goes back as it was."""
+    run, stopping = BullMQLink.run, asyncio.Event()
+
+    async def late(link: BullMQLink, *arguments: object) -> object:
+        answer = await run(link, *arguments)  # type: ignore[arg-type]
+        if any(answer[1]):
+            stopping.set()
+            await asyncio.sleep(0.05)
+        return answer
+
+    monkeypatch.setattr(BullMQLink, "run", late)
+    await queue.add(*jobs_of(3))
+    diary = Diary()
+    async with asyncio.timeout(PATIENCE):
+        await queue.engine(diary).run(stopping)
+    assert (diary.ids, len(await queue.jobs.ids()), await queue.jobs.ids("active")) == ([], 3, [])
+
+
+async def test_second_cancellation_ends_at_once(queue: Valuation) -> None:
+    """A run that is cut off cancels its attempts and leaves no task behind; the jobs come again later."""
+    hanging = Hanging()
+    await queue.add(job_of())
+    task = asyncio.create_task(queue.engine(hanging).run(asyncio.Event()))
+    await hanging.started.wait()
+    task.cancel()
+    async with asyncio.timeout(1):
+        await asyncio.wait([task])
+    assert (task.cancelled(), hanging.cancelled) == (True, 1)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_end_without_a_server(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker whose server is gone ends all the same, soon, and says which jobs the server could not be told of."""
+    monkeypatch.setattr("domainstream.worker.bullmq_engine.FAREWELL", 0.3)
+    with EmbeddedServer() as server:
+        async with Redis.from_url(server.url) as redis, FaultProxy(server.url) as proxy:
+            queue = Valuation(server.url, "bull", BullJobs(redis, "bull", "valuation"))
+            hanging = Hanging()
+            await queue.add(job_of())
+            async with asyncio.timeout(2), working(queue.engine(hanging, url=proxy.url, grace=0.05)):
+                await hanging.started.wait()
+                proxy.swallow()
+    assert "the server could not be told of jobs ['event-1']; they come again" in caplog.text
+
+
+async def test_connections_are_closed(queue: Valuation, redis: Redis) -> None:
+    """A worker that has ended leaves no connection behind."""
+    before = len(await redis.client_list())
+    diary = Diary()
+    await queue.add(job_of())
+    async with working(queue.engine(diary)):
+        await queue.ended("completed")
+        assert len(await redis.client_list()) == before + 4
+    async with asyncio.timeout(1):
+        while len(await redis.client_list()) > before:
+            await asyncio.sleep(0.01)

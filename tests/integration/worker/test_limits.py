@@ -1,0 +1,106 @@
+"""How much a worker takes: concurrency, rate limits, and what is set for the whole queue."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from support.consuming import until
+from support.working import Diary, Valuation, jobs_of, working
+
+from domainstream.queue.bullmq_package import bullmq_module
+from domainstream.worker import ReceivedJob
+from domainstream.worker.verdict import Completed, Verdict
+from domainstream.worker.worker_settings import RateLimit
+
+
+class Crowd:
+    """An attempt that takes a moment, and notes how many run at once."""
+
+    def __init__(self) -> None:
+        self.most = self.now = 0
+
+    async def __call__(self, job: ReceivedJob) -> Verdict:
+        """Complete a job."""
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.005)
+        self.now -= 1
+        return Completed()
+
+
+def others_queue(queue: Valuation) -> Any:
+    """Return the package's own queue."""
+    return bullmq_module().Queue("valuation", {"connection": queue.url, "prefix": queue.prefix})
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 7])
+async def test_concurrency(queue: Valuation, concurrency: int) -> None:
+    """As many attempts run at once as the engine was told, and no more."""
+    crowd = Crowd()
+    await queue.add(*jobs_of(60))
+    async with working(queue.engine(crowd, concurrency=concurrency)):
+        await queue.ended("completed", 60)
+    assert crowd.most == concurrency
+
+
+async def test_rate_limit(queue: Valuation) -> None:
+    """Ten in 0.5 s are ten in 0.5 s, ±10 %, for all workers of the queue together."""
+    limit, diary = RateLimit(jobs=10, per=timedelta(milliseconds=500)), Diary()
+    await queue.add(*jobs_of(60))
+    async with (
+        working(queue.engine(diary, concurrency=5, rate_limit=limit)),
+        working(queue.engine(diary, concurrency=20, rate_limit=limit)),
+    ):
+        await queue.ended("completed", 60)
+    windows = [sorted(diary.times)[number] for number in range(0, 60, 10)]
+    # Sixty jobs are six windows, so five of them are full.
+    assert 2.25 < windows[-1] - windows[0] < 2.75
+    for start in windows:
+        assert sum(start - 0.02 <= at < start + 0.45 for at in diary.times) <= 10
+
+
+async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
+    """A limit that somebody set on the queue itself holds for workers that were told none."""
+    await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 5, "duration": 300})  # type: ignore[misc]
+    diary = Diary()
+    await queue.add(*jobs_of(20))
+    async with working(queue.engine(diary)):
+        await queue.ended("completed", 20)
+    assert 0.85 < max(diary.times) - min(diary.times) < 1.2
+
+
+async def test_global_concurrency(queue: Valuation, redis: Redis) -> None:
+    """A queue that allows two active jobs has two, however many workers there are, and comes to its end."""
+    await redis.hset(f"{queue.jobs.key}:meta", "concurrency", "2")  # type: ignore[misc]
+    crowd = Crowd()
+    await queue.add(*jobs_of(40))
+    async with working(queue.engine(crowd)), working(queue.engine(crowd)):
+        await queue.ended("completed", 40)
+    assert crowd.most == 2
+
+
+async def test_paused_queue(queue: Valuation) -> None:
+    """Nothing is taken while the queue is paused, also by a worker that was idle; then everything is, at once."""
+    diary, other = Diary(), others_queue(queue)
+    async with working(queue.engine(diary)):
+        await other.pause()
+        await queue.add(*jobs_of(3))
+        await asyncio.sleep(0.2)
+        assert diary.ids == []
+        await other.resume()
+        async with asyncio.timeout(1):
+            await until(lambda: len(diary.ids) == 3)
+    await other.close()
+
+
+async def test_prioritized_jobs_come_first(queue: Valuation) -> None:
+    """The engine takes what BullMQ says is next."""
+    diary, other = Diary(), others_queue(queue)
+    for priority in (3, 1, 2):
+        await other.add("price-stay", {}, {"priority": priority, "jobId": f"event-{priority}"})
+    async with working(queue.engine(diary, concurrency=1)):
+        await queue.ended("completed", 3)
+    await other.close()
+    assert diary.ids == ["event-1", "event-2", "event-3"]

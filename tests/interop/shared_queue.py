@@ -1,0 +1,81 @@
+"""A queue that Python and Node.js work on side by side: opens either language's programs for it."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+from interop.node_process import NodeProgram, node
+from support.consuming import (
+    CALCULATED,
+    EVALUATED,
+    GROUP,
+    BullJobs,
+    OptimizationEvaluated,
+    Streams,
+    delivery,
+    evaluated,
+)
+
+from domainstream.event import read_message
+from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
+from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers, to_queue
+from domainstream.worker import EventConsumer, EventContext, EventWorker
+from domainstream.worker.worker_settings import WorkerSettings
+
+NAME: Final = "valuation"
+JOB: Final = "price-stay"
+
+Handle = Callable[[OptimizationEvaluated, EventContext], Awaitable[None]]
+
+
+class SharedQueue:
+    """The queue `valuation` of one test.
+
+    Attributes:
+        jobs: Its jobs, as they stand in Redis.
+    """
+
+    def __init__(self, url: str, streams: Streams) -> None:
+        self._url = url
+        self._streams = streams
+        self._prefix = f"{streams.prefix}bull"
+        self.jobs = BullJobs(streams.redis, self._prefix, NAME)
+
+    def subscriber(self, settings: JobSettings | None = None) -> RedisBullMQStreamSubscriber:
+        """Open a subscriber that puts the events of the evaluated channel into the queue."""
+        handler = to_queue(NAME, job=JOB, settings=settings or JobSettings())
+        return RedisBullMQStreamSubscriber.from_url(
+            self._url,
+            group=GROUP,
+            subscriptions=create_multiple_handlers({EVALUATED: [handler], CALCULATED: []}),
+            prefix=self._streams.prefix,
+            bull_prefix=self._prefix,
+        )
+
+    def job(self, job_id: str, settings: JobSettings | None = None) -> Job:
+        """Return a job for the queue, of an event that does not matter."""
+        delivered = delivery(evaluated())
+        data = job_data(delivered, read_message(delivered.data or b""))
+        return Job(NAME, JOB, job_id, data, settings or JobSettings())
+
+    async def add(self, *jobs: Job) -> None:
+        """Put jobs into the queue in one call."""
+        queue = BullMQQueue.from_url(self._url, bull_prefix=self._prefix)
+        await queue.add(jobs)
+        await queue.close()
+
+    def worker(self, handle: Handle, *, concurrency: int = 50, settings: WorkerSettings | None = None) -> EventWorker:
+        """Open a worker of ours with one handler."""
+        consumer = EventConsumer(NAME)
+        consumer.on(OptimizationEvaluated)(handle)
+        return EventWorker.from_url(
+            self._url,
+            consumer,
+            concurrency=concurrency,
+            bull_prefix=self._prefix,
+            settings=settings or WorkerSettings(),
+        )
+
+    def node(self, program: str, **settings: Any) -> AbstractAsyncContextManager[NodeProgram]:
+        """Run a program of Node.js on the queue."""
+        return node(program, url=self._url, prefix=self._prefix, queue=NAME, **settings)

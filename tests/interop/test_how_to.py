@@ -1,0 +1,76 @@
+"""The programs shown in docs/how-to/use-with-node.md, run as they stand there."""
+
+import asyncio
+import json
+import os
+import re
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from interop.node_process import PATIENCE, PROGRAMS
+from support.consuming import OptimizationEvaluated, delivery, evaluated, running
+
+from domainstream.event import read_message
+from domainstream.queue import BullMQQueue, Job, job_data
+from domainstream.worker import EventConsumer, EventContext, EventWorker
+
+HOW_TO: Final = Path(__file__).parents[2] / "docs" / "how-to" / "use-with-node.md"
+ANNOUNCE: Final = "const announce = (data, correlationId) => console.log(JSON.stringify({ data, correlationId }));\n"
+
+
+def shown(number: int) -> str:
+    """Return one of the page's programs of JavaScript."""
+    programs = re.findall(r"^ *```js\n(.*?)^ *```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(programs) == 2
+    return str(programs[number])
+
+
+@asynccontextmanager
+async def javascript(text: str, url: str) -> AsyncIterator[Process]:
+    """Run a program of JavaScript for the time of the block; it finds the packages of `tests/interop/node`."""
+    process = await asyncio.create_subprocess_exec(
+        *("node", "--input-type=module", "--eval", text),
+        cwd=PROGRAMS,
+        env={**os.environ, "REDIS_URL": url},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_the_worker_that_is_shown_gets_events(own_database: str) -> None:
+    """Its handler is called with the payload and the correlation id."""
+    delivered = delivery(evaluated(correlation_id="stay-7"))
+    data = job_data(delivered, read_message(delivered.data or b""))
+    queue = BullMQQueue.from_url(own_database)
+    await queue.add([Job("notifications", "announce-price", "event-1", data)])
+    await queue.close()
+    async with javascript(ANNOUNCE + shown(0), own_database) as worker:
+        assert worker.stdout is not None
+        assert json.loads(await worker.stdout.readline()) == {"data": {"score": 0.5}, "correlationId": "stay-7"}
+
+
+async def test_the_job_that_is_shown_is_handled(own_database: str) -> None:
+    """Added by the program that is shown, it reaches a typed handler of Python."""
+    handled: asyncio.Future[tuple[OptimizationEvaluated, EventContext]] = asyncio.get_running_loop().create_future()
+    consumer = EventConsumer("valuation")
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        handled.set_result((event, context))
+
+    async with running(EventWorker.from_url(own_database, consumer)), javascript(shown(1), own_database) as program:
+        event, context = await handled
+        _, errors = await program.communicate()
+    assert (program.returncode, errors) == (0, b"")
+    assert (event.aggregate_id, event.payload.score) == ("opt-1", 0.875)
+    assert (context.job_id, context.job_name) == (f"event-{event.id}", "price-stay")

@@ -1,0 +1,97 @@
+"""Whole programs of Node.js: their own tests, and the notifications service of the example monorepo."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from interop.node_process import NOTIFICATIONS, PATIENCE, PROGRAMS
+from redis.asyncio import Redis
+from support.consuming import BullJobs, running, until
+
+from contracts.bull_mq_queues import BullMqQueues
+from contracts.subscriptions import subscriptions
+from domainstream import EventProducer
+from domainstream.bootstrap import open_publisher, open_subscriber
+from domainstream.queue import BullMQQueue, Job
+from valuation.domain_layer.pricing.pricing import calculated
+from valuation.infrastructure_layer.events.valuation_event_producer.valuation_event_producer_mapper import channel_for
+
+
+@pytest.mark.parametrize("folder", [PROGRAMS, NOTIFICATIONS], ids=lambda folder: str(folder.name))
+def test_the_tests_that_are_written_in_javascript_pass(folder: Path) -> None:
+    """Those of the golden files of docs/wire-format, and those of the notifications service."""
+    tests = subprocess.run(["node", "--test"], cwd=folder, capture_output=True, text=True, check=False)
+    assert tests.returncode == 0, tests.stdout
+    assert "# fail 0" in tests.stdout
+    assert "# pass 0" not in tests.stdout
+
+
+@asynccontextmanager
+async def notifications(**variables: str) -> AsyncIterator[Process]:
+    """Run the notifications service, and make sure that it is gone at the end."""
+    environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | variables
+    process = await asyncio.create_subprocess_exec(
+        "node", "notifications.js", cwd=NOTIFICATIONS, env=environment, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_price_that_python_publishes_is_announced(own_database: str) -> None:
+    """Published in Python, it is a line of the notifications service; SIGTERM then ends that with exit code 0."""
+    event = calculated("stay-1", "F62B", 421_065)
+    async with (
+        notifications(REDIS_URL=own_database) as service,
+        open_publisher(own_database) as publisher,
+        open_subscriber(subscriptions, url=own_database) as subscriber,
+        running(subscriber),
+    ):
+        await EventProducer(publisher, channel_for=channel_for, source="valuation").publish(event)
+        assert service.stdout is not None
+        assert json.loads(await service.stdout.readline()) == {
+            "notificationId": event.id,
+            "correlationId": event.id,
+            "to": "billing-office",
+            "subject": "stay-1 is priced",
+            "text": "Diagnosis group F62B: 4210.65 EUR",
+        }
+        service.send_signal(signal.SIGTERM)
+        assert await service.wait() == 0
+
+
+async def test_a_job_that_nobody_handles_fails_at_once(own_database: str) -> None:
+    """The service names what it has no handler for, and the job is not tried again."""
+    async with Redis.from_url(own_database) as redis, notifications(REDIS_URL=own_database):
+        jobs = BullJobs(redis, "bull", BullMqQueues.NOTIFICATIONS)
+        await add_unknown_job(own_database)
+        await until(lambda: jobs.ids("failed"))
+        fields = await jobs.fields("event-1")
+    assert fields["failedReason"] == b"no handler for job unknown-job of event type domain_valuation_pricing_calculated"
+    assert fields["atm"] == b"1"
+
+
+async def add_unknown_job(url: str) -> None:
+    """Put a job into the service's queue whose name it does not know."""
+    queue = BullMQQueue.from_url(url)
+    data = b'{"type":"domain_valuation_pricing_calculated"}'
+    await queue.add([Job(BullMqQueues.NOTIFICATIONS, "unknown-job", "event-1", data)])
+    await queue.close()
+
+
+async def test_a_missing_url_is_one_line() -> None:
+    """Without REDIS_URL the service ends with exit code 1 and what to type, as those of Python do."""
+    async with notifications() as service:
+        _, errors = await service.communicate()
+    assert (service.returncode, errors) == (1, b"no server is named; type: export REDIS_URL=redis://localhost:6379\n")

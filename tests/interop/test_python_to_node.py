@@ -1,0 +1,96 @@
+"""From a stream, through our subscriber, to a Worker of Node.js."""
+
+import json
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from interop.shared_queue import JOB, SharedQueue
+from support.consuming import EVALUATED, Streams, evaluated, message, running, until
+
+from domainstream.queue import JobSettings
+
+WIRE_FORMAT = Path(__file__).parents[2] / "docs" / "wire-format"
+
+
+async def node_gets(queue: SharedQueue, count: int, settings: JobSettings, **program: Any) -> list[Any]:
+    """Hand over what is in the streams, and return the next jobs that a Worker of Node.js says it got."""
+    async with running(queue.subscriber(settings)), queue.node("worker.mjs", **program) as worker:
+        return await worker.lines(count)
+
+
+async def test_node_gets_what_was_published(queue: SharedQueue, streams: Streams) -> None:
+    """A Worker of Node.js gets the event's JSON, where it came from, its correlation, and the subscription's job."""
+    event = evaluated(correlation_id="stay-7")
+    entry_id = await streams.add(event)
+    [job] = await node_gets(queue, 1, JobSettings())
+    assert (job["id"], job["name"], job["attemptsMade"]) == (f"event-{event.id}", JOB, 0)
+    assert job["data"] == {
+        **json.loads(message(event)),
+        "_redisEvent": {"name": EVALUATED.value, "id": entry_id, "timestamp": int(entry_id.partition("-")[0])},
+        "correlationId": "stay-7",
+    }
+
+
+async def test_node_gets_every_attribute_and_number_unchanged(queue: SharedQueue, streams: Streams) -> None:
+    """The golden event arrives as the golden job says: the largest whole number, fractions, texts of any language."""
+    golden_event = (WIRE_FORMAT / "full_event.json").read_bytes().rstrip(b"\n")
+    entry_id = await streams.add_data(EVALUATED, data=golden_event)
+    [job] = await node_gets(queue, 1, JobSettings())
+    golden_job = json.loads((WIRE_FORMAT / "job.json").read_bytes())
+    golden_job["_redisEvent"] |= {"id": entry_id, "timestamp": int(entry_id.partition("-")[0])}
+    assert job["data"] == golden_job
+    assert list(job["data"]) == list(golden_job)
+
+
+async def test_node_keeps_the_order_of_the_stream(queue: SharedQueue, streams: Streams) -> None:
+    """A Worker with a concurrency of one gets the events in the order in which they stand in their stream."""
+    events = [evaluated() for _ in range(20)]
+    for event in events:
+        await streams.add(event)
+    jobs = await node_gets(queue, 20, JobSettings())
+    assert [job["data"]["id"] for job in jobs] == [event.id for event in events]
+
+
+async def test_node_retries_as_the_settings_say(queue: SharedQueue, streams: Streams) -> None:
+    """A processor of Node.js that fails gets the job again after pauses that double, then the job has failed."""
+    await streams.add(evaluated())
+    settings = JobSettings(attempts=3, backoff=timedelta(milliseconds=100), jitter=0)
+    tries = await node_gets(queue, 3, settings, failures=3)
+    assert [each["attemptsMade"] for each in tries] == [0, 1, 2]
+    pauses = [later["at"] - earlier["at"] for earlier, later in pairwise(tries)]
+    assert 99 <= pauses[0] < 2_000
+    assert 199 <= pauses[1] < 4_000
+    [failed] = await queue.jobs.ids("failed")
+    assert (await queue.jobs.fields(failed))["failedReason"] == b"failure 3"
+
+
+async def test_node_keeps_as_many_jobs_as_the_settings_say(queue: SharedQueue, streams: Streams) -> None:
+    """Of completed jobs, a Worker of Node.js leaves the newest, up to the number in the settings."""
+    events = [evaluated() for _ in range(5)]
+    for event in events:
+        await streams.add(event)
+    await node_gets(queue, 5, JobSettings(keep_completed_count=2))
+    assert await queue.jobs.ids("completed") == [f"event-{event.id}" for event in events[3:]]
+    assert await queue.jobs.fields(f"event-{events[0].id}") == {}
+
+
+async def test_node_waits_for_the_delay(queue: SharedQueue, streams: Streams) -> None:
+    """A Worker of Node.js begins a job no sooner than the delay in the settings after it was handed over."""
+    await streams.add(evaluated())
+    async with running(queue.subscriber(JobSettings(delay=timedelta(milliseconds=500)))):
+        [job_id] = await until(lambda: queue.jobs.ids("delayed"))
+        async with queue.node("worker.mjs") as worker:
+            await worker.line()
+    fields = await queue.jobs.fields(job_id)
+    assert 500 <= int(fields["processedOn"]) - int(fields["timestamp"]) < 5_000
+
+
+async def test_node_takes_the_most_urgent_job_first(queue: SharedQueue) -> None:
+    """Jobs without priority come first, then those with the smallest number, and those of one number in their order."""
+    priorities = {"event-a": 3, "event-b": 0, "event-c": 1, "event-d": 3, "event-e": 0}
+    await queue.add(*(queue.job(job_id, JobSettings(priority=number)) for job_id, number in priorities.items()))
+    async with queue.node("worker.mjs") as worker:
+        order = [job["id"] for job in await worker.lines(len(priorities))]
+    assert order == ["event-b", "event-e", "event-c", "event-a", "event-d"]

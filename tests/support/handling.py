@@ -1,0 +1,26 @@
+"""What the tests of handlers share: jobs as a worker receives them, and one attempt at them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from support.consuming import OptimizationEvaluated, delivery, evaluated
+
+from domainstream.event import BaseEvent, read_message
+from domainstream.queue import job_data
+from domainstream.worker import EventConsumer, ReceivedJob
+from domainstream.worker.attempt import Attempt
+from domainstream.worker.verdict import Verdict
+
+
+def received(event: BaseEvent[Any] | None = None, attempt: int = 1, **fields: Any) -> ReceivedJob:
+    """Return an event as a job that came through a stream."""
+    delivered = delivery(event or evaluated())
+    data = job_data(delivered, read_message(delivered.data or b"")).decode()
+    return ReceivedJob(**{"id": "event-1", "name": "price-stay", "attempt": attempt, "data": data, **fields})
+
+
+async def verdict_on(handler: Callable[..., Any], job: ReceivedJob | None = None, **settings: Any) -> Verdict:
+    """Attempt a job with one handler, of a consumer with these settings."""
+    consumer = EventConsumer("valuation", **settings)
+    consumer.on(OptimizationEvaluated)(handler)
+    return await Attempt(consumer)(job or received())

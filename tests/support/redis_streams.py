@@ -1,0 +1,107 @@
+"""Streams of a test on a real server, as the contracts of the stream stage ask for them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from support.consuming import GROUP, Streams
+
+from domainstream.stream import (
+    OnLoss,
+    ReaderSettings,
+    RedisDeadLetterRedrive,
+    RedisDeadLetters,
+    RedisStreamReader,
+)
+from domainstream.testing.stream_contract import FIRST, SECOND, StreamPlace
+
+SETTINGS: Final = ReaderSettings(block=timedelta(seconds=0.2), claim_after=timedelta(seconds=3))
+
+
+class RedisPlace(StreamPlace):
+    """Streams on a real server."""
+
+    def __init__(self, url: str, streams: Streams) -> None:
+        self.url = url
+        self.streams = streams
+        self.redis: Redis = streams.redis
+        self.opened: list[Any] = []
+
+    async def add(self, channel: str, data: bytes | None) -> str:
+        """Put an entry into a stream."""
+        return await self.streams.add_data(channel, **({"other": b"field"} if data is None else {"data": data}))
+
+    async def add_many(self, channel: str, count: int, data: bytes = b"data") -> None:
+        """Put many equal entries into a stream, fast."""
+        add = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'data', ARGV[2]) end"
+        for start in range(0, count, 10_000):
+            arguments: list[Any] = [min(10_000, count - start), data]
+            await self.redis.eval(add, 1, self.key(channel), *arguments)
+
+    async def trim(self, channel: str, *, keep: int) -> None:
+        """Drop the oldest entries, exactly."""
+        await self.redis.xtrim(self.key(channel), maxlen=keep, approximate=False)
+
+    async def leave_alone(self) -> None:
+        """Make what is pending an hour old."""
+        for channel in (FIRST, SECOND):
+            await self.make_idle(channel)
+
+    async def make_idle(self, channel: str) -> None:
+        """Make what is pending in a channel an hour old, without delivering it."""
+        key = self.key(channel)
+        pending: Any = await self.redis.xpending_range(key, GROUP, "-", "+", 10_000)
+        for consumer in {one["consumer"] for one in pending}:
+            ids = [one["message_id"] for one in pending if one["consumer"] == consumer]
+            await self.redis.xclaim(key, GROUP, consumer, 0, ids, idle=3_600_000, justid=True)
+
+    async def destroy_group(self, channel: str) -> None:
+        """Let the group vanish."""
+        await self.redis.xgroup_destroy(self.key(channel), GROUP)
+
+    def reader(
+        self,
+        consumer: str = "one",
+        *,
+        on_loss: OnLoss | None = None,
+        channels: Sequence[str] = (FIRST, SECOND),
+        settings: ReaderSettings = SETTINGS,
+    ) -> RedisStreamReader:
+        """Open a reader."""
+        prefix = self.streams.prefix
+        reader = RedisStreamReader.from_url(
+            self.url, channels, group=GROUP, consumer=consumer, prefix=prefix, settings=settings, on_loss=on_loss
+        )
+        self.opened.append(reader)
+        return reader
+
+    def dead_letters(self) -> RedisDeadLetters:
+        """Open the dead letters."""
+        dead_letters = RedisDeadLetters.from_url(self.url, group=GROUP, prefix=self.streams.prefix)
+        self.opened.append(dead_letters)
+        return dead_letters
+
+    def redrive(self) -> RedisDeadLetterRedrive:
+        """Open their redrive."""
+        redrive = RedisDeadLetterRedrive.from_url(self.url, prefix=self.streams.prefix)
+        self.opened.append(redrive)
+        return redrive
+
+    def key(self, channel: str) -> str:
+        """Return the key of a channel's stream."""
+        return self.streams.key(channel)
+
+    async def group(self, channel: str) -> dict[str, Any]:
+        """Return what the server knows of the group on a channel."""
+        (group,) = await self.redis.xinfo_groups(self.key(channel))
+        return dict(group)
+
+    async def length(self, channel: str) -> int:
+        """Return how many entries a channel has."""
+        return int(await self.redis.xlen(self.key(channel)))
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        for port in self.opened:
+            await port.close()

@@ -1,0 +1,120 @@
+"""What the tests of workers share: a queue of their own, jobs for it, and workers and engines on it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from support.consuming import PATIENCE, BullJobs, OptimizationEvaluated, delivery, evaluated, until
+
+from domainstream.event import read_message
+from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
+from domainstream.worker import EventConsumer, EventContext, EventWorker, ReceivedJob
+from domainstream.worker.bullmq_connections import WorkerConnections
+from domainstream.worker.bullmq_engine import BullMQEngine
+from domainstream.worker.verdict import Completed, Verdict
+from domainstream.worker.worker_settings import WorkerSettings
+
+Handle = Callable[[OptimizationEvaluated, EventContext], Awaitable[None]]
+SETTINGS = JobSettings(attempts=2, backoff=timedelta(milliseconds=20), jitter=0)
+
+
+def job_of(
+    event: OptimizationEvaluated | None = None,
+    *,
+    job_id: str = "event-1",
+    data: bytes | None = None,
+    settings: JobSettings = SETTINGS,
+) -> Job:
+    """Return a job for the queue `valuation`."""
+    delivered = delivery(event or evaluated())
+    data = data or job_data(delivered, read_message(delivered.data or b""))
+    return Job("valuation", "price-stay", job_id, data, settings)
+
+
+def jobs_of(count: int, settings: JobSettings = SETTINGS) -> list[Job]:
+    """Return so many jobs: event-0, event-1, ..."""
+    data = b'{"x":1}'
+    return [job_of(job_id=f"event-{number}", data=data, settings=settings) for number in range(count)]
+
+
+class Valuation:
+    """The queue `valuation` of one test: adds to it, opens workers for it, and looks at its jobs."""
+
+    def __init__(self, url: str, prefix: str, jobs: BullJobs) -> None:
+        self.url = url
+        self.prefix = prefix
+        self.jobs = jobs
+
+    async def add(self, *jobs: Job) -> None:
+        """Add jobs as a subscriber does."""
+        queue = BullMQQueue.from_url(self.url, bull_prefix=self.prefix)
+        await queue.add(jobs)
+        await queue.close()
+
+    def worker(self, handle: Handle, **settings: Any) -> EventWorker:
+        """Open a worker with one handler."""
+        consumer = EventConsumer("valuation")
+        consumer.on(OptimizationEvaluated)(handle)
+        return EventWorker.from_url(self.url, consumer, bull_prefix=self.prefix, **settings)
+
+    def engine(
+        self,
+        attempt: Callable[[ReceivedJob], Awaitable[Verdict]],
+        *,
+        concurrency: int = 10,
+        grace: float = 5,
+        url: str | None = None,
+        **settings: Any,
+    ) -> BullMQEngine:
+        """Return an engine, which does not know handlers; `url` may lead through a proxy."""
+        chosen = WorkerSettings(**settings)
+        connections = WorkerConnections(url or self.url, "valuation", bull_prefix=self.prefix, name=chosen.name)
+        return BullMQEngine(
+            connections,
+            "valuation",
+            attempt,
+            concurrency=concurrency,
+            grace=timedelta(seconds=grace),
+            settings=chosen,
+        )
+
+    async def ended(self, state: str, count: int = 1) -> list[str]:
+        """Wait until so many jobs are in a state, and return their ids."""
+
+        async def enough() -> list[str] | None:
+            ids = await self.jobs.ids(state)
+            return ids if len(ids) >= count else None
+
+        found: list[str] = await until(enough)
+        return found
+
+
+@asynccontextmanager
+async def working(engine: BullMQEngine) -> AsyncIterator[asyncio.Event]:
+    """Run an engine for the time of the block; the event that is given stops it earlier."""
+    stopping = asyncio.Event()
+    task = asyncio.create_task(engine.run(stopping))
+    try:
+        yield stopping
+    finally:
+        stopping.set()
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait([task])
+    task.result()
+
+
+class Diary:
+    """An attempt that completes every job and notes which, and when."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.times: list[float] = []
+
+    async def __call__(self, job: ReceivedJob) -> Verdict:
+        """Complete a job."""
+        self.ids.append(job.id)
+        self.times.append(time.time())
+        return Completed()
