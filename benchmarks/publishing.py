@@ -2,12 +2,11 @@
 
 import asyncio
 import gc
-import statistics
 import time
-from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from benchmarks.comparison import Comparison, report
 from benchmarks.paths import Path, open_paths
 
 ROUNDS = 7
@@ -21,22 +20,6 @@ EVENTS = {
     "redis-py xadd": 3_000,
     "FastStream 50 tasks": 5_000,
 }
-
-
-class Comparison(NamedTuple):
-    """What is wanted of one of our paths against a peer's.
-
-    Attributes:
-        ours: The name of our path.
-
-        peer: The name of the peer's path.
-
-        wanted: How many times the peer's events per second, at the least.
-    """
-
-    ours: str
-    peer: str
-    wanted: float
 
 
 # "4 windows": four callers at a time, each awaiting its own batches of 500.
@@ -71,24 +54,6 @@ async def _rate(path: Path, count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def report(rates: dict[str, list[float]]) -> bool:
-    """Print the medians and the ratios, and tell whether every wanted ratio was reached."""
-    print(f"{'path':28}{'events/s (median)':>20}{'lowest':>12}{'highest':>12}")
-    for name, values in rates.items():
-        print(f"{name:28}{statistics.median(values):>20,.0f}{min(values):>12,.0f}{max(values):>12,.0f}")
-    print(f"\n{'ratio (median of the rounds)':56}{'measured':>10}{'wanted':>10}")
-    met = [_ratio(rates, comparison) for comparison in COMPARISONS]
-    return all(met)
-
-
-def _ratio(rates: dict[str, list[float]], comparison: Comparison) -> bool:
-    pairs = zip(rates[comparison.ours], rates[comparison.peer], strict=True)
-    measured = statistics.median(ours / peer for ours, peer in pairs)
-    met = "met" if measured >= comparison.wanted else "NOT MET"
-    print(f"{comparison.ours + ' / ' + comparison.peer:56}{measured:>10.2f}{comparison.wanted:>10.2f}  {met}")
-    return measured >= comparison.wanted
-
-
 def run(url: str) -> bool:
     """Measure and report."""
-    return report(asyncio.run(measure(url)))
+    return report(asyncio.run(measure(url)), COMPARISONS)

@@ -13,6 +13,11 @@ WANTED = ("embedded Valkey", "redis-server on PATH")
 BINARIES = {binary.kind: binary for binary in server_binaries()}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let people choose how much tests/faults does."""
+    parser.addoption("--faults", choices=("quick", "full"), default="quick", help="how much tests/faults does")
+
+
 def pytest_report_header() -> list[str]:
     """Say which servers and which Node.js the tests run on, and which are missing."""
     no_servers = [

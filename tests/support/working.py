@@ -14,6 +14,7 @@ from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
 from domainstream.worker import EventConsumer, EventContext, EventWorker, ReceivedJob
 from domainstream.worker.bullmq_connections import WorkerConnections
 from domainstream.worker.bullmq_engine import BullMQEngine
+from domainstream.worker.bullmq_job import HeldJob, held_job
 from domainstream.worker.verdict import Completed, Verdict
 from domainstream.worker.worker_settings import WorkerSettings
 
@@ -118,3 +119,12 @@ class Diary:
         self.ids.append(job.id)
         self.times.append(time.time())
         return Completed()
+
+    async def handled(self, count: int) -> None:
+        """Wait until so many jobs were handled."""
+        await until(lambda: len(self.ids) >= count)
+
+
+def held(token: str) -> HeldJob:
+    """Return a job that a worker holds under a token."""
+    return held_job([b"name", b"price-stay", b"data", b"{}"], b"event-1", token.encode())

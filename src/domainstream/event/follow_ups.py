@@ -6,7 +6,6 @@ is handled twice behind the next queue.
 """
 
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -18,10 +17,12 @@ from domainstream.event.cause import flowing
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FRONT_SHIFT: Final = 80
+_BEHIND_FRONT: Final = (1 << _FRONT_SHIFT) - 1
+_VERSION: Final = 0xF << 76
 _VERSION_8: Final = 8 << 76
-_VARIANT: Final = 0b10 << 62
-_LOW_BITS: Final = (1 << 62) - 1
+_VARIANT: Final = 0b11 << 62
+_VARIANT_RFC: Final = 0b10 << 62
 
 
 def caused_by(event: BaseEvent[Any]) -> AbstractContextManager[None]:
@@ -42,19 +43,32 @@ def follow_up(cause: BaseEvent[Any], event: EventT, *, name: str = "") -> EventT
     """Return `event` as led to by `cause`, with an id that a repeat of the handler makes again.
 
     The id is derived from the cause, the event's type and its aggregate id. A handler that publishes several events of
-    one type about one aggregate must give each a `name`, or they would share an id and count as one.
+    one type about one aggregate must give each a `name`, or they would share an id and count as one. An aggregate that
+    the handler itself makes needs an id that a repeat makes again, too: `follow_up_id(cause, "payment")`.
     """
     derived = follow_up_id(cause, event.event_type, event.aggregate_id, name)
     return msgspec.structs.replace(cause.caused(event), id=derived)
 
 
 def follow_up_id(cause: BaseEvent[Any], *names: str) -> str:
-    """Return an id for what `cause` leads to: the same for the same cause and names, another one for others.
+    """Return an id for what `cause` leads to: the same for the same cause's id and names, another one for others.
 
-    It is a UUIDv8 (RFC 9562): 48 bits of milliseconds at which the cause occurred, so that ids sort by time as UUIDv7
-    do, and 74 bits of the SHA-256 of the JSON array of the cause's id and the names.
+    It is a UUIDv8 (RFC 9562): the first 16 bytes of the SHA-256 of the JSON array of the cause's id and the names, with
+    version and variant put in. Where the cause's id is a UUIDv7, or such a UUIDv8, its 48 bits of milliseconds stand in
+    front, so that the ids sort by the time of the first cause. No time of the cause but this is used: a repeated
+    handler's events occur later than those of its first run, and their follow-ups must have the same ids all the same.
     """
     digest = sha256(msgspec.json.encode([cause.id, *map(str, names)])).digest()
-    bits = int.from_bytes(digest) >> (256 - 74)
-    millisecond = max((cause.occurred_at - _EPOCH) // timedelta(milliseconds=1), 0)
-    return str(UUID(int=millisecond << 80 | _VERSION_8 | bits >> 62 << 64 | _VARIANT | bits & _LOW_BITS))
+    bits = int.from_bytes(digest[:16])
+    if (front := _front(cause.id)) is not None:
+        bits = front << _FRONT_SHIFT | bits & _BEHIND_FRONT
+    return str(UUID(int=bits & ~(_VERSION | _VARIANT) | _VERSION_8 | _VARIANT_RFC))
+
+
+def _front(cause_id: str) -> int | None:
+    """Return the milliseconds of an id that begins with them."""
+    try:
+        uuid = UUID(cause_id)
+    except ValueError:
+        return None
+    return uuid.int >> _FRONT_SHIFT if uuid.version in (7, 8) else None

@@ -7,6 +7,7 @@ camelCase stops here.
 
 import time
 from datetime import timedelta
+from hashlib import sha1
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,11 @@ def script_text(name: str) -> str:
     """Return a script of the installed package; raise `MissingExtraError` without it."""
     connection = bullmq_module("bullmq.redis_connection")
     return str(connection.loadScript(connection.SCRIPT_DEFINITIONS[name]))
+
+
+def script_sha(text: str) -> str:
+    """Return the SHA-1 by which a server knows a script."""
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def script_for(settings: JobSettings) -> str:

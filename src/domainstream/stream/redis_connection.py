@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -35,7 +35,7 @@ _OUT_OF_MEMORY = "the server's memory is full; let its queues drain, or type: re
 
 
 def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: Any) -> Redis:
-    """Return a client of its own connections; it connects when it is first used.
+    """Return a client with one connection of its own; it connects when it is first used, one command at a time.
 
     `reply_timeout` is how long a command may take, which must be more than what a command may block on the server.
     Raises `ConfigurationError` for a URL that is none.
@@ -43,7 +43,7 @@ def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: An
     The client does not repeat commands by itself: a repeated `XREADGROUP >` skips what the lost reply held.
     """
     try:
-        pool = ConnectionPool.from_url(url)
+        pool = BlockingConnectionPool.from_url(url, max_connections=1)
     except ValueError:
         # `from None`, and without the URL: it may hold a password.
         problem = "it must look like redis://user:password@host:6379/0, rediss://... or unix:///path"

@@ -52,6 +52,14 @@ class RedisGroupStreams:
         for entry_id, fields in entries:
             yield Delivery(channel, entry_id.decode(), (fields or {}).get(DATA), times.get(entry_id, 1))
 
+    def news(self, key: bytes, entries: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[Delivery]:
+        """Return entries of a stream that come for the first time, as the server sends them."""
+        channel = self.channels[key]
+        for entry_id, fields in entries:
+            # All our entries have this one field.
+            data = fields[1] if fields[0] == DATA else dict(zip(fields[::2], fields[1::2], strict=True)).get(DATA)
+            yield Delivery(channel, entry_id.decode(), data)
+
 
 async def answers_of(pipe: Pipeline) -> list[Any]:
     """Run a pipeline and return its replies, or raise the first error as the server put it.

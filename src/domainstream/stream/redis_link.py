@@ -5,8 +5,8 @@ small one.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha1
 from typing import Any, Final, NamedTuple, Self, cast
 
@@ -43,7 +43,7 @@ class Script(NamedTuple):
 
 
 class RedisLink:
-    """Runs calls one run at a time; connects when needed, and anew after a failure."""
+    """Runs commands one run at a time; connects when needed, and anew after a failure."""
 
     def __init__(self, client: Redis) -> None:
         """Connect as `client` would, whose own connections are not used."""
@@ -56,15 +56,24 @@ class RedisLink:
         Each is sent before the next is asked for, so that the server works while `calls` makes it. Raises `ServerError`
         for the first reply that is one, after all have been read; without an answer nobody knows what has run.
         """
-        try:
-            with our_errors(self._client):
-                async with asyncio.timeout(REPLY_TIMEOUT):
-                    return await self._run(script, calls)
-        except BaseException:
-            # A reply may still come, which the next run must not take for its own; and after a failover the server that
-            # said no is the wrong one.
-            await self.close()
-            raise
+        async with self._guarded(REPLY_TIMEOUT):
+            kept: list[Arguments] = []
+            replies = await self._exchange(("EVALSHA", script.sha, *call) for call in _keeping(calls, kept))
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                replies = await self._exchange(("EVAL", script.text, *call) for call in kept)
+            if refused := next((reply for reply in replies if isinstance(reply, Exception)), None):
+                raise refused
+            return replies
+
+    async def send(self, *commands: Arguments, seconds: float) -> list[Any]:
+        """Send commands in one write and return their replies, an error of the server being one too.
+
+        The replies may take `seconds`. Raises `ServerError` when they do not come.
+        """
+        async with self._guarded(seconds):
+            connection = await self._connected()
+            await connection.send_packed_command(b"".join(map(_pack, commands)), check_health=False)
+            return [await _reply(connection) for _ in commands]
 
     async def close(self) -> None:
         """Leave the connection, if there is one; the next run connects anew."""
@@ -73,26 +82,30 @@ class RedisLink:
             with suppress(RedisError):  # a server that does not answer a goodbye is gone all the same
                 await connection.disconnect(nowait=True)
 
-    async def _run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
-        kept: list[Arguments] = []
-        replies = await self._exchange(("EVALSHA", script.sha), _keeping(calls, kept))
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            replies = await self._exchange(("EVAL", script.text), kept)
-        if refused := next((reply for reply in replies if isinstance(reply, Exception)), None):
-            raise refused
-        return replies
+    @asynccontextmanager
+    async def _guarded(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            with our_errors(self._client):
+                async with asyncio.timeout(seconds):
+                    yield
+        except BaseException:
+            # A reply may still come, which the next run must not take for its own; and after a failover the server that
+            # said no is the wrong one.
+            await self.close()
+            raise
 
-    async def _exchange(self, command: tuple[str, str], calls: Iterable[Arguments]) -> list[Any]:
+    async def _exchange(self, commands: Iterable[Arguments]) -> list[Any]:
         connection = await self._connected()
         sent = 0
-        for call in calls:
-            await connection.send_packed_command(_pack((*command, *call)), check_health=False)
+        for command in commands:
+            await connection.send_packed_command(_pack(command), check_health=False)
             sent += 1
         return [await _reply(connection) for _ in range(sent)]
 
     async def _connected(self) -> Connection:
         if self._connection is None:
             connection: Any = cast("Any", self._client.connection_pool).make_connection()
+            connection.socket_timeout = None  # ours is enough; redis-py's would take a task for each write
             try:
                 await connection.connect()
             except BaseException:  # also when the time is up during the handshake: no socket may be left open

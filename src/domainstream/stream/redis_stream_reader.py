@@ -21,6 +21,7 @@ from domainstream.stream.reader_journal import OnLoss, ReaderCounts, ReaderJourn
 from domainstream.stream.reader_settings import ReaderSettings
 from domainstream.stream.redis_connection import connect, our_errors
 from domainstream.stream.redis_group_streams import RedisGroupStreams, answer_of, answers_of, group_is_gone
+from domainstream.stream.redis_link import Arguments, RedisLink
 from domainstream.stream.redis_loss_detector import RedisLossDetector
 from domainstream.stream.redis_stream_reclaimer import RedisStreamReclaimer
 
@@ -38,7 +39,7 @@ def default_consumer() -> str:
 class RedisStreamReader:
     """A `StreamReader` on Redis or Valkey.
 
-    It needs two connections, however many the channels: one to read, one to acknowledge. A loss is found once, by one
+    It needs two connections, however many the channels: one to read, one for all else. A loss is found once, by one
     instance of the group; one that crashes in that moment does not tell it.
 
     Attributes:
@@ -80,6 +81,10 @@ class RedisStreamReader:
         self._disturbed = True
         self._next_sweep = 0.0
         self._closed = asyncio.Event()
+        self._link = RedisLink(client)
+        self._block_ms = max(1, round(settings.block.total_seconds() * 1000))
+        self._patience = (settings.block + REPLY_MARGIN).total_seconds()
+        self._streams_after: list[str | bytes] = [*self._streams.channels, *(">" for _ in self._streams.channels)]
 
     @classmethod
     def from_url(
@@ -130,6 +135,7 @@ class RedisStreamReader:
     async def close(self) -> None:
         """Close the connections; a read that blocks returns nothing. See `port.StreamReader.close`."""
         self._closed.set()
+        await self._link.close()
         await self._client.aclose()
 
     async def _read(self) -> list[Delivery]:
@@ -158,19 +164,21 @@ class RedisStreamReader:
         return deliveries
 
     async def _news(self) -> list[Delivery]:
-        streams: dict[Any, Any] = dict.fromkeys(self._streams.channels, ">")
-        block = max(1, round(self._settings.block.total_seconds() * 1000))
-        async with self._client.pipeline(transaction=False) as pipe:
-            checked = self._detector.check_before(pipe)
-            pipe.xreadgroup(self.group, self.consumer, streams, count=self._size.count, block=block)
-            replies: list[Any] = await pipe.execute(raise_on_error=False)
+        check = self._detector.check()
+        commands = [command for command in (check, self._command()) if command]
+        replies = await self._link.send(*commands, seconds=self._patience)
         # Losses first: they come before the entries, and no other reader will tell them.
-        if checked:
+        if check:
             self._journal.lost(self._detector.losses(answer_of(replies[0])))
         return self._deliveries(answer_of(replies[-1]))
 
+    def _command(self) -> Arguments:
+        limits = ("COUNT", self._size.count, "BLOCK", self._block_ms)
+        return ("XREADGROUP", "GROUP", self.group, self.consumer, *limits, "STREAMS", *self._streams_after)
+
     def _deliveries(self, reply: Any) -> list[Delivery]:
-        found = [one for key, entries in reply for one in self._streams.deliveries(key, entries, {})]
+        reply = reply or ()  # no news
+        found = [one for key, entries in reply for one in self._streams.news(key, entries)]
         self._detector.note_reads(key for key, _ in reply)
         self._size.learn(found, max((len(entries) for _, entries in reply), default=0))
         return found

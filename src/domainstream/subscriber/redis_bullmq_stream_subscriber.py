@@ -1,7 +1,10 @@
 """Wires the subscriber to Redis Streams and BullMQ. Before: `stream_subscriber`; next stage: `domainstream.worker`."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
+
+from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
 from domainstream.queue import BullMQHandOver, BullMQQueue, HandOver, StepwiseHandOver
@@ -55,15 +58,21 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for a URL that is none or an
         empty group. `run` raises `ConfigurationError` when a server evicts.
         """
-        channels, reading = subscriptions.channels, settings.reading
-        reader = RedisStreamReader.from_url(
-            url, channels, group=group, consumer=consumer, prefix=prefix, settings=reading, on_loss=settings.on_loss
+        client, channels = connect(url), subscriptions.channels
+        reader = RedisStreamReader(
+            client,
+            channels,
+            group=group,
+            consumer=consumer,
+            prefix=prefix,
+            settings=settings.reading,
+            on_loss=settings.on_loss,
         )
         return cls(
             reader,
             _hand_over(url, reader, settings.queue_url, prefix=prefix, bull_prefix=bull_prefix),
             Sorter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
-            upkeep=_upkeep(url, reader, subscriptions, settings.retention, prefix=prefix),
+            upkeep=_upkeep(client, reader, channels, settings.retention, prefix=prefix),
             check=None if settings.accept_eviction else partial(_check, url, settings.queue_url),
         )
 
@@ -80,9 +89,8 @@ def _hand_over(
 
 
 def _upkeep(
-    url: str, reader: RedisStreamReader, subscriptions: Subscriptions, retention: Retention | None, *, prefix: str
+    client: Redis, reader: RedisStreamReader, channels: Sequence[str], retention: Retention | None, *, prefix: str
 ) -> list[Upkeep]:
-    client, channels = connect(url), subscriptions.channels
     upkeep: list[Upkeep] = [
         RedisIdleConsumers(client, channels, group=reader.group, consumer=reader.consumer, prefix=prefix)
     ]

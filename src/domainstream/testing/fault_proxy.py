@@ -75,15 +75,20 @@ class FaultProxy:
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
         with suppress(OSError, asyncio.CancelledError):
-            upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
             try:
-                await _first_to_end(
-                    self._requests(reader, writer, upstream_writer), self._replies(upstream_reader, writer)
-                )
+                await self._connect(reader, writer)
             finally:
                 self._losing.discard(writer)
                 await _closed(writer)
-                await _closed(upstream_writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
+        try:
+            await _first_to_end(
+                self._requests(reader, writer, upstream_writer), self._replies(upstream_reader, writer)
+            )
+        finally:
+            await _closed(upstream_writer)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: asyncio.StreamWriter

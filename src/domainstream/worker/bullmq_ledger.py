@@ -1,7 +1,7 @@
 """Which jobs a worker holds, what is still to be told, what the next turn shall be. Used by `bullmq_pump`. Pure."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
@@ -40,12 +40,14 @@ class Ledger:
         self._untold: list[Step] = []
         self._lost: list[str] = []
         self._asked = 0
+        self._ending = 0
         self._limited_until = 0.0
 
     @property
     def free(self) -> int:
         """How many more jobs may be asked for."""
-        return self._concurrency - len(self.held) - self._asked
+        # A job whose end is being told makes room for the one that is asked for in the same turn.
+        return self._concurrency - len(self.held) + self._ending - self._asked
 
     @property
     def over(self) -> bool:
@@ -70,16 +72,19 @@ class Ledger:
     def next_turn(self, now: float) -> Turn | None:
         """Return what is to be done at `now`, by the clock of the event loop; None when there is nothing."""
         steps, self._untold = self._untold[: self._share], self._untold[self._share :]
-        takes = self._takes(sum(step.ends for step in steps), now)
+        ending = _ending(steps)
+        takes = self._takes(ending, now)
         if not (steps or self._lost) and (takes == 0 or self.idle.is_set()):
             return None
         lost, self._lost = self._lost, []
         self._asked += takes
+        self._ending += ending
         return Turn(f"{self._id}:{next(self._numbers)}:", steps, takes, lost)
 
     def done(self, turn: Turn, reply: TurnReply, now: float) -> None:
         """Note what came of a turn; its jobs are held from now on."""
         self._asked -= turn.takes
+        self._ending -= _ending(turn.steps)
         for step in turn.steps:
             if step.ends:
                 self.held.pop(step.job.token, None)
@@ -94,6 +99,7 @@ class Ledger:
     def failed(self, turn: Turn) -> None:
         """Note that the answer to a turn is lost: nobody knows what of it was done."""
         self._asked -= turn.takes
+        self._ending -= _ending(turn.steps)
         for step in turn.steps:
             step.doubtful = True
         self._untold[:0] = turn.steps
@@ -101,10 +107,6 @@ class Ledger:
         if turn.takes:
             self._lost.append(turn.tokens)
         self.bell.set()
-
-    def untold(self) -> Iterator[HeldJob]:
-        """Return the jobs that the server still takes for this worker's."""
-        yield from self.held.values()
 
     def _takes(self, ending: int, now: float) -> int:
         if self.closed or now < self._limited_until:
@@ -117,3 +119,7 @@ class Ledger:
             self.idle.set()
         else:
             self.idle.clear()
+
+
+def _ending(steps: Iterable[Step]) -> int:
+    return sum(step.ends for step in steps)

@@ -4,7 +4,10 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.worker.bullmq_answers import follow_up
@@ -77,9 +80,13 @@ class RunningJobs:
         """Cancel all attempts."""
         await cancel_and_wait(*self._tasks)
 
+    async def _report(self, job_id: str, value: Any) -> None:
+        # By id: a job that led to itself would never be collected.
+        self.update_progress(job_id, value)
+
     async def _work(self, job: HeldJob) -> None:
         try:
-            verdict = await self._attempt(job.received)
+            verdict = await self._attempt(replace(job.received, progress=partial(self._report, job.received.id)))
         except asyncio.CancelledError:
             self._ledger.tell(self._steps.hand_back(job))
             raise

@@ -156,7 +156,7 @@ class EventConsumer:
             name = type(event).__name__
             raise self._no_handler(job, f"{name} in jobs of this name", f'{name}, job="{job.name}"')
         context = context_of(job, job_origin(job.data), event)
-        return Handling(type(event).__name__, call.handler, partial(call, event, context), context)
+        return Handling(event, call.handler, partial(call, event, context), context)
 
     async def handle(self, job: ReceivedJob) -> None:
         """Decode a job and call its handler, as a worker does; for tests of handlers.

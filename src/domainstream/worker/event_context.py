@@ -14,7 +14,7 @@ Progress = Callable[[Any], Awaitable[None]]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ReceivedJob(Struct, frozen=True, gc=False):
+class ReceivedJob(Struct, frozen=True):
     """A job as a queue handed it out.
 
     Attributes:
@@ -43,7 +43,7 @@ class ReceivedJob(Struct, frozen=True, gc=False):
     progress: Progress | None = None
 
 
-class EventContext(Struct, frozen=True, gc=False):
+class EventContext(Struct, frozen=True):
     """Where an event came from, and which try this is.
 
     Attributes:
@@ -91,7 +91,7 @@ class EventContext(Struct, frozen=True, gc=False):
     async def report_progress(self, value: Any) -> None:
         """Tell those who watch the queue how far the job is: a number of percent, or whatever JSON can hold.
 
-        For coroutine functions. Does nothing outside of a worker. Raises `ServerError`.
+        For coroutine functions. It goes with the worker's next call to the server; outside of a worker, nowhere.
         """
         if self.progress is not None:
             await self.progress(value)

@@ -17,7 +17,7 @@ class Handling(Struct, frozen=True, gc=False):
     """A job that is decoded: calling this calls its handler.
 
     Attributes:
-        event_name: The name of the event's class.
+        event: The event as it was decoded.
 
         handler: The function that handles it.
 
@@ -26,10 +26,15 @@ class Handling(Struct, frozen=True, gc=False):
         context: What the function is told beside the event.
     """
 
-    event_name: str
+    event: BaseEvent[Any]
     handler: Callable[..., Any]
     call: Callable[[], Awaitable[None]]
     context: EventContext
+
+    @property
+    def event_name(self) -> str:
+        """The name of the event's class."""
+        return type(self.event).__name__
 
     async def __call__(self) -> None:
         """Call the handler; raise what it raises."""

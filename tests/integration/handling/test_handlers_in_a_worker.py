@@ -14,6 +14,7 @@ from support.consuming import BullJobs, OptimizationEvaluated, calculated, evalu
 from support.working import Valuation, job_of
 
 from domainstream.event import BaseEvent
+from domainstream.queue import JobSettings
 from domainstream.worker import ErrorHandler, EventConsumer, EventContext, EventWorker, GiveUp, RedisInbox
 
 CONCURRENCY = 50
@@ -90,13 +91,26 @@ async def test_handler_that_hangs_does_not_hang_the_worker(queue: Valuation) -> 
         if context.job_id == "event-1":
             going_on.wait()
 
-    await queue.add(job_of(), job_of(job_id="event-2"))
-    async with running(worker_of(queue, price_stay, time_limit=timedelta(milliseconds=50))):
+    await queue.add(job_of(settings=JobSettings(attempts=1)), job_of(job_id="event-2"))
+    async with running(worker_of(queue, price_stay, time_limit=timedelta(milliseconds=500))):
         assert await queue.ended("completed") == ["event-2"]
         await queue.ended("failed")
     going_on.set()
     reason = (await queue.jobs.fields("event-1"))["failedReason"]
-    assert reason == b"price_stay took longer than its time limit of 0.05 s"
+    assert reason == b"price_stay took longer than its time limit of 0.5 s"
+
+
+async def test_progress_stands_with_the_job(queue: Valuation) -> None:
+    """A handler tells those who watch the queue how far it is."""
+
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        await context.report_progress({"step": 1})
+        await context.report_progress(50)
+
+    await queue.add(job_of())
+    async with running(worker_of(queue, price_stay)):
+        await queue.ended("completed")
+    assert (await queue.jobs.fields("event-1"))["progress"] == b"50"
 
 
 async def test_causes_of_jobs_side_by_side_are_not_mixed_up(queue: Valuation) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
-from support.consuming import PATIENCE, BullJobs
+from support.consuming import PATIENCE, BullJobs, until
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
 from domainstream.testing import EmbeddedServer
@@ -98,6 +98,8 @@ async def test_connections_are_closed(queue: Valuation, redis: Redis) -> None:
     async with working(queue.engine(diary)):
         await queue.ended("completed")
         assert len(await redis.client_list()) == before + 4
-    async with asyncio.timeout(1):
-        while len(await redis.client_list()) > before:
-            await asyncio.sleep(0.01)
+
+    async def gone() -> bool:
+        return len(await redis.client_list()) <= before
+
+    await until(gone)

@@ -63,7 +63,7 @@ async def test_rate_limit(queue: Valuation) -> None:
 
 async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
     """A limit that somebody set on the queue itself holds for workers that were told none."""
-    await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 5, "duration": 300})  # type: ignore[misc]
+    await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 5, "duration": 300})
     diary = Diary()
     await queue.add(*jobs_of(20))
     async with working(queue.engine(diary)):
@@ -73,7 +73,7 @@ async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
 
 async def test_global_concurrency(queue: Valuation, redis: Redis) -> None:
     """A queue that allows two active jobs has two, however many workers there are, and comes to its end."""
-    await redis.hset(f"{queue.jobs.key}:meta", "concurrency", "2")  # type: ignore[misc]
+    await redis.hset(f"{queue.jobs.key}:meta", "concurrency", "2")
     crowd = Crowd()
     await queue.add(*jobs_of(40))
     async with working(queue.engine(crowd)), working(queue.engine(crowd)):

@@ -105,7 +105,7 @@ async def abandon(queue: Valuation, redis: Redis) -> None:
     """Leave event-1 active and without a lock, as a worker that died does."""
     await queue.add(job_of())
     key = queue.jobs.key
-    await redis.lmove(f"{key}:wait", f"{key}:active")  # type: ignore[misc]
+    await redis.lmove(f"{key}:wait", f"{key}:active")
     await redis.delete(f"{key}:marker")
 
 
@@ -126,7 +126,7 @@ async def test_job_that_brings_down_its_workers_fails_in_the_end(
 ) -> None:
     """Ten times a job comes again; then it fails without being tried."""
     await abandon(queue, redis)
-    await redis.hset(f"{queue.jobs.key}:event-1", "stc", str(crashes))  # type: ignore[misc]
+    await redis.hset(f"{queue.jobs.key}:event-1", "stc", str(crashes))
     diary = Diary()
     async with working(queue.engine(diary, stalled_interval=LOOK)):
         await queue.ended(state)

@@ -16,6 +16,7 @@ from domainstream.queue import BullMQQueue, job_data
 from domainstream.testing import EmbeddedServer
 from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, RetryLater
 
+
 async def nothing(event: OptimizationEvaluated, context: EventContext) -> None:
     """Handle an event by doing nothing."""
 

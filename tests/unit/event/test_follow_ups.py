@@ -1,6 +1,6 @@
 """Events that follow from an event have ids that a repeat makes again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -42,22 +42,40 @@ def test_other_events_have_other_ids() -> None:
     assert len({event.id for event in events}) == len(events)
 
 
-def test_the_id_is_a_uuid8_of_the_cause_s_millisecond() -> None:
-    """RFC 9562, version 8; it sorts by time with UUIDv7s."""
-    made = UUID(follow_up(CAUSE, created()).id)
+def test_a_chain_of_repeats_makes_the_same_ids() -> None:
+    """The repeat of an event occurs later than the first, and what follows from it still has the same id."""
+    first, second = (
+        follow_up(follow_up(CAUSE, created(occurred_at=CAUSE.occurred_at + timedelta(hours=hour))), drafted())
+        for hour in (1, 2)
+    )
+    assert first.id == second.id
+
+
+@pytest.mark.parametrize("cause_id", ["018bcfe5-687b-7000-8000-000000000000", "018bcfe5-687b-8000-8000-000000000000"])
+def test_ids_sort_by_the_time_of_the_first_cause(cause_id: str) -> None:
+    """A UUIDv8 of RFC 9562 that begins with the milliseconds of the cause's id."""
+    made = UUID(follow_up(evaluated(id=cause_id), created()).id)
     assert (made.version, made.variant) == (8, RFC_4122)
     assert made.int >> 80 == 1_700_000_000_123
 
 
-def test_the_id_is_the_documented_one() -> None:
+@pytest.mark.parametrize("cause_id", ["event-1", "6f9619ff-8b86-4011-b42d-00cf4fc964ff", "7", "\U0001f600"])
+def test_any_id_of_a_cause_will_do(cause_id: str) -> None:
+    """Other systems make ids of other kinds."""
+    made = UUID(follow_up_id(evaluated(id=cause_id)))
+    assert (made.version, made.variant) == (8, RFC_4122)
+
+
+@pytest.mark.parametrize(
+    ("cause_id", "made"),
+    [
+        ("event-1", "9da501d0-b1d8-8d61-8266-e60ab992903c"),
+        ("018bcfe5-687b-7000-8000-000000000000", "018bcfe5-687b-8c0e-a63b-758c2957204c"),
+    ],
+)
+def test_the_id_is_the_documented_one(cause_id: str, made: str) -> None:
     """Ids must not change with a new version of this package: events made before and after it are the same events."""
-    assert follow_up_id(CAUSE, "price", "stay-1") == "018bcfe5-687b-89da-9407-42c762358609"
-
-
-@pytest.mark.parametrize("occurred_at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
-def test_any_time_will_do(occurred_at: datetime) -> None:
-    """Times before 1970 count as 1970, and the calendar's last fits."""
-    assert UUID(follow_up_id(evaluated(occurred_at=occurred_at))).version == 8
+    assert follow_up_id(evaluated(id=cause_id), "price", "stay-1") == made
 
 
 @given(st.lists(st.text(min_size=1), max_size=3), st.lists(st.text(min_size=1), max_size=3))

@@ -1,0 +1,39 @@
+"""Time that passes only when somebody says so. Used by all of this package. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class FlowClock:
+    """The clock of one flow.
+
+    Attributes:
+        now: The time, aware and in UTC.
+    """
+
+    def __init__(self, now: datetime | None) -> None:
+        """Stand at `now`; None is the real time, to the millisecond."""
+        self.now = (now or EPOCH + _whole_milliseconds(datetime.now(UTC))).astimezone(UTC)
+
+    def seconds(self) -> float:
+        """Return the time in seconds since 1970."""
+        return self.now.timestamp()
+
+    def milliseconds(self) -> int:
+        """Return the time in milliseconds since 1970."""
+        return _whole_milliseconds(self.now) // timedelta(milliseconds=1)
+
+    def after(self, delay: timedelta) -> datetime:
+        """Return when a delay that begins now will be over; the last moment of the calendar if it is beyond."""
+        return self.now + min(delay, _LAST - self.now)
+
+    def pass_until(self, then: datetime) -> None:
+        """Let time pass until `then`; it never goes back."""
+        self.now = max(self.now, then)
+
+
+def _whole_milliseconds(now: datetime) -> timedelta:
+    return (now - EPOCH) // timedelta(milliseconds=1) * timedelta(milliseconds=1)

@@ -1,0 +1,148 @@
+"""Moves events from streams through queues to handlers, step by step. Before: `schedule`; next: `event_flow`.
+
+Only what needs a server or real time is replaced here: the streams, the queues, and the order in which workers take
+jobs. What an entry becomes, how it is handed over and what an attempt comes to is decided by the real code.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from domainstream.errors import ConfigurationError, DomainStreamError
+from domainstream.lifecycle import Lifecycle
+from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
+from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
+from domainstream.subscriber import Sorter
+from domainstream.subscriber.courier import Courier
+from domainstream.testing.event_flow.attempts import JobAttempt
+from domainstream.testing.event_flow.clock import FlowClock
+from domainstream.testing.event_flow.failures import EndlessFlowError
+from domainstream.testing.event_flow.schedule import JobSchedule, WaitingJob
+from domainstream.testing.event_flow.streams import FlowStreams
+from domainstream.worker import EventConsumer, ReceivedJob
+from domainstream.worker.attempt import Attempt
+from domainstream.worker.handlers import Handling
+from domainstream.worker.verdict import ComeAgain, Completed, Failed
+
+GROUP: Final = "domain-events"
+
+OtherQueues = Literal["fail", "keep"]
+
+
+class FlowDriver:
+    """Does what subscriber and workers do, for as long as there is something to do.
+
+    Attributes:
+        queue: Every job there was.
+
+        consumers: Who handles the jobs of which queue.
+
+        attempts: Every attempt at a job, the first one first.
+    """
+
+    def __init__(
+        self, clock: FlowClock, streams: FlowStreams, sorter: Sorter, *, other_queues: OtherQueues, most_attempts: int
+    ) -> None:
+        """Let jobs of queues without a consumer "fail" the run, or "keep" them; end runs after `most_attempts`."""
+        self.queue = MemoryQueue()
+        self.consumers: dict[str, EventConsumer] = {}
+        self.attempts: list[JobAttempt] = []
+        self._clock = clock
+        self._streams = streams
+        self._sorter = sorter
+        self._other_queues = other_queues
+        self._most_attempts = most_attempts
+        self._reader = MemoryStreamReader(streams, sorter.subscriptions.channels, group=GROUP)
+        hand_over = StepwiseHandOver(self.queue, MemoryDeadLetters(streams, group=GROUP), self._reader)
+        self._courier = Courier(hand_over, Lifecycle("EventFlow"), delivery_limit=sorter.delivery_limit)
+        self._schedule = JobSchedule()
+        self._scheduled: dict[str, int] = {}
+
+    async def run(self, until: datetime | None = None) -> None:
+        """Do all there is to do, and let time pass to what is due later, but not beyond `until`.
+
+        Raises `ConfigurationError` for a job without a consumer, `EndlessFlowError` after too many attempts.
+        """
+        before = len(self.attempts)
+        while await self._step(until):
+            if len(self.attempts) - before > self._most_attempts:
+                raise EndlessFlowError(self.attempts[before:])
+        if until is not None:
+            self._clock.pass_until(until)
+
+    def repeat(self) -> None:
+        """Let each job that was completed come once more."""
+        completed = {(one.job.queue, one.job.id): one for one in self.attempts if isinstance(one.outcome, Completed)}
+        for attempt in completed.values():
+            self._schedule.add(WaitingJob(attempt.job, attempt.number), self._clock.now)
+
+    async def _step(self, until: datetime | None) -> bool:
+        """Do the next thing; tell whether there was any."""
+        await self._hand_over()
+        self._take_new_jobs()
+        if (waiting := self._schedule.take(self._clock.now)) is not None:
+            await self._attempt(waiting)
+            return True
+        due = self._schedule.next_due
+        if due is None or (until is not None and due > until):
+            return False
+        self._clock.pass_until(due)
+        return True
+
+    async def _hand_over(self) -> None:
+        while self._has_news():
+            await self._courier.deliver(self._sorter.sort(await self._reader.read()))
+
+    def _has_news(self) -> bool:
+        # Asked before reading, since a read without news waits for some.
+        streams, channels = self._streams, self._sorter.subscriptions.channels
+        return any(streams.unread(channel, streams.group(channel, GROUP)) for channel in map(str, channels))
+
+    def _take_new_jobs(self) -> None:
+        for queue, jobs in self.queue.jobs.items():
+            new = jobs[self._scheduled.get(queue, 0) :]
+            if queue in self.consumers:
+                self._scheduled[queue] = len(jobs)
+                for job in new:
+                    self._schedule.add(WaitingJob(job), self._clock.after(job.settings.delay))
+            elif self._other_queues == "fail":
+                kinds = {job.name: job for job in new}
+                raise ConfigurationError("The flow cannot go on:", [_without_consumer(job) for job in kinds.values()])
+
+    async def _attempt(self, waiting: WaitingJob) -> None:
+        job, consumer = waiting.job, self.consumers[waiting.job.queue]
+        received = _received(waiting)
+        handling = _prepared(consumer, received)
+        # A task of its own, as in a worker: time limits and cancellations need it, and context variables stay inside.
+        outcome = await asyncio.create_task(Attempt(consumer)(received))
+        event, context = (handling.event, handling.context) if handling else (None, None)
+        self.attempts.append(JobAttempt(job, waiting.attempt, self._clock.now, outcome, event, context))
+        match outcome:
+            case ComeAgain(delay):
+                self._schedule.add(waiting, self._clock.after(delay))
+            case Failed(again_in=timedelta() as pause):
+                self._schedule.add(WaitingJob(job, waiting.attempt + 1), self._clock.after(pause))
+            case _:
+                pass
+
+
+def _received(waiting: WaitingJob) -> ReceivedJob:
+    """Return a job as a worker has it, but without jitter, so that pauses are the same each time."""
+    job, settings = waiting.job, waiting.job.settings
+    backoff = {"type": "exponential", "delay": settings.backoff / timedelta(milliseconds=1)}
+    return ReceivedJob(job.id, job.name, waiting.attempt, job.data.decode(), settings.attempts, backoff)
+
+
+def _prepared(consumer: EventConsumer, received: ReceivedJob) -> Handling | None:
+    """Decode a job for the record; the attempt decodes it for itself, and says why it cannot."""
+    try:
+        return consumer.prepare(received)
+    except DomainStreamError:
+        return None
+
+
+def _without_consumer(job: Job) -> str:
+    return (
+        f"queue {job.queue} got the job {job.name} ({job.id}), and no consumer works that queue; "
+        'type: EventFlow(..., consumers=[...]) with its consumer, or EventFlow(..., other_queues="keep")'
+    )

@@ -1,0 +1,210 @@
+"""A whole flow of events in memory, for tests: publish in, handled events out. Before: `driver`; used by users."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, overload
+
+import msgspec
+
+from domainstream.channel import EventPublisherChannel
+from domainstream.config import MessageLimits, refuse, wrong_amount
+from domainstream.event import BaseEvent, EventDecoder
+from domainstream.queue import Job
+from domainstream.stream import DeadLetter
+from domainstream.subscriber import Sorter, Subscriptions
+from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt, failed_jobs
+from domainstream.testing.event_flow.clock import FlowClock
+from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues
+from domainstream.testing.event_flow.failures import FlowFailedError
+from domainstream.testing.event_flow.streams import FlowPublisher, FlowStreams
+from domainstream.worker import EventConsumer, EventContext
+from domainstream.worker.verdict import Completed
+
+EventT = TypeVar("EventT", bound=BaseEvent[Any])
+
+DEFAULT_LIMITS: Final = MessageLimits()
+
+
+class EventFlow:
+    """Streams, subscriber, queues and workers of a system, without a server and without waiting.
+
+    Usage::
+
+        async with EventFlow(subscriptions, consumers=[coding_consumer, valuation_consumer]) as flow:
+            producer = EventProducer(flow.publisher, channel_for=channel_for, source="coding")
+            await producer.publish(evaluated)
+            await flow.settle()
+            assert flow.handled(OptimizationEvaluated) == [evaluated]
+
+    Handlers run one after the other, in the order in which one worker would take their jobs. Time is the flow's own:
+    delays, backoff and `RetryLater` take no real time, and backoff has no jitter. A queue knows each job for good.
+
+    For one event loop; `settle`, `advance` and `repeat` must not overlap.
+
+    Attributes:
+        publisher: Where producers publish to.
+
+        streams: What was published, in streams; `flow.streams.add(channel, b"...")` adds what no producer would.
+    """
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        *,
+        consumers: Iterable[EventConsumer] = (),
+        other_queues: OtherQueues = "fail",
+        limits: MessageLimits = DEFAULT_LIMITS,
+        most_attempts: int = 10_000,
+        now: datetime | None = None,
+    ) -> None:
+        """Deliver by `subscriptions` to `consumers`; more can be added by `add_consumer`.
+
+        A job for a queue without a consumer is an error, unless `other_queues` is "keep": then it is kept, as where
+        the flow has one service of many. `limits` are those of the subscriber. After `most_attempts` at jobs, `settle`
+        gives up. `now` is the aware time to begin at; None begins at the real one.
+
+        Raises `ConfigurationError` as `add_consumer` does, and for settings that make no sense.
+        """
+        problems = [_other_queues_problem(other_queues), wrong_amount("most_attempts", most_attempts, int)]
+        refuse("EventFlow", [*problems, _now_problem(now)])
+        self._clock = FlowClock(now)
+        self.streams = FlowStreams(self._clock)
+        self.publisher = FlowPublisher(self.streams)
+        self._subscriptions = subscriptions
+        self._limits = limits
+        sorter = Sorter(subscriptions, limits)
+        self._driver = FlowDriver(
+            self._clock, self.streams, sorter, other_queues=other_queues, most_attempts=most_attempts
+        )
+        for consumer in consumers:
+            self.add_consumer(consumer)
+
+    def add_consumer(self, consumer: EventConsumer) -> None:
+        """Let `consumer` work its queue; for consumers whose handlers publish through `publisher`.
+
+        Raises `ConfigurationError` for a queue that has a consumer, or that nothing is delivered to.
+        """
+        taken = consumer.queue in self._driver.consumers
+        problem = f"queue {consumer.queue} has a consumer; register the handlers of both with one" if taken else None
+        refuse("The consumer", [problem, self._queue_problem(consumer.queue)])
+        self._driver.consumers[consumer.queue] = consumer
+
+    @property
+    def now(self) -> datetime:
+        """The time of the flow, aware and in UTC."""
+        return self._clock.now
+
+    async def settle(self, *, expect_failures: bool = False) -> None:
+        """Deliver and handle until nothing waits any more, however long that takes on the flow's clock.
+
+        So failed attempts come again until their last, and `RetryLater` until the handler is content.
+
+        Raises `FlowFailedError` when a job failed for good or an entry became a dead letter, unless that is expected;
+        `EndlessFlowError` when there is no end; `ConfigurationError` for a job without a consumer.
+        """
+        await self._run(None, expect_failures=expect_failures)
+
+    async def advance(self, by: timedelta, *, expect_failures: bool = False) -> None:
+        """Let exactly so much time pass, and do what is due by then; zero does what is due now.
+
+        Raises what `settle` raises, and `ConfigurationError` for less than zero.
+        """
+        refuse("EventFlow.advance", [f"{by} is less than zero; time only passes" if by < timedelta() else None])
+        await self._run(self._clock.after(by), expect_failures=expect_failures)
+
+    async def repeat(self, *, expect_failures: bool = False) -> None:
+        """Handle each completed job once more, as happens when a worker dies before it can say so, and settle.
+
+        Handlers must bear that: what they publish by `follow_up` becomes no second job.
+        """
+        self._driver.repeat()
+        await self._run(None, expect_failures=expect_failures)
+
+    def handled(self, event_class: type[EventT], *, queue: str | None = None) -> list[EventT]:
+        """Return the events of a class that were handled, of all queues or one, in the order in which they were.
+
+        An event stands there as often as it was handled: once for each queue that has it, and again for a repeat.
+        """
+        return [event for event, _ in self._handled(event_class, queue)]
+
+    def contexts(self, event_class: type[BaseEvent[Any]], *, queue: str | None = None) -> list[EventContext]:
+        """Return what the handlers were told beside the events that `handled` returns, in the same order."""
+        return [context for _, context in self._handled(event_class, queue)]
+
+    @overload
+    def published(self, what: type[EventT]) -> list[EventT]: ...
+
+    @overload
+    def published(self, what: EventPublisherChannel) -> list[dict[str, Any]]: ...
+
+    def published(self, what: type[EventT] | EventPublisherChannel) -> list[EventT] | list[dict[str, Any]]:
+        """Return what was published, oldest first: the events of a class, or the JSON objects of a channel."""
+        if isinstance(what, EventPublisherChannel):
+            return [msgspec.json.decode(message.data) for message in self.publisher.published.get(what, ())]
+        decode = EventDecoder([what], limits=self._limits).decode
+        events = [decode(message.data) for message in self.publisher.published.get(what.event_type, ())]
+        return [event for event in events if isinstance(event, what)]
+
+    def jobs(self, queue: str) -> list[Job]:
+        """Return all jobs that a queue was given, oldest first; raise `ConfigurationError` for one that gets none."""
+        refuse("EventFlow.jobs", [self._queue_problem(queue)])
+        return list(self._driver.queue.jobs.get(queue, ()))
+
+    @property
+    def attempts(self) -> list[JobAttempt]:
+        """Every attempt at a job, the first one first."""
+        return list(self._driver.attempts)
+
+    @property
+    def failed(self) -> list[FailedJob]:
+        """The jobs that failed for good, the first one first."""
+        return failed_jobs(self._driver.attempts)
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        """The entries that could not become jobs, and why."""
+        return self.streams.dead
+
+    @property
+    def unheard(self) -> dict[str, int]:
+        """How many events were published to each channel that nobody listens to."""
+        heard = {str(channel) for channel, handlers in self._subscriptions.items() if handlers}
+        return {channel: len(some) for channel, some in self.publisher.published.items() if channel not in heard}
+
+    async def close(self) -> None:
+        """Refuse what is published from now on; all else stays readable. Closing twice does nothing."""
+        await self.publisher.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, until: datetime | None, *, expect_failures: bool) -> None:
+        attempts, letters = len(self._driver.attempts), len(self.dead_letters)
+        await self._driver.run(until)
+        failed, dead = failed_jobs(self._driver.attempts[attempts:]), self.dead_letters[letters:]
+        if (failed or dead) and not expect_failures:
+            raise FlowFailedError(failed, dead)
+
+    def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
+        for one in self._driver.attempts:
+            wanted = isinstance(one.outcome, Completed) and queue in (None, one.job.queue)
+            if wanted and isinstance(one.event, event_class) and one.context is not None:
+                yield one.event, one.context
+
+    def _queue_problem(self, queue: str) -> str | None:
+        queues = sorted({handler.queue for handlers in self._subscriptions.values() for handler in handlers})
+        return None if queue in queues else f"no channel is delivered to queue {queue}, only to: {', '.join(queues)}"
+
+
+def _other_queues_problem(given: object) -> str | None:
+    return None if given in ("fail", "keep") else f'other_queues is {given!r}, expected "fail" or "keep"'
+
+
+def _now_problem(given: datetime | None) -> str | None:
+    return "now has no time zone; type: datetime(2026, 1, 31, tzinfo=UTC)" if given and given.tzinfo is None else None

@@ -1,0 +1,77 @@
+"""Places at which a subscriber dies, and what makes it die there. Used by `subscriber`."""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+from faults.children.process import die
+
+from domainstream.queue import StepwiseHandOver
+from domainstream.stream import StreamReader
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+
+
+class Failpoint(Enum):
+    """After which step a subscriber dies."""
+
+    READ = auto()
+    """Entries were delivered to it, and nothing has been done with them."""
+
+    SCRIPT = auto()
+    """The server has handed a batch over in one step; the reply is not seen."""
+
+    SOME_JOBS = auto()
+    """Of a batch that is handed over in steps, some jobs are added."""
+
+    ALL_JOBS = auto()
+    """Of a batch that is handed over in steps, all jobs are added, and nothing is acknowledged."""
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether only a subscriber that hands over in steps comes there."""
+        return self in (Failpoint.SOME_JOBS, Failpoint.ALL_JOBS)
+
+
+def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int) -> None:
+    """Let this process die when it comes to a failpoint for the `nth` time."""
+    hand_over = subscriber._hand_over
+    if failpoint is Failpoint.READ:
+        _die_after_reading(subscriber._reader, nth)
+    elif failpoint is Failpoint.SCRIPT:
+        _die_after_giving(hand_over, "hand_over", nth)
+    else:
+        assert isinstance(hand_over, StepwiseHandOver)
+        _die_after_giving(hand_over._queue, "add", nth, parts=3 if failpoint is Failpoint.SOME_JOBS else 1)
+
+
+def _die_after_reading(reader: StreamReader, nth: int) -> None:
+    read, left = reader.read, nth
+
+    async def dying() -> Any:
+        nonlocal left
+        deliveries = await read()
+        left -= bool(deliveries)
+        if left == 0:
+            die()
+        return deliveries
+
+    _replace(reader, "read", dying)
+
+
+def _die_after_giving(owner: Any, name: str, nth: int, parts: int = 1) -> None:
+    """Die after the first of so many parts of the `nth` batch."""
+    give, left = getattr(owner, name), nth
+
+    async def dying(items: Sequence[Any]) -> None:
+        nonlocal left
+        left -= bool(items)
+        if left > 0:
+            return await give(items)
+        await give(items[: len(items) // parts + 1])
+        die()
+
+    _replace(owner, name, dying)
+
+
+def _replace(owner: Any, name: str, call: Any) -> None:
+    setattr(owner, name, call)

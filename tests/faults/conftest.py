@@ -1,0 +1,85 @@
+"""Scenes for the tests of faults, and the figures that they find."""
+
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from faults.ledger import Ledger
+from faults.scene import Scene
+from faults.sizes import SIZES, Size
+from redis.asyncio import Redis
+
+from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
+
+Report = Callable[[str], None]
+FIGURE = "figure"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on every kind of server at full size, on one kind at the quick size."""
+    if "binary" in metafunc.fixturenames:
+        binaries = list(server_binaries())
+        if metafunc.config.getoption("faults") == "quick":
+            binaries = binaries[:1]
+        metafunc.parametrize("binary", binaries, ids=[binary.kind for binary in binaries])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that the tests reported."""
+    passed = terminalreporter.getreports("passed")
+    figures = [(one.nodeid, text) for one in passed for name, text in one.user_properties if name == FIGURE]
+    if figures:
+        terminalreporter.section("figures")
+    for test, text in figures:
+        terminalreporter.write_line(f"{test.rpartition('::')[2]}: {text}")
+
+
+@pytest.fixture
+def size(request: pytest.FixtureRequest) -> Size:
+    """How much to do."""
+    return SIZES[request.config.getoption("faults")]
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """The same draws in each run of a test."""
+    return random.Random(request.node.name)
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Report:
+    """Report a figure that was found; it is printed at the end of a run of this folder."""
+    return lambda text: record_property(FIGURE, text)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A ledger that nothing is in yet."""
+    return Ledger(tmp_path)
+
+
+@pytest.fixture
+def server_options() -> tuple[str, ...]:
+    """What the scene's server is told; a test module may say something else."""
+    return ()
+
+
+@pytest.fixture
+def server(binary: ServerBinary, server_options: tuple[str, ...]) -> Iterator[EmbeddedServer]:
+    """A server of the test's own, which comes back at the same place after a crash."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with EmbeddedServer(binary.path, server_options, port=port) as server:
+        yield server
+
+
+@pytest.fixture
+async def scene(server: EmbeddedServer, ledger: Ledger) -> AsyncIterator[Scene]:
+    """A server, and nobody there yet."""
+    async with Redis.from_url(server.url) as redis:
+        scene = Scene(server, redis, ledger)
+        yield scene
+        scene.close()

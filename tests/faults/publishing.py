@@ -1,0 +1,63 @@
+"""How the tests of faults publish: what the server acknowledged is written into the ledger. Used by `scene`."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import assert_never
+
+from faults.ledger import PUBLISHED, REFUSED, UNCERTAIN, Ledger
+from support.consuming import CALCULATED, EVALUATED, Channel, OptimizationEvaluated, PricingCalculated
+from support.consuming import calculated, evaluated
+
+from domainstream import EventProducer, Outcome, PublishError, Receipt, RedisStreamPublisherClient
+
+Event = OptimizationEvaluated | PricingCalculated
+
+
+def channel_for(event: Event) -> Channel | None:
+    """Map both events to their channels."""
+    match event:
+        case OptimizationEvaluated():
+            return EVALUATED
+        case PricingCalculated():
+            return CALCULATED
+        case _:
+            assert_never(event)
+
+
+def events(count: int) -> Iterable[Event]:
+    """Return events for both channels in turn."""
+    return (calculated() if number % 2 else evaluated() for number in range(count))
+
+
+class Publisher:
+    """Publishes, and keeps the books."""
+
+    def __init__(self, client: RedisStreamPublisherClient, ledger: Ledger) -> None:
+        self._producer = EventProducer(client, channel_for=channel_for, source="coding")
+        self._ledger = ledger
+
+    async def publish(self, count: int, batch: int = 500) -> None:
+        """Publish so many events in order, batch by batch."""
+        left = iter(events(count))
+        while some := list(islice(left, batch)):
+            await self.publish_all(some)
+
+    async def publish_all(self, some: Sequence[Event]) -> None:
+        """Publish these, and note what became of each; what is not published is no error here."""
+        try:
+            receipts = await self._producer.publish_many(some)
+        except PublishError as error:
+            receipts = list(error.receipts)
+        self._note(receipts)
+
+    def _note(self, receipts: Iterable[Receipt]) -> None:
+        lines: dict[str, list[str]] = {PUBLISHED: [], UNCERTAIN: [], REFUSED: []}
+        for receipt in receipts:
+            if receipt.outcome is Outcome.PUBLISHED:
+                lines[PUBLISHED].append(f"{receipt.channel} {receipt.event_id}")
+            else:
+                kind = UNCERTAIN if receipt.outcome is Outcome.UNKNOWN else REFUSED
+                lines[kind].append(f"{receipt.event_id} {type(receipt.error).__name__}")
+        for kind, some in lines.items():
+            if some:
+                self._ledger.note(kind, *some)

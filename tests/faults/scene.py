@@ -1,0 +1,172 @@
+"""Where a fault is tried: a server of its own, processes around it, and a ledger. Used by all tests here."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from faults.children.naive_bridge import BridgeOrder, run_bridge
+from faults.children.process import LOG, Child
+from faults.children.subscriber import QUEUES, SubscriberOrder, run_subscriber
+from faults.children.worker import WorkerOrder, run_worker
+from faults.ledger import HANDLED, PUBLISHED, Ledger
+from faults.publishing import Publisher
+from redis.asyncio import Redis
+from support.consuming import GROUP, BullJobs, Channel
+
+from domainstream import RedisStreamPublisherClient, Retention
+from domainstream.queue import job_id
+from domainstream.testing import EmbeddedServer
+
+PATIENCE: Final = 120.0
+"""Seconds without any sign of progress being asked for: far beyond what a busy machine needs."""
+
+
+class Scene:
+    """One server, and what is around it.
+
+    Attributes:
+        server: The server; nobody else uses it.
+
+        redis: A client of the test's own; replies are bytes.
+
+        ledger: What happened.
+    """
+
+    def __init__(self, server: EmbeddedServer, redis: Redis, ledger: Ledger) -> None:
+        self.server = server
+        self.redis = redis
+        self.ledger = ledger
+        self._children: list[Child] = []
+
+    async def publish(self, count: int, *, batch: int = 500, retention: Retention | None = None) -> None:
+        """Publish so many events, half of them to each channel."""
+        async with RedisStreamPublisherClient.from_url(self.server.url, retention=retention) as client:
+            await Publisher(client, self.ledger).publish(count, batch)
+
+    def subscriber(self, **order: Any) -> Child:
+        """Start a subscriber; the server is this scene's unless the order names another."""
+        return self._start(run_subscriber, SubscriberOrder(**{"url": self.server.url, "ledger": self.ledger, **order}))
+
+    def worker(self, **order: Any) -> Child:
+        """Start workers of both queues."""
+        return self._start(run_worker, WorkerOrder(**{"url": self.server.url, "ledger": self.ledger, **order}))
+
+    def bridge(self, **order: Any) -> Child:
+        """Start a bridge as it is often written."""
+        return self._start(run_bridge, BridgeOrder(**{"url": self.server.url, **order}))
+
+    async def until(self, condition: Callable[[], Any], *, within: float = PATIENCE) -> None:
+        """Wait until `condition`, a function or coroutine function, is true; fail when a child fails meanwhile."""
+        async with asyncio.timeout(within):
+            while not await _value_of(condition):
+                assert not any(child.failed for child in self._children), self.log()
+                await asyncio.sleep(0.002)
+
+    async def waiting(self) -> int:
+        """Return how many jobs wait, all queues together."""
+        return sum([await _length(self.redis, queue) for queue in QUEUES])
+
+    async def pending(self, channels: Iterable[str] = Channel) -> int:
+        """Return how many entries are delivered but not acknowledged, the channels together."""
+        return sum([await _pending(self.redis, channel) for channel in channels])
+
+    async def until_waiting(self, jobs: float) -> None:
+        """Wait until at least so many jobs wait."""
+
+        async def enough() -> bool:
+            return await self.waiting() >= jobs
+
+        await self.until(enough)
+
+    async def handed_over(self, jobs: int, channels: Iterable[str] = Channel) -> None:
+        """Wait until so many jobs wait, and no entry is pending."""
+
+        async def all_are() -> bool:
+            return await self.waiting() >= jobs and await self.pending(channels) == 0
+
+        await self.until(all_are)
+
+    async def handled(self, jobs: int) -> None:
+        """Wait until handlers came to their end so often."""
+        await self.until(lambda: self.ledger.count(HANDLED) >= jobs)
+
+    async def jobs_of(self, queue: str) -> list[str]:
+        """Return the ids of the jobs that wait in a queue, oldest first."""
+        return await BullJobs(self.redis, "bull", queue).ids()
+
+    def crash_server(self) -> None:
+        """End the server as a crash does. `server.start()` brings it back where it was."""
+        assert self.server.pid is not None
+        os.kill(self.server.pid, signal.SIGKILL)
+        self.server.stop()
+
+    async def logged(self, text: str, times: int = 1) -> None:
+        """Wait until the children have logged something so often."""
+        await self.until(lambda: sum(text in line for line in self.ledger.read(LOG)) >= times)
+
+    def log(self) -> str:
+        """Return the end of what the children logged."""
+        return "\n".join(self.ledger.read(LOG)[-40:])
+
+    def close(self) -> None:
+        """End all processes."""
+        for child in self._children:
+            child.kill()
+
+    def _start(self, work: Callable[[Any], None], order: Any) -> Child:
+        child = Child(work, order, self.ledger.folder)
+        self._children.append(child)
+        return child
+
+
+async def assert_once(scene: Scene) -> dict[str, str]:
+    """Each queue has each acknowledged event once, and nothing else; return the channel of each job."""
+    published = [line.split() for line in scene.ledger.read(PUBLISHED)]
+    channel_of = {job_id(event_id): channel for channel, event_id in published}
+    assert len(channel_of) == len(published)
+    for queue in QUEUES:
+        jobs = await scene.jobs_of(queue)
+        assert set(jobs) == set(channel_of), f"{queue}: {len(jobs)} jobs of {len(published)} events\n{scene.log()}"
+        assert len(jobs) == len(published)
+    return channel_of
+
+
+async def assert_once_and_in_order(scene: Scene) -> None:
+    """Each queue has each acknowledged event once, each channel's in its order, and nothing else."""
+    channel_of = await assert_once(scene)
+    for queue in QUEUES:
+        jobs = await scene.jobs_of(queue)
+        for channel in Channel:
+            expected = [job for job, its_channel in channel_of.items() if its_channel == channel]
+            assert [job for job in jobs if channel_of[job] == channel] == expected
+
+
+def assert_handled(ledger: Ledger, *, once: bool) -> None:
+    """Each queue handled each acknowledged event: once, or at least once."""
+    assert {queue: missing(ledger, queue) for queue in QUEUES} == {queue: set() for queue in QUEUES}
+    if once:
+        assert {line: times for line, times in Counter(ledger.read(HANDLED)).items() if times > 1} == {}
+
+
+def missing(ledger: Ledger, queue: str) -> set[str]:
+    """Return the acknowledged events that a queue's handlers have not come to the end with."""
+    handled = {line.removeprefix(f"{queue} ") for line in ledger.read(HANDLED) if line.startswith(f"{queue} ")}
+    return set(ledger.read(PUBLISHED)) - handled
+
+
+async def _length(redis: Redis, queue: str) -> int:
+    length: Any = redis.llen(f"bull:{queue}:wait")
+    return int(await length)
+
+
+async def _pending(redis: Redis, channel: str) -> int:
+    summary: Any = await redis.xpending(channel, GROUP)
+    return int(summary["pending"])
+
+
+async def _value_of(condition: Callable[[], Any]) -> Any:
+    value = condition()
+    return await value if asyncio.iscoroutine(value) else value

@@ -1,0 +1,61 @@
+"""Subscribers that die at a certain step: whichever it is, each event comes once per queue, in order."""
+
+import random
+
+import pytest
+from faults.children.failpoint import Failpoint
+from faults.children.subscriber import QUEUES
+from faults.ledger import PUBLISHED
+from faults.scene import Scene, assert_once, assert_once_and_in_order
+from faults.sizes import Size
+from redis.asyncio import Redis
+
+BATCH = 10
+EVENTS_PER_LIFE = 150
+"""More than a subscriber carries before it dies, so that it does come to its failpoint."""
+
+WAIT = f"bull:{QUEUES[1]}:wait"
+
+
+@pytest.mark.parametrize("failpoint", Failpoint)
+async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Random, failpoint: Failpoint) -> None:
+    """A subscriber that dies there again and again loses nothing and repeats nothing."""
+    order = {"queue_url": scene.server.url} if failpoint.in_steps else {}
+    for _ in range(size.failpoint_deaths):
+        await scene.publish(EVENTS_PER_LIFE)
+        subscriber = scene.subscriber(failpoint=(failpoint, chance.randint(1, 4)), max_entries=BATCH, **order)
+        await scene.until(lambda subscriber=subscriber: subscriber.ended)
+        assert subscriber.was_killed
+    scene.subscriber(**order)
+    await scene.handed_over(scene.ledger.count(PUBLISHED) * 2)
+    await assert_once_and_in_order(scene)
+
+
+@pytest.mark.parametrize("in_steps", [False, True], ids=["one step", "steps"])
+async def test_error_after_some_jobs(scene: Scene, size: Size, *, in_steps: bool) -> None:
+    """While one queue takes no jobs, the other's are added; in the end each queue has each event once."""
+    scene.subscriber(claim_after=0.2, **({"queue_url": scene.server.url} if in_steps else {}))
+    rounds = max(2, size.failpoint_deaths // 10)
+    for number in range(1, rounds + 1):
+        await scene.publish(EVENTS_PER_LIFE)
+        await _break_a_queue(scene.redis)
+        await scene.publish(EVENTS_PER_LIFE)
+        await scene.logged("subscriber.refused", number)
+        await _mend_it(scene.redis)
+        await scene.handed_over(EVENTS_PER_LIFE * 4 * number)
+    await assert_once(scene)
+
+
+async def _break_a_queue(redis: Redis) -> None:
+    """Let the second queue of each event refuse, so that the first one's job is added when it does."""
+    async with redis.pipeline(transaction=True) as commands:
+        if await redis.exists(WAIT):
+            commands.rename(WAIT, f"{WAIT}-aside")
+        commands.set(WAIT, "no list")
+        await commands.execute()
+
+
+async def _mend_it(redis: Redis) -> None:
+    await redis.delete(WAIT)
+    if await redis.exists(f"{WAIT}-aside"):
+        await redis.rename(f"{WAIT}-aside", WAIT)

@@ -1,0 +1,52 @@
+"""Subscribers that are killed at random: what they left half done is done, and nothing twice."""
+
+import random
+
+import pytest
+from faults.children.naive_bridge import Habit
+from faults.ledger import HANDLED
+from faults.scene import Scene, assert_handled, assert_once_and_in_order
+from faults.sizes import Size
+from support.consuming import EVALUATED
+
+
+async def test_every_event_comes_once_and_in_order(scene: Scene, size: Size, chance: random.Random) -> None:
+    """However often the subscriber is killed, each queue gets each event once, in its channel's order."""
+    jobs = size.events * 2
+    await scene.publish(size.events)
+    for number in range(size.subscriber_kills):
+        subscriber = scene.subscriber()
+        await scene.until_waiting(jobs * (number + chance.random()) / (size.subscriber_kills + 1))
+        subscriber.kill()
+        assert subscriber.was_killed
+    scene.subscriber()
+    await scene.handed_over(jobs)
+    await assert_once_and_in_order(scene)
+
+
+async def test_every_event_is_handled_once(scene: Scene, size: Size, chance: random.Random) -> None:
+    """So it is where queues forget a job as soon as it is done, and cannot tell a repeat by its id."""
+    jobs = size.handled_events * 2
+    scene.worker()
+    await scene.publish(size.handled_events)
+    for number in range(size.subscriber_kills):
+        subscriber = scene.subscriber(forgetful=True)
+        enough = jobs * (number + chance.random()) / (size.subscriber_kills + 1)
+        await scene.until(lambda enough=enough: scene.ledger.count(HANDLED) >= enough)
+        subscriber.kill()
+    scene.subscriber(forgetful=True)
+    await scene.handled(jobs)
+    assert_handled(scene.ledger, once=True)
+    assert await scene.pending() == 0
+
+
+@pytest.mark.parametrize(("habit", "difference"), [(Habit.ADD_FIRST, 1), (Habit.ACKNOWLEDGE_FIRST, -1)])
+async def test_control_a_bridge_in_steps(scene: Scene, habit: Habit, difference: int) -> None:
+    """Control: a bridge that dies between adding and acknowledging does a batch twice, or loses it."""
+    batch, events = 50, 400
+    await scene.publish(events * 2)  # it carries one of the two channels
+    first = scene.bridge(habit=habit, batch=batch, dies_after=2)
+    await scene.until(lambda: first.was_killed)
+    scene.bridge(habit=habit, batch=batch)
+    await scene.handed_over((events + difference * batch) * 2, [EVALUATED])
+    assert await scene.waiting() == (events + difference * batch) * 2

@@ -1,0 +1,122 @@
+"""What goes wrong in a flow fails the test, unless the test means it."""
+
+import pytest
+from support.consuming import (
+    CALCULATED,
+    EVALUATED,
+    OptimizationEvaluated,
+    PricingCalculated,
+    calculated,
+    evaluated,
+)
+from support.flowing import consumer_of, do_nothing, producer_of, subscriptions_to, valuing
+
+from domainstream.testing.event_flow import Completed, EventFlow, FlowFailedError
+from domainstream.worker import Done, ErrorHandler, EventConsumer, EventContext, GiveUp
+
+
+async def fail(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Fail each time."""
+    raise ValueError("no such ward")
+
+
+async def give_up(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Give up at once."""
+    raise GiveUp("no such stay")
+
+
+async def test_a_job_that_fails_for_good_fails_the_test() -> None:
+    """The failure names queue, job, event and reason, and shows the handler's own trace."""
+    async with valuing(fail) as flow:
+        await producer_of(flow).publish(evaluated())
+        with pytest.raises(FlowFailedError) as failure:
+            await flow.settle()
+    text = str(failure.value)
+    assert "queue valuation, job price-stay of OptimizationEvaluated (event-" in text
+    assert "attempt 3 of 3: no such ward" in text
+    assert 'raise ValueError("no such ward")' in text
+    assert "settle(expect_failures=True)" in text
+    assert list(failure.value.failed) == flow.failed
+
+
+async def test_a_failure_that_is_expected_can_be_looked_at() -> None:
+    """The job, its last attempt, the reason and the trace are there."""
+    async with valuing(give_up) as flow:
+        await producer_of(flow).publish(evaluated())
+        await flow.settle(expect_failures=True)
+    [failed] = flow.failed
+    assert (failed.reason, failed.last.number) == ("no such stay", 1)
+    assert "in give_up" in failed.stack
+    assert flow.handled(OptimizationEvaluated) == []
+
+
+async def test_a_failure_is_told_once() -> None:
+    """Settling again speaks only of what failed since."""
+    async with valuing(give_up) as flow:
+        await producer_of(flow).publish(evaluated())
+        await flow.settle(expect_failures=True)
+        await flow.settle()
+        assert len(flow.failed) == 1
+
+
+async def test_one_failure_keeps_nothing_else_from_being_handled() -> None:
+    """The flow is at rest when it tells."""
+
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        if event.aggregate_id == "bad":
+            raise GiveUp("bad")
+
+    async with valuing(price_stay) as flow:
+        await producer_of(flow).publish_many([evaluated(aggregate_id="bad"), evaluated(aggregate_id="good")])
+        with pytest.raises(FlowFailedError, match="Jobs that failed for good: 1"):
+            await flow.settle()
+    assert [event.aggregate_id for event in flow.handled(OptimizationEvaluated)] == ["good"]
+
+
+async def test_the_error_handler_decides_as_in_a_worker() -> None:
+    """What it calls done counts as handled."""
+    errors = ErrorHandler({ValueError: Done()})
+    consumer = consumer_of("valuation", OptimizationEvaluated, fail, errors=errors)
+    flow = EventFlow(subscriptions_to(), consumers=[consumer])
+    await producer_of(flow).publish(evaluated())
+    await flow.settle()
+    assert len(flow.handled(OptimizationEvaluated)) == 1
+
+
+async def test_a_job_that_no_handler_takes_fails() -> None:
+    """The failure says which handler to write, and nothing was handled."""
+    flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation")])
+    await producer_of(flow).publish(evaluated())
+    with pytest.raises(FlowFailedError, match=r"no handler for event type domain_coding.* Type: @consumer\.on"):
+        await flow.settle()
+
+
+async def test_a_job_that_is_skipped_was_not_handled() -> None:
+    """It is completed, and stands among the attempts without an event."""
+    consumer = consumer_of("valuation", PricingCalculated, do_nothing, unhandled="skip")
+    flow = EventFlow(subscriptions_to(), consumers=[consumer])
+    await producer_of(flow).publish(evaluated())
+    await flow.settle()
+    assert [(attempt.event, attempt.outcome) for attempt in flow.attempts] == [(None, Completed())]
+    assert flow.handled(OptimizationEvaluated) == []
+
+
+async def test_an_entry_that_cannot_be_read_fails_the_test() -> None:
+    """It becomes a dead letter, and the events around it are handled."""
+    async with valuing(do_nothing) as flow:
+        await producer_of(flow).publish(evaluated())
+        entry_id = flow.streams.add(EVALUATED, b"no JSON")
+        await producer_of(flow).publish(evaluated())
+        with pytest.raises(FlowFailedError, match=f"channel {EVALUATED}, entry {entry_id}: HostileJsonError"):
+            await flow.settle()
+    assert [letter.delivery.entry_id for letter in flow.dead_letters] == [entry_id]
+    assert len(flow.handled(OptimizationEvaluated)) == len(flow.published(EVALUATED)) == 2
+
+
+async def test_nothing_of_a_channel_without_listeners_is_read() -> None:
+    """As in a subscriber: what nobody listens to may be anything."""
+    flow = EventFlow(subscriptions_to())
+    flow.streams.add(CALCULATED, b"no JSON")
+    await producer_of(flow).publish(calculated())
+    await flow.settle()
+    assert flow.dead_letters == []
