@@ -1,4 +1,4 @@
-"""The publisher's signals, as one table. A signal is a log record whose message starts with its name.
+"""Every signal we emit, as one table. A signal is a log record whose message starts with its name.
 
 =========================  =======  ==========================================================================
 signal                     level    fields
@@ -12,9 +12,13 @@ stream.group_healed        WARNING  group, channel: the group had vanished, and 
 stream.eviction_unknown    WARNING  reason: the server does not say whether it evicts keys
 stream.reclaimed           INFO     group, channel, entries: entries that had been left alone were taken over
 stream.consumer_removed    INFO     group, channel, consumer: it was idle and had nothing pending
+subscriber.retried         WARNING  pause_s, reason: reading or handing over failed, and is repeated after the pause
+subscriber.refused         ERROR    channel, entry, delivery, reason: the server takes others, this entry comes again
+subscriber.dead_letter     WARNING  channel, entry, error, reason: an entry that can never become a job was put aside
+subscriber.upkeep_failed   WARNING  upkeep, reason: it is done again in the next round
 =========================  =======  ==========================================================================
 
-Subscriber and worker log sentences of their own, not yet signals. Loggers are named `domainstream.{stage}`. Fields also
+The worker logs sentences of its own about jobs. Loggers are named `domainstream.{stage}`. Fields also
 stand in the record's `extra`, prefixed with `domainstream_`. Ids, counts and reasons are logged; payloads and passwords
 never are.
 """

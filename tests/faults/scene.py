@@ -81,6 +81,14 @@ class Scene:
 
         await self.until(enough)
 
+    async def until_pending(self, entries: int, channels: Iterable[str] = Channel) -> None:
+        """Wait until so many entries are pending."""
+
+        async def so_many() -> bool:
+            return await self.pending(channels) == entries
+
+        await self.until(so_many)
+
     async def handed_over(self, jobs: int, channels: Iterable[str] = Channel) -> None:
         """Wait until so many jobs wait, and no entry is pending."""
 

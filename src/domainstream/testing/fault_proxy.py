@@ -1,6 +1,7 @@
 """A TCP proxy in front of a server that loses replies, swallows bytes or answers for it, on demand. For fault tests."""
 
 import asyncio
+import random
 from collections.abc import Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -33,6 +34,8 @@ class FaultProxy:
         self._pumps: set[asyncio.Task[None]] = set()
         self._command = b""
         self._losses = 0
+        self._share = 0.0
+        self._chance = random.Random(0)  # noqa: S311 - faults, no secrets
         self._answers: list[bytes] = []
         self._swallowing = False
         self._losing: set[asyncio.StreamWriter] = set()
@@ -41,11 +44,19 @@ class FaultProxy:
 
     def lose_replies_to(self, command: bytes, times: int) -> None:
         """Let the server run the next `times` requests that hold `command`, but cut off their replies."""
-        self._command, self._losses, self._answers = command, times, []
+        self._command, self._losses, self._share, self._answers = command, times, 0.0, []
+
+    def lose_share_of_replies_to(self, command: bytes, share: float, *, seed: int = 0) -> None:
+        """Until told otherwise lose the replies to so many of the requests that hold `command`: 0.05 for 5 %.
+
+        Which ones is drawn at random, the same ones for each `seed`.
+        """
+        self._command, self._losses, self._answers = command, 0, []
+        self._share, self._chance = share, random.Random(seed)  # noqa: S311 - faults, no secrets
 
     def answer(self, command: bytes, *answers: bytes) -> None:
         """Answer the next requests that hold `command` with `answers`, as `-LOADING ...`, in the server's place."""
-        self._command, self._losses, self._answers = command, 0, list(answers)
+        self._command, self._losses, self._share, self._answers = command, 0, 0.0, list(answers)
 
     def after_losses(self, *answers: bytes) -> None:
         """Once the losses asked for have happened, answer the same command with `answers`."""
@@ -98,8 +109,7 @@ class FaultProxy:
                 self.faults += 1
                 continue
             if self._command and self._command in data:
-                if self._losses:
-                    self._losses -= 1
+                if self._loses():
                     self.faults += 1
                     self._losing.add(writer)
                 elif self._answers:
@@ -108,6 +118,13 @@ class FaultProxy:
                     continue
             upstream.write(data)
             await upstream.drain()
+
+    def _loses(self) -> bool:
+        """Decide about the reply to one request."""
+        if self._losses:
+            self._losses -= 1
+            return True
+        return self._chance.random() < self._share
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):

@@ -11,6 +11,7 @@ from domainstream.worker.event_consumer import EventConsumer
 from domainstream.worker.event_context import EventContext, ReceivedJob
 from domainstream.worker.outcomes import Done, GiveUp, RetryLater
 from domainstream.worker.redis_inbox import RedisInbox
+from domainstream.worker.worker_settings import RateLimit, WorkerSettings
 
 __all__ = [
     "Done",
@@ -19,7 +20,9 @@ __all__ = [
     "EventContext",
     "EventWorker",
     "GiveUp",
+    "RateLimit",
     "ReceivedJob",
     "RedisInbox",
     "RetryLater",
+    "WorkerSettings",
 ]

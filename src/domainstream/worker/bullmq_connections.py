@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -18,11 +19,14 @@ class WorkerConnections:
     """Makes the connections of one worker.
 
     Attributes:
+        bull_prefix: What every key of BullMQ begins with.
+
         key_prefix: What every key of the queue begins with.
     """
 
     def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
         """Connect to `url`, as the worker `name` of a queue. Raises `ConfigurationError` for a URL that is none."""
+        self.bull_prefix = bull_prefix
         self.key_prefix = f"{bull_prefix}:{queue}:"
         self._url = url
         shown = b64encode(queue.encode()).decode()
@@ -50,6 +54,10 @@ class WorkerConnections:
         }
         client.connection_pool.connection_kwargs.update(own)
         return client
+
+    def client_of_package(self) -> AsyncRedis:
+        """Return a client for the package `bullmq`, which reads texts."""
+        return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
 
     def _link(self, client_name: str) -> BullMQLink:
         # A link has a time limit of its own, which costs less.

@@ -2,7 +2,7 @@
 
 ::
 
-    listener ── wakes ──▶ ledger ── turns ──▶ two pumps ══▶ bullmq_turn.lua on the server
+    listener ── wakes ──▶ ledger ── turns ──▶ pumps ══▶ bullmq_turn.lua on the server
                             ▲                     │
                             └── steps ── running jobs ◀── jobs
 
@@ -18,11 +18,13 @@ from uuid import uuid4
 
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.worker.bullmq_connections import WorkerConnections
-from domainstream.worker.bullmq_ledger import Ledger
+from domainstream.worker.bullmq_ledger import TURNS, Ledger
 from domainstream.worker.bullmq_listener import Listener
 from domainstream.worker.bullmq_lock_keeper import LockKeeper
 from domainstream.worker.bullmq_pump import Pump
+from domainstream.worker.bullmq_repeats import Repeats
 from domainstream.worker.bullmq_running_jobs import Attempt, RunningJobs
+from domainstream.worker.bullmq_steps import Steps
 from domainstream.worker.bullmq_turn import TurnCalls
 from domainstream.worker.patience import Patience
 from domainstream.worker.worker_settings import WorkerSettings
@@ -31,8 +33,6 @@ log = logging.getLogger("domainstream.worker")
 
 FAREWELL: Final = 5.0
 """Seconds that a worker which ends has to tell an absent server about its last jobs."""
-
-_PUMPS: Final = 2
 
 
 class BullMQEngine:
@@ -56,11 +56,11 @@ class BullMQEngine:
         self._queue = queue
         self._grace = grace.total_seconds()
         self._ledger = Ledger(uuid4().hex, concurrency)
-        self._jobs = RunningJobs(queue, attempt, self._ledger, settings.metrics)
+        self._jobs = RunningJobs(
+            queue, attempt, self._ledger, Steps(settings.metrics), Repeats(connections, queue).add_next
+        )
         calls = TurnCalls(prefix, settings)
-        self._pumps = [
-            Pump(connections.link(), self._ledger, calls, self._jobs, Patience(queue)) for _ in range(_PUMPS)
-        ]
+        self._pumps = [Pump(connections.link(), self._ledger, calls, self._jobs, Patience(queue)) for _ in range(TURNS)]
         self._listener = Listener(connections.shown_link(), self._ledger, f"{prefix}marker", Patience(queue))
         self._keeper = LockKeeper(connections.client_of_thread(), prefix, self._ledger.held, settings)
 

@@ -54,6 +54,8 @@ class HeldJob(Struct, eq=False, gc=False):
 
         scheduler: Which scheduler of BullMQ repeats the job. None for most.
 
+        raw_options: The options as they stand on the server.
+
         lost: Whether the lock is known to be lost.
     """
 
@@ -64,6 +66,7 @@ class HeldJob(Struct, eq=False, gc=False):
     stacks: bytes = b""
     doomed: str | None = None
     scheduler: str | None = None
+    raw_options: bytes = b""
     lost: bool = False
 
 
@@ -74,7 +77,8 @@ _read_options = msgspec.json.Decoder(JobOptions).decode
 def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
     """Read the fields of a job's hash, names and values in turn."""
     known = dict(zip(fields[::2], fields[1::2], strict=True))
-    options = _options(known.get(b"opts", b""))
+    raw_options = known.get(b"opts", b"")
+    options = _options(raw_options)
     received = ReceivedJob(
         id=_text(job_id),
         name=_text(known.get(b"name", b"")),
@@ -92,6 +96,7 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
         known.get(b"stacktrace", b""),
         None if doomed is None else _text(doomed),
         None if scheduler is None else _text(scheduler),
+        raw_options,
     )
 
 

@@ -1,4 +1,4 @@
-"""Does one turn after the other. Used by `bullmq_engine`, which lets two of them work side by side."""
+"""Does one turn after the other. Used by `bullmq_engine`, which lets some work side by side."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ class Pump:
                     await self._ledger.bell.wait()
                 else:
                     await self._do(turn)
-            self._ledger.bell.set()  # the other one may be waiting
+            self._ledger.bell.set()  # others may be waiting
         finally:
             self._due.cancel()
             self._limit.cancel()

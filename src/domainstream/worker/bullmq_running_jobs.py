@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -20,17 +20,29 @@ from domainstream.worker.verdict import Failed, Verdict
 log = logging.getLogger("domainstream.worker")
 
 Attempt = Callable[[ReceivedJob], Awaitable[Verdict]]
+Repeat = Callable[[HeldJob], Coroutine[Any, Any, None]]
 
 
 class RunningJobs:
     """Runs one task for each job, and notes in the ledger how it ended."""
 
-    def __init__(self, queue: str, attempt: Attempt, ledger: Ledger, metrics: int | None) -> None:
-        """Try the jobs of `queue` with `attempt`, which returns how it went and raises nothing."""
+    def __init__(
+        self,
+        queue: str,
+        attempt: Attempt,
+        ledger: Ledger,
+        steps: Steps,
+        repeat: Repeat,
+    ) -> None:
+        """Try the jobs of `queue` with `attempt`, which returns how it went and raises nothing.
+
+        `repeat` is awaited for jobs of a scheduler, beside their attempts.
+        """
         self._queue = queue
         self._attempt = attempt
         self._ledger = ledger
-        self._steps = Steps(metrics)
+        self._steps = steps
+        self._repeat = repeat
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, job: HeldJob) -> None:
@@ -41,9 +53,9 @@ class RunningJobs:
             log.warning("queue %s: job %s (%s) fails: %s", self._queue, job.received.id, job.received.name, job.doomed)
             self._ledger.tell(self._steps.after(job, Failed(job.doomed, job.doomed)))
         else:
-            task = asyncio.create_task(self._work(job))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._run(self._work(job))
+            if job.scheduler is not None:
+                self._run(self._repeat(job))
 
     def refused(self, step: Step, answer: int | bytes) -> None:
         """Take note that the server did not do a step as it was told."""
@@ -83,6 +95,11 @@ class RunningJobs:
     async def _report(self, job_id: str, value: Any) -> None:
         # By id: a job that led to itself would never be collected.
         self.update_progress(job_id, value)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _work(self, job: HeldJob) -> None:
         try:

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
+from urllib.parse import urlsplit
 
 import bullmq
 from faults.children.process import die
 from faults.children.subscriber import JOB, QUEUES
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
 from support.consuming import EVALUATED, GROUP
 
 
@@ -50,12 +52,14 @@ def run_bridge(order: BridgeOrder) -> None:
 
 
 async def _run(order: BridgeOrder) -> None:
-    # Its own pending entries first, as the better ones do; and redis-py's own retries, as all do.
-    async with Redis.from_url(order.url, decode_responses=True) as redis:
+    place = urlsplit(order.url)
+    # By host and port it repeats commands by itself, ten times; by URL redis-py 8 does not.
+    async with Redis(host=place.hostname or "", port=place.port or 0, decode_responses=True) as redis:
         queues = [bullmq.Queue(name, {"connection": order.url}) for name in QUEUES]
-        await redis.xgroup_create(EVALUATED, GROUP, id="0", mkstream=True) if not await _group(redis) else None
-        at = "0"
-        left = order.dies_after
+        with suppress(ResponseError):
+            await redis.xgroup_create(EVALUATED, GROUP, id="0", mkstream=True)
+        # Its own pending entries first, as the better ones do.
+        at, left = "0", order.dies_after
         while True:
             reply: Any = await redis.xreadgroup(GROUP, "bridge", {EVALUATED: at}, count=order.batch, block=500)
             entries = reply[0][1] if reply else []
@@ -64,10 +68,6 @@ async def _run(order: BridgeOrder) -> None:
                 continue
             left -= 1
             await _carry(redis, queues, entries, order.habit, dies=left == 0)
-
-
-async def _group(redis: Redis) -> bool:
-    return bool(await redis.exists(EVALUATED) and await redis.xinfo_groups(EVALUATED))
 
 
 async def _carry(redis: Redis, queues: list[Any], entries: list[Any], habit: Habit, *, dies: bool) -> None:

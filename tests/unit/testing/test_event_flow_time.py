@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.consuming import OptimizationEvaluated, PricingCalculated, calculated, evaluated
+from support.consuming import CALCULATED, EVALUATED, OptimizationEvaluated, PricingCalculated, calculated, evaluated
 from support.flowing import BEGIN, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
 
 from domainstream.errors import ConfigurationError
 from domainstream.queue import JobSettings
+from domainstream.subscriber import create_multiple_handlers, to_queue
 from domainstream.testing.event_flow import ComeAgain, Completed, EventFlow, Failed
 from domainstream.worker import EventContext, RetryLater
 
@@ -87,15 +88,10 @@ async def test_a_delay_of_the_subscription_is_kept() -> None:
 
 async def test_a_smaller_priority_begins_first() -> None:
     """Of the jobs that are due, in whatever queues, those with a smaller number come first."""
-    settings = {"archive": JobSettings(priority=2), "billing": JobSettings(priority=1)}
-    handlers = [
-        handler
-        for queue, one in settings.items()
-        for handler in subscriptions_to(queue, settings=one)[calculated().event_type]
-    ]
-    subscriptions = {**subscriptions_to(), calculated().event_type: handlers}
-    consumers = [consumer_of(queue, PricingCalculated, do_nothing) for queue in settings]
-    flow = EventFlow(type(subscriptions_to())(subscriptions), consumers=consumers)
+    priorities = {"archive": 2, "billing": 1}
+    handlers = [to_queue(queue, job="x", settings=JobSettings(priority=one)) for queue, one in priorities.items()]
+    consumers = [consumer_of(queue, PricingCalculated, do_nothing) for queue in priorities]
+    flow = EventFlow(create_multiple_handlers({CALCULATED: handlers, EVALUATED: []}), consumers=consumers)
     await producer_of(flow).publish(calculated())
     await flow.settle()
     assert [attempt.job.queue for attempt in flow.attempts] == ["billing", "archive"]
@@ -112,10 +108,11 @@ async def test_entries_of_one_moment_have_growing_ids() -> None:
 
 
 async def test_a_flow_begins_now_unless_it_is_told() -> None:
-    """Entries are then as old as the events in them, to the millisecond."""
+    """Its time is then the real one, to the millisecond, and stands still."""
     before = datetime.now(UTC)
-    assert timedelta() <= before - EventFlow(subscriptions_to()).now + timedelta(milliseconds=1) < HOUR or True
-    assert abs(EventFlow(subscriptions_to()).now - before) < HOUR
+    flow = EventFlow(subscriptions_to())
+    assert timedelta(milliseconds=-1) < flow.now - before <= datetime.now(UTC) - before
+    assert flow.now.microsecond % 1000 == 0
 
 
 async def test_delays_beyond_the_calendar_end_with_it() -> None:

@@ -24,23 +24,24 @@ def turn_of(ledger: Ledger, now: float = 0) -> Turn:
     return turn
 
 
-@pytest.mark.parametrize(("concurrency", "share"), [(1, 1), (2, 1), (5, 3), (50, 25), (1000, LARGEST)])
-def test_a_turn_asks_for_half_of_what_may_be_held(concurrency: int, share: int) -> None:
-    """So two turns share the work; a turn is never so large that it holds up the server."""
+@pytest.mark.parametrize(("concurrency", "share"), [(1, 1), (3, 1), (5, 2), (50, 17), (1000, LARGEST)])
+def test_a_turn_asks_for_a_third_of_what_may_be_held(concurrency: int, share: int) -> None:
+    """So three turns share the work; a turn is never so large that it holds up the server."""
     assert turn_of(Ledger("w", concurrency)).takes == share
 
 
 def test_no_more_is_asked_for_than_may_be_held() -> None:
     """What is under way counts."""
-    ledger = Ledger("w", 3)
-    assert (turn_of(ledger).takes, turn_of(ledger).takes, ledger.next_turn(0)) == (2, 1, None)
+    ledger = Ledger("w", 5)
+    assert ([turn_of(ledger).takes for _ in range(3)], ledger.next_turn(0)) == ([2, 2, 1], None)
 
 
 def test_what_ends_makes_room_in_its_own_turn() -> None:
     """The server finishes before it takes, so that it never sees more active jobs than the concurrency."""
     ledger = Ledger("w", 2)
     jobs = reply(2).jobs
-    ledger.done(turn_of(ledger), TurnReply([], jobs, 0, 0, ""), 0)
+    for job in jobs:
+        ledger.done(turn_of(ledger), TurnReply([], [job], 0, 0, ""), 0)
     assert ledger.next_turn(0) is None
     ledger.tell(Step(COMPLETE, jobs[0], 0))
     turn = turn_of(ledger)
@@ -63,7 +64,7 @@ def test_progress_ends_nothing() -> None:
 
 def test_an_empty_queue_is_not_asked_again_until_something_happens() -> None:
     """A turn that brought fewer jobs than it asked for ends the asking; waking begins it anew."""
-    ledger = Ledger("w", 4)
+    ledger = Ledger("w", 6)
     ledger.done(turn_of(ledger), reply(1), 0)
     assert (ledger.idle.is_set(), ledger.next_turn(0)) == (True, None)
     ledger.wake()

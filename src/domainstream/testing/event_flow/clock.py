@@ -16,7 +16,7 @@ class FlowClock:
 
     def __init__(self, now: datetime | None) -> None:
         """Stand at `now`; None is the real time, to the millisecond."""
-        self.now = (now or EPOCH + _whole_milliseconds(datetime.now(UTC))).astimezone(UTC)
+        self.now = (now or EPOCH + timedelta(milliseconds=milliseconds_of(datetime.now(UTC)))).astimezone(UTC)
 
     def seconds(self) -> float:
         """Return the time in seconds since 1970."""
@@ -24,7 +24,7 @@ class FlowClock:
 
     def milliseconds(self) -> int:
         """Return the time in milliseconds since 1970."""
-        return _whole_milliseconds(self.now) // timedelta(milliseconds=1)
+        return milliseconds_of(self.now)
 
     def after(self, delay: timedelta) -> datetime:
         """Return when a delay that begins now will be over; the last moment of the calendar if it is beyond."""
@@ -35,5 +35,6 @@ class FlowClock:
         self.now = max(self.now, then)
 
 
-def _whole_milliseconds(now: datetime) -> timedelta:
-    return (now - EPOCH) // timedelta(milliseconds=1) * timedelta(milliseconds=1)
+def milliseconds_of(moment: datetime) -> int:
+    """Return an aware moment in whole milliseconds since 1970."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)

@@ -5,10 +5,11 @@ jobs. What an entry becomes, how it is handed over and what an attempt comes to 
 """
 
 import asyncio
+import logging
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from domainstream.errors import ConfigurationError, DomainStreamError
+from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
 from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
 from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
@@ -23,6 +24,8 @@ from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import Attempt
 from domainstream.worker.handlers import Handling
 from domainstream.worker.verdict import ComeAgain, Completed, Failed
+
+log = logging.getLogger("domainstream.testing")
 
 GROUP: Final = "domain-events"
 
@@ -137,7 +140,8 @@ def _prepared(consumer: EventConsumer, received: ReceivedJob) -> Handling | None
     """Decode a job for the record; the attempt decodes it for itself, and says why it cannot."""
     try:
         return consumer.prepare(received)
-    except DomainStreamError:
+    except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
+        log.debug("job %s has no event: %s", received.id, type(error).__name__)
         return None
 
 

@@ -142,9 +142,7 @@ class EventFlow:
         """Return what was published, oldest first: the events of a class, or the JSON objects of a channel."""
         if isinstance(what, EventPublisherChannel):
             return [msgspec.json.decode(message.data) for message in self.publisher.published.get(what, ())]
-        decode = EventDecoder([what], limits=self._limits).decode
-        events = [decode(message.data) for message in self.publisher.published.get(what.event_type, ())]
-        return [event for event in events if isinstance(event, what)]
+        return self._events(what)
 
     def jobs(self, queue: str) -> list[Job]:
         """Return all jobs that a queue was given, oldest first; raise `ConfigurationError` for one that gets none."""
@@ -190,6 +188,11 @@ class EventFlow:
         failed, dead = failed_jobs(self._driver.attempts[attempts:]), self.dead_letters[letters:]
         if (failed or dead) and not expect_failures:
             raise FlowFailedError(failed, dead)
+
+    def _events(self, event_class: type[EventT]) -> list[EventT]:
+        decode = EventDecoder([event_class], limits=self._limits).decode
+        events = [decode(message.data) for message in self.publisher.published.get(event_class.event_type, ())]
+        return [event for event in events if isinstance(event, event_class)]
 
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
         for one in self._driver.attempts:

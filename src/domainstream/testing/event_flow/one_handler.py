@@ -5,7 +5,7 @@ from typing import Any
 from domainstream.event import BaseEvent, EventEncoder, read_message
 from domainstream.queue import job_data, job_id
 from domainstream.stream import Delivery
-from domainstream.testing.event_flow.clock import FlowClock
+from domainstream.testing.event_flow.clock import milliseconds_of
 from domainstream.worker import EventConsumer, ReceivedJob
 
 
@@ -26,6 +26,6 @@ async def handle(
     Raises `HandlerNotFoundError`, which says what to type, when no handler takes the event, and `EventEncodingError`.
     """
     data = EventEncoder("test").encode(event)
-    delivery = Delivery(str(event.event_type), f"{FlowClock(event.occurred_at).milliseconds()}-0", data)
+    delivery = Delivery(str(event.event_type), f"{milliseconds_of(event.occurred_at)}-0", data)
     text = job_data(delivery, read_message(data)).decode()
     await consumer.handle(ReceivedJob(job_id(event.id), job, attempt, text, max(attempt, attempts)))

@@ -3,13 +3,15 @@
 import logging
 
 from contracts.process import start, stop_at_signals
+from contracts.retention import RETENTION
 from contracts.subscriptions import subscriptions
 from domainstream.bootstrap import open_subscriber
+from domainstream.subscriber import SubscriberSettings
 
 
 async def run() -> None:
     """Deliver events until SIGTERM or Ctrl-C. Several of these may run: they share the group."""
-    async with open_subscriber(subscriptions) as subscriber:
+    async with open_subscriber(subscriptions, settings=SubscriberSettings(retention=RETENTION)) as subscriber:
         stop_at_signals(subscriber.stop)
         await subscriber.run()
 

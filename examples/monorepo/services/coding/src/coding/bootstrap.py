@@ -11,6 +11,7 @@ from coding.infrastructure_layer.events.coding_event_producer.coding_event_produ
 from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays
 from coding.synthetic_stays import synthetic_stays
 from contracts.process import start, stop_at_signals
+from contracts.retention import RETENTION
 from contracts.system import register
 from domainstream import EventProducer
 from domainstream.bootstrap import open_publisher, open_worker
@@ -44,7 +45,7 @@ def wire(publisher: EventPublisher) -> Coding:
 
 async def run(stays: int) -> None:
     """Hand in so many stays, then handle events until SIGTERM or Ctrl-C; what has begun is finished."""
-    async with open_publisher() as publisher:
+    async with open_publisher(retention=RETENTION) as publisher:
         coding = wire(publisher)
         worker = open_worker(coding.consumer)
         stop_at_signals(worker.stop)

@@ -4,6 +4,7 @@ import logging
 from typing import NamedTuple
 
 from contracts.process import start, stop_at_signals
+from contracts.retention import RETENTION
 from contracts.system import register
 from domainstream import EventProducer
 from domainstream.bootstrap import open_publisher, open_worker
@@ -36,7 +37,7 @@ def wire(publisher: EventPublisher) -> Valuation:
 
 async def run() -> None:
     """Handle events until SIGTERM or Ctrl-C; what has begun is finished."""
-    async with open_publisher() as publisher:
+    async with open_publisher(retention=RETENTION) as publisher:
         worker = open_worker(wire(publisher).consumer)
         stop_at_signals(worker.stop)
         await worker.run()

@@ -1,0 +1,46 @@
+"""A group whose commands are imported when they are called: `--help` answers at once, and needs no extra."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+
+class LazyCommand(NamedTuple):
+    """Where a command is, and what the group's help says of it.
+
+    Attributes:
+        place: `module:name` of the click command.
+
+        summary: One sentence.
+    """
+
+    place: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group of `LazyCommand`s, listed in their order."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command and return it; None for a name that is none."""
+        known = self._lazy.get(cmd_name)
+        if known is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = known.place.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, known.summary) for name, known in self._lazy.items()])

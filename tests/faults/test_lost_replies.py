@@ -1,0 +1,60 @@
+"""Replies that never arrive: whatever the server did for them, each event comes once per queue, in order."""
+
+import pytest
+from faults.conftest import Report
+from faults.ledger import PUBLISHED
+from faults.scene import Scene, assert_once_and_in_order
+from faults.sizes import Size
+from support.consuming import EVALUATED
+
+from domainstream.queue.bullmq_hand_over import hand_over_script
+from domainstream.stream.redis_link import Script
+from domainstream.testing.fault_proxy import FaultProxy
+
+SHARE = 0.05
+MAX_ENTRIES = 8
+"""Small batches, so that many replies can be lost."""
+
+EVENTS, BATCH = 300, 50
+"""Of the control runs."""
+
+READ, NEWS, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
+HAND_OVER = Script.of(hand_over_script()).sha.encode()
+
+
+@pytest.mark.parametrize(
+    ("command", "in_steps"),
+    [(READ, False), (HAND_OVER, False), (READ, True), (XACK, True)],
+    ids=["read", "hand-over", "read, steps", "acknowledge, steps"],
+)
+async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, command: bytes, *, in_steps: bool) -> None:
+    """A subscriber that loses 5 % of the replies to a command loses no event and repeats none."""
+    await scene.publish(size.events)
+    async with FaultProxy(scene.server.url) as proxy:
+        proxy.lose_share_of_replies_to(command, SHARE)
+        scene.subscriber(url=proxy.url, max_entries=MAX_ENTRIES, **({"queue_url": proxy.url} if in_steps else {}))
+        await scene.handed_over(scene.ledger.count(PUBLISHED) * 2)
+        assert proxy.faults
+        report(f"{proxy.faults} replies lost over {size.events} events")
+    await assert_once_and_in_order(scene)
+
+
+async def test_control_a_read_that_is_repeated(scene: Scene) -> None:
+    """Control: redis-py repeats a read by itself, and what the lost reply held stays behind unseen."""
+    await scene.publish(EVENTS * 2)  # the bridge carries one of the two channels
+    async with FaultProxy(scene.server.url) as proxy:
+        proxy.lose_replies_to(NEWS, 1)
+        scene.bridge(url=proxy.url, batch=BATCH)
+        await scene.until_waiting((EVENTS - BATCH) * 2)
+        await scene.until_pending(BATCH, [EVALUATED])
+    assert await scene.waiting() == (EVENTS - BATCH) * 2
+
+
+async def test_control_an_add_that_is_repeated(scene: Scene) -> None:
+    """Control: jobs without ids that are added again after a lost reply are there twice."""
+    await scene.publish(EVENTS * 2)
+    async with FaultProxy(scene.server.url) as proxy:
+        proxy.lose_replies_to(b"EXEC", 1)
+        scene.bridge(url=proxy.url, batch=BATCH)
+        await scene.handed_over(EVENTS * 2 + BATCH, [EVALUATED])
+    assert await scene.waiting() == EVENTS * 2 + BATCH
