@@ -5,6 +5,7 @@ events; an event's age is counted from when it was made, which its publisher did
 """
 
 import asyncio
+import logging
 import statistics
 import sys
 import time
@@ -67,7 +68,7 @@ async def worker(url: str, count: int) -> None:
 
 async def peer(url: str, count: int) -> None:
     """Handle the stream's entries with FastStream."""
-    broker, ages = RedisBroker(url, logger=None), Ages(count)
+    broker, ages = RedisBroker(url, logger=logging.getLogger("peer")), Ages(count)
 
     @broker.subscriber(stream=StreamSub(EVENT_TYPE, group="bench", consumer="peer"))
     async def handle(event: PeerEvent) -> None:

@@ -20,7 +20,7 @@ class Outgoing(asyncio.Protocol):
         """Pass a reply on."""
         self._client.write(data)
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         """Close the client's connection too."""
         self._client.close()
 
@@ -40,7 +40,7 @@ class Incoming(asyncio.Protocol):
         """Pass a request on, later."""
         asyncio.get_running_loop().call_later(DELAY, self._pass_on, data)
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         """Close the server's connection too."""
         if self._server is not None and self._server.done():
             self._server.result().close()

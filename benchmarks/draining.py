@@ -1,6 +1,7 @@
 """A backlog in one stream, drained into handlers that do nothing, in one process. The paths: ours, FastStream's."""
 
 import asyncio
+import logging
 import time
 
 from faststream.redis import RedisBroker, StreamSub
@@ -62,7 +63,7 @@ async def fill_peer(url: str, redis: Redis, count: int) -> None:
 
 async def faststream(url: str, count: int) -> float:
     """FastStream's stream subscriber; return events per second."""
-    broker, countdown = RedisBroker(url, logger=None), Countdown(count)
+    broker, countdown = RedisBroker(url, logger=logging.getLogger("peer")), Countdown(count)
 
     @broker.subscriber(stream=StreamSub(EVENT_TYPE, group=GROUP, consumer="peer", max_records=100))
     async def handle(_: PeerEvent) -> None:

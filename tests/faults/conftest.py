@@ -39,7 +39,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def size(request: pytest.FixtureRequest) -> Size:
     """How much to do."""
-    return SIZES[request.config.getoption("faults")]
+    return SIZES[str(request.config.getoption("faults"))]
 
 
 @pytest.fixture

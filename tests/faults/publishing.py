@@ -5,8 +5,15 @@ from itertools import islice
 from typing import assert_never
 
 from faults.ledger import PUBLISHED, REFUSED, UNCERTAIN, Ledger
-from support.consuming import CALCULATED, EVALUATED, Channel, OptimizationEvaluated, PricingCalculated
-from support.consuming import calculated, evaluated
+from support.consuming import (
+    CALCULATED,
+    EVALUATED,
+    Channel,
+    OptimizationEvaluated,
+    PricingCalculated,
+    calculated,
+    evaluated,
+)
 
 from domainstream import EventProducer, Outcome, PublishError, Receipt, RedisStreamPublisherClient
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -61,9 +62,13 @@ class Scene:
     async def until(self, condition: Callable[[], Any], *, within: float = PATIENCE) -> None:
         """Wait until `condition`, a function or coroutine function, is true; fail when a child fails meanwhile."""
         async with asyncio.timeout(within):
-            while not await _value_of(condition):
+            while True:
+                began = time.monotonic()
+                if await _value_of(condition):
+                    return
                 assert not any(child.failed for child in self._children), self.log()
-                await asyncio.sleep(0.002)
+                # A condition that is dear to look at must not take the processor from those that are waited for.
+                await asyncio.sleep(0.002 + 2 * (time.monotonic() - began))
 
     async def waiting(self) -> int:
         """Return how many jobs wait, all queues together."""
@@ -99,11 +104,19 @@ class Scene:
 
     async def handled(self, jobs: int) -> None:
         """Wait until handlers came to their end so often."""
-        await self.until(lambda: self.ledger.count(HANDLED) >= jobs)
+        await self.noted(HANDLED, jobs)
 
     async def jobs_of(self, queue: str) -> list[str]:
         """Return the ids of the jobs that wait in a queue, oldest first."""
         return await BullJobs(self.redis, "bull", queue).ids()
+
+    async def completed(self, jobs: int) -> None:
+        """Wait until so many jobs are completed."""
+
+        async def all_are() -> bool:
+            return sum([await self.redis.zcard(f"bull:{queue}:completed") for queue in QUEUES]) >= jobs
+
+        await self.until(all_are)
 
     def crash_server(self) -> None:
         """End the server as a crash does. `server.start()` brings it back where it was."""
@@ -113,7 +126,19 @@ class Scene:
 
     async def logged(self, text: str, times: int = 1) -> None:
         """Wait until the children have logged something so often."""
-        await self.until(lambda: sum(text in line for line in self.ledger.read(LOG)) >= times)
+        await self.until(lambda: self.times_logged(text) >= times)
+
+    def times_logged(self, text: str) -> int:
+        """Count the lines of the children's log that hold `text`."""
+        return sum(text in line for line in self.ledger.read(LOG))
+
+    async def ended(self, child: Child) -> None:
+        """Wait until a child is no more."""
+        await self.until(lambda: child.ended)
+
+    async def noted(self, kind: str, lines: float) -> None:
+        """Wait until the ledger has so many lines of a kind."""
+        await self.until(lambda: self.ledger.count(kind) >= lines)
 
     def log(self) -> str:
         """Return the end of what the children logged."""

@@ -32,7 +32,7 @@ async def test_every_event_is_handled_once(scene: Scene, size: Size, chance: ran
     for number in range(size.subscriber_kills):
         subscriber = scene.subscriber(forgetful=True)
         enough = jobs * (number + chance.random()) / (size.subscriber_kills + 1)
-        await scene.until(lambda enough=enough: scene.ledger.count(HANDLED) >= enough)
+        await scene.noted(HANDLED, enough)
         subscriber.kill()
     scene.subscriber(forgetful=True)
     await scene.handled(jobs)

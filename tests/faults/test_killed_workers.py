@@ -26,7 +26,9 @@ def effects(ledger: Ledger) -> Iterator[Engine]:
     engine.dispose()
 
 
-async def kill_again_and_again(scene: Scene, effects: Effects, *, events: int, kills: int, chance: random.Random) -> None:
+async def kill_again_and_again(
+    scene: Scene, effects: Effects, *, events: int, kills: int, chance: random.Random
+) -> None:
     """Let workers handle everything, and kill them so often while they do."""
     jobs = events * 2
     scene.subscriber()
@@ -34,7 +36,7 @@ async def kill_again_and_again(scene: Scene, effects: Effects, *, events: int, k
     for number in range(kills):
         worker = scene.worker(effects=effects, hold=HOLD, settings=QUICK_RECOVERY)
         enough = scene.ledger.count(BEGUN) + (jobs * chance.random() / (kills + 1) if number else 1)
-        await scene.until(lambda enough=enough: scene.ledger.count(BEGUN) >= enough)
+        await scene.noted(BEGUN, enough)
         worker.kill()
     scene.worker(effects=effects, hold=HOLD, settings=QUICK_RECOVERY)
     await scene.completed(jobs)
@@ -44,3 +46,25 @@ def times_each(engine: Engine) -> Counter[str]:
     """Count how often the effects of each event have happened."""
     with engine.connect() as connection:
         return Counter(connection.scalars(select(EFFECTS.c.what)))
+
+
+async def test_with_an_inbox_effects_happen_once(
+    scene: Scene, size: Size, chance: random.Random, effects: Engine, report: Report
+) -> None:
+    """Each job is handled to its end, and each event has had its effects in each queue once."""
+    await kill_again_and_again(scene, Effects.ONCE, events=size.handled_events, kills=size.worker_kills, chance=chance)
+    assert_handled(scene.ledger, once=False)
+    happened = times_each(effects)
+    assert (len(happened), set(happened.values())) == (size.handled_events * 2, {1})
+    repeats = scene.ledger.count(BEGUN) - size.handled_events * 2
+    assert repeats > 0
+    report(f"{size.worker_kills} kills made {repeats} repeats of {size.handled_events * 2} jobs, no effect twice")
+
+
+async def test_control_without_an_inbox_effects_happen_twice(
+    scene: Scene, chance: random.Random, effects: Engine
+) -> None:
+    """Control: a job whose worker was killed after its effects has them again."""
+    await kill_again_and_again(scene, Effects.EACH_TIME, events=300, kills=3, chance=chance)
+    assert_handled(scene.ledger, once=False)
+    assert max(times_each(effects).values()) > 1

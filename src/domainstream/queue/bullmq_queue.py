@@ -20,7 +20,6 @@ from domainstream.queue.job import Job
 from domainstream.stream.redis_connection import connect, our_errors, server_error
 from domainstream.stream.redis_link import Script
 
-
 # BullMQ writes the job's hash first. Left behind by a failure, it would make the next try look like a repeat, and the
 # event would never come into the queue.
 _GUARD: Final = """local function add()

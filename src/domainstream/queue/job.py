@@ -20,6 +20,7 @@ ID_PREFIX: Final = "event-"
 
 DEFAULT_SETTINGS: Final = JobSettings()
 
+_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 
 
@@ -93,11 +94,13 @@ def job_data(delivery: Delivery, message: EventMessage) -> bytes:
     The event's own fields are copied byte by byte, numbers and all; fields of these two names that it may have are
     replaced.
     """
-    fields = _read_fields(delivery.data or b"{}")
     source = RedisEvent(delivery.channel, delivery.entry_id, delivery.timestamp_ms)
-    fields["_redisEvent"] = Raw(_write(source))
-    fields["correlationId"] = Raw(_write(message.correlationid or message.id))
-    return _write(fields)
+    origin = _write(JobOrigin(source, message.correlationid or message.id))
+    event = (delivery.data or b"{}").rstrip()
+    if _may_name_origin(event):
+        return _write(_read_fields(event) | _read_fields(origin))
+    # An envelope has fields, so the comma has something before it.
+    return event[:-1] + b"," + origin[1:]
 
 
 def job_origin(data: bytes | str) -> JobOrigin:
@@ -108,5 +111,12 @@ def job_origin(data: bytes | str) -> JobOrigin:
         raise InvalidEnvelopeError("the job's _redisEvent or correlationId is not what a subscriber writes") from None
 
 
+def _may_name_origin(event: bytes) -> bool:
+    # A letter of a name may hide behind its code.
+    return b"_redisEvent" in event or b"correlationId" in event or rb"\u" in event
+
+
 def _safe(text: str) -> str:
+    if _SAFE.fullmatch(text):
+        return text
     return _UNSAFE.sub(lambda found: b".%02x" % found.group()[0], text.encode()).decode()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -88,6 +88,7 @@ class StreamSubscriber:
         try:
             while not self._lifecycle.stopping.is_set():
                 await self._step()
+                _raise_errors_of(chores)
         finally:
             await cancel_and_wait(*chores)
             await self._delivered()
@@ -144,3 +145,9 @@ class StreamSubscriber:
             stack.push_async_callback(self._hand_over.close)
             for upkeep in self._upkeep:
                 stack.push_async_callback(upkeep.close)
+
+
+def _raise_errors_of(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        if task.done():
+            task.result()

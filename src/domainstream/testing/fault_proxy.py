@@ -95,9 +95,7 @@ class FaultProxy:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
         try:
-            await _first_to_end(
-                self._requests(reader, writer, upstream_writer), self._replies(upstream_reader, writer)
-            )
+            await _first_to_end(self._requests(reader, writer, upstream_writer), self._replies(upstream_reader, writer))
         finally:
             await _closed(upstream_writer)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from domainstream.worker.bullmq_job import HeldJob
 from domainstream.worker.bullmq_worker_scripts import bullmq_script
@@ -83,6 +83,11 @@ class LockKeeper:
     def _try(self, work: Callable[[], None]) -> bool:
         try:
             work()
+        except ReadOnlyError:
+            return False
+        except ResponseError as error:
+            # A key of the wrong type, for one: it would fail again at once.
+            log.warning("locks of %s cannot be kept: %s", self._prefix, error)
         except (RedisError, OSError) as error:
             log.debug("locks of %s cannot be kept just now: %s", self._prefix, type(error).__name__)
             return False

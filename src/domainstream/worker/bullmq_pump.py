@@ -14,6 +14,9 @@ from domainstream.worker.patience import Patience
 _LONGEST_LIMIT = 30.0
 """Seconds after which a worker that is limited looks all the same: delayed jobs become waiting ones only then."""
 
+_AFTER_FAILURE = 1.0
+"""Seconds until jobs are asked for again after the server could not give one, which may be the fault of that one."""
+
 
 class Pump:
     """Takes turns from the ledger to the server, and what comes back to the running jobs."""
@@ -74,3 +77,6 @@ class Pump:
             self._limit.set(min(reply.limited_for, _LONGEST_LIMIT))
         if reply.due:
             self._due.set(max(0.0, reply.due / 1000 - time.time()))
+        if reply.failure:
+            self._jobs.not_taken(reply.failure)
+            self._due.set(_AFTER_FAILURE)

@@ -64,6 +64,10 @@ class RunningJobs:
             self._ledger.held[step.job.token] = step.job
             self._ledger.tell(self._steps.after(step.job, instead))
 
+    def not_taken(self, why: str) -> None:
+        """Take note that the server could not give a job."""
+        log.error("queue %s: a job could not be taken: %s; look at its active jobs", self._queue, why)
+
     def lost(self, job: HeldJob) -> None:
         """Take note that a job lost its lock while its handler runs, which goes on: what it began is half done."""
         if job.token in self._ledger.held and not job.lost:

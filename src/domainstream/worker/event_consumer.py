@@ -75,7 +75,7 @@ class EventConsumer:
         refuse("EventConsumer", [name_problem("queue", queue), *settings])
         self.queue = queue
         self.errors = errors
-        self.unhandled = unhandled
+        self.unhandled: Unhandled = unhandled
         self._upcasters = tuple(upcasters)
         # A job repeats the channel and the correlation id beside the event, which at most doubles its size.
         self._limits = replace(limits, max_bytes=limits.max_bytes * 2)

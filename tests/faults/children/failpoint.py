@@ -65,10 +65,9 @@ def _die_after_giving(owner: Any, name: str, nth: int, parts: int = 1) -> None:
     async def dying(items: Sequence[Any]) -> None:
         nonlocal left
         left -= bool(items)
-        if left > 0:
-            return await give(items)
-        await give(items[: len(items) // parts + 1])
-        die()
+        await give(items if left > 0 else items[: len(items) // parts + 1])
+        if left == 0:
+            die()
 
     _replace(owner, name, dying)
 

@@ -13,8 +13,8 @@ from domainstream.queue import JobSettings
 from domainstream.stream import Loss, ReaderSettings
 from domainstream.subscriber import (
     RedisBullMQStreamSubscriber,
-    Subscriptions,
     SubscriberSettings,
+    Subscriptions,
     create_multiple_handlers,
     to_queue,
 )

@@ -83,9 +83,7 @@ def run_worker(order: WorkerOrder) -> None:
 
 async def _run(order: WorkerOrder) -> None:
     workers = [
-        EventWorker.from_url(
-            order.url, _consumer(order, queue), concurrency=order.concurrency, settings=order.settings
-        )
+        EventWorker.from_url(order.url, _consumer(order, queue), concurrency=order.concurrency, settings=order.settings)
         for queue in QUEUES
     ]
 

@@ -18,6 +18,7 @@ from domainstream.worker.bullmq_turn import Turn
 from domainstream.worker.verdict import Completed, Failed, Verdict
 
 SCRIPT = b"EVALSHA"
+SHORT = timedelta(milliseconds=100)
 
 
 @pytest.fixture
@@ -205,3 +206,15 @@ async def test_job_whose_keys_are_broken(queue: Valuation, redis: Redis, caplog:
         await queue.ended("completed")
         await until(lambda: "job event-1 (price-stay): the server refused: WRONGTYPE" in caplog.text)
     assert await queue.jobs.ids("completed") == ["event-0"]
+
+
+async def test_job_that_cannot_be_taken(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """The error is told, also when dead workers' jobs are looked for, and the jobs behind it are handled."""
+    diary = Diary()
+    await queue.add(*jobs_of(3))
+    await redis.set(f"{queue.jobs.key}:event-0", "no hash")
+    async with working(queue.engine(diary, lock=SHORT, stalled_interval=SHORT, concurrency=1)):
+        await queue.ended("completed", 2)
+        await until(lambda: "cannot be kept: WRONGTYPE" in caplog.text)
+    assert "a job could not be taken: WRONGTYPE" in caplog.text
+    assert diary.ids == ["event-1", "event-2"]

@@ -19,7 +19,7 @@ from support.consuming import (
 
 from domainstream.errors import ConfigurationError, ServerUnavailableError
 from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
-from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams, Upkeep
+from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams, ReaderSettings, Upkeep
 from domainstream.subscriber import (
     RedisBullMQStreamSubscriber,
     Sorter,
@@ -27,6 +27,7 @@ from domainstream.subscriber import (
 )
 
 SUBSCRIPTIONS = subscriptions_of("valuation")
+READING = ReaderSettings(block=timedelta(milliseconds=20))
 
 
 class FailingQueue(MemoryQueue):
@@ -100,7 +101,7 @@ def subscriber_of(
     upkeep: Sequence[Upkeep] = (),
 ) -> StreamSubscriber:
     """Wire a subscriber to memory."""
-    reader = MemoryStreamReader(streams, Channel, group=GROUP)
+    reader = MemoryStreamReader(streams, Channel, group=GROUP, settings=READING)
     hand_over = StepwiseHandOver(queue, MemoryDeadLetters(streams, group=GROUP), reader)
     return StreamSubscriber(reader, hand_over, Sorter(SUBSCRIPTIONS), check=check, upkeep=upkeep)
 
@@ -276,3 +277,15 @@ async def test_upkeep_goes_on_beside_reading() -> None:
     async with running(subscriber_of(MemoryStreams(), MemoryQueue(), upkeep=[upkeep])):
         await until(lambda: upkeep.rounds > 2)
     assert upkeep.closed
+
+
+async def test_mistake_in_an_upkeep_ends_the_run() -> None:
+    """What is no failure of the server is a mistake, and is raised instead of being forgotten."""
+
+    class Broken(CountingUpkeep):
+        async def run_once(self) -> None:
+            raise ZeroDivisionError
+
+    async with subscriber_of(MemoryStreams(), MemoryQueue(), upkeep=[Broken()]) as subscriber:
+        with pytest.raises(ZeroDivisionError):
+            await subscriber.run()

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from contextvars import ContextVar
 from typing import assert_type
 
 import pytest
@@ -226,6 +227,30 @@ async def test_a_closed_flow_takes_no_events() -> None:
     with pytest.raises(PublisherClosedError, match="publish inside its `async with` block"):
         await producer_of(flow).publish(evaluated())
     assert len(flow.published(OptimizationEvaluated)) == 1
+
+
+async def test_context_variables_of_a_handler_stay_inside() -> None:
+    """Each attempt has a task of its own, as in a worker."""
+    tenant = ContextVar("tenant", default="none")
+    seen: list[str] = []
+
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        seen.append(tenant.get())
+        tenant.set(event.id)
+
+    async with valuing(price_stay) as flow:
+        await producer_of(flow).publish_many([evaluated(), evaluated()])
+        await flow.settle()
+    assert [*seen, tenant.get()] == ["none"] * 3
+
+
+async def test_attempts_before_do_not_count_for_an_end() -> None:
+    """`most_attempts` is for one call, so that a test may settle as often as it likes."""
+    async with valuing(do_nothing, most_attempts=2) as flow:
+        for count in (2, 4):
+            await producer_of(flow).publish_many([evaluated(), evaluated()])
+            await flow.settle()
+            assert len(flow.attempts) == count
 
 
 @pytest.mark.parametrize("spacing_s", [0, 5])

@@ -9,8 +9,9 @@ from support.consuming import (
     calculated,
     evaluated,
 )
-from support.flowing import consumer_of, do_nothing, producer_of, subscriptions_to, valuing
+from support.flowing import channel_for, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
 
+from domainstream import EventProducer, MessageLimits
 from domainstream.testing.event_flow import Completed, EventFlow, FlowFailedError
 from domainstream.worker import Done, ErrorHandler, EventConsumer, EventContext, GiveUp
 
@@ -57,6 +58,46 @@ async def test_a_failure_is_told_once() -> None:
         await flow.settle(expect_failures=True)
         await flow.settle()
         assert len(flow.failed) == 1
+
+
+async def test_a_dead_letter_is_told_once() -> None:
+    """Settling again speaks only of what was buried since."""
+    async with valuing(do_nothing) as flow:
+        flow.streams.add(EVALUATED, b"no JSON")
+        await flow.settle(expect_failures=True)
+        await flow.settle()
+        assert len(flow.dead_letters) == 1
+
+
+async def test_a_failed_job_is_not_repeated() -> None:
+    """It has ended, as one that its worker could tell of."""
+    async with valuing(give_up) as flow:
+        await producer_of(flow).publish(evaluated())
+        await flow.settle(expect_failures=True)
+        await flow.repeat()
+        assert len(flow.attempts) == 1
+
+
+async def test_the_limits_are_those_of_the_subscriber() -> None:
+    """A message beyond them becomes a dead letter, and one within them is handled, however large."""
+    event = evaluated(aggregate_id="x" * 300_000)
+    for limits, handled in ((MessageLimits(), 0), (MessageLimits(max_bytes=400_000), 1)):
+        consumer = consumer_of("valuation", OptimizationEvaluated, do_nothing, limits=limits)
+        flow = EventFlow(subscriptions_to(), consumers=[consumer], limits=limits)
+        producer = EventProducer(
+            flow.publisher, channel_for=channel_for, source="coding", limits=MessageLimits(max_bytes=400_000)
+        )
+        await producer.publish(event)
+        await flow.settle(expect_failures=True)
+        assert (len(flow.handled(OptimizationEvaluated)), len(flow.dead_letters)) == (handled, 1 - handled)
+
+
+async def test_what_was_published_can_be_read_within_the_limits() -> None:
+    """A test looks at large events as its subscriber does."""
+    event, limits = evaluated(aggregate_id="x" * 300_000), MessageLimits(max_bytes=400_000)
+    flow = EventFlow(subscriptions_to(), limits=limits)
+    await EventProducer(flow.publisher, channel_for=channel_for, source="coding", limits=limits).publish(event)
+    assert flow.published(OptimizationEvaluated) == [event]
 
 
 async def test_one_failure_keeps_nothing_else_from_being_handled() -> None:

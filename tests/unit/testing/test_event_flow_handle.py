@@ -49,7 +49,8 @@ async def test_the_attempt_can_be_chosen() -> None:
     consumer = consumer_of("valuation", OptimizationEvaluated, witness)
     await handle(consumer, evaluated(), attempt=2, attempts=3)
     await handle(consumer, evaluated(), attempt=3)
-    assert [(context.attempt, context.is_last_attempt) for _, context in witness.given] == [(2, False), (3, True)]
+    contexts = [context for _, context in witness.given]
+    assert [(one.attempt, one.attempts, one.is_last_attempt) for one in contexts] == [(2, 3, False), (3, 3, True)]
 
 
 async def test_the_handler_of_a_job_name_can_be_chosen() -> None:

@@ -57,8 +57,8 @@ class FailedJob(Struct, frozen=True):
     stack: str
 
     def __str__(self) -> str:
-        last, attempts = self.last, max(self.last.job.settings.attempts, self.last.number)
-        return f"{last} ({last.job.id}), attempt {last.number} of {attempts}: {self.reason}"
+        last, job = self.last, self.last.job
+        return f"{last} ({job.id}), attempt {last.number} of {job.settings.attempts}: {self.reason}"
 
 
 def failed_jobs(attempts: Iterable[JobAttempt]) -> list[FailedJob]:

@@ -1,0 +1,105 @@
+"""A server that is killed again and again: what it has acknowledged arrives, soon after it is back."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from faults.children.subscriber import QUEUES
+from faults.children.worker import QUICK_RECOVERY
+from faults.conftest import Report
+from faults.ledger import HANDLED, PUBLISHED, UNCERTAIN
+from faults.publishing import Publisher, events
+from faults.scene import Scene, assert_handled, missing
+from faults.sizes import Size
+
+from domainstream import RedisStreamPublisherClient
+
+PROMISED, BEARABLE = 2.0, 20.0
+"""Seconds from the server's return to the next event that is handled: as promised, and on a machine at its limit."""
+
+BATCH, PAUSE = 20, 0.02
+
+
+@pytest.fixture
+def server_options(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, ...]:
+    """Keep everything in an append-only file, unless a test wants none."""
+    if getattr(request, "param", "kept") == "forgotten":
+        return ()
+    folder = tmp_path / "server"
+    folder.mkdir()
+    return ("--appendonly", "yes", "--appendfsync", "everysec", "--dir", str(folder))
+
+
+@asynccontextmanager
+async def publishing(scene: Scene) -> AsyncIterator[None]:
+    """Publish without end for the time of the block."""
+
+    async def publish() -> None:
+        async with RedisStreamPublisherClient.from_url(scene.server.url) as client:
+            publisher = Publisher(client, scene.ledger)
+            while not over.is_set():
+                await publisher.publish_all(list(events(BATCH)))
+                await asyncio.sleep(PAUSE)
+
+    over = asyncio.Event()
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        over.set()
+        await task
+
+
+async def crash_and_come_back(scene: Scene) -> float:
+    """Kill the server and start it; return how many seconds later an event was handled that was published since."""
+    scene.crash_server()
+    known = len(scene.ledger.read(PUBLISHED))
+    scene.server.start()
+    back = time.monotonic()
+    await scene.until(lambda: _handled_newer_than(scene, known))
+    return time.monotonic() - back
+
+
+def _handled_newer_than(scene: Scene, known: int) -> bool:
+    """Tell whether one of the events is handled that were published after the `known` ones."""
+    newer = {f"{queue} {line}" for line in scene.ledger.read(PUBLISHED)[known:] for queue in QUEUES}
+    return any(line in newer for line in scene.ledger.read(HANDLED)[-1_000:])
+
+
+async def test_acknowledged_events_arrive(scene: Scene, size: Size, chance: random.Random, report: Report) -> None:
+    """With an append-only file no acknowledged event is lost, and all goes on soon after the server is back."""
+    scene.subscriber()
+    scene.worker(settings=QUICK_RECOVERY)
+    pauses = []
+    async with publishing(scene):
+        for _ in range(size.server_kills):
+            # The life of a server: what happens in it is not waited for.
+            await asyncio.sleep(chance.uniform(*size.server_lives))
+            pauses.append(await crash_and_come_back(scene))
+    await scene.until(lambda: not any(missing(scene.ledger, queue) for queue in QUEUES))
+    assert_handled(scene.ledger, once=False)
+    assert await scene.pending() == 0
+    published, uncertain = scene.ledger.count(PUBLISHED), scene.ledger.count(UNCERTAIN)
+    repeats = scene.ledger.count(HANDLED) - len(set(scene.ledger.read(HANDLED)))
+    report(
+        f"{size.server_kills} kills, {published} events acknowledged, {uncertain} uncertain, 0 lost, {repeats} jobs of "
+        f"{published * 2} handled twice; going again after {max(pauses):.2f} s at most"
+    )
+    assert max(pauses) < (PROMISED if size.strict else BEARABLE)
+
+
+@pytest.mark.parametrize("server_options", ["forgotten"], indirect=True)
+async def test_control_without_a_file(scene: Scene) -> None:
+    """Control: a server that keeps nothing loses what it acknowledged, and the subscriber goes on with what comes."""
+    await scene.publish(100)
+    scene.crash_server()
+    scene.server.start()
+    scene.subscriber()
+    scene.worker()
+    await scene.publish(100)
+    await scene.handled(200)
+    assert {len(missing(scene.ledger, queue)) for queue in QUEUES} == {100}
