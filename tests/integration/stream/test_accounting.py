@@ -36,6 +36,12 @@ class Ledger:
                 if self.chance.random() < 0.1:
                     await self.place.trim(channel, keep=self.chance.randrange(20))
 
+    async def vanish_with_entries(self) -> None:
+        """Let a consumer read entries and never come back for them."""
+        await self.place.add_many(FIRST, 5)
+        self.added += 5
+        await self.place.reader("gone", settings=SETTINGS).read()
+
     async def consume(self, name: str) -> None:
         """Read; settle most of it, leave some alone, and crash now and then; in the end settle all that comes."""
         reader = self.place.reader(name, on_loss=self.losses.append, settings=SETTINGS)
@@ -64,6 +70,8 @@ async def test_everything_is_settled_or_told_as_lost(place: RedisPlace, seed: in
     ledger = Ledger(place, seed)
     await place.reader().read()
     await asyncio.gather(ledger.publish(), *(ledger.consume(name) for name in ("one", "two", "three")))
+    await ledger.vanish_with_entries()
+    await ledger.consume("four")
     lost_while_pending = {(loss.channel, loss.after) for loss in ledger.losses if loss.after == loss.before}
     lost_unread = sum(loss.count for loss in ledger.losses if loss.after != loss.before)
     assert len(ledger.settled | lost_while_pending) + lost_unread == ledger.added
