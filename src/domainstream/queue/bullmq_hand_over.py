@@ -6,13 +6,12 @@ passes over what was acknowledged before, so nothing comes twice, however late a
 
 import re
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import Final, Self
 
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq_hand_over_call import HandOverCall
-from domainstream.queue.bullmq_scripts import KEYS, script_text
+from domainstream.queue.bullmq_scripts import KEYS, own_script, script_text
 from domainstream.queue.parcel import Parcel
 from domainstream.stream.redis_connection import connect
 from domainstream.stream.redis_link import Arguments, RedisLink, Script
@@ -23,8 +22,8 @@ MOST_JOBS: Final = 250
 
 def hand_over_script() -> str:
     """Return the text of the script, with BullMQ's own in it; raise `MissingExtraError` without the package."""
-    text = files("domainstream.queue").joinpath("hand_over.lua").read_text(encoding="utf-8")
-    return text.replace("--[[adders]]", "\n".join(_as_function(name, script_text(name)) for name in KEYS))
+    adders = "\n".join(_as_function(name, script_text(name)) for name in KEYS)
+    return own_script("hand_over").replace("--[[adders]]", adders)
 
 
 _FUNCTION: Final = re.compile(r"^local function .*?^end$", re.DOTALL | re.MULTILINE)

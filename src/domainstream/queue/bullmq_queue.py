@@ -1,7 +1,7 @@
 """Adds jobs to BullMQ queues on Redis. Implements `port.JobQueue`."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -10,6 +10,7 @@ from domainstream.errors import ServerRefusedError
 from domainstream.queue.bullmq_scripts import (
     KEYS,
     now_ms,
+    own_script,
     packed_arguments,
     packed_options,
     queue_key,
@@ -19,20 +20,6 @@ from domainstream.queue.bullmq_scripts import (
 from domainstream.queue.job import Job
 from domainstream.stream.redis_connection import connect, our_errors, server_error
 from domainstream.stream.redis_link import Script
-
-# BullMQ writes the job's hash first. Left behind by a failure, it would make the next try look like a repeat, and the
-# event would never come into the queue.
-_GUARD: Final = """local function add()
---[[script]]
-end
-local arguments = cmsgpack.unpack(ARGV[1])
-local key = arguments[1] .. arguments[2]
-local known = redis.call('EXISTS', key) == 1
-local added, reply = pcall(add)
-if added and reply == arguments[2] then return reply end
-if not known then redis.call('DEL', key) end
-if added then return reply end
-return redis.error_reply(type(reply) == 'table' and reply.err or tostring(reply))"""
 
 
 class BullMQQueue:
@@ -46,7 +33,7 @@ class BullMQQueue:
         """Add through `client`, which is then owned. Raises `MissingExtraError` without the package `bullmq`."""
         self._client = client
         self._bull_prefix = bull_prefix
-        self._scripts = {name: Script.of(_GUARD.replace("--[[script]]", script_text(name))) for name in KEYS}
+        self._scripts = {name: Script.of(_script(name)) for name in KEYS}
 
     @classmethod
     def from_url(cls, url: str, *, bull_prefix: str = "bull") -> Self:
@@ -81,6 +68,10 @@ class BullMQQueue:
                 pipe.evalsha(self._scripts[name].sha, len(keys), *keys, arguments, job.data, options, now)
             # Errors come as replies: raised, they would quote the command and so the payload.
             return await pipe.execute(raise_on_error=False)
+
+
+def _script(name: str) -> str:
+    return own_script("add_job").replace("--[[script]]", script_text(name))
 
 
 def _check(job: Job, reply: Any, client: Redis) -> None:

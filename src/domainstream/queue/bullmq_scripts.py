@@ -7,7 +7,7 @@ camelCase stops here.
 
 import time
 from datetime import timedelta
-from hashlib import sha1
+from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
@@ -38,9 +38,11 @@ def script_text(name: str) -> str:
     return str(connection.loadScript(connection.SCRIPT_DEFINITIONS[name]))
 
 
-def script_sha(text: str) -> str:
-    """Return the SHA-1 by which a server knows a script."""
-    return sha1(text.encode(), usedforsecurity=False).hexdigest()
+def own_script(name: str) -> str:
+    """Return a script of this folder, with what such scripts share in it."""
+    folder = files("domainstream.queue")
+    shared, text = (folder.joinpath(f"{one}.lua").read_text(encoding="utf-8") for one in ("add_whole", name))
+    return text.replace("--[[add_whole]]", shared)
 
 
 def script_for(settings: JobSettings) -> str:

@@ -12,6 +12,8 @@
 -- An entry that no longer waits for this consumer is passed over: it was handed over before, or is another's.
 -- Returns how many were not. After an error nothing is acknowledged, and jobs that were added are known by their ids.
 
+--[[add_whole]]
+
 local call = redis.call
 local unpack_options, write_json = cmsgpack.unpack, cjson.encode
 
@@ -54,22 +56,11 @@ local function next_kind()
   return {add = adders[script], keys = keys, prefix = prefix, options = options, head = head, arguments = {prefix, '', name, now}}
 end
 
-local function message_of(failure)
-  -- Redis 7 raises a table, older servers a string.
-  return type(failure) == 'table' and failure.err or tostring(failure)
-end
-
--- BullMQ writes the job's hash first. Left behind by a failure, it would make the next try look like a repeat, and the
--- event would never come into the queue.
 local function add(kind, id, data)
-  local key = kind.prefix .. id
-  local known = call('EXISTS', key) == 1
   kind.arguments[2] = id
   options_json = kind.head .. write_json(id) .. '}'
-  local added, reply = pcall(kind.add, kind.keys, {kind.arguments, data, kind.options})
-  if added and reply == id then return end
-  if not known then call('DEL', key) end
-  error('HANDOVER BullMQ did not take job ' .. id .. ': ' .. message_of(reply), 0)
+  local added, reply = add_whole(kind.prefix, id, kind.add, kind.keys, {kind.arguments, data, kind.options})
+  if not added then error('HANDOVER BullMQ did not take job ' .. id .. ': ' .. message_of(reply), 0) end
 end
 
 -- The entries of one channel that wait for us. Where the group has vanished, what is at hand may be all there is: nil

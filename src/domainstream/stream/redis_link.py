@@ -61,9 +61,13 @@ class RedisLink:
             replies = await self._exchange(("EVALSHA", script.sha, *call) for call in _keeping(calls, kept))
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 replies = await self._exchange(("EVAL", script.text, *call) for call in kept)
-            if refused := next((reply for reply in replies if isinstance(reply, Exception)), None):
-                raise refused
-            return replies
+            return _accepted(replies)
+
+    async def ask(self, command: Arguments, *, seconds: float) -> Any:
+        """Send one command and return its reply, which may take `seconds`. Raises `ServerError`."""
+        async with self._guarded(seconds):
+            (reply,) = _accepted(await self._exchange([command]))
+            return reply
 
     async def send(self, *commands: Arguments, seconds: float) -> list[Any]:
         """Send commands in one write and return their replies, an error of the server being one too.
@@ -119,6 +123,12 @@ def _keeping(calls: Iterable[Arguments], kept: list[Arguments]) -> Iterable[Argu
     for call in calls:
         kept.append(call)
         yield call
+
+
+def _accepted(replies: list[Any]) -> list[Any]:
+    if refused := next((reply for reply in replies if isinstance(reply, Exception)), None):
+        raise refused
+    return replies
 
 
 async def _reply(connection: Connection) -> Any:

@@ -1,7 +1,6 @@
 """Where a worker connects, and under which names. Used by `bullmq_engine`."""
 
 from base64 import b64encode
-from datetime import timedelta
 from typing import Final
 
 from redis import Redis
@@ -10,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from domainstream.stream.redis_connection import connect
-from domainstream.worker.bullmq_link import REPLY_TIMEOUT, BullMQLink
+from domainstream.stream.redis_link import REPLY_TIMEOUT, RedisLink
 
 CLIENT_NAME: Final = "domainstream-worker"
 
@@ -33,11 +32,11 @@ class WorkerConnections:
         self._shown_name = f"{bull_prefix}:{shown}" + (f":w:{name}" if name else "")
         self.link()
 
-    def link(self) -> BullMQLink:
+    def link(self) -> RedisLink:
         """Return a link for calls."""
         return self._link(CLIENT_NAME)
 
-    def shown_link(self) -> BullMQLink:
+    def shown_link(self) -> RedisLink:
         """Return the one link whose name makes BullMQ's tools count this worker."""
         return self._link(self._shown_name)
 
@@ -59,7 +58,5 @@ class WorkerConnections:
         """Return a client for the package `bullmq`, which reads texts."""
         return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
 
-    def _link(self, client_name: str) -> BullMQLink:
-        # A link has a time limit of its own, which costs less.
-        timeout = timedelta(seconds=REPLY_TIMEOUT)
-        return BullMQLink(connect(self._url, reply_timeout=timeout, socket_timeout=None, client_name=client_name))
+    def _link(self, client_name: str) -> RedisLink:
+        return RedisLink(connect(self._url, client_name=client_name))

@@ -6,18 +6,18 @@ BullMQ puts a marker into a sorted set when a job is added or due; who pops it h
 from typing import Any, Final
 
 from domainstream.errors import ServerError
+from domainstream.stream.redis_link import REPLY_TIMEOUT, RedisLink
 from domainstream.worker.bullmq_ledger import Ledger
-from domainstream.worker.bullmq_link import REPLY_TIMEOUT, BullMQLink
 from domainstream.worker.patience import Patience
 
-LONGEST_WAIT: Final = 5.0
+LONGEST_WAIT: Final = 5
 """Seconds after which somebody looks without a marker."""
 
 
 class Listener:
     """Wakes the ledger of a worker that has room for jobs and found none."""
 
-    def __init__(self, link: BullMQLink, ledger: Ledger, marker: str, patience: Patience) -> None:
+    def __init__(self, link: RedisLink, ledger: Ledger, marker: str, patience: Patience) -> None:
         """Listen through `link`, which is then owned, for the key `marker`."""
         self._link = link
         self._ledger = ledger
@@ -35,7 +35,8 @@ class Listener:
 
     async def _listen(self) -> None:
         try:
-            popped = await self._link.send("BZPOPMIN", self._marker, LONGEST_WAIT, seconds=LONGEST_WAIT + REPLY_TIMEOUT)
+            listen = ("BZPOPMIN", self._marker, LONGEST_WAIT)
+            popped = await self._link.ask(listen, seconds=LONGEST_WAIT + REPLY_TIMEOUT)
             self._ledger.wake()
             if popped is not None and self._ledger.free <= 0:
                 await self._put_back(popped)
@@ -47,4 +48,4 @@ class Listener:
     async def _put_back(self, popped: list[Any]) -> None:
         """Leave the marker to other workers: this one has got jobs meanwhile, as many as it can hold."""
         _, member, score = popped
-        await self._link.send("ZADD", self._marker, score, member, seconds=REPLY_TIMEOUT)
+        await self._link.ask(("ZADD", self._marker, score, member), seconds=REPLY_TIMEOUT)

@@ -4,9 +4,9 @@ import asyncio
 import time
 
 from domainstream.errors import ServerError
+from domainstream.stream.redis_link import RedisLink
 from domainstream.worker.alarm import Alarm
 from domainstream.worker.bullmq_ledger import Ledger
-from domainstream.worker.bullmq_link import BullMQLink
 from domainstream.worker.bullmq_running_jobs import RunningJobs
 from domainstream.worker.bullmq_turn import Turn, TurnCalls, TurnReply
 from domainstream.worker.patience import Patience
@@ -22,7 +22,7 @@ class Pump:
     """Takes turns from the ledger to the server, and what comes back to the running jobs."""
 
     def __init__(
-        self, link: BullMQLink, ledger: Ledger, calls: TurnCalls, jobs: RunningJobs, patience: Patience
+        self, link: RedisLink, ledger: Ledger, calls: TurnCalls, jobs: RunningJobs, patience: Patience
     ) -> None:
         """Work through `link`, which is then owned."""
         self._link = link
@@ -52,7 +52,7 @@ class Pump:
 
     async def _do(self, turn: Turn) -> None:
         try:
-            raw = await self._link.run(self._calls.script, self._calls.arguments(turn))
+            (raw,) = await self._link.run(self._calls.script, [self._calls.arguments(turn)])
         except ServerError as error:
             self._ledger.failed(turn)
             await self._patience.pause(error)

@@ -5,8 +5,7 @@ from importlib.resources import files
 from typing import Final
 
 from domainstream.queue.bullmq_package import bullmq_module
-from domainstream.queue.bullmq_scripts import script_sha
-from domainstream.worker.bullmq_link import Script
+from domainstream.stream.redis_link import Script
 
 FILES: Final = {
     "extendLocks": "extendLocks-1.lua",
@@ -29,8 +28,7 @@ def text_of(name: str) -> str:
 @cache
 def bullmq_script(name: str) -> Script:
     """Return one of BullMQ's scripts."""
-    text = text_of(name)
-    return Script(text, script_sha(text))
+    return Script.of(text_of(name))
 
 
 @cache
@@ -39,4 +37,4 @@ def turn_script() -> Script:
     text = files("domainstream.worker").joinpath("bullmq_turn.lua").read_text(encoding="utf-8")
     for name in FILES:
         text = text.replace(f"--[[{name}]]", text_of(name))
-    return Script(text, script_sha(text))
+    return Script.of(text)

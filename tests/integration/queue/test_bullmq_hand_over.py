@@ -85,13 +85,14 @@ async def test_refused_job_leaves_nothing_acknowledged(place: RedisHandOverPlace
     assert (await place.pending(), "score" in str(raised.value)) == (2, False)
 
 
-async def test_refused_job_can_be_added_later(place: RedisHandOverPlace) -> None:
-    """What BullMQ wrote before it failed is taken back: left behind, it would make the next try look like a repeat."""
+@pytest.mark.parametrize("broken", ["wait", "marker"], ids=["before its id is in the queue", "after it"])
+async def test_refused_job_can_be_added_later(place: RedisHandOverPlace, broken: str) -> None:
+    """What BullMQ wrote before it failed is taken back: left behind, it would look like a repeat, or come twice."""
     (delivery,) = await place.deliver(FIRST)
-    await place.redis.set(f"{place.bull_prefix}:valuation:wait", "text")
+    await place.redis.set(f"{place.bull_prefix}:valuation:{broken}", "text")
     with pytest.raises(ServerRefusedError):
         await place.hand_over.hand_over([parcel(delivery, "valuation")])
-    await place.redis.delete(f"{place.bull_prefix}:valuation:wait")
+    await place.redis.delete(f"{place.bull_prefix}:valuation:{broken}")
     await place.hand_over.hand_over([parcel(delivery, "valuation")])
     assert (await place.jobs("valuation"), await place.pending()) == ([job_id(delivery)], 0)
 

@@ -90,6 +90,38 @@ async def test_error_of_the_script_does_not_quote_the_data(place: QueuePlace, re
     assert "score" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "state", "broken"),
+    [
+        (JobSettings(), "wait", "wait"),
+        (JobSettings(), "wait", "marker"),
+        (JobSettings(delay=timedelta(minutes=5)), "delayed", "marker"),
+        (JobSettings(priority=7), "prioritized", "marker"),
+    ],
+    ids=["before its id is in the queue", "after it", "after it, delayed", "after it, with a priority"],
+)
+async def test_refused_job_can_be_added_later(
+    place: BullMQPlace, redis: Redis, valuation: BullJobs, settings: JobSettings, state: str, broken: str
+) -> None:
+    """What BullMQ wrote before it failed is taken back, so that the next try adds the job, and adds it once."""
+    one = replace(job("event-1"), settings=settings)
+    await redis.set(f"{valuation.key}:{broken}", "text")
+    with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
+        await place.queue.add([one])
+    await redis.delete(f"{valuation.key}:{broken}")
+    await place.queue.add([one])
+    assert await valuation.ids(state) == ["event-1"]
+
+
+async def test_known_job_outlives_a_refusal(place: BullMQPlace, redis: Redis, valuation: BullJobs) -> None:
+    """A repeat that is refused does not take back the job that was there before."""
+    await place.queue.add([job("event-1")])
+    await redis.set(f"{valuation.key}:events", "text")
+    with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
+        await place.queue.add([job("event-1")])
+    assert [one.id for one in await place.jobs("valuation")] == ["event-1"]
+
+
 async def test_server_that_is_not_there_is_unavailable() -> None:
     """Nobody listening is an error of ours."""
     queue = BullMQQueue.from_url("redis://127.0.0.1:1")

@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 from support.consuming import PATIENCE, BullJobs, until
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
+from domainstream.stream.redis_link import RedisLink
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.bullmq_link import BullMQLink
 from domainstream.worker.verdict import Verdict
 
 
@@ -47,16 +47,16 @@ async def test_late_jobs_are_handed_back(queue: Valuation) -> None:
 
 async def test_jobs_that_arrive_at_the_end_are_handed_back(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that was taken while the worker was told to stop is not begun; it goes back as it was."""
-    run, stopping = BullMQLink.run, asyncio.Event()
+    run, stopping = RedisLink.run, asyncio.Event()
 
-    async def late(link: BullMQLink, *arguments: object) -> object:
+    async def late(link: RedisLink, *arguments: object) -> object:
         answer = await run(link, *arguments)  # type: ignore[arg-type]
-        if any(answer[1]):
+        if any(answer[0][1]):
             stopping.set()
             await asyncio.sleep(0.05)
         return answer
 
-    monkeypatch.setattr(BullMQLink, "run", late)
+    monkeypatch.setattr(RedisLink, "run", late)
     await queue.add(*jobs_of(3))
     diary = Diary()
     async with asyncio.timeout(PATIENCE):

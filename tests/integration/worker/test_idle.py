@@ -11,8 +11,8 @@ from support.consuming import until
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
 from domainstream.queue import JobSettings
+from domainstream.stream.redis_link import RedisLink
 from domainstream.worker import ReceivedJob
-from domainstream.worker.bullmq_link import BullMQLink
 from domainstream.worker.verdict import Completed, Verdict
 
 PROMPT = 0.05
@@ -22,14 +22,14 @@ EXACT = 0.02
 async def test_job_is_picked_up_at_once_after_any_idle_time(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many waits have run out before, without ever leaving the connection."""
     monkeypatch.setattr("domainstream.worker.bullmq_listener.LONGEST_WAIT", 0.2)
-    closed: list[BullMQLink] = []
-    close = BullMQLink.close
+    closed: list[RedisLink] = []
+    close = RedisLink.close
 
-    async def noted(link: BullMQLink) -> None:
+    async def noted(link: RedisLink) -> None:
         closed.append(link)
         await close(link)
 
-    monkeypatch.setattr(BullMQLink, "close", noted)
+    monkeypatch.setattr(RedisLink, "close", noted)
     diary, took = Diary(), []
     async with working(queue.engine(diary)):
         for number in range(5):
