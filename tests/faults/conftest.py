@@ -17,11 +17,17 @@ Report = Callable[[str], None]
 FIGURE = "figure"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests say that the kind of server matters to them."""
+    config.addinivalue_line("markers", "every_server: run on every kind of server at the quick size too")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on every kind of server at full size, on one kind at the quick size."""
+    """Run each test on every kind of server at full size; at the quick size on one kind, unless it asks for all."""
     if "binary" in metafunc.fixturenames:
         binaries = list(server_binaries())
-        if metafunc.config.getoption("faults") == "quick":
+        every = metafunc.definition.get_closest_marker("every_server")
+        if metafunc.config.getoption("faults") == "quick" and not every:
             binaries = binaries[:1]
         metafunc.parametrize("binary", binaries, ids=[binary.kind for binary in binaries])
 
@@ -77,9 +83,9 @@ def server(binary: ServerBinary, server_options: tuple[str, ...]) -> Iterator[Em
 
 
 @pytest.fixture
-async def scene(server: EmbeddedServer, ledger: Ledger) -> AsyncIterator[Scene]:
+async def scene(server: EmbeddedServer, ledger: Ledger, size: Size) -> AsyncIterator[Scene]:
     """A server, and nobody there yet."""
     async with Redis.from_url(server.url) as redis:
-        scene = Scene(server, redis, ledger)
+        scene = Scene(server, redis, ledger, patience=size.patience)
         yield scene
         scene.close()

@@ -19,6 +19,9 @@ BEGUN = "begun"
 HANDLED = "handled"
 """Handlers that came to their end: queue, channel and event id."""
 
+TIMED = "timed"
+"""How long the way of an event was, from when it happened to the end of its handler: seconds."""
+
 STOPPED = "stopped"
 """Programs that ended in order: who, and how many entries or jobs it has done."""
 

@@ -1,8 +1,10 @@
 """How the tests of faults publish: what the server acknowledged is written into the ledger. Used by `scene`."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
-from typing import assert_never
+from typing import Final, assert_never
 
 from faults.ledger import PUBLISHED, REFUSED, UNCERTAIN, Ledger
 from support.consuming import (
@@ -18,6 +20,10 @@ from support.consuming import (
 from domainstream import EventProducer, Outcome, PublishError, Receipt, RedisStreamPublisherClient
 
 Event = OptimizationEvaluated | PricingCalculated
+
+BATCH: Final = 20
+PAUSE: Final = 0.02
+"""Events at a time, and seconds between them, of a publisher that goes on and on."""
 
 
 def channel_for(event: Event) -> Channel | None:
@@ -68,3 +74,23 @@ class Publisher:
         for kind, some in lines.items():
             if some:
                 self._ledger.note(kind, *some)
+
+
+@asynccontextmanager
+async def publishing(url: str, ledger: Ledger) -> AsyncIterator[None]:
+    """Publish without end for the time of the block."""
+
+    async def publish() -> None:
+        async with RedisStreamPublisherClient.from_url(url) as client:
+            publisher = Publisher(client, ledger)
+            while not over.is_set():
+                await publisher.publish_all(list(events(BATCH)))
+                await asyncio.sleep(PAUSE)
+
+    over = asyncio.Event()
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        over.set()
+        await task

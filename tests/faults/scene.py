@@ -6,7 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from faults.children.naive_bridge import BridgeOrder, run_bridge
 from faults.children.process import LOG, Child
@@ -15,14 +15,12 @@ from faults.children.worker import WorkerOrder, run_worker
 from faults.ledger import HANDLED, PUBLISHED, Ledger
 from faults.publishing import Publisher
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from support.consuming import GROUP, BullJobs, Channel
 
 from domainstream import RedisStreamPublisherClient, Retention
 from domainstream.queue import job_id
 from domainstream.testing import EmbeddedServer
-
-PATIENCE: Final = 120.0
-"""Seconds without any sign of progress being asked for: far beyond what a busy machine needs."""
 
 
 class Scene:
@@ -34,12 +32,15 @@ class Scene:
         redis: A client of the test's own; replies are bytes.
 
         ledger: What happened.
+
+        patience: Seconds until a wait fails; far beyond what a busy machine needs.
     """
 
-    def __init__(self, server: EmbeddedServer, redis: Redis, ledger: Ledger) -> None:
+    def __init__(self, server: EmbeddedServer, redis: Redis, ledger: Ledger, *, patience: float) -> None:
         self.server = server
         self.redis = redis
         self.ledger = ledger
+        self.patience = patience
         self._children: list[Child] = []
 
     async def publish(self, count: int, *, batch: int = 500, retention: Retention | None = None) -> None:
@@ -59,9 +60,9 @@ class Scene:
         """Start a bridge as it is often written."""
         return self._start(run_bridge, BridgeOrder(**{"url": self.server.url, **order}))
 
-    async def until(self, condition: Callable[[], Any], *, within: float = PATIENCE) -> None:
+    async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until `condition`, a function or coroutine function, is true; fail when a child fails meanwhile."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(self.patience):
             while True:
                 began = time.monotonic()
                 if await _value_of(condition):
@@ -94,6 +95,15 @@ class Scene:
 
         await self.until(so_many)
 
+    async def until_read(self) -> None:
+        """Wait until the group has read the streams to their ends, and no entry is pending."""
+
+        async def all_is() -> bool:
+            groups: Any = [await self.redis.xinfo_groups(channel) for channel in Channel]
+            return all(group["lag"] == 0 and group["pending"] == 0 for (group,) in groups)
+
+        await self.until(all_is)
+
     async def handed_over(self, jobs: int, channels: Iterable[str] = Channel) -> None:
         """Wait until so many jobs wait, and no entry is pending."""
 
@@ -112,17 +122,25 @@ class Scene:
 
     async def completed(self, jobs: int) -> None:
         """Wait until so many jobs are completed."""
+        await self._in_state("completed", jobs)
 
-        async def all_are() -> bool:
-            return sum([await self.redis.zcard(f"bull:{queue}:completed") for queue in QUEUES]) >= jobs
-
-        await self.until(all_are)
+    async def failed(self, jobs: int) -> None:
+        """Wait until so many jobs have failed for good."""
+        await self._in_state("failed", jobs)
 
     def crash_server(self) -> None:
         """End the server as a crash does. `server.start()` brings it back where it was."""
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGKILL)
         self.server.stop()
+
+    async def answers(self) -> bool:
+        """Tell whether the server is there and has read what it keeps."""
+        try:
+            await self.redis.ping()
+        except RedisError:
+            return False
+        return True
 
     async def logged(self, text: str, times: int = 1) -> None:
         """Wait until the children have logged something so often."""
@@ -149,21 +167,33 @@ class Scene:
         for child in self._children:
             child.kill()
 
+    async def _in_state(self, state: str, jobs: int) -> None:
+        async def all_are() -> bool:
+            return sum([await self.redis.zcard(f"bull:{queue}:{state}") for queue in QUEUES]) >= jobs
+
+        await self.until(all_are)
+
     def _start(self, work: Callable[[Any], None], order: Any) -> Child:
         child = Child(work, order, self.ledger.folder)
         self._children.append(child)
         return child
 
 
-async def assert_once(scene: Scene) -> dict[str, str]:
-    """Each queue has each acknowledged event once, and nothing else; return the channel of each job."""
-    published = [line.split() for line in scene.ledger.read(PUBLISHED)]
+def channel_of_jobs(ledger: Ledger) -> dict[str, str]:
+    """Return the channel of each job that an acknowledged event should become, in the order of publishing."""
+    published = [line.split() for line in ledger.read(PUBLISHED)]
     channel_of = {job_id(event_id): channel for channel, event_id in published}
     assert len(channel_of) == len(published)
+    return channel_of
+
+
+async def assert_once(scene: Scene) -> dict[str, str]:
+    """Each queue has each acknowledged event once, and nothing else; return the channel of each job."""
+    channel_of = channel_of_jobs(scene.ledger)
     for queue in QUEUES:
         jobs = await scene.jobs_of(queue)
-        assert set(jobs) == set(channel_of), f"{queue}: {len(jobs)} jobs of {len(published)} events\n{scene.log()}"
-        assert len(jobs) == len(published)
+        assert set(jobs) == set(channel_of), f"{queue}: {len(jobs)} jobs of {len(channel_of)} events\n{scene.log()}"
+        assert len(jobs) == len(channel_of)
     return channel_of
 
 

@@ -13,6 +13,8 @@ class Size:
 
         strict: Whether figures of time must be those that are promised, on a machine that does nothing else.
 
+        patience: Seconds until what is waited for has failed to come.
+
         events: Events of a run; each goes to two queues.
 
         handled_events: Events of a run in which workers handle each of them twice.
@@ -27,11 +29,20 @@ class Size:
 
         server_lives: The shortest and the longest life of such a server, in seconds.
 
-        latencies: Events whose way is timed in a run.
+        room: Bytes of memory that a server has left when publishing begins.
+
+        outages: How often a subscriber is away for longer than entries are kept.
+
+        terminations: How often a subscriber is asked to end under load.
+
+        latencies: Events whose way is timed in a round.
+
+        rounds: How many such rounds there are.
     """
 
     name: str
     strict: bool
+    patience: float
     events: int
     handled_events: int
     subscriber_kills: int
@@ -39,12 +50,17 @@ class Size:
     worker_kills: int
     server_kills: int
     server_lives: tuple[float, float]
+    room: int
+    outages: int
+    terminations: int
     latencies: int
+    rounds: int
 
 
 QUICK: Final = Size(
     name="quick",
     strict=False,
+    patience=120.0,
     events=4_000,
     handled_events=1_500,
     subscriber_kills=6,
@@ -52,12 +68,17 @@ QUICK: Final = Size(
     worker_kills=5,
     server_kills=3,
     server_lives=(0.3, 0.8),
-    latencies=600,
+    room=1_000_000,
+    outages=3,
+    terminations=2,
+    latencies=400,
+    rounds=1,
 )
 
 FULL: Final = Size(
     name="full",
     strict=True,
+    patience=900.0,
     events=100_000,
     handled_events=20_000,
     subscriber_kills=30,
@@ -65,7 +86,11 @@ FULL: Final = Size(
     worker_kills=50,
     server_kills=30,
     server_lives=(1.0, 3.0),
+    room=40_000_000,
+    outages=30,
+    terminations=20,
     latencies=6_000,
+    rounds=5,
 )
 
 SIZES: Final = {size.name: size for size in (QUICK, FULL)}

@@ -3,8 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,14 @@ from faults.children.subscriber import QUEUES
 from faults.children.worker import QUICK_RECOVERY
 from faults.conftest import Report
 from faults.ledger import HANDLED, PUBLISHED, UNCERTAIN
-from faults.publishing import Publisher, events
+from faults.publishing import publishing
 from faults.scene import Scene, assert_handled, missing
 from faults.sizes import Size
-
-from domainstream import RedisStreamPublisherClient
 
 PROMISED, BEARABLE = 2.0, 20.0
 """Seconds from the server's return to the next event that is handled: as promised, and on a machine at its limit."""
 
-BATCH, PAUSE = 20, 0.02
+pytestmark = pytest.mark.every_server
 
 
 @pytest.fixture
@@ -34,31 +30,12 @@ def server_options(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str,
     return ("--appendonly", "yes", "--appendfsync", "everysec", "--dir", str(folder))
 
 
-@asynccontextmanager
-async def publishing(scene: Scene) -> AsyncIterator[None]:
-    """Publish without end for the time of the block."""
-
-    async def publish() -> None:
-        async with RedisStreamPublisherClient.from_url(scene.server.url) as client:
-            publisher = Publisher(client, scene.ledger)
-            while not over.is_set():
-                await publisher.publish_all(list(events(BATCH)))
-                await asyncio.sleep(PAUSE)
-
-    over = asyncio.Event()
-    task = asyncio.create_task(publish())
-    try:
-        yield
-    finally:
-        over.set()
-        await task
-
-
 async def crash_and_come_back(scene: Scene) -> float:
     """Kill the server and start it; return how many seconds later an event was handled that was published since."""
     scene.crash_server()
     known = len(scene.ledger.read(PUBLISHED))
     scene.server.start()
+    await scene.until(scene.answers)
     back = time.monotonic()
     await scene.until(lambda: _handled_newer_than(scene, known))
     return time.monotonic() - back
@@ -75,7 +52,7 @@ async def test_acknowledged_events_arrive(scene: Scene, size: Size, chance: rand
     scene.subscriber()
     scene.worker(settings=QUICK_RECOVERY)
     pauses = []
-    async with publishing(scene):
+    async with publishing(scene.server.url, scene.ledger):
         for _ in range(size.server_kills):
             # The life of a server: what happens in it is not waited for.
             await asyncio.sleep(chance.uniform(*size.server_lives))

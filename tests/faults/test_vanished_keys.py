@@ -71,3 +71,16 @@ async def test_stream_that_is_no_stream(scene: Scene) -> None:
     await scene.publish(EVENTS)
     await scene.handed_over(EVENTS * 2)
     await assert_once(scene)
+
+
+@pytest.mark.parametrize("fault", [flush, remove_streams, destroy_groups])
+async def test_control_a_plain_loop(scene: Scene, fault: Fault) -> None:
+    """Control: a bridge that makes its group when it starts gets NOGROUP from then on, and nothing arrives."""
+    scene.bridge(goes_on=True)
+    await scene.publish(EVENTS)
+    await scene.handed_over(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues
+    await fault(scene.redis)
+    before = await scene.waiting()
+    await scene.publish(EVENTS)
+    await scene.logged("NOGROUP", times=20)
+    assert await scene.waiting() == before

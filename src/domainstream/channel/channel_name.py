@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from domainstream.channel.nouns import plurals_of, singular_of
 from domainstream.channel.past_tense import is_past_tense, past_tense_of
@@ -12,6 +12,22 @@ Services = Mapping[str, Collection[str]]
 
 _GRAMMAR: Final = re.compile(r"DOMAIN(_[A-Z][A-Z0-9]*){3,}")
 _WORDS: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
+
+
+NameRule = Literal["grammar", "value", "past tense", "service", "aggregate"]
+"""What a rule about names is about."""
+
+
+class Violation(str):
+    """One sentence that says which rule a name breaks, with its fix behind `; `.
+
+    Attributes:
+        rule: What the rule is about.
+    """
+
+    __slots__ = ("rule",)
+
+    rule: NameRule
 
 
 class ChannelName(NamedTuple):
@@ -41,55 +57,69 @@ def parse_channel_name(name: str, services: Services | None) -> ChannelName:
     return ChannelName(service, aggregate, words.removeprefix(f"{service}_").removeprefix(f"{aggregate}_"))
 
 
-def violations_of(name: str, value: str, services: Services | None) -> Iterator[str]:
+def violations_of(name: str, value: str, services: Services | None) -> Iterator[Violation]:
     """Yield one sentence, with its fix, for each rule that a member of the channel enum breaks."""
     if not _GRAMMAR.fullmatch(name):
-        yield f"{name}: expected DOMAIN_{{SERVICE}}_{{AGGREGATE}}_{{EVENT_NAME}}; type: {_in_grammar(name)}"
+        sentence = f"{name}: expected DOMAIN_{{SERVICE}}_{{AGGREGATE}}_{{EVENT_NAME}}; type: {_in_grammar(name)}"
+        yield _violation("grammar", sentence)
         return
     if value != name.lower():
-        yield f"{name}: the value must be the name in lower case; type: {name} = {name.lower()!r}"
+        yield _violation("value", f"{name}: the value must be the name in lower case; type: {name} = {name.lower()!r}")
     if _lacks_event_name(name, services or {}):
-        yield f"{name}: it does not say what happened; type, for example: {name}_CREATED"
+        yield _violation("grammar", f"{name}: it does not say what happened; type, for example: {name}_CREATED")
         return
     yield from _unknown(name, services)
     parts = parse_channel_name(name, services)
     words = parts.event_name.upper().split("_")
     if not any(map(is_past_tense, words)):
         fixed = "_".join([*words[:-1], past_tense_of(words[-1])])
-        yield f"{name}: {'_'.join(words)} is not in the past tense; type: {_joined(parts, fixed)}"
+        sentence = f"{name}: {'_'.join(words)} is not in the past tense; type: {_joined(parts, fixed)}"
+        yield _violation("past tense", sentence)
 
 
-def services_violations(services: Services) -> Iterator[str]:
+def services_violations(services: Services) -> Iterator[Violation]:
     """Yield one sentence, with its fix, for each service or aggregate whose own name breaks a rule."""
     for service, aggregates in services.items():
         if isinstance(aggregates, str):
-            yield f"services: the aggregates of {service!r} must be a tuple; type: {service!r}: ({aggregates!r},)"
+            sentence = f"services: the aggregates of {service!r} must be a tuple; type: {service!r}: ({aggregates!r},)"
+            yield _violation("aggregate", sentence)
             continue
         for name in (service, *aggregates):
             if not _WORDS.fullmatch(name):
                 fixed = "_".join(_words_of(name)).lower()
-                yield f"services: {name!r} must be lower-case words joined by _; type: {fixed!r}"
+                sentence = f"services: {name!r} must be lower-case words joined by _; type: {fixed!r}"
+                yield _violation("service" if name == service else "aggregate", sentence)
         for aggregate in aggregates:
             if singular_of(aggregate) != aggregate:
-                yield f"services: the aggregate {aggregate!r} is plural; type: {singular_of(aggregate)!r}"
+                sentence = f"services: the aggregate {aggregate!r} is plural; type: {singular_of(aggregate)!r}"
+                yield _violation("aggregate", sentence)
 
 
-def _unknown(name: str, services: Services | None) -> Iterator[str]:
+def _violation(rule: NameRule, sentence: str) -> Violation:
+    violation = Violation(sentence)
+    violation.rule = rule
+    return violation
+
+
+def _unknown(name: str, services: Services | None) -> Iterator[Violation]:
     words = name.lower().removeprefix("domain_")
     if services is None or _fit(words, services):
         return
     service = _longest_prefix(words, services)
     if service is None:
         known = ", ".join(services) or "none yet"
-        yield f"{name}: no known service (known: {known}); add it to services= of the class"
+        sentence = f"{name}: no known service (known: {known}); add it to services= of the class"
+        yield _violation("service", sentence)
         return
     rest = words.removeprefix(f"{service}_")
     if plural := _plural(rest, services[service]):
         fixed = f"{plural.singular}{rest.removeprefix(plural.plural)}"
-        yield f"{name}: the aggregate {plural.plural} is plural; type: {f'domain_{service}_{fixed}'.upper()}"
+        sentence = f"{name}: the aggregate {plural.plural} is plural; type: {f'domain_{service}_{fixed}'.upper()}"
+        yield _violation("aggregate", sentence)
     else:
         known = ", ".join(services[service]) or "none yet"
-        yield f"{name}: no known aggregate of {service} (known: {known}); add it to services= of the class"
+        sentence = f"{name}: no known aggregate of {service} (known: {known}); add it to services= of the class"
+        yield _violation("aggregate", sentence)
 
 
 class _Plural(NamedTuple):

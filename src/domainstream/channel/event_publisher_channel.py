@@ -28,7 +28,7 @@ class _ChannelType(EnumType):
 
 
 def _refuse_violations(channels: "type[EventPublisherChannel]", services: Services | None) -> None:
-    problems = list(services_violations(services or {}))
+    problems: list[str] = list(services_violations(services or {}))
     for name, member in channels.__members__.items():
         if name == member.name:
             problems += violations_of(name, member.value, services)

@@ -16,4 +16,11 @@ NOT_FOUND: Final = 4
 PARTIAL: Final = 5
 """Some of it was done."""
 
+SIGNAL_BASE: Final = 128
+"""Shells report the end by a signal as this plus its number."""
+
 INTERRUPTED: Final = 130
+"""Ctrl-C."""
+
+PIPE_CLOSED: Final = 141
+"""Whoever read the output has ended, as in `... | head`; what shells report of other programs then."""

@@ -56,11 +56,20 @@ local function next_kind()
   return {add = adders[script], keys = keys, prefix = prefix, options = options, head = head, arguments = {prefix, '', name, now}}
 end
 
+-- What keeps the server from writing anything is no fault of this job's: it stays the error it is, so that it is tried
+-- again for as long as it takes.
+local SERVERS_OWN = {OOM = true, MISCONF = true, NOREPLICAS = true}
+
+local function refuse(id, message)
+  if SERVERS_OWN[string.match(message, '^%u+')] then error(message, 0) end
+  error('HANDOVER BullMQ did not take job ' .. id .. ': ' .. message, 0)
+end
+
 local function add(kind, id, data)
   kind.arguments[2] = id
   options_json = kind.head .. write_json(id) .. '}'
   local added, reply = add_whole(kind.prefix, id, kind.add, kind.keys, {kind.arguments, data, kind.options})
-  if not added then error('HANDOVER BullMQ did not take job ' .. id .. ': ' .. message_of(reply), 0) end
+  if not added then refuse(id, message_of(reply)) end
 end
 
 -- The entries of one channel that wait for us. Where the group has vanished, what is at hand may be all there is: nil

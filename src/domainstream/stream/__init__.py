@@ -27,20 +27,24 @@ from domainstream.stream.redis_eviction_check import check_eviction, check_evict
 from domainstream.stream.redis_idle_consumers import RedisIdleConsumers
 from domainstream.stream.redis_stream_janitor import RedisStreamJanitor
 from domainstream.stream.redis_stream_reader import RedisStreamReader
+from domainstream.stream.stream_facts import ConsumerState, GroupState, PendingEntry, StreamState
 
 __all__ = [
     "Backoff",
     "BuriedLetter",
+    "ConsumerState",
     "DeadLetter",
     "DeadLetterRedrive",
     "DeadLetters",
     "Delivery",
+    "GroupState",
     "Loss",
     "MemoryDeadLetterRedrive",
     "MemoryDeadLetters",
     "MemoryStreamReader",
     "MemoryStreams",
     "OnLoss",
+    "PendingEntry",
     "ReaderCounts",
     "ReaderSettings",
     "RedisDeadLetterRedrive",
@@ -50,6 +54,7 @@ __all__ = [
     "RedisStreamReader",
     "Redriven",
     "StreamReader",
+    "StreamState",
     "Upkeep",
     "check_eviction",
     "check_eviction_at",

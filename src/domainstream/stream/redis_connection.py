@@ -31,6 +31,7 @@ from domainstream.publisher.redis_own_pool import place_of
 REPLY_TIMEOUT: Final = timedelta(seconds=5)
 
 _NOT_READY = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
+_NOT_READY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 _OUT_OF_MEMORY = "the server's memory is full; let its queues drain, or type: redis-cli CONFIG SET maxmemory <bytes>"
 
 
@@ -71,8 +72,12 @@ def server_error(error: Exception, client: Redis) -> ServerError:
         )
     if isinstance(error, OutOfMemoryError):
         return ServerOutOfMemoryError(_OUT_OF_MEMORY)
-    if isinstance(error, ResponseError) and not isinstance(error, _NOT_READY):
+    if isinstance(error, ResponseError) and not _is_not_ready(error):
         return ServerRefusedError(f"the server refused: {error}")
     return ServerUnavailableError(
         f"the server at {place_of(client.connection_pool)} does not answer: {type(error).__name__}: {error}"
     )
+
+
+def _is_not_ready(error: ResponseError) -> bool:
+    return isinstance(error, _NOT_READY) or str(error).startswith(_NOT_READY_CODES)

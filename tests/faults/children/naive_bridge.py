@@ -2,18 +2,24 @@
 
 import asyncio
 import json
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import bullmq
 from faults.children.process import die
 from faults.children.subscriber import JOB, QUEUES
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from support.consuming import EVALUATED, GROUP
+
+log = logging.getLogger("bridge")
+
+PAUSE: Final = 0.02
+"""Seconds after an error."""
 
 
 class Habit(Enum):
@@ -38,12 +44,15 @@ class BridgeOrder:
         batch: How many entries it reads at a time.
 
         dies_after: After the first step of which batch it dies; 0 for never.
+
+        goes_on: Whether it logs an error and goes on with what comes next, where others end.
     """
 
     url: str
     habit: Habit = Habit.ADD_FIRST
     batch: int = 100
     dies_after: int = 0
+    goes_on: bool = False
 
 
 def run_bridge(order: BridgeOrder) -> None:
@@ -61,13 +70,23 @@ async def _run(order: BridgeOrder) -> None:
         # Its own pending entries first, as the better ones do.
         at, left = "0", order.dies_after
         while True:
-            reply: Any = await redis.xreadgroup(GROUP, "bridge", {EVALUATED: at}, count=order.batch, block=500)
-            entries = reply[0][1] if reply else []
-            if not entries:
-                at = ">"
-                continue
-            left -= 1
-            await _carry(redis, queues, entries, order.habit, dies=left == 0)
+            try:
+                entries = await _read(redis, at, order.batch)
+                if not entries:
+                    at = ">"
+                    continue
+                left -= 1
+                await _carry(redis, queues, entries, order.habit, dies=left == 0)
+            except RedisError as error:
+                if not order.goes_on:
+                    raise
+                log.warning("%s", error)
+                await asyncio.sleep(PAUSE)
+
+
+async def _read(redis: Redis, at: str, batch: int) -> list[Any]:
+    reply: Any = await redis.xreadgroup(GROUP, "bridge", {EVALUATED: at}, count=batch, block=500)
+    return reply[0][1] if reply else []
 
 
 async def _carry(redis: Redis, queues: list[Any], entries: list[Any], habit: Habit, *, dies: bool) -> None:

@@ -10,10 +10,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from faults.children.subscriber import QUEUES
-from faults.ledger import BEGUN, HANDLED, Ledger
+from faults.ledger import BEGUN, HANDLED, TIMED, Ledger
 from sqlalchemy import Column, Integer, MetaData, Table, Text, create_engine, insert
 from sqlalchemy.engine import Engine
-from support.consuming import OptimizationEvaluated, PricingCalculated
+from support.consuming import EvaluatedPayload, OptimizationEvaluated, PricingCalculated
 
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 from domainstream.worker.bullmq_event_worker import DEFAULT_SETTINGS
@@ -24,6 +24,12 @@ QUICK_RECOVERY = WorkerSettings(
     lock=timedelta(seconds=1), stalled_interval=timedelta(milliseconds=500), max_stalled=1_000
 )
 """A job of a worker that was killed comes again within two seconds, however often that happens."""
+
+POISON = EvaluatedPayload(score=-1.0)
+"""What a handler fails at, each time."""
+
+HANGING = EvaluatedPayload(score=-2.0)
+"""What a handler never comes to the end of."""
 
 Event = OptimizationEvaluated | PricingCalculated
 
@@ -60,6 +66,10 @@ class WorkerOrder:
 
         concurrency: Handlers of each queue at a time.
 
+        time_limit: Seconds that a handler may take; None for no limit.
+
+        timed: Whether they write down how long the way of each event was.
+
         settings: How the workers keep their jobs.
     """
 
@@ -68,6 +78,8 @@ class WorkerOrder:
     effects: Effects = Effects.NONE
     hold: float = 0.0
     concurrency: int = 20
+    time_limit: float | None = None
+    timed: bool = False
     settings: WorkerSettings = DEFAULT_SETTINGS
 
 
@@ -96,7 +108,8 @@ async def _run(order: WorkerOrder) -> None:
 
 
 def _consumer(order: WorkerOrder, queue: str) -> EventConsumer:
-    consumer = EventConsumer(queue)
+    limit = None if order.time_limit is None else timedelta(seconds=order.time_limit)
+    consumer = EventConsumer(queue, time_limit=limit)
     if order.effects is Effects.NONE:
         consumer.on(OptimizationEvaluated, PricingCalculated)(_noting(order, queue))
     else:
@@ -108,11 +121,21 @@ def _noting(order: WorkerOrder, queue: str) -> Callable[[Event, EventContext], A
     async def handle(event: Event, context: EventContext) -> None:
         line = f"{queue} {context.channel} {event.id}"
         order.ledger.note(BEGUN, line)
+        await _misbehave(event)
         if order.hold:
             await asyncio.sleep(order.hold)
         order.ledger.note(HANDLED, line)
+        if order.timed:
+            order.ledger.note(TIMED, f"{time.time() - event.occurred_at.timestamp():.6f}")
 
     return handle
+
+
+async def _misbehave(event: Event) -> None:
+    if event.payload == POISON:
+        raise ValueError("poison")
+    if event.payload == HANGING:
+        await asyncio.Event().wait()
 
 
 def _writing(order: WorkerOrder, queue: str) -> Callable[[Event, EventContext], None]:

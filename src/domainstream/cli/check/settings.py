@@ -1,0 +1,114 @@
+"""Where the parts of a system lie: `domainstream.toml`, or the guide's layout. Next: `sources`."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from domainstream.errors import ConfigurationError
+
+SETTINGS_FILE: Final = "domainstream.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """Where to look. Patterns are relative to the root; `*` stands for one folder or a part of its name.
+
+    Attributes:
+        channels: The files with the enums of channels.
+
+        subscriptions: The files that call `create_multiple_handlers`.
+
+        services: The folders of the services' Python packages. A service is called as its folder.
+
+        packages: The folders of the Python packages that the services share: what payloads, queues and jobs may name.
+
+        queues: The file with the enum of queues; `domainstream new` adds to it. `check` follows imports instead.
+
+        jobs: The file with the enum of job names, likewise.
+
+        contracts: The folder of the snapshots that `domainstream schema snapshot` writes.
+
+        external_queues: Queues whose worker is not in the services, because it is of another language or repository.
+
+        external_services: Services that publish to channels of their own from outside of `services`, likewise.
+
+        retired: Channel names that were in use once and must not be used again.
+
+        ignore: Codes, or beginnings of codes, of rules that do not apply here.
+    """
+
+    channels: tuple[str, ...] = ("packages/contracts/src/contracts/event_publisher_channels.py",)
+    subscriptions: tuple[str, ...] = ("packages/contracts/src/contracts/subscriptions.py",)
+    services: tuple[str, ...] = ("services/*/src/*",)
+    packages: tuple[str, ...] = ("packages/*/src/*",)
+    queues: str = "packages/contracts/src/contracts/bull_mq_queues.py"
+    jobs: str = "packages/contracts/src/contracts/bull_mq_jobs.py"
+    contracts: str = "contracts"
+    external_queues: tuple[str, ...] = ()
+    external_services: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+_PATHS: Final = frozenset({"channels", "subscriptions", "services", "packages", "queues", "jobs", "contracts"})
+_TEXTS: Final = frozenset(field.name for field in fields(CheckSettings) if field.type is str)
+_NAMES: Final = tuple(field.name for field in fields(CheckSettings))
+
+
+def nearest_system(folder: Path) -> Path:
+    """Return the folder itself, or else the nearest one above it, that is a system; the folder where none is."""
+    for one in (folder, *folder.resolve().parents):
+        if (one / SETTINGS_FILE).is_file() or (one / CheckSettings().channels[0]).is_file():
+            return one
+    return folder
+
+
+def read_settings(root: Path) -> CheckSettings:
+    """Return the settings of the system at `root`; the defaults where it has no `domainstream.toml`.
+
+    A list of one may be written as a text. Raises `ConfigurationError` with everything that is wrong in the file.
+    """
+    path = root / SETTINGS_FILE
+    if not path.is_file():
+        return CheckSettings()
+    table = _read_table(path)
+    problems = [problem for name, value in table.items() for problem in _problems(name, value)]
+    if problems:
+        raise ConfigurationError(f"{path} cannot be used:", problems)
+    values: dict[str, Any] = {name: _value(name, given) for name, given in table.items()}
+    return CheckSettings(**values)
+
+
+def _read_table(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path} cannot be used:", [f"it is not TOML: {error}"]) from error
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be used:", [f"it cannot be read: {error.strerror}"]) from error
+
+
+def _problems(name: str, value: object) -> Iterator[str]:
+    if name not in _NAMES:
+        yield f"there is no setting {name!r}; the settings are: {', '.join(_NAMES)}"
+    elif name in _TEXTS and not isinstance(value, str):
+        yield f'{name} must be one text; type: {name} = "..."'
+    elif not all(isinstance(each, str) for each in _listed(value)):
+        yield f'{name} must be a list of texts; type: {name} = ["..."]'
+    elif name in _PATHS:
+        yield from (f"{name}: {each!r} must be a path below this folder" for each in _listed(value) if _leaves(each))
+
+
+def _leaves(pattern: str) -> bool:
+    parts = PurePosixPath(pattern).parts
+    return not parts or parts[0] in {"/", "~"} or ".." in parts or "\0" in pattern or "\\" in pattern
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _value(name: str, given: Any) -> Any:
+    return given if name in _TEXTS else tuple(_listed(given))

@@ -1,0 +1,110 @@
+"""What the commands on dead letters share: the inspection, and which letters are meant. Used by each of them."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from domainstream.cli.manners.contents import Content, content_of
+from domainstream.cli.manners.redis_server import RedisServer
+from domainstream.cli.manners.refusals import NotFoundError
+from domainstream.stream import BuriedLetter
+from domainstream.stream.redis_dead_letter_inspection import DeadLetterState, RedisDeadLetterInspection
+from domainstream.stream.stream_facts import ms_of
+
+
+class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A letter as `--json` writes it.
+
+    Attributes:
+        channel: The channel's value.
+
+        letter_id: The letter's own id.
+
+        buried_ms: When it was buried, in milliseconds since 1970.
+
+        group: The group that could make no job of it.
+
+        entry_id: The entry it came in.
+
+        error: The name of the error's class.
+
+        reason: The error's message.
+
+        has_data: Whether the entry had the field `data`, without which it cannot be redriven.
+
+        data: The entry's data, where it was asked for and is JSON.
+
+        data_base64: The same, where it is no JSON.
+    """
+
+    channel: str
+    letter_id: str
+    buried_ms: int
+    group: str
+    entry_id: str
+    error: str
+    reason: str
+    has_data: bool
+    data: Any = None
+    data_base64: str | None = None
+
+
+def record_of(buried: BuriedLetter, *, with_data: bool = False) -> LetterRecord:
+    """Return what is written of a letter."""
+    delivery = buried.letter.delivery
+    content = content_of(delivery.data) if with_data else Content()
+    return LetterRecord(
+        channel=delivery.channel,
+        letter_id=buried.letter_id,
+        buried_ms=ms_of(buried.letter_id),
+        group=buried.group,
+        entry_id=delivery.entry_id,
+        error=buried.letter.error,
+        reason=buried.letter.reason,
+        has_data=delivery.data is not None,
+        data=content.data,
+        data_base64=content.data_base64,
+    )
+
+
+def inspection_of(server: RedisServer) -> RedisDeadLetterInspection:
+    """Return the inspection of the server's dead letters."""
+    return RedisDeadLetterInspection(server.client, prefix=server.prefix)
+
+
+async def state_of(server: RedisServer, channel: str) -> DeadLetterState | None:
+    """Return how many letters a channel has, or None; raise `NotFoundError` for a channel that never had an entry."""
+    letters = inspection_of(server)
+    state = await letters.state(channel)
+    if state is None:
+        known = await letters.channels()
+        if channel not in known:
+            await server.require_channel(channel, *known)
+    return state
+
+
+def letter_not_found(server: RedisServer, channel: str, letter_id: str) -> NotFoundError:
+    """Return the error for a letter that is not there (any more)."""
+    look = f"domainstream dead-letters ls {channel}"
+    return NotFoundError.of("letter", letter_id, (), where=f"of {channel} {server.where}", look=look)
+
+
+class LetterId(click.ParamType):  # type: ignore[type-arg]  # it takes a type since click 8.4 alone
+    """An id as `dead-letters ls` prints it."""
+
+    name = "letter_id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the id, or fail with where to find one."""
+        if not re.fullmatch(r"[0-9]{1,20}-[0-9]{1,20}", value):
+            self.fail(f"{value!r} is no letter's id; see: domainstream dead-letters ls CHANNEL", param, ctx)
+        return str(value)
+
+
+def require_choice(letter_ids: Sequence[str], *, every: bool) -> None:
+    """Fail unless either letters are named or all are meant."""
+    if bool(letter_ids) == every:
+        raise click.UsageError("name the letters that you mean, or add: --all")

@@ -1,0 +1,67 @@
+"""`domainstream dead-letters purge`. Next: `letters`."""
+
+from collections.abc import Sequence
+
+import click
+from msgspec import Struct
+
+from domainstream.cli import exits
+from domainstream.cli.dead_letters.letters import (
+    LetterId,
+    inspection_of,
+    require_choice,
+    state_of,
+)
+from domainstream.cli.manners.asking import ask
+from domainstream.cli.manners.options import yes_option
+from domainstream.cli.manners.redis_server import RedisServer
+from domainstream.cli.manners.running import server_command
+from domainstream.cli.manners.terminal import Terminal
+from domainstream.cli.manners.words import plural
+
+
+class PurgeOutcome(Struct, frozen=True, kw_only=True):
+    """What became of letters that were to be thrown away.
+
+    Attributes:
+        channel: The channel's value.
+
+        purged: How many are gone.
+    """
+
+    channel: str
+    purged: int
+
+
+@click.command()
+@click.argument("channel")
+@click.argument("letter_ids", nargs=-1, metavar="[LETTER_ID]...", type=LetterId())
+@click.option("--all", "every", is_flag=True, help="All letters that the channel has now.")
+@yes_option
+@server_command
+async def purge(
+    server: RedisServer, terminal: Terminal, *, channel: str, letter_ids: Sequence[str], every: bool, yes: bool
+) -> int:
+    """Throw dead letters away, for good.
+
+    Letters that are buried while this asks stay. Exit code 5: some letters were not there.
+    """
+    require_choice(letter_ids, every=every)
+    state = await state_of(server, channel)
+    if state is None:
+        terminal.say(f"{channel} has no dead letters.")
+        return exits.OK if every else exits.NOT_FOUND
+    wanted = list(dict.fromkeys(letter_ids))
+    count = state.letters if every else len(wanted)
+    ask(f"Throw {plural(count, 'letter')} of {channel} at {server.place} away, for good?", yes=yes)
+    letters = inspection_of(server)
+    purged = await letters.purge_until(channel, state.last_id) if every else await letters.purge(channel, wanted)
+    outcome = PurgeOutcome(channel=channel, purged=purged)
+    terminal.line(outcome, f"{plural(purged, 'letter')} of {channel} thrown away")
+    return exits.OK if every else _exit_code(purged, len(wanted))
+
+
+def _exit_code(purged: int, wanted: int) -> int:
+    if purged == wanted:
+        return exits.OK
+    return exits.PARTIAL if purged else exits.NOT_FOUND

@@ -1,0 +1,34 @@
+"""`domainstream dead-letters show`. Next: `letters`."""
+
+import click
+
+from domainstream.cli.dead_letters.letters import LetterId, inspection_of, letter_not_found, record_of, state_of
+from domainstream.cli.manners.contents import pretty_lines
+from domainstream.cli.manners.redis_server import RedisServer
+from domainstream.cli.manners.running import server_command
+from domainstream.cli.manners.terminal import Terminal
+from domainstream.cli.manners.words import moment, printable
+
+
+@click.command()
+@click.argument("channel")
+@click.argument("letter_id", type=LetterId())
+@server_command
+async def show(server: RedisServer, terminal: Terminal, *, channel: str, letter_id: str) -> None:
+    """Show a dead letter, with the data of its entry."""
+    await state_of(server, channel)
+    letter = await inspection_of(server).letter(channel, letter_id)
+    if letter is None:
+        raise letter_not_found(server, channel, letter_id)
+    record = record_of(letter, with_data=True)
+    facts = {
+        "letter": letter_id,
+        "channel": channel,
+        "buried": moment(record.buried_ms),
+        "group": printable(record.group),
+        "entry": printable(record.entry_id),
+        "error": printable(record.error),
+        "reason": printable(record.reason),
+        "data": "\n        ".join(pretty_lines(letter.letter.delivery.data)),
+    }
+    terminal.facts(record, facts)

@@ -1,0 +1,1 @@
+"""`domainstream groups`, `lag` and `pending`: how far each consumer group has come."""

@@ -1,0 +1,13 @@
+"""Which name was meant. Used by groups of commands, and for channels, groups and queues."""
+
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence, with a space before it, that names what is most like `name`; empty when nothing is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+
+    close = get_close_matches(name.casefold(), list(known), n=2, cutoff=0.75)
+    if not close:
+        return ""
+    return f" Did you mean {' or '.join(close)}?"

@@ -1,0 +1,56 @@
+"""Shows a plan, writes it, and lets `check` judge the result. Before: the planners; next: `command`."""
+
+from typing import NamedTuple
+
+from domainstream.cli.check.checking import check_project
+from domainstream.cli.new.plan import Plan
+from domainstream.cli.new.refusal import RefusedError
+
+
+class Written(NamedTuple):
+    """What became of a plan.
+
+    Attributes:
+        diff: Every change, as `git apply` takes it; empty where there was nothing to do.
+
+        new: The files that were made.
+
+        edited: The files that were changed.
+    """
+
+    diff: str
+    new: list[str]
+    edited: list[str]
+
+    def summary(self, *, dry_run: bool) -> str:
+        """Say in one line what was done, or would be."""
+        if not self.diff:
+            return "nothing to do: all of it is there"
+        would = "would be " if dry_run else ""
+        parts = [(len(self.new), "new"), (len(self.edited), "changed")]
+        return ", ".join(f"{count} {_files(count)} {would}{what}" for count, what in parts if count)
+
+
+def finish(plan: Plan, *, dry_run: bool) -> Written:
+    """Write a plan, unless it is only to be shown; `check` must find nothing in the result that it did not find before.
+
+    Raises `RefusedError` with what it found, after every file is put back as it was.
+    """
+    changes = plan.changes
+    if changes and not dry_run:
+        before = {(finding.path, finding.code, finding.message) for finding in check_project(plan.root)}
+        plan.commit()
+        now = check_project(plan.root)
+        new = [f"{one}; {one.fix}" for one in now if (one.path, one.code, one.message) not in before]
+        if new:
+            plan.undo()
+            raise RefusedError("`domainstream check` would refuse the result, so nothing was changed:", new)
+    return Written(
+        diff="".join(change.diff for change in changes),
+        new=[change.path for change in changes if change.before is None],
+        edited=[change.path for change in changes if change.before is not None],
+    )
+
+
+def _files(count: int) -> str:
+    return "file" if count == 1 else "files"

@@ -1,0 +1,24 @@
+"""`domainstream new project`: a system without services yet. Next: `command`."""
+
+from pathlib import Path
+from typing import Final
+
+from domainstream.cli.check.settings import SETTINGS_FILE
+from domainstream.cli.new.plan import Plan
+from domainstream.cli.new.refusal import RefusedError
+from domainstream.cli.new.rendering import create_all
+
+_WORKSPACE: Final = "pyproject.toml"
+
+
+def plan_project(folder: Path) -> Plan:
+    """Return the plan of a project in `folder`; of one that is there already, what it lacks is made.
+
+    Raises `RefusedError` where there is another project.
+    """
+    plan = Plan(folder.resolve())
+    if plan.exists(_WORKSPACE) and not plan.exists(SETTINGS_FILE):
+        problem = f"{_WORKSPACE} is there, and no {SETTINGS_FILE}; choose another folder, or move it away"
+        raise RefusedError(f"{plan.root} is no place for a new project:", [problem])
+    create_all(plan, "project", ".", {"contracts"}, {"project": plan.root.name})
+    return plan

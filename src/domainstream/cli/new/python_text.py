@@ -1,0 +1,66 @@
+"""Lines of Python as the formatters of `ruff` and `black` would break them. Used by `edits` and `templates`."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_STEP = "    "
+
+
+def call(head: str, arguments: Sequence[str], tail: str, indent: int, width: int) -> str:
+    """Return `head(arguments)tail`, in one line, with the arguments in one line, or with each in its own."""
+    pad = " " * indent
+    one = f"{pad}{head}({', '.join(arguments)}){tail}"
+    if len(one) <= width or not arguments:
+        return one
+    inner = f"{pad}{_STEP}{', '.join(arguments)}"
+    # A parameter alone gets a comma, so that the next one changes no line.
+    if len(inner) > width or (len(arguments) == 1 and "def " in head):
+        inner = "\n".join(f"{pad}{_STEP}{argument}," for argument in arguments)
+    return f"{pad}{head}(\n{inner}\n{pad}){tail}"
+
+
+def statement(head: str, value: str, indent: int, width: int, tail: str = "") -> str:
+    """Return `head value`, the value in parentheses on a line of its own where that makes it fit."""
+    pad = " " * indent
+    one = f"{pad}{head} {value}"
+    broken = f"{pad}{_STEP}{value}"
+    if len(one) <= width or len(broken) > width:
+        return f"{one}{tail}"
+    return f"{pad}{head} (\n{broken}\n{pad}){tail}"
+
+
+def import_from(module: str, names: Iterable[str], width: int) -> str:
+    """Return `from module import names`, sorted."""
+    names = sorted(set(names), key=member_key)
+    one = f"from {module} import {', '.join(names)}"
+    return one if len(one) <= width else exploded(f"from {module} import (", names, ")", "")
+
+
+def exploded(head: str, items: Iterable[str], tail: str, pad: str) -> str:
+    """Return items between brackets, each on a line of its own."""
+    return "\n".join([head, *(f"{pad}{_STEP}{item}," for item in items), f"{pad}{tail}"])
+
+
+def union(head: str, names: Sequence[str], width: int) -> str:
+    """Return `head = A | B | C`."""
+    one = f"{head} = {' | '.join(names)}"
+    if len(one) <= width or len(names) == 1:
+        return statement(f"{head} =", names[0], 0, width) if len(names) == 1 else one
+    inner = f"{_STEP}{' | '.join(names)}"
+    if len(inner) > width:
+        inner = f"\n{_STEP}| ".join([f"{_STEP}{names[0]}", *names[1:]])
+    return f"{head} = (\n{inner}\n)"
+
+
+def member_key(name: str) -> tuple[int, Any, Any]:
+    """Return what the names of one import are sorted by: constants, classes, the rest."""
+    bare = name.partition(" ")[0]
+    kind = 0 if bare.isupper() and len(bare) > 1 else 1 if bare[:1].isupper() else 2
+    return kind, natural(bare.lower()), natural(bare)
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Return what texts are sorted by so that 10 comes after 9."""
+    parts = re.findall(r"\d+|\D", text)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

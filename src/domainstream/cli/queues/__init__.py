@@ -1,0 +1,1 @@
+"""`domainstream queues`: how many jobs each queue has."""

@@ -1,0 +1,1 @@
+"""`domainstream replay`: events of a channel become jobs once more."""

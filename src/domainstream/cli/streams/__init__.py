@@ -1,0 +1,1 @@
+"""`domainstream streams`: which channels there are, and what is in them."""

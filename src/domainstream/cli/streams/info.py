@@ -1,0 +1,80 @@
+"""`domainstream streams info`. Next: `domainstream.stream.redis_inspection`."""
+
+import click
+from msgspec import Struct
+
+from domainstream.channel import stream_key
+from domainstream.cli.manners.redis_server import RedisServer
+from domainstream.cli.manners.running import server_command
+from domainstream.cli.manners.terminal import Terminal
+from domainstream.cli.manners.words import NONE, age, moment, number, printable
+from domainstream.stream import GroupState, StreamState
+from domainstream.stream.redis_dead_letter_inspection import RedisDeadLetterInspection
+from domainstream.stream.redis_group_inspection import RedisGroupInspection
+from domainstream.stream.stream_facts import ms_of
+
+
+class StreamRecord(Struct, frozen=True, kw_only=True):
+    """All there is to know of a channel's stream.
+
+    Attributes:
+        key: The stream's key.
+
+        stream: What the server says of it.
+
+        memory_bytes: What it takes of the server's memory, estimated.
+
+        dead_letters: How many letters lie beside it.
+
+        groups: Who reads it, and how far each has come.
+    """
+
+    key: str
+    stream: StreamState
+    memory_bytes: int
+    dead_letters: int
+    groups: list[GroupState]
+
+
+@click.command()
+@click.argument("channel")
+@server_command
+async def info(server: RedisServer, terminal: Terminal, *, channel: str) -> None:
+    """Tell all there is to know of one channel's stream."""
+    await server.require_channel(channel)
+    state = await server.streams.stream(channel)
+    if state is None:
+        return  # it vanished just now
+    letters = await RedisDeadLetterInspection(server.client, prefix=server.prefix).state(channel)
+    record = StreamRecord(
+        key=stream_key(channel, server.prefix),
+        stream=state,
+        memory_bytes=await server.streams.memory_bytes(channel),
+        dead_letters=letters.letters if letters else 0,
+        groups=await RedisGroupInspection(server.client, prefix=server.prefix).groups(channel),
+    )
+    terminal.facts(record, _shown(record))
+
+
+def _shown(record: StreamRecord) -> dict[str, str]:
+    state = record.stream
+    return {
+        "channel": state.channel,
+        "key": record.key,
+        "entries": number(state.length),
+        "ever added": number(state.added),
+        "oldest": _entry(state.first_id),
+        "newest": _entry(state.last_id if state.length else ""),
+        "memory": f"{number(record.memory_bytes)} bytes",
+        "dead letters": number(record.dead_letters),
+        "groups": "\n              ".join(map(_group, record.groups)) or NONE,
+    }
+
+
+def _entry(entry_id: str) -> str:
+    return f"{entry_id} ({moment(ms_of(entry_id))})" if entry_id else NONE
+
+
+def _group(group: GroupState) -> str:
+    waiting = f"unread {number(group.unread)}, pending {number(group.pending)}, oldest {age(group.oldest_ms)}"
+    return f"{printable(group.group)}: {waiting}" + (f", lost {number(group.lost)}" if group.lost else "")

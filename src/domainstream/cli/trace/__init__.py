@@ -1,0 +1,1 @@
+"""`domainstream trace`: the whole story of a business transaction."""

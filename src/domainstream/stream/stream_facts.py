@@ -1,0 +1,135 @@
+"""What people are told of streams and their groups. Before: `redis_inspection`, which finds it out. Pure."""
+
+from msgspec import Struct
+
+
+class StreamState(Struct, frozen=True, kw_only=True):
+    """One channel's stream.
+
+    Attributes:
+        channel: The channel's value.
+
+        length: Entries that it holds.
+
+        added: Entries that were ever added; None where the server does not count them.
+
+        groups: How many consumer groups read it.
+
+        first_id: The id of the oldest entry; empty when there is none.
+
+        last_id: The id of the newest entry that ever was; `0-0` before the first.
+    """
+
+    channel: str
+    length: int
+    added: int | None
+    groups: int
+    first_id: str
+    last_id: str
+
+
+class GroupState(Struct, frozen=True, kw_only=True):
+    """How far one consumer group has come on one channel.
+
+    Attributes:
+        channel: The channel's value.
+
+        group: The group's name.
+
+        consumers: How many consumers it has, idle ones included.
+
+        unread: Entries in the stream that were not delivered yet.
+
+        pending: Entries that were delivered and not acknowledged.
+
+        lag: What is not settled yet: unread and pending.
+
+        lost: Entries that left the stream unread since the group's last read.
+
+        oldest_ms: For how long the oldest entry that is not settled has been waiting, in milliseconds; None without
+            any.
+
+        last_delivered_id: The id of the newest entry that was delivered; `0-0` for none.
+    """
+
+    channel: str
+    group: str
+    consumers: int
+    unread: int
+    pending: int
+    lag: int
+    lost: int
+    oldest_ms: int | None
+    last_delivered_id: str
+
+
+class ConsumerState(Struct, frozen=True, kw_only=True):
+    """One consumer of a group on one channel.
+
+    Attributes:
+        channel: The channel's value.
+
+        group: The group's name.
+
+        consumer: The consumer's name.
+
+        pending: Entries that it has not acknowledged.
+
+        idle_ms: For how long it has asked for nothing, in milliseconds.
+    """
+
+    channel: str
+    group: str
+    consumer: str
+    pending: int
+    idle_ms: int
+
+
+class PendingEntry(Struct, frozen=True, kw_only=True):
+    """One entry that was delivered and not acknowledged.
+
+    Attributes:
+        channel: The channel's value.
+
+        group: The group's name.
+
+        entry_id: The entry.
+
+        consumer: Who has it.
+
+        idle_ms: When it was delivered last, in milliseconds ago.
+
+        deliveries: How often it was delivered.
+    """
+
+    channel: str
+    group: str
+    entry_id: str
+    consumer: str
+    idle_ms: int
+    deliveries: int
+
+
+def ms_of(entry_id: str) -> int:
+    """Return when an entry was added, in milliseconds since 1970, by the server's clock."""
+    return int(entry_id.partition("-")[0])
+
+
+def id_order(entry_id: str) -> tuple[int, int]:
+    """Return what entry ids are sorted by."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def next_id(entry_id: str) -> str:
+    """Return the smallest id that is greater."""
+    milliseconds, number = id_order(entry_id)
+    return f"{milliseconds}-{number + 1}"
+
+
+def previous_id(entry_id: str) -> str:
+    """Return the greatest id that is smaller; for `0-0` itself."""
+    milliseconds, number = id_order(entry_id)
+    if number or not milliseconds:
+        return f"{milliseconds}-{max(0, number - 1)}"
+    return f"{milliseconds - 1}-{2**64 - 1}"

@@ -1,0 +1,106 @@
+"""A subscriber that is away for longer than entries are kept: what it needs is kept, or the loss is told."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from faults.children.subscriber import QUEUES
+from faults.conftest import Report
+from faults.ledger import LOST, PUBLISHED
+from faults.scene import Scene, assert_once_and_in_order, channel_of_jobs
+from faults.sizes import Size
+from support.consuming import EVALUATED, Channel
+
+from domainstream import Retention
+
+pytestmark = pytest.mark.every_server
+
+AGE = timedelta(seconds=0.1)
+PATIENT = Retention(max_age=AGE, max_unread_age=timedelta(hours=1))
+STRICT = Retention(max_age=AGE, max_unread_age=2 * AGE)
+ENDLESS = Retention(max_age=None, max_length=None)
+
+EVENTS = 800
+"""Published in each half of an absence; the second half is what makes the server trim the first."""
+
+MAX_ENTRIES = 50
+UNDER_WAY = 400
+"""Jobs after which a subscriber has looked at everything that it had left behind, and tells what it lost."""
+
+
+async def publish_and_age(scene: Scene, retention: Retention) -> None:
+    """Publish, let it become older than entries are kept, and publish again."""
+    await scene.publish(EVENTS, retention=retention)
+    await asyncio.sleep(4 * AGE.total_seconds())
+    await scene.publish(EVENTS, retention=retention)
+
+
+async def come_and_go(scene: Scene, outages: int, retention: Retention) -> None:
+    """Let a subscriber work between outages; it is killed in the middle of it, or ends in order, by turns."""
+    # What went before a subscriber first looked is nobody's.
+    subscriber = scene.subscriber()
+    await scene.publish(EVENTS, retention=ENDLESS)
+    await scene.handed_over(EVENTS * 2)
+    subscriber.kill()
+    for number in range(outages):
+        await publish_and_age(scene, retention)
+        before = await scene.waiting()
+        subscriber = scene.subscriber(max_entries=MAX_ENTRIES)
+        await scene.until_waiting(before + UNDER_WAY)
+        if number % 2:
+            subscriber.terminate()
+            await scene.ended(subscriber)
+        else:
+            subscriber.kill()
+    await publish_and_age(scene, retention)
+    scene.subscriber(max_entries=MAX_ENTRIES)
+    await scene.until_read()
+
+
+async def test_what_is_needed_is_kept(scene: Scene, size: Size) -> None:
+    """Nothing unread is dropped within `max_unread_age`, and what was read goes at its age."""
+    await come_and_go(scene, size.outages, PATIENT)
+    await assert_once_and_in_order(scene)
+    assert scene.ledger.read(LOST) == []
+    await publish_and_age(scene, PATIENT)
+    assert sum([await scene.redis.xlen(channel) for channel in Channel]) < 4 * EVENTS
+
+
+async def test_losses_are_told(scene: Scene, size: Size, report: Report) -> None:
+    """Beyond it, the losses that the subscriber tells are exactly the events that did not come into the queues."""
+    await come_and_go(scene, size.outages, STRICT)
+    told = {channel: _told(scene, channel) for channel in Channel}
+    for queue in QUEUES:
+        assert await _missing(scene, queue) == told, scene.log()
+    assert all(count > 0 for count in told.values())
+    report(f"{sum(told.values())} of {scene.ledger.count(PUBLISHED)} events lost, as told; {size.outages + 1} outages")
+
+
+async def test_control_a_plain_trim(scene: Scene) -> None:
+    """Control: a stream that is trimmed to a length loses what a plain bridge has not read, and nobody is told."""
+    kept = 100
+    bridge = scene.bridge()
+    await scene.publish(EVENTS, retention=ENDLESS)
+    await scene.handed_over(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues
+    bridge.kill()
+    await scene.publish(EVENTS, retention=ENDLESS)
+    await scene.redis.xtrim(EVALUATED, maxlen=kept, approximate=False)
+    scene.bridge(goes_on=True)
+    await scene.handed_over(EVENTS + 2 * kept, [EVALUATED])
+    assert await scene.waiting() == EVENTS + 2 * kept
+    assert scene.log() == ""
+
+
+def _told(scene: Scene, channel: str) -> int:
+    lines = [line.split() for line in scene.ledger.read(LOST)]
+    return sum(int(count) for its_channel, count, _, _ in lines if its_channel == channel)
+
+
+async def _missing(scene: Scene, queue: str) -> dict[Any, int]:
+    """Count the acknowledged events of each channel that have no job; each other has one."""
+    channel_of, jobs = channel_of_jobs(scene.ledger), await scene.jobs_of(queue)
+    assert len(set(jobs)) == len(jobs)
+    missing = set(channel_of) - set(jobs)
+    assert len(missing) == len(channel_of) - len(jobs)
+    return {channel: sum(channel_of[job] == channel for job in missing) for channel in Channel}

@@ -1,0 +1,47 @@
+"""A server, a prefix and the command line for each test of commands that look at a server."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from redis.asyncio import Redis
+from support.consuming import EVALUATED, Streams
+
+from domainstream.cli.main import cli
+
+COMMAND = [sys.executable, "-m", "domainstream"]
+
+Type = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def streams(redis: Redis, stream_prefix: str) -> Streams:
+    """The streams of this test."""
+    return Streams(redis, stream_prefix)
+
+
+@pytest.fixture
+def typed(redis_url: str, stream_prefix: str) -> Type:
+    """What happens when somebody types `domainstream` and these words, with the server in the environment."""
+    environment = {"REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": stream_prefix}
+
+    async def type_words(*words: str, **more: str | None) -> Result:
+        # Commands have an event loop of their own, so they run in a thread.
+        return await asyncio.to_thread(CliRunner().invoke, cli, words, env={**environment, **more})
+
+    return type_words
+
+
+async def bury(streams: Streams, *contents: bytes | None) -> list[str]:
+    """Put letters into the evaluated channel, as subscribers do, and return their ids; None has no data."""
+    ids = []
+    for number, content in enumerate(contents):
+        fields = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
+        fields |= {"group": "domain-events", "entry_id": f"1700000000000-{number}"}
+        letter: dict[Any, Any] = {**fields, **({} if content is None else {"data": content})}
+        letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", letter)
+        ids.append(letter_id.decode())
+    return ids

@@ -1,0 +1,138 @@
+"""`domainstream groups`, `lag` and `pending`: the numbers are exact."""
+
+import asyncio
+import json
+from asyncio.subprocess import PIPE
+from typing import Any
+
+import pytest
+from click.testing import Result
+from integration.cli.conftest import COMMAND, Type
+from redis.asyncio import Redis
+from support.consuming import CALCULATED, EVALUATED, GROUP, Streams
+
+from domainstream.testing import EmbeddedServer, server_binaries
+
+
+def records(result: Result) -> list[dict[str, Any]]:
+    """Return the objects that a command wrote."""
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+async def ids(streams: Streams, redis: Redis) -> list[str]:
+    """Ten entries, of which consumer `one` read three and acknowledged one."""
+    key = streams.key(EVALUATED)
+    ids = [await streams.add_data(EVALUATED, data=b"%d" % number) for number in range(10)]
+    await redis.xgroup_create(key, GROUP, id="0")
+    await redis.xreadgroup(GROUP, "one", {key: ">"}, count=3)
+    await redis.xack(key, GROUP, ids[0])
+    return ids
+
+
+async def test_group_is_told_exactly(typed: Type, ids: list[str]) -> None:
+    """Lag is unread and pending; the oldest is the oldest of both."""
+    (group,) = records(await typed("groups", "--json"))
+    assert (group["lag"], group["unread"], group["pending"], group["lost"], group["consumers"]) == (9, 7, 2, 0, 1)
+    assert group["last_delivered_id"] == ids[2]
+    assert 0 <= group["oldest_ms"] < 60_000
+
+
+@pytest.mark.parametrize(("keep", "unread", "lost"), [(8, 7, 0), (5, 5, 2), (0, 0, 7)])
+async def test_trimmed_entries_are_lost_and_not_unread(
+    typed: Type, streams: Streams, redis: Redis, ids: list[str], keep: int, unread: int, lost: int
+) -> None:
+    """What left the stream unread counts as lost; what was read before counts nowhere."""
+    await redis.xtrim(streams.key(EVALUATED), maxlen=keep, approximate=False)
+    (group,) = records(await typed("groups", EVALUATED, "--json"))
+    assert (group["unread"], group["lost"]) == (unread, lost)
+
+
+async def test_unread_entries_are_counted_where_the_server_lost_count(
+    typed: Type, streams: Streams, redis: Redis, ids: list[str]
+) -> None:
+    """After somebody deleted a single unread entry the server does not know the lag any more; we do."""
+    await redis.xdel(streams.key(EVALUATED), ids[5])
+    (group,) = records(await typed("groups", "--json"))
+    assert group["unread"] == 6
+
+
+async def test_large_lag_is_counted_page_by_page(typed: Type, streams: Streams, redis: Redis) -> None:
+    """More than a thousand entries are counted where the server lost count."""
+    key = streams.key(EVALUATED)
+    add: Any = redis.eval("for i = 1, 2500 do redis.call('XADD', KEYS[1], '*', 'data', i) end", 1, key)
+    await add
+    await redis.xgroup_create(key, GROUP, id="0")
+    await redis.xreadgroup(GROUP, "one", {key: ">"}, count=10)
+    newest: Any = await redis.xrevrange(key, count=2)
+    await redis.xdel(key, newest[1][0])
+    (group,) = records(await typed("groups", "--json"))
+    assert group["unread"] == 2489
+
+
+async def test_consumers_are_listed(typed: Type, ids: list[str]) -> None:
+    """Each consumer with what it has not acknowledged."""
+    (consumer,) = records(await typed("groups", "--consumers", "--json"))
+    assert (consumer["group"], consumer["consumer"], consumer["pending"]) == (GROUP, "one", 2)
+
+
+async def test_channels_without_groups_have_nothing_to_show(typed: Type, streams: Streams) -> None:
+    """Stdout stays empty and the exit code is 0."""
+    await streams.add_data(CALCULATED, data=b"1")
+    for command in ("groups", "lag", "pending"):
+        result = await typed(command)
+        assert (result.exit_code, result.stdout, bool(result.stderr)) == (0, "", True)
+
+
+@pytest.mark.parametrize(("most", "exit_code"), [("8", 1), ("9", 0)])
+async def test_lag_above_max_is_a_failure(typed: Type, ids: list[str], most: str, exit_code: int) -> None:
+    """The exit code is 1 above the limit, and who is behind is named on stderr; at the limit all is well."""
+    result = await typed("lag", "--max", most, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["lag"]) == (exit_code, 9)
+    assert (f"{GROUP} is 9 entries behind on {EVALUATED}" in result.stderr) == (exit_code == 1)
+
+
+async def test_watching_ends_above_max(typed: Type, streams: Streams, redis: Redis, ids: list[str]) -> None:
+    """`--watch` looks until a lag is above the limit."""
+    result = await typed("lag", "--watch", "--every", "10ms", "--max", "3", "--group", GROUP)
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["lag", "pending"])
+async def test_unknown_group_is_not_found(typed: Type, ids: list[str], command: str) -> None:
+    """The exit code is 4, and the group that was meant is named."""
+    result = await typed(command, "--group", "domain-event")
+    assert result.exit_code == 4
+    assert f"Did you mean {GROUP}?" in result.stderr
+
+
+async def test_pending_entries_are_listed(typed: Type, ids: list[str]) -> None:
+    """The oldest come first, with who has them and how often they were delivered."""
+    found = records(await typed("pending", EVALUATED, "--group", GROUP, "--json"))
+    assert [one["entry_id"] for one in found] == ids[1:3]
+    assert {(one["consumer"], one["deliveries"]) for one in found} == {("one", 1)}
+
+
+async def test_pending_entries_are_chosen(typed: Type, ids: list[str]) -> None:
+    """By consumer, by how long they wait, and no more than asked for, which is said."""
+    assert records(await typed("pending", "--consumer", "two", "--json")) == []
+    assert records(await typed("pending", "--idle", "1h", "--json")) == []
+    one = await typed("pending", "--count", "1", "--json")
+    assert [record["entry_id"] for record in records(one)] == ids[1:2]
+    assert "2 pending" in one.stderr
+
+
+async def test_watching_ends_when_the_server_goes(stream_prefix: str) -> None:
+    """A server that goes away ends `--watch` with 3, and the message says where it was."""
+    with EmbeddedServer(server_binaries()[0].path) as server:
+        async with Redis.from_url(server.url) as client:
+            await client.xgroup_create(f"{stream_prefix}{EVALUATED}", GROUP, id="0", mkstream=True)
+        words = ["lag", "--watch", "--every", "10ms", "--json", "--redis-url", server.url, "--prefix", stream_prefix]
+        process = await asyncio.create_subprocess_exec(*COMMAND, *words, stdout=PIPE, stderr=PIPE)
+        assert process.stdout
+        assert json.loads(await process.stdout.readline())["lag"] == 0
+        server.stop()
+        _, errors = await process.communicate()
+    assert process.returncode == 3
+    assert f"the server at {server.url.removeprefix('redis://')} does not answer" in errors.decode()

@@ -1,0 +1,241 @@
+"""`domainstream queues`, `replay` and `trace`: what BullMQ keeps, and what it gets once more."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import Result
+from integration.cli.conftest import Type
+from redis.asyncio import Redis
+from support.consuming import (
+    CALCULATED,
+    EVALUATED,
+    BullJobs,
+    CalculatedPayload,
+    OptimizationEvaluated,
+    PricingCalculated,
+    Streams,
+    calculated,
+    evaluated,
+    message,
+    running,
+)
+from support.working import Valuation, job_of, jobs_of
+
+from domainstream.cli.trace.story import Step, in_order
+from domainstream.queue import job_id
+from domainstream.worker import EventContext, GiveUp
+
+
+@pytest.fixture
+def bull(stream_prefix: str) -> str:
+    """What begins every key of BullMQ in this test."""
+    return f"{stream_prefix}bull"
+
+
+@pytest.fixture
+def valuation(redis_url: str, redis: Redis, bull: str) -> Valuation:
+    """The queue `valuation` of this test."""
+    return Valuation(redis_url, bull, BullJobs(redis, bull, "valuation"))
+
+
+def records(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
+    """Return the objects that a command wrote."""
+    assert result.exit_code == exit_code, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+async def test_jobs_are_counted_by_state(typed: Type, valuation: Valuation, bull: str) -> None:
+    """Waiting, completed and failed jobs stand in columns of their own."""
+    good, bad = evaluated(), evaluated()
+
+    async def fail_one(event: OptimizationEvaluated, context: EventContext) -> None:
+        if context.event_id == bad.id:
+            raise GiveUp("bad")
+
+    await valuation.add(job_of(good, job_id="event-1"), job_of(bad, job_id="event-2"))
+    assert records(await typed("queues", "--json", "--bull-prefix", bull))[0]["waiting"] == 2
+    async with running(valuation.worker(fail_one)):
+        await valuation.ended("failed")
+        await valuation.ended("completed")
+    (queue,) = records(await typed("queues", "valuation", "--json", "--bull-prefix", bull))
+    counts = (queue["waiting"], queue["active"], queue["completed"], queue["failed"], queue["is_paused"])
+    assert counts == (0, 0, 1, 1, False)
+
+
+async def test_paused_queue_is_marked(typed: Type, valuation: Valuation, redis: Redis, bull: str) -> None:
+    """Its jobs count as waiting, and it is said that none begins."""
+    await valuation.add(*jobs_of(1))
+    await redis.hset(f"{bull}:valuation:meta", "paused", "1")
+    line = (await typed("queues", "--bull-prefix", bull)).stdout.splitlines()[1]
+    assert line.split()[:3] == ["valuation", "(paused)", "1"]
+
+
+async def test_unknown_queue_is_not_found(typed: Type, valuation: Valuation, bull: str) -> None:
+    """The exit code is 4, and the queue that was meant is named; no queues at all are no error."""
+    nothing = await typed("queues", "--bull-prefix", bull)
+    await valuation.add(*jobs_of(1))
+    result = await typed("queues", "valuations", "--bull-prefix", bull)
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert (result.exit_code, "Did you mean valuation?" in result.stderr) == (4, True)
+
+
+REPLAY = ("--since", "1h", "--to", "valuation", "--job", "price-stay", "--json")
+
+
+async def test_events_are_replayed_once(typed: Type, streams: Streams, valuation: Valuation, bull: str) -> None:
+    """A dry run tells and does nothing; a replay adds what the queue does not have, and a second one nothing."""
+    events = [evaluated() for _ in range(3)]
+    for event in events:
+        await streams.add(event)
+    words = ["replay", EVALUATED, *REPLAY, "--bull-prefix", bull]
+    (dry,) = records(await typed(*words, "--dry-run"))
+    assert (dry["dry_run"], dry["added"], await valuation.jobs.ids()) == (True, 3, [])
+    (first,), (second,) = records(await typed(*words, "--yes")), records(await typed(*words, "--yes"))
+    assert (first["added"], first["known"], second["added"], second["known"]) == (3, 0, 0, 3)
+    assert await valuation.jobs.ids() == [job_id(event.id) for event in events]
+
+
+async def test_replayed_job_is_what_a_subscriber_adds(
+    typed: Type, streams: Streams, valuation: Valuation, bull: str
+) -> None:
+    """Name and data are the same: the event, where it came from, and its correlation id."""
+    event = evaluated()
+    entry_id = await streams.add(event)
+    await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull)
+    fields = await valuation.jobs.fields(job_id(event.id))
+    data = json.loads(fields["data"])
+    assert (fields["name"], data["id"], data["correlationId"]) == (b"price-stay", event.id, event.id)
+    assert data["_redisEvent"]["id"] == entry_id
+
+
+@pytest.mark.parametrize("known", ["", "price-stay"])
+async def test_events_are_handled_again_when_asked(
+    typed: Type, streams: Streams, valuation: Valuation, bull: str, known: str
+) -> None:
+    """What the queue has a job of, under either id that a subscriber gives, is passed over, but for `--again`."""
+    event = evaluated()
+    await streams.add(event)
+    words = ["replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull]
+    await typed(*words)
+    await valuation.jobs.redis.rename(
+        f"{bull}:valuation:{job_id(event.id)}", f"{bull}:valuation:{job_id(event.id, job=known)}"
+    )
+    assert records(await typed(*words))[0]["added"] == 0
+    assert records(await typed(*words, "--again"))[0]["added"] == 1
+    assert len(await valuation.jobs.ids()) == 2
+
+
+async def test_unreadable_entries_are_passed_over(typed: Type, streams: Streams, bull: str) -> None:
+    """Rubbish, entries without data and events of other channels are counted; the exit code is 5."""
+    await streams.add(evaluated())
+    await streams.add_data(EVALUATED, data=b"rubbish")
+    await streams.add_data(EVALUATED, other=b"field")
+    await streams.add_data(EVALUATED, data=message(calculated()))
+    (outcome,) = records(await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull), exit_code=5)
+    assert (outcome["events"], outcome["added"], outcome["unreadable"]) == (4, 1, 3)
+
+
+async def test_replay_starts_where_it_is_told(typed: Type, streams: Streams, bull: str) -> None:
+    """More than one batch is added, and nothing before `--since`."""
+    ids = [await streams.add(evaluated()) for _ in range(600)]
+    words = ["replay", EVALUATED, "--since", ids[50], "--to", "valuation", "--job", "price-stay", "--json", "--yes"]
+    assert records(await typed(*words, "--bull-prefix", bull))[0]["added"] == 550
+
+
+async def test_replay_into_a_new_queue_is_pointed_out(
+    typed: Type, streams: Streams, valuation: Valuation, bull: str
+) -> None:
+    """It may be meant, or be a typing mistake; unasked, nothing is added."""
+    await valuation.add(*jobs_of(1))
+    await streams.add(evaluated())
+    words = ["--since", "1h", "--to", "valuatoin", "--job", "price-stay", "--bull-prefix", bull]
+    result = await typed("replay", EVALUATED, *words)
+    assert result.exit_code == 2
+    assert "never had a job. Did you mean valuation?" in result.stderr
+    assert "--yes" in result.stderr
+
+
+@pytest.mark.parametrize(("queue", "since"), [("a:b", "1h"), ("valuation", "soon")])
+async def test_impossible_replay_is_a_usage_error(typed: Type, queue: str, since: str) -> None:
+    """Names that BullMQ cannot have and times that are none end with 2."""
+    result = await typed("replay", EVALUATED, "--since", since, "--to", queue, "--job", "price-stay")
+    assert result.exit_code == 2
+
+
+async def test_story_is_told_in_order(typed: Type, streams: Streams, valuation: Valuation, bull: str) -> None:
+    """Two events of one transaction, their jobs, and a letter: each step once, in order, and nothing of others'."""
+    first = evaluated()
+    payload = CalculatedPayload(price=7)
+    followed = PricingCalculated(
+        aggregate_id="price-1", payload=payload, correlation_id=first.id, causation_id=first.id
+    )
+    await streams.add(first)
+    await streams.add(evaluated())
+    replay = ["replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull]
+    assert records(await typed(*replay))[0]["added"] == 2
+    async with running(valuation.worker(_nothing)):
+        await valuation.ended("completed", 2)
+    await streams.add(followed)
+    letter: dict[Any, Any] = {"data": message(followed), "error": "InvalidEnvelopeError", "reason": "sequence"}
+    await streams.redis.xadd(f"{streams.key(CALCULATED)}:dead", letter)
+    steps = records(await typed("trace", first.id, "--json", "--bull-prefix", bull))
+    assert [step["what"] for step in steps] == ["published", "added", "started", "completed", "published", "buried"]
+    assert {step["event_id"] for step in steps} == {first.id, followed.id}
+    assert (steps[1]["queue"], steps[1]["job"], steps[4]["causation_id"]) == ("valuation", "price-stay", first.id)
+
+
+async def _nothing(event: object, context: EventContext) -> None:
+    """Handle a job."""
+
+
+async def test_story_is_found_by_any_of_its_events(typed: Type, streams: Streams, bull: str) -> None:
+    """The id of an event leads to the transaction that it belongs to, which is said."""
+    first = evaluated(correlation_id='visit "é"')
+    second = evaluated(correlation_id='visit "é"', causation_id=first.id)
+    await streams.add(first)
+    await streams.add(second)
+    result = await typed("trace", second.id, "--json", "--bull-prefix", bull)
+    assert [step["event_id"] for step in records(result)] == [first.id, second.id]
+    assert f'The event {second.id} belongs to visit "é"' in result.stderr
+
+
+async def test_story_shows_no_payload(typed: Type, streams: Streams, bull: str) -> None:
+    """The table tells ids, times and places alone."""
+    event = evaluated(aggregate_id="opt-7")
+    await streams.add(event)
+    result = await typed("trace", event.id, "--bull-prefix", bull)
+    assert (result.exit_code, "opt-7" in result.stdout, "score" in result.stdout) == (0, True, False)
+
+
+async def test_unknown_transaction_is_not_found(typed: Type, streams: Streams, bull: str) -> None:
+    """An id that only stands somewhere in a payload belongs to nobody; nor does one before `--since`."""
+    event = evaluated()
+    await streams.add(event)
+    for words in (["opt-1"], [event.id, "--since", "4102444800000"]):
+        result = await typed("trace", *words, "--bull-prefix", bull)
+        assert (result.exit_code, result.stdout) == (4, "")
+
+
+def step(what: str, time_ms: int, event_id: str = "one") -> Step:
+    """Return a step of an event: of its entry, or of its one job."""
+    queue = None if what in ("published", "buried") else "valuation"
+    return Step(time_ms=time_ms, what=what, event_id=event_id, queue=queue, job_id=event_id if queue else None)
+
+
+def test_no_step_stands_before_its_cause() -> None:
+    """A worker's clock that is behind does not turn the story round; other events keep their places."""
+    early = [step("started", 5), step("completed", 7), step("added", 11), step("published", 10)]
+    others = [step("published", 8, "two"), step("published", 12, "three")]
+    told = [(one.event_id, one.what) for one in in_order([*early, *others])]
+    assert told == [
+        ("two", "published"),
+        *(("one", what) for what in ("published", "added", "started", "completed")),
+        ("three", "published"),
+    ]
+
+
+def test_letter_and_second_entry_keep_their_times() -> None:
+    """An event that was buried and redriven is published twice; its job follows the first of them."""
+    steps = [step("published", 30), step("buried", 20), step("published", 10), step("added", 15)]
+    assert [one.time_ms for one in in_order(steps)] == [10, 15, 20, 30]

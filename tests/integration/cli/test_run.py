@@ -1,0 +1,214 @@
+"""`domainstream run`: processes of production, from their start to every way in which they end."""
+
+import asyncio
+import json
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.cli.conftest import COMMAND
+from redis.asyncio import Redis
+from support.consuming import EVALUATED, PATIENCE, BullJobs, Streams, evaluated, until
+from support.working import Valuation, job_of
+
+TESTS = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+Start = Callable[..., Awaitable["Running"]]
+
+
+class Running:
+    """A process of `domainstream run`."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.log: list[str] = []
+        self.output: list[str] = []
+
+    async def says(self, text: str) -> str:
+        """Wait for a line of the log that holds `text`, and return it."""
+        return await self._line(self.process.stderr, text, self.log)
+
+    async def prints(self, text: str) -> str:
+        """Wait for a line of output that holds `text`, and return it."""
+        return await self._line(self.process.stdout, text, self.output)
+
+    async def ends(self) -> int:
+        """Wait for its end, read what is left, and return the exit code."""
+        async with asyncio.timeout(PATIENCE):
+            output, log = await self.process.communicate()
+        self.output += output.decode().splitlines()
+        self.log += log.decode().splitlines()
+        return self.process.returncode or 0
+
+    async def _line(self, stream: asyncio.StreamReader | None, text: str, seen: list[str]) -> str:
+        assert stream
+        async with asyncio.timeout(PATIENCE):
+            while line := (await stream.readline()).decode():
+                seen.append(line.strip())
+                if text in line:
+                    return line.strip()
+        raise AssertionError(f"ended without {text!r}: {seen}")
+
+
+@pytest.fixture
+async def start(redis_url: str, stream_prefix: str) -> AsyncIterator[Start]:
+    """A function that starts `domainstream run` with these words; what still runs at the end is killed."""
+    processes: list[Process] = []
+
+    async def run(*words: str, **environment: str) -> Running:
+        given = {"REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": stream_prefix, "PYTHONPATH": str(TESTS), **environment}
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "run", *words, "--app-dir", str(HERE), env={**os.environ, **given}, stdout=PIPE, stderr=PIPE
+        )
+        processes.append(process)
+        return Running(process)
+
+    yield run
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def get(url: str) -> tuple[int, dict[str, Any]]:
+    """Ask a health endpoint, and return status and answer."""
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+async def test_subscriber_delivers_until_sigterm(
+    start: Start, streams: Streams, redis: Redis, stream_prefix: str
+) -> None:
+    """Subscriptions become a subscriber; it hands over, answers that it is well, and ends with 0."""
+    bull = f"{stream_prefix}bull"
+    words = ["run_targets:subscriptions", "--bull-prefix", bull, "--health-port", "0", "--log-format", "json"]
+    running = await start("subscriber", *words)
+    url = json.loads(await running.says("run.health"))["message"].partition("url=")[2]
+    await streams.add(evaluated())
+    await until(lambda: BullJobs(redis, bull, "valuation").ids())
+    status, answer = await get(url)
+    assert (status, answer["status"]) == (200, "ok")
+    await until(lambda: _handed_over(url))
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ends() == 0
+    assert await streams.pending(EVALUATED) == 0
+    assert {json.loads(line)["level"] for line in running.log} == {"INFO"}
+
+
+async def _handed_over(url: str) -> bool:
+    _, answer = await get(url)
+    return bool(answer["done"]["handed_over"] == 1)
+
+
+async def test_worker_finishes_what_it_has_in_hand(
+    start: Start, redis: Redis, redis_url: str, stream_prefix: str
+) -> None:
+    """An EventConsumer becomes a worker; at SIGTERM the handler that runs is awaited, and its job is completed."""
+    bull = f"{stream_prefix}bull"
+    jobs = BullJobs(redis, bull, "valuation")
+    await Valuation(redis_url, bull, jobs).add(job_of())
+    running = await start("worker", "run_targets:consumer", "--bull-prefix", bull, HANDLING_SECONDS="0.5")
+    await running.prints("handling")
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ends() == 0
+    assert running.output == ["handling", "handled"]
+    assert await jobs.ids("completed") == ["event-1"]
+
+
+@pytest.mark.parametrize("name", ["Waiting", "made", "wired"])
+async def test_programs_of_ones_own_are_run(start: Start, redis_url: str, name: str) -> None:
+    """A class, a coroutine function or an async context manager gives a program; Ctrl-C ends it with 130."""
+    running = await start("worker", f"run_targets:{name}")
+    assert redis_url in await running.prints("running")
+    running.process.send_signal(signal.SIGINT)
+    assert await running.ends() == 130
+    assert running.output[-1] == ("closed" if name == "wired" else "stopped")
+
+
+async def test_options_reach_what_the_program_opens(start: Start) -> None:
+    """`--redis-url` stands in the environment of the program."""
+    running = await start("worker", "run_targets:Waiting", "--redis-url", "redis://127.0.0.1:1/7")
+    assert await running.prints("running") == "running redis://127.0.0.1:1/7"
+
+
+@pytest.mark.parametrize(("second", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_second_signal_cuts_off(start: Start, second: signal.Signals, exit_code: int) -> None:
+    """A program that does not stop is cancelled at the second signal, and the exit code tells which that was."""
+    running = await start("worker", "run_targets:Stubborn")
+    await running.prints("running")
+    running.process.send_signal(signal.SIGTERM)
+    await running.says("run.stopping signal=SIGTERM")
+    running.process.send_signal(second)
+    assert await running.ends() == exit_code
+
+
+async def test_failing_program_is_told_without_its_message(start: Start) -> None:
+    """The exit code is 1, and the error's type is named; its message, which may quote data, comes with --debug."""
+    plain, debug = await start("worker", "run_targets:Failing"), await start("worker", "run_targets:Failing", "--debug")
+    assert (await plain.ends(), await debug.ends()) == (1, 1)
+    assert "ended with ValueError" in plain.log[-1]
+    assert "a-secret" not in "\n".join(plain.log)
+    assert "a-secret" in "\n".join(debug.log)
+
+
+@pytest.mark.parametrize(
+    ("target", "exit_code", "words"),
+    [
+        ("nowhere:app", 4, "there is no module nowhere"),
+        ("run_targets:subscription", 4, "Did you mean subscriptions"),
+        ("run_targets:number", 1, "is of type int, which cannot be run"),
+        ("run_targets:consumer", 1, "is of type EventConsumer, which cannot be run"),
+        ("run_targets:broken", 1, "failed before it could run: KeyError"),
+        ("run_targets", 2, "is no MODULE:OBJECT"),
+    ],
+)
+async def test_object_that_cannot_be_run_is_told(start: Start, target: str, exit_code: int, words: str) -> None:
+    """The exit code and the message tell what is wrong, and nothing runs."""
+    running = await start("subscriber", target)
+    assert await running.ends() == exit_code
+    assert words in "\n".join(running.log)
+
+
+async def test_no_server_is_named(start: Start) -> None:
+    """Subscriptions need a URL: without one the exit code is 3."""
+    running = await start("subscriber", "run_targets:subscriptions", REDIS_URL="")
+    assert await running.ends() == 3
+    assert "export REDIS_URL" in running.log[-1]
+
+
+async def test_server_that_is_away_is_waited_for(start: Start) -> None:
+    """The process lives on and is not ready until the server is there."""
+    words = ["run_targets:subscriptions", "--health-port", "0", "--redis-url", "redis://:a-secret@127.0.0.1:1"]
+    running = await start("subscriber", *words)
+    url = (await running.says("run.health")).rpartition("url=")[2].partition(" ")[0]
+    await running.says("subscriber.retried")
+    status, answer = await get(url)
+    assert (status, answer["status"]) == (503, "failing")
+    assert "127.0.0.1:1 does not answer" in answer["reason"]
+    assert (await get(url.replace("/ready", "/live")))[0] == 200
+    assert (await get(url.replace("/ready", "/metrics")))[0] == 404
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ends() == 0
+    assert "a-secret" not in "\n".join(running.log)
+
+
+async def test_port_that_is_taken_is_told(start: Start) -> None:
+    """The exit code is 1, and it says what to type."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        running = await start("worker", "run_targets:Waiting", "--health-port", str(port))
+        assert await running.ends() == 1
+    assert "choose another: --health-port" in running.log[-1]

@@ -1,0 +1,142 @@
+"""`domainstream streams`: what is there is shown, and nothing else."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from integration.cli.conftest import COMMAND, Type, bury
+from redis.asyncio import Redis
+from support.consuming import CALCULATED, EVALUATED, GROUP, Streams, evaluated, until
+
+
+async def test_channels_are_listed(typed: Type, streams: Streams, redis: Redis) -> None:
+    """Streams below the prefix count; companions, dead letters, other types and other prefixes do not."""
+    await streams.add(evaluated())
+    await bury(streams, b"1")
+    await redis.set(streams.key(CALCULATED), "text")
+    await redis.xadd(f"{{{streams.key(EVALUATED)}}}:producers", {"a": "b"})
+    result = await typed("streams", "ls", "--json")
+    (state,) = map(json.loads, result.stdout.splitlines())
+    assert (result.exit_code, state["channel"], state["length"], state["groups"]) == (0, EVALUATED, 1, 0)
+
+
+async def test_prefix_is_taken_literally(typed: Type, redis: Redis, stream_prefix: str) -> None:
+    """Signs that mean something in a pattern of keys are just signs in a prefix."""
+    await redis.xadd(f"{stream_prefix}[a]*:orders", {"data": "1"})
+    await redis.xadd(f"{stream_prefix}a:orders", {"data": "1"})
+    result = await typed("streams", "ls", "--json", "--prefix", f"{stream_prefix}[a]*:")
+    assert [json.loads(line)["channel"] for line in result.stdout.splitlines()] == ["orders"]
+
+
+async def test_no_streams_is_said_beside_the_data(typed: Type) -> None:
+    """Where there is no stream, stdout stays empty, and -q leaves the words out too."""
+    result, quiet = await typed("streams", "ls"), await typed("streams", "ls", "-q")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "There are no streams" in result.stderr
+    assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+async def test_info_tells_length_memory_and_groups(typed: Type, streams: Streams, redis: Redis) -> None:
+    """One object holds the stream, its memory, its dead letters and its groups; the text names them as well."""
+    entry_id = await streams.add(evaluated())
+    await bury(streams, b"1")
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    record = json.loads((await typed("streams", "info", EVALUATED, "--json")).stdout)
+    text = (await typed("streams", "info", EVALUATED)).stdout
+    assert (record["stream"]["first_id"], record["dead_letters"]) == (entry_id, 1)
+    assert (record["groups"][0]["group"], record["memory_bytes"] > 0) == (GROUP, True)
+    assert f"{GROUP}: unread 1, pending 0" in text
+
+
+async def test_stream_without_entries_has_no_oldest(typed: Type, streams: Streams, redis: Redis) -> None:
+    """A stream that exists and is empty is shown as such."""
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, mkstream=True)
+    assert (await typed("streams", "ls")).stdout.splitlines()[1].split() == [EVALUATED, "0", "0", "1", "-", "-"]
+    assert "oldest        -" in (await typed("streams", "info", EVALUATED)).stdout
+
+
+async def test_unknown_channel_is_not_found(typed: Type, streams: Streams) -> None:
+    """The exit code is 4, and the error says where, what was meant, and what to type."""
+    await streams.add(evaluated())
+    result = await typed("streams", "info", EVALUATED[:-1])
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert f"below the prefix {streams.prefix}. Did you mean {EVALUATED}?" in result.stderr
+    assert "type: domainstream streams ls" in result.stderr
+
+
+async def test_newest_entries_are_shown_in_order(typed: Type, streams: Streams) -> None:
+    """`tail -n 2` shows the last two, the older first, with their data, numbers as they were written."""
+    for number in range(4):
+        await streams.add_data(EVALUATED, data=b'{"n": %d.0}' % number)
+    await streams.add_data(EVALUATED, other=b"field")
+    result = await typed("streams", "tail", EVALUATED, "-n", "3", "--json")
+    assert ['"data":{"n":2.0}' in line for line in result.stdout.splitlines()] == [True, False, False]
+    assert "data" not in json.loads(result.stdout.splitlines()[2])
+
+
+@pytest.mark.parametrize("since", ["1h", "2020-01-31T12:00", "1500000000000"])
+async def test_entries_since_then_are_shown_whatever_their_number(typed: Type, streams: Streams, since: str) -> None:
+    """`--since` takes a duration, a time and an id, and reads page after page."""
+    for _ in range(501):
+        await streams.add_data(EVALUATED, data=b"1")
+    result = await typed("streams", "tail", EVALUATED, "--since", since)
+    assert len(result.stdout.splitlines()) == 501
+
+
+async def test_entries_before_since_are_left_out(typed: Type, streams: Streams) -> None:
+    """An id names the first entry; nonsense is a usage error that says what to type."""
+    ids = [await streams.add_data(EVALUATED, data=b"%d" % number) for number in range(3)]
+    result = await typed("streams", "tail", EVALUATED, "--since", ids[1], "--json")
+    assert [json.loads(line)["entry_id"] for line in result.stdout.splitlines()] == ids[1:]
+    nonsense = await typed("streams", "tail", EVALUATED, "--since", "yesterday")
+    assert nonsense.exit_code == 2
+    assert "expected 2h or 7d" in nonsense.stderr
+
+
+def following(*words: str) -> Iterator[str]:
+    """Start a command, and return an iterator of two lines that it writes and, after an interrupt, its exit code."""
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return lines_of(process)
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
+    """Yield two lines of a process; then interrupt it and yield its exit code."""
+    with process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline()
+            yield process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            yield str(process.wait())
+        finally:
+            process.kill()
+
+
+async def test_entries_are_followed_as_they_come(streams: Streams, redis_url: str) -> None:
+    """`tail -f` shows what is there, then what comes, and ends with 130 at Ctrl-C."""
+    await streams.add_data(EVALUATED, data=b"1")
+    words = ["streams", "tail", EVALUATED, "-f", "--json", "--redis-url", redis_url, "--prefix", streams.prefix]
+    lines = following(*words)
+    assert json.loads(next(lines))["data"] == 1
+    await streams.add_data(EVALUATED, data=b"2")
+    assert json.loads(next(lines))["data"] == 2
+    assert next(lines) == "130"
+
+
+async def test_channel_may_come_later(streams: Streams, redis: Redis, redis_url: str) -> None:
+    """`tail -f` waits for a channel that has no stream yet, and shows its first entries."""
+    words = ["streams", "tail", CALCULATED, "-f", "--json", "--redis-url", redis_url, "--prefix", streams.prefix]
+    lines = following(*words)
+
+    async def waits() -> bool:
+        clients: Any = await redis.client_list()
+        return any(client["cmd"] == "xread" and "b" in client["flags"] for client in clients)
+
+    await until(waits)
+    await streams.add_data(CALCULATED, data=b"1")
+    await streams.add_data(CALCULATED, data=b"2")
+    assert [json.loads(next(lines))["data"] for _ in range(2)] == [1, 2]
+    assert next(lines) == "130"
