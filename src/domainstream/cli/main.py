@@ -23,6 +23,9 @@ COMMANDS = {
         "domainstream.cli.dead_letters.group:dead_letters", "Look at what could never become a job, and mend it."
     ),
     "new": LazyCommand("domainstream.cli.new.command:new", "Write projects, services, events and subscribers."),
+    "docs": LazyCommand(
+        "domainstream.cli.docs.command:docs", "Write documents of the whole system: AsyncAPI, catalogue, TypeScript."
+    ),
 }
 
 

@@ -37,7 +37,7 @@ def _as_function(name: str, script: str) -> str:
     """
     functions = "\n".join(_FUNCTION.findall(script))
     body = _FUNCTION.sub("", script)
-    return f"do\n{_STAND_INS}\n{functions}\nadders.{name} = function(KEYS, ARGV)\n{body}\nend\nend"
+    return f"make.{name} = function()\n{_STAND_INS}\n{functions}\nreturn function(KEYS, ARGV)\n{body}\nend\nend"
 
 
 _STAND_INS: Final = """local rcall = redis.call

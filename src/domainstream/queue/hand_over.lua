@@ -22,9 +22,14 @@ local unpack_options, write_json = cmsgpack.unpack, cjson.encode
 local options_json
 
 -- BullMQ's own scripts, as the installed package has them, made functions: their KEYS and ARGV are parameters. What they
--- would unpack comes unpacked, and what they would write as JSON is written already.
-local adders = {}
+-- would unpack comes unpacked, and what they would write as JSON is written already. Each is made when it is needed.
+local adders, make = {}, {}
 --[[adders]]
+
+local function adder(script)
+  adders[script] = adders[script] or make[script]()
+  return adders[script]
+end
 
 local at = 0
 
@@ -53,7 +58,7 @@ local function next_kind()
   for _, position in ipairs(positions[script]) do keys[#keys + 1] = KEYS[first + position] end
   local prefix = string.sub(KEYS[first + 4], 1, -3)
   local head = string.sub(write_json(options), 1, -2) .. ',"jobId":'
-  return {add = adders[script], keys = keys, prefix = prefix, options = options, head = head, arguments = {prefix, '', name, now}}
+  return {add = adder(script), keys = keys, prefix = prefix, options = options, head = head, arguments = {prefix, '', name, now}}
 end
 
 -- What keeps the server from writing anything is no fault of this job's: it stays the error it is, so that it is tried
@@ -76,16 +81,16 @@ end
 -- says to hand everything over, and job ids tell a repeat.
 local function waiting(stream)
   local count, from, to = tonumber(next_argument()), next_argument(), next_argument()
-  local ids = {}
+  local ids, size = {}, count + 1
   repeat
-    local page = redis.pcall('XPENDING', stream, group, from, to, count, consumer)
+    local page = redis.pcall('XPENDING', stream, group, from, to, size, consumer)
     if page.err and string.match(page.err, '^NOGROUP') then return nil end
     if page.err then error(page, 0) end
     for _, pending in ipairs(page) do
       ids[pending[1]] = true
       from = '(' .. pending[1]
     end
-  until #page < count
+  until #page < size
   return ids
 end
 

@@ -111,6 +111,7 @@ class StreamSubscriber:
             await self._delivered()
         if parcels:
             self._delivering = asyncio.create_task(self._courier.deliver(parcels))
+            await asyncio.sleep(0)  # lets these go out before the next read does
 
     async def _read(self) -> Sequence[Delivery]:
         try:

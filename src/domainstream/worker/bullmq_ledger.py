@@ -12,8 +12,8 @@ from domainstream.worker.bullmq_turn import Turn, TurnReply
 LARGEST: Final = 100
 """Jobs of one turn, at the most: the server does nothing else for the 4 ms or so that these take."""
 
-TURNS: Final = 3
-"""Turns that are under way at a time, at the most. More are faster over a slow network, fewer on the same machine."""
+TURNS: Final = 5
+"""Turns that are under way at a time, at the most. Fewer are slower over a slow network, more bring nothing."""
 
 WORTH_IT: Final = 5
 """Jobs that make a turn worth its own cost."""
@@ -49,6 +49,9 @@ class Ledger:
         self._asked = 0
         self._ending = 0
         self._limited_until = 0.0
+        # Several turns ask at a time only while each gets all that it asks for: for a job now and then, one is enough.
+        self._plenty = False
+        self._woken = False
 
     @property
     def free(self) -> int:
@@ -68,6 +71,7 @@ class Ledger:
 
     def wake(self) -> None:
         """Ask for jobs again: there may be some."""
+        self._woken = True
         self.idle.clear()
         self.bell.set()
 
@@ -84,7 +88,9 @@ class Ledger:
         if not (steps or self._lost) and (takes == 0 or self.idle.is_set()):
             return None
         lost, self._lost = self._lost, []
-        self._asked += takes
+        if takes:
+            self._asked += takes
+            self._woken = False
         self._ending += ending
         return Turn(f"{self._id}:{next(self._numbers)}:", steps, takes, lost)
 
@@ -116,13 +122,14 @@ class Ledger:
         self.bell.set()
 
     def _takes(self, ending: int, now: float) -> int:
-        if self.closed or now < self._limited_until:
+        if self.closed or now < self._limited_until or (self._asked and not self._plenty):
             return 0
         # What ends in this turn makes room in it: never does the server see more active jobs than the concurrency.
         return max(0, min(self.free + ending, self._share))
 
     def _note_supply(self, *, short: bool) -> None:
-        if short:
+        self._plenty = not short
+        if short and not self._woken:
             self.idle.set()
         else:
             self.idle.clear()

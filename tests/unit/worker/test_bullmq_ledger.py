@@ -24,16 +24,35 @@ def turn_of(ledger: Ledger, now: float = 0) -> Turn:
     return turn
 
 
-@pytest.mark.parametrize(("concurrency", "share"), [(1, 1), (3, 2), (10, 5), (14, 5), (50, 17), (1000, LARGEST)])
+@pytest.mark.parametrize(("concurrency", "share"), [(1, 1), (3, 2), (10, 5), (14, 5), (50, 10), (1000, LARGEST)])
 def test_a_turn_asks_for_a_part_of_what_may_be_held(concurrency: int, share: int) -> None:
     """So two or three turns share the work; a turn is never so large that it holds up the server."""
     assert turn_of(Ledger("w", concurrency)).takes == share
 
 
 def test_no_more_is_asked_for_than_may_be_held() -> None:
-    """What is under way counts."""
-    ledger = Ledger("w", 5)
-    assert ([turn_of(ledger).takes for _ in range(2)], ledger.next_turn(0)) == ([3, 2], None)
+    """What is held and what is under way counts."""
+    ledger = Ledger("w", 8)
+    ledger.done(turn_of(ledger), reply(4), 0)
+    assert (turn_of(ledger).takes, ledger.next_turn(0)) == (4, None)
+
+
+def test_several_turns_ask_only_where_there_is_plenty() -> None:
+    """Until a turn got all that it asked for, it asks alone; then others ask beside it."""
+    ledger = Ledger("w", 50)
+    first = turn_of(ledger)
+    assert ledger.next_turn(0) is None
+    ledger.done(first, reply(first.takes), 0)
+    assert [turn_of(ledger).takes for _ in range(2)] == [10, 10]
+
+
+def test_a_wake_while_a_turn_asks_is_not_lost() -> None:
+    """The turn may have been too early for what the wake is about, so one more is asked when it brings too little."""
+    ledger = Ledger("w", 4)
+    early = turn_of(ledger)
+    ledger.wake()
+    ledger.done(early, reply(), 0)
+    assert (ledger.idle.is_set(), turn_of(ledger).takes) == (False, 2)
 
 
 def test_what_ends_makes_room_in_its_own_turn() -> None:

@@ -1,0 +1,1 @@
+"""Documents of a whole system, written from the registry of its channels."""

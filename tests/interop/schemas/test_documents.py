@@ -1,0 +1,74 @@
+"""The written documents, read by those who are to read them: AsyncAPI's parser and TypeScript's compiler."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from unit.docs.monorepo_system import registry
+from unit.docs.test_documents import sample
+
+from domainstream import ChannelRegistry
+from domainstream.cli.docs.asyncapi import SPECIFICATIONS, asyncapi_document
+from domainstream.cli.docs.system import documented_channels
+from domainstream.cli.docs.typescript import typescript_of
+
+HERE = Path(__file__).parent
+REGISTRIES = pytest.mark.parametrize("system", [registry, sample()], ids=["monorepo", "sample"])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def packages_are_there() -> None:
+    """Skip, and say why, where npm's packages are not installed."""
+    if not (HERE / "node_modules").is_dir():
+        pytest.skip(f"npm's packages are not installed; type: npm ci --prefix {HERE}")
+
+
+def node(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run a program of Node.js in this folder."""
+    return subprocess.run(["node", *map(str, arguments)], cwd=HERE, capture_output=True, text=True, check=False)
+
+
+def compile_types(folder: Path, *files: str) -> "subprocess.CompletedProcess[str]":
+    """Compile files in a folder as a strict project does."""
+    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--skipLibCheck"]
+    compiler = HERE / "node_modules" / "typescript" / "bin" / "tsc"
+    return node(compiler, *options, "--erasableSyntaxOnly", *(folder / name for name in files))
+
+
+@REGISTRIES
+@pytest.mark.parametrize("spec", SPECIFICATIONS)
+def test_asyncapi_is_valid(system: ChannelRegistry, spec: str, tmp_path: Path) -> None:
+    """AsyncAPI's own parser finds no error, and reads the version that was asked for."""
+    path = tmp_path / "asyncapi.json"
+    written = asyncapi_document(documented_channels(system), spec=spec, title="Test", release="1.0.0")
+    path.write_text(json.dumps(written), encoding="utf-8")
+    done = node("validate.mjs", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[:2] == [spec, str(len(system.channels))]
+
+
+def test_an_invalid_document_is_found(tmp_path: Path) -> None:
+    """The parser that passes our documents refuses one whose operation has no such channel."""
+    path = tmp_path / "asyncapi.json"
+    written = asyncapi_document(documented_channels(registry), spec="3.0.0", title="Test", release="1.0.0")
+    written["channels"].popitem()
+    path.write_text(json.dumps(written), encoding="utf-8")
+    assert node("validate.mjs", path).returncode == 1
+
+
+@REGISTRIES
+def test_typescript_compiles(system: ChannelRegistry, tmp_path: Path) -> None:
+    """The strict compiler accepts the module, also where docstrings try to end a comment."""
+    (tmp_path / "events.ts").write_text(typescript_of(documented_channels(system)), encoding="utf-8")
+    done = compile_types(tmp_path, "events.ts")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_usage_compiles_and_mistakes_do_not(tmp_path: Path) -> None:
+    """A service reads payloads with their types; each mistake marked in `usage.ts` is one."""
+    (tmp_path / "events.ts").write_text(typescript_of(documented_channels(registry)), encoding="utf-8")
+    shutil.copy(HERE / "usage.ts", tmp_path)
+    done = compile_types(tmp_path, "events.ts", "usage.ts")
+    assert (done.returncode, done.stdout) == (0, "")
