@@ -11,9 +11,6 @@ from domainstream.worker.bullmq_running_jobs import RunningJobs
 from domainstream.worker.bullmq_turn import Turn, TurnCalls, TurnReply
 from domainstream.worker.patience import Patience
 
-_LONGEST_LIMIT = 30.0
-"""Seconds after which a worker that is limited looks all the same: delayed jobs become waiting ones only then."""
-
 _AFTER_FAILURE = 1.0
 """Seconds until jobs are asked for again after the server could not give one, which may be the fault of that one."""
 
@@ -74,7 +71,8 @@ class Pump:
 
     def _set_alarms(self, reply: TurnReply) -> None:
         if reply.limited_for:
-            self._limit.set(min(reply.limited_for, _LONGEST_LIMIT))
+            self._limit.cancel()  # what was said before is out of date
+            self._limit.set(reply.limited_for)
         if reply.due:
             self._due.set(max(0.0, reply.due / 1000 - time.time()))
         if reply.failure:

@@ -21,6 +21,10 @@ _pack = msgspec.msgpack.Encoder().encode
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
+LONGEST_LIMIT: Final = 30.0
+"""Seconds after which a worker that is limited looks all the same: delayed jobs become waiting ones only then."""
+
+
 class Turn(Struct, eq=False, gc=False):
     """What one call shall do.
 
@@ -48,7 +52,7 @@ class TurnReply(Struct, frozen=True, gc=False):
 
         jobs: Those that were found and taken; this worker's now.
 
-        limited_for: For how many seconds the rate limit allows no more; 0 when it does.
+        limited_for: For how many seconds to ask for no more because of the rate limit; 0 when it allows more.
 
         due: When the next delayed job is due, in milliseconds since 1970; 0 when there is none.
 
@@ -88,7 +92,7 @@ class TurnCalls:
         """Read what the script returned."""
         answers, jobs, limit, due, failure = raw
         held = [held_job(fields, job_id, token) for fields, job_id, token in jobs]
-        return TurnReply(answers, held, limit / 1000, due, failure.decode())
+        return TurnReply(answers, held, min(limit / 1000, LONGEST_LIMIT), due, failure.decode())
 
 
 def _options(settings: WorkerSettings) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
 from domainstream.worker.bullmq_ledger import Ledger
 from domainstream.worker.bullmq_turn import Turn
+from domainstream.worker.bullmq_worker_scripts import turn_script
 from domainstream.worker.verdict import Completed, Failed, Verdict
 
-SCRIPT = b"EVALSHA"
+SCRIPT = turn_script().sha.encode()
 SHORT = timedelta(milliseconds=100)
 
 

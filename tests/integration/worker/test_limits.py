@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from support.working import Diary, Valuation, jobs_of, working
 
 from domainstream.queue.bullmq_package import bullmq_module
-from domainstream.worker import ReceivedJob
+from domainstream.worker import ReceivedJob, bullmq_turn
 from domainstream.worker.verdict import Completed, Verdict
 from domainstream.worker.worker_settings import RateLimit
 
@@ -72,6 +72,17 @@ async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
     async with working(queue.engine(diary)):
         await queue.ended("completed", 20)
     assert 0.85 < max(diary.times) - min(diary.times) < 1.2
+
+
+async def test_long_rate_limit(queue: Valuation, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that lasts longer than a worker goes without looking ends all the same."""
+    monkeypatch.setattr(bullmq_turn, "LONGEST_LIMIT", 0.05)
+    await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 1, "duration": 200})
+    diary = Diary()
+    await queue.add(*jobs_of(3))
+    async with working(queue.engine(diary)):
+        await queue.ended("completed", 3)
+    assert max(diary.times) - min(diary.times) > 0.35
 
 
 async def test_global_concurrency(queue: Valuation, redis: Redis) -> None:
