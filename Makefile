@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo test check format bench lock clean
+.PHONY: help sync demo test faults check format bench lock clean
 
 help: ## Show what can be made.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,12 +27,16 @@ demo: sync ## Watch three services' events go from mapper to handler.
 test: sync ## Run everything a reader needs to trust it.
 	@$(BIN)/python -m pytest
 
+faults: sync ## Cause every fault at full size, which takes about 25 minutes.
+	@$(BIN)/python -m pytest tests/faults --faults=full -n0
+
 check: sync ## Lint, format, types and layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pyright --warnings
 	@$(BIN)/lint-imports
+	@$(BIN)/domainstream check examples/monorepo
 
 format: sync ## Fix what ruff can fix.
 	@$(BIN)/ruff check --fix .

@@ -23,8 +23,8 @@ from benchmarks.sample import EVENT_TYPE, channel_for, make_event, peer_event
 from domainstream import EventProducer, RedisStreamPublisherClient
 
 PER_SECOND = 1_000
-SECONDS = 10
-ROUNDS = 5
+SECONDS = 8
+ROUNDS = 3
 DRAINED, PEER_DRAINED = 20_000, 5_000
 WANTED_P50_MS, WANTED_P99_MS, WANTED_P50_RATIO = 3.0, 15.0, 2.0
 

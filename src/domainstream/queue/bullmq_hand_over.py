@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
-from domainstream.queue.bullmq_hand_over_call import HandOverCall
+from domainstream.queue.bullmq_hand_over_call import HandOverCall, Last
 from domainstream.queue.bullmq_scripts import KEYS, own_script, script_text
 from domainstream.queue.parcel import Parcel
 from domainstream.stream.redis_connection import connect
@@ -74,18 +74,22 @@ class BullMQHandOver:
     async def hand_over(self, parcels: Sequence[Parcel]) -> None:
         """Hand over, in calls of so many jobs that the server is not held up; see `port.HandOver.hand_over`.
 
-        A call that the server refuses does not keep it from the next one.
+        The next call is on its way before the answer to one is here, but the server refuses it if that one failed and
+        they share a channel: its events must not overtake.
         """
-        await self._link.run(self._script, map(self._call, parts_of(parcels, MOST_JOBS)))
+        await self._link.run(self._script, self._calls(parcels))
 
     async def close(self) -> None:
         """Close the connection; see `port.HandOver.close`."""
         await self._link.close()
         await self._client.aclose()
 
-    def _call(self, parcels: Sequence[Parcel]) -> Arguments:
-        call = HandOverCall(parcels, group=self.group, prefix=self._prefix, bull_prefix=self._bull_prefix)
-        return call.arguments(self.consumer)
+    def _calls(self, parcels: Sequence[Parcel]) -> Iterator[Arguments]:
+        last: Last = {}
+        for part in parts_of(parcels, MOST_JOBS):
+            call = HandOverCall(part, last, group=self.group, prefix=self._prefix, bull_prefix=self._bull_prefix)
+            yield call.arguments(self.consumer)
+            last = call.last
 
 
 def parts_of(parcels: Sequence[Parcel], most_jobs: int) -> Iterator[Sequence[Parcel]]:

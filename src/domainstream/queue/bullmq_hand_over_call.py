@@ -1,6 +1,6 @@
 """The keys and arguments of one call of `hand_over.lua`, which says what they are. Used by `bullmq_hand_over`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from domainstream.channel import stream_key
@@ -14,13 +14,16 @@ _BURIED: Final = -1
 
 Argument = str | bytes | int
 Kind = tuple[str, str, int]
+Last = Mapping[str, str]
+"""The last entry of each channel that was in a call."""
 
 
 class HandOverCall:
     """Writes down parcels, each queue, channel and kind of job once."""
 
-    def __init__(self, parcels: Sequence[Parcel], *, group: str, prefix: str, bull_prefix: str) -> None:
-        """Write down `parcels`, which were delivered to one consumer of `group`."""
+    def __init__(self, parcels: Sequence[Parcel], before: Last, *, group: str, prefix: str, bull_prefix: str) -> None:
+        """Write down `parcels`, delivered to one consumer of `group`; what comes `before` must be settled."""
+        self._before = before
         self._group = group
         self._prefix = prefix
         self._bull_prefix = bull_prefix
@@ -34,6 +37,11 @@ class HandOverCall:
         for parcel in parcels:
             self._add(parcel)
 
+    @property
+    def last(self) -> Last:
+        """The last entry of each channel, by this call and those before."""
+        return {**self._before, **{channel: entries[-1] for channel, entries in self._entries.items()}}
+
     def arguments(self, consumer: str) -> list[Argument]:
         """The count of keys, the keys, and all arguments, for parcels that were delivered to `consumer`."""
         keys = self._keys()
@@ -41,8 +49,8 @@ class HandOverCall:
         written: list[Argument] = [len(keys), *keys, self._group, consumer, now_ms(), *counts]
         for (queue, name, _), settings in zip(self._kinds, self._kind_settings, strict=True):
             written += (self._queues[queue], script_for(settings), name, packed_options(settings))
-        for entries in self._entries.values():
-            written += (len(entries), entries[0], entries[-1])
+        for channel, entries in self._entries.items():
+            written += (len(entries), entries[0], entries[-1], self._before.get(channel, ""))
         return written + self._parcels
 
     def _keys(self) -> list[str]:

@@ -3,7 +3,8 @@
 -- KEYS     11 for each queue, then for each channel: its stream, its dead letters
 -- ARGV     group, consumer, now, how many queues, how many kinds of jobs, how many channels
 --          for each kind of job: its queue (1, 2, ...), BullMQ's script, the jobs' name, their options
---          for each channel: how many parcels, the first and the last entry's id (they come in the stream's order)
+--          for each channel: how many parcels, the first and the last entry's id (they come in the stream's order), and
+--            the last one of the calls before, which must be settled first, or nothing
 --          then one parcel after the other: channel (1, 2, ...), entry id, how many jobs, and
 --            with jobs:  the data of all of them, then for each: kind (1, 2, ...), id
 --            no jobs:    nothing more
@@ -80,7 +81,10 @@ end
 -- The entries of one channel that wait for us. Where the group has vanished, what is at hand may be all there is: nil
 -- says to hand everything over, and job ids tell a repeat.
 local function waiting(stream)
-  local count, from, to = tonumber(next_argument()), next_argument(), next_argument()
+  local count, from, to, before = tonumber(next_argument()), next_argument(), next_argument(), next_argument()
+  if before ~= '' and #redis.pcall('XPENDING', stream, group, before, before, 1, consumer) > 0 then
+    error('HANDOVER entry ' .. before .. ' comes first', 0)
+  end
   local ids, size = {}, count + 1
   repeat
     local page = redis.pcall('XPENDING', stream, group, from, to, size, consumer)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from support.handing_over import RedisHandOverPlace
 
 from domainstream.errors import ServerRefusedError, ServerUnavailableError
-from domainstream.queue import BullMQHandOver, JobSettings, Parcel
+from domainstream.queue import BullMQHandOver, JobSettings, Parcel, bullmq_hand_over
 from domainstream.queue.bullmq_scripts import KEYS, script_text
 from domainstream.stream.redis_link import Script
 from domainstream.testing.fault_proxy import FaultProxy
@@ -95,6 +95,17 @@ async def test_refused_job_can_be_added_later(place: RedisHandOverPlace, broken:
     await place.redis.delete(f"{place.bull_prefix}:valuation:{broken}")
     await place.hand_over.hand_over([parcel(delivery, "valuation")])
     assert (await place.jobs("valuation"), await place.pending()) == ([job_id(delivery)], 0)
+
+
+async def test_what_fails_is_not_overtaken(place: RedisHandOverPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several calls under way, those after one that failed do nothing for the same channels: order is kept."""
+    monkeypatch.setattr(bullmq_hand_over, "MOST_JOBS", 1)
+    refused, later, elsewhere = await place.deliver(FIRST, FIRST, SECOND)
+    await place.redis.set(f"{place.bull_prefix}:billing:wait", "text")
+    handed = [parcel(refused, "billing"), parcel(later, "valuation"), parcel(elsewhere, "valuation")]
+    with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
+        await place.hand_over.hand_over(handed)
+    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(elsewhere)], 2)
 
 
 @pytest.mark.parametrize("vanish", ["group", "stream"])
