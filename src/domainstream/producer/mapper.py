@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import isroutine, signature
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Never, get_args, get_origin, get_type_hints
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import MapperError
@@ -18,12 +18,15 @@ def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass
 
     `events` is the service's union of event classes (`A | B | C`) or an iterable of classes; by default it is the
     annotation of the mapper's parameter. Each class is tried with an event that has no payload, because a mapper
-    decides on the class alone.
+    decides on the class alone. A service that publishes nothing says so with `Never`, and gets an empty dict.
 
     Returns the channel, or None, of each class. Raises `MapperError` with everything that is wrong: a class that the
     mapper forgets, a channel that is another event's, a class without an event type, no union to prove anything about.
     """
-    classes = declared_events(channel_for) if events is None else _classes(events)
+    declared = _annotation_of(channel_for) if events is None else events
+    if getattr(declared, "__value__", declared) is Never:
+        return {}
+    classes = _classes(declared)
     name = getattr(channel_for, "__name__", type(channel_for).__name__)
     if not classes:
         problem = f"no event classes are known; type: def {name}(event: MyDomainEvent), with MyDomainEvent = A | B"
@@ -37,12 +40,17 @@ def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass
 
 def declared_events(channel_for: Mapper) -> tuple[EventClass, ...]:
     """Return the event classes in the annotation of the mapper's parameter; empty where it names none."""
+    return _classes(_annotation_of(channel_for))
+
+
+def _annotation_of(channel_for: Mapper) -> object:
+    """Return the annotation of the mapper's parameter; empty where it has none."""
     try:
         hints = get_type_hints(_function_of(channel_for))
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
         problem = f"{error}; define the name, or import it outside of `if TYPE_CHECKING:`"
         raise MapperError("The mapper's annotations cannot be read:", [problem]) from error
-    return _classes(hints.get(_parameter_of(channel_for), ()))
+    return hints.get(_parameter_of(channel_for), ())
 
 
 def disagreement(event_class: EventClass, channel: object) -> str | None:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, Optional, TypeVar, Union, assert_never
+from typing import Any, Generic, Never, Optional, TypeVar, Union, assert_never
 
 import pytest
 from samples.channels import CREATED, EVALUATED, Channel
@@ -112,6 +112,17 @@ def test_a_service_may_have_a_single_event() -> None:
         return EVALUATED
 
     assert verify_mapper(mapper) == {OptimizationEvaluated: EVALUATED}
+
+
+def test_a_service_may_publish_nothing() -> None:
+    """`Never`, also behind an alias, says that there is nothing to prove anything about."""
+
+    def mapper(event: Never) -> Channel | None:
+        assert_never(event)
+
+    assert verify_mapper(mapper) == {}
+    alias = importlib.import_module("typing_extensions").TypeAliasType("alias", Never)
+    assert verify_mapper(channel_for, alias) == {}
 
 
 def test_a_generic_event_with_its_payload_counts_as_its_class() -> None:

@@ -3,7 +3,7 @@
 from contracts.event_publisher_channels import Channel
 from contracts.subscriptions import subscriptions
 from domainstream import ChannelRegistry, verify_mapper
-from domainstream.producer.mapper import Mapper, declared_events
+from domainstream.producer.mapper import Mapper
 
 
 def register(service: str, channel_for: Mapper) -> ChannelRegistry:
@@ -12,6 +12,5 @@ def register(service: str, channel_for: Mapper) -> ChannelRegistry:
     Raises `MapperError` when the service's mapper is not total, and `RegistryError` when it publishes to a channel of
     another service or a channel is missing from the subscriptions.
     """
-    # A service that only listens has no events to prove anything about.
-    mapped = verify_mapper(channel_for) if declared_events(channel_for) else {}
-    return ChannelRegistry.build(Channel, mappers={service: mapped}, subscriptions=subscriptions)
+    mappers = {service: verify_mapper(channel_for)}
+    return ChannelRegistry.build(Channel, mappers=mappers, subscriptions=subscriptions)
