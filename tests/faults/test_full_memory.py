@@ -9,7 +9,7 @@ from faults.children.worker import QUICK_RECOVERY
 from faults.conftest import Report
 from faults.ledger import HANDLED, PUBLISHED, REFUSED, UNCERTAIN
 from faults.publishing import Publisher, events
-from faults.scene import Scene, assert_handled, assert_once_and_in_order
+from faults.scene import Scene, assert_handled, assert_once, assert_once_and_in_order
 from faults.sizes import Size
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
@@ -74,7 +74,8 @@ async def test_acknowledged_events_arrive(
     await scene.redis.config_set("maxmemory", NO_LIMIT)
     await scene.publish(BATCH)
     await scene.handed_over((published + BATCH) * 2)
-    await assert_once_and_in_order(scene)
+    # Jobs of another server are added one by one, so when one is refused the next may find a little room.
+    await (assert_once(scene) if in_steps else assert_once_and_in_order(scene))
     assert scene.times_logged(LEFT_ALONE) == 0
 
 

@@ -44,12 +44,12 @@ class RedisGroupInspection:
 
     async def consumers(self, channel: str) -> list[ConsumerState]:
         """Return the consumers of all groups on a channel."""
-        names = [info["name"].decode() for info in await self._infos("xinfo_groups", channel)]
+        names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
         return [
             ConsumerState(
                 channel=channel,
-                group=group,
-                consumer=info["name"].decode(errors="replace"),
+                group=_text(group),
+                consumer=_text(info["name"]),
                 pending=info["pending"],
                 idle_ms=info["idle"],
             )
@@ -62,23 +62,31 @@ class RedisGroupInspection:
     ) -> list[PendingEntry]:
         """Return the oldest entries that a group has not settled, of one consumer, or that wait for long enough."""
         least = None if idle is None else round(idle.total_seconds() * 1000)
+        name = await self._name_of(channel, group)
         with our_errors(self._client):
             found: Any = await self._client.xpending_range(
-                stream_key(channel, self._prefix), group, "-", "+", count, consumername=consumer, idle=least
+                stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=least
             )
         return [
             PendingEntry(
                 channel=channel,
                 group=group,
                 entry_id=one["message_id"].decode(),
-                consumer=one["consumer"].decode(errors="replace"),
+                consumer=_text(one["consumer"]),
                 idle_ms=one["time_since_delivered"],
                 deliveries=one["times_delivered"],
             )
             for one in found
         ]
 
-    async def _infos(self, command: str, channel: str, *more: str) -> list[dict[str, Any]]:
+    async def _name_of(self, channel: str, group: str) -> Any:
+        """Return what the server calls a group; only a name that is no UTF-8 is another than the one that is shown."""
+        if "\\x" not in group:
+            return group
+        names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
+        return next((name for name in names if _text(name) == group), group)
+
+    async def _infos(self, command: str, channel: str, *more: bytes) -> list[dict[str, Any]]:
         with our_errors(self._client):
             try:
                 found: Any = await getattr(self._client, command)(stream_key(channel, self._prefix), *more)
@@ -98,10 +106,10 @@ class RedisGroupInspection:
             lost, unread = max(0, (unread or 0) - stream.length), stream.length
         elif unread is None:
             unread = await self._count(stream.channel, last)
-        oldest = await self._oldest(stream.channel, info["name"].decode(), last)
+        oldest = await self._oldest(stream.channel, info["name"], last)
         return GroupState(
             channel=stream.channel,
-            group=info["name"].decode(),
+            group=_text(info["name"]),
             consumers=info["consumers"],
             unread=unread,
             pending=pending,
@@ -111,7 +119,7 @@ class RedisGroupInspection:
             last_delivered_id=last,
         )
 
-    async def _oldest(self, channel: str, group: str, last: str) -> int | None:
+    async def _oldest(self, channel: str, group: bytes, last: str) -> int | None:
         """Return when the oldest entry was added that is pending or unread."""
         key = stream_key(channel, self._prefix)
         with our_errors(self._client):
@@ -134,3 +142,8 @@ class RedisGroupInspection:
             if count < 1000:
                 return total
             after = newest.decode()
+
+
+def _text(name: bytes) -> str:
+    """Return a name of a group or consumer; bytes that are no UTF-8 stand as their numbers behind a backslash."""
+    return name.decode(errors="backslashreplace")

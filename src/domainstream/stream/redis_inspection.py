@@ -39,12 +39,12 @@ class RedisStreamInspection:
         return sorted(name for name in names if ":" not in name)
 
     async def stream(self, channel: str) -> StreamState | None:
-        """Return the state of a channel's stream; None when there is none."""
+        """Return the state of a channel's stream; None when there is none, or the key is something else."""
         with our_errors(self._client):
             try:
                 found: Any = await self._client.xinfo_stream(stream_key(channel, self._prefix))
             except ResponseError as error:
-                if "no such key" in str(error):
+                if "no such key" in str(error) or "WRONGTYPE" in str(error):
                     return None
                 raise
         first = found["first-entry"]

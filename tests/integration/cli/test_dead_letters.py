@@ -67,13 +67,13 @@ async def test_shown_data_cannot_steer_the_terminal(typed: Type, streams: Stream
     assert "\x1b" not in result.stdout
 
 
-@pytest.mark.parametrize("words", [("show",), ("redrive", "--yes")])
+@pytest.mark.parametrize("words", [("show",), ("redrive", "--yes"), ("redrive", "18-0", "--yes"), ("purge", "--yes")])
 async def test_letter_that_is_not_there_is_not_found(typed: Type, streams: Streams, words: tuple[str, ...]) -> None:
     """The exit code is 4, and the message says where to look; letters beside it stay."""
     await bury(streams, b"1")
     command, *options = words
     result = await typed("dead-letters", command, EVALUATED, "17-0", *options)
-    assert result.exit_code == 4
+    assert (result.exit_code, result.stdout) == (4, "")
     assert f"domainstream dead-letters ls {EVALUATED}" in result.stderr
     assert len(await streams.dead(EVALUATED)) == 1
 
@@ -150,7 +150,7 @@ async def test_named_letters_are_purged(typed: Type, streams: Streams, named: li
     ids = await bury(streams, b"1", b"2")
     wanted = [ids[one] if isinstance(one, int) else f"{one}-0" for one in named]
     result = await typed("dead-letters", "purge", EVALUATED, *wanted, "--yes")
-    assert result.exit_code == exit_code
+    assert (result.exit_code, bool(result.stderr)) == (exit_code, exit_code > 0)
     assert len(await streams.dead(EVALUATED)) == (2 if exit_code == 4 else 1)
 
 

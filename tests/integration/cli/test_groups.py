@@ -123,6 +123,20 @@ async def test_pending_entries_are_chosen(typed: Type, ids: list[str]) -> None:
     assert "2 pending" in one.stderr
 
 
+@pytest.mark.parametrize("words", [("groups",), ("groups", "--consumers"), ("lag",), ("pending",)])
+async def test_names_need_not_be_text(
+    typed: Type, streams: Streams, redis: Redis, ids: list[str], words: tuple[str, ...]
+) -> None:
+    """Groups and consumers whose names are no UTF-8 are shown with what they hold, and can be named."""
+    key = streams.key(EVALUATED)
+    await redis.xgroup_create(key, b"caf\xe9", id="0")
+    await redis.xreadgroup(b"caf\xe9", b"\xff", {key: ">"}, count=1)  # type: ignore[arg-type]  # bytes are sent as they are
+    groups = [record["group"] for record in records(await typed(*words, "--json"))]
+    assert sorted(set(groups)) == ["caf\\xe9", GROUP]
+    if "--consumers" not in words and words != ("groups",):
+        assert groups.count("caf\\xe9") == len(records(await typed(*words, "--group", "caf\\xe9", "--json"))) == 1
+
+
 async def test_watching_ends_when_the_server_goes(stream_prefix: str) -> None:
     """A server that goes away ends `--watch` with 3, and the message says where it was."""
     with EmbeddedServer(server_binaries()[0].path) as server:

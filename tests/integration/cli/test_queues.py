@@ -93,6 +93,7 @@ async def test_events_are_replayed_once(typed: Type, streams: Streams, valuation
     assert (dry["dry_run"], dry["added"], await valuation.jobs.ids()) == (True, 3, [])
     (first,), (second,) = records(await typed(*words, "--yes")), records(await typed(*words, "--yes"))
     assert (first["added"], first["known"], second["added"], second["known"]) == (3, 0, 0, 3)
+    assert (first["dry_run"], second["dry_run"]) == (False, False)
     assert await valuation.jobs.ids() == [job_id(event.id) for event in events]
 
 

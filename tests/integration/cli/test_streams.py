@@ -67,6 +67,14 @@ async def test_unknown_channel_is_not_found(typed: Type, streams: Streams) -> No
     assert "type: domainstream streams ls" in result.stderr
 
 
+@pytest.mark.parametrize("words", [("streams", "info"), ("streams", "tail"), ("groups",), ("dead-letters", "ls")])
+async def test_another_key_is_no_channel(typed: Type, streams: Streams, redis: Redis, words: tuple[str, ...]) -> None:
+    """A key of another type is not found either."""
+    await redis.set(streams.key(CALCULATED), "text")
+    result = await typed(*words, CALCULATED)
+    assert (result.exit_code, f"there is no channel {CALCULATED}" in result.stderr) == (4, True)
+
+
 async def test_newest_entries_are_shown_in_order(typed: Type, streams: Streams) -> None:
     """`tail -n 2` shows the last two, the older first, with their data, numbers as they were written."""
     for number in range(4):

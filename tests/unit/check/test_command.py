@@ -75,6 +75,12 @@ def test_json_of_a_clean_system_is_an_empty_array(tmp_path: Path) -> None:
     assert json.loads(check(write_system(tmp_path, small_system()), "--format", "json").stdout) == []
 
 
+@pytest.mark.parametrize("form", ["text", "github"])
+def test_a_clean_system_has_no_lines(tmp_path: Path, form: str) -> None:
+    """Stdout stays empty, also without an empty line."""
+    assert check(write_system(tmp_path, small_system()), "--format", form).stdout == ""
+
+
 def test_github_gets_annotations(tmp_path: Path) -> None:
     """Each is one line, with what would end it written as GitHub reads it."""
     enum = small_system()[CHANNELS].replace('= "domain_coding_stay_created"', '= "100%:\\n,"')

@@ -72,6 +72,12 @@ BREAKING = {
         "DS602",
         "StayPayload.a was tuple[int, ...] and is tuple[str, ...]",
     ),
+    "fixed length": (
+        fields("a: list[int]"),
+        fields("a: tuple[int, int]"),
+        "DS602",
+        "StayPayload.a was list[int] and is tuple[int, int]",
+    ),
     "literal": (
         fields("a: Literal['x', 'y']"),
         fields("a: Literal['x']"),
@@ -138,6 +144,14 @@ HARMLESS = {
     "Optional": (fields("a: Optional[str] = None"), fields("a: str | None = None")),
     "Union": (fields("a: Union[str, int, None]"), fields("a: None | int | str")),
     "List": (fields("a: List[t.Optional[int]]"), fields("a: list[int | None]")),
+    "another array": (
+        fields("a: list[str]", "b: dict[str, list[set[int]]]"),
+        fields("a: tuple[str, ...]", "b: Mapping[str, Sequence[frozenset[int]]]"),
+    ),
+    "another array of a renamed class": (
+        "class Ward(msgspec.Struct):\n    name: str\n\n\n" + fields("wards: list[Ward]"),
+        "class Unit(msgspec.Struct):\n    name: str\n\n\n" + fields("wards: tuple[Unit, ...]"),
+    ),
     "quotes": (fields("a: 'list[str]'"), fields("a: list[str]")),
     "an alias": ("Name: TypeAlias = str | None\n\n\n" + fields("a: Name"), fields("a: None | str")),
     "a new type": ("StayId = NewType('StayId', str)\n\n\n" + fields("a: StayId"), fields("a: str")),

@@ -30,6 +30,8 @@ SAME = {
     "relative imports": replaced(UNION, (UNION_IMPORT, "from .stay.stay_events import StayCreated")),
     "re-exports": replaced(UNION, (UNION_IMPORT, "from coding.domain_layer.stay import Created as StayCreated"))
     | {f"{DOMAIN}/stay/__init__.py": "from .stay_events import StayCreated as Created\n"},
+    "everything is imported": replaced(UNION, (UNION_IMPORT, "from .stay import *"))
+    | {f"{DOMAIN}/stay/__init__.py": "from .nothing import *\nfrom .stay_events import *\nfrom . import *\n"},
     "modules": replaced(
         MAPPER,
         (
@@ -46,6 +48,11 @@ SAME = {
     "a table with a name": {
         SUBSCRIPTIONS: small_system()[SUBSCRIPTIONS].replace("create_multiple_handlers(\n    {", "dict(\n    {")
         + "TABLE = {Channel.DOMAIN_CODING_STAY_CREATED: [to_queue(queue='coding', job='record-stay')]}\n"
+        + "really = create_multiple_handlers(TABLE)\n"
+    },
+    "a table that grows": {
+        SUBSCRIPTIONS: small_system()[SUBSCRIPTIONS].replace("create_multiple_handlers(\n    {", "dict(\n    {")
+        + "TABLE = {}\nTABLE[Channel.DOMAIN_CODING_STAY_CREATED] = [to_queue('coding', job='record-stay')]\n"
         + "really = create_multiple_handlers(TABLE)\n"
     },
     "a base of the service's own": {

@@ -213,6 +213,16 @@ def test_the_catalogue_shows_orphans_and_examples() -> None:
     assert "urn:domainstream:events/domain_coding_optimization_evaluated/1" in page
 
 
+def test_orphans_stand_at_the_top() -> None:
+    """Channels without a publisher or without a listener are listed before all others; without any, nothing is."""
+    top = catalog_of(documented_channels(sample()), title="Test").partition("<article")[0]
+    assert "Orphans that nobody publishes to: 3<" in top
+    assert top.count('<a href="#domain_') == 3 + top.count("Orphans that nobody listens to: 3<") * 3 == 6
+    whole = documented_channels(registry)
+    joined = [one for one in whole if one.publisher and one.listeners]
+    assert "Orphans" not in catalog_of(joined, title="Test").partition("<article")[0]
+
+
 def test_every_event_of_the_monorepo_has_an_example() -> None:
     """No payload of the example needs help to have one."""
     assert catalog_of(documented_channels(registry), title="Test").count("<details>") == 6

@@ -83,6 +83,17 @@ def test_what_check_refuses_is_put_back(clinic: Path, monkeypatch: pytest.Monkey
     assert not (clinic / "services/billing").exists()
 
 
+def test_a_snapshot_does_not_close_a_system(clinic: Path) -> None:
+    """Where payloads are kept already, a new event is made all the same; to keep its payload too is what comes next."""
+    snapshot = ["schema", "snapshot", str(clinic)]
+    assert CliRunner().invoke(cli, snapshot).exit_code == 0
+    result = run(clinic, "event", "coding", "stay", "billed", "id:str")
+    assert (result.exit_code, "next: domainstream schema snapshot\n" in result.stderr) == (0, True)
+    assert CliRunner().invoke(cli, snapshot).exit_code == 0
+    assert CliRunner().invoke(cli, ["check", str(clinic)]).stdout == ""
+    assert "schema snapshot" not in run(clinic, "event", "coding", "stay", "moved", "--internal").stderr
+
+
 def test_a_failing_disk_leaves_everything_as_it_was(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written before the failure is put back."""
     write, left = plan._write, iter(range(5))
@@ -120,6 +131,15 @@ def test_a_project_takes_no_place_of_others(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").rename(tmp_path / "README.md")
     make_project(tmp_path)
     assert (tmp_path / "README.md").read_bytes() == b""
+
+
+def test_a_project_is_no_part_of_another(tmp_path: Path) -> None:
+    """Inside of a project none is made: its commands would take the new one for a part of it."""
+    make_project(tmp_path)
+    before = tree(tmp_path)
+    result = CliRunner().invoke(cli, ["new", "project", str(tmp_path / "clinic")])
+    assert (result.exit_code, tree(tmp_path)) == (1, before)
+    assert f"it lies in the project {tmp_path}" in result.stderr
 
 
 def test_outside_of_a_project_there_is_nothing_to_add_to(tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from domainstream.cli.check.snapshot_model import EventSnapshot, FieldSnapshot, 
 
 Kind = Literal["removed", "retyped", "required", "narrowed"]
 _WORD: Final = re.compile(r"\w+")
+_INNERMOST: Final = re.compile(r"(\w+)\[([^\[\]]*)\]")
+_ARRAYS: Final = frozenset({"list", "set", "frozenset", "Sequence", "MutableSequence", "Collection"})
+_OBJECTS: Final = frozenset({"dict", "Mapping", "MutableMapping"})
 
 
 class Change(NamedTuple):
@@ -66,14 +69,30 @@ def _in_shape(
 
 def _same_type(before: FieldSnapshot, after: FieldSnapshot, whole: tuple[EventSnapshot, EventSnapshot]) -> bool:
     """Tell whether two types are the same but for the names of classes that are compared on their own."""
-    if before.type == after.type:
+    was, now = _on_the_wire(before.type), _on_the_wire(after.type)
+    if was == now:
         return True
     old, new = whole
-    words = list(zip(_WORD.findall(before.type), _WORD.findall(after.type), strict=False))
-    return _WORD.sub("", before.type) == _WORD.sub("", after.type) and all(
+    words = list(zip(_WORD.findall(was), _WORD.findall(now), strict=False))
+    return _WORD.sub("", was) == _WORD.sub("", now) and all(
         one == other or (_is_kind(old.types, one), _is_kind(new.types, other)) in {("enum", "enum"), ("class", "class")}
         for one, other in words
     )
+
+
+def _on_the_wire(spelled: str) -> str:
+    """Return a type with one word for all that is an array in JSON, and one for all that is an object."""
+    count = 1
+    while count:
+        spelled, count = _INNERMOST.subn(_as_json, spelled)
+    return spelled
+
+
+def _as_json(found: re.Match[str]) -> str:
+    name, inner = found.groups()
+    if name == "tuple" and inner.endswith(", ..."):
+        return f"list<{inner.removesuffix(', ...')}>"
+    return f"{'list' if name in _ARRAYS else 'dict' if name in _OBJECTS else name}<{inner}>"
 
 
 def _is_kind(types: Mapping[str, ShapeSnapshot], name: str) -> str:
@@ -89,5 +108,5 @@ def _pairs(
     before, after = was.fields[field], now.fields[field]
     if not _same_type(before, after, whole):
         return []
-    words = zip(_WORD.findall(before.type), _WORD.findall(after.type), strict=True)
+    words = zip(*(_WORD.findall(_on_the_wire(one.type)) for one in (before, after)), strict=True)
     return [(one, other) for one, other in words if one in whole[0].types and other in whole[1].types]

@@ -70,8 +70,9 @@ def _check(root: Path, wanted: _Wanted, terminal: Terminal, *, mend: bool) -> in
         findings = [_seen_from_here(one, root) for one in chosen(findings_of(project), wanted.select, wanted.ignore)]
     finally:
         gc.enable()
-    if findings or wanted.form != "text":
-        click.echo(FORMATS[wanted.form](findings))
+    # Without findings, text and GitHub's commands are nothing, and not an empty line either.
+    if text := FORMATS[wanted.form](findings):
+        click.echo(text)
     for one in changed:
         terminal.say(f"mended {printable((root / one).as_posix())}")
     terminal.say(_summary(findings, len(project.services)))

@@ -28,8 +28,15 @@ def _unclear(call: ast.Call, source: Source) -> SubscriptionMap:
 def _table(call: ast.Call, module: Module) -> ast.Dict | None:
     given = call.args[0] if call.args else None
     if isinstance(given, ast.Name):
-        given = module.values.get(given.id)
+        given = None if _is_added_to(given.id, module) else module.values.get(given.id)
     return given if isinstance(given, ast.Dict) else None
+
+
+def _is_added_to(name: str, module: Module) -> bool:
+    """Tell whether a table may get entries once it is made: `table[...] = ...`, `table.update(...)`, `table |= ...`."""
+    nodes = (node for statement in module.body for node in ast.walk(statement))
+    owners = (getattr(node, "target" if isinstance(node, ast.AugAssign) else "value", None) for node in nodes)
+    return any(isinstance(owner, ast.Name) and owner.id == name for owner in owners)
 
 
 def _map(table: ast.Dict, module: Module, symbols: Symbols) -> SubscriptionMap:

@@ -86,7 +86,8 @@ def naive_datetimes(project: Project) -> Iterator[Mistake]:
         for field in shape.fields:
             if field.naive:
                 message = f"{shape.name}.{field.name} takes datetimes without a time zone, which nobody else can place"
-                yield Mistake(field.place, message, f"type: {field.name}: Annotated[datetime, msgspec.Meta(tz=True)]")
+                fix = f"type: {field.name}: Annotated[datetime, Meta(tz=True)]"
+                yield Mistake(field.place, message, f"{fix} (from typing import Annotated; from msgspec import Meta)")
     for call in project.naive_calls:
         message = f"{call.field} is given {call.call}, which has no time zone"
         yield Mistake(call.place, message, "type: datetime.now(UTC)")

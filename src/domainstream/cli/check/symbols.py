@@ -29,6 +29,8 @@ class Module:
         classes: Its classes.
 
         values: What is assigned to its other names.
+
+        stars: The modules from which it imports everything.
     """
 
     source: Source
@@ -36,6 +38,7 @@ class Module:
     imports: dict[str, str] = field(default_factory=dict)
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     values: dict[str, ast.expr] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
 
     def symbol(self, name: str) -> str:
         """Return the dotted name of something that this file defines."""
@@ -80,7 +83,7 @@ class Symbols:
         if first in module.classes or first in module.values:
             start = module.symbol(first)
         else:
-            start = module.imports.get(first, first)
+            start = module.imports.get(first) or self._starred(module, first) or first
         return self.follow(".".join([start, *reversed(names)]))
 
     def follow(self, symbol: str) -> str:
@@ -90,10 +93,26 @@ class Symbols:
             if found is None:
                 return symbol
             module, name, rest = found
-            if name not in module.imports or name in module.classes or name in module.values:
+            if name in module.classes or name in module.values:
                 return symbol
-            symbol = ".".join([module.imports[name], *rest])
+            origin = module.imports.get(name) or self._starred(module, name)
+            if origin is None:
+                return symbol
+            symbol = ".".join([origin, *rest])
         return symbol
+
+    def _starred(self, module: Module, name: str) -> str | None:
+        """Return the symbol of a name that comes in by `from ... import *`; None when none of these modules has it."""
+        left, seen = list(module.stars), set(module.stars)
+        while left:
+            source = self._sources.files.get(left.pop(0))
+            origin = None if source is None else self.module(source)
+            if origin is not None:
+                if name in origin.classes or name in origin.values or name in origin.imports:
+                    return origin.symbol(name)
+                left += [star for star in origin.stars if star not in seen]
+                seen.update(origin.stars)
+        return None
 
     def class_of(self, symbol: str) -> tuple[Module, ast.ClassDef] | None:
         """Return the class that a symbol names, if the system defines it."""
@@ -185,7 +204,9 @@ def _module(source: Source, tree: ast.Module) -> Module:
     module = Module(source, list(_top_level(tree.body)))
     for statement in module.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            module.imports.update(_imported(statement, source))
+            imported = dict(_imported(statement, source))
+            module.stars.extend([imported.pop("*").removesuffix(".*")] if "*" in imported else [])
+            module.imports.update(imported)
         elif isinstance(statement, ast.ClassDef):
             module.classes[statement.name] = statement
     module.values.update({name: value for name, value, _ in assignments_of(module.body)})

@@ -9,6 +9,7 @@ from domainstream.cli import exits
 from domainstream.cli.dead_letters.letters import (
     LetterId,
     inspection_of,
+    letter_not_found,
     require_choice,
     state_of,
 )
@@ -56,12 +57,11 @@ async def purge(
     ask(f"Throw {plural(count, 'letter')} of {channel} at {server.place} away, for good?", yes=yes)
     letters = inspection_of(server)
     purged = await letters.purge_until(channel, state.last_id) if every else await letters.purge(channel, wanted)
+    if not every and not purged:
+        raise letter_not_found(server, channel, ", ".join(wanted[:3]))
     outcome = PurgeOutcome(channel=channel, purged=purged)
     terminal.line(outcome, f"{plural(purged, 'letter')} of {channel} thrown away")
-    return exits.OK if every else _exit_code(purged, len(wanted))
-
-
-def _exit_code(purged: int, wanted: int) -> int:
-    if purged == wanted:
+    if every or purged == len(wanted):
         return exits.OK
-    return exits.PARTIAL if purged else exits.NOT_FOUND
+    terminal.warn(f"{plural(len(wanted) - purged, 'letter')} not there any more")
+    return exits.PARTIAL

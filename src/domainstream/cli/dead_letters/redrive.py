@@ -71,8 +71,8 @@ async def redrive(
         if not outcome.entry_ids:
             raise
         terminal.warn(f"{error}; to go on, type the same again")
-    if outcome.gone and not every and len(wanted) == 1:
-        raise letter_not_found(server, channel, wanted[0])
+    if not every and outcome.gone == wanted:
+        raise letter_not_found(server, channel, ", ".join(wanted[:3]))
     _tell(terminal, outcome)
     return exits.OK if len(outcome.entry_ids) == len(wanted) else exits.PARTIAL
 

@@ -156,6 +156,8 @@ class _Telling:
         if not quiet:
             click.echo(written.diff, nl=False)
         click.echo(written.summary(dry_run=dry_run), err=True)
+        if written.unseen:
+            self.next("domainstream schema snapshot")
 
     def next(self, what: str) -> None:
         """Say what may be typed or done next."""

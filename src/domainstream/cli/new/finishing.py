@@ -1,10 +1,13 @@
 """Shows a plan, writes it, and lets `check` judge the result. Before: the planners; next: `command`."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from domainstream.cli.check.checking import check_project
 from domainstream.cli.new.plan import Plan
 from domainstream.cli.new.refusal import RefusedError
+
+UNSEEN: Final = "DS605"
+"""What `check` says of a published event that is in no snapshot yet: the snapshot is made once its payload is right."""
 
 
 class Written(NamedTuple):
@@ -16,11 +19,14 @@ class Written(NamedTuple):
         new: The files that were made.
 
         edited: The files that were changed.
+
+        unseen: Whether an event is now in no snapshot, where others are.
     """
 
     diff: str
     new: list[str]
     edited: list[str]
+    unseen: bool
 
     def summary(self, *, dry_run: bool) -> str:
         """Say in one line what was done, or would be."""
@@ -32,23 +38,27 @@ class Written(NamedTuple):
 
 
 def finish(plan: Plan, *, dry_run: bool) -> Written:
-    """Write a plan, unless it is only to be shown; `check` must find nothing in the result that it did not find before.
+    """Write a plan, unless it is only to be shown; `check` must find nothing new in the result but `UNSEEN`.
 
     Raises `RefusedError` with what it found, after every file is put back as it was.
     """
     changes = plan.changes
+    unseen = False
     if changes and not dry_run:
         before = {(finding.path, finding.code, finding.message) for finding in check_project(plan.root)}
         plan.commit()
         now = check_project(plan.root)
-        new = [f"{one}; {one.fix}" for one in now if (one.path, one.code, one.message) not in before]
-        if new:
+        new = [one for one in now if (one.path, one.code, one.message) not in before]
+        wrong = [f"{one}; {one.fix}" for one in new if one.code != UNSEEN]
+        if wrong:
             plan.undo()
-            raise RefusedError("`domainstream check` would refuse the result, so nothing was changed:", new)
+            raise RefusedError("`domainstream check` would refuse the result, so nothing was changed:", wrong)
+        unseen = bool(new)
     return Written(
         diff="".join(change.diff for change in changes),
         new=[change.path for change in changes if change.before is None],
         edited=[change.path for change in changes if change.before is not None],
+        unseen=unseen,
     )
 
 

@@ -50,6 +50,7 @@ async def replay(
     await _tell_new_queue(server, terminal, plan)
     outcome = await _counted(server, plan)
     if rest["dry_run"] or not outcome.added:
+        outcome.dry_run = rest["dry_run"]
         return _told(terminal, outcome)
     question = f"Add {outcome.added:,} jobs {plan.job} to the queue {plan.queue} at {server.place}?"
     ask(question, yes=rest["yes"])
@@ -102,7 +103,7 @@ async def _tell_new_queue(server: RedisServer, terminal: Terminal, plan: Replay)
 
 
 def _told(terminal: Terminal, outcome: ReplayOutcome) -> int:
-    would = "would be" if outcome.dry_run and outcome.added else "were"
+    would = "would be" if outcome.dry_run else "were"
     words = f"{outcome.added:,} of {outcome.events:,} events {would} added to {outcome.queue} as {outcome.job}"
     passed_over = f"{outcome.known:,} that the queue has, {outcome.unreadable:,} that cannot be read"
     terminal.line(outcome, f"{words}; passed over: {passed_over}")
