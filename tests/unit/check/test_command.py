@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,10 @@ def test_paths_are_relative_to_the_folder_the_command_is_typed_in(
     assert result.stderr == ""
 
 
-def test_json_is_one_array(system: Path) -> None:
+@pytest.mark.parametrize("options", [["--format", "json"], ["--json"]], ids=" ".join)
+def test_json_is_one_array(system: Path, options: list[str]) -> None:
     """Every part of a finding has a name."""
-    findings = json.loads(check(system, "--format", "json").stdout)
+    findings = json.loads(check(system, *options).stdout)
     assert [sorted(finding) for finding in findings] == [["code", "column", "fix", "line", "message", "path"]] * 2
     assert [finding["code"] for finding in findings] == ["DS401", "DS202"]
 
@@ -198,3 +200,14 @@ def test_what_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "DS001")
     assert "\x1b" not in result.stdout
     assert "\\x1b[31m.py" in result.stdout
+
+
+def test_what_the_system_refuses_is_no_mistake_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, for one, is told in the system's own words."""
+
+    def full(_root: Path) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("domainstream.cli.check.command.read_project", full)
+    result = check(tmp_path)
+    assert (result.exit_code, result.stderr) == (1, "Error: the operating system says: No space left on device\n")

@@ -1,5 +1,6 @@
 """`domainstream new` as it is typed: what it changes, what it refuses, how it says so."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,17 @@ def test_a_failing_disk_leaves_everything_as_it_was(clinic: Path, monkeypatch: p
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
     assert tree(clinic) == before
+
+
+def test_what_changes_may_be_one_object(clinic: Path) -> None:
+    """With --json the diff and its files are one line, for a program."""
+    command = ["new", "service", "billing", "--project", str(clinic), "--dry-run"]
+    shown, told = (CliRunner().invoke(cli, [*command, *more]) for more in ([], ["--json"]))
+    (line,) = told.stdout.splitlines()
+    found = json.loads(line)
+    assert found["diff"] == shown.stdout
+    assert "services/billing/pyproject.toml" in found["new"]
+    assert "packages/contracts/src/contracts/event_publisher_channels.py" in found["edited"]
 
 
 def test_a_project_is_made_once(tmp_path: Path) -> None:

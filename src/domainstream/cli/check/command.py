@@ -41,6 +41,7 @@ def _codes(_context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.command()
 @click.argument("path", type=_FOLDER, required=False)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--select", multiple=True, callback=_codes, metavar="CODES", help="Only these rules: DS101, or DS1.")
 @click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All but these rules.")
 @click.option("--fix", "mend", is_flag=True, help="Mend what can be mended: missing @final, missing [] subscriptions.")

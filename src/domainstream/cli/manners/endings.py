@@ -35,6 +35,9 @@ def _told(error: Exception, terminal: Terminal) -> int:
     if isinstance(error, DomainStreamError):
         terminal.error(str(error))
         return exit_code_of(error)
+    if isinstance(error, OSError) and error.strerror:
+        terminal.error(f"the operating system says: {error.strerror}")
+        return exits.FAILED
     # Its message may quote data.
     terminal.error(f"this is a mistake in domainstream: {type(error).__name__}. To see where, add: --debug")
     return exits.FAILED

@@ -30,7 +30,10 @@ def new() -> None:
 def _changing(command: CommandT) -> CommandT:
     """Add what all commands have that change a project."""
     command = click.option("--dry-run", is_flag=True, help="Show the diff, change nothing.")(command)
-    return click.option("-q", "--quiet", is_flag=True, help="Do not show the diff.")(command)
+    command = click.option("--json", "show", flag_value="json", help="Show the diff and its files as one object.")(
+        command
+    )
+    return click.option("-q", "--quiet", "show", flag_value="nothing", help="Do not show the diff.")(command)
 
 
 def _in_project(command: CommandT) -> CommandT:
@@ -48,12 +51,12 @@ def _in_project(command: CommandT) -> CommandT:
 @new.command(short_help="Make a project.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @_changing
-def project(folder: Path, *, dry_run: bool, quiet: bool) -> None:
+def project(folder: Path, *, dry_run: bool, show: str | None) -> None:
     """Make a project in DIR: the guide's layout, without services yet."""
     with _Telling() as telling:
         from domainstream.cli.new.project import plan_project  # noqa: PLC0415 - `--help` answers without libcst
 
-        telling.finish(plan_project(folder), dry_run=dry_run, quiet=quiet)
+        telling.finish(plan_project(folder), dry_run=dry_run, show=show)
         telling.next(f"cd {folder}; domainstream new service NAME")
 
 
@@ -61,7 +64,7 @@ def project(folder: Path, *, dry_run: bool, quiet: bool) -> None:
 @click.argument("name")
 @_in_project
 @_changing
-def service(name: str, *, folder: Path, dry_run: bool, quiet: bool) -> None:
+def service(name: str, *, folder: Path, dry_run: bool, show: str | None) -> None:
     """Make the service NAME: domain layer, mapper, consumer, queue and tests."""
     with _Telling() as telling:
         from domainstream.cli.new.service import plan_service  # noqa: PLC0415 - as above
@@ -69,7 +72,7 @@ def service(name: str, *, folder: Path, dry_run: bool, quiet: bool) -> None:
 
         system = System.around(folder)
         plan_service(system, name)
-        telling.finish(system.plan, dry_run=dry_run, quiet=quiet)
+        telling.finish(system.plan, dry_run=dry_run, show=show)
         telling.next(f"domainstream new event {name} AGGREGATE EVENT [field:type ...]")
 
 
@@ -90,7 +93,7 @@ def event(  # noqa: PLR0913 - one parameter for each that is typed
     internal: bool,
     folder: Path,
     dry_run: bool,
-    quiet: bool,
+    show: str | None,
 ) -> None:
     """Make an EVENT of a service's AGGREGATE, from its class to its channel.
 
@@ -105,7 +108,7 @@ def event(  # noqa: PLR0913 - one parameter for each that is typed
         system = System.around(folder)
         meant = read_event(system, service, aggregate, event, parse_fields(fields), internal=internal)
         plan_event(system, meant)
-        telling.finish(system.plan, dry_run=dry_run, quiet=quiet)
+        telling.finish(system.plan, dry_run=dry_run, show=show)
         if not internal:
             telling.next(f"domainstream new subscriber {meant.type_name.lower()} QUEUE")
 
@@ -118,7 +121,7 @@ def event(  # noqa: PLR0913 - one parameter for each that is typed
 @_in_project
 @_changing
 def subscriber(
-    channel: str, queue: str, *, service: str | None, job: str | None, folder: Path, dry_run: bool, quiet: bool
+    channel: str, queue: str, *, service: str | None, job: str | None, folder: Path, dry_run: bool, show: str | None
 ) -> None:
     """Let QUEUE hear of CHANNEL, and its service handle it.
 
@@ -130,7 +133,7 @@ def subscriber(
 
         system = System.around(folder)
         left = plan_subscriber(system, read_subscriber(system, channel, queue, service=service, job=job))
-        telling.finish(system.plan, dry_run=dry_run, quiet=quiet)
+        telling.finish(system.plan, dry_run=dry_run, show=show)
         for one in left or ["python -m pytest"]:
             telling.next(one)
 
@@ -148,12 +151,14 @@ class _Telling:
             click.echo(str(error), err=True)
             raise click.exceptions.Exit(_exit_code(error)) from None
 
-    def finish(self, plan: Any, *, dry_run: bool, quiet: bool) -> None:
+    def finish(self, plan: Any, *, dry_run: bool, show: str | None) -> None:
         """Write a plan and show what changed."""
         from domainstream.cli.new.finishing import finish  # noqa: PLC0415 - as above
 
         written = finish(plan, dry_run=dry_run)
-        if not quiet:
+        if show == "json":
+            click.echo(written.as_json())
+        elif show is None:
             click.echo(written.diff, nl=False)
         click.echo(written.summary(dry_run=dry_run), err=True)
         if written.unseen:

@@ -1,5 +1,6 @@
 """Shows a plan, writes it, and lets `check` judge the result. Before: the planners; next: `command`."""
 
+import json
 from typing import Final, NamedTuple
 
 from domainstream.cli.check.checking import check_project
@@ -27,6 +28,10 @@ class Written(NamedTuple):
     new: list[str]
     edited: list[str]
     unseen: bool
+
+    def as_json(self) -> str:
+        """Return files and diff as one object on one line."""
+        return json.dumps({"new": self.new, "edited": self.edited, "diff": self.diff})
 
     def summary(self, *, dry_run: bool) -> str:
         """Say in one line what was done, or would be."""
