@@ -70,7 +70,7 @@ async def _entered(program: Program, stack: AsyncExitStack) -> Program:
 
 def _unfit(target: str, one: Any) -> TargetError:
     return TargetError(
-        f"{target} is of type {type(one).__name__}, which cannot be run here; name Subscriptions (`run subscriber`), an "
-        "EventConsumer (`run worker`), something with `run` and `stop`, or a function or async context manager that "
+        f"{target} is of type {type(one).__name__}, which cannot be run here; name Subscriptions (`run subscriber`), "
+        "an EventConsumer (`run worker`), something with `run` and `stop`, or a function or async context manager that "
         "gives one of these"
     )
