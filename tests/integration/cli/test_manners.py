@@ -54,8 +54,11 @@ async def test_wrong_url_or_prefix_is_a_usage_error(typed: Type, words: tuple[st
 
 async def test_error_of_the_server_is_a_failure(typed: Type, redis: Redis, stream_prefix: str) -> None:
     """What the server refuses ends with 1; a traceback comes with --debug alone."""
-    await redis.set(f"{stream_prefix}text", "1")
-    plain, debug = await typed("streams", "info", "text"), await typed("streams", "info", "text", "--debug")
+    bull = f"{stream_prefix}bull"
+    await redis.hset(f"{bull}:valuation:meta", "version", "bullmq")
+    await redis.set(f"{bull}:valuation:wait", "text")
+    command = ("queues", "valuation", "--bull-prefix", bull)
+    plain, debug = await typed(*command), await typed(*command, "--debug")
     assert (plain.exit_code, debug.exit_code) == (1, 1)
     assert "Traceback" not in plain.output
     assert "Traceback" in debug.stderr
