@@ -40,8 +40,8 @@ class Ledger:
         self.idle = asyncio.Event()
         self._id = worker_id
         self._concurrency = concurrency
-        # The server works at one turn while this process works at another and a third is under way. With few jobs, two
-        # turns are better than three small ones: each costs something of its own.
+        # The server works at one turn while this process works at another and more are under way. With few jobs, two
+        # turns are better than many small ones: each costs something of its own.
         self._share = min(max(-(-concurrency // TURNS), min(-(-concurrency // 2), WORTH_IT)), LARGEST)
         self._numbers = count(1)
         self._untold: list[Step] = []
