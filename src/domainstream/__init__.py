@@ -6,7 +6,8 @@
              (mapper; None = stays)               (Redis)                 (BullMQ)
 
 Each stage is a package of that name; what a publishing service needs stands here. The consuming half is in
-`domainstream.subscriber` and `domainstream.worker`, what both halves share about a process in `domainstream.config`.
+`domainstream.subscriber` and `domainstream.worker`, what both halves share about a process in
+`domainstream.settings`.
 
 Names are imported when they are first asked for: a domain layer that needs `BaseEvent` does not load a Redis client.
 Type checkers read `__init__.pyi`.
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "domainstream.channel": ("ChannelRegistry", "EventPublisherChannel"),
-    "domainstream.config": ("MessageLimits", "RetryPolicy"),
+    "domainstream.settings": ("MessageLimits", "RetryPolicy"),
     "domainstream.errors": ("DomainStreamError", "PublishCancelledError", "PublishError", "receipts_of"),
     "domainstream.event": (
         "BaseEvent",

@@ -1,7 +1,6 @@
 # The public names, for type checkers; `__init__.py` imports them when they are asked for.
 
 from domainstream.channel import ChannelRegistry, EventPublisherChannel
-from domainstream.config import MessageLimits, RetryPolicy
 from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError, receipts_of
 from domainstream.event import (
     BaseEvent,
@@ -21,6 +20,7 @@ from domainstream.publisher import (
     Retention,
 )
 from domainstream.receipt import Outcome, Receipt
+from domainstream.settings import MessageLimits, RetryPolicy
 
 __all__ = [
     "BaseEvent",

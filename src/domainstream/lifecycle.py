@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from domainstream.config import refuse
+from domainstream.validation import refuse
 
 AGAIN: Final = 0.02
 """Seconds until a task that has not ended is cancelled once more."""

@@ -7,8 +7,8 @@ from faults.scene import Scene, assert_once_and_in_order
 from faults.sizes import Size
 from support.consuming import EVALUATED
 
-from domainstream.queue.bullmq_hand_over import hand_over_script
-from domainstream.stream.redis_link import Script
+from domainstream.queue.bullmq.forwarder import hand_over_script
+from domainstream.redis.link import Script
 from domainstream.testing.fault_proxy import FaultProxy
 
 SHARE = 0.05

@@ -20,7 +20,7 @@ from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers, to_queue
 from domainstream.worker import EventConsumer, EventContext, EventWorker
-from domainstream.worker.worker_settings import WorkerSettings
+from domainstream.worker.settings import WorkerSettings
 
 NAME: Final = "valuation"
 JOB: Final = "price-stay"

@@ -11,7 +11,7 @@ from support.consuming import OptimizationEvaluated, evaluated, message, running
 
 from domainstream.queue import JobSettings
 from domainstream.worker import EventContext, GiveUp, RetryLater
-from domainstream.worker.worker_settings import WorkerSettings
+from domainstream.worker.settings import WorkerSettings
 
 
 async def nothing(event: OptimizationEvaluated, context: EventContext) -> None:

@@ -13,7 +13,7 @@ COMMAND = (str(Path(sys.executable).with_name("domainstream")),)
 IMPATIENT = (
     *(sys.executable, "-c"),
     (
-        "from domainstream.cli import main; from domainstream.cli.demo import processes, run; "
+        "from domainstream.cli import main; from domainstream.tools.demo import processes, run; "
         "run.STALL_TIMEOUT = processes.STOP_TIMEOUT = 2.0; main()"
     ),
 )

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domainstream.event import BaseEvent
-from domainstream.worker.sql_inbox import SqlInbox
+from domainstream.worker.inbox.sql import SqlInbox
 
 
 class CrashError(Exception):

@@ -12,11 +12,11 @@ from support.consuming import PATIENCE, BullJobs, OptimizationEvaluated, deliver
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
 from domainstream.worker import EventConsumer, EventContext, EventWorker, ReceivedJob
-from domainstream.worker.bullmq_connections import WorkerConnections
-from domainstream.worker.bullmq_engine import BullMQEngine
-from domainstream.worker.bullmq_job import HeldJob, held_job
-from domainstream.worker.verdict import Completed, Verdict
-from domainstream.worker.worker_settings import WorkerSettings
+from domainstream.worker.attempt_result import Completed, Verdict
+from domainstream.worker.bullmq.connections import WorkerConnections
+from domainstream.worker.bullmq.engine import BullMQEngine
+from domainstream.worker.bullmq.job import HeldJob, held_job
+from domainstream.worker.settings import WorkerSettings
 
 Handle = Callable[[OptimizationEvaluated, EventContext], Awaitable[None]]
 SETTINGS = JobSettings(attempts=2, backoff=timedelta(milliseconds=20), jitter=0)

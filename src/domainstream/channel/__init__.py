@@ -5,6 +5,5 @@ Before: `domainstream.event`. Next stage: `domainstream.producer`.
 
 from domainstream.channel.event_publisher_channel import EventPublisherChannel
 from domainstream.channel.registry import ChannelRegistry
-from domainstream.channel.stream_key import stream_key
 
-__all__ = ["ChannelRegistry", "EventPublisherChannel", "stream_key"]
+__all__ = ["ChannelRegistry", "EventPublisherChannel"]

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
+from domainstream.channel.english import is_past_tense, past_tense_of
 from domainstream.channel.nouns import plurals_of, singular_of
-from domainstream.channel.past_tense import is_past_tense, past_tense_of
 
 Services = Mapping[str, Collection[str]]
 """The services there are and the aggregates of each, in lower case: `{"coding": ("optimization", "medical_stay")}`."""

@@ -4,10 +4,10 @@ Next stage: `domainstream.channel`.
 """
 
 from domainstream.event.base_event import BaseEvent, EventPayload
-from domainstream.event.cause import CorrelationFilter, flowing
 from domainstream.event.codec import EventDecoder, EventEncoder, read_message
-from domainstream.event.event_message import EventMessage
+from domainstream.event.correlation import CorrelationFilter, flowing
 from domainstream.event.follow_ups import caused_by, follow_up, follow_up_id
+from domainstream.event.message import EventMessage
 from domainstream.event.upcasting import UpcasterChain
 
 __all__ = [

@@ -8,7 +8,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from domainstream.errors import InvalidEventError
-from domainstream.event.cause import causation_now, correlation_now
+from domainstream.event.correlation import causation_now, correlation_now
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")

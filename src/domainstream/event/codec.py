@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 
-from domainstream.config import MessageLimits
 from domainstream.errors import (
     ConfigurationError,
     EventDecodingError,
@@ -19,11 +18,12 @@ from domainstream.errors import (
     UnknownEventVersionError,
 )
 from domainstream.event.base_event import SEQUENCE_DIGITS, BaseEvent
-from domainstream.event.event_message import JSON_CONTENT_TYPE, EventMessage
-from domainstream.event.hostile_json import refuse_hostile_json
+from domainstream.event.json_guard import refuse_hostile_json
+from domainstream.event.message import JSON_CONTENT_TYPE, EventMessage
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
 from domainstream.event.upcasting import UpcasterChain
+from domainstream.settings import MessageLimits
 
 DEFAULT_LIMITS: Final = MessageLimits()
 _JSON_TYPE: Final = re.compile(r"[^;]*[/+]json\s*(;.*)?", re.IGNORECASE | re.DOTALL).fullmatch

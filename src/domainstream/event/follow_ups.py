@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domainstream.event.base_event import BaseEvent
-from domainstream.event.cause import flowing
+from domainstream.event.correlation import flowing
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
 

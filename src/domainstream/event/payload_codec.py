@@ -11,14 +11,14 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
 
-from domainstream.config import MessageLimits
 from domainstream.errors import ConfigurationError, EventEncodingError, InvalidPayloadError
 from domainstream.event.base_event import BaseEvent
-from domainstream.event.event_message import EventMessage, schema_of
-from domainstream.event.hostile_json import may_be_hostile
+from domainstream.event.json_guard import may_be_hostile
+from domainstream.event.message import EventMessage, schema_of
 from domainstream.event.mismatch import ForeignMismatchError, Mismatch
 from domainstream.event.payload_problem import non_finite_problem, problem_of
 from domainstream.event.payload_traits import traits_of
+from domainstream.settings import MessageLimits
 
 logger = logging.getLogger("domainstream.event")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec.inspect as types
 
-from domainstream.event.hostile_json import SAFE_INTEGER
+from domainstream.event.json_guard import SAFE_INTEGER
 
 _Record = types.StructType | types.DataclassType | types.TypedDictType | types.NamedTupleType
 _Sequence = types.ListType | types.SetType | types.FrozenSetType | types.VarTupleType | types.CollectionType

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from domainstream.channel import EventPublisherChannel
-from domainstream.config import MessageLimits
 from domainstream.errors import MapperError, PublishCancelledError, PublishError, receipts_of
 from domainstream.event import BaseEvent, EventEncoder
 from domainstream.producer.mapper import EventClass, declared_events, disagreement, verify_mapper
 from domainstream.producer.port import EventPublisher, OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
+from domainstream.settings import MessageLimits
 
 ServiceEventT_contra = TypeVar("ServiceEventT_contra", bound=BaseEvent[Any], contravariant=True)
 DEFAULT_LIMITS = MessageLimits()

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from domainstream.errors import ConfigurationError, PublishCancelledError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.batch import BatchSender
-from domainstream.publisher.call import Call
+from domainstream.publisher.capacity import Room
 from domainstream.publisher.flush import Flush
-from domainstream.publisher.publisher_settings import BatchLimits
-from domainstream.publisher.room import Room
+from domainstream.publisher.pending import Call
+from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Receipt
 
 logger = logging.getLogger("domainstream.publisher")

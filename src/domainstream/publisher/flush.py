@@ -5,8 +5,8 @@ from typing import Self
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.publisher.batch import Batch
-from domainstream.publisher.call import Call
-from domainstream.publisher.publisher_settings import BatchLimits
+from domainstream.publisher.pending import Call
+from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Outcome
 
 Run = tuple[Call, int, int]

@@ -6,14 +6,14 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from domainstream.config import RetryPolicy
 from domainstream.errors import ServerUnavailableError
 from domainstream.publisher.batch import Batch
-from domainstream.publisher.publisher_settings import PublisherSettings
-from domainstream.publisher.redis_answers import Verdict, verdict_of
+from domainstream.publisher.publish_script import PublishScript, entry_ids
 from domainstream.publisher.redis_link import Answer, RedisLink
-from domainstream.publisher.redis_publish_script import PublishScript, entry_ids
+from domainstream.publisher.reply_classification import Verdict, verdict_of
+from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
+from domainstream.settings import RetryPolicy
 from domainstream.telemetry import emit
 
 logger = logging.getLogger("domainstream.publisher")

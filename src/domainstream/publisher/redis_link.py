@@ -20,8 +20,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from domainstream.publisher.publish_script import Command, with_text
 from domainstream.publisher.redis_own_pool import place_of
-from domainstream.publisher.redis_publish_script import Command, with_text
 
 
 class NoReplyError(Exception):

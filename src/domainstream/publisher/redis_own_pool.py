@@ -7,8 +7,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
-from domainstream.config import RetryPolicy
 from domainstream.errors import ConfigurationError
+from domainstream.settings import RetryPolicy
 
 CLIENT_NAME: Final = "domainstream-publisher"
 

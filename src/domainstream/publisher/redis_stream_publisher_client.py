@@ -8,16 +8,16 @@ from typing import Self
 
 from redis.asyncio import ConnectionPool, Redis
 
-from domainstream.config import RetryPolicy
 from domainstream.errors import PublisherClosedError
 from domainstream.producer import OutgoingMessage, PublisherHealth
 from domainstream.publisher.coalescer import Coalescer
-from domainstream.publisher.publisher_settings import BatchLimits, PublisherSettings
 from domainstream.publisher.redis_batch_sender import RedisBatchSender
 from domainstream.publisher.redis_link import RedisLink
 from domainstream.publisher.redis_own_pool import ping, pool_from_url, pool_like
 from domainstream.publisher.retention import Retention
+from domainstream.publisher.settings import BatchLimits, PublisherSettings
 from domainstream.receipt import Receipt
+from domainstream.settings import RetryPolicy
 
 
 class RedisStreamPublisherClient:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.config import longer, not_above_zero, refuse
+from domainstream.validation import longer, not_above_zero, refuse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

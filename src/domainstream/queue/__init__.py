@@ -4,14 +4,14 @@ Here belongs what a job is and how it gets into a queue. Who subscribes to what 
 stop here. Before: `domainstream.stream`. Next stage: `domainstream.subscriber`.
 """
 
-from domainstream.queue.bullmq_hand_over import BullMQHandOver
-from domainstream.queue.bullmq_queue import BullMQQueue
+from domainstream.queue.bullmq.forwarder import BullMQHandOver
+from domainstream.queue.bullmq.queue import BullMQQueue
 from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin
-from domainstream.queue.job_settings import JobSettings
-from domainstream.queue.memory_queue import MemoryQueue
-from domainstream.queue.parcel import Parcel
+from domainstream.queue.memory import MemoryQueue
 from domainstream.queue.port import HandOver, JobQueue
-from domainstream.queue.stepwise_hand_over import StepwiseHandOver
+from domainstream.queue.routed_entry import Parcel
+from domainstream.queue.settings import JobSettings
+from domainstream.queue.two_step import StepwiseHandOver
 
 __all__ = [
     "BullMQHandOver",

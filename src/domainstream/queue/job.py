@@ -12,7 +12,7 @@ from msgspec import Raw, Struct, field
 
 from domainstream.errors import InvalidEnvelopeError
 from domainstream.event import EventMessage
-from domainstream.queue.job_settings import JobSettings
+from domainstream.queue.settings import JobSettings
 from domainstream.stream import Delivery
 
 ID_PREFIX: Final = "event-"

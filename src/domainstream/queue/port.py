@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from domainstream.queue.job import Job
-from domainstream.queue.parcel import Parcel
+from domainstream.queue.routed_entry import Parcel
 
 
 class JobQueue(Protocol):

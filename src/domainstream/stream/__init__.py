@@ -4,10 +4,15 @@ Here belongs what knows streams, entries and groups. What an entry means, and wh
 decided to the right. Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`.
 """
 
-from domainstream.stream.backoff import Backoff
-from domainstream.stream.memory_dead_letters import MemoryDeadLetterRedrive, MemoryDeadLetters
-from domainstream.stream.memory_stream import MemoryStreams
-from domainstream.stream.memory_stream_reader import MemoryStreamReader
+from domainstream.retrying import Backoff
+from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
+from domainstream.stream.dead_letters.store import RedisDeadLetters
+from domainstream.stream.maintenance.eviction import check_eviction, check_eviction_at
+from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumers
+from domainstream.stream.maintenance.trimmer import RedisStreamJanitor
+from domainstream.stream.memory.dead_letters import MemoryDeadLetterRedrive, MemoryDeadLetters
+from domainstream.stream.memory.reader import MemoryStreamReader
+from domainstream.stream.memory.streams import MemoryStreams
 from domainstream.stream.port import (
     BuriedLetter,
     DeadLetter,
@@ -19,15 +24,10 @@ from domainstream.stream.port import (
     StreamReader,
     Upkeep,
 )
-from domainstream.stream.reader_journal import OnLoss, ReaderCounts
-from domainstream.stream.reader_settings import ReaderSettings
-from domainstream.stream.redis_dead_letter_redrive import RedisDeadLetterRedrive
-from domainstream.stream.redis_dead_letters import RedisDeadLetters
-from domainstream.stream.redis_eviction_check import check_eviction, check_eviction_at
-from domainstream.stream.redis_idle_consumers import RedisIdleConsumers
-from domainstream.stream.redis_stream_janitor import RedisStreamJanitor
-from domainstream.stream.redis_stream_reader import RedisStreamReader
-from domainstream.stream.stream_facts import ConsumerState, GroupState, PendingEntry, StreamState
+from domainstream.stream.reader.redis_stream_reader import RedisStreamReader
+from domainstream.stream.reader.stats import OnLoss, ReaderCounts
+from domainstream.stream.settings import ReaderSettings
+from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState
 
 __all__ = [
     "Backoff",

@@ -4,12 +4,12 @@ Here belongs the decision which event becomes which job. How streams are read an
 ports of the stages before. Before: `domainstream.queue`. Next stage: `domainstream.worker`, across BullMQ.
 """
 
-from domainstream.subscriber.courier import SubscriberHealth
+from domainstream.subscriber.forwarding import SubscriberHealth
 from domainstream.subscriber.handlers import create_multiple_handlers
 from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQStreamSubscriber
-from domainstream.subscriber.sorter import Sorter
+from domainstream.subscriber.router import Sorter
+from domainstream.subscriber.settings import SubscriberSettings
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
-from domainstream.subscriber.subscriber_settings import SubscriberSettings
 from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions, to_queue
 
 __all__ = [

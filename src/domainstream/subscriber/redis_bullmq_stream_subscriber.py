@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
 from domainstream.queue import BullMQHandOver, BullMQQueue, HandOver, StepwiseHandOver
+from domainstream.redis.connection import connect
 from domainstream.stream import (
     RedisDeadLetters,
     RedisIdleConsumers,
@@ -16,10 +17,9 @@ from domainstream.stream import (
     Upkeep,
     check_eviction_at,
 )
-from domainstream.stream.redis_connection import connect
-from domainstream.subscriber.sorter import Sorter
+from domainstream.subscriber.router import Sorter
+from domainstream.subscriber.settings import SubscriberSettings
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
-from domainstream.subscriber.subscriber_settings import SubscriberSettings
 from domainstream.subscriber.subscriptions import Subscriptions
 
 DEFAULT_SETTINGS: Final = SubscriberSettings()

@@ -11,8 +11,8 @@ from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue import HandOver
 from domainstream.stream import Backoff, Delivery, StreamReader, Upkeep
-from domainstream.subscriber.courier import Courier, SubscriberHealth
-from domainstream.subscriber.sorter import Sorter
+from domainstream.subscriber.forwarding import Courier, SubscriberHealth
+from domainstream.subscriber.router import Sorter
 from domainstream.telemetry import emit
 
 log = logging.getLogger("domainstream.subscriber")

@@ -5,13 +5,13 @@ Here belongs what a service writes to handle events. How jobs came into the queu
 says what to type when it is missing.
 """
 
-from domainstream.worker.bullmq_event_worker import EventWorker
+from domainstream.worker.consumer import EventConsumer
+from domainstream.worker.context import EventContext, ReceivedJob
 from domainstream.worker.error_handler import ErrorHandler
-from domainstream.worker.event_consumer import EventConsumer
-from domainstream.worker.event_context import EventContext, ReceivedJob
+from domainstream.worker.event_worker import EventWorker
+from domainstream.worker.inbox.redis import RedisInbox
 from domainstream.worker.outcomes import Done, GiveUp, RetryLater
-from domainstream.worker.redis_inbox import RedisInbox
-from domainstream.worker.worker_settings import RateLimit, WorkerSettings
+from domainstream.worker.settings import RateLimit, WorkerSettings
 
 __all__ = [
     "Done",

@@ -5,14 +5,14 @@ import logging
 
 from domainstream.errors import DomainStreamError, HandlerCancelledError, HandlerNotFoundError
 from domainstream.event import flowing
+from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.backoff import next_pause
+from domainstream.worker.consumer import EventConsumer
+from domainstream.worker.context import ReceivedJob
 from domainstream.worker.error_handler import is_outcome
-from domainstream.worker.event_consumer import EventConsumer
-from domainstream.worker.event_context import ReceivedJob
-from domainstream.worker.failed_attempt import failure_line, message_of, pause_text, sole_error, stack_of
-from domainstream.worker.handlers import Handling, name_of
+from domainstream.worker.failure_text import failure_line, message_of, pause_text, sole_error, stack_of
 from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater
-from domainstream.worker.retries import next_pause
-from domainstream.worker.verdict import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.prepared_call import Handling, name_of
 
 log = logging.getLogger("domainstream.worker")
 

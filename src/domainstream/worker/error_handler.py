@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from domainstream.config import refuse
-from domainstream.worker.event_context import EventContext
+from domainstream.validation import refuse
+from domainstream.worker.context import EventContext
 from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater
 
 Rule = HandlerOutcome | Callable[[Any, EventContext], HandlerOutcome | None] | None

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domainstream.config import refuse
+from domainstream.validation import refuse
 
 LONGEST: Final = timedelta(days=36_500)
 """A hundred years: dates beyond can overflow."""

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["domainstream.subscriber", "domainstream.worker", "domainstream.worker.sql_inbox", "bullmq"]
+    ["domainstream.subscriber", "domainstream.worker", "domainstream.worker.inbox.sql", "bullmq"]
 )
 
 LOG: Final = "log"

@@ -16,9 +16,9 @@ from sqlalchemy.engine import Engine
 from support.consuming import EvaluatedPayload, OptimizationEvaluated, PricingCalculated
 
 from domainstream.worker import EventConsumer, EventContext, EventWorker
-from domainstream.worker.bullmq_event_worker import DEFAULT_SETTINGS
-from domainstream.worker.sql_inbox import SqlInbox, inbox_table
-from domainstream.worker.worker_settings import WorkerSettings
+from domainstream.worker.event_worker import DEFAULT_SETTINGS
+from domainstream.worker.inbox.sql import SqlInbox, inbox_table
+from domainstream.worker.settings import WorkerSettings
 
 QUICK_RECOVERY = WorkerSettings(
     lock=timedelta(seconds=1), stalled_interval=timedelta(milliseconds=500), max_stalled=1_000

@@ -15,10 +15,10 @@ from support.consuming import EVALUATED, GROUP, BullJobs, Channel, OptimizationE
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
-from domainstream.cli.doctor.finding import Finding
-from domainstream.cli.doctor.server_checks import ability_findings, clock_finding, server_findings
-from domainstream.stream.redis_abilities import Abilities, needed_by
-from domainstream.stream.redis_server_inspection import ServerFacts
+from domainstream.stream.inspection.commands import Abilities, needed_by
+from domainstream.stream.inspection.server import ServerFacts
+from domainstream.tools.doctor.finding import Finding
+from domainstream.tools.doctor.server_checks import ability_findings, clock_finding, server_findings
 
 GOOD = ServerFacts(
     name="Valkey",

@@ -22,8 +22,8 @@ from support.consuming import (
 )
 from support.working import Valuation, job_of, jobs_of
 
-from domainstream.cli.trace.story import Step, in_order
 from domainstream.queue import job_id
+from domainstream.tools.timeline import Step, in_order
 from domainstream.worker import EventContext, GiveUp
 
 

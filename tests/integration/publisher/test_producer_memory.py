@@ -13,10 +13,10 @@ from support.publishing import entries, messages, outcomes
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError
 from domainstream.publisher.batch import Batch
-from domainstream.publisher.redis_answers import verdict_of
+from domainstream.publisher.publish_script import PublishScript, entry_ids
 from domainstream.publisher.redis_link import Answer, RedisLink
 from domainstream.publisher.redis_own_pool import pool_from_url
-from domainstream.publisher.redis_publish_script import PublishScript, entry_ids
+from domainstream.publisher.reply_classification import verdict_of
 
 
 async def keys_of(redis: Any, prefix: str) -> list[bytes]:

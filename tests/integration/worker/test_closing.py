@@ -7,11 +7,11 @@ from redis.asyncio import Redis
 from support.consuming import PATIENCE, BullJobs, until
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
-from domainstream.stream.redis_link import RedisLink
+from domainstream.redis.link import RedisLink
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.verdict import Verdict
+from domainstream.worker.attempt_result import Verdict
 
 
 class Hanging:
@@ -79,7 +79,7 @@ async def test_second_cancellation_ends_at_once(queue: Valuation) -> None:
 
 async def test_end_without_a_server(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A worker whose server is gone ends all the same, soon, and says which jobs the server could not be told of."""
-    monkeypatch.setattr("domainstream.worker.bullmq_engine.FAREWELL", 0.3)
+    monkeypatch.setattr("domainstream.worker.bullmq.engine.FAREWELL", 0.3)
     with EmbeddedServer() as server:
         async with Redis.from_url(server.url) as redis, FaultProxy(server.url) as proxy:
             queue = Valuation(server.url, "bull", BullJobs(redis, "bull", "valuation"))

@@ -13,10 +13,10 @@ from support.working import Diary, Valuation, job_of, jobs_of, working
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.bullmq_ledger import Ledger
-from domainstream.worker.bullmq_turn import Turn
-from domainstream.worker.bullmq_worker_scripts import turn_script
-from domainstream.worker.verdict import Completed, Failed, Verdict
+from domainstream.worker.attempt_result import Completed, Failed, Verdict
+from domainstream.worker.bullmq.round_trip import Turn
+from domainstream.worker.bullmq.scripts import turn_script
+from domainstream.worker.bullmq.tracker import Ledger
 
 SCRIPT = turn_script().sha.encode()
 SHORT = timedelta(milliseconds=100)

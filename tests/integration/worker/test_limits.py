@@ -10,10 +10,11 @@ import pytest
 from redis.asyncio import Redis
 from support.working import Diary, Valuation, jobs_of, working
 
-from domainstream.queue.bullmq_package import bullmq_module
-from domainstream.worker import ReceivedJob, bullmq_turn
-from domainstream.worker.verdict import Completed, Verdict
-from domainstream.worker.worker_settings import RateLimit
+from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.worker import ReceivedJob
+from domainstream.worker.attempt_result import Completed, Verdict
+from domainstream.worker.bullmq import round_trip as bullmq_turn
+from domainstream.worker.settings import RateLimit
 
 
 class Crowd:

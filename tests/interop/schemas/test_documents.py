@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from unit.docs.monorepo_system import registry
-from unit.docs.test_documents import sample
+from unit.tools.docgen.monorepo_system import registry
+from unit.tools.docgen.test_documents import sample
 
 from domainstream import ChannelRegistry
-from domainstream.cli.docs.asyncapi import SPECIFICATIONS, asyncapi_document
-from domainstream.cli.docs.system import documented_channels
-from domainstream.cli.docs.typescript import typescript_of
+from domainstream.tools.docgen.asyncapi import SPECIFICATIONS, asyncapi_document
+from domainstream.tools.docgen.system import documented_channels
+from domainstream.tools.docgen.typescript import typescript_of
 
 HERE = Path(__file__).parent
 REGISTRIES = pytest.mark.parametrize("system", [registry, sample()], ids=["monorepo", "sample"])

@@ -3,7 +3,7 @@
 from enum import auto
 
 import pytest
-from samples.channels import define, fix_of, problems_of
+from support.channels import define, fix_of, problems_of
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import ChannelDefinitionError, DomainStreamError

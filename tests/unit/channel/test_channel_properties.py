@@ -4,7 +4,7 @@ import string
 
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.channels import define, fix_of, problems_of
+from support.channels import define, fix_of, problems_of
 
 from domainstream.errors import ChannelDefinitionError
 

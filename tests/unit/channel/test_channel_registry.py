@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 import pytest
-from samples.channels import ARCHIVED, CALCULATED, CREATED, EVALUATED, Channel, define
-from samples.coding import MedicalStayCreated, MedicalStayDrafted, OptimizationEvaluated, channel_for
+from support.channels import ARCHIVED, CALCULATED, CREATED, EVALUATED, Channel, define
+from support.coding import MedicalStayCreated, MedicalStayDrafted, OptimizationEvaluated, channel_for
 
 from domainstream.channel import ChannelRegistry, EventPublisherChannel
 from domainstream.errors import RegistryError

@@ -1,7 +1,7 @@
 """Channel names where services and aggregates are known: several words are told apart, and misspelt ones are found."""
 
 import pytest
-from samples.channels import SERVICES, Services, define, fix_of, problems_of
+from support.channels import SERVICES, Services, define, fix_of, problems_of
 
 from domainstream.channel import EventPublisherChannel
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from domainstream.cli.demo import extras
-from domainstream.cli.demo.monorepo import monorepo, source_folders
-from domainstream.cli.demo.redis_demo_server import place_of
-from domainstream.cli.demo.screen import DemoScreen
-from domainstream.cli.demo.tally import Tally
 from domainstream.cli.main import cli
 from domainstream.errors import MissingExtraError
+from domainstream.tools.demo import extras
+from domainstream.tools.demo.monorepo import monorepo, source_folders
+from domainstream.tools.demo.redis_demo_server import place_of
+from domainstream.tools.demo.screen import DemoScreen
+from domainstream.tools.demo.tally import Tally
 
 
 def test_help_names_the_demo() -> None:
@@ -51,7 +51,7 @@ def test_help_loads_nothing_of_the_demo() -> None:
     """The group answers at once, because it leaves what only the demo needs unloaded."""
     program = (
         "import sys; from domainstream.cli.main import cli; "
-        "print(sorted({'rich', 'bullmq', 'domainstream.cli.demo.run'} & set(sys.modules)))"
+        "print(sorted({'rich', 'bullmq', 'domainstream.tools.demo.run'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domainstream.config import MessageLimits
 from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload
+from domainstream.settings import MessageLimits
 
 SAFE = 2**53 - 1
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domainstream.config import MessageLimits
 from domainstream.errors import EventEncodingError
 from domainstream.event import BaseEvent, EventEncoder, EventPayload
+from domainstream.settings import MessageLimits
 
 TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -11,9 +11,9 @@ import msgspec
 import pydantic
 import pytest
 
-from domainstream.config import MessageLimits
 from domainstream.errors import ConfigurationError, EventEncodingError
 from domainstream.event import BaseEvent, EventEncoder, EventPayload
+from domainstream.settings import MessageLimits
 
 PATIENT = "patient-4711"
 LONE_SURROGATE = "\ud800"

@@ -6,7 +6,7 @@ from uuid import RFC_4122, UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.coding import created, drafted, evaluated
+from support.coding import created, drafted, evaluated
 
 from domainstream import follow_up, follow_up_id
 

@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import pydantic
 import pytest
 
-from domainstream.config import MessageLimits
 from domainstream.errors import EventEncodingError
 from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload
 from domainstream.event.payload_traits import traits_of
+from domainstream.settings import MessageLimits
 
 LARGE = 2**60
 

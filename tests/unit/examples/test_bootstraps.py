@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from domainstream.cli.demo.monorepo import source_folders
 from domainstream.testing import EmbeddedServer
+from domainstream.tools.demo.monorepo import source_folders
 
 MODULES = [f"{package}.bootstrap" for package in ("contracts", "coding", "screenflow", "valuation")]
 PATIENCE = 20

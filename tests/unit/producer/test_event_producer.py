@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, final
 
 import pytest
-from samples.channels import CREATED, EVALUATED, Channel
-from samples.coding import (
+from support.channels import CREATED, EVALUATED, Channel
+from support.coding import (
     CodingEvent,
     MedicalStayCreated,
     MedicalStayDrafted,
@@ -16,7 +16,7 @@ from samples.coding import (
     drafted,
     evaluated,
 )
-from samples.publishers import ScriptedPublisher
+from support.publishers import ScriptedPublisher
 
 from domainstream import EventProducer, MemoryPublisher, MessageLimits, Outcome
 from domainstream.channel import EventPublisherChannel

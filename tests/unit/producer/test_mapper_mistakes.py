@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, assert_never, final
 
 import pytest
-from samples.channels import ARCHIVED, CREATED, EVALUATED, Channel
-from samples.coding import CodingEvent, MedicalStayCreated, MedicalStayDrafted, OptimizationEvaluated, channel_for
+from support.channels import ARCHIVED, CREATED, EVALUATED, Channel
+from support.coding import CodingEvent, MedicalStayCreated, MedicalStayDrafted, OptimizationEvaluated, channel_for
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import MapperError

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from samples.channels import CREATED, EVALUATED
-from samples.coding import CodingEvent, channel_for, created, drafted, evaluated
-from samples.publishers import ScriptedPublisher
+from support.channels import CREATED, EVALUATED
+from support.coding import CodingEvent, channel_for, created, drafted, evaluated
+from support.publishers import ScriptedPublisher
 
 from domainstream import EventProducer, MemoryPublisher, Outcome, PublishError, receipts_of
 from domainstream.channel import EventPublisherChannel

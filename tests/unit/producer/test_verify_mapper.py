@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, Generic, Never, Optional, TypeVar, Union, assert_never
 
 import pytest
-from samples.channels import CREATED, EVALUATED, Channel
-from samples.coding import (
+from support.channels import CREATED, EVALUATED, Channel
+from support.coding import (
     CodingEvent,
     Evaluation,
     MedicalStayCreated,

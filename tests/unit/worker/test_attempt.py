@@ -16,7 +16,7 @@ from domainstream.errors import HandlerTimeoutError
 from domainstream.event import CorrelationFilter
 from domainstream.worker import Done, EventConsumer, EventContext, GiveUp, ReceivedJob, RetryLater
 from domainstream.worker.attempt import Attempt
-from domainstream.worker.verdict import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
 
 RETRIED = received(attempts=3, backoff=500)
 

@@ -10,7 +10,7 @@ from support.handling import received, verdict_on
 
 from domainstream.errors import ConfigurationError
 from domainstream.worker import Done, ErrorHandler, EventContext, GiveUp, RetryLater
-from domainstream.worker.verdict import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
 
 
 class RateLimitedError(Exception):

@@ -7,7 +7,7 @@ import pytest
 
 from domainstream.errors import ConfigurationError, MissingExtraError
 from domainstream.worker import EventConsumer, EventWorker, GiveUp, RetryLater
-from domainstream.worker.bullmq_worker_scripts import bullmq_script, turn_script
+from domainstream.worker.bullmq.scripts import bullmq_script, turn_script
 
 
 @pytest.mark.parametrize("delay", [90, 90.0, timedelta(minutes=1, seconds=30)])

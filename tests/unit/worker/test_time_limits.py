@@ -11,8 +11,9 @@ from support.consuming import OptimizationEvaluated
 from support.handling import received, verdict_on
 
 from domainstream.errors import ConfigurationError, HandlerTimeoutError
-from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater, handler_call
-from domainstream.worker.verdict import ComeAgain, Completed, Failed
+from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater
+from domainstream.worker import invocation as handler_call
+from domainstream.worker.attempt_result import ComeAgain, Completed, Failed
 
 SHORT = timedelta(milliseconds=20)
 LONG = timedelta(seconds=60)

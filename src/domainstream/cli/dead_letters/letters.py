@@ -7,12 +7,12 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from domainstream.cli.manners.contents import Content, content_of
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.refusals import NotFoundError
+from domainstream.cli.common.errors import NotFoundError
+from domainstream.cli.common.payload_output import Content, content_of
+from domainstream.cli.common.redis_server import RedisServer
 from domainstream.stream import BuriedLetter
-from domainstream.stream.redis_dead_letter_inspection import DeadLetterState, RedisDeadLetterInspection
-from domainstream.stream.stream_facts import ms_of
+from domainstream.stream.dead_letters.inspection import DeadLetterState, RedisDeadLetterInspection
+from domainstream.stream.state import ms_of
 
 
 class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -2,13 +2,13 @@
 
 import click
 
+from domainstream.cli.common.formatting import age, moment, number, printable
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.tables import Columns
+from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.dead_letters.letters import inspection_of, record_of, state_of
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.running import server_command
-from domainstream.cli.manners.tables import Columns
-from domainstream.cli.manners.terminal import Terminal
-from domainstream.cli.manners.words import age, moment, number, printable
-from domainstream.stream.stream_facts import ms_of
+from domainstream.stream.state import ms_of
 
 LETTERS: Columns = {
     "letter": lambda one: one.letter_id,

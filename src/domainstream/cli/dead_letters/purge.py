@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import click
 from msgspec import Struct
 
-from domainstream.cli import exits
+from domainstream.cli.common import exit_codes as exits
+from domainstream.cli.common.confirm import ask
+from domainstream.cli.common.formatting import plural
+from domainstream.cli.common.options import yes_option
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.dead_letters.letters import (
     LetterId,
     inspection_of,
@@ -13,12 +19,6 @@ from domainstream.cli.dead_letters.letters import (
     require_choice,
     state_of,
 )
-from domainstream.cli.manners.asking import ask
-from domainstream.cli.manners.options import yes_option
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.running import server_command
-from domainstream.cli.manners.terminal import Terminal
-from domainstream.cli.manners.words import plural
 
 
 class PurgeOutcome(Struct, frozen=True, kw_only=True):

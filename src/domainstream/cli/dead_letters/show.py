@@ -2,12 +2,12 @@
 
 import click
 
+from domainstream.cli.common.formatting import moment, printable
+from domainstream.cli.common.payload_output import pretty_lines
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.dead_letters.letters import LetterId, inspection_of, letter_not_found, record_of, state_of
-from domainstream.cli.manners.contents import pretty_lines
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.running import server_command
-from domainstream.cli.manners.terminal import Terminal
-from domainstream.cli.manners.words import moment, printable
 
 
 @click.command()

@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from domainstream.cli.lazy_group import LazyCommand, LazyGroup
+from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
 
 _HERE: Final = "domainstream.cli.streams"
 COMMANDS: Final = {

@@ -1,17 +1,17 @@
-"""`domainstream streams info`. Next: `domainstream.stream.redis_inspection`."""
+"""`domainstream streams info`. Next: `domainstream.stream.inspection.streams`."""
 
 import click
 from msgspec import Struct
 
-from domainstream.channel import stream_key
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.running import server_command
-from domainstream.cli.manners.terminal import Terminal
-from domainstream.cli.manners.words import NONE, age, moment, number, printable
+from domainstream.cli.common.formatting import NONE, age, moment, number, printable
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.terminal import Terminal
+from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
-from domainstream.stream.redis_dead_letter_inspection import RedisDeadLetterInspection
-from domainstream.stream.redis_group_inspection import RedisGroupInspection
-from domainstream.stream.stream_facts import ms_of
+from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.inspection.groups import RedisGroupInspection
+from domainstream.stream.state import ms_of
 
 
 class StreamRecord(Struct, frozen=True, kw_only=True):

@@ -1,13 +1,13 @@
-"""`domainstream streams ls`. Next: `domainstream.stream.redis_inspection`."""
+"""`domainstream streams ls`. Next: `domainstream.stream.inspection.streams`."""
 
 import click
 
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.running import server_command
-from domainstream.cli.manners.tables import Columns
-from domainstream.cli.manners.terminal import Terminal
-from domainstream.cli.manners.words import age, number, printable
-from domainstream.stream.stream_facts import ms_of
+from domainstream.cli.common.formatting import age, number, printable
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.tables import Columns
+from domainstream.cli.common.terminal import Terminal
+from domainstream.stream.state import ms_of
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""`domainstream streams tail`. Next: `domainstream.stream.redis_inspection`."""
+"""`domainstream streams tail`. Next: `domainstream.stream.inspection.streams`."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -7,14 +7,14 @@ from typing import Any, Final
 import click
 from msgspec import Struct
 
-from domainstream.cli.manners.contents import content_of, text_of
-from domainstream.cli.manners.durations import Since, entry_id_since
-from domainstream.cli.manners.redis_server import RedisServer
-from domainstream.cli.manners.running import server_command
-from domainstream.cli.manners.terminal import Terminal
-from domainstream.cli.manners.words import moment
+from domainstream.cli.common.durations import Since, entry_id_since
+from domainstream.cli.common.formatting import moment
+from domainstream.cli.common.payload_output import content_of, text_of
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.terminal import Terminal
 from domainstream.stream import Delivery
-from domainstream.stream.stream_facts import id_order
+from domainstream.stream.state import id_order
 
 BLOCK_MS: Final = 1000
 

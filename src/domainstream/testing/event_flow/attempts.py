@@ -9,7 +9,7 @@ from msgspec import Struct
 from domainstream.event import BaseEvent
 from domainstream.queue import Job
 from domainstream.worker import EventContext
-from domainstream.worker.verdict import Failed, Verdict
+from domainstream.worker.attempt_result import Failed, Verdict
 
 
 class JobAttempt(Struct, frozen=True):

@@ -14,7 +14,7 @@ from domainstream.lifecycle import Lifecycle
 from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
 from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
 from domainstream.subscriber import Sorter
-from domainstream.subscriber.courier import Courier
+from domainstream.subscriber.forwarding import Courier
 from domainstream.testing.event_flow.attempts import JobAttempt
 from domainstream.testing.event_flow.clock import FlowClock
 from domainstream.testing.event_flow.failures import EndlessFlowError
@@ -22,8 +22,8 @@ from domainstream.testing.event_flow.schedule import JobSchedule, WaitingJob
 from domainstream.testing.event_flow.streams import FlowStreams
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import Attempt
-from domainstream.worker.handlers import Handling
-from domainstream.worker.verdict import ComeAgain, Completed, Failed
+from domainstream.worker.attempt_result import ComeAgain, Completed, Failed
+from domainstream.worker.prepared_call import Handling
 
 log = logging.getLogger("domainstream.testing")
 

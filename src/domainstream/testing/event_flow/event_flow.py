@@ -8,9 +8,9 @@ from typing import Any, Final, Self, TypeVar, overload
 import msgspec
 
 from domainstream.channel import EventPublisherChannel
-from domainstream.config import MessageLimits, refuse, wrong_amount
 from domainstream.event import BaseEvent, EventDecoder
 from domainstream.queue import Job
+from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter
 from domainstream.subscriber import Sorter, Subscriptions
 from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt, failed_jobs
@@ -18,8 +18,9 @@ from domainstream.testing.event_flow.clock import FlowClock
 from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues
 from domainstream.testing.event_flow.failures import FlowFailedError
 from domainstream.testing.event_flow.streams import FlowPublisher, FlowStreams
+from domainstream.validation import refuse, wrong_amount
 from domainstream.worker import EventConsumer, EventContext
-from domainstream.worker.verdict import Completed
+from domainstream.worker.attempt_result import Completed
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
 

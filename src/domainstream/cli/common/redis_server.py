@@ -1,0 +1,90 @@
+"""The server of one command, and what is looked up on it. Before: `running`; next: `domainstream.stream`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from domainstream.cli.common.errors import NotFoundError
+from domainstream.errors import ServerNotFoundError, ServerUnavailableError
+from domainstream.publisher.redis_own_pool import place_of
+from domainstream.redis.connection import connect, server_error
+from domainstream.redis.keys import prefix_problem
+from domainstream.stream.inspection.streams import RedisStreamInspection
+from domainstream.validation import refuse
+
+EXAMPLE: Final = "type: export REDIS_URL=redis://localhost:6379, or add: --redis-url redis://localhost:6379"
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    """A server that answers.
+
+    Attributes:
+        client: One connection to it.
+
+        url: Where it is; it may hold a password.
+
+        prefix: What the keys of all streams begin with.
+
+        streams: The inspection of these streams.
+    """
+
+    client: Redis
+    url: str
+    prefix: str
+    streams: RedisStreamInspection
+
+    @property
+    def place(self) -> str:
+        """Where the server is, for people: host, port and database."""
+        pool = self.client.connection_pool
+        return f"{place_of(pool)}/{pool.connection_kwargs.get('db') or 0}"
+
+    @property
+    def where(self) -> str:
+        """Where the streams are, for errors."""
+        return f"at {self.place}" + (f" below the prefix {self.prefix}" if self.prefix else "")
+
+    async def require_channel(self, channel: str, *more: str) -> None:
+        """Raise `NotFoundError` unless the channel has a stream; it may be one of `more` that was meant."""
+        if await self.streams.stream(channel) is None:
+            known = {*await self.streams.channels(), *more}
+            raise NotFoundError.of("channel", channel, known, where=self.where, look="domainstream streams ls")
+
+    async def chosen_channels(self, channel: str | None) -> list[str]:
+        """Return the one channel, or all where none is named; raise `NotFoundError` as `require_channel` does."""
+        if channel is None:
+            return await self.streams.channels()
+        await self.require_channel(channel)
+        return [channel]
+
+
+@asynccontextmanager
+async def open_server(url: str | None, prefix: str) -> AsyncIterator[RedisServer]:
+    """Connect for the time of a block; raise `ServerUnavailableError` when nobody answers or lets us in."""
+    if not url:
+        raise ServerNotFoundError(f"no server is named; {EXAMPLE}")
+    refuse("The prefix", [prefix_problem(prefix)])
+    client = connect(url, socket_connect_timeout=CONNECT_TIMEOUT)
+    try:
+        await _require_answer(client)
+        yield RedisServer(client, url, prefix, RedisStreamInspection(client, prefix=prefix))
+    finally:
+        await client.aclose()
+
+
+async def _require_answer(client: Redis) -> None:
+    try:
+        await client.ping()
+    except NoPermissionError:
+        # Connected all the same; what the user may not do is told when it is tried.
+        return
+    except (RedisError, OSError) as error:
+        advice = "" if isinstance(error, AuthenticationError) else ". Start it, or correct --redis-url or REDIS_URL"
+        raise ServerUnavailableError(f"{str(server_error(error, client)).rstrip('.')}{advice}") from None

@@ -1,1 +1,0 @@
-"""`domainstream groups`, `lag` and `pending`: how far each consumer group has come."""

@@ -1,1 +1,0 @@
-"""`domainstream queues`: how many jobs each queue has."""

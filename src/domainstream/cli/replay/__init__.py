@@ -1,1 +1,0 @@
-"""`domainstream replay`: events of a channel become jobs once more."""

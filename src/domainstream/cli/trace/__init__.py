@@ -1,1 +1,0 @@
-"""`domainstream trace`: the whole story of a business transaction."""

@@ -1,0 +1,1 @@
+"""BullMQ queues: its scripts, the forwarder, inspection."""

@@ -1,0 +1,82 @@
+"""The keys and arguments of one call of `hand_over.lua`, which says what they are. Used by `bullmq_hand_over`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, packed_options, queue_key, script_for
+from domainstream.queue.job import Job
+from domainstream.queue.routed_entry import Parcel
+from domainstream.queue.settings import JobSettings
+from domainstream.redis.keys import stream_key
+from domainstream.stream.dead_letters.fields import SUFFIX, letter_fields
+
+_BURIED: Final = -1
+
+Argument = str | bytes | int
+Kind = tuple[str, str, int]
+Last = Mapping[str, str]
+"""The last entry of each channel that was in a call."""
+
+
+class HandOverCall:
+    """Writes down parcels, each queue, channel and kind of job once."""
+
+    def __init__(self, parcels: Sequence[Parcel], before: Last, *, group: str, prefix: str, bull_prefix: str) -> None:
+        """Write down `parcels`, delivered to one consumer of `group`; what comes `before` must be settled."""
+        self._before = before
+        self._group = group
+        self._prefix = prefix
+        self._bull_prefix = bull_prefix
+        self._queues: dict[str, int] = {}
+        # By the settings' identity: hashing all their fields for each job is not free, and the jobs keep them alive.
+        self._kinds: dict[Kind, int] = {}
+        self._kind_settings: list[JobSettings] = []
+        self._channels: dict[str, int] = {}
+        self._entries: dict[str, list[str]] = {}
+        self._parcels: list[Argument] = []
+        for parcel in parcels:
+            self._add(parcel)
+
+    @property
+    def last(self) -> Last:
+        """The last entry of each channel, by this call and those before."""
+        return {**self._before, **{channel: entries[-1] for channel, entries in self._entries.items()}}
+
+    def arguments(self, consumer: str) -> list[Argument]:
+        """The count of keys, the keys, and all arguments, for parcels that were delivered to `consumer`."""
+        keys = self._keys()
+        counts = (len(self._queues), len(self._kinds), len(self._channels))
+        written: list[Argument] = [len(keys), *keys, self._group, consumer, now_ms(), *counts]
+        for (queue, name, _), settings in zip(self._kinds, self._kind_settings, strict=True):
+            written += (self._queues[queue], script_for(settings), name, packed_options(settings))
+        for channel, entries in self._entries.items():
+            written += (len(entries), entries[0], entries[-1], self._before.get(channel, ""))
+        return written + self._parcels
+
+    def _keys(self) -> list[str]:
+        queues = [queue_key(self._bull_prefix, queue, name) for queue in self._queues for name in KEYS_OF_QUEUE]
+        streams = [stream_key(channel, self._prefix) for channel in self._channels]
+        return [*queues, *(key for stream in streams for key in (stream, stream + SUFFIX))]
+
+    def _add(self, parcel: Parcel) -> None:
+        delivery, jobs = parcel.delivery, parcel.jobs
+        channel = self._channels.setdefault(delivery.channel, len(self._channels) + 1)
+        self._entries.setdefault(delivery.channel, []).append(delivery.entry_id)
+        if parcel.letter:
+            fields = letter_fields(parcel.letter, self._group)
+            self._parcels += (channel, delivery.entry_id, _BURIED, len(fields), *fields)
+            return
+        self._parcels += (channel, delivery.entry_id, len(jobs))
+        if jobs:
+            self._parcels.append(jobs[0].data)
+        for job in jobs:
+            self._parcels += (self._kind_of(job), job.id)
+
+    def _kind_of(self, job: Job) -> int:
+        kind = (job.queue, job.name, id(job.settings))
+        known = self._kinds.get(kind)
+        if known is None:
+            self._queues.setdefault(job.queue, len(self._queues) + 1)
+            self._kind_settings.append(job.settings)
+            known = self._kinds[kind] = len(self._kinds) + 1
+        return known

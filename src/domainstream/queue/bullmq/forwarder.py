@@ -1,0 +1,105 @@
+"""Hands over in one step on the server: jobs, dead letters, acknowledgement. Implements `port.HandOver`.
+
+One script call does a whole batch. It fails as a whole before anything is acknowledged, so nothing is lost; and it
+passes over what was acknowledged before, so nothing comes twice, however late a repeat is.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, Self
+
+from redis.asyncio import Redis
+
+from domainstream.queue.bullmq.forward_call import HandOverCall, Last
+from domainstream.queue.bullmq.scripts import KEYS, own_script, script_text
+from domainstream.queue.routed_entry import Parcel
+from domainstream.redis.connection import connect
+from domainstream.redis.link import Arguments, RedisLink, Script
+
+MOST_JOBS: Final = 250
+"""Jobs of one call: the server does nothing else for the 5 ms or so that these take."""
+
+
+def hand_over_script() -> str:
+    """Return the text of the script, with BullMQ's own in it; raise `MissingExtraError` without the package."""
+    adders = "\n".join(_as_function(name, script_text(name)) for name in KEYS)
+    return own_script("forward_batch").replace("--[[adders]]", adders)
+
+
+_FUNCTION: Final = re.compile(r"^local function .*?^end$", re.DOTALL | re.MULTILINE)
+
+
+def _as_function(name: str, script: str) -> str:
+    """Make a function of a script of BullMQ, its local functions outside, so that not each job makes them anew.
+
+    Its local functions may use `rcall`, the two libraries that stand in for the server's, and each other, and do: tests
+    run the script for each kind of job, and know the hash of BullMQ's.
+    """
+    functions = "\n".join(_FUNCTION.findall(script))
+    body = _FUNCTION.sub("", script)
+    return f"make.{name} = function()\n{_STAND_INS}\n{functions}\nreturn function(KEYS, ARGV)\n{body}\nend\nend"
+
+
+_STAND_INS: Final = """local rcall = redis.call
+local cmsgpack = {unpack = function(value) return value end}
+local cjson = {encode = function() return options_json end}"""
+
+
+class BullMQHandOver:
+    """A `HandOver` for queues on the same server as the streams.
+
+    Attributes:
+        group: The consumer group in whose name entries are acknowledged.
+
+        consumer: The consumer they were delivered to; what is another's is passed over.
+    """
+
+    def __init__(
+        self, client: Redis, *, group: str, consumer: str, prefix: str = "", bull_prefix: str = "bull"
+    ) -> None:
+        """Work through `client`, which is then owned; `prefix` begins every stream's key, `bull_prefix` BullMQ's."""
+        self.group = group
+        self.consumer = consumer
+        self._prefix = prefix
+        self._bull_prefix = bull_prefix
+        self._client = client
+        self._link = RedisLink(client)
+        self._script = Script.of(hand_over_script())
+
+    @classmethod
+    def from_url(cls, url: str, *, group: str, consumer: str, prefix: str = "", bull_prefix: str = "bull") -> Self:
+        """Return a hand-over with a connection of its own; the constructor says what the rest means."""
+        return cls(connect(url), group=group, consumer=consumer, prefix=prefix, bull_prefix=bull_prefix)
+
+    async def hand_over(self, parcels: Sequence[Parcel]) -> None:
+        """Hand over, in calls of so many jobs that the server is not held up; see `port.HandOver.hand_over`.
+
+        The next call is on its way before the answer to one is here, but the server refuses it if that one failed and
+        they share a channel: its events must not overtake.
+        """
+        await self._link.run(self._script, self._calls(parcels))
+
+    async def close(self) -> None:
+        """Close the connection; see `port.HandOver.close`."""
+        await self._link.close()
+        await self._client.aclose()
+
+    def _calls(self, parcels: Sequence[Parcel]) -> Iterator[Arguments]:
+        last: Last = {}
+        for part in parts_of(parcels, MOST_JOBS):
+            call = HandOverCall(part, last, group=self.group, prefix=self._prefix, bull_prefix=self._bull_prefix)
+            yield call.arguments(self.consumer)
+            last = call.last
+
+
+def parts_of(parcels: Sequence[Parcel], most_jobs: int) -> Iterator[Sequence[Parcel]]:
+    """Cut `parcels` into parts of at most `most_jobs` jobs, an entry without any counted as one; none is cut itself."""
+    start = jobs = 0
+    for end, parcel in enumerate(parcels):
+        size = max(len(parcel.jobs), 1)
+        if jobs and jobs + size > most_jobs:
+            yield parcels[start:end]
+            start, jobs = end, 0
+        jobs += size
+    if jobs:
+        yield parcels[start:]

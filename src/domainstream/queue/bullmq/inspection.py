@@ -1,0 +1,186 @@
+"""Looks at BullMQ queues without changing them. Before: `bullmq_queue`; used by the command line."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from domainstream.queue.bullmq.scripts import queue_key
+from domainstream.redis.connection import our_errors
+from domainstream.redis.scanning import keys_like
+from domainstream.stream.reader.group_streams import answers_of
+
+PAGE: Final = 500
+
+_LISTS: Final = ("wait", "paused", "active")
+# In the order in which jobs go through them: one that moves on while we look is seen twice rather than never.
+_STATES: Final = ("delayed", "prioritized", "waiting-children", *_LISTS, "completed", "failed")
+_FIELDS: Final = ("name", "data", "timestamp", "processedOn", "finishedOn", "atm")
+
+
+class QueueState(Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue are in which state.
+
+    Attributes:
+        queue: The queue's name.
+
+        waiting: Jobs that may begin, those of a paused queue included.
+
+        active: Jobs that are being handled.
+
+        delayed: Jobs that may begin later; those that failed and are tried again are among them.
+
+        prioritized: Jobs with a priority that may begin.
+
+        waiting_children: Jobs that wait for other jobs.
+
+        completed: Jobs that are done and still kept.
+
+        failed: Jobs that failed for good and are still kept.
+
+        is_paused: Whether the queue is paused, so that no job begins.
+    """
+
+    queue: str
+    waiting: int
+    active: int
+    delayed: int
+    prioritized: int
+    waiting_children: int
+    completed: int
+    failed: int
+    is_paused: bool
+
+
+class JobState(Struct, frozen=True, kw_only=True):
+    """One job as it is kept.
+
+    Attributes:
+        queue: The queue's name.
+
+        job_id: The job's id.
+
+        name: The job's name.
+
+        state: As BullMQ calls it: `wait`, `active`, `delayed`, `completed`, `failed`, ...
+
+        data: The job's data.
+
+        added_ms: When it was added, in milliseconds since 1970.
+
+        started_ms: When it began last; None before.
+
+        ended_ms: When it was completed or failed; None before.
+
+        attempts: How often it was tried.
+    """
+
+    queue: str
+    job_id: str
+    name: str
+    state: str
+    data: bytes
+    added_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    attempts: int
+
+
+class BullMQInspection:
+    """The queues of one prefix.
+
+    For one task. Raises the same errors as `JobQueue`.
+    """
+
+    def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
+        """Look through `client`, which stays the caller's; `bull_prefix` begins every key of BullMQ."""
+        self._client = client
+        self._bull_prefix = bull_prefix
+
+    async def queues(self) -> list[str]:
+        """Return the names of all queues that ever had a job or a worker, in order."""
+        start = f"{self._bull_prefix}:"
+        kept = {"meta": "hash", "id": "string"}
+        names: set[str] = set()
+        for name, kind in kept.items():
+            keys = await keys_like(self._client, start, kind, suffix=f":{name}")
+            names.update(key.removeprefix(start).removesuffix(f":{name}") for key in keys)
+        return sorted(name for name in names if name and ":" not in name)
+
+    async def state(self, queue: str) -> QueueState:
+        """Return how many jobs a queue has in which state."""
+        with our_errors(self._client):
+            async with self._client.pipeline(transaction=False) as pipe:
+                for state in _STATES:
+                    (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
+                pipe.hexists(self._key(queue, "meta"), "paused")
+                *counts, is_paused = await answers_of(pipe)
+        count = dict(zip(_STATES, counts, strict=True))
+        return QueueState(
+            queue=queue,
+            waiting=count["wait"] + count["paused"],
+            active=count["active"],
+            delayed=count["delayed"],
+            prioritized=count["prioritized"],
+            waiting_children=count["waiting-children"],
+            completed=count["completed"],
+            failed=count["failed"],
+            is_paused=bool(is_paused),
+        )
+
+    async def known(self, queue: str, job_ids: Sequence[str]) -> set[str]:
+        """Return which of these jobs the queue has, in whatever state."""
+        with our_errors(self._client):
+            async with self._client.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.exists(self._key(queue, job_id))
+                found = await answers_of(pipe)
+        return {job_id for job_id, exists in zip(job_ids, found, strict=True) if exists}
+
+    async def jobs(self, queue: str, *, holding: bytes) -> AsyncIterator[JobState]:
+        """Yield each job whose data holds some bytes, in whatever state, read page by page."""
+        seen: set[str] = set()
+        for state in _STATES:
+            start = 0
+            while page := await self._ids(queue, state, start):
+                start += len(page)
+                for job_id, fields in zip(page, await self._fields(queue, page), strict=True):
+                    if job_id not in seen and holding in (fields["data"] or b""):
+                        seen.add(job_id)
+                        yield _job(queue, job_id, state, fields)
+
+    async def _ids(self, queue: str, state: str, start: int) -> list[str]:
+        page = self._client.lrange if state in _LISTS else self._client.zrange
+        with our_errors(self._client):
+            found: Any = await page(self._key(queue, state), start, start + PAGE - 1)
+        return [job_id.decode() for job_id in found]
+
+    async def _fields(self, queue: str, job_ids: Sequence[str]) -> list[dict[str, bytes | None]]:
+        with our_errors(self._client):
+            async with self._client.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.hmget(self._key(queue, job_id), _FIELDS)
+                found = await answers_of(pipe)
+        return [dict(zip(_FIELDS, values, strict=True)) for values in found]
+
+    def _key(self, queue: str, name: str) -> str:
+        return queue_key(self._bull_prefix, queue, name)
+
+
+def _job(queue: str, job_id: str, state: str, fields: Mapping[str, bytes | None]) -> JobState:
+    return JobState(
+        queue=queue,
+        job_id=job_id,
+        name=(fields["name"] or b"").decode(errors="replace"),
+        state=state,
+        data=fields["data"] or b"",
+        added_ms=int(fields["timestamp"] or 0),
+        started_ms=_ms(fields["processedOn"]),
+        ended_ms=_ms(fields["finishedOn"]),
+        attempts=int(fields["atm"] or 0),
+    )
+
+
+def _ms(value: bytes | None) -> int | None:
+    return int(value) if value else None

@@ -1,0 +1,82 @@
+"""Adds jobs to BullMQ queues on Redis. Implements `port.JobQueue`."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from domainstream.errors import ServerRefusedError
+from domainstream.queue.bullmq.scripts import (
+    KEYS,
+    now_ms,
+    own_script,
+    packed_arguments,
+    packed_options,
+    queue_key,
+    script_for,
+    script_text,
+)
+from domainstream.queue.job import Job
+from domainstream.redis.connection import connect, our_errors, server_error
+from domainstream.redis.link import Script
+
+
+class BullMQQueue:
+    """A `JobQueue` of BullMQ queues, which Python and Node.js workers read alike.
+
+    All jobs of a call go in one round trip, each added by one atomic call of BullMQ's script; every reply is looked at,
+    since a refusal of the script is a number and no error.
+    """
+
+    def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
+        """Add through `client`, which is then owned. Raises `MissingExtraError` without the package `bullmq`."""
+        self._client = client
+        self._bull_prefix = bull_prefix
+        self._scripts = {name: Script.of(_script(name)) for name in KEYS}
+
+    @classmethod
+    def from_url(cls, url: str, *, bull_prefix: str = "bull") -> Self:
+        """Return a queue with connections of its own; `bull_prefix` begins every key of BullMQ."""
+        return cls(connect(url), bull_prefix=bull_prefix)
+
+    async def add(self, jobs: Sequence[Job]) -> None:
+        """Add the jobs; see `port.JobQueue.add`."""
+        if not jobs:
+            return
+        with our_errors(self._client):
+            replies = await self._run(jobs)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                for script in self._scripts.values():
+                    await self._client.script_load(script.text)
+                replies = await self._run(jobs)
+        for job, reply in zip(jobs, replies, strict=True):
+            _check(job, reply, self._client)
+
+    async def close(self) -> None:
+        """Close the connections; see `port.JobQueue.close`."""
+        await self._client.aclose()
+
+    async def _run(self, jobs: Sequence[Job]) -> list[Any]:
+        now = now_ms()
+        async with self._client.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                name = script_for(job.settings)
+                keys = [queue_key(self._bull_prefix, job.queue, key) for key in KEYS[name]]
+                arguments = packed_arguments(job, self._bull_prefix, now)
+                options = packed_options(job.settings, jobId=job.id)
+                pipe.evalsha(self._scripts[name].sha, len(keys), *keys, arguments, job.data, options, now)
+            # Errors come as replies: raised, they would quote the command and so the payload.
+            return await pipe.execute(raise_on_error=False)
+
+
+def _script(name: str) -> str:
+    return own_script("add_job").replace("--[[script]]", script_text(name))
+
+
+def _check(job: Job, reply: Any, client: Redis) -> None:
+    if isinstance(reply, Exception):
+        raise server_error(reply, client)
+    if reply not in (job.id, job.id.encode()):
+        code = reply if isinstance(reply, int) else type(reply).__name__
+        raise ServerRefusedError(f"BullMQ did not add job {job.id} to the queue {job.queue}: it answered {code}")

@@ -1,0 +1,94 @@
+"""BullMQ's own scripts for adding jobs, and their arguments. Used by `bullmq_queue` and `bullmq_hand_over`.
+
+The scripts' texts come from the installed package, so jobs are what Node's BullMQ writes and reads. The package's
+`Queue.addBulk` is not used: it writes the data anew, which changes numbers, and passes over refusals. BullMQ's
+camelCase stops here.
+"""
+
+import time
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+
+from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.queue.job import Job
+from domainstream.queue.settings import JobSettings
+
+KEYS_OF_QUEUE: Final = (
+    *("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker", "prioritized", "pc"),
+)
+
+STANDARD, DELAYED, PRIORITIZED = "addStandardJob", "addDelayedJob", "addPrioritizedJob"
+
+KEYS: Final = {
+    STANDARD: ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker"),
+    DELAYED: ("marker", "meta", "id", "delayed", "completed", "events"),
+    PRIORITIZED: ("marker", "meta", "id", "prioritized", "delayed", "completed", "active", "events", "pc"),
+}
+"""The keys of a queue that each script takes, in its order."""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def script_text(name: str) -> str:
+    """Return a script of the installed package; raise `MissingExtraError` without it."""
+    connection = bullmq_module("bullmq.redis_connection")
+    return str(connection.loadScript(connection.SCRIPT_DEFINITIONS[name]))
+
+
+def own_script(name: str) -> str:
+    """Return a script of this folder, with what such scripts share in it."""
+    folder = files("domainstream.queue.bullmq").joinpath("lua")
+    shared, text = (folder.joinpath(f"{one}.lua").read_text(encoding="utf-8") for one in ("add_whole", name))
+    return text.replace("--[[add_whole]]", shared)
+
+
+def script_for(settings: JobSettings) -> str:
+    """Return the name of the script that adds jobs with these settings, as BullMQ chooses it."""
+    if settings.delay:
+        return DELAYED
+    return PRIORITIZED if settings.priority else STANDARD
+
+
+def queue_key(bull_prefix: str, queue: str, name: str) -> str:
+    """Return a key of a queue; all of them begin with the one that has no name."""
+    return f"{bull_prefix}:{queue}:{name}"
+
+
+def packed_arguments(job: Job, bull_prefix: str, now: int) -> bytes:
+    """Return what BullMQ's scripts take beside data and options, for a job added at `now`."""
+    # No parent key, dependencies key, parent, repeat key, deduplication key.
+    return _pack((queue_key(bull_prefix, job.queue, ""), job.id, job.name, now, None, None, None, None, None))
+
+
+def packed_options(settings: JobSettings, **more: str) -> bytes:
+    """Return the options of a job with these settings, and `more` options."""
+    return _pack({**_options(settings), **more})
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, as BullMQ stamps jobs."""
+    return time.time_ns() // 1_000_000
+
+
+def _options(settings: JobSettings) -> dict[str, Any]:
+    backoff = {"type": "exponential", "delay": _milliseconds(settings.backoff), "jitter": settings.jitter}
+    completed = {"age": _seconds(settings.keep_completed), "count": settings.keep_completed_count}
+    return {
+        "attempts": settings.attempts,
+        "delay": _milliseconds(settings.delay),
+        **({"priority": settings.priority} if settings.priority else {}),
+        "backoff": backoff,
+        "removeOnComplete": completed,
+        "removeOnFail": {"age": _seconds(settings.keep_failed)},
+    }
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
+
+
+def _seconds(duration: timedelta) -> int:
+    return max(1, round(duration.total_seconds()))

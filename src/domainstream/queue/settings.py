@@ -1,0 +1,70 @@
+"""What a queue is told about each job of a handler. Used by `job` and `bullmq_scripts`. Pure."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from domainstream.validation import ZERO, not_above_zero, refuse
+
+LOWEST_PRIORITY: Final = 2**21
+"""BullMQ's; https://docs.bullmq.io/guide/jobs/prioritized."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSettings:
+    """How often a job is tried, when it may begin, and how long it is kept once it has ended.
+
+    Attributes:
+        attempts: How often a job is tried before it has failed, the first time included. Defaults to 3.
+
+        backoff: The pause after the first failure; it doubles with each further one. Defaults to 1 second.
+
+        jitter: Which part of each pause is drawn at random, from 0 (none) to 1 (all of it), so that jobs that failed
+            together do not come again together. Defaults to 0.5.
+
+        delay: How long a job waits before it may begin. Defaults to zero.
+
+        priority: Jobs with a smaller number begin first, from 1 to 2,097,152; 0 has none and begins before all that
+            have one. Jobs of one priority keep their order. Defaults to 0.
+
+        keep_completed: How long a completed job is kept, and with it the knowledge that its event was handled: an event
+            published again after that becomes a second job. Defaults to 1 hour.
+
+        keep_completed_count: At most so many completed jobs are kept in a queue. Defaults to 10,000.
+
+        keep_failed: How long a failed job is kept for people to look at. Defaults to 24 hours.
+    """
+
+    attempts: int = 3
+    backoff: timedelta = timedelta(seconds=1)
+    jitter: float = 0.5
+    delay: timedelta = ZERO
+    priority: int = 0
+    keep_completed: timedelta = timedelta(hours=1)
+    keep_completed_count: int = 10_000
+    keep_failed: timedelta = timedelta(hours=24)
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` naming every setting that makes no sense."""
+        refuse(
+            "JobSettings",
+            [
+                *not_above_zero(self, but=("delay", "priority")),
+                *(_out_of_range(self, name, *bounds) for name, bounds in _BOUNDS.items()),
+            ],
+        )
+
+
+_BOUNDS: Final[dict[str, tuple[Any, Any]]] = {
+    "jitter": (0, 1),
+    "delay": (ZERO, timedelta(days=36_500)),
+    "priority": (0, LOWEST_PRIORITY),
+}
+
+
+def _out_of_range(settings: JobSettings, name: str, least: Any, most: Any) -> str | None:
+    value = getattr(settings, name)
+    kind = (int, float) if name == "jitter" else type(most)
+    if isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most:
+        return None
+    return f"{name} is {value}, expected {least} to {most}"

@@ -1,0 +1,1 @@
+"""Connections to Redis: the only room that opens them."""

@@ -1,0 +1,1 @@
+"""Keeps, redrives and inspects entries that can never become a job."""

@@ -1,0 +1,97 @@
+"""Looks at dead letters, and throws them away. Before: `redis_dead_letters`, which keeps them."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from domainstream.redis.connection import our_errors
+from domainstream.redis.keys import stream_key
+from domainstream.redis.scanning import keys_like
+from domainstream.stream.dead_letters.fields import SUFFIX
+from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
+from domainstream.stream.port import BuriedLetter
+from domainstream.stream.state import next_id, previous_id
+
+PAGE: Final = 500
+
+
+class DeadLetterState(Struct, frozen=True, kw_only=True):
+    """How many dead letters a channel has.
+
+    Attributes:
+        channel: The channel's value.
+
+        letters: How many.
+
+        first_id: The id of the oldest letter.
+
+        last_id: The id of the newest letter.
+    """
+
+    channel: str
+    letters: int
+    first_id: str
+    last_id: str
+
+
+class RedisDeadLetterInspection:
+    """The dead letters of all channels below a prefix.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+        """Work through `client`, which stays the caller's."""
+        self._client = client
+        self._prefix = prefix
+        self._redrive = RedisDeadLetterRedrive(client, prefix=prefix)
+
+    async def channels(self) -> list[str]:
+        """Return the channels that have dead letters, or had some, in order."""
+        keys = await keys_like(self._client, self._prefix, "stream", suffix=SUFFIX)
+        names = [key.removeprefix(self._prefix).removesuffix(SUFFIX) for key in keys]
+        return [name for name in names if ":" not in name]
+
+    async def state(self, channel: str) -> DeadLetterState | None:
+        """Return how many letters a channel has; None for none."""
+        with our_errors(self._client):
+            try:
+                found: Any = await self._client.xinfo_stream(self._key(channel))
+            except ResponseError as error:
+                if "no such key" in str(error):
+                    return None
+                raise
+        if not found["length"]:
+            return None
+        first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
+        return DeadLetterState(channel=channel, letters=found["length"], first_id=first, last_id=last)
+
+    async def letters(self, channel: str) -> AsyncIterator[BuriedLetter]:
+        """Yield a channel's letters, the oldest first, read page by page."""
+        after = ""
+        while page := await self._redrive.letters(channel, after=after, count=PAGE):
+            for letter in page:
+                yield letter
+            after = page[-1].letter_id
+
+    async def letter(self, channel: str, letter_id: str) -> BuriedLetter | None:
+        """Return one letter, or None."""
+        found = await self._redrive.letters(channel, after=previous_id(letter_id), count=1)
+        return found[0] if found and found[0].letter_id == letter_id else None
+
+    async def purge(self, channel: str, letter_ids: Sequence[str]) -> int:
+        """Throw letters away and return how many there were."""
+        with our_errors(self._client):
+            return int(await self._client.xdel(self._key(channel), *letter_ids))
+
+    async def purge_until(self, channel: str, last_id: str) -> int:
+        """Throw away all letters up to one, that included, and return how many there were."""
+        with our_errors(self._client):
+            found: Any = await self._client.xtrim(self._key(channel), minid=next_id(last_id), approximate=False)
+        return int(found)
+
+    def _key(self, channel: str) -> str:
+        return stream_key(channel, self._prefix) + SUFFIX

@@ -1,0 +1,51 @@
+"""Keeps undecodable entries in a stream beside their own, `{stream key}:dead`. Implements `port.DeadLetters`."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+
+from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.keys import stream_key
+from domainstream.stream.dead_letters.fields import SUFFIX, letter_fields
+from domainstream.stream.port import DeadLetter
+
+# MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
+# An entry that is no longer pending was buried by an earlier call whose reply was lost.
+_BURY: Final = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
+return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+"""
+
+
+class RedisDeadLetters:
+    """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are written down.
+
+    Attributes:
+        group: The consumer group in whose name entries are acknowledged.
+    """
+
+    def __init__(self, client: Redis, *, group: str, prefix: str = "") -> None:
+        """Write through `client`, which is then owned."""
+        self.group = group
+        self._client = client
+        self._prefix = prefix
+        self._bury: Any = client.register_script(_BURY)
+
+    @classmethod
+    def from_url(cls, url: str, *, group: str, prefix: str = "") -> Self:
+        """Return dead letters with connections of their own."""
+        return cls(connect(url), group=group, prefix=prefix)
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Store and acknowledge, one script call per letter; see `port.DeadLetters.bury`."""
+        for letter in letters:
+            key = stream_key(letter.delivery.channel, self._prefix)
+            arguments = [self.group, letter.delivery.entry_id, *letter_fields(letter, self.group)]
+            with our_errors(self._client):
+                await self._bury(keys=[key, key + SUFFIX], args=arguments)
+
+    async def close(self) -> None:
+        """Close the connections; see `port.DeadLetters.close`."""
+        await self._client.aclose()

@@ -1,0 +1,1 @@
+"""Looks at streams, groups and servers without changing them."""

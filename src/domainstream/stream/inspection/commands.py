@@ -1,0 +1,119 @@
+"""Tries what our programs need of a server, without changing any data. Before: `redis_server_inspection`."""
+
+from collections.abc import Collection
+from secrets import token_hex
+from typing import Any, Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from domainstream.redis.connection import our_errors
+from domainstream.redis.keys import stream_key
+
+PUBLISHER, SUBSCRIBER, OPERATOR = "publisher", "subscriber", "operator"
+ROLES: Final = (PUBLISHER, SUBSCRIBER, OPERATOR)
+
+_ALL: Final = frozenset(ROLES)
+_PROGRAMS: Final = frozenset({PUBLISHER, SUBSCRIBER})
+_CONSUMING: Final = frozenset({SUBSCRIBER, OPERATOR})
+_PUBLISHER: Final = frozenset({PUBLISHER})
+_SUBSCRIBER: Final = frozenset({SUBSCRIBER})
+_OPERATOR: Final = frozenset({OPERATOR})
+_KEY: Final = "KEY"
+
+# `KEY` stands for a key that does not exist, and none of these makes it.
+_TRIALS: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
+    ("xadd", f"XADD {_KEY} NOMKSTREAM * data 1", _ALL),
+    ("xtrim", f"XTRIM {_KEY} MINID = 0", _ALL),
+    ("xrange", f"XRANGE {_KEY} - + COUNT 1", _ALL),
+    ("xpending", f"XPENDING {_KEY} doctor", _ALL),
+    ("xinfo|groups", f"XINFO GROUPS {_KEY}", _ALL),
+    ("time", "TIME", _ALL),
+    ("eval", "EVAL return(1) 0", _ALL),
+    ("evalsha", "EVALSHA 0000000000000000000000000000000000000000 0", _ALL),
+    ("client|setname", "CLIENT SETNAME domainstream-doctor", _PUBLISHER),
+    ("get", f"GET {_KEY}", _PROGRAMS),
+    ("set", f"SET {_KEY} 1 XX PX 1", _PROGRAMS),
+    ("exists", f"EXISTS {_KEY}", _CONSUMING),
+    ("script|load", "SCRIPT LOAD return(1)", _CONSUMING),
+    ("xinfo|stream", f"XINFO STREAM {_KEY}", _CONSUMING),
+    ("xinfo|consumers", f"XINFO CONSUMERS {_KEY} doctor", _CONSUMING),
+    ("info", "INFO server", _CONSUMING),
+    ("del", f"DEL {_KEY}", _SUBSCRIBER),
+    ("xgroup|create", f"XGROUP CREATE {_KEY} doctor 0", _SUBSCRIBER),
+    ("xgroup|setid", f"XGROUP SETID {_KEY} doctor 0", _SUBSCRIBER),
+    ("xgroup|delconsumer", f"XGROUP DELCONSUMER {_KEY} doctor none", _SUBSCRIBER),
+    ("xreadgroup", f"XREADGROUP GROUP doctor one COUNT 1 STREAMS {_KEY} >", _SUBSCRIBER),
+    ("xautoclaim", f"XAUTOCLAIM {_KEY} doctor one 0 0", _SUBSCRIBER),
+    ("xack", f"XACK {_KEY} doctor 0-1", _SUBSCRIBER),
+    ("scan", "SCAN 0 COUNT 1", _OPERATOR),
+    ("xread", f"XREAD COUNT 1 STREAMS {_KEY} 0", _OPERATOR),
+    ("xrevrange", f"XREVRANGE {_KEY} + - COUNT 1", _OPERATOR),
+    ("xdel", f"XDEL {_KEY} 0-1", _OPERATOR),
+    ("memory|usage", f"MEMORY USAGE {_KEY}", _OPERATOR),
+    ("llen", f"LLEN {_KEY}", _OPERATOR),
+    ("lrange", f"LRANGE {_KEY} 0 0", _OPERATOR),
+    ("zcard", f"ZCARD {_KEY}", _OPERATOR),
+    ("zrange", f"ZRANGE {_KEY} 0 0", _OPERATOR),
+    ("hmget", f"HMGET {_KEY} data", _OPERATOR),
+    ("hexists", f"HEXISTS {_KEY} paused", _OPERATOR),
+)
+
+
+def needed_by(role: str) -> list[str]:
+    """Return the commands on streams that a role gives, as ACLs name them; queues need more."""
+    return [name for name, _, roles in _TRIALS if role in roles]
+
+
+class Abilities(Struct, frozen=True, kw_only=True):
+    """What was found by trying.
+
+    Attributes:
+        missing: Commands that the server does not have, as ACLs name them.
+
+        forbidden: Commands that the user may not give, though one of the roles needs them.
+
+        closed_key: The key that the user may not touch, so that the rest could not be tried; empty when all could.
+    """
+
+    missing: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    closed_key: str
+
+
+class RedisAbilities:
+    """Gives each command for a key that nobody has.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+        """Try through `client`, which stays the caller's; the key lies below `prefix`."""
+        self._client: Any = client
+        # No channel has such a name, so nobody takes it for one.
+        self._key = stream_key(f"domainstream-doctor:{token_hex(8)}", prefix)
+
+    async def tried(self, roles: Collection[str] = ROLES) -> Abilities:
+        """Try everything that one of the roles needs."""
+        wanted = [(name, words) for name, words, needed_by in _TRIALS if needed_by.intersection(roles)]
+        problems = {name: await self._problem(words) for name, words in wanted}
+        denied = {name: problem for name, problem in problems.items() if problem.startswith("NOPERM")}
+        closed = [name for name, problem in denied.items() if "permissions to run" not in problem]
+        return Abilities(
+            missing=tuple(name for name, problem in problems.items() if "unknown" in problem),
+            forbidden=tuple(name for name in denied if name not in closed),
+            closed_key=self._key if closed else "",
+        )
+
+    async def _problem(self, words: str) -> str:
+        """Give a command, and return why it was refused; empty when it was not."""
+        command = [self._key if word == _KEY else word for word in words.split()]
+        with our_errors(self._client):
+            try:
+                await self._client.execute_command(*command)
+            except NoPermissionError as error:
+                return f"NOPERM {error}"
+            except ResponseError as error:
+                return str(error)
+        return ""

@@ -1,0 +1,149 @@
+"""Looks at consumer groups: how far each has come, and what it has not settled. Before: `redis_inspection`."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from domainstream.redis.connection import our_errors
+from domainstream.redis.keys import stream_key
+from domainstream.stream.inspection.streams import RedisStreamInspection
+from domainstream.stream.reader.group_streams import answers_of
+from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState, id_order, ms_of
+
+PAGE: Final = 500
+
+# Entries are counted on the server, so that none comes over the network; so many at a time hold nobody up.
+_COUNT: Final = """
+local page = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)
+if #page == 0 then return {0, ''} end
+return {#page, page[#page][1]}
+"""
+
+
+class RedisGroupInspection:
+    """The groups of the streams below a prefix.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+        """Look through `client`, which stays the caller's."""
+        self._client = client
+        self._prefix = prefix
+        self._streams = RedisStreamInspection(client, prefix=prefix)
+
+    async def groups(self, channel: str) -> list[GroupState]:
+        """Return the state of each group on a channel; none where the channel has no stream."""
+        stream, found = await self._streams.stream(channel), await self._infos("xinfo_groups", channel)
+        if stream is None or not found:
+            return []
+        now = await self._streams.now_ms()
+        return [await self._group(stream, info, now) for info in found]
+
+    async def consumers(self, channel: str) -> list[ConsumerState]:
+        """Return the consumers of all groups on a channel."""
+        names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
+        return [
+            ConsumerState(
+                channel=channel,
+                group=_text(group),
+                consumer=_text(info["name"]),
+                pending=info["pending"],
+                idle_ms=info["idle"],
+            )
+            for group in names
+            for info in await self._infos("xinfo_consumers", channel, group)
+        ]
+
+    async def pending(
+        self, channel: str, group: str, *, consumer: str | None = None, idle: timedelta | None = None, count: int = 100
+    ) -> list[PendingEntry]:
+        """Return the oldest entries that a group has not settled, of one consumer, or that wait for long enough."""
+        least = None if idle is None else round(idle.total_seconds() * 1000)
+        name = await self._name_of(channel, group)
+        with our_errors(self._client):
+            found: Any = await self._client.xpending_range(
+                stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=least
+            )
+        return [
+            PendingEntry(
+                channel=channel,
+                group=group,
+                entry_id=one["message_id"].decode(),
+                consumer=_text(one["consumer"]),
+                idle_ms=one["time_since_delivered"],
+                deliveries=one["times_delivered"],
+            )
+            for one in found
+        ]
+
+    async def _name_of(self, channel: str, group: str) -> Any:
+        """Return what the server calls a group; only a name that is no UTF-8 is another than the one that is shown."""
+        if "\\x" not in group:
+            return group
+        names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
+        return next((name for name in names if _text(name) == group), group)
+
+    async def _infos(self, command: str, channel: str, *more: bytes) -> list[dict[str, Any]]:
+        with our_errors(self._client):
+            try:
+                found: Any = await getattr(self._client, command)(stream_key(channel, self._prefix), *more)
+            except ResponseError as error:
+                if "no such key" in str(error):
+                    return []
+                raise
+        return list(found)
+
+    async def _group(self, stream: StreamState, info: dict[str, Any], now: int) -> GroupState:
+        last, pending = info["last-delivered-id"].decode(), info["pending"]
+        lost, unread = 0, info.get("lag")
+        if not stream.length:
+            lost, unread = unread or 0, 0
+        elif id_order(stream.first_id) > id_order(last):
+            # All of the stream is unread. What the server counts beyond that has been trimmed.
+            lost, unread = max(0, (unread or 0) - stream.length), stream.length
+        elif unread is None:
+            unread = await self._count(stream.channel, last)
+        oldest = await self._oldest(stream.channel, info["name"], last)
+        return GroupState(
+            channel=stream.channel,
+            group=_text(info["name"]),
+            consumers=info["consumers"],
+            unread=unread,
+            pending=pending,
+            lag=unread + pending,
+            lost=lost,
+            oldest_ms=None if oldest is None else max(0, now - oldest),
+            last_delivered_id=last,
+        )
+
+    async def _oldest(self, channel: str, group: bytes, last: str) -> int | None:
+        """Return when the oldest entry was added that is pending or unread."""
+        key = stream_key(channel, self._prefix)
+        with our_errors(self._client):
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.xpending(key, group)
+                pipe.xrange(key, f"({last}", "+", count=1)
+                summary, unread = await answers_of(pipe)
+        waiting = [summary["min"]] if summary["min"] else []
+        waiting += [entry_id for entry_id, _ in unread]
+        return min((ms_of(entry_id.decode()) for entry_id in waiting), default=None)
+
+    async def _count(self, channel: str, last: str) -> int:
+        after = last
+        total = 0
+        while True:
+            with our_errors(self._client):
+                found: Any = await self._client.eval(_COUNT, 1, stream_key(channel, self._prefix), f"({after}")
+            count, newest = int(found[0]), found[1]
+            total += count
+            if count < 1000:
+                return total
+            after = newest.decode()
+
+
+def _text(name: bytes) -> str:
+    """Return a name of a group or consumer; bytes that are no UTF-8 stand as their numbers behind a backslash."""
+    return name.decode(errors="backslashreplace")

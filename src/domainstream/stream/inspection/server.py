@@ -1,0 +1,133 @@
+"""Asks a server what it is and how it keeps data. Before: `redis_connection`; next: `redis_abilities`."""
+
+import time
+from typing import Any, Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from domainstream.redis.connection import our_errors
+
+CLOCK_SAMPLES: Final = 5
+
+
+class ServerFacts(Struct, frozen=True, kw_only=True):
+    """What a server says of itself; None for what it does not.
+
+    Attributes:
+        name: `Redis` or `Valkey`.
+
+        version: Of that name.
+
+        cluster: Whether it is a node of a cluster.
+
+        primary: Where its primary is, as `host:port`, when it is a replica.
+
+        eviction: What happens when the memory is full: `maxmemory-policy`.
+
+        max_memory: Bytes that it may use for data; 0 without a limit.
+
+        used_memory: Bytes that it uses.
+
+        appends: Whether it writes each change to a file (`appendonly`).
+
+        append_works: Whether the last such write went well.
+
+        fsync: How often that file is forced onto the disk: `always`, `everysec` or `no`.
+
+        snapshots: When it writes a snapshot, as `3600 1 300 100`; empty for never.
+
+        snapshot_works: Whether the last snapshot went well.
+
+        unsaved_changes: Changes since the last snapshot.
+
+        snapshot_age_s: Seconds since then.
+    """
+
+    name: str
+    version: str
+    cluster: bool
+    primary: str | None
+    eviction: str | None
+    max_memory: int
+    used_memory: int
+    appends: bool
+    append_works: bool
+    fsync: str | None
+    snapshots: str | None
+    snapshot_works: bool
+    unsaved_changes: int
+    snapshot_age_s: int
+
+
+class RedisServerInspection:
+    """What a server is, and what its clock says.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        """Ask through `client`, which stays the caller's."""
+        self._client = client
+
+    async def facts(self) -> ServerFacts | None:
+        """Return what the server says of itself; None where the user may not ask."""
+        info = await self._asked(self._client.info)
+        if info is None:
+            return None
+        seconds, _ = await self._asked(self._client.time) or (int(time.time()), 0)
+        valkey = info.get("server_name") == "valkey"
+        replica = info.get("role") == "slave"
+        return ServerFacts(
+            name="Valkey" if valkey else "Redis",
+            version=str(info.get("valkey_version" if valkey else "redis_version", "")),
+            cluster=info.get("redis_mode") == "cluster",
+            primary=f"{info.get('master_host')}:{info.get('master_port')}" if replica else None,
+            eviction=info.get("maxmemory_policy"),
+            max_memory=info.get("maxmemory", 0),
+            used_memory=info.get("used_memory", 0),
+            appends=bool(info.get("aof_enabled")),
+            append_works=info.get("aof_last_write_status", "ok") == "ok",
+            fsync=await self._setting("appendfsync"),
+            snapshots=await self._setting("save"),
+            snapshot_works=info.get("rdb_last_bgsave_status", "ok") == "ok",
+            unsaved_changes=info.get("rdb_changes_since_last_save", 0),
+            snapshot_age_s=max(0, int(seconds) - info.get("rdb_last_save_time", 0)),
+        )
+
+    async def clock_ahead_ms(self) -> int:
+        """Return by how much the server's clock is ahead of ours, which is less than zero when it is behind.
+
+        It is the answer that came back fastest that counts, since it says the most.
+        """
+        samples = []
+        for _ in range(CLOCK_SAMPLES):
+            began, monotonic = time.time(), time.monotonic()
+            with our_errors(self._client):
+                seconds, microseconds = await self._client.time()
+            took = time.monotonic() - monotonic
+            samples.append((took, int(seconds) + int(microseconds) / 1_000_000 - began - took / 2))
+        return round(min(samples)[1] * 1000)
+
+    @property
+    def user(self) -> str:
+        """As whom we are connected."""
+        return str(self._client.connection_pool.connection_kwargs.get("username") or "default")
+
+    async def _setting(self, name: str) -> str | None:
+        found = await self._asked(self._client.config_get, name)
+        return None if found is None else found.get(name)
+
+    async def _asked(self, command: Any, *arguments: Any) -> Any:
+        """Return the answer of a command; None where the user may not give it, or the server has it not."""
+        with our_errors(self._client):
+            try:
+                return await command(*arguments)
+            except NoPermissionError:
+                return None
+            except ResponseError as error:
+                # Managed servers take commands away.
+                if "unknown command" in str(error).lower():
+                    return None
+                raise

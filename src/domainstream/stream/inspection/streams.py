@@ -1,0 +1,93 @@
+"""Looks at streams without changing them. Before: `redis_stream_reader`; next: `redis_group_inspection`."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from domainstream.redis.connection import our_errors
+from domainstream.redis.keys import stream_key
+from domainstream.redis.scanning import keys_like
+from domainstream.stream.port import Delivery
+from domainstream.stream.reader.group_streams import DATA
+from domainstream.stream.state import StreamState
+
+PAGE: Final = 500
+
+
+class RedisStreamInspection:
+    """What there is in the streams below a prefix.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+        """Look through `client`, which stays the caller's."""
+        self._client = client
+        self._prefix = prefix
+
+    async def now_ms(self) -> int:
+        """Return the server's clock, in milliseconds since 1970."""
+        with our_errors(self._client):
+            seconds, microseconds = await self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def channels(self) -> list[str]:
+        """Return the channels that have a stream, in order: names after the prefix that have no `:`."""
+        names = [key.removeprefix(self._prefix) for key in await keys_like(self._client, self._prefix, "stream")]
+        return sorted(name for name in names if ":" not in name)
+
+    async def stream(self, channel: str) -> StreamState | None:
+        """Return the state of a channel's stream; None when there is none, or the key is something else."""
+        with our_errors(self._client):
+            try:
+                found: Any = await self._client.xinfo_stream(stream_key(channel, self._prefix))
+            except ResponseError as error:
+                if "no such key" in str(error) or "WRONGTYPE" in str(error):
+                    return None
+                raise
+        first = found["first-entry"]
+        return StreamState(
+            channel=channel,
+            length=found["length"],
+            added=found.get("entries-added"),
+            groups=found["groups"],
+            first_id=first[0].decode() if first else "",
+            last_id=found["last-generated-id"].decode(),
+        )
+
+    async def memory_bytes(self, channel: str) -> int:
+        """Return how much memory a stream takes, estimated by the server."""
+        with our_errors(self._client):
+            found: Any = await self._client.memory_usage(stream_key(channel, self._prefix))
+        return int(found or 0)
+
+    async def entries(self, channel: str, *, since: str = "-", until: str = "+") -> AsyncIterator[Delivery]:
+        """Yield a channel's entries between two ids, these included, read page by page."""
+        start = since
+        while True:
+            with our_errors(self._client):
+                page: Any = await self._client.xrange(stream_key(channel, self._prefix), start, until, count=PAGE)
+            for entry_id, fields in page:
+                yield _delivery(channel, entry_id, fields)
+            if len(page) < PAGE:
+                return
+            start = f"({page[-1][0].decode()}"
+
+    async def latest(self, channel: str, count: int) -> list[Delivery]:
+        """Return the newest entries of a channel, the oldest of them first."""
+        with our_errors(self._client):
+            found: Any = await self._client.xrevrange(stream_key(channel, self._prefix), count=count)
+        return [_delivery(channel, entry_id, fields) for entry_id, fields in reversed(found)]
+
+    async def news(self, channel: str, *, after: str, block_ms: int) -> list[Delivery]:
+        """Wait for entries behind the id `after`; return none when none came in time."""
+        key = stream_key(channel, self._prefix)
+        with our_errors(self._client):
+            found: Any = await self._client.xread({key: after}, count=PAGE, block=block_ms)
+        return [_delivery(channel, entry_id, fields) for _, entries in found or () for entry_id, fields in entries]
+
+
+def _delivery(channel: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
+    return Delivery(channel, entry_id.decode(), fields.get(DATA))

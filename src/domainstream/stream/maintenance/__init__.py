@@ -1,0 +1,1 @@
+"""Tasks beside reading: trimming, idle consumers, the eviction policy."""

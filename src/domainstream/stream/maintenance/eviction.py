@@ -1,0 +1,49 @@
+"""Refuses a server that would throw streams and jobs away when its memory is full. Called when a program starts."""
+
+import logging
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+from domainstream.redis.connection import connect, our_errors
+from domainstream.telemetry import emit
+from domainstream.validation import refuse
+
+log: Final = logging.getLogger("domainstream.stream")
+
+SAFE: Final = "noeviction"
+
+
+async def check_eviction_at(url: str) -> None:
+    """Do `check_eviction` over a connection of its own."""
+    client = connect(url)
+    try:
+        await check_eviction(client)
+    finally:
+        await client.aclose()
+
+
+async def check_eviction(client: Redis) -> None:
+    """Raise `ConfigurationError` unless the server refuses writes when its memory is full, instead of evicting keys.
+
+    Where the user may not ask, it is logged that nobody knows. Raises the errors of `StreamReader` when the server does
+    not answer.
+    """
+    with our_errors(client):
+        try:
+            memory: dict[str, Any] = await client.info("memory")
+        except NoPermissionError:
+            reason = "the user may not call INFO; make sure that maxmemory-policy is noeviction"
+            emit(log, logging.WARNING, "stream.eviction_unknown", reason=reason)
+            return
+    refuse("The server", [_problem(str(memory.get("maxmemory_policy", SAFE)))])
+
+
+def _problem(policy: str) -> str | None:
+    if policy == SAFE:
+        return None
+    return (
+        f"its maxmemory-policy is {policy}, so that it may evict whole streams and jobs when its memory is full; "
+        f"type: redis-cli CONFIG SET maxmemory-policy {SAFE}"
+    )

@@ -1,0 +1,154 @@
+"""Reads streams in memory, as the reader for Redis does with a server's. Implements `port.StreamReader`."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from domainstream.errors import ServerUnavailableError
+from domainstream.stream.memory.streams import MemoryGroup, MemoryStreams, Pending
+from domainstream.stream.port import Delivery, Loss
+from domainstream.stream.reader.stats import OnLoss, ReaderCounts, ReaderJournal
+from domainstream.stream.settings import ReaderSettings
+
+DEFAULTS: Final = ReaderSettings()
+
+
+class MemoryStreamReader:
+    """A `StreamReader` of `MemoryStreams`. It knows `max_entries` of its settings, but counts no bytes.
+
+    Attributes:
+        group: The consumer group.
+
+        consumer: The name in it that entries are delivered to.
+    """
+
+    def __init__(
+        self,
+        streams: MemoryStreams,
+        channels: Iterable[str],
+        *,
+        group: str,
+        consumer: str = "consumer",
+        settings: ReaderSettings = DEFAULTS,
+        on_loss: OnLoss | None = None,
+    ) -> None:
+        """Read `channels` of `streams`, and tell losses to `on_loss`."""
+        self.group = group
+        self.consumer = consumer
+        self._streams = streams
+        self._channels = [str(channel) for channel in channels]
+        self._settings = settings
+        self._journal = ReaderJournal(group, on_loss)
+        self._block = settings.block.total_seconds()
+        self._claim_after = settings.claim_after.total_seconds()
+        self._waiting: Iterator[list[Delivery]] = self._walk(own=True)
+        self._next_sweep = self._after_a_sweep()
+        self._groups_exist = False
+        self._closed = False
+
+    @property
+    def counts(self) -> ReaderCounts:
+        """What the reader has met since it was made."""
+        return self._journal.counts
+
+    async def read(self) -> Sequence[Delivery]:
+        """Return what waits unacknowledged, page by page, else news; see `port.StreamReader.read`."""
+        if self._closed:
+            raise ServerUnavailableError("the reader is closed; make a new one")
+        deliveries = self._ready()
+        if not deliveries and await self._something_happens():
+            deliveries = self._ready()
+        self._journal.read(len(deliveries))
+        return deliveries
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Drop them from the pending list; see `port.StreamReader.acknowledge`."""
+        for delivery in deliveries:
+            self._streams.group(delivery.channel, self.group).pending.pop(delivery.entry_id, None)
+
+    async def close(self) -> None:
+        """Let a read that waits return nothing; see `port.StreamReader.close`."""
+        self._closed = True
+        self._streams.wake()
+
+    async def _something_happens(self) -> bool:
+        try:
+            async with asyncio.timeout(self._block):
+                await self._streams.changed.wait()
+        except TimeoutError:
+            return False
+        return not self._closed
+
+    def _ready(self) -> list[Delivery]:
+        self._heal()
+        if page := self._next_page():
+            return page
+        if self._streams.clock() >= self._next_sweep:
+            self._next_sweep = self._after_a_sweep()
+            self._waiting = self._walk(own=False)
+            if page := self._next_page():
+                return page
+        return self._news()
+
+    def _next_page(self) -> list[Delivery]:
+        return next((page for page in self._waiting if page), [])
+
+    def _after_a_sweep(self) -> float:
+        return self._streams.clock() + self._claim_after / 2
+
+    def _heal(self) -> None:
+        gone = [channel for channel in self._channels if not self._streams.has_group(channel, self.group)]
+        for channel in gone:
+            self._group(channel)
+        if self._groups_exist:
+            self._journal.healed(gone)
+        self._groups_exist = True
+
+    def _group(self, channel: str) -> MemoryGroup:
+        return self._streams.group(channel, self.group)
+
+    def _walk(self, *, own: bool) -> Iterator[list[Delivery]]:
+        """Go through what waits: with `own` first through everything in the reader's name, then what was left alone."""
+        for wanted in (self._is_own, self._is_left_alone) if own else (self._is_left_alone,):
+            for channel in self._channels:
+                pending = self._group(channel).pending
+                ids = [entry_id for entry_id, one in pending.items() if wanted(one)]
+                for start in range(0, len(ids), self._settings.max_entries):
+                    yield self._again(channel, ids[start : start + self._settings.max_entries], wanted)
+
+    def _is_own(self, pending: Pending) -> bool:
+        return pending.consumer == self.consumer
+
+    def _is_left_alone(self, pending: Pending) -> bool:
+        return self._streams.clock() - pending.since >= self._claim_after
+
+    def _again(self, channel: str, entry_ids: list[str], wanted: Callable[[Pending], bool]) -> list[Delivery]:
+        group, entries = self._group(channel), {one.entry_id: one for one in self._streams.entries.get(channel, ())}
+        # While the pages before were handled, some may have been settled, or taken by others.
+        ids = [entry_id for entry_id in entry_ids if entry_id in group.pending and wanted(group.pending[entry_id])]
+        for gone in [entry_id for entry_id in ids if entry_id not in entries]:
+            del group.pending[gone]
+            self._journal.lost([Loss(channel, self.group, 1, after=gone, before=gone)])
+        found = [entries[entry_id] for entry_id in ids if entry_id in entries]
+        if wanted == self._is_left_alone:
+            self._journal.reclaimed(channel, len(found))
+        return [group.deliver(entry, self.consumer, self._streams.clock()) for entry in found]
+
+    def _news(self) -> list[Delivery]:
+        news: list[Delivery] = []
+        for channel in self._channels:
+            group = self._group(channel)
+            unread = self._streams.unread(channel, group)
+            self._journal.lost(self._losses(channel, group, unread))
+            taken = unread[: self._settings.max_entries - len(news)]
+            news += [group.deliver(entry, self.consumer, self._streams.clock()) for entry in taken]
+            group.read += len(taken)
+            group.last_id = taken[-1].entry_id if taken else group.last_id
+        return news
+
+    def _losses(self, channel: str, group: MemoryGroup, unread: Sequence[Delivery]) -> Iterator[Loss]:
+        lost = self._streams.trimmed.get(channel, 0) - group.read
+        if lost > 0:
+            group.read += lost
+            before = unread[0].entry_id if unread else ""
+            yield Loss(channel, self.group, lost, after=group.last_id, before=before)

@@ -1,0 +1,1 @@
+"""Reads channels in a consumer group."""

@@ -1,0 +1,37 @@
+"""How many entries to ask of each channel, so that a whole reply keeps its limits. Used by the Redis reader. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from domainstream.stream.port import Delivery
+from domainstream.stream.settings import ReaderSettings
+
+FIRST: Final = 16
+"""What is asked before anything is known: entries of 256 KiB, the largest, fill 4 MiB."""
+
+
+class FetchSize:
+    """Learns from each reply how many entries per channel the next one may hold.
+
+    A reply that was larger than its limits shrinks the next one in proportion; one that could have been larger lets it
+    grow, at most twofold.
+
+    Attributes:
+        count: How many entries of each channel to ask for.
+    """
+
+    def __init__(self, settings: ReaderSettings, channels: int) -> None:
+        """Begin with little: all of `channels` may be full."""
+        self._settings = settings
+        self.count = max(1, min(FIRST, settings.max_entries // max(1, channels)))
+
+    def learn(self, reply: Sequence[Delivery], fullest: int) -> None:
+        """Take in a reply whose fullest channel gave `fullest` entries."""
+        if not reply:
+            return
+        size = sum(len(delivery.data or b"") for delivery in reply)
+        room = min(self._settings.max_entries / len(reply), self._settings.max_bytes / max(1, size))
+        if room < 1:
+            self.count = max(1, int(self.count * room))
+        elif fullest >= self.count:
+            self.count = min(self._settings.max_entries, int(self.count * min(2, room)))

@@ -1,0 +1,91 @@
+"""The streams that a reader reads, and its group on each of them. Used by `redis_stream_reader` and its parts."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ResponseError
+
+from domainstream.errors import ServerRefusedError
+from domainstream.redis.keys import stream_key
+from domainstream.stream.port import Delivery
+
+DATA: Final = b"data"
+
+Entries = Iterable[tuple[bytes, dict[bytes, bytes] | None]]
+
+
+class RedisGroupStreams:
+    """Knows which key is which channel.
+
+    Attributes:
+        group: The consumer group, the same on every stream.
+
+        channels: The channel of each key.
+
+        keys: The key of each channel.
+    """
+
+    def __init__(self, client: Redis, channels: Iterable[str], *, group: str, prefix: str) -> None:
+        """Use `client`, which stays the caller's."""
+        self.group = group
+        self.channels = {stream_key(channel, prefix).encode(): str(channel) for channel in channels}
+        self.keys = {channel: key for key, channel in self.channels.items()}
+        self._client = client
+
+    async def make_groups(self) -> list[str]:
+        """Make the group on every stream that has none, and return these channels.
+
+        It begins at the stream's beginning: what was published before the first subscriber came is not passed over.
+        """
+        async with self._client.pipeline(transaction=False) as pipe:
+            for key in self.channels:
+                pipe.xgroup_create(key, self.group, id="0", mkstream=True)
+            replies = await pipe.execute(raise_on_error=False)
+        answers = zip(self.channels.values(), replies, strict=True)
+        return [channel for channel, reply in answers if _was_made(channel, reply)]
+
+    def deliveries(self, key: bytes, entries: Entries, times: Mapping[bytes, int]) -> Iterator[Delivery]:
+        """Return entries of a stream as deliveries; `times` tells how often some have been delivered, now included."""
+        channel = self.channels[key]
+        for entry_id, fields in entries:
+            yield Delivery(channel, entry_id.decode(), (fields or {}).get(DATA), times.get(entry_id, 1))
+
+    def news(self, key: bytes, entries: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[Delivery]:
+        """Return entries of a stream that come for the first time, as the server sends them."""
+        channel = self.channels[key]
+        for entry_id, fields in entries:
+            # All our entries have this one field.
+            data = fields[1] if fields[0] == DATA else dict(zip(fields[::2], fields[1::2], strict=True)).get(DATA)
+            yield Delivery(channel, entry_id.decode(), data)
+
+
+async def answers_of(pipe: Pipeline) -> list[Any]:
+    """Run a pipeline and return its replies, or raise the first error as the server put it.
+
+    redis-py would put the command in front of it, and `group_is_gone` could not tell it.
+    """
+    return [answer_of(reply) for reply in await pipe.execute(raise_on_error=False)]
+
+
+def answer_of(reply: Any) -> Any:
+    """Return a reply of a pipeline, or raise it when it is an error."""
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def group_is_gone(error: ResponseError) -> bool:
+    """Tell whether an error means that a stream, or the group on it, has vanished."""
+    return str(error).startswith(("NOGROUP", "UNBLOCKED"))
+
+
+def _was_made(channel: str, reply: Any) -> bool:
+    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+        raise ServerRefusedError(
+            f"the key of channel {channel} is no stream; choose another prefix, or delete that key"
+        )
+    if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
+        raise reply
+    return not isinstance(reply, Exception)

@@ -1,0 +1,91 @@
+"""Decides what becomes of a delivery: jobs, or a dead letter. Before: `subscriptions`; next: `courier`. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from domainstream.errors import (
+    DeliveryLimitError,
+    EventDecodingError,
+    InvalidEnvelopeError,
+    UnknownEventTypeError,
+)
+from domainstream.event import EventMessage, read_message
+from domainstream.queue import Job, Parcel, job_data, job_id
+from domainstream.settings import MessageLimits
+from domainstream.stream import DeadLetter, Delivery
+from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions
+from domainstream.validation import refuse, wrong_amount
+
+DEFAULT_LIMITS: Final = MessageLimits()
+DELIVERY_LIMIT: Final = 5
+
+
+class Sorter:
+    """Knows which delivery becomes which jobs.
+
+    Attributes:
+        subscriptions: The handlers of every channel.
+
+        limits: What a message may be; one beyond becomes a dead letter.
+
+        delivery_limit: How often an entry may be delivered before it becomes a dead letter unread, because reading it
+            or handing it over may be what fails.
+    """
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        limits: MessageLimits = DEFAULT_LIMITS,
+        *,
+        delivery_limit: int = DELIVERY_LIMIT,
+    ) -> None:
+        """Raise `ConfigurationError` for a delivery limit of zero or less."""
+        refuse("Sorter", [wrong_amount("delivery_limit", delivery_limit, int)])
+        self.subscriptions = subscriptions
+        self.limits = limits
+        self.delivery_limit = delivery_limit
+
+    def sort(self, deliveries: Sequence[Delivery]) -> list[Parcel]:
+        """Return what becomes of each delivery. Nothing of a channel without handlers is even decoded."""
+        return [self._parcel(delivery) for delivery in deliveries]
+
+    def _parcel(self, delivery: Delivery) -> Parcel:
+        try:
+            return Parcel(delivery, self._jobs(delivery))
+        except (EventDecodingError, DeliveryLimitError) as error:
+            return Parcel(delivery, letter=DeadLetter(delivery, type(error).__name__, str(error)))
+
+    def _jobs(self, delivery: Delivery) -> tuple[Job, ...]:
+        handlers = self.subscriptions.handlers_of(delivery.channel)
+        if not handlers:
+            return ()
+        if delivery.deliveries > self.delivery_limit:
+            raise DeliveryLimitError(delivery.deliveries, self.delivery_limit)
+        message = self._message(delivery)
+        data = job_data(delivery, message)
+        return tuple(
+            [
+                Job(handler.queue, handler.job, _id(message, handler, handlers), data, handler.settings)
+                for handler in handlers
+            ]
+        )
+
+    def _message(self, delivery: Delivery) -> EventMessage:
+        if delivery.data is None:
+            raise InvalidEnvelopeError("the entry has no field data")
+        message = read_message(delivery.data, self.limits)
+        if message.type != delivery.channel:
+            raise UnknownEventTypeError(
+                f"channel {delivery.channel} carries events of its own type only",
+                event_id=message.id,
+                event_type=message.type,
+            )
+        return message
+
+
+def _id(message: EventMessage, handler: QueueHandler, handlers: Sequence[QueueHandler]) -> str:
+    """Name the job in the id only where one queue gets several jobs of an event."""
+    if len(handlers) == 1:
+        return job_id(message.id)
+    in_queue = sum(other.queue == handler.queue for other in handlers)
+    return job_id(message.id, job=handler.job if in_queue > 1 else "")

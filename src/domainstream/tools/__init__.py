@@ -1,0 +1,1 @@
+"""What is built on the arrow and never imported by it."""

@@ -1,0 +1,243 @@
+"""What the names in a file stand for, across files, without importing any. Before: `sources`; next: the readers.
+
+A symbol is a dotted name with imports and re-exports followed: `Channel` in a mapper is
+`contracts.event_publisher_channels.Channel`. What is outside of the system keeps the name it is imported by.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
+
+_MOST_STEPS: Final = 20
+"""More re-exports than this are a circle."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file that was parsed, and what its top level defines.
+
+    Attributes:
+        source: The file.
+
+        body: The statements of its top level, also those under an `if` or `try`.
+
+        imports: The dotted name behind each imported name.
+
+        classes: Its classes.
+
+        values: What is assigned to its other names.
+
+        stars: The modules from which it imports everything.
+    """
+
+    source: Source
+    body: list[ast.stmt] = field(default_factory=list)
+    imports: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+    values: dict[str, ast.expr] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+    def symbol(self, name: str) -> str:
+        """Return the dotted name of something that this file defines."""
+        return f"{self.source.module}.{name}"
+
+
+class Symbols:
+    """Follows names from file to file."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._modules: dict[str, Module | None] = {}
+        self._members: dict[str, dict[str, str | None]] = {}
+
+    def module(self, source: Source) -> Module | None:
+        """Return a file's names; None when it cannot be parsed."""
+        if source.module not in self._modules:
+            self._modules[source.module] = self._read(source)
+        return self._modules[source.module]
+
+    def _read(self, source: Source) -> Module | None:
+        tree = self._sources.tree(source)
+        try:
+            return None if tree is None else _module(source, tree)
+        except RecursionError:
+            self._sources.give_up(source, *TOO_DEEP)
+            return None
+
+    def modules(self, files: Iterable[Source]) -> Iterator[Module]:
+        """Yield the names of those files that can be parsed."""
+        return (module for source in files if (module := self.module(source)) is not None)
+
+    def of(self, node: ast.AST | None, module: Module) -> str | None:
+        """Return the symbol that a name, or a dotted name, stands for; None for any other expression."""
+        names: list[str] = []
+        while isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return None
+        first = node.id
+        if first in module.classes or first in module.values:
+            start = module.symbol(first)
+        else:
+            start = module.imports.get(first) or self._starred(module, first) or first
+        return self.follow(".".join([start, *reversed(names)]))
+
+    def follow(self, symbol: str) -> str:
+        """Return where a dotted name leads once re-exports are followed."""
+        for _ in range(_MOST_STEPS):
+            found = self._split(symbol)
+            if found is None:
+                return symbol
+            module, name, rest = found
+            if name in module.classes or name in module.values:
+                return symbol
+            origin = module.imports.get(name) or self._starred(module, name)
+            if origin is None:
+                return symbol
+            symbol = ".".join([origin, *rest])
+        return symbol
+
+    def _starred(self, module: Module, name: str) -> str | None:
+        """Return the symbol of a name that comes in by `from ... import *`; None when none of these modules has it."""
+        left, seen = list(module.stars), set(module.stars)
+        while left:
+            source = self._sources.files.get(left.pop(0))
+            origin = None if source is None else self.module(source)
+            if origin is not None:
+                if name in origin.classes or name in origin.values or name in origin.imports:
+                    return origin.symbol(name)
+                left += [star for star in origin.stars if star not in seen]
+                seen.update(origin.stars)
+        return None
+
+    def class_of(self, symbol: str) -> tuple[Module, ast.ClassDef] | None:
+        """Return the class that a symbol names, if the system defines it."""
+        found = self._split(symbol)
+        if found is None or found[2] or found[1] not in found[0].classes:
+            return None
+        return found[0], found[0].classes[found[1]]
+
+    def value_of(self, symbol: str) -> tuple[Module, ast.expr] | None:
+        """Return what is assigned to the name that a symbol stands for, if the system defines it."""
+        found = self._split(symbol)
+        if found is None or found[2] or found[1] not in found[0].values:
+            return None
+        return found[0], found[0].values[found[1]]
+
+    def text_of(self, node: ast.AST | None, module: Module) -> str | None:
+        """Return the text that an expression is: a literal, a constant, or a member of an enum; None otherwise."""
+        if isinstance(node, ast.Constant):
+            # A text with half a surrogate pair could be neither compared with a message nor written.
+            return node.value if isinstance(node.value, str) and node.value.isprintable() else None
+        if isinstance(node, ast.Attribute) and node.attr == "value":
+            node = node.value
+        symbol = self.of(node, module)
+        return None if symbol is None else self._text_behind(symbol)
+
+    def _text_behind(self, symbol: str) -> str | None:
+        owner, _, member = symbol.rpartition(".")
+        if owner in self._members:
+            return self._members[owner].get(member)
+        if (found := self.class_of(owner)) is not None:
+            self._members[owner] = dict(members_of(found[1]))
+            return self._members[owner].get(member)
+        value = self.value_of(symbol)
+        if value is None or not isinstance(value[1], ast.Constant):
+            return None
+        return self.text_of(value[1], value[0])
+
+    def _split(self, symbol: str) -> tuple[Module, str, list[str]] | None:
+        """Split a symbol into the file that is imported, the name within it, and what follows."""
+        parts = symbol.split(".")
+        for length in range(len(parts) - 1, 0, -1):
+            source = self._sources.files.get(".".join(parts[:length]))
+            module = None if source is None else self.module(source)
+            if module is not None:
+                return module, parts[length], parts[length + 1 :]
+        return None
+
+
+def last_part(symbol: str | None) -> str:
+    """Return a symbol's own name: what users' packages re-export from domainstream keeps it."""
+    return (symbol or "").rpartition(".")[2]
+
+
+def members_of(node: ast.ClassDef) -> Iterator[tuple[str, str | None]]:
+    """Yield an enum's members with their values; None for a value that is no plain text."""
+    for name, value, _ in assignments_of(node.body):
+        if not name.startswith("_"):
+            yield name, _member_value(name, value)
+
+
+def _member_value(name: str, value: ast.expr) -> str | None:
+    if isinstance(value, ast.Call) and not value.args and ast.unparse(value.func).rpartition(".")[2] == "auto":
+        return name.lower()
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+
+
+def assignments_of(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.stmt]]:
+    """Yield name, value and statement of each plain assignment."""
+    for statement in body:
+        if isinstance(statement, ast.Assign):
+            targets, value = statement.targets, statement.value
+            yield from ((target.id, value, statement) for target in targets if isinstance(target, ast.Name))
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            if isinstance(statement.target, ast.Name):
+                yield statement.target.id, statement.value, statement
+        elif (alias := _type_alias(statement)) is not None:
+            yield (*alias, statement)
+
+
+def _type_alias(statement: ast.stmt) -> tuple[str, ast.expr] | None:
+    """Return name and value of `type X = ...`, which Python knows from 3.12 on."""
+    name, value = getattr(statement, "name", None), getattr(statement, "value", None)
+    if type(statement).__name__ == "TypeAlias" and isinstance(name, ast.Name) and isinstance(value, ast.expr):
+        return name.id, value
+    return None
+
+
+def _module(source: Source, tree: ast.Module) -> Module:
+    module = Module(source, list(_top_level(tree.body)))
+    for statement in module.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            imported = dict(_imported(statement, source))
+            module.stars.extend([imported.pop("*").removesuffix(".*")] if "*" in imported else [])
+            module.imports.update(imported)
+        elif isinstance(statement, ast.ClassDef):
+            module.classes[statement.name] = statement
+    module.values.update({name: value for name, value, _ in assignments_of(module.body)})
+    return module
+
+
+def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        if isinstance(statement, ast.If):
+            yield from _top_level([*statement.body, *statement.orelse])
+        elif isinstance(statement, ast.Try):
+            yield from _top_level([*statement.body, *statement.orelse, *statement.finalbody])
+        else:
+            yield statement
+
+
+def _imported(statement: ast.Import | ast.ImportFrom, source: Source) -> Iterator[tuple[str, str]]:
+    if isinstance(statement, ast.Import):
+        for alias in statement.names:
+            first = alias.name.partition(".")[0]
+            yield (alias.asname, alias.name) if alias.asname else (first, first)
+        return
+    origin = absolute_name(statement, source)
+    for alias in statement.names:
+        yield alias.asname or alias.name, f"{origin}.{alias.name}"
+
+
+def absolute_name(statement: ast.ImportFrom, source: Source) -> str:
+    """Return what a statement imports from, as an absolute dotted name."""
+    if not statement.level:
+        return statement.module or ""
+    parents = source.module.split(".")
+    kept = len(parents) - statement.level + (1 if source.is_package else 0)
+    return ".".join([*parents[: max(kept, 0)], *([statement.module] if statement.module else [])])

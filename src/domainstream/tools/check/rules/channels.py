@@ -1,0 +1,81 @@
+"""Rules of channels, DS101 to DS107: names, values, services and aggregates. Next: `rules_events`. Pure.
+
+The grammar is `domainstream.channel`'s own, so that `check` and start-up say the same.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Final
+
+from domainstream.channel.channel_name import NameRule, Services, Violation, services_violations, violations_of
+from domainstream.tools.check.findings import Mistake, Place
+from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.model.domain import Channel, ChannelEnum
+from domainstream.tools.check.reading.near_services import services_near
+
+
+def _broken(project: Project, rule: NameRule) -> Iterator[Mistake]:
+    for place, violation in _violations(project):
+        if violation.rule == rule:
+            message, _, fix = violation.partition("; ")
+            yield Mistake(place, message, fix)
+
+
+@lru_cache(maxsize=1)
+def _violations(project: Project) -> list[tuple[Place, Violation]]:
+    """Return what the five rules of names find; each of them picks its own."""
+    return [found for enum in project.enums for found in _violations_of(enum, _services(enum, project))]
+
+
+def _violations_of(enum: ChannelEnum, services: Services | None) -> Iterator[tuple[Place, Violation]]:
+    yield from ((enum.place, violation) for violation in services_violations(enum.services or {}))
+    taken: set[str] = set()
+    for channel in enum.channels:
+        # An alias of another member is reported as a value used twice, and a value that is not plain is not judged.
+        judged = channel.value is not None and channel.value not in taken
+        value = channel.value if judged and channel.value is not None else channel.name.lower()
+        taken.add(value)
+        for violation in violations_of(channel.name, value, services_near(channel.name, services)):
+            yield channel.place, violation
+
+
+def _services(enum: ChannelEnum, project: Project) -> Services | None:
+    """Return what the enum says; else the folders, unless a service is elsewhere and has none."""
+    if enum.services is not None:
+        return enum.services
+    folders = {service.name: service.aggregates for service in project.services if service.aggregates}
+    return folders if folders and not project.settings.external_services else None
+
+
+def duplicate_values(project: Project) -> Iterator[Mistake]:
+    """Find values that two channels have, of one enum or of several."""
+    first: dict[str, tuple[ChannelEnum, Channel]] = {}
+    for enum in project.enums:
+        for channel in enum.channels:
+            if channel.value is None:
+                continue
+            owner, other = first.setdefault(channel.value, (enum, channel))
+            if other is not channel:
+                where = "" if owner is enum else f" of {owner.name} ({other.place.path}:{other.place.line})"
+                own = f"type: {channel.name} = {channel.name.lower()!r}"
+                fix = "remove one of the two" if channel.name == other.name else own
+                yield Mistake(channel.place, f"{channel.name}: has the same value as {other.name}{where}", fix)
+
+
+def retired_names(project: Project) -> Iterator[Mistake]:
+    """Find channels that have the name of one that was retired: its old entries and readers may still be there."""
+    retired = {name.lower() for name in project.settings.retired}
+    for enum in project.enums:
+        for channel in enum.channels:
+            if channel.name.lower() in retired or channel.value in retired:
+                message = f"{channel.name} was retired, so old entries and readers of that name may still be there"
+                yield Mistake(
+                    channel.place, message, "choose another name, or take it out of `retired` in domainstream.toml"
+                )
+
+
+wrong_grammar: Final = partial(_broken, rule="grammar")
+wrong_value: Final = partial(_broken, rule="value")
+not_past_tense: Final = partial(_broken, rule="past tense")
+unknown_service: Final = partial(_broken, rule="service")
+unknown_aggregate: Final = partial(_broken, rule="aggregate")

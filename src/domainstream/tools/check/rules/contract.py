@@ -1,0 +1,97 @@
+"""Rules of the contract, DS601 to DS605: payloads as their readers know them. Before: `rules_flow`. Pure."""
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Final
+
+from domainstream.tools.check.findings import Mistake, Place
+from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.model.domain import Event
+from domainstream.tools.check.rules.flow import kept_inside
+from domainstream.tools.check.snapshots.changes import Change, Kind, changes_between
+from domainstream.tools.check.snapshots.store import reachable, snapshot_of
+
+
+def _broken(project: Project, kind: Kind) -> Iterator[Mistake]:
+    for event, change in breaking_changes(project):
+        if change.kind == kind:
+            message = f"{change.message}, which breaks {_readers(project, event)}"
+            yield Mistake(_place(project, event, change), message, _way_out(project, event))
+
+
+@lru_cache(maxsize=1)
+def breaking_changes(project: Project) -> list[tuple[Event, Change]]:
+    """Return what breaks readers of events whose version did not rise, or that have no upcaster for it."""
+    found: list[tuple[Event, Change]] = []
+    for event in published_events(project):
+        old = (project.snapshots or {}).get(event.event_type or "")
+        new = snapshot_of(event, project.shapes)
+        if old is not None and new is not None and not _is_led_on(project, event, old.version):
+            found += [(event, change) for change in changes_between(old, new)]
+    return found
+
+
+def published_events(project: Project) -> list[Event]:
+    """Return the events that leave their service, or may."""
+    inside = kept_inside(project)
+    return [event for event in project.events if event.event_type is not None and event.event_type not in inside]
+
+
+def _is_led_on(project: Project, event: Event, old_version: int) -> bool:
+    """Tell whether the version rose and upcasters lead from the old one to it."""
+    if event.version is None or event.version <= old_version:
+        return False
+    needed = set(range(old_version, event.version))
+    return any(needed.issubset(needed if versions is None else versions) for versions in _upcasters(project, event))
+
+
+def _upcasters(project: Project, event: Event) -> list[tuple[int, ...] | None]:
+    return [chain.versions for chain in project.upcasters if chain.event == event.symbol]
+
+
+def _place(project: Project, event: Event, change: Change) -> Place:
+    """Return where the field stands, or its class."""
+    root = project.shapes[event.payload or ""]
+    shape = next(one for one in reachable(root, project.shapes) if one.name == change.shape)
+    return next((field.place for field in shape.fields if field.name == change.field), shape.place)
+
+
+def _readers(project: Project, event: Event) -> str:
+    """Name who listens, and which handler."""
+    handlers = [
+        f"{handler.name or 'a handler'} of {consumer.service or 'a package'}"
+        for consumer in project.consumers
+        for handler in consumer.handlers
+        if event.symbol in handler.events
+    ]
+    queues = [
+        f"the job {one.job} of the queue {one.queue}"
+        for table in project.subscription_maps
+        for entry in table.entries
+        for one in entry.subscriptions
+        if entry.channel.lower() == event.event_type and one.queue in project.settings.external_queues
+    ]
+    return ", ".join([*handlers, *queues]) or "whoever reads entries that are in the stream"
+
+
+def _way_out(project: Project, event: Event) -> str:
+    old = (project.snapshots or {})[event.event_type or ""].version
+    if event.version is not None and event.version > old:
+        steps = ", ".join(f"{version}: ..." for version in range(old, event.version))
+        return f"give its consumers UpcasterChain({event.name}, {{{steps}}}), or take the change back"
+    chain = f"UpcasterChain({event.name}, {{{old}: ...}})"
+    return f"take the change back, or type: version = {old + 1} in {event.name}, and give its consumers {chain}"
+
+
+def without_snapshot(project: Project) -> Iterator[Mistake]:
+    """Find events that are in no snapshot, where there are snapshots."""
+    for event in published_events(project) if project.snapshots is not None else ():
+        if event.event_type not in (project.snapshots or {}) and snapshot_of(event, project.shapes) is not None:
+            message = f"{event.name} is in no snapshot, so nobody would see its payload change"
+            yield Mistake(event.place, message, "type: domainstream schema snapshot")
+
+
+field_removed: Final = partial(_broken, kind="removed")
+field_retyped: Final = partial(_broken, kind="retyped")
+field_required: Final = partial(_broken, kind="required")
+enum_narrowed: Final = partial(_broken, kind="narrowed")

@@ -1,0 +1,101 @@
+"""Rules of subscriptions, DS401 to DS405: every channel is there, every job is handled. Next: `rules_flow`. Pure."""
+
+from collections.abc import Iterator
+
+from domainstream.tools.check.findings import Mistake
+from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.model.domain import Event
+from domainstream.tools.check.model.flow import Consumer, SubscribedChannel, Subscription
+
+
+def missing_channels(project: Project) -> Iterator[Mistake]:
+    """Find channels that the subscriptions do not name."""
+    for name in missing_names(project):
+        message = f"{name} is missing from the subscriptions"
+        yield Mistake(project.subscription_maps[0].place, message, f"where nobody listens yet, type: {name}: [],")
+
+
+def missing_names(project: Project) -> list[str]:
+    """Return the channels that the subscriptions do not name, as `Channel.NAME`; none where the table is not plain."""
+    maps = project.subscription_maps
+    if not maps or not all(one.complete for one in maps):
+        return []
+    present = {entry.channel for one in maps for entry in one.entries}
+    pairs = ((enum, channel) for enum in project.enums for channel in enum.channels)
+    return [f"{enum.name}.{channel.name}" for enum, channel in pairs if channel.name not in present]
+
+
+def unknown_channels(project: Project) -> Iterator[Mistake]:
+    """Find subscriptions to channels that no enum has."""
+    members = {enum.symbol: {channel.name for channel in enum.channels} for enum in project.enums}
+    for entry in _entries(project):
+        if entry.enum in members and entry.channel not in members[entry.enum]:
+            name = entry.enum.rpartition(".")[2]
+            message = f"the subscriptions name {name}.{entry.channel}, which {name} does not have"
+            yield Mistake(entry.place, message, "remove the entry, or add the channel to the enum")
+
+
+def doubled_jobs(project: Project) -> Iterator[Mistake]:
+    """Find handlers that stand twice on a channel."""
+    for entry in _entries(project):
+        seen: set[tuple[str, str]] = set()
+        for one in entry.subscriptions:
+            if one.queue is None or one.job is None:
+                continue
+            if (one.queue, one.job) in seen:
+                message = f"{entry.channel}: the queue {one.queue} has the job {one.job} twice"
+                yield Mistake(one.place, message, "remove one of the two")
+            seen.add((one.queue, one.job))
+
+
+def queues_without_consumer(project: Project) -> Iterator[Mistake]:
+    """Find queues whose jobs nobody takes."""
+    if project.broken_services or any(consumer.queue is None for consumer in project.consumers):
+        return
+    known = {consumer.queue for consumer in project.consumers} | set(project.settings.external_queues)
+    for _, one in _subscriptions(project):
+        if one.queue is not None and one.queue not in known:
+            known.add(one.queue)
+            message = f"nobody consumes the queue {one.queue}, so its jobs pile up"
+            fix = f'type: EventConsumer("{one.queue}") in a service, or add it to external_queues in domainstream.toml'
+            yield Mistake(one.place, message, fix)
+
+
+def unhandled_jobs(project: Project) -> Iterator[Mistake]:
+    """Find jobs that the consumer of their queue has no handler for: they fail for good."""
+    # A handler that was not understood may be the one that takes the job.
+    if project.broken_services or not all(consumer.complete for consumer in project.consumers):
+        return
+    events = _events_by_type(project)
+    for entry, one in _subscriptions(project):
+        own = events.get(entry.channel.lower(), [])
+        consumers = [consumer for consumer in project.consumers if consumer.queue == one.queue]
+        if not own or one.job is None or not consumers or one.queue in project.settings.external_queues:
+            continue
+        if not any(_handles(consumer, event, one.job) for consumer in consumers for event in own):
+            name = own[0].name
+            message = (
+                f"nobody handles the job {one.job}: the consumer of the queue {one.queue} has no handler for {name}"
+            )
+            fix = f"type: @consumer.on({name}) in {consumers[0].place.path}, or remove this subscription"
+            yield Mistake(one.place, message, fix)
+
+
+def _events_by_type(project: Project) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = {}
+    for event in project.events:
+        if event.event_type is not None:
+            found.setdefault(event.event_type, []).append(event)
+    return found
+
+
+def _handles(consumer: Consumer, event: Event, job: str) -> bool:
+    return any(event.symbol in handler.events and handler.job in {None, job} for handler in consumer.handlers)
+
+
+def _entries(project: Project) -> Iterator[SubscribedChannel]:
+    return (entry for one in project.subscription_maps for entry in one.entries)
+
+
+def _subscriptions(project: Project) -> Iterator[tuple[SubscribedChannel, Subscription]]:
+    return ((entry, one) for entry in _entries(project) for one in entry.subscriptions)

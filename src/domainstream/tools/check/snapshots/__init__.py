@@ -1,0 +1,1 @@
+"""Payload snapshots, and what changed since."""

@@ -1,0 +1,25 @@
+"""Collects what a child has to report and writes it out, a line at a time. Before: `child`."""
+
+import os
+
+from domainstream.tools.demo.reports import Report, write_report
+
+
+class Reporter:
+    """Where a child's work puts its news.
+
+    Attributes:
+        news: What has not been written yet; add to it.
+    """
+
+    def __init__(self, file_descriptor: int) -> None:
+        self._file_descriptor = file_descriptor
+        self.news = Report()
+
+    def flush(self) -> None:
+        """Write the news, if there are any. Raises `BrokenPipeError` when nobody reads any more."""
+        if self.news == Report():
+            return
+        line, self.news = write_report(self.news) + b"\n", Report()
+        while line:
+            line = line[os.write(self._file_descriptor, line) :]

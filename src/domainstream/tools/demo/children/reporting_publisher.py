@@ -1,0 +1,38 @@
+"""A publisher that reports what it publishes: a decorator around the real one."""
+
+from collections.abc import Sequence
+
+from domainstream.producer import EventPublisher, OutgoingMessage, PublisherHealth
+from domainstream.receipt import Outcome, Receipt
+from domainstream.tools.demo.children.reporter import Reporter
+from domainstream.tools.demo.reports import Published
+
+
+class ReportingPublisher:
+    """Implements `EventPublisher`."""
+
+    def __init__(self, publisher: EventPublisher, reporter: Reporter) -> None:
+        self._publisher = publisher
+        self._reporter = reporter
+
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+        """Publish `messages` and report each."""
+        receipts = await self._publisher.publish(messages)
+        for message, receipt in zip(messages, receipts, strict=True):
+            self._report(message.channel, receipt)
+        return receipts
+
+    async def health(self) -> PublisherHealth:
+        """Ask the publisher behind."""
+        return await self._publisher.health()
+
+    async def close(self) -> None:
+        """Close the publisher behind."""
+        await self._publisher.close()
+
+    def _report(self, channel: str, receipt: Receipt) -> None:
+        news = self._reporter.news
+        if receipt.outcome is Outcome.PUBLISHED:
+            news.published.append(Published(channel, receipt.event_id))
+        else:
+            news.failures.append(f"event {receipt.event_id} for {channel} is {receipt.outcome}: {receipt.error}")

@@ -1,0 +1,31 @@
+"""What the services' processes share: a publisher and a worker that report."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from domainstream import RedisStreamPublisherClient
+from domainstream.producer import EventPublisher
+from domainstream.tools.demo.children.reporter import Reporter
+from domainstream.tools.demo.children.reporting_consumer import ReportingConsumer
+from domainstream.tools.demo.children.reporting_publisher import ReportingPublisher
+from domainstream.tools.demo.settings import ChildSettings
+from domainstream.worker import EventConsumer, EventWorker
+
+_GRACE = timedelta(seconds=2)
+
+
+@asynccontextmanager
+async def open_publisher(settings: ChildSettings, reporter: Reporter) -> AsyncIterator[EventPublisher]:
+    """Open a publisher for one service."""
+    async with RedisStreamPublisherClient.from_url(settings.url, prefix=settings.stream_prefix) as client:
+        yield ReportingPublisher(client, reporter)
+
+
+async def handle_events(consumer: EventConsumer, settings: ChildSettings, reporter: Reporter) -> None:
+    """Handle the jobs of the consumer's queue until cancelled."""
+    worker = EventWorker.from_url(
+        settings.url, ReportingConsumer(consumer, reporter), bull_prefix=settings.bull_prefix, grace=_GRACE
+    )
+    reporter.news.ready = True
+    await worker.run()

@@ -1,0 +1,160 @@
+"""The child processes: started together, listened to, and ended together."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+
+import msgspec
+
+from domainstream.tools.demo.monorepo import source_folders
+from domainstream.tools.demo.reports import Report, read_report
+from domainstream.tools.demo.settings import ChildSettings
+
+NAMES = ("subscriber", "coding", "screenflow", "valuation")
+"""What runs: the modules of `children/`."""
+
+STOP_TIMEOUT = 10.0
+"""Seconds that the children have to end by themselves; they need a tenth of one."""
+
+_LINE_LIMIT = 16 * 1024 * 1024
+_ERROR_LINES = 30
+
+
+class Child:
+    """One process.
+
+    Attributes:
+        name: Which module of `children/` it runs.
+
+        ready: Whether it has said that it can work.
+    """
+
+    def __init__(self, name: str, process: Process) -> None:
+        self.name = name
+        self.ready = False
+        self._process = process
+        self._errors: list[str] = []
+
+    @classmethod
+    async def start(cls, name: str, settings: ChildSettings) -> Self:
+        """Start the process and tell it its settings."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", f"domainstream.tools.demo.children.{name}"),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=_environment(),
+            limit=_LINE_LIMIT,
+            # Ctrl-C reaches the whole terminal, but when the children end is for their parent to say.
+            start_new_session=True,
+        )
+        child = cls(name, process)
+        child.tell(msgspec.json.encode(settings))
+        return child
+
+    def tell(self, line: bytes) -> None:
+        """Write a line to its standard input."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(line + b"\n")
+
+    async def listen(self, on_report: Callable[[Report], None]) -> None:
+        """Pass its reports on until it ends."""
+        await asyncio.gather(self._read_reports(on_report), self._read_errors())
+        await self._process.wait()
+
+    def end(self) -> None:
+        """Let it end by itself."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended other than it should."""
+        return self._process.returncode != 0
+
+    def obituary(self) -> str:
+        """Return how it ended, and its last words."""
+        return "\n".join([f"the {self.name} process ended with code {self._process.returncode}", *self._errors])
+
+    async def _read_reports(self, on_report: Callable[[Report], None]) -> None:
+        async for line in _lines(self._process.stdout):
+            report = read_report(line)
+            self.ready |= report.ready
+            on_report(report)
+
+    async def _read_errors(self) -> None:
+        async for line in _lines(self._process.stderr):
+            self._errors = [*self._errors, line.decode(errors="replace").rstrip()][-_ERROR_LINES:]
+
+
+class Children:
+    """All processes of a run.
+
+    Attributes:
+        dead: How those ended that did so before their time, or other than they should.
+    """
+
+    def __init__(self, on_report: Callable[[Report], None]) -> None:
+        self.dead: list[str] = []
+        self._on_report = on_report
+        self._children: dict[str, Child] = {}
+        self._listeners: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self, settings: ChildSettings) -> None:
+        """Start all of them."""
+        self._starting = asyncio.create_task(self._start(settings))
+        # Shielded: an interrupt must not lose a process that has started but that is not in our books yet.
+        await asyncio.shield(self._starting)
+
+    @property
+    def ready(self) -> int:
+        """How many of them can work."""
+        return sum(child.ready for child in self._children.values())
+
+    def hand_in_stays(self) -> None:
+        """Let the flow begin."""
+        self._children["coding"].tell(b"go")
+
+    async def stop(self) -> None:
+        """End all of them, by force where they do not."""
+        self._stopping = True
+        if self._starting:
+            await asyncio.wait([self._starting])
+        for child in self._children.values():
+            child.end()
+        if self._listeners:
+            await asyncio.wait(self._listeners, timeout=STOP_TIMEOUT)
+        for child in self._children.values():
+            child.kill()
+        await asyncio.gather(*self._listeners)
+
+    async def _start(self, settings: ChildSettings) -> None:
+        for name in NAMES:
+            child = await Child.start(name, settings)
+            self._children[name] = child
+            self._listeners.append(asyncio.create_task(self._listen(child)))
+
+    async def _listen(self, child: Child) -> None:
+        await child.listen(self._on_report)
+        if child.failed or not self._stopping:
+            self.dead.append(child.obituary())
+
+
+async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[bytes]:
+    while stream is not None and (line := await stream.readline()):
+        yield line
+
+
+def _environment() -> dict[str, str]:
+    folders = [*map(str, source_folders()), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}

@@ -1,0 +1,122 @@
+"""One run of the demo, from finding a server to the end of the last process. Called by `command`."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from domainstream.testing import find_server
+from domainstream.tools.demo.outcome import DemoOutcome
+from domainstream.tools.demo.processes import NAMES, Children
+from domainstream.tools.demo.redis_demo_server import RedisDemoServer
+from domainstream.tools.demo.settings import ChildSettings, DemoSettings
+from domainstream.tools.demo.tally import Tally
+from domainstream.tools.signals import Interrupts
+
+STALL_TIMEOUT = 15.0
+"""Seconds without news after which a run is given up."""
+
+_LOOK_EVERY = 0.1
+_NOT_OURS = ("explicit URL", "REDIS_URL")
+
+
+class Screen(Protocol):
+    """Where a run shows itself."""
+
+    def show(self, tally: Tally, lengths: dict[str, int]) -> None:
+        """Show what has happened so far; `lengths` is how many entries each channel's stream has."""
+        ...
+
+    def warn(self, problem: str) -> None:
+        """Show a problem that does not make the run a failure."""
+        ...
+
+
+async def run_demo(settings: DemoSettings, screen: Screen) -> DemoOutcome:
+    """Run the demo and return what it came to. Leaves no process, no file and no key.
+
+    Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
+    """
+    interrupts = Interrupts()
+    with find_server(settings.redis_url) as found:
+        async with _connection(found.url) as redis:
+            server = await interrupts.guard(redis.describe())
+            run = _Run(redis, screen)
+            try:
+                await interrupts.guard(run.work(settings, found.url))
+            finally:
+                await run.clean_up(forget=found.origin in _NOT_OURS)
+            if run.failed:
+                # First the cause: without a server, what the processes say of their ends is beside the point.
+                await redis.check()
+            return run.outcome(f"{server} ({found.origin})")
+
+
+class _Run:
+    def __init__(self, redis: RedisDemoServer, screen: Screen) -> None:
+        self._redis = redis
+        self._screen = screen
+        self._tally = Tally()
+        self._children = Children(self._tally.add)
+        self._stalled: list[str] = []
+        self._seconds = 0.0
+
+    async def work(self, settings: DemoSettings, url: str) -> None:
+        """Start everything, hand the stays in, and watch until all is handled, or nothing moves any more."""
+        await self._children.start(
+            ChildSettings(url=url, run=self._redis.run, events=settings.events, seed=settings.seed)
+        )
+        if await self._watch(lambda: self._children.ready == len(NAMES)):
+            began = time.monotonic()
+            self._children.hand_in_stays()
+            await self._watch(lambda: self._tally.complete)
+            self._seconds = time.monotonic() - began
+
+    @property
+    def failed(self) -> bool:
+        """Whether a process died or nothing moved any more."""
+        return bool(self._stalled or self._children.dead)
+
+    async def clean_up(self, *, forget: bool) -> None:
+        """End the processes and, on a server that stays, delete the run's keys."""
+        await self._children.stop()
+        problem = await self._redis.forget_run() if forget else None
+        if problem:
+            self._screen.warn(problem)
+
+    def outcome(self, server: str) -> DemoOutcome:
+        """Return what the run came to."""
+        problems = [*self._stalled, *self._children.dead]
+        return DemoOutcome.of(self._tally, seconds=self._seconds, server=server, problems=problems)
+
+    async def _watch(self, done: Callable[[], bool]) -> bool:
+        news, since = self._news(), time.monotonic()
+        while not done() and not self._children.dead:
+            await self._show()
+            await asyncio.sleep(_LOOK_EVERY)
+            if news != self._news():
+                news, since = self._news(), time.monotonic()
+            elif time.monotonic() - since > STALL_TIMEOUT:
+                self._stalled.append(f"nothing has happened for {STALL_TIMEOUT:.0f} seconds")
+                break
+        await self._show()
+        return done()
+
+    async def _show(self) -> None:
+        channels = list(dict.fromkeys(subscription.channel for subscription in self._tally.subscriptions))
+        self._screen.show(self._tally, await self._redis.lengths(channels))
+
+    def _news(self) -> tuple[int, int, int, int]:
+        tally = self._tally
+        return self._children.ready, tally.total_published, tally.total_handled, len(tally.failures)
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[RedisDemoServer]:
+    redis = RedisDemoServer(url, f"domainstream-demo-{secrets.token_hex(6)}")
+    try:
+        yield redis
+    finally:
+        await redis.close()

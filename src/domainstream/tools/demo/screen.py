@@ -1,0 +1,99 @@
+"""What the demo looks like: a live table while it runs, a summary at its end. The only module that imports rich."""
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from domainstream.tools.demo.outcome import DemoOutcome
+from domainstream.tools.demo.tally import Tally, percentile
+
+_WIDTH_OF_FILES = 120
+
+
+class DemoScreen:
+    """A live table on a terminal; nothing but warnings elsewhere. A context manager: the table stays after it."""
+
+    def __init__(self, *, no_color: bool, stderr: bool) -> None:
+        # Without a colour system rich sends no styles at all; `no_color` would leave bold and italics.
+        plain = no_color or bool(os.environ.get("NO_COLOR"))
+        console = Console(color_system=None if plain else "auto", stderr=stderr, highlight=False)
+        if not console.is_terminal:
+            console.width = _WIDTH_OF_FILES
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, tally: Tally, lengths: dict[str, int]) -> None:
+        """Bring the table up to date."""
+        if self._console.is_terminal:
+            view = _progress(tally, lengths) if lengths else "Starting the subscriber and three services ..."
+            self._live.update(view, refresh=True)
+
+    def warn(self, problem: str) -> None:
+        """Print a problem."""
+        self._console.print(f"[yellow]{escape(problem)}[/]", soft_wrap=True)
+
+    def summarise(self, outcome: DemoOutcome) -> None:
+        """Print what the run came to."""
+        self._console.print(_subscriptions(outcome))
+        self._console.print(_in_words(outcome), soft_wrap=True)
+        for problem in outcome.problems:
+            self._console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
+
+
+def _table(title: str, names: Iterable[str], numbers: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for number in numbers:
+        table.add_column(number, justify="right", no_wrap=True)
+    return table
+
+
+def _progress(tally: Tally, lengths: dict[str, int]) -> Table:
+    table = _table("From event to handler", ["channel"], ["published", "in stream", "handled", "p50 ms", "p99 ms"])
+    for channel, length in lengths.items():
+        milliseconds = tally.milliseconds(channel)
+        handled = sum(tally.handled(each) for each in tally.subscriptions if each.channel == channel)
+        numbers = (tally.published(channel), length, handled)
+        times = (percentile(milliseconds, 50), percentile(milliseconds, 99))
+        table.add_row(channel, *(f"{number:,}" for number in numbers), *map(_time, times))
+    return table
+
+
+def _subscriptions(outcome: DemoOutcome) -> Table:
+    table = _table("Every subscription", ["channel", "queue:job"], ["published", "handled", ""])
+    for each in outcome.subscriptions:
+        sign = "[green]=[/]" if each.published == each.handled else "[red]≠[/]"
+        table.add_row(each.channel, f"{each.queue}:{each.job}", f"{each.published:,}", f"{each.handled:,}", sign)
+    return table
+
+
+def _in_words(outcome: DemoOutcome) -> str:
+    return (
+        f"{outcome.published:,} events published and {outcome.handled:,} handled in {outcome.seconds} s; "
+        f"{outcome.not_published:,} stayed inside their service, {outcome.failed:,} failed, "
+        f"{outcome.duplicates:,} came twice.\n"
+        f"From event to the end of its handler: half within {_time(outcome.p50_ms)} ms, "
+        f"99 of 100 within {_time(outcome.p99_ms)} ms, on {escape(outcome.server)}."
+    )
+
+
+def _time(milliseconds: float | None) -> str:
+    return "-" if milliseconds is None else f"{milliseconds:.1f}"

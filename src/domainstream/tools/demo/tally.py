@@ -1,0 +1,99 @@
+"""Counts what the children report: who published, who handled, what is missing. Pure."""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+
+from domainstream.tools.demo.reports import Handled, Published, Report, Subscription
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return the smallest of `values` that at least `percent` of them do not exceed; None when there are none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
+
+
+class Tally:
+    """What has happened so far in all processes.
+
+    Attributes:
+        subscriptions: Who listens to what.
+
+        finished: All stays are handed in.
+
+        not_published: How many events stayed in their service.
+
+        duplicates: How many times a handler got an event it had handled before.
+
+        failures: What went wrong, a sentence each.
+    """
+
+    def __init__(self) -> None:
+        self.subscriptions: list[Subscription] = []
+        self.finished = False
+        self.not_published = 0
+        self.duplicates = 0
+        self.failures: list[str] = []
+        self._published: dict[str, set[str]] = {}
+        self._handled: dict[Subscription, set[str]] = {}
+        self._milliseconds: dict[str, list[float]] = {}
+
+    def add(self, report: Report) -> None:
+        """Count a report in."""
+        self.subscriptions += report.subscriptions
+        self.finished |= report.finished
+        self.not_published += report.not_published
+        self.failures += report.failures
+        self._add_published(report.published)
+        self._add_handled(report.handled)
+
+    def published(self, channel: str) -> int:
+        """Return how many events of `channel` have their entries."""
+        return len(self._published.get(channel, ()))
+
+    def handled(self, subscription: Subscription) -> int:
+        """Return how many events were handled for `subscription`."""
+        return len(self._handled.get(subscription, ()))
+
+    def milliseconds(self, channel: str | None = None) -> list[float]:
+        """Return how long each handled event of `channel`, or of all, took end to end."""
+        channels: Iterable[str] = self._milliseconds if channel is None else [channel]
+        return [one for each in channels for one in self._milliseconds.get(each, ())]
+
+    @property
+    def total_published(self) -> int:
+        """How many events have their entries."""
+        return sum(map(len, self._published.values()))
+
+    @property
+    def total_handled(self) -> int:
+        """How many times an event was handled for a subscription, repeats not counted."""
+        return sum(map(len, self._handled.values()))
+
+    @property
+    def complete(self) -> bool:
+        """All stays are handed in, and every event that was published is handled by all who listen.
+
+        A handler's own events are reported before its end, by the same process: nothing can be on its way unseen.
+        """
+        return self.finished and not self.missing()
+
+    def missing(self) -> list[str]:
+        """Return a sentence per subscription that has not handled exactly what was published."""
+        return [
+            f"{channel} → {queue}:{job}: {self.published(channel):,} published, {self.handled(subscription):,} handled"
+            for subscription in self.subscriptions
+            for channel, queue, job in [subscription]
+            if self._handled.get(subscription, set()) != self._published.get(channel, set())
+        ]
+
+    def _add_published(self, events: Iterable[Published]) -> None:
+        for channel, event_id in events:
+            self._published.setdefault(channel, set()).add(event_id)
+
+    def _add_handled(self, events: Iterable[Handled]) -> None:
+        for subscription, event_id, milliseconds in events:
+            handled = self._handled.setdefault(subscription, set())
+            self.duplicates += event_id in handled
+            handled.add(event_id)
+            self._milliseconds.setdefault(subscription.channel, []).append(milliseconds)

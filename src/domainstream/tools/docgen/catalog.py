@@ -1,0 +1,114 @@
+"""The catalogue of a system: one HTML page that needs no network. Before: `example_messages`."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from domainstream.tools.docgen.docstrings import parse_docstring
+from domainstream.tools.docgen.draft_07 import Schema
+from domainstream.tools.docgen.example_messages import example_message
+from domainstream.tools.docgen.schemas import Schemas, resolved, schemas_of
+from domainstream.tools.docgen.system import DocumentedChannel, EventClass, Listener, events_of
+from domainstream.tools.docgen.typescript_types import TypeWriter
+
+
+class Field(NamedTuple):
+    """A row of a payload's table."""
+
+    name: str
+    type: str
+    required: bool
+    description: str
+
+
+class Table(NamedTuple):
+    """A payload, or a type within one."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+
+class Message(NamedTuple):
+    """A kind of event of a channel; `example` is None where none could be made."""
+
+    name: str
+    version: int
+    description: str
+    tables: tuple[Table, ...]
+    example: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A channel of the catalogue."""
+
+    value: str
+    publisher: str | None
+    listeners: tuple[Listener, ...]
+    messages: tuple[Message, ...]
+
+
+def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:
+    """Return the page."""
+    documented = tuple(channels)
+    schemas = schemas_of(events_of(documented))
+    environment = Environment(
+        loader=PackageLoader("domainstream.tools.docgen", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    script, _, _ = environment.loader.get_source(environment, "catalog.js")  # type: ignore[union-attr]  # set above
+    entries = [_entry(channel, schemas) for channel in documented]
+    # Only this script may run, also where a docstring should ever get past the escaping.
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    page = environment.get_template("catalog.html.jinja")
+    return page.render(title=title, channels=entries, script=Markup(script), script_hash=digest) + "\n"  # noqa: S704
+
+
+def _entry(channel: DocumentedChannel, schemas: Schemas) -> Entry:
+    service = channel.publisher or channel.channel.service
+    messages = tuple(_message(event, service, schemas) for event in channel.events)
+    return Entry(channel.value, channel.publisher, channel.listeners, messages)
+
+
+def _message(event: EventClass, service: str, schemas: Schemas) -> Message:
+    payload = schemas.payloads[event]
+    description = parse_docstring(event.__doc__ or "").description
+    example = example_message(event, service, payload, schemas.components)
+    return Message(event.__name__, event.version, description, tuple(_tables(payload, schemas)), example)
+
+
+def _tables(payload: Schema, schemas: Schemas) -> Iterator[Table]:
+    """Yield the payload's table, then one for each type within it."""
+    writer = TypeWriter(schemas.components)
+    waiting, seen = [payload], set[str]()
+    while waiting:
+        schema = resolved(waiting.pop(0), schemas.components)
+        name = str(schema.get("title", "Payload"))
+        if name not in seen and schema.get("properties"):
+            seen.add(name)
+            yield Table(name, tuple(_fields(schema, writer)))
+            waiting += _references(schema)
+
+
+def _fields(schema: Schema, writer: TypeWriter) -> Iterator[Field]:
+    for name, one in schema["properties"].items():
+        description = one.get("description", "") if isinstance(one, dict) else ""
+        yield Field(name, writer.type_of(one), name in schema.get("required", ()), description)
+
+
+def _references(schema: Any) -> Iterator[Schema]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield {"$ref": schema["$ref"]}
+        for part in schema.values():
+            yield from _references(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _references(part)

@@ -1,0 +1,125 @@
+"""Reads a channel and makes jobs of its events. Before: `command`; next: `domainstream.queue`."""
+
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from domainstream.cli.common.redis_server import RedisServer
+from domainstream.errors import EventDecodingError, UnknownEventTypeError
+from domainstream.event import read_message
+from domainstream.queue import BullMQQueue, Job, job_data, job_id
+from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.stream import Delivery
+
+BATCH: Final = 250
+
+
+class Replay(Struct, frozen=True, kw_only=True):
+    """What is to be replayed, and where to.
+
+    Attributes:
+        channel: Whose events.
+
+        since: The id that the first of them has, or comes after.
+
+        until: The id of the last.
+
+        queue: The queue that gets the jobs.
+
+        job: Their name.
+
+        bull_prefix: What the keys of the queue begin with.
+
+        mark: What the ids of the jobs end with, so that they are new to the queue; empty for the ids that a subscriber
+            gives, by which the queue knows what it had.
+    """
+
+    channel: str
+    since: str
+    until: str
+    queue: str
+    job: str
+    bull_prefix: str
+    mark: str = ""
+
+
+class ReplayOutcome(Struct, kw_only=True):
+    """What a replay came to, or would.
+
+    Attributes:
+        channel: The channel's value.
+
+        queue: The queue's name.
+
+        job: The jobs' name.
+
+        dry_run: Whether nothing was done.
+
+        events: Events that were read.
+
+        added: Jobs that were added, or would be.
+
+        known: Events that the queue has a job of, and that are passed over.
+
+        unreadable: Entries that can never become a job.
+    """
+
+    channel: str
+    queue: str
+    job: str
+    dry_run: bool
+    events: int = 0
+    added: int = 0
+    known: int = 0
+    unreadable: int = 0
+
+
+class Candidate(NamedTuple):
+    """An event that may become a job.
+
+    Attributes:
+        job: What it would become.
+
+        other_id: The id that the job has where the event has several in this queue.
+    """
+
+    job: Job
+    other_id: str
+
+
+async def replay_events(server: RedisServer, replay: Replay, outcome: ReplayOutcome) -> None:
+    """Add the jobs, unless `outcome` says that it is a dry run; `outcome` is kept up to date, also by an error."""
+    queue = BullMQQueue(server.client, bull_prefix=replay.bull_prefix)
+    inspection = BullMQInspection(server.client, bull_prefix=replay.bull_prefix)
+    async for batch in _batches(server, replay, outcome):
+        known = await inspection.known(replay.queue, [one for job, other_id in batch for one in (job.id, other_id)])
+        new = [job for job, other_id in batch if replay.mark or known.isdisjoint((job.id, other_id))]
+        if not outcome.dry_run:
+            await queue.add(new)
+        outcome.known += len(batch) - len(new)
+        outcome.added += len(new)
+
+
+async def _batches(server: RedisServer, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[list[Candidate]]:
+    batch: list[Candidate] = []
+    async for delivery in server.streams.entries(replay.channel, since=replay.since, until=replay.until):
+        outcome.events += 1
+        try:
+            batch.append(_candidate(delivery, replay))
+        except EventDecodingError:
+            outcome.unreadable += 1
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _candidate(delivery: Delivery, replay: Replay) -> Candidate:
+    message = read_message(delivery.data or b"")
+    if message.type != delivery.channel:
+        # A subscriber makes a dead letter of such an entry.
+        raise UnknownEventTypeError("of another channel", event_id=message.id, event_type=message.type)
+    job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
+    return Candidate(job, job_id(message.id, job=replay.job))

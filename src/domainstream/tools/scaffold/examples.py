@@ -1,0 +1,175 @@
+"""Values for the payloads of tests, from what their fields' types say. Before: `check`'s model; next: `subscriber`."""
+
+import ast
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.model.domain import Event, Shape
+from domainstream.tools.scaffold.names import kebab
+
+_PLAIN: Final = {
+    "int": "1",
+    "float": "0.5",
+    "bool": "True",
+    "bytes": 'b""',
+    "Any": '""',
+    "object": '""',
+    "None": "None",
+    "Decimal": 'Decimal("1.50")',
+    "date": "dt.date(2026, 1, 31)",
+    "datetime": "dt.datetime(2026, 1, 31, 12, 0, tzinfo=dt.UTC)",
+    "time": "dt.time(12, 0, tzinfo=dt.UTC)",
+    "timedelta": "dt.timedelta(minutes=1)",
+    "UUID": "UUID(int=1)",
+}
+_IMPORTS: Final = {"Decimal": "decimal:Decimal", "UUID": "uuid:UUID"}
+_SEQUENCES: Final = {
+    "list": "[{}]",
+    "Sequence": "[{}]",
+    "Iterable": "[{}]",
+    "set": "{{{}}}",
+    "frozenset": "frozenset({{{}}})",
+}
+_MAPPINGS: Final = ("dict", "Mapping")
+
+
+class Example(NamedTuple):
+    """An expression of a value.
+
+    Attributes:
+        text: The expression.
+
+        imports: What it needs, as `module:name`.
+    """
+
+    text: str
+    imports: tuple[str, ...] = ()
+
+
+class UnknownTypeError(Exception):
+    """No value of a type is known."""
+
+
+def payload_values(event: Event, project: Project) -> dict[str, object]:
+    """Return what the templates of tests need to know about the payload of an event that is there.
+
+    Raises `UnknownTypeError` for a payload, or a field in it, of which no value is known.
+    """
+    shape = project.shapes.get(event.payload or "")
+    if shape is None:
+        raise UnknownTypeError(event.payload or "of the payload")
+    examples = _arguments(shape, project.shapes, ())
+    module, _, name = shape.symbol.rpartition(".")
+    return {
+        "payload": name,
+        "payload_place": f"{module}:{name}",
+        "examples": [example.text for example in examples],
+        "example_imports": sorted({one for example in examples for one in example.imports}),
+    }
+
+
+def _arguments(shape: Shape, shapes: Mapping[str, Shape], inside: tuple[str, ...]) -> list[Example]:
+    if shape.symbol in inside:
+        raise UnknownTypeError(shape.symbol)
+    named = {symbol.rpartition(".")[2]: shapes[symbol] for symbol in shape.uses if symbol in shapes}
+    values = _Values(named, shapes, (*inside, shape.symbol))
+    found = [(field.name, values.of(_parsed(field.annotation), field.name)) for field in shape.fields if field.required]
+    return [Example(f"{name}={example.text}", example.imports) for name, example in found]
+
+
+def _parsed(annotation: str) -> ast.expr:
+    try:
+        return ast.parse(annotation, mode="eval").body
+    except SyntaxError:
+        raise UnknownTypeError(annotation) from None
+
+
+class _Values(NamedTuple):
+    """Makes values of types.
+
+    Attributes:
+        named: The classes that the types name.
+
+        shapes: All classes, by symbol.
+
+        inside: The classes that are being made.
+    """
+
+    named: Mapping[str, Shape]
+    shapes: Mapping[str, Shape]
+    inside: tuple[str, ...]
+
+    def of(self, node: ast.expr, field: str) -> Example:
+        """Return a value of the type that `node` says; raise `UnknownTypeError` when none is known."""
+        if isinstance(node, ast.Name | ast.Constant):
+            return self._plain(ast.unparse(node), field)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            return self._first([node.left, node.right], field)
+        if isinstance(node, ast.Subscript):
+            arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            return self._generic(ast.unparse(node.value), arguments, field)
+        raise UnknownTypeError(ast.unparse(node))
+
+    def _first(self, nodes: list[ast.expr], field: str) -> Example:
+        """Return a value of the first type of a union that is known and not None."""
+        for node in nodes:
+            if ast.unparse(node) != "None":
+                return self.of(node, field)
+        return Example("None")
+
+    def _plain(self, name: str, field: str) -> Example:
+        if name == "str":
+            return Example(f'"{kebab(field)}"')
+        if name in _PLAIN:
+            text = _PLAIN[name]
+            return Example(text, ("datetime as dt",) if text.startswith("dt.") else _imports_of(name))
+        if name not in self.named:
+            raise UnknownTypeError(name)
+        return self._shape(self.named[name])
+
+    def _shape(self, shape: Shape) -> Example:
+        module, _, name = shape.symbol.rpartition(".")
+        place = f"{module}:{name}"
+        if shape.members is not None:
+            return Example(f"{name}({_literal(next(iter(shape.members), name))})", (place,))
+        inner = _arguments(shape, self.shapes, self.inside)
+        needed = tuple(one for each in inner for one in each.imports)
+        return Example(f"{name}({', '.join(each.text for each in inner)})", (place, *needed))
+
+    def _generic(self, name: str, arguments: list[ast.expr], field: str) -> Example:
+        if name in _SEQUENCES:
+            return self._wrapped(_SEQUENCES[name], arguments[:1], field)
+        if name == "tuple":
+            alone = len(arguments) == 2 and ast.unparse(arguments[1]) == "..."
+            return self._wrapped(
+                "({},)" if alone or len(arguments) == 1 else "({})", arguments[: 1 if alone else None], field
+            )
+        if name in _MAPPINGS:
+            key, value = (self.of(one, field) for one in arguments)
+            return Example(f"{{{key.text}: {value.text}}}", (*key.imports, *value.imports))
+        if name == "Literal":
+            return Example(_literal(ast.unparse(arguments[0])))
+        if name == "Optional":
+            return self.of(arguments[0], field)
+        raise UnknownTypeError(name)
+
+    def _wrapped(self, around: str, arguments: list[ast.expr], field: str) -> Example:
+        values = [self.of(one, field) for one in arguments]
+        needed = tuple(one for value in values for one in value.imports)
+        return Example(around.format(", ".join(value.text for value in values)), needed)
+
+
+def _imports_of(name: str) -> tuple[str, ...]:
+    return (_IMPORTS[name],) if name in _IMPORTS else ()
+
+
+def _literal(text: str) -> str:
+    """Return a literal as the formatters write it; raise `UnknownTypeError` for what is none."""
+    try:
+        value = ast.literal_eval(text)
+    except ValueError:
+        raise UnknownTypeError(text) from None
+    if not isinstance(value, str):
+        return repr(value)
+    return repr(value) if '"' in value else f'"{repr(value)[1:-1]}"'

@@ -1,0 +1,160 @@
+"""What is to change, in memory: nothing is written before all is known. Before: the planners; next: `finishing`."""
+
+import os
+import tempfile
+from difflib import unified_diff
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from domainstream.tools.scaffold.errors import CannotEditError, RefusedError
+from domainstream.tools.scaffold.source import Source
+from domainstream.tools.scaffold.style import FILES, Style, style_of
+
+
+class Change(NamedTuple):
+    """A file that is to change.
+
+    Attributes:
+        path: Where, below the project's folder.
+
+        before: Its text; None for a new file.
+
+        after: Its new text.
+    """
+
+    path: str
+    before: str | None
+    after: str
+
+    @property
+    def diff(self) -> str:
+        """The change as `git apply` takes it."""
+        mode = "new file mode 100644\n" if self.before is None else ""
+        head = f"diff --git a/{self.path} b/{self.path}\n{mode}"
+        origin = "/dev/null" if self.before is None else f"a/{self.path}"
+        old, new = _lines(self.before or ""), _lines(self.after)
+        lines = unified_diff(old, new, origin, f"b/{self.path}")
+        return head + "".join(
+            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+        )
+
+
+class Plan:
+    """The files of a project as they will be.
+
+    Attributes:
+        root: The project's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._before: dict[str, str | None] = {}
+        self._after: dict[str, str] = {}
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file will be there."""
+        return path in self._after or (self.root / path).is_file()
+
+    def read(self, path: str) -> str:
+        """Return the text that a file will have; raise `CannotEditError` when it is not there or no text."""
+        if path not in self._after:
+            self._after[path] = self._read_from_disk(path)
+            self._before[path] = self._after[path]
+        return self._after[path]
+
+    def source(self, path: str) -> Source:
+        """Return a file of Python, to edit it."""
+        return Source(path, self.read(path), self.style(path).width)
+
+    def write(self, path: str, text: str) -> None:
+        """Let a file have another text."""
+        if path not in self._before:
+            self._before[path] = self._read_from_disk(path) if (self.root / path).is_file() else None
+        self._after[path] = text
+
+    def put(self, source: Source) -> None:
+        """Let a file of Python be as it was edited."""
+        self.write(source.path, source.text)
+
+    def create(self, path: str, text: str) -> None:
+        """Let a file be there; one that is, stays as it is."""
+        if not self.exists(path):
+            self.write(path, text)
+
+    def style(self, path: str) -> Style:
+        """Return how a file is to be written: as the nearest settings above it say."""
+        inside = ((folder / name).as_posix() for folder in PurePosixPath(path).parents for name in FILES)
+        texts = ((PurePosixPath(file).name, self.read(file)) for file in inside if self.exists(file))
+        above = (parent / name for parent in self.root.resolve().parents for name in FILES)
+        outside = ((file.name, file.read_text(encoding="utf-8", errors="replace")) for file in above if file.is_file())
+        return style_of(chain(texts, outside))
+
+    @property
+    def changes(self) -> list[Change]:
+        """The files that will differ from what they are, by their path."""
+        changed = [path for path, text in self._after.items() if text != self._before[path]]
+        return [Change(path, self._before[path], self._after[path]) for path in sorted(changed)]
+
+    def commit(self) -> None:
+        """Write every change, each file in one step; put everything back when one of them fails.
+
+        Raises `RefusedError` then, with the reason.
+        """
+        try:
+            for change in self.changes:
+                _write(self.root / change.path, change.after)
+        except OSError as error:
+            self.undo()
+            problem = f"{error.filename} cannot be written: {error.strerror}"
+            raise RefusedError("Nothing was changed:", [problem]) from error
+
+    def undo(self) -> None:
+        """Put every file back as it was, and remove the folders that were made for new ones."""
+        for change in self.changes:
+            path = self.root / change.path
+            if change.before is not None:
+                _write(path, change.before)
+            elif path.exists():
+                path.unlink()
+                _remove_empty(path.parent, self.root)
+
+    def _read_from_disk(self, path: str) -> str:
+        try:
+            # Not read_text(): it would change the line ends.
+            return (self.root / path).read_bytes().decode()
+        except FileNotFoundError:
+            raise CannotEditError(
+                path, "there is no such file", "make it, or name its place in domainstream.toml"
+            ) from None
+        except OSError as error:
+            raise CannotEditError(path, f"it cannot be read: {error.strerror}", "mend it") from None
+        except UnicodeDecodeError:
+            raise CannotEditError(path, "this is no UTF-8", "save it as UTF-8") from None
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds alone, as git does: a form feed or a carriage return begins no line."""
+    return [f"{line}\n" for line in text.split("\n")[:-1]] + [last for last in text.split("\n")[-1:] if last]
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file in the place of another in one step: who reads it meanwhile sees the one or the other."""
+    path = path.resolve()  # a link stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+        Path(name).chmod(path.stat().st_mode if path.exists() else 0o644)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those above it, as far as they are empty and below `root`."""
+    while folder != root and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -1,0 +1,1 @@
+"""The worker's engine on BullMQ's scripts."""

@@ -1,0 +1,116 @@
+"""A job that this worker holds, read from what BullMQ keeps of it. Before: `bullmq_turn`; next: `bullmq_steps`.
+
+The data stays the text that it is: parsing would change numbers, and data that is not JSON must fail its own job.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from domainstream.worker.context import ReceivedJob
+
+
+class JobOptions(Struct, frozen=True, gc=False, rename="camel"):
+    """The options of a job that its worker needs; anybody may have added the job, so each may be anything.
+
+    Attributes:
+        attempts: How many tries there may be.
+
+        backoff: The pause between two tries.
+
+        remove_on_complete: Whether a completed job is kept, how long, how many.
+
+        remove_on_fail: The same of a failed one.
+
+        stack_trace_limit: How many stacks are kept.
+
+        lifo: Whether the job goes before the others when it comes again at once.
+    """
+
+    attempts: Any = 0
+    backoff: Any = None
+    remove_on_complete: Any = None
+    remove_on_fail: Any = None
+    stack_trace_limit: Any = None
+    lifo: Any = False
+
+
+class HeldJob(Struct, eq=False, gc=False):
+    """A job and its lock.
+
+    Attributes:
+        id: The job's id, as it stands on the server.
+
+        received: The job, as handlers know it.
+
+        token: What the lock holds.
+
+        options: The job's options.
+
+        stacks: JSON of the stacks of earlier attempts; empty when there are none.
+
+        doomed: Why the job must fail without another try: its workers died too often. None for most.
+
+        scheduler: Which scheduler of BullMQ repeats the job. None for most.
+
+        raw_options: The options as they stand on the server.
+
+        lost: Whether the lock is known to be lost.
+    """
+
+    id: bytes
+    received: ReceivedJob
+    token: str
+    options: JobOptions
+    stacks: bytes = b""
+    doomed: str | None = None
+    scheduler: str | None = None
+    raw_options: bytes = b""
+    lost: bool = False
+
+
+_NO_OPTIONS: Final = JobOptions()
+_read_options = msgspec.json.Decoder(JobOptions).decode
+
+
+def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
+    """Read the fields of a job's hash, names and values in turn."""
+    known = dict(zip(fields[::2], fields[1::2], strict=True))
+    raw_options = known.get(b"opts", b"")
+    options = _options(raw_options)
+    received = ReceivedJob(
+        id=_text(job_id),
+        name=_text(known.get(b"name", b"")),
+        attempt=int(known.get(b"atm", 0)) + 1,
+        data=_text(known.get(b"data", b"")),
+        attempts=max(_count(options.attempts), 1),
+        backoff=options.backoff,
+    )
+    doomed, scheduler = known.get(b"defa"), known.get(b"rjk")
+    return HeldJob(
+        job_id,
+        received,
+        token.decode(),
+        options,
+        known.get(b"stacktrace", b""),
+        None if doomed is None else _text(doomed),
+        None if scheduler is None else _text(scheduler),
+        raw_options,
+    )
+
+
+def _options(text: bytes) -> JobOptions:
+    try:
+        return _read_options(text)
+    except msgspec.DecodeError:
+        return _NO_OPTIONS
+
+
+def _count(given: Any) -> int:
+    return int(given) if isinstance(given, int | float) and 0 < given < 2**53 else 0
+
+
+def _text(raw: bytes) -> str:
+    # What is no UTF-8 shall fail its own job, not the turn that took it.
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Inboxes: effects of an event that happen once."""

@@ -1,0 +1,127 @@
+"""What all commands that look at a server have in common: where it is, what is said, how they end."""
+
+import subprocess
+import sys
+import traceback
+
+import pytest
+from click.testing import CliRunner
+from integration.cli.conftest import Type
+from redis.asyncio import Redis
+
+from domainstream.cli.common.formatting import age, moment, printable
+from domainstream.cli.main import COMMANDS, cli
+
+SECRET = "a-secret"  # noqa: S105 - what must not be shown
+LOOKING = (["streams", "ls"], ["groups"], ["lag"], ["pending"], ["dead-letters", "ls"])
+
+
+@pytest.mark.parametrize("words", LOOKING)
+async def test_unreachable_server_is_told(typed: Type, words: list[str]) -> None:
+    """The exit code is 3; the message says where and what to correct, and has no password."""
+    result = await typed(*words, "--redis-url", f"redis://user:{SECRET}@127.0.0.1:1/3")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "the server at 127.0.0.1:1 does not answer" in result.stderr
+    assert "--redis-url or REDIS_URL" in result.stderr
+    assert SECRET not in result.output
+
+
+async def test_wrong_password_is_told(typed: Type, redis_url: str) -> None:
+    """The exit code is 3, and the password is not repeated."""
+    result = await typed("groups", "--redis-url", redis_url.replace("://", f"://nobody:{SECRET}@"))
+    assert result.exit_code == 3
+    assert "refused the user or the password; correct the URL" in result.stderr
+    assert SECRET not in result.output
+
+
+async def test_no_server_is_named(typed: Type) -> None:
+    """Without a URL it says what to type."""
+    result = await typed("groups", REDIS_URL=None)
+    assert result.exit_code == 3
+    assert "export REDIS_URL=redis://localhost:6379" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--redis-url", f"{SECRET}:6379"), ("--redis-url", f"http://{SECRET}"), ("--prefix", "a b")]
+)
+async def test_wrong_url_or_prefix_is_a_usage_error(typed: Type, words: tuple[str, str]) -> None:
+    """The exit code is 2, and the message names what a good one looks like."""
+    result = await typed("groups", *words)
+    assert result.exit_code == 2
+    assert "cannot be used" in result.stderr
+    assert SECRET not in result.output
+
+
+async def test_error_of_the_server_is_a_failure(typed: Type, redis: Redis, stream_prefix: str) -> None:
+    """What the server refuses ends with 1; a traceback comes with --debug alone."""
+    bull = f"{stream_prefix}bull"
+    await redis.hset(f"{bull}:valuation:meta", "version", "bullmq")
+    await redis.set(f"{bull}:valuation:wait", "text")
+    command = ("queues", "valuation", "--bull-prefix", bull)
+    plain, debug = await typed(*command), await typed(*command, "--debug")
+    assert (plain.exit_code, debug.exit_code) == (1, 1)
+    assert "Traceback" not in plain.output
+    assert "Traceback" in debug.stderr
+
+
+async def test_mistake_of_ours_is_told_without_its_message(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw may quote data: its type is told, and how to see more."""
+
+    async def broken(*_: object) -> list[str]:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr("domainstream.stream.inspection.streams.RedisStreamInspection.channels", broken)
+    result = await typed("streams", "ls")
+    assert result.exit_code == 1
+    assert "ValueError. To see where, add: --debug" in result.stderr
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("words", [["stream"], ["streams", "inf"], ["dead-letter"], ["dead-letters", "rm"]])
+def test_unknown_command_names_what_was_meant(words: list[str]) -> None:
+    """The exit code is 2, and where a command is like the word, it is named; also in sub-groups."""
+    result = CliRunner().invoke(cli, words)
+    meant = {"stream": "streams", "inf": "info", "dead-letter": "dead-letters"}.get(words[-1])
+    assert result.exit_code == 2
+    assert f"No such command '{words[-1]}'." in result.output
+    assert (f"Did you mean {meant}?" in result.output) if meant else ("Did you mean" not in result.output)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`domainstream --help` loads neither a client nor what a single command needs."""
+    command = [sys.executable, "-X", "importtime", "-m", "domainstream", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    heavy = {"asyncio", "redis", "hiredis", "msgspec", "bullmq", "rich", "libcst", "jinja2", "sqlalchemy", "difflib"}
+    assert "domainstream" in loaded
+    assert loaded & heavy == set()
+
+
+@pytest.mark.parametrize("words", [[name] for name in COMMANDS])
+def test_every_command_explains_itself(words: list[str]) -> None:
+    """`--help` of each command works without a server."""
+    result = CliRunner().invoke(cli, [*words, "--help"])
+    assert result.exit_code == 0, traceback.format_exception(result.exception)
+    assert "Usage: " in result.output
+
+
+def test_names_of_commands_are_completed() -> None:
+    """The shell gets the commands' names, also of a group, without any being run."""
+    environment = {"COMP_WORDS": "domainstream dead-letters p", "COMP_CWORD": "2", "_DOMAINSTREAM_COMPLETE": "x"}
+    environment["_DOMAINSTREAM_COMPLETE"] = "bash_complete"
+    result = CliRunner().invoke(cli, [], env=environment, prog_name="domainstream")
+    assert result.output == "plain,purge\n"
+
+
+def test_ages_and_moments_are_put_into_words() -> None:
+    """Ages have one unit; moments are UTC; what no calendar has stays a number."""
+    assert [age(one) for one in (None, -5, 999, 61_000, 7_200_000, 86_400_000 * 3)] == [
+        *("-", "0 ms", "999 ms", "1 min", "2 h", "3 d"),
+    ]
+    assert (moment(0), moment(2**63)) == ("1970-01-01T00:00:00.000Z", str(2**63))
+
+
+def test_what_cannot_be_printed_is_written_out() -> None:
+    """Control characters, also those beyond ASCII, direction marks and broken UTF-8."""
+    assert printable("é 中\x1b\x9b\u202e\n") == "é 中\\x1b\\x9b\\u202e\\n"
+    assert printable(b"\xff") == "\\xff"

@@ -1,0 +1,162 @@
+"""The hand-over in one step, where a server, a network or another consumer gets in its way."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
+from support.forwarding import RedisHandOverPlace
+
+from domainstream.errors import ServerRefusedError, ServerUnavailableError
+from domainstream.queue import BullMQHandOver, JobSettings, Parcel
+from domainstream.queue.bullmq import forwarder as bullmq_hand_over
+from domainstream.queue.bullmq.scripts import KEYS, script_text
+from domainstream.redis.link import Script
+from domainstream.testing.fault_proxy import FaultProxy
+from domainstream.testing.hand_over_contract import FIRST, SECOND, job_id, parcel, parcels
+
+KNOWN_SCRIPTS = {
+    "addStandardJob": "10f8d228e89ed4f765afc5b3bafb6defbb84e311",
+    "addDelayedJob": "ef55a5770d2c32d68b8528f29ced32261188aa30",
+    "addPrioritizedJob": "7fe9ddf6854813edeaaa9b83839ac94693b1de8f",
+}
+"""Those of bullmq 3.4.4. When one changes, read what changed in it before renewing this."""
+
+
+@pytest.fixture
+async def place(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisHandOverPlace]:
+    """Streams and queues on a server."""
+    place = RedisHandOverPlace(redis, stream_prefix)
+    place.hand_over = hand_over_of(place, redis_url)
+    yield place
+    await place.hand_over.close()
+
+
+def hand_over_of(place: RedisHandOverPlace, url: str) -> BullMQHandOver:
+    """Open a hand-over for the streams and queues of a place."""
+    return BullMQHandOver.from_url(
+        url, group=place.group, consumer=place.consumer, prefix=place.prefix, bull_prefix=place.bull_prefix
+    )
+
+
+def test_scripts_are_the_ones_we_know() -> None:
+    """A new release of bullmq with other scripts is looked at before it is used."""
+    assert {name: Script.of(script_text(name)).sha for name in KEYS} == KNOWN_SCRIPTS
+
+
+async def test_what_was_handed_over_is_passed_over_for_ever(place: RedisHandOverPlace) -> None:
+    """A repeat adds nothing even when the queue has forgotten the job, which would let it in again."""
+    (delivery,) = await place.deliver(FIRST)
+    await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    await place.redis.delete(*await place.redis.keys(f"{place.bull_prefix}:*"))
+    await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    assert await place.jobs("valuation") == []
+
+
+async def test_what_another_consumer_took_over_is_passed_over(place: RedisHandOverPlace) -> None:
+    """A consumer that slept too long leaves its entries to whoever has them now."""
+    taken, kept = await place.deliver(FIRST, FIRST)
+    await place.redis.xclaim(place.key(FIRST), place.group, "another", 0, [taken.entry_id])
+    await place.hand_over.hand_over(parcels([taken, kept], "valuation"))
+    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(kept)], 1)
+
+
+async def test_lost_replies_add_nothing_twice(place: RedisHandOverPlace, redis_url: str) -> None:
+    """After a reply that never came the same call does nothing more."""
+    deliveries = await place.deliver(FIRST, SECOND)
+    async with FaultProxy(redis_url) as proxy:
+        hand_over = hand_over_of(place, proxy.url)
+        await hand_over.hand_over([])
+        proxy.lose_replies_to(b"EVAL", 1)
+        with pytest.raises(ServerUnavailableError):
+            await hand_over.hand_over(parcels(deliveries, "valuation"))
+        await hand_over.hand_over(parcels(deliveries, "valuation"))
+        await hand_over.close()
+    assert await place.jobs("valuation") == [job_id(delivery) for delivery in deliveries]
+
+
+async def test_refused_job_leaves_nothing_acknowledged(place: RedisHandOverPlace) -> None:
+    """When one of several jobs cannot be added, the whole call settles no entry, and the error quotes no data."""
+    deliveries = await place.deliver(FIRST, FIRST)
+    await place.redis.set(f"{place.bull_prefix}:billing:wait", "text")
+    with pytest.raises(ServerRefusedError, match=r"BullMQ did not take job event-first_channel.*WRONGTYPE") as raised:
+        await place.hand_over.hand_over(parcels(deliveries, "valuation", "billing"))
+    assert (await place.pending(), "score" in str(raised.value)) == (2, False)
+
+
+@pytest.mark.parametrize("broken", ["wait", "marker"], ids=["before its id is in the queue", "after it"])
+async def test_refused_job_can_be_added_later(place: RedisHandOverPlace, broken: str) -> None:
+    """What BullMQ wrote before it failed is taken back: left behind, it would look like a repeat, or come twice."""
+    (delivery,) = await place.deliver(FIRST)
+    await place.redis.set(f"{place.bull_prefix}:valuation:{broken}", "text")
+    with pytest.raises(ServerRefusedError):
+        await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    await place.redis.delete(f"{place.bull_prefix}:valuation:{broken}")
+    await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(delivery)], 0)
+
+
+async def test_what_fails_is_not_overtaken(place: RedisHandOverPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several calls under way, those after one that failed do nothing for the same channels: order is kept."""
+    monkeypatch.setattr(bullmq_hand_over, "MOST_JOBS", 1)
+    refused, later, elsewhere = await place.deliver(FIRST, FIRST, SECOND)
+    await place.redis.set(f"{place.bull_prefix}:billing:wait", "text")
+    handed = [parcel(refused, "billing"), parcel(later, "valuation"), parcel(elsewhere, "valuation")]
+    with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
+        await place.hand_over.hand_over(handed)
+    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(elsewhere)], 2)
+
+
+@pytest.mark.parametrize("vanish", ["group", "stream"])
+async def test_entries_outlive_their_group_and_stream(place: RedisHandOverPlace, vanish: str) -> None:
+    """What was read before somebody destroyed the group, or deleted the stream, is handed over all the same."""
+    deliveries = await place.deliver(FIRST, SECOND)
+    if vanish == "group":
+        await place.redis.xgroup_destroy(place.key(FIRST), place.group)
+    else:
+        await place.redis.delete(place.key(FIRST))
+    await place.hand_over.hand_over(parcels(deliveries, "valuation"))
+    assert await place.jobs("valuation") == [job_id(delivery) for delivery in deliveries]
+
+
+async def test_each_kind_of_job_waits_where_bullmq_looks_for_it(place: RedisHandOverPlace) -> None:
+    """Delayed and prioritized jobs are added by BullMQ's scripts for those, also when they are known already."""
+    deliveries = await place.deliver(FIRST, FIRST, FIRST)
+    kinds = (JobSettings(), JobSettings(delay=timedelta(minutes=5)), JobSettings(priority=7))
+    batch = [
+        Parcel(delivery, tuple(replace(job, settings=settings) for job in parcel(delivery, "valuation").jobs))
+        for delivery, settings in zip(deliveries, kinds, strict=True)
+    ]
+    await place.hand_over.hand_over(batch)
+    await place.redis.xgroup_setid(place.key(FIRST), place.group, "0")
+    await place.redis.xreadgroup(place.group, place.consumer, {place.key(FIRST): ">"})
+    await place.hand_over.hand_over(batch)
+    queue = place.queue("valuation")
+    found = [await queue.ids(state) for state in ("wait", "delayed", "prioritized")]
+    assert found == [[job_id(delivery)] for delivery in deliveries]
+
+
+async def test_options_are_what_bullmq_reads(place: RedisHandOverPlace) -> None:
+    """A handler's settings reach its jobs in BullMQ's words and units."""
+    (delivery,) = await place.deliver(FIRST)
+    settings = JobSettings(attempts=5, backoff=timedelta(seconds=2), jitter=0, keep_completed=timedelta(minutes=1))
+    jobs = tuple(replace(job, settings=settings) for job in parcel(delivery, "valuation").jobs)
+    await place.hand_over.hand_over([Parcel(delivery, jobs)])
+    assert json.loads((await place.queue("valuation").fields(job_id(delivery)))["opts"]) == {
+        "attempts": 5,
+        "delay": 0,
+        "backoff": {"type": "exponential", "delay": 2000, "jitter": 0},
+        "jobId": job_id(delivery),
+        "removeOnComplete": {"age": 60, "count": 10_000},
+        "removeOnFail": {"age": 86_400},
+    }
+
+
+async def test_script_that_the_server_forgot_is_sent_again(place: RedisHandOverPlace) -> None:
+    """After SCRIPT FLUSH, or on a server that was restarted, handing over works as before."""
+    for _ in range(2):
+        await place.redis.script_flush()
+        await place.hand_over.hand_over(parcels(await place.deliver(FIRST), "valuation"))
+    assert len(await place.jobs("valuation")) == 2

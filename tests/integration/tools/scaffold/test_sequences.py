@@ -1,0 +1,67 @@
+"""After any sequence of `domainstream new` commands the system is sound: properties over random sequences."""
+
+import re
+import shutil
+import subprocess
+import sys
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+from integration.tools.scaffold.sequences import (
+    assert_sound,
+    assert_types_and_tests_pass,
+    commands,
+    follow,
+    make_project,
+    run,
+    tree,
+)
+
+EXAMPLE = Path(__file__).parents[4] / "examples/monorepo"
+LONGER = re.compile(r" \| |: TypeAlias = ")
+SERVICES = ("coding", "screenflow", "valuation")
+
+
+def lost(before: bytes, after: bytes) -> list[str]:
+    """Return the lines that an edit took away, but for those that it only made longer."""
+    changes = unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=0, lineterm="")
+    gone = [line[1:] for line in changes if line.startswith("-") and not line.startswith("---")]
+    return [line for line in gone if not line.startswith(("from ", '    "')) and not LONGER.search(line)]
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A copy of the example monorepo, with the tools' settings that a new project has."""
+    folder = tmp_path / "example"
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    make_project(folder)
+    settings = folder / "pyproject.toml"
+    # In its own repository, the example's imports stand as if domainstream were part of the project.
+    isort = '\n[tool.ruff.lint.isort]\nknown-first-party = ["domainstream"]\n'
+    settings.write_text(settings.read_text() + isort)
+    for service in SERVICES:
+        assert run(folder, "service", service).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize(("seed", "width"), [(1, 120), (2, 88), (102, 79)])
+def test_a_project_stays_sound(tmp_path: Path, seed: int, width: int) -> None:
+    """`check` and ruff are content, however long its lines may be; a refusal changes nothing, nor does a second run."""
+    make_project(tmp_path / "project")
+    settings = tmp_path / "project/pyproject.toml"
+    settings.write_text(settings.read_text().replace("line-length = 120", f"line-length = {width}"))
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet"], cwd=tmp_path / "project", check=True)
+    assert follow(tmp_path / "project", commands(tmp_path / "project", seed, count=20)) > 5
+    assert_sound(tmp_path / "project")
+
+
+def test_a_system_that_others_wrote_stays_sound(example: Path) -> None:
+    """In the example monorepo too: its comments, its order and its own code stay, and all that is new fits."""
+    before = tree(example)
+    assert_sound(example)
+    assert follow(example, commands(example, 8, count=20)) > 5
+    assert_sound(example)
+    assert_types_and_tests_pass(example)
+    after = tree(example)
+    assert [line for path, code in before.items() for line in lost(code, after[path])] == []

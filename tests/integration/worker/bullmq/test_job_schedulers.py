@@ -1,0 +1,38 @@
+"""Jobs of BullMQ's job schedulers on a queue of events."""
+
+import logging
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from support.working import Diary, Valuation, working
+
+from domainstream.queue.bullmq.package import bullmq_module
+
+
+async def schedule(queue: Valuation) -> None:
+    """Let a scheduler of the package add a job every 100 ms."""
+    async with Redis.from_url(queue.url, decode_responses=True) as client:
+        other: Any = bullmq_module().Queue("valuation", {"connection": client, "prefix": queue.prefix})
+        await other.upsertJobScheduler("every", {"every": 100}, "tick", {"a": 1})
+
+
+async def test_jobs_of_a_scheduler_come_again(queue: Valuation) -> None:
+    """Each is followed by the next."""
+    diary = Diary()
+    await schedule(queue)
+    async with working(queue.engine(diary)):
+        await diary.handled(3)
+    assert all(job_id.startswith("repeat:every:") for job_id in diary.ids)
+
+
+async def test_next_job_that_cannot_be_added(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """The job itself is handled, and the log says what to do."""
+    diary = Diary()
+    await schedule(queue)
+    await redis.delete(f"{queue.jobs.key}:repeat:every")
+    await redis.set(f"{queue.jobs.key}:repeat:every", "no hash")
+    with caplog.at_level(logging.ERROR):
+        async with working(queue.engine(diary)):
+            await diary.handled(1)
+    assert "of scheduler every was not added" in caplog.text

@@ -1,0 +1,151 @@
+"""What the engine writes of a job: what Node's BullMQ writes, so that its tools show it rightly."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+from support.consuming import until
+from support.working import Diary, Valuation, job_of, working
+
+from domainstream.queue import JobSettings
+from domainstream.worker import ReceivedJob
+from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
+
+AGAIN = timedelta(milliseconds=20)
+
+
+def answering(*verdicts: Verdict) -> Callable[[ReceivedJob], Awaitable[Verdict]]:
+    """Return an attempt that ends in these ways, one after the other."""
+    left = list(verdicts)
+
+    async def attempt(job: ReceivedJob) -> Verdict:
+        return left.pop(0)
+
+    return attempt
+
+
+async def events(redis: Redis, queue: Valuation) -> list[dict[str, str]]:
+    """Return what the queue's event stream holds."""
+    entries: Any = await redis.xrange(f"{queue.jobs.key}:events")
+    return [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in entries]
+
+
+async def test_completed_job(queue: Valuation, redis: Redis) -> None:
+    """It has its result, its times, its worker and its counts, and QueueEvents hear of each step."""
+    await queue.add(job_of())
+    async with working(queue.engine(answering(Completed()), name="valuation-1")):
+        await queue.ended("completed")
+    fields = await queue.jobs.fields("event-1")
+    assert (fields["returnvalue"], fields["pb"], fields["atm"], fields["ats"]) == (b"null", b"valuation-1", b"1", b"1")
+    assert int(fields["timestamp"]) <= int(fields["processedOn"]) <= int(fields["finishedOn"])
+    told = [(event["event"], event.get("prev")) for event in await events(redis, queue)]
+    assert told[-3:] == [("active", "waiting"), ("completed", "active"), ("drained", None)]
+
+
+async def test_failed_attempts(queue: Valuation, redis: Redis) -> None:
+    """Each attempt leaves its reason and its stack; the last one makes the job fail, and tells that it was the last."""
+    await queue.add(job_of())
+    async with working(queue.engine(answering(Failed("first", "stack 1", AGAIN), Failed("second", "stack 2")))):
+        await queue.ended("failed")
+    fields = await queue.jobs.fields("event-1")
+    assert (fields["failedReason"], fields["atm"], fields["ats"]) == (b"second", b"2", b"2")
+    assert msgspec.json.decode(fields["stacktrace"]) == ["stack 1", "stack 2"]
+    told = [event["event"] for event in await events(redis, queue)]
+    assert told[-7:] == ["active", "delayed", "waiting", "active", "failed", "retries-exhausted", "drained"]
+
+
+async def test_retry_without_a_pause(queue: Valuation) -> None:
+    """A job that may come again at once goes to the waiting ones, and its attempt counts."""
+    await queue.add(job_of())
+    async with working(queue.engine(answering(Failed("first", "stack 1", timedelta()), Completed()))):
+        await queue.ended("completed")
+    fields = await queue.jobs.fields("event-1")
+    assert (fields["failedReason"], fields["atm"], fields["delay"]) == (b"first", b"2", b"0")
+
+
+async def test_coming_again_does_not_count(queue: Valuation) -> None:
+    """A job that comes again without having failed is still in its first attempt, with no reason to show."""
+    await queue.add(job_of())
+    async with working(queue.engine(answering(ComeAgain(AGAIN), ComeAgain(timedelta()), Completed()))):
+        await queue.ended("completed")
+    fields = await queue.jobs.fields("event-1")
+    assert (fields["atm"], fields["ats"], "failedReason" in fields) == (b"1", b"3", False)
+
+
+async def test_text_that_no_utf8_can_hold(queue: Valuation) -> None:
+    """A reason with half of a surrogate pair is written with a replacement; the worker goes on."""
+    await queue.add(job_of(), job_of(job_id="event-2"))
+    async with working(queue.engine(answering(Failed("\udcff", "\udcff"), Completed()), concurrency=1)):
+        await queue.ended("completed")
+    assert (await queue.jobs.fields("event-1"))["failedReason"] == b"?"
+
+
+async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> None:
+    """Numbers keep every digit."""
+    received: list[ReceivedJob] = []
+
+    async def attempt(job: ReceivedJob) -> Verdict:
+        received.append(job)
+        return Completed()
+
+    data = b'{"a":1.10, "b":12345678901234567890, "c":"\xc3\xa9"}'
+    settings = JobSettings(attempts=4, backoff=timedelta(seconds=2), jitter=0)
+    await queue.add(job_of(data=data, settings=settings))
+    async with working(queue.engine(attempt)):
+        await queue.ended("completed")
+    job = received[0]
+    backoff = {"type": "exponential", "delay": 2000, "jitter": 0}
+    assert (job.data.encode(), job.attempt, job.attempts, job.backoff) == (data, 1, 4, backoff)
+
+
+@pytest.mark.parametrize(("state", "verdict"), [("completed", Completed()), ("failed", Failed("no", "stack"))])
+async def test_metrics(queue: Valuation, redis: Redis, state: str, verdict: Verdict) -> None:
+    """With metrics on, BullMQ counts completed and failed jobs; with metrics off it does not."""
+    await queue.add(job_of())
+    async with working(queue.engine(answering(verdict))):
+        await queue.ended(state)
+    assert not await redis.exists(f"{queue.jobs.key}:metrics:{state}")
+    await queue.add(job_of(job_id="event-2"))
+    async with working(queue.engine(answering(verdict), metrics=60)):
+        await queue.ended(state, 2)
+    assert await redis.hget(f"{queue.jobs.key}:metrics:{state}", "count") == b"1"
+
+
+async def test_how_many_completed_jobs_are_kept(queue: Valuation) -> None:
+    """The job's own options say it."""
+    settings = JobSettings(keep_completed_count=2)
+    diary = Diary()
+    async with working(queue.engine(diary, concurrency=1)):
+        for number in range(4):
+            await queue.add(job_of(job_id=f"event-{number}", settings=settings))
+        await until(lambda: len(diary.ids) == 4)
+    assert await queue.jobs.ids("completed") == ["event-2", "event-3"]
+
+
+async def test_progress(queue: Valuation, redis: Redis) -> None:
+    """A running job's progress stands with the job, and QueueEvents hear of it; of others there is none to tell."""
+
+    async def attempt(job: ReceivedJob) -> Verdict:
+        assert engine.update_progress(job.id, {"done": 0.5})
+        assert not engine.update_progress("event-2", 1)
+        return Completed()
+
+    await queue.add(job_of())
+    engine = queue.engine(attempt)
+    async with working(engine):
+        await queue.ended("completed")
+    assert (await queue.jobs.fields("event-1"))["progress"] == b'{"done":0.5}'
+    told = [event.get("data") for event in await events(redis, queue) if event["event"] == "progress"]
+    assert told == ['{"done":0.5}']
+
+
+async def test_job_with_children_that_failed_fails(queue: Valuation, redis: Redis) -> None:
+    """BullMQ does not let such a job be completed; it fails instead of staying active for ever."""
+    await queue.add(job_of())
+    await redis.zadd(f"{queue.jobs.key}:event-1:unsuccessful", {"child": 1})
+    async with working(queue.engine(answering(Completed()))):
+        await queue.ended("failed")
+    assert (await queue.jobs.fields("event-1"))["failedReason"] == b"the job has children that failed"

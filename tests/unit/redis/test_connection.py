@@ -1,0 +1,56 @@
+"""Errors of the client library become ours, and keep secrets."""
+
+from datetime import timedelta
+
+import pytest
+from redis import exceptions
+
+from domainstream.errors import (
+    ConfigurationError,
+    ServerError,
+    ServerOutOfMemoryError,
+    ServerRefusedError,
+    ServerUnavailableError,
+)
+from domainstream.redis.connection import connect, our_errors
+
+PATIENCE = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (exceptions.ConnectionError("gone"), ServerUnavailableError),
+        (exceptions.TimeoutError("late"), ServerUnavailableError),
+        (exceptions.BusyLoadingError("loading"), ServerUnavailableError),
+        (exceptions.ReadOnlyError("replica"), ServerUnavailableError),
+        (ConnectionResetError("reset"), ServerUnavailableError),
+        (exceptions.OutOfMemoryError("command not allowed"), ServerOutOfMemoryError),
+        (exceptions.ResponseError("WRONGTYPE"), ServerRefusedError),
+        (exceptions.NoPermissionError("no permissions"), ServerRefusedError),
+    ],
+)
+def test_client_errors_become_ours(error: Exception, ours: type[ServerError]) -> None:
+    """Each kind of failure has its own class, without the original as cause."""
+    with pytest.raises(ours) as raised, our_errors(connect("redis://localhost", reply_timeout=PATIENCE)):
+        raise error
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [("redis://user:secret@example.org:6380/1", "example.org:6380"), ("unix:///run/redis.sock", "/run/redis.sock")],
+)
+def test_refused_password_names_the_server_and_the_url(url: str, place: str) -> None:
+    """A wrong user or password is no silence of the server, and is mended in the URL; neither is repeated."""
+    with pytest.raises(ServerRefusedError) as raised, our_errors(connect(url, reply_timeout=PATIENCE)):
+        raise exceptions.AuthenticationError("WRONGPASS secret")
+    assert str(raised.value) == f"the server at {place} refused the user or the password; correct the URL"
+
+
+@pytest.mark.parametrize("url", ["http://user:secret@host", "redis://user:secret@host:port", "redis://:secret@[host"])
+def test_url_that_is_none_is_refused_without_its_password(url: str) -> None:
+    """A wrong URL says what one looks like and does not repeat the password."""
+    with pytest.raises(ConfigurationError, match="redis://user:password@host") as raised:
+        connect(url, reply_timeout=timedelta(seconds=1))
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,213 @@
+"""`domainstream check` as it is typed: what it prints where, its formats, its exit codes."""
+
+import json
+import subprocess
+import sys
+from errno import ENOSPC
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from support.checking import CHANNELS, EVENTS, SUBSCRIPTIONS, small_system, write_system
+
+from domainstream.cli.main import cli
+from domainstream.tools.check.rules.table import RULES
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Path:
+    """A system with two findings: DS202 and DS401."""
+    files = small_system()
+    unfinal = files[EVENTS].replace("@final\n", "").replace("from typing import final\n", "")
+    return write_system(tmp_path, files | {EVENTS: unfinal, SUBSCRIPTIONS: without_entries(files)})
+
+
+def without_entries(files: dict[str, str]) -> str:
+    """Return subscriptions with an empty table."""
+    line = next(line for line in files[SUBSCRIPTIONS].splitlines(keepends=True) if "to_queue(" in line)
+    return files[SUBSCRIPTIONS].replace(line, "")
+
+
+def check(root: Path, *options: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(cli, ["check", str(root), *options])
+
+
+def test_a_clean_system_says_so_on_stderr(tmp_path: Path) -> None:
+    """Nothing goes to stdout, and the exit code is 0."""
+    result = check(write_system(tmp_path, small_system()))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "1 service: nothing to report\n")
+
+
+def test_findings_go_to_stdout_and_the_summary_to_stderr(system: Path) -> None:
+    """A finding is `path:line:column CODE message`, with the fix below it; the exit code is 1."""
+    result = check(system)
+    assert result.exit_code == 1
+    missing = "DS401 Channel.DOMAIN_CODING_STAY_CREATED is missing from the subscriptions"
+    unfinal = "DS202 StayCreated is not marked @final: a subclass would go to its channel unseen"
+    assert result.stdout.splitlines() == [
+        f"{system.as_posix()}/{SUBSCRIPTIONS}:5:5 {missing}",
+        "    where nobody listens yet, type: Channel.DOMAIN_CODING_STAY_CREATED: [],",
+        f"{system.as_posix()}/{EVENTS}:14:1 {unfinal}",
+        "    type: @final above class StayCreated",
+    ]
+    assert result.stderr == "1 service: 2 findings, 2 of them can be mended with --fix\n"
+
+
+def test_paths_are_relative_to_the_folder_the_command_is_typed_in(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without PATH, that folder is checked."""
+    monkeypatch.chdir(system)
+    result = CliRunner().invoke(cli, ["check", "-q"])
+    assert result.stdout.startswith(f"{SUBSCRIPTIONS}:5:5 DS401")
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("options", [["--format", "json"], ["--json"]], ids=" ".join)
+def test_json_is_one_array(system: Path, options: list[str]) -> None:
+    """Every part of a finding has a name."""
+    findings = json.loads(check(system, *options).stdout)
+    assert [sorted(finding) for finding in findings] == [["code", "column", "fix", "line", "message", "path"]] * 2
+    assert [finding["code"] for finding in findings] == ["DS401", "DS202"]
+
+
+def test_json_of_a_clean_system_is_an_empty_array(tmp_path: Path) -> None:
+    """A program that reads it needs no special case."""
+    assert json.loads(check(write_system(tmp_path, small_system()), "--format", "json").stdout) == []
+
+
+@pytest.mark.parametrize("form", ["text", "github"])
+def test_a_clean_system_has_no_lines(tmp_path: Path, form: str) -> None:
+    """Stdout stays empty, also without an empty line."""
+    assert check(write_system(tmp_path, small_system()), "--format", form).stdout == ""
+
+
+def test_github_gets_annotations(tmp_path: Path) -> None:
+    """Each is one line, with what would end it written as GitHub reads it."""
+    enum = small_system()[CHANNELS].replace('= "domain_coding_stay_created"', '= "100%:\\n,"')
+    result = check(write_system(tmp_path, small_system() | {CHANNELS: enum}), "--format", "github", "--select", "DS102")
+    (line,) = result.stdout.splitlines()
+    assert line.startswith(f"::error file={(tmp_path / CHANNELS).as_posix()},line=5,col=5,title=DS102::")
+    assert "the value must be the name in lower case; type: DOMAIN_CODING_STAY_CREATED =" in line
+
+
+def test_sarif_is_what_code_scanning_takes(system: Path) -> None:
+    """Version 2.1.0: one run, its rules, and a result with a location for each finding."""
+    log = json.loads(check(system, "--format", "sarif").stdout)
+    assert log["version"] == "2.1.0"
+    assert log["$schema"].endswith("sarif-2.1.0.json")
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert rules == ["DS202", "DS401"]
+    for result in run["results"]:
+        assert result["ruleId"] in rules
+        assert result["level"] == "error"
+        assert result["message"]["text"]
+        location = result["locations"][0]["physicalLocation"]
+        assert location["region"]["startLine"] >= 1
+        assert location["region"]["startColumn"] >= 1
+        assert not location["artifactLocation"]["uri"].startswith("file:")
+
+
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [
+        (["--select", "DS2"], ["DS202"]),
+        (["--select", "DS202,DS401"], ["DS401", "DS202"]),
+        (["--select", "DS2", "--select", "ds4"], ["DS401", "DS202"]),
+        (["--ignore", "DS202"], ["DS401"]),
+        (["--select", "DS", "--ignore", "DS4"], ["DS202"]),
+        (["--ignore", "DS2,DS4"], []),
+    ],
+)
+def test_rules_are_chosen_by_code_or_its_beginning(system: Path, options: list[str], codes: list[str]) -> None:
+    """What is not chosen is neither printed nor counted."""
+    result = check(system, "--format", "json", *options)
+    assert [finding["code"] for finding in json.loads(result.stdout)] == codes
+    assert result.exit_code == (1 if codes else 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--select", "DS9"], "no rule is called DS9"),
+        (["--format", "xml"], "'xml' is not one of"),
+        (["nowhere"], "does not exist"),
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
+    """The message says what is wrong."""
+    result = CliRunner().invoke(cli, ["check", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_settings_that_cannot_be_used_end_with_2(tmp_path: Path) -> None:
+    """Every problem of the file is told."""
+    write_system(tmp_path, {"domainstream.toml": 'services = 3\nchanels = "a"\n'})
+    for command in (["check"], ["check", "--fix"], ["schema", "snapshot"]):
+        result = CliRunner().invoke(cli, [*command, str(tmp_path)])
+        assert result.exit_code == 2
+        assert "there is no setting 'chanels'" in result.stderr
+        assert "services must be a list of texts" in result.stderr
+
+
+def test_a_check_imports_no_client_and_runs_none_of_the_code(tmp_path: Path) -> None:
+    """Users' files are only read; neither Redis nor BullMQ is loaded."""
+    bomb = "import sys\nsys.exit('this was run')\n"
+    write_system(tmp_path, {name: f"{bomb}{text}" for name, text in small_system().items()})
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom domainstream.tools.check import check_project\n"
+        f"assert check_project(Path({str(tmp_path)!r})) == []\n"
+        "print({'redis', 'bullmq', 'libcst', 'coding', 'contracts', 'sqlalchemy', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_codes_are_complete() -> None:
+    """Every group of rules is there."""
+    assert {rule.code[:3] for rule in RULES} == {"DS0", "DS1", "DS2", "DS3", "DS4", "DS5", "DS6"}
+
+
+def test_a_folder_inside_of_a_system_is_enough(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nearest system above is checked, with paths that can be opened from there or anywhere."""
+    monkeypatch.chdir(system / "services")
+    result = CliRunner().invoke(cli, ["check", "--select", "DS4"])
+    path = result.stdout.partition(":")[0]
+    assert Path(path).resolve() == system / SUBSCRIPTIONS
+
+
+def test_a_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The traceback comes with --debug."""
+
+    def broken(_root: Path) -> None:
+        raise AssertionError("oh")
+
+    monkeypatch.setattr("domainstream.cli.check.read_project", broken)
+    result = check(tmp_path)
+    assert result.exit_code == 1
+    assert "this is a mistake in domainstream: AssertionError" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in check(tmp_path, "--debug").stderr
+
+
+def test_what_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    """Names of files come with every character visible."""
+    (tmp_path / "services/coding/src/coding").mkdir(parents=True)
+    (tmp_path / "services/coding/src/coding/\x1b[31m.py").write_text("BaseEvent = (")
+    result = check(tmp_path, "--select", "DS001")
+    assert "\x1b" not in result.stdout
+    assert "\\x1b[31m.py" in result.stdout
+
+
+def test_what_the_system_refuses_is_no_mistake_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, for one, is told in the system's own words."""
+
+    def full(_root: Path) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("domainstream.cli.check.read_project", full)
+    result = check(tmp_path)
+    assert (result.exit_code, result.stderr) == (1, "Error: the operating system says: No space left on device\n")

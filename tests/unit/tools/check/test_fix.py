@@ -1,0 +1,164 @@
+"""`check --fix`: adds what is missing, changes nothing else, and leaves what a comment ignores."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.checking import EVENTS, SUBSCRIPTIONS, example, small_system, write_system
+
+from domainstream.cli.main import cli
+from domainstream.tools.check import check_project
+from domainstream.tools.check.fixing import fix
+
+IMPORTS = "from enum import StrEnum\nfrom typing import final\n"
+
+
+def two_channels() -> dict[str, str]:
+    """Return a clean system with two channels."""
+    return small_system() | example("DS401", "Good")
+
+
+def unfinal(imports: str) -> str:
+    """Return the file of events without `@final`, and with other imports of the standard library."""
+    text = small_system()[EVENTS]
+    assert IMPORTS in text
+    return text.replace(IMPORTS, imports).replace("@final\n", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("from enum import StrEnum\n", "from enum import StrEnum\nfrom typing import final\n"),
+        (
+            "from enum import StrEnum\nfrom typing import final\n",
+            "from enum import StrEnum\nfrom typing import final\n",
+        ),
+        (
+            "from enum import StrEnum\nfrom typing import Any, get_args\n",
+            "from enum import StrEnum\nfrom typing import Any, final, get_args\n",
+        ),
+        (
+            "from enum import StrEnum\nfrom typing import Any, assert_never  # both\n",
+            "from enum import StrEnum\nfrom typing import Any, assert_never, final  # both\n",
+        ),
+        (
+            "from enum import StrEnum\nfrom typing import (\n    Any,\n    get_args,\n)\n",
+            "from enum import StrEnum\nfrom typing import (\n    Any,\n    final,\n    get_args,\n)\n",
+        ),
+        (
+            "from enum import StrEnum\nfrom typing import (\n    Annotated,\n    Any,\n)\n",
+            "from enum import StrEnum\nfrom typing import (\n    Annotated,\n    Any,\n    final,\n)\n",
+        ),
+        (
+            "from enum import StrEnum\nfrom uuid import UUID\n",
+            "from enum import StrEnum\nfrom typing import final\nfrom uuid import UUID\n",
+        ),
+        (
+            '"""What happens."""\n\nfrom __future__ import annotations\n\nimport enum\nfrom enum import StrEnum\n',
+            (
+                '"""What happens."""\n\nfrom __future__ import annotations\n\nimport enum\nfrom enum import StrEnum\n'
+                "from typing import final\n"
+            ),
+        ),
+    ],
+)
+def test_a_missing_final_is_added_with_its_import(before: str, after: str, tmp_path: Path) -> None:
+    """The import stands where ruff wants it, and the rest of the file is as it was."""
+    write_system(tmp_path, small_system() | {EVENTS: unfinal(before)})
+    assert fix(tmp_path) == [EVENTS]
+    assert (tmp_path / EVENTS).read_text() == small_system()[EVENTS].replace(IMPORTS, after)
+    assert check_project(tmp_path) == []
+
+
+def test_final_goes_between_other_decorators_and_the_class(tmp_path: Path) -> None:
+    """Each class gets its own, at its own depth."""
+    text = small_system()[EVENTS].replace("@final\n", "@register\n# a remark\n")
+    write_system(tmp_path, small_system() | {EVENTS: text})
+    fix(tmp_path)
+    assert "@register\n# a remark\n@final\nclass StayCreated(" in (tmp_path / EVENTS).read_text()
+
+
+HEAD = (
+    "from contracts.event_publisher_channels import Channel as C\n"
+    "from domainstream.subscriber import create_multiple_handlers, to_queue\n\n"
+)
+CREATED = 'C.DOMAIN_CODING_STAY_CREATED: [to_queue("coding", job="record-stay")]'
+CLOSED = "C.DOMAIN_CODING_STAY_CLOSED: []"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"{{\n        {CREATED},\n    }}", f"{{\n        {CREATED},\n        {CLOSED},\n    }}"),
+        (f"{{\n        {CREATED}\n    }}", f"{{\n        {CREATED},\n        {CLOSED},\n    }}"),
+        (
+            f"{{\n        {CREATED},  # the archive, too\n    }}",
+            f"{{\n        {CREATED},  # the archive, too\n        {CLOSED},\n    }}",
+        ),
+        (
+            f"{{\n        {CREATED}  # no, comma\n    }}",
+            f"{{\n        {CREATED},  # no, comma\n        {CLOSED},\n    }}",
+        ),
+        (f"{{{CREATED}}}", f"{{{CREATED}, {CLOSED}}}"),
+        (f"{{\n    # äöü\n  {CREATED},\n  # end\n}}", f"{{\n    # äöü\n  {CREATED},\n  # end\n  {CLOSED},\n}}"),
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_missing_subscription_is_added(before: str, after: str, line_end: str, tmp_path: Path) -> None:
+    """It stands last, in the manner of the table, under the name that the file gives the enum."""
+    text = f"{HEAD}subscriptions = create_multiple_handlers({before})\n".replace("\n", line_end)
+    write_system(tmp_path, two_channels() | {SUBSCRIPTIONS: text})
+    assert fix(tmp_path) == [SUBSCRIPTIONS]
+    written = (tmp_path / SUBSCRIPTIONS).read_bytes().decode()
+    assert written == f"{HEAD}subscriptions = create_multiple_handlers({after})\n".replace("\n", line_end)
+    assert check_project(tmp_path) == []
+
+
+def test_an_empty_table_gets_all_entries(tmp_path: Path) -> None:
+    """They are those of the enum, in its order."""
+    text = f"{HEAD.replace(' as C', '')}subscriptions = create_multiple_handlers({{}})\n"
+    write_system(tmp_path, two_channels() | {SUBSCRIPTIONS: text})
+    fix(tmp_path)
+    table = "{Channel.DOMAIN_CODING_STAY_CREATED: [], Channel.DOMAIN_CODING_STAY_CLOSED: []}"
+    assert (tmp_path / SUBSCRIPTIONS).read_text().endswith(f"create_multiple_handlers({table})\n")
+    assert check_project(tmp_path) == []
+
+
+def test_what_is_ignored_is_not_mended(tmp_path: Path) -> None:
+    """Neither by a comment, nor by --ignore, nor by --select."""
+    line = "class StayCreated(BaseEvent[StayPayload]):"
+    ignored = unfinal(IMPORTS).replace(line, f"{line}  # domainstream: ignore[DS202] mocked")
+    write_system(tmp_path, small_system() | {EVENTS: ignored})
+    assert fix(tmp_path) == []
+    write_system(tmp_path, {EVENTS: unfinal(IMPORTS)})
+    assert fix(tmp_path, ignore=("DS2",)) == []
+    assert fix(tmp_path, select=("DS4",)) == []
+    assert fix(tmp_path, select=("DS2",)) == [EVENTS]
+
+
+def test_the_command_tells_what_it_mended(tmp_path: Path) -> None:
+    """A second run has nothing to do."""
+    write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
+    first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
+    assert (first.exit_code, first.stdout) == (0, "")
+    assert first.stderr == f"mended {(tmp_path / EVENTS).as_posix()}\n1 service: nothing to report\n"
+    second = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
+    assert second.stderr == "1 service: nothing to report\n"
+
+
+def test_a_byte_order_mark_stays_first(tmp_path: Path) -> None:
+    """What is added on top of a file comes behind it."""
+    text = "\ufeff" + unfinal("").lstrip().replace("(StrEnum)", "(str)")
+    write_system(tmp_path, small_system() | {EVENTS: text})
+    assert fix(tmp_path) == [EVENTS]
+    written = (tmp_path / EVENTS).read_bytes().decode()
+    assert written.startswith("\ufefffrom typing import final\n\n")
+    assert check_project(tmp_path) == []
+
+
+def test_a_file_of_another_encoding_is_left_alone(tmp_path: Path) -> None:
+    """Its places cannot be told by the tree; the finding stays."""
+    text = "# -*- coding: latin-1 -*-\n# ä\n" + unfinal("from enum import StrEnum\n")
+    write_system(tmp_path, small_system() | {EVENTS: text.encode("latin-1")})
+    assert fix(tmp_path) == []
+    assert [finding.code for finding in check_project(tmp_path)] == ["DS202"]

@@ -1,0 +1,66 @@
+"""Each rule has a page, and the page's examples are what it says: the bad one breaks this rule and no other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from support.checking import RULE_PAGES, example, small_system, write_system
+
+from domainstream.tools.check import check_project
+from domainstream.tools.check.rules.table import RULES
+
+CODES = [rule.code for rule in RULES]
+
+
+def codes_in(root: Path) -> list[str]:
+    """Return the codes of what is wrong with a system."""
+    return [finding.code for finding in check_project(root)]
+
+
+def test_the_small_system_is_clean(tmp_path: Path) -> None:
+    """What the examples change has no finding of its own."""
+    assert check_project(write_system(tmp_path, small_system())) == []
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_bad_example_breaks_its_rule_and_no_other(code: str, tmp_path: Path) -> None:
+    """The code, and nothing else, is reported."""
+    changed = example(code, "Bad")
+    assert changed
+    found = codes_in(write_system(tmp_path, small_system() | changed))
+    assert set(found) == {code}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_good_example_is_clean(code: str, tmp_path: Path) -> None:
+    """Nothing is reported."""
+    changed = example(code, "Good")
+    assert changed
+    assert check_project(write_system(tmp_path, small_system() | changed)) == []
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_good_example_is_python(code: str) -> None:
+    """Whoever copies it gets no syntax error."""
+    for name, text in example(code, "Good").items():
+        if name.endswith(".py"):
+            ast.parse(text)
+
+
+def test_every_rule_has_a_page_and_every_page_a_rule() -> None:
+    """The folder and the table of rules are the same."""
+    assert sorted(path.stem for path in RULE_PAGES.glob("DS*.md")) == sorted(CODES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=CODES)
+def test_the_overview_lists_every_rule(rule: object) -> None:
+    """Code, what it finds and whether it can be mended stand in one row; the page has the same title."""
+    code, summary, fixable = rule.code, rule.summary, rule.fixable  # type: ignore[attr-defined]
+    row = f"| [{code}]({code}.md) | {summary} | {'yes' if fixable else ''} |"
+    assert row in (RULE_PAGES / "README.md").read_text(encoding="utf-8").splitlines()
+    assert (RULE_PAGES / f"{code}.md").read_text(encoding="utf-8").startswith(f"# {code}: {summary}\n")
+
+
+def test_codes_are_sorted_and_used_once() -> None:
+    """The table is in the order of the codes."""
+    assert sorted(set(CODES)) == CODES

@@ -1,0 +1,75 @@
+"""`domainstream.toml`: what may stand there, and what is told of what may not."""
+
+from pathlib import Path
+
+import pytest
+from support.checking import CHANNELS, SUBSCRIPTIONS, small_system, write_system
+
+from domainstream.errors import ConfigurationError
+from domainstream.tools.check import CheckSettings, check_project, read_settings
+
+
+def test_without_a_file_the_layout_is_the_guides(tmp_path: Path) -> None:
+    """A missing file is no mistake."""
+    assert read_settings(tmp_path) == CheckSettings()
+
+
+def test_a_list_of_one_may_be_a_text(tmp_path: Path) -> None:
+    """What is not said keeps its default."""
+    write_system(tmp_path, {"domainstream.toml": 'services = "apps/*"\nretired = ["A", "B"]\ncontracts = "schemas"\n'})
+    expected = CheckSettings(services=("apps/*",), retired=("A", "B"), contracts="schemas")
+    assert read_settings(tmp_path) == expected
+
+
+def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
+    """Every path can be moved; services are called as their folders."""
+    moves = {
+        "packages/contracts/src/contracts/": "libs/shared/contracts/",
+        "services/coding/src/": "apps/",
+    }
+    files = {}
+    for name, text in small_system().items():
+        moved = name
+        for old, new in moves.items():
+            moved = moved.replace(old, new)
+        files[moved] = text
+    toml = (
+        'channels = "libs/*/contracts/event_publisher_channels.py"\nsubscriptions = "libs/*/*/subscriptions.py"\n'
+        'services = ["apps/*"]\npackages = ["libs/shared/*"]\n'
+    )
+    assert check_project(write_system(tmp_path, files | {"domainstream.toml": toml})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = ", "it is not TOML"),
+        ("serivces = 1", "there is no setting 'serivces'; the settings are: channels, subscriptions"),
+        ("channels = 1", "channels must be a list of texts"),
+        ("services = [1]", "services must be a list of texts"),
+        ('queues = ["a"]', "queues must be one text"),
+        ('channels = "/etc/passwd"', "channels: '/etc/passwd' must be a path below this folder"),
+        ('channels = "../x.py"', "channels: '../x.py' must be a path below this folder"),
+        ('services = ""', "services: '' must be a path below this folder"),
+    ],
+)
+def test_a_mistake_is_told(text: str, message: str, tmp_path: Path) -> None:
+    """The error names the file and what to type."""
+    write_system(tmp_path, {"domainstream.toml": text})
+    with pytest.raises(ConfigurationError, match=r"domainstream\.toml cannot be used") as caught:
+        check_project(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    """It is no traceback."""
+    write_system(tmp_path, {"domainstream.toml": b"\xff\xfe"})
+    with pytest.raises(ConfigurationError, match="it is not TOML"):
+        read_settings(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["**", "*", "[", "services/*/src/*/**", "services/[a-z]*/src/*", "**/*.py"])
+def test_any_pattern_is_survived(pattern: str, tmp_path: Path) -> None:
+    """Patterns find what they find."""
+    toml = f'services = "{pattern}"\nchannels = ["{CHANNELS}", "{pattern}"]\nsubscriptions = "{SUBSCRIPTIONS}"\n'
+    check_project(write_system(tmp_path, small_system() | {"domainstream.toml": toml}))

@@ -1,0 +1,198 @@
+"""`domainstream new` as it is typed: what it changes, what it refuses, how it says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hatchling.builders.wheel import WheelBuilder
+from integration.tools.scaffold.sequences import CHANNELS, make_project, run, tree
+
+from domainstream.cli.main import cli
+from domainstream.tools.check.findings import Finding, Place
+from domainstream.tools.scaffold import apply as finishing
+from domainstream.tools.scaffold import plan
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_a_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> None:
+    """It changes nothing; its diff, applied, is what the command itself does."""
+    commands = [["event", "coding", "stay", "sent", "at:datetime"], ["service", "billing"]]
+    for command in commands:
+        before = tree(clinic)
+        shown = CliRunner().invoke(cli, ["new", *command, "--project", str(clinic), "--dry-run"])
+        assert (shown.exit_code, tree(clinic)) == (0, before)
+        assert "would be changed" in shown.stderr
+        assert run(clinic, *command).stdout == shown.stdout
+        after = tree(clinic)
+        other = tmp_path / command[0]
+        for path, code in before.items():
+            (other / path).parent.mkdir(parents=True, exist_ok=True)
+            (other / path).write_bytes(code)
+        subprocess.run(["git", "apply"], cwd=other, input=shown.stdout, text=True, check=True)
+        assert tree(other) == after
+
+
+def test_a_second_run_has_nothing_to_do(clinic: Path) -> None:
+    """It says so, and shows no diff."""
+    result = run(clinic, "event", "Coding", "Stay", "StayCoded", "Id:str")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing to do" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["service", "json"], 1, "json would hide the package of that name"),
+        (["service", "co.ding"], 1, "'co.ding' must be words of letters and digits"),
+        (["event", "coding", "stays", "coded"], 1, "the aggregate 'stays' is plural; type: 'stay'"),
+        (["event", "coding", "stay", "code"], 1, "CODE is not in the past tense; type: DOMAIN_CODING_STAY_CODED"),
+        (["event", "coding", "class", "coded"], 1, "class is a word of Python"),
+        (["event", "coding", "stay", "x" * 60 + "-coded"], 1, "more than 56 characters; type a shorter one"),
+        (["event", "coding", "stay", "removed"], 1, "DOMAIN_CODING_STAY_REMOVED was in use once"),
+        (["event", "coding", "stay", "coded", "--internal"], 1, "goes to Channel.DOMAIN_CODING_STAY_CODED; type the"),
+        (["event", "coding", "stay", "coded", "id:int"], 1, "it is there with other fields"),
+        (["event", "coding", "stay", "sent", "id:strr"], 2, "strr is no type; did you mean str"),
+        (["event", "codin", "stay", "sent"], 4, "no service codin; did you mean coding?"),
+        (["subscriber", "domain_coding_stay_code", "coding"], 4, "did you mean domain_coding_stay_coded?"),
+        (["subscriber", "domain_coding_stay_coded", "codin"], 4, "did you mean coding?"),
+        (["subscriber", "domain_coding_stay_coded", "coding", "--service", "x"], 1, "queue coding is worked by coding"),
+    ],
+)
+def test_what_is_refused_changes_nothing(clinic: Path, arguments: list[str], code: int, message: str) -> None:
+    """The exit code tells a rule from a slip and from a name that is not there; the message says what to type."""
+    (clinic / "domainstream.toml").write_text('retired = ["DOMAIN_CODING_STAY_REMOVED"]\n')
+    before = tree(clinic)
+    result = run(clinic, *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert tree(clinic) == before
+
+
+def test_what_check_refuses_is_put_back(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the result have a finding that was not there before, every file is as it was."""
+    finding = Finding(Place(CHANNELS), "DS999", "all is wrong", "think again")
+    answers = iter([[], [finding]])
+    monkeypatch.setattr(finishing, "check_project", lambda _root: next(answers))
+    before = tree(clinic)
+    result = run(clinic, "service", "billing")
+    assert result.exit_code == 1
+    assert "DS999 all is wrong; think again" in result.stderr
+    assert tree(clinic) == before
+    assert not (clinic / "services/billing").exists()
+
+
+def test_a_snapshot_does_not_close_a_system(clinic: Path) -> None:
+    """Where payloads are kept already, a new event is made all the same; to keep its payload too is what comes next."""
+    snapshot = ["schema", "snapshot", str(clinic)]
+    assert CliRunner().invoke(cli, snapshot).exit_code == 0
+    result = run(clinic, "event", "coding", "stay", "billed", "id:str")
+    assert (result.exit_code, "next: domainstream schema snapshot\n" in result.stderr) == (0, True)
+    assert CliRunner().invoke(cli, snapshot).exit_code == 0
+    assert CliRunner().invoke(cli, ["check", str(clinic)]).stdout == ""
+    assert "schema snapshot" not in run(clinic, "event", "coding", "stay", "moved", "--internal").stderr
+
+
+def test_a_failing_disk_leaves_everything_as_it_was(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written before the failure is put back."""
+    write, left = plan._write, iter(range(5))
+
+    def failing(path: Path, text: str) -> None:
+        if next(left, None) == 4:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, text)
+
+    monkeypatch.setattr(plan, "_write", failing)
+    before = tree(clinic)
+    result = run(clinic, "service", "billing")
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert tree(clinic) == before
+
+
+def test_what_changes_may_be_one_object(clinic: Path) -> None:
+    """With --json the diff and its files are one line, for a program."""
+    command = ["new", "service", "billing", "--project", str(clinic), "--dry-run"]
+    shown, told = (CliRunner().invoke(cli, [*command, *more]) for more in ([], ["--json"]))
+    (line,) = told.stdout.splitlines()
+    found = json.loads(line)
+    assert found["diff"] == shown.stdout
+    assert "services/billing/pyproject.toml" in found["new"]
+    assert "packages/contracts/src/contracts/event_publisher_channels.py" in found["edited"]
+
+
+def test_a_project_is_made_once(tmp_path: Path) -> None:
+    """Again, only what is missing is made; what was edited stays."""
+    make_project(tmp_path)
+    (tmp_path / "README.md").write_text("ours")
+    (tmp_path / "Makefile").unlink()
+    result = CliRunner().invoke(cli, ["new", "project", str(tmp_path)])
+    assert (result.exit_code, (tmp_path / "README.md").read_text()) == (0, "ours")
+    assert "1 file new" in result.stderr
+
+
+def test_a_project_takes_no_place_of_others(tmp_path: Path) -> None:
+    """The workspace of something else is named, and nothing is made; a README and the like are kept."""
+    (tmp_path / "pyproject.toml").write_text("")
+    result = CliRunner().invoke(cli, ["new", "project", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "pyproject.toml is there" in result.stderr
+    assert tree(tmp_path) == {"pyproject.toml": b""}
+    (tmp_path / "pyproject.toml").rename(tmp_path / "README.md")
+    make_project(tmp_path)
+    assert (tmp_path / "README.md").read_bytes() == b""
+
+
+def test_a_project_is_no_part_of_another(tmp_path: Path) -> None:
+    """Inside of a project none is made: its commands would take the new one for a part of it."""
+    make_project(tmp_path)
+    before = tree(tmp_path)
+    result = CliRunner().invoke(cli, ["new", "project", str(tmp_path / "clinic")])
+    assert (result.exit_code, tree(tmp_path)) == (1, before)
+    assert f"it lies in the project {tmp_path}" in result.stderr
+
+
+def test_outside_of_a_project_there_is_nothing_to_add_to(tmp_path: Path) -> None:
+    """The message says how to make one."""
+    result = run(tmp_path, "service", "coding")
+    assert result.exit_code == 4
+    assert "domainstream new project DIR" in result.stderr
+
+
+def test_commands_work_in_folders_of_the_project(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project is found above the folder that one stands in."""
+    monkeypatch.chdir(clinic / "services/coding")
+    assert CliRunner().invoke(cli, ["new", "service", "billing"]).exit_code == 0
+    assert (clinic / "services/billing/pyproject.toml").is_file()
+
+
+def test_help_loads_no_parser() -> None:
+    """`domainstream new event --help` answers at once."""
+    program = (
+        "import sys; from click.testing import CliRunner; from domainstream.cli.main import cli; "
+        "result = CliRunner().invoke(cli, ['new', 'event', '--help']); assert 'list[...]' in result.output; "
+        "print(sorted({'libcst', 'jinja2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_its_extra_the_command_says_what_to_type(tmp_path: Path) -> None:
+    """One line, no traceback."""
+    program = (
+        "import sys; sys.modules['libcst'] = None; from domainstream.cli.main import cli; cli(['new', 'project', 'x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "`domainstream new` needs an extra. Type: pip install 'domainstream[cli]'\n"
+
+
+def test_the_wheel_has_the_templates() -> None:
+    """All that the commands fill in is part of what is installed."""
+    folder = ROOT / "src/domainstream/tools/scaffold/templates"
+    inside = {Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    assert set(folder.rglob("*.j2")) <= inside
+    assert len(list(folder.rglob("*.j2"))) > 25

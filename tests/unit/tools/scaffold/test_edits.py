@@ -1,0 +1,286 @@
+"""Edits in place: what is there stays as it is, comments and order included."""
+
+from collections.abc import Callable
+from textwrap import dedent
+
+import pytest
+
+from domainstream.tools.scaffold.edits.channels import services_of, with_aggregate, with_service
+from domainstream.tools.scaffold.edits.consumers import Handler, consumers, with_handler
+from domainstream.tools.scaffold.edits.enums import with_member
+from domainstream.tools.scaffold.edits.imports import with_import, without_import
+from domainstream.tools.scaffold.edits.mappers import with_case
+from domainstream.tools.scaffold.edits.subscriptions import with_channel
+from domainstream.tools.scaffold.edits.subscriptions import with_handler as with_subscription
+from domainstream.tools.scaffold.edits.toml_lists import with_toml_item, with_toml_line
+from domainstream.tools.scaffold.edits.unions import with_class
+from domainstream.tools.scaffold.errors import CannotEditError
+from domainstream.tools.scaffold.source import Source
+
+Edit = Callable[[Source], Source]
+
+
+def edited(text: str, edit: Edit, width: int = 60) -> str:
+    """Return a text after an edit, which must change nothing when it is made again."""
+    source = edit(Source("file.py", dedent(text), width))
+    assert edit(source).text == source.text
+    return source.text
+
+
+CHANNELS = """\
+    from domainstream import EventPublisherChannel
+
+    SERVICES = {
+        "coding": ("stay",),  # the oldest
+        # "billing" is to come
+    }
+
+
+    class Channel(EventPublisherChannel, services=SERVICES):
+        '''All.'''
+
+        # of coding
+        DOMAIN_CODING_STAY_CODED = "domain_coding_stay_coded"  # often
+        # Add your new channel here
+"""
+
+
+def test_a_channel_is_added_after_the_last() -> None:
+    """Comments before and behind members stay where they are."""
+
+    def edit(source: Source) -> Source:
+        return with_member(source, next(iter(source.classes())), "DOMAIN_A_B_DONE", "domain_a_b_done")
+
+    lines = edited(CHANNELS, edit).splitlines()
+    assert lines[-2:] == ['    DOMAIN_A_B_DONE = "domain_a_b_done"', "    # Add your new channel here"]
+    assert [line for line in lines if "DOMAIN_A" not in line] == dedent(CHANNELS).splitlines()
+
+
+def test_a_service_and_an_aggregate_are_added() -> None:
+    """The table's comments stay."""
+    text = edited(CHANNELS, lambda source: with_aggregate(with_service(source, "billing"), "coding", "review"))
+    assert '    "coding": ("stay", "review"),  # the oldest\n    # "billing" is to come\n    "billing": (),\n}' in text
+
+
+def test_services_may_stand_in_the_class_or_nowhere() -> None:
+    """A dict in the class is edited there; an enum without services needs none."""
+    inline = "class Channel(EventPublisherChannel, services={'coding': ()}):\n    pass\n"
+    assert "{'coding': (\"stay\",)}" in edited(
+        inline, lambda source: with_aggregate(source, "coding", "stay"), width=99
+    )
+    without = Source("file.py", "class Channel(EventPublisherChannel):\n    pass\n", 99)
+    assert services_of(without) is None
+    assert with_aggregate(without, "coding", "stay") is without
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("X: TypeAlias = A\n", "X: TypeAlias = A | New\n"),
+        ("X = A | B\n", "X = A | B | New\n"),
+        ("type X = A\n", "type X = A | New\n"),
+        ("X: TypeAlias = Never\n", "X: TypeAlias = New\n"),
+        ("X: TypeAlias = (\n    A\n    | B  # why\n)\n", "X: TypeAlias = (\n    A\n    | B  # why\n    | New\n)\n"),
+        (f"type X = {'A' * 30} | {'B' * 17}\n", f"type X = (\n    {'A' * 30} | {'B' * 17} | New\n)\n"),
+        (
+            f"X = (\n    {'A' * 26} | {'B' * 25}\n)\n",
+            f"X = (\n    {'A' * 26}\n    | {'B' * 25}\n    | New\n)\n",
+        ),
+    ],
+)
+def test_unions_grow(before: str, after: str) -> None:
+    """Each way to write a union is kept, and broken as the formatters do."""
+    assert edited(before, lambda source: with_class(source, "X", "New")) == after
+
+
+@pytest.mark.parametrize("text", ["Y = A\n", "X = Union[A, B]\n", "X = some(A)\n"])
+def test_other_unions_are_refused(text: str) -> None:
+    """The message says what to do by hand."""
+    with pytest.raises(CannotEditError, match=r"file\.py: .*by hand.*add New to X"):
+        with_class(Source("file.py", text, 99), "X", "New")
+
+
+MAPPER = """\
+    def channel_for(event: Event) -> Channel:
+        match event:
+            case A():
+                return Channel.A
+            # the rest
+            case _:
+                assert_never(event)
+"""
+
+
+def test_a_case_is_added_before_the_wildcard() -> None:
+    """A case that returns None widens the return type."""
+    text = edited(MAPPER, lambda source: with_case(source, "B", "None"))
+    assert text.startswith("def channel_for(event: Event) -> Channel | None:\n")
+    case = "        case B():\n            return None  # stays inside the service\n"
+    assert f"            return Channel.A\n        # the rest\n{case}        case _:\n" in text
+
+
+def test_imports_are_sorted_in() -> None:
+    """Names join the import of their module, statements their paragraph, paragraphs their order."""
+    text = """\
+        '''Doc.'''
+
+        import os
+        from typing import final
+
+        from domainstream import BaseEvent
+
+        from coding.stays import Stay  # why
+        from valuation.prices import (
+            # the oldest
+            Price,
+            zero,
+        )
+    """
+    wanted = (
+        "typing:Any",
+        "coding.stays:LIMIT",
+        "coding.runs:Run",
+        "valuation.prices:Tax",
+        "msgspec:Meta",
+        "datetime as dt",
+    )
+
+    def edit(source: Source) -> Source:
+        for one in wanted:
+            source = with_import(source, one, {"coding", "valuation"})
+        return source
+
+    assert edited(text, edit) == dedent("""\
+        '''Doc.'''
+
+        import datetime as dt
+        import os
+        from typing import Any, final
+
+        from domainstream import BaseEvent
+        from msgspec import Meta
+
+        from coding.runs import Run
+        from coding.stays import LIMIT, Stay  # why
+        from valuation.prices import (
+            # the oldest
+            Price,
+            Tax,
+            zero,
+        )
+    """)
+
+
+def test_an_import_is_removed() -> None:
+    """Its line goes with its last name."""
+    source = Source("file.py", "from typing import Never, TypeAlias\n", 99)
+    assert without_import(source, "typing", "Never").text == "from typing import TypeAlias\n"
+    assert (
+        without_import(Source("file.py", "from typing import Never\nx = 1\n", 99), "typing", "Never").text == "x = 1\n"
+    )
+
+
+SUBSCRIPTIONS = """\
+    subscriptions = create_multiple_handlers(
+        {
+            Channel.A: [to_queue("a", job="a")],  # the first
+            Channel.B: [],
+            # more to come
+        }
+    )
+"""
+
+
+def test_a_channel_and_a_queue_are_subscribed() -> None:
+    """The other entries stay as they are."""
+
+    def edit(source: Source) -> Source:
+        return with_subscription(with_channel(source, "Channel.C"), "Channel.A", "Queues.B", "Jobs.B")
+
+    assert edited(SUBSCRIPTIONS, edit) == dedent("""\
+        subscriptions = create_multiple_handlers(
+            {
+                Channel.A: [
+                    to_queue("a", job="a"),
+                    to_queue(Queues.B, job=Jobs.B),
+                ],  # the first
+                Channel.B: [],
+                # more to come
+                Channel.C: [],
+            }
+        )
+    """)
+
+
+CONSUMERS = """\
+    log = getLogger(__name__)
+
+
+    def coding_consumer() -> EventConsumer:
+        consumer = EventConsumer(Queues.CODING)
+
+        @consumer.on(A)
+        async def a(event: A, context: EventContext) -> None: ...
+
+        return consumer  # that is all
+"""
+
+
+def test_a_handler_is_added_to_a_factory_and_to_a_module() -> None:
+    """Before the factory's return, or at the end of the file."""
+    handler = Handler("b", "B", "Jobs.B")
+
+    def edit(source: Source) -> Source:
+        return source if "(B" in source.text else with_handler(source, next(consumers(source)), handler)
+
+    text = edited(CONSUMERS, edit, width=99)
+    assert "    @consumer.on(B, job=Jobs.B)\n    async def b(event: B, context: EventContext) -> None:\n" in text
+    assert text.endswith("context.correlation_id)\n\n    return consumer  # that is all\n")
+    plain = edited("consumer = EventConsumer('x')\n", edit, width=99)
+    assert plain.startswith("consumer = EventConsumer('x')\n\n\n@consumer.on(B, job=Jobs.B)\nasync def b(")
+
+
+TOML = """\
+[project]
+dependencies = ["contracts", "domainstream[bullmq]"] # ]
+
+[tool.mypy]
+mypy_path = [
+    "a", # [the first]
+]
+
+[tool.uv.sources]
+contracts = { workspace = true }
+"""
+
+
+def test_lists_of_toml_grow() -> None:
+    """Brackets in texts and comments are none."""
+    text = with_toml_item("x.toml", TOML, "dependencies", "coding", table=("project",))
+    text = with_toml_item("x.toml", text, "mypy_path", "b", table=("tool", "mypy"))
+    text = with_toml_line("x.toml", text, "coding = { workspace = true }", table=("tool", "uv", "sources"))
+    assert 'dependencies = ["contracts", "domainstream[bullmq]", "coding"] # ]\n' in text
+    assert '    "a", # [the first]\n    "b",\n]\n' in text
+    assert text.endswith("contracts = { workspace = true }\ncoding = { workspace = true }\n")
+    assert with_toml_item("x.toml", text, "mypy_path", "b", table=("tool", "mypy")) == text
+
+
+def test_toml_of_another_shape_is_refused() -> None:
+    """The message says what to add where."""
+    with pytest.raises(CannotEditError, match=r'add "coding" to dependencies of \[project\]'):
+        with_toml_item("x.toml", "[project]\nname = 'x'\n", "dependencies", "coding", table=("project",))
+
+
+def test_windows_line_ends_stay() -> None:
+    """New lines end as the file's others do; what is no ASCII moves nothing."""
+    text = "'''é'''\r\nX = A | B\r\n"
+    assert (
+        with_class(Source("file.py", text, 12), "X", "Long").text
+        == "'''é'''\r\nX = (\r\n    A\r\n    | B\r\n    | Long\r\n)\r\n"
+    )
+
+
+def test_what_is_no_python_is_refused() -> None:
+    """The message names the line."""
+    with pytest.raises(CannotEditError, match=r"file\.py: line 2 is no Python"):
+        with_class(Source("file.py", "x = 1\ndef (:\n", 99), "X", "New")

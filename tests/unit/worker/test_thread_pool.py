@@ -1,0 +1,192 @@
+"""Handlers that are plain functions, in threads."""
+
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import pytest
+from support.consuming import OptimizationEvaluated, calculated, evaluated, until
+from support.handling import received, verdict_on
+
+from domainstream.event import BaseEvent
+from domainstream.worker import EventConsumer, EventContext
+from domainstream.worker.attempt_result import Completed, Failed
+from domainstream.worker.thread_pool import Threads
+
+MANY = 100
+"""More than asyncio's default executor has threads."""
+
+
+def alive(name: str) -> int:
+    """Count the threads of a pool."""
+    return sum(thread.name == f"handlers of {name}" for thread in threading.enumerate())
+
+
+async def test_as_many_run_at_once_as_are_called() -> None:
+    """The concurrency of the worker is the limit, not the size of a pool: none waits for another to end."""
+    consumer, met = EventConsumer("many"), threading.Barrier(MANY, timeout=10)
+
+    @consumer.on(OptimizationEvaluated)
+    def handler(event: OptimizationEvaluated, context: EventContext) -> None:
+        met.wait()
+
+    await asyncio.gather(*(consumer.handle(received()) for _ in range(MANY)))
+
+
+async def test_default_executor_starves() -> None:
+    """The control: in asyncio's own threads the same handlers wait for each other for ever."""
+    met = threading.Barrier(MANY)
+    calls = [asyncio.create_task(asyncio.to_thread(met.wait)) for _ in range(MANY)]
+    await until(lambda: met.n_waiting > 1)
+    assert not (await asyncio.wait(calls, timeout=0.1))[0]
+    met.abort()
+    assert {type(end) for end in await asyncio.gather(*calls, return_exceptions=True)} == {threading.BrokenBarrierError}
+
+
+async def test_threads_are_used_again() -> None:
+    """One call after another needs one thread."""
+    threads = Threads("again")
+    idents = {await threads.run(threading.get_ident) for _ in range(20)}
+    assert len(idents) == alive("again") == 1
+
+
+async def test_idle_threads_end_with_their_owner() -> None:
+    """Consumers that are gone, as those of tests, leave nothing behind."""
+    threads = Threads("gone")
+    await asyncio.gather(*(threads.run(threading.get_ident) for _ in range(3)))
+    assert alive("gone") > 0
+    del threads
+    gc.collect()
+    await until(lambda: alive("gone") == 0)
+
+
+async def test_number_of_threads_is_bounded() -> None:
+    """Functions that hang do not eat up the machine: once there are too many, further calls wait."""
+    threads, going_on = Threads("bounded", most=2), threading.Event()
+    calls = [asyncio.create_task(threads.run(going_on.wait)) for _ in range(3)]
+    await asyncio.wait(calls, timeout=0.05)
+    assert alive("bounded") == 2
+    going_on.set()
+    assert await asyncio.gather(*calls) == [True] * 3
+    assert alive("bounded") == 2
+
+
+async def test_machine_without_threads_fails_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one may find a thread."""
+
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threads = Threads("none", most=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await threads.run(int, "7")
+    assert await threads.run(int, "7") == 7
+
+
+async def test_thread_that_nobody_waits_for_is_free_again_at_its_end() -> None:
+    """A cancelled call gives its thread back once the function returns."""
+    threads, going_on = Threads("late", most=1), threading.Event()
+    call = asyncio.create_task(threads.run(going_on.wait))
+    await until(lambda: alive("late") == 1)
+    call.cancel()
+    await asyncio.wait([call])
+    going_on.set()
+    assert await threads.run(int, "7") == 7
+
+
+async def test_call_that_never_got_a_thread_is_not_made() -> None:
+    """A call that is cancelled while it waits for a thread has no effect."""
+    threads, going_on, calls = Threads("never", most=1), threading.Event(), list[int]()
+    first = asyncio.create_task(threads.run(going_on.wait))
+    second = asyncio.create_task(threads.run(calls.append, 1))
+    await until(lambda: alive("never") == 1)
+    second.cancel()
+    going_on.set()
+    await asyncio.wait([first, second])
+    assert (await threads.run(len, calls), second.cancelled()) == (0, True)
+
+
+@pytest.mark.parametrize("error", [ValueError("why"), StopIteration("why")])
+async def test_error_of_a_thread_arrives(error: Exception) -> None:
+    """Also one that futures cannot hold."""
+
+    def handler(event: OptimizationEvaluated, context: EventContext) -> None:
+        raise error
+
+    failed = await verdict_on(handler)
+    assert isinstance(failed, Failed)
+    assert "in handler" in failed.stack
+    assert "why" in failed.stack
+
+
+async def test_sys_exit_in_a_thread_ends_the_handler_only() -> None:
+    """In a thread it cannot come from a signal; the worker goes on."""
+    failed = await verdict_on(lambda _event, _context: sys.exit(3))
+    assert isinstance(failed, Failed)
+    assert failed.reason.startswith("the handler called sys.exit")
+
+
+async def test_events_made_in_a_thread_have_their_cause() -> None:
+    """Context variables reach the thread."""
+    made: list[BaseEvent[Any]] = []
+
+    def handler(event: OptimizationEvaluated, context: EventContext) -> None:
+        made.append(calculated())
+
+    assert await verdict_on(handler, received(evaluated(id="cause-1", correlation_id="stay-7"))) == Completed()
+    assert (made[0].correlation_id, made[0].causation_id) == ("stay-7", "cause-1")
+
+
+class AsyncObject:
+    """A handler that is an object with state."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    async def __call__(self, event: OptimizationEvaluated, context: EventContext) -> None:
+        """Note in which thread this runs."""
+        self.threads.append(threading.current_thread())
+
+
+async def test_async_objects_and_partials_run_in_the_event_loop() -> None:
+    """What awaits needs no thread, in whatever form it comes."""
+    handler = AsyncObject()
+    for each in (handler, handler.__call__, partial(handler.__call__)):
+        consumer = EventConsumer("async")
+        consumer.on(OptimizationEvaluated)(each)
+        await consumer.handle(received())
+        assert alive("async") == 0
+    assert handler.threads == [threading.main_thread()] * 3
+
+
+async def test_coroutine_that_a_plain_function_returns_is_awaited() -> None:
+    """A decorator may hide that the handler is a coroutine function."""
+    handler = AsyncObject()
+
+    def wrapped(event: OptimizationEvaluated, context: EventContext) -> Coroutine[Any, Any, None]:
+        return handler(event, context)
+
+    assert await verdict_on(wrapped) == Completed()
+    assert handler.threads == [threading.main_thread()]
+
+
+def test_thread_that_outlives_its_loop_ends() -> None:
+    """A handler that is still running when its program's loop is gone does no harm."""
+    threads, going_on = Threads("outlived"), threading.Event()
+
+    async def abandon() -> None:
+        call = asyncio.create_task(threads.run(going_on.wait))
+        await until(lambda: alive("outlived") == 1)
+        call.cancel()
+        await asyncio.wait([call])
+
+    asyncio.run(abandon())
+    going_on.set()
+    asyncio.run(until(lambda: alive("outlived") == 0))
+    assert asyncio.run(threads.run(int, "7")) == 7
