@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from domainstream.validation import refuse
+from domainstream.validation import raise_problems
 
-AGAIN: Final = 0.02
+RECANCEL_INTERVAL: Final = 0.02
 """Seconds until a task that has not ended is cancelled once more."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -39,7 +39,7 @@ class Lifecycle:
         Raises `ConfigurationError` when called a second time, or after `close`.
         """
         again = f"this one runs already, or is closed; make a new one with {self._program}.from_url(...)"
-        refuse(f"{self._program}.run", [again if self._used_up else None])
+        raise_problems(f"{self._program}.run", [again if self._used_up else None])
         self._used_up = True
         self._at_rest.clear()
         try:
@@ -91,7 +91,7 @@ class Lifecycle:
             raise
 
 
-async def cancel_and_wait(*tasks: asyncio.Task[Any], again: float = AGAIN) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any], again: float = RECANCEL_INTERVAL) -> None:
     """Cancel tasks, again and again until each has ended; what they end with is left for others to ask.
 
     Once is not enough: on Python 3.11 `asyncio.wait_for`, which redis-py sends commands with, returns a result although

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.validation import longer, not_above_zero, refuse
+from domainstream.validation import at_most, positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class MessageLimits:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for limits below one."""
-        refuse("MessageLimits", not_above_zero(self))
+        raise_problems("MessageLimits", positive_fields(self))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,4 +53,4 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for durations of zero or less, or that contradict each other."""
-        refuse("RetryPolicy", [*not_above_zero(self), longer(self, "first_delay", "longest_delay")])
+        raise_problems("RetryPolicy", [*positive_fields(self), at_most(self, "first_delay", "longest_delay")])

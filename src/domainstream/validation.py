@@ -18,7 +18,7 @@ _KINDS: Final[dict[Any, tuple[Any, str]]] = {
 }
 
 
-def refuse(what: str, problems: Iterable[str | None]) -> None:
+def raise_problems(what: str, problems: Iterable[str | None]) -> None:
     """Raise one `ConfigurationError` naming every problem, if there is any.
 
     `problems` holds a sentence for each check that failed and None for each that passed.
@@ -28,7 +28,7 @@ def refuse(what: str, problems: Iterable[str | None]) -> None:
         raise ConfigurationError(f"{what} cannot be used:", found)
 
 
-def not_above_zero(settings: Any, *, but: Iterable[str] = ()) -> list[str]:
+def positive_fields(settings: Any, *, but: Iterable[str] = ()) -> list[str]:
     """Say of each whole number and duration among the fields of `settings` that is not above zero, or something else.
 
     None is fine where the field's type has it: it switches a limit off. The fields `but` are not looked at.
@@ -43,10 +43,10 @@ def _not_above_zero(field: Field[Any], value: object) -> str | None:
     kind = next((one for one in _KINDS if one in types), None)
     if kind is None or (value is None and NoneType in types):
         return None
-    return wrong_amount(field.name, value, kind)
+    return positive(field.name, value, kind)
 
 
-def wrong_amount(name: str, value: object, kind: type[int] | type[timedelta]) -> str | None:
+def positive(name: str, value: object, kind: type[int] | type[timedelta]) -> str | None:
     """Say what is wrong with a value that should be a whole number, or a duration, above zero."""
     zero, expected = _KINDS[kind]
     if isinstance(value, kind) and not isinstance(value, bool) and value > zero:
@@ -54,7 +54,7 @@ def wrong_amount(name: str, value: object, kind: type[int] | type[timedelta]) ->
     return f"{name} is {value if isinstance(value, timedelta) else repr(value)}, expected {expected}"
 
 
-def longer(settings: Any, name: str, limit: str) -> str | None:
+def at_most(settings: Any, name: str, limit: str) -> str | None:
     """Say that the duration `name` is longer than the duration `limit`, if both are there and it is."""
     one, other = getattr(settings, name), getattr(settings, limit)
     if isinstance(one, timedelta) and isinstance(other, timedelta) and one > other:

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderContract, ForwarderHarness
 from redis.asyncio import Redis
-from support.forwarding import RedisHandOverPlace
+from support.forwarding import RedisForwarderHarness
 
-from domainstream.queue import BullMQHandOver, BullMQQueue, MemoryQueue, StepwiseHandOver
+from domainstream.queue import BullMQForwarder, BullMQQueue, MemoryQueue, TwoStepForwarder
 from domainstream.stream import (
     Delivery,
     MemoryDeadLetters,
@@ -16,12 +17,11 @@ from domainstream.stream import (
     RedisDeadLetters,
     RedisStreamReader,
 )
-from domainstream.testing.hand_over_contract import FIRST, SECOND, HandOverContract, HandOverPlace
 
 GROUP, CONSUMER = "group", "consumer"
 
 
-class MemoryHandOverPlace(HandOverPlace):
+class MemoryForwarderHarness(ForwarderHarness):
     """Streams and queues in memory."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class MemoryHandOverPlace(HandOverPlace):
         self.reader = MemoryStreamReader(self.streams, [FIRST, SECOND], group=GROUP)
         self.queue = MemoryQueue()
         letters = MemoryDeadLetters(self.streams, group=GROUP)
-        self.hand_over = StepwiseHandOver(self.queue, letters, self.reader)
+        self.forward = TwoStepForwarder(self.queue, letters, self.reader)
 
     async def deliver(self, *channels: str) -> list[Delivery]:
         """Add entries and read them."""
@@ -50,40 +50,40 @@ class MemoryHandOverPlace(HandOverPlace):
         return [letter.reason for letter in self.streams.dead if letter.delivery.channel == channel]
 
 
-class TestStepwiseHandOverInMemory(HandOverContract):
+class TestTwoStepForwarderInMemory(ForwarderContract):
     """Steps on the ports in memory."""
 
     @pytest.fixture
-    async def place(self) -> HandOverPlace:
+    async def place(self) -> ForwarderHarness:
         """Streams and queues in memory."""
-        return MemoryHandOverPlace()
+        return MemoryForwarderHarness()
 
 
-class TestStepwiseHandOverOnServers(HandOverContract):
+class TestTwoStepForwarderOnServers(ForwarderContract):
     """Steps on a real server."""
 
     @pytest.fixture
-    async def place(self, redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[HandOverPlace]:
+    async def place(self, redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[ForwarderHarness]:
         """Streams and queues on a server."""
-        place: Any = RedisHandOverPlace(redis, stream_prefix)
+        place: Any = RedisForwarderHarness(redis, stream_prefix)
         reader = RedisStreamReader.from_url(redis_url, [FIRST, SECOND], group=place.group, prefix=stream_prefix)
         letters = RedisDeadLetters.from_url(redis_url, group=place.group, prefix=stream_prefix)
         queue = BullMQQueue.from_url(redis_url, bull_prefix=place.bull_prefix)
-        place.hand_over = StepwiseHandOver(queue, letters, reader)
+        place.forward = TwoStepForwarder(queue, letters, reader)
         yield place
-        await place.hand_over.close()
+        await place.forward.close()
         await reader.close()
 
 
-class TestBullMQHandOver(HandOverContract):
+class TestBullMQForwarder(ForwarderContract):
     """One step on a real server."""
 
     @pytest.fixture
-    async def place(self, redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[HandOverPlace]:
+    async def place(self, redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[ForwarderHarness]:
         """Streams and queues on a server."""
-        place = RedisHandOverPlace(redis, stream_prefix)
-        place.hand_over = BullMQHandOver.from_url(
+        place = RedisForwarderHarness(redis, stream_prefix)
+        place.forward = BullMQForwarder.from_url(
             redis_url, group=place.group, consumer=place.consumer, prefix=stream_prefix, bull_prefix=place.bull_prefix
         )
         yield place
-        await place.hand_over.close()
+        await place.forward.close()

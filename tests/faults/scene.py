@@ -104,7 +104,7 @@ class Scene:
 
         await self.until(all_is)
 
-    async def handed_over(self, jobs: int, channels: Iterable[str] = Channel) -> None:
+    async def forwarded(self, jobs: int, channels: Iterable[str] = Channel) -> None:
         """Wait until so many jobs wait, and no entry is pending."""
 
         async def all_are() -> bool:

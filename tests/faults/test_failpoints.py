@@ -31,7 +31,7 @@ async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Ran
         await scene.ended(subscriber)
         assert subscriber.was_killed
     scene.subscriber(**order)
-    await scene.handed_over(scene.ledger.count(PUBLISHED) * 2)
+    await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
     await assert_once_and_in_order(scene)
 
 
@@ -47,7 +47,7 @@ async def test_error_after_some_jobs(scene: Scene, size: Size, *, in_steps: bool
         await scene.publish(EVENTS_PER_LIFE)
         await scene.logged(REFUSED, refused + 1)
         await _mend_it(scene.redis)
-        await scene.handed_over(EVENTS_PER_LIFE * 4 * number)
+        await scene.forwarded(EVENTS_PER_LIFE * 4 * number)
     await assert_once(scene)
 
 

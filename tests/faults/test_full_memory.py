@@ -61,7 +61,7 @@ async def test_acknowledged_events_arrive(
     if comes_first:
         scene.subscriber(**order)
         await scene.publish(BATCH)
-        await scene.handed_over(BATCH * 2)
+        await scene.forwarded(BATCH * 2)
     await leave_room(scene.redis, size.room)
     await fill(scene)
     if not comes_first:
@@ -73,7 +73,7 @@ async def test_acknowledged_events_arrive(
     report(f"{published} acknowledged, {scene.ledger.count(REFUSED)} refused, {await scene.waiting()} jobs when full")
     await scene.redis.config_set("maxmemory", NO_LIMIT)
     await scene.publish(BATCH)
-    await scene.handed_over((published + BATCH) * 2)
+    await scene.forwarded((published + BATCH) * 2)
     # Jobs of another server are added one by one, so when one is refused the next may find a little room.
     await (assert_once(scene) if in_steps else assert_once_and_in_order(scene))
     assert scene.times_logged(LEFT_ALONE) == 0
@@ -87,7 +87,7 @@ async def test_a_server_that_may_not_write(scene: Scene, size: Size) -> None:
     await scene.redis.config_set("min-replicas-to-write", 1)
     await scene.logged("NOREPLICAS")
     await scene.redis.config_set("min-replicas-to-write", 0)
-    await scene.handed_over(size.handled_events * 2)
+    await scene.forwarded(size.handled_events * 2)
     await assert_once_and_in_order(scene)
     assert scene.times_logged(LEFT_ALONE) == 0
 
@@ -97,7 +97,7 @@ async def test_workers_go_on(scene: Scene, size: Size, report: Report) -> None:
     jobs = size.handled_events * 2
     scene.subscriber()
     await scene.publish(size.handled_events)
-    await scene.handed_over(jobs)
+    await scene.forwarded(jobs)
     scene.worker(settings=QUICK_RECOVERY)
     await scene.handled(jobs // 4)
     before = scene.ledger.count(HANDLED)
@@ -125,5 +125,5 @@ async def test_control_acknowledged_first(scene: Scene) -> None:
     await scene.logged("not allowed when used memory")
     await scene.redis.config_set("maxmemory", NO_LIMIT)
     await scene.publish(BATCH * 2)
-    await scene.handed_over(BATCH * 2, [EVALUATED])
+    await scene.forwarded(BATCH * 2, [EVALUATED])
     assert await scene.waiting() == BATCH * 2

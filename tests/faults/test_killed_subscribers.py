@@ -20,7 +20,7 @@ async def test_every_event_comes_once_and_in_order(scene: Scene, size: Size, cha
         subscriber.kill()
         assert subscriber.was_killed
     scene.subscriber()
-    await scene.handed_over(jobs)
+    await scene.forwarded(jobs)
     await assert_once_and_in_order(scene)
 
 
@@ -48,5 +48,5 @@ async def test_control_a_bridge_in_steps(scene: Scene, habit: Habit, difference:
     first = scene.bridge(habit=habit, batch=batch, dies_after=2)
     await scene.until(lambda: first.was_killed)
     scene.bridge(habit=habit, batch=batch)
-    await scene.handed_over((events + difference * batch) * 2, [EVALUATED])
+    await scene.forwarded((events + difference * batch) * 2, [EVALUATED])
     assert await scene.waiting() == (events + difference * batch) * 2

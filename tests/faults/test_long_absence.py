@@ -41,7 +41,7 @@ async def come_and_go(scene: Scene, outages: int, retention: Retention) -> None:
     # What went before a subscriber first looked is nobody's.
     subscriber = scene.subscriber()
     await scene.publish(EVENTS, retention=ENDLESS)
-    await scene.handed_over(EVENTS * 2)
+    await scene.forwarded(EVENTS * 2)
     subscriber.kill()
     for number in range(outages):
         await publish_and_age(scene, retention)
@@ -82,12 +82,12 @@ async def test_control_a_plain_trim(scene: Scene) -> None:
     kept = 100
     bridge = scene.bridge()
     await scene.publish(EVENTS, retention=ENDLESS)
-    await scene.handed_over(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues
+    await scene.forwarded(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues
     bridge.kill()
     await scene.publish(EVENTS, retention=ENDLESS)
     await scene.redis.xtrim(EVALUATED, maxlen=kept, approximate=False)
     scene.bridge(goes_on=True)
-    await scene.handed_over(EVENTS + 2 * kept, [EVALUATED])
+    await scene.forwarded(EVENTS + 2 * kept, [EVALUATED])
     assert await scene.waiting() == EVENTS + 2 * kept
     assert scene.log() == ""
 

@@ -7,7 +7,7 @@ from faults.scene import Scene, assert_once_and_in_order
 from faults.sizes import Size
 from support.consuming import EVALUATED
 
-from domainstream.queue.bullmq.forwarder import hand_over_script
+from domainstream.queue.bullmq.forwarder import forward_script
 from domainstream.redis.link import Script
 from domainstream.testing.fault_proxy import FaultProxy
 
@@ -19,7 +19,7 @@ EVENTS, BATCH = 300, 50
 """Of the control runs."""
 
 READ, NEWS, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
-HAND_OVER = Script.of(hand_over_script()).sha.encode()
+HAND_OVER = Script.of(forward_script()).sha.encode()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, com
     async with FaultProxy(scene.server.url) as proxy:
         proxy.lose_share_of_replies_to(command, SHARE)
         scene.subscriber(url=proxy.url, max_entries=MAX_ENTRIES, **({"queue_url": proxy.url} if in_steps else {}))
-        await scene.handed_over(scene.ledger.count(PUBLISHED) * 2)
+        await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
         assert proxy.faults
         report(f"{proxy.faults} replies lost over {size.events} events")
     await assert_once_and_in_order(scene)
@@ -56,5 +56,5 @@ async def test_control_an_add_that_is_repeated(scene: Scene) -> None:
     async with FaultProxy(scene.server.url) as proxy:
         proxy.lose_replies_to(b"EXEC", 1)
         scene.bridge(url=proxy.url, batch=BATCH)
-        await scene.handed_over(EVENTS * 2 + BATCH, [EVALUATED])
+        await scene.forwarded(EVENTS * 2 + BATCH, [EVALUATED])
     assert await scene.waiting() == EVENTS * 2 + BATCH

@@ -58,7 +58,7 @@ async def test_one_that_is_asked_to_end(scene: Scene, size: Size, report: Report
             assert await scene.pending() == 0
     assert scene.ledger.count(STOPPED) == size.terminations
     scene.subscriber()
-    await scene.handed_over(scene.ledger.count(PUBLISHED) * 2)
+    await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
     await assert_once_and_in_order(scene)
     report(f"{size.terminations} times asked to end under load, which took {max(took):.2f} s at most")
     assert max(took) < PROMISED
@@ -68,7 +68,7 @@ async def test_three_share_the_work(scene: Scene, size: Size, report: Report) ->
     """Each of three does a part of it, and each queue gets each event once."""
     children = await all_there(scene)
     await scene.publish(size.events)
-    await scene.handed_over(size.events * 2)
+    await scene.forwarded(size.events * 2)
     for child in children:
         child.terminate()
     await scene.noted(STOPPED, len(NAMES))
@@ -84,7 +84,7 @@ async def test_others_do_what_one_leaves_behind(scene: Scene, size: Size) -> Non
     children = await all_there(scene, failpoint=(Failpoint.READ, 1))
     await scene.publish(size.events)
     await scene.ended(children[0])
-    await scene.handed_over(size.events * 2)
+    await scene.forwarded(size.events * 2)
     assert scene.times_logged("stream.reclaimed")
     await assert_once(scene)
 

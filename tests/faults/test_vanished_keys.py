@@ -40,7 +40,7 @@ async def test_what_vanished_is_made_again(scene: Scene, size: Size, report: Rep
     """Events that are published after the fault arrive, although the subscriber was waiting while it happened."""
     scene.subscriber()
     await scene.publish(EVENTS)
-    await scene.handed_over(EVENTS * 2)
+    await scene.forwarded(EVENTS * 2)
     await fault(scene.redis)
     happened, before = time.monotonic(), await scene.waiting()
     await scene.publish(EVENTS)
@@ -58,7 +58,7 @@ async def test_groups_that_vanish_under_load(scene: Scene, size: Size) -> None:
     for part in (0.2, 0.5, 0.8):
         await scene.until_waiting(size.events * 2 * part)
         await destroy_groups(scene.redis)
-    await scene.handed_over(scene.ledger.count(PUBLISHED) * 2)
+    await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
     await assert_once(scene)
 
 
@@ -69,7 +69,7 @@ async def test_stream_that_is_no_stream(scene: Scene) -> None:
     await scene.logged(f"the key of channel {EVALUATED} is no stream; choose another prefix, or delete that key")
     await scene.redis.delete(EVALUATED)
     await scene.publish(EVENTS)
-    await scene.handed_over(EVENTS * 2)
+    await scene.forwarded(EVENTS * 2)
     await assert_once(scene)
 
 
@@ -78,7 +78,7 @@ async def test_control_a_plain_loop(scene: Scene, fault: Fault) -> None:
     """Control: a bridge that makes its group when it starts gets NOGROUP from then on, and nothing arrives."""
     scene.bridge(goes_on=True)
     await scene.publish(EVENTS)
-    await scene.handed_over(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues
+    await scene.forwarded(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues
     await fault(scene.redis)
     before = await scene.waiting()
     await scene.publish(EVENTS)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderHarness
 from redis.asyncio import Redis
 from support.consuming import BullJobs
 
 from domainstream.stream import Delivery
-from domainstream.testing.hand_over_contract import FIRST, SECOND, HandOverPlace
 
 
-class RedisHandOverPlace(HandOverPlace):
+class RedisForwarderHarness(ForwarderHarness):
     """Reads with plain commands, so that nothing but the hand-over is under test."""
 
     group = "group"

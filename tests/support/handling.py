@@ -8,8 +8,8 @@ from support.consuming import OptimizationEvaluated, delivery, evaluated
 from domainstream.event import BaseEvent, read_message
 from domainstream.queue import job_data
 from domainstream.worker import EventConsumer, ReceivedJob
-from domainstream.worker.attempt import Attempt
-from domainstream.worker.attempt_result import Verdict
+from domainstream.worker.attempt import AttemptRunner
+from domainstream.worker.attempt_result import AttemptResult
 
 
 def received(event: BaseEvent[Any] | None = None, attempt: int = 1, **fields: Any) -> ReceivedJob:
@@ -19,8 +19,8 @@ def received(event: BaseEvent[Any] | None = None, attempt: int = 1, **fields: An
     return ReceivedJob(**{"id": "event-1", "name": "price-stay", "attempt": attempt, "data": data, **fields})
 
 
-async def verdict_on(handler: Callable[..., Any], job: ReceivedJob | None = None, **settings: Any) -> Verdict:
-    """Attempt a job with one handler, of a consumer with these settings."""
+async def verdict_on(handler: Callable[..., Any], job: ReceivedJob | None = None, **settings: Any) -> AttemptResult:
+    """AttemptRunner a job with one handler, of a consumer with these settings."""
     consumer = EventConsumer("valuation", **settings)
     consumer.on(OptimizationEvaluated)(handler)
-    return await Attempt(consumer)(job or received())
+    return await AttemptRunner(consumer)(job or received())

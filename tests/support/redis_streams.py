@@ -14,12 +14,12 @@ from domainstream.stream import (
     RedisDeadLetters,
     RedisStreamReader,
 )
-from domainstream.testing.stream_contract import FIRST, SECOND, StreamPlace
+from domainstream.testing.stream_contract import FIRST, SECOND, StreamHarness
 
 SETTINGS: Final = ReaderSettings(block=timedelta(seconds=0.2), claim_after=timedelta(seconds=3))
 
 
-class RedisPlace(StreamPlace):
+class RedisHarness(StreamHarness):
     """Streams on a real server."""
 
     def __init__(self, url: str, streams: Streams) -> None:

@@ -12,7 +12,7 @@ from support.consuming import PATIENCE, BullJobs, OptimizationEvaluated, deliver
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
 from domainstream.worker import EventConsumer, EventContext, EventWorker, ReceivedJob
-from domainstream.worker.attempt_result import Completed, Verdict
+from domainstream.worker.attempt_result import AttemptResult, Completed
 from domainstream.worker.bullmq.connections import WorkerConnections
 from domainstream.worker.bullmq.engine import BullMQEngine
 from domainstream.worker.bullmq.job import HeldJob, held_job
@@ -63,7 +63,7 @@ class Valuation:
 
     def engine(
         self,
-        attempt: Callable[[ReceivedJob], Awaitable[Verdict]],
+        attempt: Callable[[ReceivedJob], Awaitable[AttemptResult]],
         *,
         concurrency: int = 10,
         grace: float = 5,
@@ -114,7 +114,7 @@ class Diary:
         self.ids: list[str] = []
         self.times: list[float] = []
 
-    async def __call__(self, job: ReceivedJob) -> Verdict:
+    async def __call__(self, job: ReceivedJob) -> AttemptResult:
         """Complete a job."""
         self.ids.append(job.id)
         self.times.append(time.time())

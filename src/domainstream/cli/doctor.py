@@ -12,7 +12,7 @@ from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerRefusedError
 from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
-from domainstream.stream.inspection.commands import ROLES, RedisAbilities
+from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.server import RedisServerInspection
 from domainstream.tools.doctor.finding import Finding, warning
@@ -47,7 +47,7 @@ async def doctor(server: RedisServer, terminal: Terminal, *, group: str | None, 
 async def _of_server(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
     inspection = RedisServerInspection(server.client)
     user = inspection.user
-    abilities = await RedisAbilities(server.client, prefix=server.prefix).tried(roles)
+    abilities = await RedisCommandProbe(server.client, prefix=server.prefix).tried(roles)
     found = [*server_findings(await inspection.facts(), user=user)]
     if "time" not in abilities.forbidden:
         found.append(clock_finding(await inspection.clock_ahead_ms()))

@@ -5,7 +5,7 @@ Next stage: `domainstream.channel`.
 
 from domainstream.event.base_event import BaseEvent, EventPayload
 from domainstream.event.codec import EventDecoder, EventEncoder, read_message
-from domainstream.event.correlation import CorrelationFilter, flowing
+from domainstream.event.correlation import CorrelationFilter, correlation_scope
 from domainstream.event.follow_ups import caused_by, follow_up, follow_up_id
 from domainstream.event.message import EventMessage
 from domainstream.event.upcasting import UpcasterChain
@@ -19,7 +19,7 @@ __all__ = [
     "EventPayload",
     "UpcasterChain",
     "caused_by",
-    "flowing",
+    "correlation_scope",
     "follow_up",
     "follow_up_id",
     "read_message",

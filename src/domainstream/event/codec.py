@@ -18,7 +18,7 @@ from domainstream.errors import (
     UnknownEventVersionError,
 )
 from domainstream.event.base_event import SEQUENCE_DIGITS, BaseEvent
-from domainstream.event.json_guard import refuse_hostile_json
+from domainstream.event.json_guard import guard_json
 from domainstream.event.message import JSON_CONTENT_TYPE, EventMessage
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
@@ -55,10 +55,10 @@ class EventEncoder:
         """
         codec = payload_codec_of(type(event))
         data, intact = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
-        hostile = codec.may_be_hostile(event.payload, data, self._limits, intact=intact)
+        hostile = codec.may_need_guarding(event.payload, data, self._limits, intact=intact)
         if hostile or len(data) > self._limits.max_bytes:
             try:
-                refuse_hostile_json(data, self._limits)
+                guard_json(data, self._limits)
             except HostileJsonError as error:
                 raise _unencodable(event, error.reason) from None
         return data
@@ -172,7 +172,7 @@ def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> E
     Raises `HostileJsonError` or `InvalidEnvelopeError`.
     """
     raw = _utf8(data) if isinstance(data, str) else data
-    refuse_hostile_json(raw, limits)
+    guard_json(raw, limits)
     try:
         message = _read_envelope(raw)
     except msgspec.ValidationError as error:

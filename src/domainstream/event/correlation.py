@@ -17,7 +17,7 @@ causation_now: Final[ContextVar[str | None]] = ContextVar("domainstream_causatio
 
 
 @contextmanager
-def flowing(*, correlation_id: str, causation_id: str) -> Iterator[None]:
+def correlation_scope(*, correlation_id: str, causation_id: str) -> Iterator[None]:
     """Give the events that are made in this block, and its log records, these two ids."""
     correlation, causation = correlation_now.set(correlation_id), causation_now.set(causation_id)
     try:

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domainstream.event.base_event import BaseEvent
-from domainstream.event.correlation import flowing
+from domainstream.event.correlation import correlation_scope
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
 
@@ -36,7 +36,7 @@ def caused_by(event: BaseEvent[Any]) -> AbstractContextManager[None]:
     Events made inside, also in tasks and by `asyncio.to_thread`, that are given no `correlation_id` or `causation_id`
     get them from `event`. Ids that are given stay as they are.
     """
-    return flowing(correlation_id=event.correlation_id or event.id, causation_id=event.id)
+    return correlation_scope(correlation_id=event.correlation_id or event.id, causation_id=event.id)
 
 
 def follow_up(cause: BaseEvent[Any], event: EventT, *, name: str = "") -> EventT:

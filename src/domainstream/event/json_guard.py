@@ -45,7 +45,7 @@ _parse: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
 
 
-def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
+def guard_json(data: bytes, limits: MessageLimits) -> None:
     """Raise `HostileJsonError` unless `data` is JSON that every parser reads in the same way, within `limits`."""
     if len(data) > limits.max_bytes:
         raise HostileJsonError(f"it has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed")
@@ -64,8 +64,8 @@ def refuse_hostile_json(data: bytes, limits: MessageLimits) -> None:
         raise HostileJsonError("an object has the key __proto__")
 
 
-def may_be_hostile(payload: bytes, limits: MessageLimits) -> bool:
-    """Tell at little cost whether a payload that we wrote ourselves is one that `refuse_hostile_json` may refuse."""
+def may_need_guarding(payload: bytes, limits: MessageLimits) -> bool:
+    """Tell at little cost whether a payload that we wrote ourselves is one that `guard_json` may refuse."""
     return (
         _may_have_many_containers(payload, limits)
         or b"__proto__" in payload

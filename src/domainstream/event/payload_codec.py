@@ -13,7 +13,7 @@ import msgspec
 
 from domainstream.errors import ConfigurationError, EventEncodingError, InvalidPayloadError
 from domainstream.event.base_event import BaseEvent
-from domainstream.event.json_guard import may_be_hostile
+from domainstream.event.json_guard import may_need_guarding
 from domainstream.event.message import EventMessage, schema_of
 from domainstream.event.mismatch import ForeignMismatchError, Mismatch
 from domainstream.event.payload_problem import non_finite_problem, problem_of
@@ -81,12 +81,12 @@ class PayloadCodec:
             return None
         return lines if not limits.strict_integers or self._traits.safe_for_node(payloads) else None
 
-    def may_be_hostile(self, payload: Any, data: bytes, limits: MessageLimits, *, intact: bool) -> bool:
+    def may_need_guarding(self, payload: Any, data: bytes, limits: MessageLimits, *, intact: bool) -> bool:
         """Tell at little cost whether the message `data` with that payload is one that its readers might refuse."""
         if not intact:
             return True
         if self._traits is None or self._traits.depth >= limits.max_depth:
-            return may_be_hostile(data.partition(b',"data":')[2], limits)
+            return may_need_guarding(data.partition(b',"data":')[2], limits)
         return limits.strict_integers and not self._traits.safe_for_node((payload,))
 
     def read(self, message: EventMessage, payload: bytes | msgspec.Raw) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 
-class Room:
+class CapacityGate:
     """So many messages and bytes may wait; who comes when it is full waits for its turn, first come first served.
 
     What is larger than the whole room may enter when the room is empty.

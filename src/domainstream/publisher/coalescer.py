@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from domainstream.errors import ConfigurationError, PublishCancelledError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.batch import BatchSender
-from domainstream.publisher.capacity import Room
+from domainstream.publisher.capacity import CapacityGate
 from domainstream.publisher.flush import Flush
 from domainstream.publisher.pending import Call
 from domainstream.publisher.settings import BatchLimits
@@ -33,7 +33,7 @@ class Coalescer:
         self._sender = sender
         self._limits = limits
         self._patience = patience
-        self._room = Room(limits.waiting_messages, limits.waiting_bytes)
+        self._room = CapacityGate(limits.waiting_messages, limits.waiting_bytes)
         self._calls: deque[Call] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -22,7 +22,7 @@ SHORTEST_ATTEMPT: Final = 0.05
 """Seconds that an attempt has at the least."""
 
 
-class _Effort:
+class BatchAttempts:
     """The attempts at one batch; the command, and so its sequence, stays the same."""
 
     def __init__(self, batch: Batch, script: PublishScript) -> None:
@@ -69,7 +69,7 @@ class RedisBatchSender:
         if now() >= deadline:
             _never_sent(batches)
             return
-        efforts = [_Effort(batch, self._script) for batch in batches]
+        efforts = [BatchAttempts(batch, self._script) for batch in batches]
         for attempt, pause in enumerate(_pauses(self._policy), start=1):
             await self._attempt(efforts, deadline - now())
             efforts = _unfinished(efforts, again=now() + pause < deadline)
@@ -78,7 +78,7 @@ class RedisBatchSender:
             _tell(attempt, efforts)
             await asyncio.sleep(pause)
 
-    async def _attempt(self, efforts: Sequence[_Effort], seconds: float) -> None:
+    async def _attempt(self, efforts: Sequence[BatchAttempts], seconds: float) -> None:
         # A pause may have taken longer than it should: an attempt that has begun is given some time all the same.
         seconds = min(max(seconds, SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
         answers = await self._link.run([effort.command for effort in efforts], seconds)
@@ -88,7 +88,7 @@ class RedisBatchSender:
             await self._link.drop()
 
 
-def _unfinished(efforts: Sequence[_Effort], *, again: bool) -> list[_Effort]:
+def _unfinished(efforts: Sequence[BatchAttempts], *, again: bool) -> list[BatchAttempts]:
     """Return the efforts worth another attempt; give up the others that failed."""
     unfinished = []
     for effort in efforts:
@@ -108,7 +108,7 @@ def _pauses(policy: RetryPolicy) -> Iterator[float]:
         longest = min(2 * longest, limit)
 
 
-def _tell(attempt: int, efforts: Sequence[_Effort]) -> None:
+def _tell(attempt: int, efforts: Sequence[BatchAttempts]) -> None:
     """Log the attempts 1, 2, 4, 8 and so on: a server that is down for long should not fill the log."""
     if attempt & (attempt - 1) == 0:
         emit(
@@ -121,7 +121,7 @@ def _tell(attempt: int, efforts: Sequence[_Effort]) -> None:
         )
 
 
-def _reason(efforts: Sequence[_Effort]) -> str:
+def _reason(efforts: Sequence[BatchAttempts]) -> str:
     return "; ".join(sorted({str(effort.verdict.error) for effort in efforts if effort.verdict}))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.validation import longer, not_above_zero, refuse
+from domainstream.validation import at_most, positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,4 +30,4 @@ class Retention:
 
     def __post_init__(self) -> None:
         """Check the limits, all at once."""
-        refuse("Retention", [*not_above_zero(self), longer(self, "max_age", "max_unread_age")])
+        raise_problems("Retention", [*positive_fields(self), at_most(self, "max_age", "max_unread_age")])

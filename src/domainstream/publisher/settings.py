@@ -6,7 +6,7 @@ from datetime import timedelta
 from domainstream.publisher.retention import Retention
 from domainstream.redis.keys import prefix_problem
 from domainstream.settings import RetryPolicy
-from domainstream.validation import not_above_zero, refuse
+from domainstream.validation import positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class BatchLimits:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for limits below one."""
-        refuse("BatchLimits", not_above_zero(self))
+        raise_problems("BatchLimits", positive_fields(self))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +65,12 @@ class PublisherSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for a prefix or durations that make no sense."""
-        refuse(
+        raise_problems(
             "PublisherSettings",
             [
                 prefix_problem(self.prefix),
                 self._unfit_for_a_key(),
-                next(iter(not_above_zero(self)), None) or self._forgetful(),
+                next(iter(positive_fields(self)), None) or self._forgetful(),
             ],
         )
 

@@ -4,27 +4,27 @@ Here belongs what a job is and how it gets into a queue. Who subscribes to what 
 stop here. Before: `domainstream.stream`. Next stage: `domainstream.subscriber`.
 """
 
-from domainstream.queue.bullmq.forwarder import BullMQHandOver
+from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.queue.bullmq.queue import BullMQQueue
 from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin
 from domainstream.queue.memory import MemoryQueue
-from domainstream.queue.port import HandOver, JobQueue
-from domainstream.queue.routed_entry import Parcel
+from domainstream.queue.port import Forwarder, JobQueue
+from domainstream.queue.routed_entry import RoutedEntry
 from domainstream.queue.settings import JobSettings
-from domainstream.queue.two_step import StepwiseHandOver
+from domainstream.queue.two_step import TwoStepForwarder
 
 __all__ = [
-    "BullMQHandOver",
+    "BullMQForwarder",
     "BullMQQueue",
-    "HandOver",
+    "Forwarder",
     "Job",
     "JobOrigin",
     "JobQueue",
     "JobSettings",
     "MemoryQueue",
-    "Parcel",
     "RedisEvent",
-    "StepwiseHandOver",
+    "RoutedEntry",
+    "TwoStepForwarder",
     "job_data",
     "job_id",
     "job_origin",

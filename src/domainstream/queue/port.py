@@ -1,14 +1,14 @@
 """What the subscriber needs from queues. Before: `domainstream.stream`; next: `domainstream.subscriber`.
 
-Implementations of `JobQueue`: `bullmq_queue`, `memory_queue`; of `HandOver`: `bullmq_hand_over` and
-`stepwise_hand_over`. All of a port pass the same tests.
+Implementations of `JobQueue`: `bullmq_queue`, `memory_queue`; of `Forwarder`: `forwarder` and
+`two_step`. All of a port pass the same tests.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from domainstream.queue.job import Job
-from domainstream.queue.routed_entry import Parcel
+from domainstream.queue.routed_entry import RoutedEntry
 
 
 class JobQueue(Protocol):
@@ -31,13 +31,13 @@ class JobQueue(Protocol):
         ...
 
 
-class HandOver(Protocol):
+class Forwarder(Protocol):
     """Moves what was delivered from its stream into queues, or to the dead letters.
 
     For one task.
     """
 
-    async def hand_over(self, parcels: Sequence[Parcel]) -> None:
+    async def forward(self, routed_entries: Sequence[RoutedEntry]) -> None:
         """Return once every job is in its queue, every letter is kept, and then every delivery is acknowledged.
 
         What was handed over before is passed over. Raises `ServerRefusedError` when the server refused a part of it,

@@ -6,7 +6,7 @@ from domainstream.queue.job import Job
 from domainstream.stream import DeadLetter, Delivery
 
 
-class Parcel(Struct, frozen=True, gc=False):
+class RoutedEntry(Struct, frozen=True, gc=False):
     """What is handed over in one piece: all of it, or none and no acknowledgement.
 
     Attributes:

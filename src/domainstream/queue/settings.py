@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from domainstream.validation import ZERO, not_above_zero, refuse
+from domainstream.validation import ZERO, positive_fields, raise_problems
 
 LOWEST_PRIORITY: Final = 2**21
 """BullMQ's; https://docs.bullmq.io/guide/jobs/prioritized."""
@@ -46,10 +46,10 @@ class JobSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` naming every setting that makes no sense."""
-        refuse(
+        raise_problems(
             "JobSettings",
             [
-                *not_above_zero(self, but=("delay", "priority")),
+                *positive_fields(self, but=("delay", "priority")),
                 *(_out_of_range(self, name, *bounds) for name, bounds in _BOUNDS.items()),
             ],
         )

@@ -56,7 +56,7 @@ def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: An
 
 
 @contextmanager
-def our_errors(client: Redis) -> Iterator[None]:
+def translated_errors(client: Redis) -> Iterator[None]:
     """Turn what redis-py raises for `client` into `ServerError`s, without causes, which may quote what was sent."""
     try:
         yield

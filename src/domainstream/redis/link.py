@@ -14,7 +14,7 @@ from hiredis import pack_command
 from redis.asyncio import Connection, Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds that a run may take, connecting included."""
@@ -89,7 +89,7 @@ class RedisLink:
     @asynccontextmanager
     async def _guarded(self, seconds: float) -> AsyncIterator[None]:
         try:
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 async with asyncio.timeout(seconds):
                     yield
         except BaseException:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 
 SCAN_COUNT: Final = 1000
 
@@ -16,7 +16,7 @@ async def keys_like(client: Redis, prefix: str, kind: str, *, suffix: str = "") 
     """
     found: set[bytes] = set()
     pattern = f"{_literally(prefix)}*{_literally(suffix)}"
-    with our_errors(client):
+    with translated_errors(client):
         scan: Any = client.scan_iter(match=pattern, count=SCAN_COUNT, _type=kind)
         async for key in scan:
             found.add(key)

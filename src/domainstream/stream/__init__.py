@@ -8,30 +8,29 @@ from domainstream.retrying import Backoff
 from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
 from domainstream.stream.dead_letters.store import RedisDeadLetters
 from domainstream.stream.maintenance.eviction import check_eviction, check_eviction_at
-from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumers
-from domainstream.stream.maintenance.trimmer import RedisStreamJanitor
+from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumerReaper
+from domainstream.stream.maintenance.trimmer import RedisStreamTrimmer
 from domainstream.stream.memory.dead_letters import MemoryDeadLetterRedrive, MemoryDeadLetters
 from domainstream.stream.memory.reader import MemoryStreamReader
 from domainstream.stream.memory.streams import MemoryStreams
 from domainstream.stream.port import (
-    BuriedLetter,
     DeadLetter,
     DeadLetterRedrive,
     DeadLetters,
     Delivery,
     Loss,
-    Redriven,
+    MaintenanceTask,
+    RedriveResult,
+    StoredDeadLetter,
     StreamReader,
-    Upkeep,
 )
 from domainstream.stream.reader.redis_stream_reader import RedisStreamReader
-from domainstream.stream.reader.stats import OnLoss, ReaderCounts
+from domainstream.stream.reader.stats import OnLoss, ReaderStats
 from domainstream.stream.settings import ReaderSettings
 from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState
 
 __all__ = [
     "Backoff",
-    "BuriedLetter",
     "ConsumerState",
     "DeadLetter",
     "DeadLetterRedrive",
@@ -39,23 +38,24 @@ __all__ = [
     "Delivery",
     "GroupState",
     "Loss",
+    "MaintenanceTask",
     "MemoryDeadLetterRedrive",
     "MemoryDeadLetters",
     "MemoryStreamReader",
     "MemoryStreams",
     "OnLoss",
     "PendingEntry",
-    "ReaderCounts",
     "ReaderSettings",
+    "ReaderStats",
     "RedisDeadLetterRedrive",
     "RedisDeadLetters",
-    "RedisIdleConsumers",
-    "RedisStreamJanitor",
+    "RedisIdleConsumerReaper",
     "RedisStreamReader",
-    "Redriven",
+    "RedisStreamTrimmer",
+    "RedriveResult",
+    "StoredDeadLetter",
     "StreamReader",
     "StreamState",
-    "Upkeep",
     "check_eviction",
     "check_eviction_at",
 ]

@@ -50,23 +50,23 @@ class DeadLetter(Struct, frozen=True, gc=False):
     reason: str
 
 
-class BuriedLetter(Struct, frozen=True, gc=False):
+class StoredDeadLetter(Struct, frozen=True, gc=False):
     """A dead letter as it is kept.
 
     Attributes:
-        letter_id: Its own id; not that of the entry, which `letter.delivery.entry_id` is.
+        dead_letter_id: Its own id; not that of the entry, which `letter.delivery.entry_id` is.
 
         group: The consumer group that could not make a job of the entry.
 
         letter: The entry, and why.
     """
 
-    letter_id: str
+    dead_letter_id: str
     group: str
     letter: DeadLetter
 
 
-class Redriven(Struct, frozen=True, gc=False):
+class RedriveResult(Struct, frozen=True, gc=False):
     """What became of dead letters that were to go back into their stream.
 
     Attributes:
@@ -137,7 +137,7 @@ class DeadLetters(Protocol):
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def store(self, letters: Sequence[DeadLetter]) -> None:
         """Store each letter and acknowledge its entry, in one step on the server; burying twice stores it once.
 
         The step is atomic per letter. After an error the letters before the failing one are buried.
@@ -155,11 +155,11 @@ class DeadLetterRedrive(Protocol):
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> Sequence[BuriedLetter]:
+    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> Sequence[StoredDeadLetter]:
         """Return up to `count` letters of a channel, the oldest first, behind the letter with the id `after`."""
         ...
 
-    async def redrive(self, channel: str, *, letter_id: str | None = None, count: int = 100) -> Redriven:
+    async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
         """Put the data of the oldest letters, or of one, at the end of the channel's stream and remove these letters.
 
         Every group of the stream gets the new entry, also those that had no trouble with the old one. A letter is
@@ -172,7 +172,7 @@ class DeadLetterRedrive(Protocol):
         ...
 
 
-class Upkeep(Protocol):
+class MaintenanceTask(Protocol):
     """Something that has to be done beside reading from time to time, by one instance of a group.
 
     For one task. Raises the same errors as `StreamReader`.

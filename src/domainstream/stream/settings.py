@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.validation import not_above_zero, refuse
+from domainstream.validation import positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,4 +32,4 @@ class ReaderSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for limits that are not above zero."""
-        refuse("ReaderSettings", not_above_zero(self))
+        raise_problems("ReaderSettings", positive_fields(self))

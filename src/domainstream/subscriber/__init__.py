@@ -7,15 +7,15 @@ ports of the stages before. Before: `domainstream.queue`. Next stage: `domainstr
 from domainstream.subscriber.forwarding import SubscriberHealth
 from domainstream.subscriber.handlers import create_multiple_handlers
 from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQStreamSubscriber
-from domainstream.subscriber.router import Sorter
+from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.settings import SubscriberSettings
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
 from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions, to_queue
 
 __all__ = [
+    "JobRouter",
     "QueueHandler",
     "RedisBullMQStreamSubscriber",
-    "Sorter",
     "StreamSubscriber",
     "SubscriberHealth",
     "SubscriberSettings",

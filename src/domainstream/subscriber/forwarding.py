@@ -1,4 +1,4 @@
-"""Hands parcels over until they are, whatever the server does. Before: `sorter`; next: `stream_subscriber`."""
+"""Hands parcels over until they are, whatever the server does. Before: `router`; next: `stream_subscriber`."""
 
 import logging
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from domainstream.errors import ServerError, ServerRefusedError
 from domainstream.lifecycle import Lifecycle
-from domainstream.queue import HandOver, Parcel
+from domainstream.queue import Forwarder, RoutedEntry
 from domainstream.stream import Backoff, DeadLetter
 from domainstream.telemetry import emit
 
@@ -18,7 +18,7 @@ class SubscriberHealth(Struct):
     """What a subscriber has done so far.
 
     Attributes:
-        handed_over: Entries that were handed over, those that nobody listens to and dead letters included.
+        forwarded: Entries that were handed over, those that nobody listens to and dead letters included.
 
         jobs: Jobs of these entries.
 
@@ -31,7 +31,7 @@ class SubscriberHealth(Struct):
         last_error: What the latest failure said; empty before the first.
     """
 
-    handed_over: int = 0
+    forwarded: int = 0
     jobs: int = 0
     dead_letters: int = 0
     left_alone: int = 0
@@ -44,44 +44,44 @@ class SubscriberHealth(Struct):
         self.last_error = str(error)
 
 
-class Courier:
+class RetryingForwarder:
     """Repeats what fails, and parts what the server refuses from what it takes.
 
     Attributes:
         health: What was done so far.
     """
 
-    def __init__(self, hand_over: HandOver, lifecycle: Lifecycle, *, delivery_limit: int) -> None:
+    def __init__(self, forward: Forwarder, lifecycle: Lifecycle, *, delivery_limit: int) -> None:
         """Hand over until `lifecycle` stops; after that the next failure is the last.
 
         A parcel that is refused at its delivery number `delivery_limit` becomes a dead letter.
         """
         self.health = SubscriberHealth()
-        self._hand_over = hand_over
+        self._forwarder = forward
         self._lifecycle = lifecycle
         self._delivery_limit = delivery_limit
         self._backoff = Backoff()
 
-    async def deliver(self, parcels: Sequence[Parcel]) -> None:
+    async def deliver(self, routed_entries: Sequence[RoutedEntry]) -> None:
         """Return once every parcel is handed over, or left alone because the server refuses it, or we were stopped.
 
         What is left alone is not acknowledged, so it is delivered again after a while.
         """
         try:
-            if not await self._patiently(parcels):
+            if not await self._patiently(routed_entries):
                 return
         except ServerRefusedError:
             # One bad parcel must not hold up the others.
-            for parcel in parcels:
-                await self._alone(parcel)
+            for routed_entry in routed_entries:
+                await self._alone(routed_entry)
             return
-        self._count(parcels)
+        self._count(routed_entries)
 
-    async def _patiently(self, parcels: Sequence[Parcel]) -> bool:
+    async def _patiently(self, routed_entries: Sequence[RoutedEntry]) -> bool:
         """Hand over; tell whether that worked before we were stopped. Raises `ServerRefusedError`."""
         while True:
             try:
-                await self._hand_over.hand_over(parcels)
+                await self._forwarder.forward(routed_entries)
             except ServerRefusedError:
                 raise
             except ServerError as error:
@@ -96,29 +96,29 @@ class Courier:
                 self.health.failures = 0
                 return True
 
-    async def _alone(self, parcel: Parcel) -> None:
+    async def _alone(self, routed_entry: RoutedEntry) -> None:
         try:
-            if await self._patiently([parcel]):
-                self._count([parcel])
+            if await self._patiently([routed_entry]):
+                self._count([routed_entry])
         except ServerRefusedError as error:
-            await self._refused(parcel, error)
+            await self._refused(routed_entry, error)
 
-    async def _refused(self, parcel: Parcel, error: ServerRefusedError) -> None:
-        delivery = parcel.delivery
-        if delivery.deliveries < self._delivery_limit or parcel.letter:
+    async def _refused(self, routed_entry: RoutedEntry, error: ServerRefusedError) -> None:
+        delivery = routed_entry.delivery
+        if delivery.deliveries < self._delivery_limit or routed_entry.letter:
             self.health.failed(error)
             self.health.left_alone += 1
             where = {"channel": delivery.channel, "entry": delivery.entry_id}
             emit(log, logging.ERROR, "subscriber.refused", **where, delivery=delivery.deliveries, reason=error)
             return
         letter = DeadLetter(delivery, type(error).__name__, str(error))
-        await self._alone(Parcel(delivery, letter=letter))
+        await self._alone(RoutedEntry(delivery, letter=letter))
 
-    def _count(self, parcels: Sequence[Parcel]) -> None:
-        self.health.handed_over += len(parcels)
-        self.health.jobs += sum([len(parcel.jobs) for parcel in parcels])
-        for parcel in parcels:
-            if letter := parcel.letter:
+    def _count(self, routed_entries: Sequence[RoutedEntry]) -> None:
+        self.health.forwarded += len(routed_entries)
+        self.health.jobs += sum([len(routed_entry.jobs) for routed_entry in routed_entries])
+        for routed_entry in routed_entries:
+            if letter := routed_entry.letter:
                 self.health.dead_letters += 1
                 where = {"channel": letter.delivery.channel, "entry": letter.delivery.entry_id}
                 emit(log, logging.WARNING, "subscriber.dead_letter", **where, error=letter.error, reason=letter.reason)

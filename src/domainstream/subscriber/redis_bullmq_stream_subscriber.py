@@ -7,17 +7,17 @@ from typing import Final, Self
 from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
-from domainstream.queue import BullMQHandOver, BullMQQueue, HandOver, StepwiseHandOver
+from domainstream.queue import BullMQForwarder, BullMQQueue, Forwarder, TwoStepForwarder
 from domainstream.redis.connection import connect
 from domainstream.stream import (
+    MaintenanceTask,
     RedisDeadLetters,
-    RedisIdleConsumers,
-    RedisStreamJanitor,
+    RedisIdleConsumerReaper,
     RedisStreamReader,
-    Upkeep,
+    RedisStreamTrimmer,
     check_eviction_at,
 )
-from domainstream.subscriber.router import Sorter
+from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.settings import SubscriberSettings
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
 from domainstream.subscriber.subscriptions import Subscriptions
@@ -70,33 +70,33 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         )
         return cls(
             reader,
-            _hand_over(url, reader, settings.queue_url, prefix=prefix, bull_prefix=bull_prefix),
-            Sorter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
-            upkeep=_upkeep(client, reader, channels, settings.retention, prefix=prefix),
+            _forwarder(url, reader, settings.queue_url, prefix=prefix, bull_prefix=bull_prefix),
+            JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
+            maintenance=_maintenance(client, reader, channels, settings.retention, prefix=prefix),
             check=None if settings.accept_eviction else partial(_check, url, settings.queue_url),
         )
 
 
-def _hand_over(
+def _forwarder(
     url: str, reader: RedisStreamReader, queue_url: str | None, *, prefix: str, bull_prefix: str
-) -> HandOver:
+) -> Forwarder:
     if queue_url is None:
-        return BullMQHandOver.from_url(
+        return BullMQForwarder.from_url(
             url, group=reader.group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
         )
     letters = RedisDeadLetters.from_url(url, group=reader.group, prefix=prefix)
-    return StepwiseHandOver(BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix), letters, reader)
+    return TwoStepForwarder(BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix), letters, reader)
 
 
-def _upkeep(
+def _maintenance(
     client: Redis, reader: RedisStreamReader, channels: Sequence[str], retention: Retention | None, *, prefix: str
-) -> list[Upkeep]:
-    upkeep: list[Upkeep] = [
-        RedisIdleConsumers(client, channels, group=reader.group, consumer=reader.consumer, prefix=prefix)
+) -> list[MaintenanceTask]:
+    maintenance: list[MaintenanceTask] = [
+        RedisIdleConsumerReaper(client, channels, group=reader.group, consumer=reader.consumer, prefix=prefix)
     ]
     if retention is not None:
-        upkeep.append(RedisStreamJanitor(client, channels, retention=retention, prefix=prefix))
-    return upkeep
+        maintenance.append(RedisStreamTrimmer(client, channels, retention=retention, prefix=prefix))
+    return maintenance
 
 
 async def _check(url: str, queue_url: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Decides what becomes of a delivery: jobs, or a dead letter. Before: `subscriptions`; next: `courier`. Pure."""
+"""Decides what becomes of a delivery: jobs, or a dead letter. Before: `subscriptions`; next: `retrying_forwarder`. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,17 +10,17 @@ from domainstream.errors import (
     UnknownEventTypeError,
 )
 from domainstream.event import EventMessage, read_message
-from domainstream.queue import Job, Parcel, job_data, job_id
+from domainstream.queue import Job, RoutedEntry, job_data, job_id
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
 from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions
-from domainstream.validation import refuse, wrong_amount
+from domainstream.validation import positive, raise_problems
 
 DEFAULT_LIMITS: Final = MessageLimits()
 DELIVERY_LIMIT: Final = 5
 
 
-class Sorter:
+class JobRouter:
     """Knows which delivery becomes which jobs.
 
     Attributes:
@@ -40,20 +40,20 @@ class Sorter:
         delivery_limit: int = DELIVERY_LIMIT,
     ) -> None:
         """Raise `ConfigurationError` for a delivery limit of zero or less."""
-        refuse("Sorter", [wrong_amount("delivery_limit", delivery_limit, int)])
+        raise_problems("JobRouter", [positive("delivery_limit", delivery_limit, int)])
         self.subscriptions = subscriptions
         self.limits = limits
         self.delivery_limit = delivery_limit
 
-    def sort(self, deliveries: Sequence[Delivery]) -> list[Parcel]:
+    def sort(self, deliveries: Sequence[Delivery]) -> list[RoutedEntry]:
         """Return what becomes of each delivery. Nothing of a channel without handlers is even decoded."""
-        return [self._parcel(delivery) for delivery in deliveries]
+        return [self._routed_entry(delivery) for delivery in deliveries]
 
-    def _parcel(self, delivery: Delivery) -> Parcel:
+    def _routed_entry(self, delivery: Delivery) -> RoutedEntry:
         try:
-            return Parcel(delivery, self._jobs(delivery))
+            return RoutedEntry(delivery, self._jobs(delivery))
         except (EventDecodingError, DeliveryLimitError) as error:
-            return Parcel(delivery, letter=DeadLetter(delivery, type(error).__name__, str(error)))
+            return RoutedEntry(delivery, letter=DeadLetter(delivery, type(error).__name__, str(error)))
 
     def _jobs(self, delivery: Delivery) -> tuple[Job, ...]:
         handlers = self.subscriptions.handlers_of(delivery.channel)

@@ -7,7 +7,7 @@ from typing import Final
 from domainstream.publisher import Retention
 from domainstream.settings import MessageLimits
 from domainstream.stream import Loss, ReaderSettings
-from domainstream.validation import not_above_zero, refuse
+from domainstream.validation import positive_fields, raise_problems
 
 READING: Final = ReaderSettings()
 LIMITS: Final = MessageLimits()
@@ -48,4 +48,4 @@ class SubscriberSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for a limit of zero or less."""
-        refuse("SubscriberSettings", not_above_zero(self))
+        raise_problems("SubscriberSettings", positive_fields(self))

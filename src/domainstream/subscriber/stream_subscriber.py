@@ -1,4 +1,4 @@
-"""The loop that joins streams and queues, on ports alone. Before: `courier`; next: `redis_bullmq_stream_subscriber`."""
+"""The loop that joins streams and queues, on ports alone. Before: `retrying_forwarder`; next: `redis_bullmq_stream_subscriber`."""
 
 import asyncio
 import logging
@@ -9,10 +9,10 @@ from typing import Self
 
 from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
-from domainstream.queue import HandOver
-from domainstream.stream import Backoff, Delivery, StreamReader, Upkeep
-from domainstream.subscriber.forwarding import Courier, SubscriberHealth
-from domainstream.subscriber.router import Sorter
+from domainstream.queue import Forwarder
+from domainstream.stream import Backoff, Delivery, MaintenanceTask, StreamReader
+from domainstream.subscriber.forwarding import RetryingForwarder, SubscriberHealth
+from domainstream.subscriber.router import JobRouter
 from domainstream.telemetry import emit
 
 log = logging.getLogger("domainstream.subscriber")
@@ -32,10 +32,10 @@ class StreamSubscriber:
     def __init__(
         self,
         reader: StreamReader,
-        hand_over: HandOver,
-        sorter: Sorter,
+        forward: Forwarder,
+        router: JobRouter,
         *,
-        upkeep: Sequence[Upkeep] = (),
+        maintenance: Sequence[MaintenanceTask] = (),
         check: Check | None = None,
     ) -> None:
         """Join the ports, which the subscriber then owns and closes.
@@ -43,19 +43,19 @@ class StreamSubscriber:
         `check` is awaited before anything else, and may refuse with a `ConfigurationError`.
         """
         self._reader = reader
-        self._hand_over = hand_over
-        self._sorter = sorter
-        self._upkeep = upkeep
+        self._forwarder = forward
+        self._router = router
+        self._maintenance = maintenance
         self._check = check
         self._lifecycle = Lifecycle("RedisBullMQStreamSubscriber")
-        self._courier = Courier(hand_over, self._lifecycle, delivery_limit=sorter.delivery_limit)
+        self._retrying_forwarder = RetryingForwarder(forward, self._lifecycle, delivery_limit=router.delivery_limit)
         self._backoff = Backoff()
         self._delivering: asyncio.Task[None] | None = None
 
     @property
     def health(self) -> SubscriberHealth:
         """What was done so far."""
-        return self._courier.health
+        return self._retrying_forwarder.health
 
     async def run(self) -> None:
         """Read and hand over until `stop` or cancellation, both of which let what was read be handed over.
@@ -84,13 +84,13 @@ class StreamSubscriber:
     async def _loop(self) -> None:
         if not await self._checked():
             return
-        chores = [asyncio.create_task(self._keep_up(upkeep)) for upkeep in self._upkeep]
+        tasks = [asyncio.create_task(self._keep_up(maintenance)) for maintenance in self._maintenance]
         try:
             while not self._lifecycle.stopping.is_set():
                 await self._step()
-                _raise_errors_of(chores)
+                _raise_errors_of(tasks)
         finally:
-            await cancel_and_wait(*chores)
+            await cancel_and_wait(*tasks)
             await self._delivered()
 
     async def _checked(self) -> bool:
@@ -106,11 +106,11 @@ class StreamSubscriber:
 
     async def _step(self) -> None:
         deliveries = await self._read()
-        parcels = self._sorter.sort(deliveries)
-        if parcels or (self._delivering and self._delivering.done()):
+        routed_entries = self._router.sort(deliveries)
+        if routed_entries or (self._delivering and self._delivering.done()):
             await self._delivered()
-        if parcels:
-            self._delivering = asyncio.create_task(self._courier.deliver(parcels))
+        if routed_entries:
+            self._delivering = asyncio.create_task(self._retrying_forwarder.deliver(routed_entries))
             await asyncio.sleep(0)  # lets these go out before the next read does
 
     async def _read(self) -> Sequence[Delivery]:
@@ -132,20 +132,26 @@ class StreamSubscriber:
         emit(log, logging.WARNING, "subscriber.retried", pause_s=round(pause, 2), reason=error)
         await self._lifecycle.rest(pause)
 
-    async def _keep_up(self, upkeep: Upkeep) -> None:
+    async def _keep_up(self, maintenance: MaintenanceTask) -> None:
         while True:
             try:
-                await upkeep.run_once()
+                await maintenance.run_once()
             except ServerError as error:
-                emit(log, logging.WARNING, "subscriber.upkeep_failed", upkeep=type(upkeep).__name__, reason=error)
-            await asyncio.sleep(upkeep.every.total_seconds())
+                emit(
+                    log,
+                    logging.WARNING,
+                    "subscriber.upkeep_failed",
+                    maintenance=type(maintenance).__name__,
+                    reason=error,
+                )
+            await asyncio.sleep(maintenance.every.total_seconds())
 
     async def _close_ports(self) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._reader.close)
-            stack.push_async_callback(self._hand_over.close)
-            for upkeep in self._upkeep:
-                stack.push_async_callback(upkeep.close)
+            stack.push_async_callback(self._forwarder.close)
+            for maintenance in self._maintenance:
+                stack.push_async_callback(maintenance.close)
 
 
 def _raise_errors_of(tasks: Iterable[asyncio.Task[None]]) -> None:

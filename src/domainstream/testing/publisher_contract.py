@@ -129,11 +129,11 @@ class PublisherContract:
 
     async def test_a_cancelled_call_harms_no_other(self, harness: PublisherHarness) -> None:
         """Calls beside a cancelled one are published."""
-        doomed = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
+        deferred_failure = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
         beside = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
         await asyncio.sleep(0)
-        doomed.cancel()
-        await asyncio.wait([doomed])
+        deferred_failure.cancel()
+        await asyncio.wait([deferred_failure])
         assert [receipt.outcome for receipt in await beside] == [Outcome.PUBLISHED]
 
     async def test_close_settles_what_waits(self, harness: PublisherHarness) -> None:

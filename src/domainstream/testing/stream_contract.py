@@ -28,7 +28,7 @@ PATIENCE: Final = 10.0
 """Seconds until a test stops waiting for what should happen at once."""
 
 
-class StreamPlace(ABC):
+class StreamHarness(ABC):
     """Somewhere that holds streams, and opens readers of one group on the channels `FIRST` and `SECOND`.
 
     A reader's reads should wait a fraction of a second for news, and `claim_after` should be some seconds.
@@ -94,7 +94,7 @@ def texts(deliveries: Sequence[Delivery]) -> list[bytes | None]:
 class StreamContract:
     """The behaviour of `StreamReader`; subclasses provide the fixture `place`."""
 
-    async def test_entries_come_in_the_order_of_their_channel(self, place: StreamPlace) -> None:
+    async def test_entries_come_in_the_order_of_their_channel(self, place: StreamHarness) -> None:
         """What was added before the group existed is delivered too, each channel in its order, once."""
         added = [await place.add(FIRST, b"%d" % number) for number in range(50)]
         await place.add(SECOND, b"other")
@@ -103,12 +103,12 @@ class StreamContract:
         assert [delivery.data for delivery in found if delivery.channel == SECOND] == [b"other"]
         assert {delivery.deliveries for delivery in found} == {1}
 
-    async def test_an_idle_read_comes_back_empty(self, place: StreamPlace) -> None:
+    async def test_an_idle_read_comes_back_empty(self, place: StreamHarness) -> None:
         """A read with nothing to deliver returns within some seconds."""
         async with asyncio.timeout(PATIENCE):
             assert list(await place.reader().read()) == []
 
-    async def test_a_blocked_read_wakes_up(self, place: StreamPlace) -> None:
+    async def test_a_blocked_read_wakes_up(self, place: StreamHarness) -> None:
         """An entry that is added while a read waits is delivered by that read."""
         reader = place.reader()
         await reader.read()
@@ -117,18 +117,18 @@ class StreamContract:
         await place.add(FIRST, b"news")
         assert texts(await reading) == [b"news"]
 
-    async def test_an_entry_without_data_is_delivered_as_none(self, place: StreamPlace) -> None:
+    async def test_an_entry_without_data_is_delivered_as_none(self, place: StreamHarness) -> None:
         """A missing field is something to see, not something to fall over."""
         await place.add(FIRST, None)
         assert texts(await read_some(place.reader())) == [None]
 
     @pytest.mark.parametrize("data", [b"", b"\x00\xff not JSON", b"x" * 300_000])
-    async def test_what_nobody_can_decode_is_delivered_as_it_is(self, place: StreamPlace, data: bytes) -> None:
+    async def test_what_nobody_can_decode_is_delivered_as_it_is(self, place: StreamHarness, data: bytes) -> None:
         """What data means is not the reader's business."""
         await place.add(FIRST, data)
         assert texts(await read_some(place.reader())) == [data]
 
-    async def test_what_is_not_acknowledged_comes_again(self, place: StreamPlace) -> None:
+    async def test_what_is_not_acknowledged_comes_again(self, place: StreamHarness) -> None:
         """An entry that was left alone comes to the same reader once more, counted, and news are not held up."""
         reader = place.reader()
         await place.add(FIRST, b"old")
@@ -139,7 +139,7 @@ class StreamContract:
         (again,) = await read_some(reader)
         assert (again.data, again.deliveries) == (b"old", 2)
 
-    async def test_a_restarted_consumer_gets_what_it_left_behind(self, place: StreamPlace) -> None:
+    async def test_a_restarted_consumer_gets_what_it_left_behind(self, place: StreamHarness) -> None:
         """A crash between reading and acknowledging loses nothing: the next reader of that name starts with it."""
         await place.add(FIRST, b"old")
         await read_some(place.reader("one"))
@@ -147,7 +147,7 @@ class StreamContract:
         found = await read_all(place.reader("one"), 2)
         assert [(delivery.data, delivery.deliveries) for delivery in found] == [(b"old", 2), (b"new", 1)]
 
-    async def test_much_that_was_left_behind_comes_in_order(self, place: StreamPlace) -> None:
+    async def test_much_that_was_left_behind_comes_in_order(self, place: StreamHarness) -> None:
         """What fills many reads is delivered again completely, each channel in its order."""
         for number in range(100):
             await place.add(FIRST, b"%d" % number)
@@ -161,14 +161,14 @@ class StreamContract:
             of_channel = [delivery for delivery in found if delivery.channel == channel]
             assert texts(of_channel) == [b"%d" % number for number in range(100)]
 
-    async def test_another_consumer_gets_only_news(self, place: StreamPlace) -> None:
+    async def test_another_consumer_gets_only_news(self, place: StreamHarness) -> None:
         """Consumers of a group share its entries: none is delivered to two of them at a time."""
         await place.add(FIRST, b"old")
         await read_some(place.reader("one"))
         await place.add(FIRST, b"new")
         assert texts(await read_some(place.reader("two"))) == [b"new"]
 
-    async def test_another_consumer_takes_over_after_a_crash(self, place: StreamPlace) -> None:
+    async def test_another_consumer_takes_over_after_a_crash(self, place: StreamHarness) -> None:
         """What a consumer left alone goes to whoever is there, before news, and is counted."""
         await place.add(FIRST, b"old")
         await read_some(place.reader("one"))
@@ -177,7 +177,7 @@ class StreamContract:
         found = await read_all(place.reader("two"), 2)
         assert [(delivery.data, delivery.deliveries) for delivery in found] == [(b"old", 2), (b"new", 1)]
 
-    async def test_what_is_acknowledged_never_comes_again(self, place: StreamPlace) -> None:
+    async def test_what_is_acknowledged_never_comes_again(self, place: StreamHarness) -> None:
         """Acknowledging settles an entry for the whole group, and doing it twice changes nothing."""
         await place.add(FIRST, b"old")
         reader = place.reader("one")
@@ -186,7 +186,7 @@ class StreamContract:
         await place.add(FIRST, b"new")
         assert texts(await read_all(place.reader("one"), 1)) == [b"new"]
 
-    async def test_a_vanished_group_is_made_again_at_the_beginning(self, place: StreamPlace) -> None:
+    async def test_a_vanished_group_is_made_again_at_the_beginning(self, place: StreamHarness) -> None:
         """When somebody destroys the group, entries come once more rather than never."""
         reader = place.reader()
         await place.add(FIRST, b"old")
@@ -195,7 +195,7 @@ class StreamContract:
         await place.add(FIRST, b"new")
         assert texts(await read_all(reader, 2)) == [b"old", b"new"]
 
-    async def test_a_group_that_vanishes_under_a_blocked_read_is_made_again(self, place: StreamPlace) -> None:
+    async def test_a_group_that_vanishes_under_a_blocked_read_is_made_again(self, place: StreamHarness) -> None:
         """A read that waits notices too, and what comes later is delivered."""
         reader = place.reader()
         await reader.read()
@@ -205,7 +205,7 @@ class StreamContract:
         await place.add(FIRST, b"new")
         assert texts(await reading) == [b"new"]
 
-    async def test_a_loss_is_told_once_before_anything_newer(self, place: StreamPlace) -> None:
+    async def test_a_loss_is_told_once_before_anything_newer(self, place: StreamHarness) -> None:
         """What was trimmed unread is counted exactly, with the ids around it, by one of the group's readers."""
         met: list[Loss | bytes | None] = []
         ids = [await place.add(FIRST, b"%d" % number) for number in range(10)]
@@ -220,7 +220,7 @@ class StreamContract:
         assert (loss.channel, loss.count, loss.after, loss.before) == (FIRST, 7, ids[9], ids[17])
         assert rest == [b"17", b"18", b"19"]
 
-    async def test_what_was_trimmed_before_a_group_existed_is_no_loss(self, place: StreamPlace) -> None:
+    async def test_what_was_trimmed_before_a_group_existed_is_no_loss(self, place: StreamHarness) -> None:
         """A group that comes late begins with what is there."""
         losses: list[Loss] = []
         for number in range(10):
@@ -229,7 +229,7 @@ class StreamContract:
         found = await read_all(place.reader(on_loss=losses.append), 1)
         assert (texts(found), losses) == ([b"9"], [])
 
-    async def test_an_entry_that_is_trimmed_while_it_waits_is_a_loss(self, place: StreamPlace) -> None:
+    async def test_an_entry_that_is_trimmed_while_it_waits_is_a_loss(self, place: StreamHarness) -> None:
         """Nobody can deliver it again: it is told by its id, once, and waits no longer."""
         losses: list[Loss] = []
         gone = await place.add(FIRST, b"gone")
@@ -239,7 +239,7 @@ class StreamContract:
             assert list(await place.reader("one", on_loss=losses.append).read()) == []
         assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, gone, gone)]
 
-    async def test_an_entry_that_is_trimmed_while_left_alone_is_a_loss(self, place: StreamPlace) -> None:
+    async def test_an_entry_that_is_trimmed_while_left_alone_is_a_loss(self, place: StreamHarness) -> None:
         """The same, told by another consumer."""
         losses: list[Loss] = []
         gone = await place.add(FIRST, b"gone")
@@ -250,7 +250,7 @@ class StreamContract:
             assert list(await place.reader(consumer, on_loss=losses.append).read()) == []
             assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, gone, gone)]
 
-    async def test_a_listener_that_fails_does_not_stop_reading(self, place: StreamPlace) -> None:
+    async def test_a_listener_that_fails_does_not_stop_reading(self, place: StreamHarness) -> None:
         """What the function for losses raises is logged; entries are delivered."""
 
         def fail(loss: Loss) -> None:
@@ -264,7 +264,7 @@ class StreamContract:
         await place.trim(FIRST, keep=1)
         assert texts(await read_all(reader, 1)) == [b"new"]
 
-    async def test_closing_ends_a_blocked_read(self, place: StreamPlace) -> None:
+    async def test_closing_ends_a_blocked_read(self, place: StreamHarness) -> None:
         """A read that waits returns nothing once the reader is closed."""
         reader = place.reader()
         await reader.read()
@@ -274,7 +274,7 @@ class StreamContract:
         async with asyncio.timeout(PATIENCE):
             assert list(await reading) == []
 
-    async def test_closing_twice_does_nothing(self, place: StreamPlace) -> None:
+    async def test_closing_twice_does_nothing(self, place: StreamHarness) -> None:
         """Close is idempotent, for all ports."""
         ports = (place.reader(), place.dead_letters(), place.redrive())
         for port in (*ports, *ports):

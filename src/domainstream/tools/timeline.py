@@ -108,7 +108,7 @@ async def _letters(server: RedisServer, correlation_id: str) -> AsyncIterator[St
     for channel in await letters.channels():
         async for letter in letters.letters(channel):
             if message := _message(letter.letter.delivery.data, correlation_id):
-                yield _step(message, "buried", ms_of(letter.letter_id), channel, letter.letter_id)
+                yield _step(message, "buried", ms_of(letter.dead_letter_id), channel, letter.dead_letter_id)
 
 
 async def _jobs(server: RedisServer, correlation_id: str, bull_prefix: str) -> AsyncIterator[Step]:

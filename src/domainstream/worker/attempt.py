@@ -1,23 +1,23 @@
-"""One attempt at a job, from what was received to how it ended. Before: `event_consumer`; next: `verdict`."""
+"""One attempt at a job, from what was received to how it ended. Before: `event_consumer`; next: `result`."""
 
 import asyncio
 import logging
 
 from domainstream.errors import DomainStreamError, HandlerCancelledError, HandlerNotFoundError
-from domainstream.event import flowing
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
+from domainstream.event import correlation_scope
+from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
 from domainstream.worker.backoff import next_pause
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.error_handler import is_outcome
 from domainstream.worker.failure_text import failure_line, message_of, pause_text, sole_error, stack_of
 from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater
-from domainstream.worker.prepared_call import Handling, name_of
+from domainstream.worker.prepared_call import PreparedCall, name_of
 
 log = logging.getLogger("domainstream.worker")
 
 
-class Attempt:
+class AttemptRunner:
     """Tries jobs with the handlers of one consumer; `await attempt(job)` returns how it went.
 
     For many tasks at once, each attempt in a task of its own, which time limits and cancellations need.
@@ -27,7 +27,7 @@ class Attempt:
         """Use the handlers of `consumer`."""
         self._consumer = consumer
 
-    async def __call__(self, job: ReceivedJob) -> Verdict:
+    async def __call__(self, job: ReceivedJob) -> AttemptResult:
         """Handle `job` once. Raises `CancelledError` when its task is cancelled, and nothing else.
 
         Only what ends the process passes too: a signal's `KeyboardInterrupt` or `SystemExit`.
@@ -54,7 +54,7 @@ class Attempt:
             return self._failed(job, handling, error)
         return Completed()
 
-    def _unprepared(self, job: ReceivedJob, error: Exception) -> Verdict:
+    def _unprepared(self, job: ReceivedJob, error: Exception) -> AttemptResult:
         # What is not ours may quote the job's data.
         text = message_of(error) if isinstance(error, DomainStreamError) else "an error that should not happen"
         if isinstance(error, HandlerNotFoundError) and self._consumer.unhandled == "skip":
@@ -63,14 +63,14 @@ class Attempt:
         self._warn(job, "fails for good: %s: %s", type(error).__name__, text)
         return Failed(f"{type(error).__name__}: {message_of(error)}", stack_of(error))
 
-    def _failed(self, job: ReceivedJob, handling: Handling, error: BaseException) -> Verdict:
+    def _failed(self, job: ReceivedJob, handling: PreparedCall, error: BaseException) -> AttemptResult:
         context = handling.context
-        with flowing(correlation_id=context.correlation_id, causation_id=context.event_id):
+        with correlation_scope(correlation_id=context.correlation_id, causation_id=context.event_id):
             return self._judged(job, handling, error, self._outcome_of(job, handling, sole_error(error)))
 
     def _judged(
-        self, job: ReceivedJob, handling: Handling, error: BaseException, outcome: HandlerOutcome | None
-    ) -> Verdict:
+        self, job: ReceivedJob, handling: PreparedCall, error: BaseException, outcome: HandlerOutcome | None
+    ) -> AttemptResult:
         asked = sole_error(error) is outcome
         match outcome:
             case Done():
@@ -79,7 +79,7 @@ class Attempt:
             case RetryLater():
                 if not asked:
                     self._tell(job, handling, error, f"{pause_text(outcome.delay)}, says the error handler")
-                return ComeAgain(outcome.delay)
+                return Delayed(outcome.delay)
             case GiveUp():
                 handler, event = name_of(handling.handler), handling.event_name
                 if asked:
@@ -92,7 +92,7 @@ class Attempt:
                 self._tell(job, handling, error, pause_text(pause))
                 return Failed(message_of(error), stack_of(error), pause)
 
-    def _outcome_of(self, job: ReceivedJob, handling: Handling, error: BaseException) -> HandlerOutcome | None:
+    def _outcome_of(self, job: ReceivedJob, handling: PreparedCall, error: BaseException) -> HandlerOutcome | None:
         if isinstance(error, RetryLater | GiveUp):
             return error
         try:
@@ -107,7 +107,7 @@ class Attempt:
         self._warn(job, "the error handler returned a %s; the default applies", type(outcome).__name__)
         return None
 
-    def _tell(self, job: ReceivedJob, handling: Handling, error: BaseException, following: str) -> None:
+    def _tell(self, job: ReceivedJob, handling: PreparedCall, error: BaseException, following: str) -> None:
         self._warn(job, "%s", failure_line(error, handling, job, following))
 
     def _warn(self, job: ReceivedJob, text: str, *values: object) -> None:

@@ -9,7 +9,7 @@ class Completed(Struct, frozen=True, gc=False):
     """The job is done."""
 
 
-class ComeAgain(Struct, frozen=True, gc=False):
+class Delayed(Struct, frozen=True, gc=False):
     """The job shall come again; the attempt does not count.
 
     Attributes:
@@ -35,4 +35,4 @@ class Failed(Struct, frozen=True, gc=False):
     again_in: timedelta | None = None
 
 
-Verdict = Completed | ComeAgain | Failed
+AttemptResult = Completed | Delayed | Failed

@@ -11,13 +11,13 @@ from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
 from domainstream.queue import job_origin
 from domainstream.queue.names import name_problem
 from domainstream.settings import MessageLimits
-from domainstream.validation import refuse, wrong_amount
+from domainstream.validation import positive, raise_problems
 from domainstream.worker.context import EventContext, ReceivedJob, context_of
 from domainstream.worker.error_handler import ErrorHandler
-from domainstream.worker.invocation import HandlerCall
+from domainstream.worker.invocation import HandlerInvoker
 from domainstream.worker.outcomes import HandlerOutcome
-from domainstream.worker.prepared_call import Handling, class_problem, handler_problem, name_of
-from domainstream.worker.thread_pool import Threads
+from domainstream.worker.prepared_call import PreparedCall, class_problem, handler_problem, name_of
+from domainstream.worker.thread_pool import HandlerThreadPool
 
 DEFAULT_LIMITS: Final = MessageLimits()
 DEFAULT_ERRORS: Final = ErrorHandler()
@@ -73,7 +73,7 @@ class EventConsumer:
         is how long a handler may run unless it has a limit of its own, None being without end.
         """
         settings = [_unhandled_problem(unhandled), _time_limit_problem(time_limit)]
-        refuse("EventConsumer", [name_problem("queue", queue), *settings])
+        raise_problems("EventConsumer", [name_problem("queue", queue), *settings])
         self.queue = queue
         self.errors = errors
         self.unhandled: Unhandled = unhandled
@@ -81,8 +81,8 @@ class EventConsumer:
         # A job repeats the channel and the correlation id beside the event, which at most doubles its size.
         self._limits = replace(limits, max_bytes=limits.max_bytes * 2)
         self._time_limit = time_limit
-        self._threads = Threads(queue)
-        self._calls: dict[EventClass, dict[str | None, HandlerCall]] = {}
+        self._threads = HandlerThreadPool(queue)
+        self._calls: dict[EventClass, dict[str | None, HandlerInvoker]] = {}
         self._decoder = self._decoder_of(())
 
     @overload
@@ -133,7 +133,7 @@ class EventConsumer:
         for what is no event class, for a function that cannot take an event and a context, and when no class is given.
         """
         problems = [*map(class_problem, event_classes), _job_problem(job), _time_limit_problem(time_limit)]
-        refuse(f"@consumer.on of queue {self.queue}", problems)
+        raise_problems(f"@consumer.on of queue {self.queue}", problems)
         return partial(self._register, event_classes, job, time_limit)
 
     @property
@@ -141,7 +141,7 @@ class EventConsumer:
         """The classes that have a handler."""
         return tuple(self._calls)
 
-    def prepare(self, job: ReceivedJob) -> Handling:
+    def prepare(self, job: ReceivedJob) -> PreparedCall:
         """Decode a job and return what is left to do: to call its handler.
 
         Raises `HandlerNotFoundError` for an event type or job name that has no handler, `EventDecodingError` for data
@@ -157,7 +157,7 @@ class EventConsumer:
             name = type(event).__name__
             raise self._no_handler(job, f"{name} in jobs of this name", f'{name}, job="{job.name}"')
         context = context_of(job, job_origin(job.data), event)
-        return Handling(event, call.handler, partial(call, event, context), context)
+        return PreparedCall(event, call.handler, partial(call, event, context), context)
 
     async def handle(self, job: ReceivedJob) -> None:
         """Decode a job and call its handler, as a worker does; for tests of handlers.
@@ -177,10 +177,12 @@ class EventConsumer:
     ) -> Any:
         taken = [self._taken(event_class, job) for event_class in event_classes]
         none = None if event_classes else "no event class is given; type: @consumer.on(SomethingHappened)"
-        refuse(f"The handler {name_of(handler)!r} of queue {self.queue}", [*taken, none, handler_problem(handler)])
+        raise_problems(
+            f"The handler {name_of(handler)!r} of queue {self.queue}", [*taken, none, handler_problem(handler)]
+        )
         # First the decoder: it refuses classes that cannot be told apart.
         self._decoder = self._decoder_of(dict.fromkeys((*self._calls, *event_classes)))
-        call = HandlerCall(handler, threads=self._threads, time_limit=time_limit or self._time_limit)
+        call = HandlerInvoker(handler, threads=self._threads, time_limit=time_limit or self._time_limit)
         for event_class in event_classes:
             self._calls.setdefault(event_class, {})[job] = call
         return handler
@@ -208,7 +210,7 @@ def _unhandled_problem(given: object) -> str | None:
 
 
 def _time_limit_problem(given: object) -> str | None:
-    return None if given is None else wrong_amount("time_limit", given, timedelta)
+    return None if given is None else positive("time_limit", given, timedelta)
 
 
 def _job_problem(given: object) -> str | None:

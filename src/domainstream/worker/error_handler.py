@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from domainstream.validation import refuse
+from domainstream.validation import raise_problems
 from domainstream.worker.context import EventContext
 from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater
 
@@ -37,7 +37,7 @@ class ErrorHandler:
 
     def __init__(self, rules: Mapping[type[BaseException], Rule] = _NO_RULES) -> None:
         """Decide by `rules`; raise `ConfigurationError` for keys that are no exceptions or values that are no rules."""
-        refuse("ErrorHandler", [problem for item in rules.items() for problem in _problems(*item)])
+        raise_problems("ErrorHandler", [problem for item in rules.items() for problem in _problems(*item)])
         self._rules = dict(rules)
 
     def outcome_of(self, error: BaseException, context: EventContext) -> HandlerOutcome | None:

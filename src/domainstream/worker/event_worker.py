@@ -5,8 +5,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from domainstream.lifecycle import Lifecycle
-from domainstream.validation import refuse, wrong_amount
-from domainstream.worker.attempt import Attempt
+from domainstream.validation import positive, raise_problems
+from domainstream.worker.attempt import AttemptRunner
 from domainstream.worker.bullmq.connections import WorkerConnections
 from domainstream.worker.bullmq.engine import BullMQEngine
 from domainstream.worker.consumer import EventConsumer
@@ -50,10 +50,15 @@ class EventWorker:
         that they are cancelled, and their jobs go back to their queue. Raises `MissingExtraError` without the package
         `bullmq`, `ConfigurationError` for a URL that is none and for numbers of zero or less.
         """
-        refuse("EventWorker", [wrong_amount("concurrency", concurrency, int), wrong_amount("grace", grace, timedelta)])
+        raise_problems("EventWorker", [positive("concurrency", concurrency, int), positive("grace", grace, timedelta)])
         connections = WorkerConnections(url, consumer.queue, bull_prefix=bull_prefix, name=settings.name)
         engine = BullMQEngine(
-            connections, consumer.queue, Attempt(consumer), concurrency=concurrency, grace=grace, settings=settings
+            connections,
+            consumer.queue,
+            AttemptRunner(consumer),
+            concurrency=concurrency,
+            grace=grace,
+            settings=settings,
         )
         return cls(engine)
 

@@ -10,10 +10,10 @@ from traceback import walk_tb
 from types import FrameType
 
 from domainstream.worker.context import ReceivedJob
-from domainstream.worker.prepared_call import Handling
+from domainstream.worker.prepared_call import PreparedCall
 
 
-def failure_line(error: BaseException, handling: Handling, job: ReceivedJob, following: str) -> str:
+def failure_line(error: BaseException, handling: PreparedCall, job: ReceivedJob, following: str) -> str:
     """Return which attempt failed, how and where, at which event, and what is `following`."""
     return (
         f"attempt {job.attempt} of {max(job.attempts, job.attempt)} failed: {type(error).__name__} "
@@ -54,7 +54,7 @@ def _writable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _place(error: BaseException, handling: Handling) -> str:
+def _place(error: BaseException, handling: PreparedCall) -> str:
     """Name the innermost line of the handler's own package: what it calls in a library says less."""
     home = _package(getattr(handling.handler, "__module__", None))
     traces = [list(walk_tb(each.__traceback__)) for each in _chain(error)]

@@ -11,25 +11,27 @@ from functools import partial
 from typing import Any, Final
 
 from domainstream.errors import HandlerTimeoutError
-from domainstream.event import BaseEvent, flowing
+from domainstream.event import BaseEvent, correlation_scope
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.worker.context import EventContext
 from domainstream.worker.outcomes import GiveUp, RetryLater
 from domainstream.worker.prepared_call import name_of
-from domainstream.worker.thread_pool import Threads
+from domainstream.worker.thread_pool import HandlerThreadPool
 
-AGAIN: Final = 1.0
+RECANCEL_INTERVAL: Final = 1.0
 """Seconds between two cancellations of a handler that took too long: time for what it does on its way out."""
 
 
-class HandlerCall:
+class HandlerInvoker:
     """A handler as a consumer calls it; raises what it raises.
 
     Attributes:
         handler: The function as it was registered.
     """
 
-    def __init__(self, handler: Callable[..., Any], *, threads: Threads, time_limit: timedelta | None) -> None:
+    def __init__(
+        self, handler: Callable[..., Any], *, threads: HandlerThreadPool, time_limit: timedelta | None
+    ) -> None:
         """Call `handler`, in one of `threads` unless it is a coroutine function, for at most `time_limit`."""
         self.handler = handler
         self._time_limit = time_limit
@@ -41,7 +43,7 @@ class HandlerCall:
         Raises `HandlerTimeoutError` when it took too long. It was cancelled then; a plain function runs on in its
         thread.
         """
-        with flowing(correlation_id=context.correlation_id, causation_id=event.id):
+        with correlation_scope(correlation_id=context.correlation_id, causation_id=event.id):
             work: Awaitable[Any] = self._start(event, context)
             answer = await (work if self._time_limit is None else self._within(self._time_limit, work))
         if isinstance(answer, RetryLater | GiveUp):
@@ -59,7 +61,7 @@ class HandlerCall:
             await asyncio.wait([task], timeout=limit.total_seconds())
             in_time = task.done()
         finally:
-            await cancel_and_wait(task, again=AGAIN)
+            await cancel_and_wait(task, again=RECANCEL_INTERVAL)
         try:
             return task.result()
         except asyncio.CancelledError as cancelled:
@@ -80,7 +82,7 @@ def _is_async(handler: Any) -> bool:
 
 
 async def _in_thread(
-    threads: Threads, handler: Callable[..., Any], event: BaseEvent[Any], context: EventContext
+    threads: HandlerThreadPool, handler: Callable[..., Any], event: BaseEvent[Any], context: EventContext
 ) -> Any:
     """Await here what a function returns that only wraps a coroutine function."""
     answer = await threads.run(handler, event, context)

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domainstream.validation import refuse
+from domainstream.validation import raise_problems
 
 LONGEST: Final = timedelta(days=36_500)
 """A hundred years: dates beyond can overflow."""
@@ -35,7 +35,7 @@ class RetryLater(Exception):  # noqa: N818 - an answer, no error
 
         Raises `ConfigurationError` for less than zero, and for what is no number of seconds, as infinity.
         """
-        refuse("RetryLater", [_delay_problem(delay)])
+        raise_problems("RetryLater", [_delay_problem(delay)])
         self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
         super().__init__(f"again in {self.delay}")
 

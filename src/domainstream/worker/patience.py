@@ -13,7 +13,7 @@ log = logging.getLogger("domainstream.worker")
 LONGEST_PAUSE: Final = timedelta(seconds=1)
 
 
-class Patience:
+class LoggedBackoff:
     """The attempts at one thing."""
 
     def __init__(self, queue: str) -> None:

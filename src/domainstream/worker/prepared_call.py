@@ -13,7 +13,7 @@ from domainstream.worker.context import EventContext
 _EXAMPLE = "@consumer.on(SomethingHappened)"
 
 
-class Handling(Struct, frozen=True, gc=False):
+class PreparedCall(Struct, frozen=True, gc=False):
     """A job that is decoded: calling this calls its handler.
 
     Attributes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.validation import not_above_zero, refuse
+from domainstream.validation import positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for numbers of zero or less."""
-        refuse("RateLimit", not_above_zero(self))
+        raise_problems("RateLimit", positive_fields(self))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,4 +57,4 @@ class WorkerSettings:
         name = self.name
         blank = name is not None and (not name or any(sign.isspace() for sign in name))
         problem = f"name is {name!r}, expected no white space and not nothing; type: name='valuation-1'"
-        refuse("WorkerSettings", [*not_above_zero(self), problem if blank else None])
+        raise_problems("WorkerSettings", [*positive_fields(self), problem if blank else None])

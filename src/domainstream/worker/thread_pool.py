@@ -1,4 +1,4 @@
-"""Threads for handlers that are plain functions. Before: `handlers`; next: `handler_call`.
+"""HandlerThreadPool for handlers that are plain functions. Before: `handlers`; next: `handler_call`.
 
 Not asyncio's default executor: its few threads are shared with name look-ups and file access, and a handler that hangs
 would keep the process from ending.
@@ -25,7 +25,7 @@ MOST_THREADS: Final = 1_000
 Step = Callable[[], None]
 
 
-class Threads:
+class HandlerThreadPool:
     """Runs functions, each in a thread of its own for the time of the call; the threads are used again.
 
     As many calls run at once as are made, so that the worker's concurrency alone is the limit. The threads are daemons:

@@ -6,7 +6,7 @@ from typing import Any
 
 from faults.children.process import die
 
-from domainstream.queue import StepwiseHandOver
+from domainstream.queue import TwoStepForwarder
 from domainstream.stream import StreamReader
 from domainstream.subscriber import RedisBullMQStreamSubscriber
 
@@ -34,14 +34,14 @@ class Failpoint(Enum):
 
 def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int) -> None:
     """Let this process die when it comes to a failpoint for the `nth` time."""
-    hand_over = subscriber._hand_over
+    forward = subscriber._forwarder
     if failpoint is Failpoint.READ:
         _die_after_reading(subscriber._reader, nth)
     elif failpoint is Failpoint.SCRIPT:
-        _die_after_giving(hand_over, "hand_over", nth)
+        _die_after_giving(forward, "forward", nth)
     else:
-        assert isinstance(hand_over, StepwiseHandOver)
-        _die_after_giving(hand_over._queue, "add", nth, parts=3 if failpoint is Failpoint.SOME_JOBS else 1)
+        assert isinstance(forward, TwoStepForwarder)
+        _die_after_giving(forward._queue, "add", nth, parts=3 if failpoint is Failpoint.SOME_JOBS else 1)
 
 
 def _die_after_reading(reader: StreamReader, nth: int) -> None:

@@ -100,4 +100,4 @@ async def _run(order: SubscriberOrder) -> None:
         arm(subscriber, *order.failpoint)
     async with subscriber:
         await subscriber.run()
-    order.ledger.note(STOPPED, f"{order.consumer} {subscriber.health.handed_over}")
+    order.ledger.note(STOPPED, f"{order.consumer} {subscriber.health.forwarded}")

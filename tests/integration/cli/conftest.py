@@ -35,13 +35,13 @@ def typed(redis_url: str, stream_prefix: str) -> Type:
     return type_words
 
 
-async def bury(streams: Streams, *contents: bytes | None) -> list[str]:
+async def store(streams: Streams, *contents: bytes | None) -> list[str]:
     """Put letters into the evaluated channel, as subscribers do, and return their ids; None has no data."""
     ids = []
     for number, content in enumerate(contents):
         fields = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
         fields |= {"group": "domain-events", "entry_id": f"1700000000000-{number}"}
         letter: dict[Any, Any] = {**fields, **({} if content is None else {"data": content})}
-        letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", letter)
-        ids.append(letter_id.decode())
+        dead_letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", letter)
+        ids.append(dead_letter_id.decode())
     return ids

@@ -5,18 +5,18 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from integration.cli.conftest import Type, bury
+from integration.cli.conftest import Type, store
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, Streams
 
 from domainstream.errors import ServerOutOfMemoryError
-from domainstream.stream import RedisDeadLetterRedrive, Redriven
+from domainstream.stream import RedisDeadLetterRedrive, RedriveResult
 
 
 async def test_channels_are_listed_with_their_letters(typed: Type, streams: Streams) -> None:
     """Without a channel, each that has letters stands on a line; its stream is no channel with letters."""
-    await bury(streams, b"one", b"two")
+    await store(streams, b"one", b"two")
     result = await typed("dead-letters", "ls")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[1].split()[:2] == [EVALUATED, "2"]
@@ -32,26 +32,26 @@ async def test_nothing_to_list_is_said_beside_the_data(typed: Type) -> None:
 
 async def test_letters_of_a_channel_show_no_data(typed: Type, streams: Streams) -> None:
     """A list tells error and reason, as text and as JSON, and never the payload."""
-    ids = await bury(streams, b"secret")
+    ids = await store(streams, b"secret")
     text, as_json = await typed("dead-letters", "ls", EVALUATED), await typed("dead-letters", "ls", EVALUATED, "--json")
     assert ids[0] in text.stdout
     assert "secret" not in text.output + as_json.output
     record = json.loads(as_json.stdout)
-    assert (record["letter_id"], record["error"], record["has_data"]) == (ids[0], "HostileJsonError", True)
+    assert (record["dead_letter_id"], record["error"], record["has_data"]) == (ids[0], "HostileJsonError", True)
 
 
 async def test_list_ends_after_count(typed: Type, streams: Streams) -> None:
     """With `--count` the oldest are listed, and it is said that there are more."""
-    ids = await bury(streams, b"1", b"2", b"3")
+    ids = await store(streams, b"1", b"2", b"3")
     result = await typed("dead-letters", "ls", EVALUATED, "--count", "2", "--json")
-    assert [json.loads(line)["letter_id"] for line in result.stdout.splitlines()] == ids[:2]
+    assert [json.loads(line)["dead_letter_id"] for line in result.stdout.splitlines()] == ids[:2]
     assert "2 of 3 letters" in result.stderr
 
 
 @pytest.mark.parametrize("position", [0, 1])
 async def test_letter_is_shown_with_its_data(typed: Type, streams: Streams, position: int) -> None:
     """JSON stays the JSON it is, its numbers as they were written; other bytes come in Base64."""
-    ids = await bury(streams, b'{"price": 1.00}', b"\x00\xff\x1b[31m")
+    ids = await store(streams, b'{"price": 1.00}', b"\x00\xff\x1b[31m")
     result = await typed("dead-letters", "show", EVALUATED, ids[position], "--json")
     if position == 0:
         assert '"data":{"price":1.00}' in result.stdout
@@ -61,8 +61,8 @@ async def test_letter_is_shown_with_its_data(typed: Type, streams: Streams, posi
 
 async def test_shown_data_cannot_steer_the_terminal(typed: Type, streams: Streams) -> None:
     """Escape sequences in an entry's data are written out, not sent."""
-    (letter_id,) = await bury(streams, b"\x1b[2Jgone\xc2\x9b31m")
-    result = await typed("dead-letters", "show", EVALUATED, letter_id)
+    (dead_letter_id,) = await store(streams, b"\x1b[2Jgone\xc2\x9b31m")
+    result = await typed("dead-letters", "show", EVALUATED, dead_letter_id)
     assert "\\x1b[2Jgone\\x9b31m" in result.stdout
     assert "\x1b" not in result.stdout
 
@@ -70,7 +70,7 @@ async def test_shown_data_cannot_steer_the_terminal(typed: Type, streams: Stream
 @pytest.mark.parametrize("words", [("show",), ("redrive", "--yes"), ("redrive", "18-0", "--yes"), ("purge", "--yes")])
 async def test_letter_that_is_not_there_is_not_found(typed: Type, streams: Streams, words: tuple[str, ...]) -> None:
     """The exit code is 4, and the message says where to look; letters beside it stay."""
-    await bury(streams, b"1")
+    await store(streams, b"1")
     command, *options = words
     result = await typed("dead-letters", command, EVALUATED, "17-0", *options)
     assert (result.exit_code, result.stdout) == (4, "")
@@ -80,7 +80,7 @@ async def test_letter_that_is_not_there_is_not_found(typed: Type, streams: Strea
 
 async def test_unknown_channel_names_the_one_that_was_meant(typed: Type, streams: Streams) -> None:
     """A channel with a typing mistake is not found, and the right one is named, also when all it has is letters."""
-    await bury(streams, b"1")
+    await store(streams, b"1")
     result = await typed("dead-letters", "ls", EVALUATED.replace("optimization", "optimisation"))
     assert result.exit_code == 4
     assert f"Did you mean {EVALUATED}?" in result.stderr
@@ -88,7 +88,7 @@ async def test_unknown_channel_names_the_one_that_was_meant(typed: Type, streams
 
 async def test_letters_go_back(typed: Type, streams: Streams, redis: Redis) -> None:
     """The named letters become entries of the channel, the others stay."""
-    ids = await bury(streams, b"1", b"2", b"3")
+    ids = await store(streams, b"1", b"2", b"3")
     result = await typed("dead-letters", "redrive", EVALUATED, ids[0], ids[2], "--yes", "--json")
     entry_ids = json.loads(result.stdout)["entry_ids"]
     found: Any = await redis.xrange(streams.key(EVALUATED))
@@ -102,7 +102,7 @@ async def test_letters_go_back(typed: Type, streams: Streams, redis: Redis) -> N
 
 async def test_letter_without_data_stays_and_the_exit_code_says_so(typed: Type, streams: Streams) -> None:
     """`redrive --all` does what it can, names what stays, and ends with 5."""
-    await bury(streams, b"1", None)
+    await store(streams, b"1", None)
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes")
     assert result.exit_code == 5
     assert "1 letter put back" in result.stdout
@@ -112,7 +112,7 @@ async def test_letter_without_data_stays_and_the_exit_code_says_so(typed: Type, 
 
 async def test_all_means_those_there_are(typed: Type, streams: Streams) -> None:
     """More than one page of letters goes back, each once."""
-    await bury(streams, *(b"%d" % number for number in range(1100)))
+    await store(streams, *(b"%d" % number for number in range(1100)))
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json")
     assert (result.exit_code, len(set(json.loads(result.stdout)["entry_ids"]))) == (0, 1100)
     assert await streams.dead(EVALUATED) == []
@@ -121,7 +121,7 @@ async def test_all_means_those_there_are(typed: Type, streams: Streams) -> None:
 @pytest.mark.parametrize("command", ["redrive", "purge"])
 async def test_nothing_is_done_unasked(typed: Type, streams: Streams, command: str) -> None:
     """Where nobody can be asked and `--yes` is not there, the count is shown and nothing happens."""
-    await bury(streams, b"1", b"2")
+    await store(streams, b"1", b"2")
     result = await typed("dead-letters", command, EVALUATED, "--all")
     assert result.exit_code == 2
     assert "2 letters" in result.stderr
@@ -138,7 +138,7 @@ async def test_letters_must_be_chosen(typed: Type, command: str) -> None:
 
 async def test_all_letters_are_purged(typed: Type, streams: Streams) -> None:
     """`purge --all` empties the dead letters and tells how many there were."""
-    await bury(streams, b"1", b"2")
+    await store(streams, b"1", b"2")
     result = await typed("dead-letters", "purge", EVALUATED, "--all", "--yes", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"channel": EVALUATED, "purged": 2})
     assert await streams.dead(EVALUATED) == []
@@ -147,7 +147,7 @@ async def test_all_letters_are_purged(typed: Type, streams: Streams) -> None:
 @pytest.mark.parametrize(("named", "exit_code"), [(["1"], 4), ([0], 0), ([0, "1"], 5)])
 async def test_named_letters_are_purged(typed: Type, streams: Streams, named: list[int | str], exit_code: int) -> None:
     """The exit code tells whether all of the letters, some or none were there."""
-    ids = await bury(streams, b"1", b"2")
+    ids = await store(streams, b"1", b"2")
     wanted = [ids[one] if isinstance(one, int) else f"{one}-0" for one in named]
     result = await typed("dead-letters", "purge", EVALUATED, *wanted, "--yes")
     assert (result.exit_code, bool(result.stderr)) == (exit_code, exit_code > 0)
@@ -159,7 +159,7 @@ async def test_letter_that_comes_meanwhile_stays(
     typed: Type, streams: Streams, redis_url: str, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """`--all` means the letters that were counted: one that is buried during the question is not touched."""
-    await bury(streams, b"1", b"2")
+    await store(streams, b"1", b"2")
 
     def bury_another(question: str, *, yes: bool) -> None:
         with BlockingRedis.from_url(redis_url) as client:
@@ -174,15 +174,15 @@ async def test_redrive_that_ends_early_tells_what_was_done(
     typed: Type, streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the server refuses after the first letter, the exit code is 5, and what was done is told."""
-    await bury(streams, b"1", b"2")
+    await store(streams, b"1", b"2")
     whole = RedisDeadLetterRedrive.redrive
     calls: list[str] = []
 
-    async def once(self: RedisDeadLetterRedrive, channel: str, *, letter_id: str | None = None) -> Redriven:
-        calls.append(str(letter_id))
+    async def once(self: RedisDeadLetterRedrive, channel: str, *, dead_letter_id: str | None = None) -> RedriveResult:
+        calls.append(str(dead_letter_id))
         if len(calls) > 1:
             raise ServerOutOfMemoryError("the server's memory is full")
-        return await whole(self, channel, letter_id=letter_id)
+        return await whole(self, channel, dead_letter_id=dead_letter_id)
 
     monkeypatch.setattr(RedisDeadLetterRedrive, "redrive", once)
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json")

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from integration.cli.conftest import Type, bury
+from integration.cli.conftest import Type, store
 from integration.stream.test_privileges import DEAD_LETTERS, IDLE_CONSUMERS, JANITOR, READER
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, GROUP, BullJobs, Channel, OptimizationEvaluated, Streams, evaluated
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
-from domainstream.stream.inspection.commands import Abilities, needed_by
+from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
 from domainstream.tools.doctor.finding import Finding
 from domainstream.tools.doctor.server_checks import ability_findings, clock_finding, server_findings
@@ -78,7 +78,7 @@ async def test_missing_group_is_mended(typed: Type, streams: Streams, redis: Red
 
 async def test_letters_and_losses_are_warnings(typed: Type, streams: Streams, redis: Redis) -> None:
     """They are told with the command that shows more."""
-    await bury(streams, b"1")
+    await store(streams, b"1")
     await streams.add_data(EVALUATED, data=b"1")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
     await redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
@@ -170,7 +170,7 @@ async def test_operator_looks_with_what_the_doctor_asks_for(
     url = await user_url(f"~*{stream_prefix}*", *(f"+{name}" for name in needed_by("operator")))
     event = evaluated()
     await streams.add(event)
-    await bury(streams, b"1", b"2")
+    await store(streams, b"1", b"2")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
     await Valuation(redis_url, bull, BullJobs(redis, bull, "valuation")).add(job_of())
     for line in (
@@ -243,7 +243,7 @@ def test_clocks_are_compared(ahead: timedelta, status: str) -> None:
 
 def test_missing_commands_are_a_problem() -> None:
     """A server that is too old is told with what to install."""
-    abilities = Abilities(missing=("xautoclaim",), forbidden=(), closed_key="")
+    abilities = CommandProbeResult(missing=("xautoclaim",), forbidden=(), closed_key="")
     found = only([*ability_findings(abilities, user="default", roles=["subscriber"])])
     assert "xautoclaim" in found.words
     assert "Redis 7.0" in found.mend

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from integration.cli.conftest import COMMAND, bury
+from integration.cli.conftest import COMMAND, store
 from support.consuming import EVALUATED, Streams, until
 
 
@@ -68,7 +68,7 @@ def first_line_only(*words: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize(("key", "exit_code", "left"), [(b"y\n", 0, 0), (b"\n", 1, 2), (b"\x03", 130, 2)])
 async def test_question_is_answered(streams: Streams, redis_url: str, key: bytes, exit_code: int, left: int) -> None:
     """Yes does it; just Enter does not, and says so; Ctrl-C ends at once with 130."""
-    await bury(streams, b"1", b"2")
+    await store(streams, b"1", b"2")
     words = ["dead-letters", "purge", EVALUATED, "--all", "--redis-url", redis_url, "--prefix", streams.prefix]
     with on_a_terminal(*words) as (process, terminal):
         read_until(terminal, "[y/N]")
@@ -79,7 +79,7 @@ async def test_question_is_answered(streams: Streams, redis_url: str, key: bytes
 
 async def test_closed_pipe_is_quiet(streams: Streams, redis_url: str) -> None:
     """A reader that has enough ends the command without a word, with the exit code that shells know."""
-    await bury(streams, *(b"%d" % number for number in range(2000)))
+    await store(streams, *(b"%d" % number for number in range(2000)))
     words = ["dead-letters", "ls", EVALUATED, "--json", "--count", "2000", "--redis-url", redis_url]
     assert first_line_only(*words, "--prefix", streams.prefix) == (141, b"")
 

@@ -109,7 +109,7 @@ async def test_subscriber_delivers_until_sigterm(
 
 async def _handed_over(url: str) -> bool:
     _, answer = await get(url)
-    return bool(answer["done"]["handed_over"] == 1)
+    return bool(answer["done"]["forwarded"] == 1)
 
 
 async def test_worker_finishes_what_it_has_in_hand(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from integration.cli.conftest import COMMAND, Type, bury
+from integration.cli.conftest import COMMAND, Type, store
 from redis.asyncio import Redis
 from support.consuming import CALCULATED, EVALUATED, GROUP, Streams, evaluated, until
 
@@ -15,7 +15,7 @@ from support.consuming import CALCULATED, EVALUATED, GROUP, Streams, evaluated, 
 async def test_channels_are_listed(typed: Type, streams: Streams, redis: Redis) -> None:
     """Streams below the prefix count; companions, dead letters, other types and other prefixes do not."""
     await streams.add(evaluated())
-    await bury(streams, b"1")
+    await store(streams, b"1")
     await redis.set(streams.key(CALCULATED), "text")
     await redis.xadd(f"{{{streams.key(EVALUATED)}}}:producers", {"a": "b"})
     result = await typed("streams", "ls", "--json")
@@ -42,7 +42,7 @@ async def test_no_streams_is_said_beside_the_data(typed: Type) -> None:
 async def test_info_tells_length_memory_and_groups(typed: Type, streams: Streams, redis: Redis) -> None:
     """One object holds the stream, its memory, its dead letters and its groups; the text names them as well."""
     entry_id = await streams.add(evaluated())
-    await bury(streams, b"1")
+    await store(streams, b"1")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
     record = json.loads((await typed("streams", "info", EVALUATED, "--json")).stdout)
     text = (await typed("streams", "info", EVALUATED)).stdout

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.consuming import Streams, until
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 
 @pytest.fixture
-async def place(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisPlace]:
+async def place(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisHarness]:
     """Streams of this test on a real server."""
-    place = RedisPlace(redis_url, Streams(redis, stream_prefix))
+    place = RedisHarness(redis_url, Streams(redis, stream_prefix))
     yield place
     await place.close()
 

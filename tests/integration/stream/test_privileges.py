@@ -7,11 +7,11 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 from support.consuming import GROUP
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 from domainstream.publisher import Retention
-from domainstream.stream import RedisIdleConsumers, RedisStreamJanitor
-from domainstream.testing.dead_letter_contract import bury
+from domainstream.stream import RedisIdleConsumerReaper, RedisStreamTrimmer
+from domainstream.testing.dead_letter_contract import store
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some
 
 READER: Final = (
@@ -26,7 +26,7 @@ IDLE_CONSUMERS: Final = "+eval +evalsha +script|load +xinfo|consumers +xgroup|de
 class Restricted:
     """A user with the rights of one part; everything on the server stays inside the test's own keys."""
 
-    def __init__(self, place: RedisPlace, url: str, redis: Redis) -> None:
+    def __init__(self, place: RedisHarness, url: str, redis: Redis) -> None:
         self.place = place
         self._url = url
         self._redis = redis
@@ -47,14 +47,14 @@ class Restricted:
 
 
 @pytest.fixture
-async def restricted(place: RedisPlace, redis_url: str, redis: Redis) -> AsyncIterator[Restricted]:
+async def restricted(place: RedisHarness, redis_url: str, redis: Redis) -> AsyncIterator[Restricted]:
     """A user who may do nothing yet."""
     restricted = Restricted(place, redis_url, redis)
     yield restricted
     await restricted.remove()
 
 
-async def test_rights_of_a_reader(place: RedisPlace, restricted: Restricted) -> None:
+async def test_rights_of_a_reader(place: RedisHarness, restricted: Restricted) -> None:
     """Reading, recovery, losses and healing need these commands, on the streams' keys."""
     await place.add(FIRST, b"left alone")
     await place.redis.xgroup_create(place.key(FIRST), GROUP, id="0")
@@ -69,28 +69,28 @@ async def test_rights_of_a_reader(place: RedisPlace, restricted: Restricted) -> 
     await place.destroy_group(SECOND)
     await reader.read()
     counts = reader.counts
-    assert (counts.reclaimed, counts.lost, counts.healed) == (1, 1, 1)
+    assert (counts.reclaimed, counts.lost, counts.recreated) == (1, 1, 1)
 
 
-async def test_rights_around_dead_letters(place: RedisPlace, restricted: Restricted) -> None:
+async def test_rights_around_dead_letters(place: RedisHarness, restricted: Restricted) -> None:
     """Burying needs other rights than sending back."""
     await restricted.to(f"{READER} {DEAD_LETTERS}")
-    await bury(place, b"rubbish")
+    await store(place, b"rubbish")
     await restricted.to(REDRIVE)
     assert len((await place.redrive().redrive(FIRST)).entry_ids) == 1
 
 
-async def test_rights_of_upkeep(place: RedisPlace, restricted: Restricted) -> None:
+async def test_rights_of_upkeep(place: RedisHarness, restricted: Restricted) -> None:
     """Janitor and idle consumers run with these."""
     await place.add_many(FIRST, 20)
     await read_some(place.reader("another"))
     await restricted.to(JANITOR)
     prefix, retention = place.streams.prefix, Retention(max_length=10)
-    janitor = RedisStreamJanitor.from_url(place.url, [FIRST], retention=retention, prefix=prefix)
-    await janitor.run_once()
-    await janitor.close()
+    trimmer = RedisStreamTrimmer.from_url(place.url, [FIRST], retention=retention, prefix=prefix)
+    await trimmer.run_once()
+    await trimmer.close()
     await restricted.to(IDLE_CONSUMERS)
-    tidy = RedisIdleConsumers.from_url(
+    tidy = RedisIdleConsumerReaper.from_url(
         place.url, [FIRST], group=GROUP, consumer="one", prefix=prefix, idle=timedelta(hours=1)
     )
     await tidy.run_once()

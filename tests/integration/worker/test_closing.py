@@ -11,7 +11,7 @@ from domainstream.redis.link import RedisLink
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import Verdict
+from domainstream.worker.attempt_result import AttemptResult
 
 
 class Hanging:
@@ -21,7 +21,7 @@ class Hanging:
         self.started = asyncio.Event()
         self.begun = self.cancelled = 0
 
-    async def __call__(self, job: ReceivedJob) -> Verdict:
+    async def __call__(self, job: ReceivedJob) -> AttemptResult:
         """Wait for ever."""
         self.started.set()
         self.begun += 1
@@ -79,7 +79,7 @@ async def test_second_cancellation_ends_at_once(queue: Valuation) -> None:
 
 async def test_end_without_a_server(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A worker whose server is gone ends all the same, soon, and says which jobs the server could not be told of."""
-    monkeypatch.setattr("domainstream.worker.bullmq.engine.FAREWELL", 0.3)
+    monkeypatch.setattr("domainstream.worker.bullmq.engine.SHUTDOWN_TIMEOUT", 0.3)
     with EmbeddedServer() as server:
         async with Redis.from_url(server.url) as redis, FaultProxy(server.url) as proxy:
             queue = Valuation(server.url, "bull", BullJobs(redis, "bull", "valuation"))

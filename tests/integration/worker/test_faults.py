@@ -13,10 +13,10 @@ from support.working import Diary, Valuation, job_of, jobs_of, working
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import Completed, Failed, Verdict
-from domainstream.worker.bullmq.round_trip import Turn
+from domainstream.worker.attempt_result import AttemptResult, Completed, Failed
+from domainstream.worker.bullmq.round_trip import RoundTrip
 from domainstream.worker.bullmq.scripts import turn_script
-from domainstream.worker.bullmq.tracker import Ledger
+from domainstream.worker.bullmq.tracker import JobTracker
 
 SCRIPT = turn_script().sha.encode()
 SHORT = timedelta(milliseconds=100)
@@ -65,13 +65,13 @@ async def test_control_without_a_search_taken_jobs_stay_locked(
     queue: Valuation, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the search protects against does happen without it."""
-    failed = Ledger.failed
+    failed = JobTracker.failed
 
-    def forget(ledger: Ledger, turn: Turn) -> None:
+    def forget(ledger: JobTracker, turn: RoundTrip) -> None:
         failed(ledger, turn)
         ledger._lost.clear()
 
-    monkeypatch.setattr(Ledger, "failed", forget)
+    monkeypatch.setattr(JobTracker, "failed", forget)
     await load_scripts(queue)
     diary = await begin_with_losses(queue, proxy, 1)
     assert len(await queue.jobs.ids("active")) == 6 - len(diary.ids) > 0
@@ -79,12 +79,12 @@ async def test_control_without_a_search_taken_jobs_stay_locked(
 
 @pytest.mark.parametrize("verdict", [Completed(), Failed("no", "stack")], ids=["completed", "failed"])
 async def test_lost_reply_to_the_outcome(
-    queue: Valuation, proxy: FaultProxy, caplog: pytest.LogCaptureFixture, verdict: Verdict
+    queue: Valuation, proxy: FaultProxy, caplog: pytest.LogCaptureFixture, verdict: AttemptResult
 ) -> None:
     """The outcome is told again, BullMQ says that it has it, and nobody is alarmed; the job does not run twice."""
     attempts: list[str] = []
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         attempts.append(job.id)
         proxy.lose_replies_to(SCRIPT, 1)
         return verdict
@@ -104,7 +104,7 @@ async def test_lost_reply_to_a_retry_counts_one_attempt(queue: Valuation, proxy:
     """A failed attempt that is told twice counts once, although the job may be this worker's again meanwhile."""
     tries: list[int] = []
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         tries.append(job.attempt)
         if len(tries) == 1:
             proxy.lose_replies_to(SCRIPT, 1)
@@ -197,7 +197,7 @@ async def test_full_memory_does_not_keep_a_queue_from_draining() -> None:
 async def test_job_whose_keys_are_broken(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     """An error of one job's step is told, and the steps beside it are done all the same."""
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         if job.id == "event-1":
             await redis.set(f"{queue.jobs.key}:event-1:dependencies", "no set")
         return Completed()

@@ -12,7 +12,7 @@ from support.working import Diary, Valuation, jobs_of, working
 
 from domainstream.queue.bullmq.package import bullmq_module
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import Completed, Verdict
+from domainstream.worker.attempt_result import AttemptResult, Completed
 from domainstream.worker.bullmq import round_trip as bullmq_turn
 from domainstream.worker.settings import RateLimit
 
@@ -23,7 +23,7 @@ class Crowd:
     def __init__(self) -> None:
         self.most = self.now = 0
 
-    async def __call__(self, job: ReceivedJob) -> Verdict:
+    async def __call__(self, job: ReceivedJob) -> AttemptResult:
         """Complete a job."""
         self.now += 1
         self.most = max(self.most, self.now)

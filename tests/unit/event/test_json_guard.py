@@ -6,7 +6,7 @@ import pytest
 
 from domainstream.errors import EventDecodingError, HostileJsonError
 from domainstream.event import read_message
-from domainstream.event.json_guard import refuse_hostile_json
+from domainstream.event.json_guard import guard_json
 from domainstream.settings import MessageLimits
 
 SAFE = 2**53 - 1
@@ -16,7 +16,7 @@ KIB_256 = 256 * 1024
 def reason(data: bytes, **limits: Any) -> str:
     """Return why `data` is refused; the empty string when it is not."""
     try:
-        refuse_hostile_json(data, MessageLimits(**limits))
+        guard_json(data, MessageLimits(**limits))
     except HostileJsonError as error:
         return error.reason
     return ""

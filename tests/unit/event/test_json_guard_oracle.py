@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domainstream.errors import HostileJsonError
-from domainstream.event.json_guard import refuse_hostile_json
+from domainstream.event.json_guard import guard_json
 from domainstream.settings import MessageLimits
 
 LIMITS = MessageLimits(max_bytes=2000, max_depth=4)
@@ -46,7 +46,7 @@ NUMBERS = [
 def passes_here(data: bytes, limits: MessageLimits) -> bool:
     """Say whether domainstream reads `data`."""
     try:
-        refuse_hostile_json(data, limits)
+        guard_json(data, limits)
     except HostileJsonError:
         return False
     return True
@@ -60,14 +60,14 @@ def passes_judge(data: bytes, limits: MessageLimits) -> bool:
             object_pairs_hook=object_of_pairs,
             parse_int=lambda digits: safe_integer(digits) if limits.strict_integers else int(digits),
             parse_float=finite_float,
-            parse_constant=refuse,
+            parse_constant=raise_problems,
         )
     except ValueError:
         return False
     return len(data) <= limits.max_bytes and depth(value) <= limits.max_depth and is_unicode(value)
 
 
-def refuse(_: str) -> NoReturn:
+def raise_problems(_: str) -> NoReturn:
     """Refuse a value."""
     raise ValueError
 
@@ -75,17 +75,17 @@ def refuse(_: str) -> NoReturn:
 def object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its pairs, refusing equal keys and `__proto__`."""
     keys = [key for key, _ in pairs]
-    return refuse("key") if len(set(keys)) < len(keys) or "__proto__" in keys else dict(pairs)
+    return raise_problems("key") if len(set(keys)) < len(keys) or "__proto__" in keys else dict(pairs)
 
 
 def safe_integer(digits: str) -> int:
     """Read an integer that Node.js keeps."""
-    return int(digits) if abs(int(digits)) < 2**53 else refuse(digits)
+    return int(digits) if abs(int(digits)) < 2**53 else raise_problems(digits)
 
 
 def finite_float(digits: str) -> float:
     """Read a float that is not too large."""
-    return float(digits) if math.isfinite(float(digits)) else refuse(digits)
+    return float(digits) if math.isfinite(float(digits)) else raise_problems(digits)
 
 
 def depth(value: Any) -> int:

@@ -16,11 +16,11 @@ async def test_a_call_cancelled_before_its_flush_is_never_sent() -> None:
     publisher = coalescer(sender)
     first = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
-    doomed = asyncio.create_task(publisher.publish(messages("orders", 2)))
+    deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 2)))
     await ticks()
-    doomed.cancel()
+    deferred_failure.cancel()
     with pytest.raises(asyncio.CancelledError) as cancelled:
-        await doomed
+        await deferred_failure
     sender.open()
     await first
     assert outcomes(receipts_of(cancelled.value)) == {Outcome.REJECTED}
@@ -31,12 +31,12 @@ async def test_a_call_cancelled_under_way_is_of_unknown_fate_and_still_sent() ->
     """Messages whose flush is under way are `unknown` to the cancelled caller; the flush itself goes on."""
     sender = GatedSender()
     publisher = coalescer(sender)
-    doomed = asyncio.create_task(publisher.publish(messages("orders", 2)))
+    deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 2)))
     beside = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
-    doomed.cancel()
+    deferred_failure.cancel()
     with pytest.raises(asyncio.CancelledError) as cancelled:
-        await doomed
+        await deferred_failure
     sender.open()
     assert outcomes(await beside) == {Outcome.PUBLISHED}
     assert outcomes(receipts_of(cancelled.value)) == {Outcome.UNKNOWN}
@@ -46,12 +46,12 @@ async def test_a_call_cut_in_the_middle_tells_each_part() -> None:
     """Of a call cancelled between two flushes, the first part is published, the second unknown, the rest rejected."""
     sender = GatedSender(letting_through=1)
     publisher = coalescer(sender, BatchLimits(batch_messages=2))
-    doomed = asyncio.create_task(publisher.publish(messages("orders", 6)))
+    deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 6)))
     await ticks()
     assert len(sender.flushes) == 2
-    doomed.cancel()
+    deferred_failure.cancel()
     with pytest.raises(asyncio.CancelledError) as cancelled:
-        await doomed
+        await deferred_failure
     sender.open()
     await publisher.drain()
     told = [receipt.outcome for receipt in receipts_of(cancelled.value)]
@@ -64,12 +64,12 @@ async def test_a_call_cancelled_outside_is_never_sent() -> None:
     publisher = coalescer(sender, BatchLimits(waiting_messages=1))
     first = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
-    doomed = asyncio.create_task(publisher.publish(messages("orders", 1)))
+    deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 1)))
     behind = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
-    doomed.cancel()
+    deferred_failure.cancel()
     with pytest.raises(asyncio.CancelledError) as cancelled:
-        await doomed
+        await deferred_failure
     sender.open()
     await asyncio.gather(first, behind)
     assert outcomes(receipts_of(cancelled.value)) == {Outcome.REJECTED}
@@ -79,11 +79,11 @@ async def test_a_call_cancelled_outside_is_never_sent() -> None:
 async def test_a_flush_cancelled_before_it_began_harms_no_later_call() -> None:
     """After all tasks were cancelled, as servers do at their end, calls are sent again and `drain` returns."""
     publisher = coalescer(GatedSender(letting_through=ALL))
-    doomed = asyncio.create_task(publisher.publish(messages("orders", 1)))
+    deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks(1)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
-    await asyncio.wait([doomed])
+    await asyncio.wait([deferred_failure])
     receipts = await publisher.publish(messages("orders", 1))
     await publisher.drain()
     assert outcomes(receipts) == {Outcome.PUBLISHED}
@@ -105,9 +105,9 @@ async def test_draining_waits_for_what_a_cancelled_call_left_under_way() -> None
     """`drain` waits for the flush of a caller that is gone."""
     sender = GatedSender()
     publisher = coalescer(sender)
-    doomed = asyncio.create_task(publisher.publish(messages("orders", 1)))
+    deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 1)))
     await ticks()
-    doomed.cancel()
+    deferred_failure.cancel()
     draining = asyncio.create_task(publisher.drain())
     await ticks()
     assert not draining.done()

@@ -3,10 +3,10 @@
 import pytest
 
 from domainstream.queue import Job, MemoryQueue
-from domainstream.testing.queue_contract import QueueContract, QueuePlace
+from domainstream.testing.queue_contract import QueueContract, QueueHarness
 
 
-class MemoryPlace(QueuePlace):
+class MemoryHarness(QueueHarness):
     """Queues in memory."""
 
     def __init__(self) -> None:
@@ -21,6 +21,6 @@ class TestMemoryQueue(QueueContract):
     """The contract, in memory."""
 
     @pytest.fixture
-    async def place(self) -> QueuePlace:
+    async def place(self) -> QueueHarness:
         """Queues in memory."""
-        return MemoryPlace()
+        return MemoryHarness()

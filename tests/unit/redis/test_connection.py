@@ -12,7 +12,7 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 
 PATIENCE = timedelta(seconds=1)
 
@@ -32,7 +32,7 @@ PATIENCE = timedelta(seconds=1)
 )
 def test_client_errors_become_ours(error: Exception, ours: type[ServerError]) -> None:
     """Each kind of failure has its own class, without the original as cause."""
-    with pytest.raises(ours) as raised, our_errors(connect("redis://localhost", reply_timeout=PATIENCE)):
+    with pytest.raises(ours) as raised, translated_errors(connect("redis://localhost", reply_timeout=PATIENCE)):
         raise error
     assert raised.value.__cause__ is None
 
@@ -43,7 +43,7 @@ def test_client_errors_become_ours(error: Exception, ours: type[ServerError]) ->
 )
 def test_refused_password_names_the_server_and_the_url(url: str, place: str) -> None:
     """A wrong user or password is no silence of the server, and is mended in the URL; neither is repeated."""
-    with pytest.raises(ServerRefusedError) as raised, our_errors(connect(url, reply_timeout=PATIENCE)):
+    with pytest.raises(ServerRefusedError) as raised, translated_errors(connect(url, reply_timeout=PATIENCE)):
         raise exceptions.AuthenticationError("WRONGPASS secret")
     assert str(raised.value) == f"the server at {place} refused the user or the password; correct the URL"
 

@@ -18,11 +18,18 @@ from support.consuming import (
 )
 
 from domainstream.errors import ConfigurationError, ServerUnavailableError
-from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
-from domainstream.stream import Delivery, MemoryDeadLetters, MemoryStreamReader, MemoryStreams, ReaderSettings, Upkeep
+from domainstream.queue import Job, MemoryQueue, TwoStepForwarder
+from domainstream.stream import (
+    Delivery,
+    MaintenanceTask,
+    MemoryDeadLetters,
+    MemoryStreamReader,
+    MemoryStreams,
+    ReaderSettings,
+)
 from domainstream.subscriber import (
+    JobRouter,
     RedisBullMQStreamSubscriber,
-    Sorter,
     StreamSubscriber,
 )
 
@@ -98,12 +105,12 @@ def subscriber_of(
     streams: MemoryStreams,
     queue: MemoryQueue,
     check: Callable[[], Awaitable[None]] | None = None,
-    upkeep: Sequence[Upkeep] = (),
+    maintenance: Sequence[MaintenanceTask] = (),
 ) -> StreamSubscriber:
     """Wire a subscriber to memory."""
     reader = MemoryStreamReader(streams, Channel, group=GROUP, settings=READING)
-    hand_over = StepwiseHandOver(queue, MemoryDeadLetters(streams, group=GROUP), reader)
-    return StreamSubscriber(reader, hand_over, Sorter(SUBSCRIPTIONS), check=check, upkeep=upkeep)
+    forward = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
+    return StreamSubscriber(reader, forward, JobRouter(SUBSCRIPTIONS), check=check, maintenance=maintenance)
 
 
 def settled(streams: MemoryStreams, channel: str = EVALUATED) -> bool:
@@ -118,8 +125,8 @@ async def test_jobs_exist_before_anything_is_acknowledged() -> None:
     reader = WatchedReader(streams, Channel, group=GROUP)
     reader.queue, reader.jobs_at_acknowledge = queue, []
     streams.add(EVALUATED, message(evaluated()))
-    hand_over = StepwiseHandOver(queue, MemoryDeadLetters(streams, group=GROUP), reader)
-    async with running(StreamSubscriber(reader, hand_over, Sorter(SUBSCRIPTIONS))):
+    forward = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
+    async with running(StreamSubscriber(reader, forward, JobRouter(SUBSCRIPTIONS))):
         await until(lambda: settled(streams))
     assert reader.jobs_at_acknowledge == [1]
 
@@ -273,10 +280,10 @@ async def test_check_that_refuses_ends_the_run() -> None:
 
 async def test_upkeep_goes_on_beside_reading() -> None:
     """Each upkeep runs again and again, after errors too, and is closed with the subscriber."""
-    upkeep = CountingUpkeep()
-    async with running(subscriber_of(MemoryStreams(), MemoryQueue(), upkeep=[upkeep])):
-        await until(lambda: upkeep.rounds > 2)
-    assert upkeep.closed
+    maintenance = CountingUpkeep()
+    async with running(subscriber_of(MemoryStreams(), MemoryQueue(), maintenance=[maintenance])):
+        await until(lambda: maintenance.rounds > 2)
+    assert maintenance.closed
 
 
 async def test_mistake_in_an_upkeep_ends_the_run() -> None:
@@ -286,6 +293,6 @@ async def test_mistake_in_an_upkeep_ends_the_run() -> None:
         async def run_once(self) -> None:
             raise ZeroDivisionError
 
-    async with subscriber_of(MemoryStreams(), MemoryQueue(), upkeep=[Broken()]) as subscriber:
+    async with subscriber_of(MemoryStreams(), MemoryQueue(), maintenance=[Broken()]) as subscriber:
         with pytest.raises(ZeroDivisionError):
             await subscriber.run()

@@ -17,7 +17,7 @@ from support.consuming import (
     calculated,
     evaluated,
 )
-from support.flowing import (
+from support.event_flows import (
     BEGIN,
     consumer_of,
     do_nothing,

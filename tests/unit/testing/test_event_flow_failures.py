@@ -9,7 +9,7 @@ from support.consuming import (
     calculated,
     evaluated,
 )
-from support.flowing import channel_for, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
+from support.event_flows import channel_for, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
 
 from domainstream import EventProducer, MessageLimits
 from domainstream.testing.event_flow import Completed, EventFlow, FlowFailedError

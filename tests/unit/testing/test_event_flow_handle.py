@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from support.consuming import EVALUATED, OptimizationEvaluated, PricingCalculated, calculated, evaluated
-from support.flowing import consumer_of, do_nothing
+from support.event_flows import consumer_of, do_nothing
 
 from domainstream.errors import HandlerNotFoundError
 from domainstream.testing.event_flow import handle

@@ -17,7 +17,7 @@ from domainstream import (
 )
 from domainstream.event import EventDecoder
 from domainstream.subscriber import create_multiple_handlers, to_queue
-from domainstream.testing.event_flow import ComeAgain
+from domainstream.testing.event_flow import Delayed
 from domainstream.worker import EventConsumer, EventContext, GiveUp, RetryLater
 
 HOW_TO: Final = Path(__file__).parents[3] / "docs" / "how-to" / "test-your-events.md"
@@ -83,7 +83,7 @@ def patient_consumer(prices: dict[str, int]) -> EventConsumer:
 
 KNOWN: Final[dict[str, Any]] = {
     "Channel": Channel,
-    "ComeAgain": ComeAgain,
+    "Delayed": Delayed,
     "EventDecoder": EventDecoder,
     "EventProducer": EventProducer,
     "GiveUp": GiveUp,

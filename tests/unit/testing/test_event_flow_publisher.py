@@ -1,7 +1,7 @@
 """The publisher of a flow keeps the contract of the port."""
 
 import pytest
-from support.flowing import subscriptions_to
+from support.event_flows import subscriptions_to
 
 from domainstream.testing.event_flow import EventFlow
 from domainstream.testing.publisher_contract import Entry, PublisherContract, PublisherHarness

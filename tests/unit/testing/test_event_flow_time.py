@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.consuming import CALCULATED, EVALUATED, OptimizationEvaluated, PricingCalculated, calculated, evaluated
-from support.flowing import BEGIN, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
+from support.event_flows import BEGIN, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
 
 from domainstream.errors import ConfigurationError
 from domainstream.queue import JobSettings
 from domainstream.subscriber import create_multiple_handlers, to_queue
-from domainstream.testing.event_flow import ComeAgain, Completed, EventFlow, Failed
+from domainstream.testing.event_flow import Completed, Delayed, EventFlow, Failed
 from domainstream.worker import EventContext, RetryLater
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -47,7 +47,7 @@ async def test_retry_later_is_no_failed_attempt() -> None:
     async with valuing(Flaky(RetryLater(HOUR))) as flow:
         await producer_of(flow).publish(evaluated())
         await flow.settle()
-    assert [(attempt.number, attempt.outcome) for attempt in flow.attempts] == [(1, ComeAgain(HOUR)), (1, Completed())]
+    assert [(attempt.number, attempt.outcome) for attempt in flow.attempts] == [(1, Delayed(HOUR)), (1, Completed())]
     assert flow.attempts[1].at == BEGIN + HOUR
 
 

@@ -15,8 +15,8 @@ from support.handling import received, verdict_on
 from domainstream.errors import HandlerTimeoutError
 from domainstream.event import CorrelationFilter
 from domainstream.worker import Done, EventConsumer, EventContext, GiveUp, ReceivedJob, RetryLater
-from domainstream.worker.attempt import Attempt
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.attempt import AttemptRunner
+from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
 
 RETRIED = received(attempts=3, backoff=500)
 
@@ -43,9 +43,9 @@ def raising(error: BaseException, cause: BaseException | None = None) -> Callabl
 
 async def failed(handler: Callable[..., Any], job: ReceivedJob = RETRIED, **settings: Any) -> Failed:
     """Return how an attempt failed."""
-    verdict = await verdict_on(handler, job, **settings)
-    assert isinstance(verdict, Failed)
-    return verdict
+    result = await verdict_on(handler, job, **settings)
+    assert isinstance(result, Failed)
+    return result
 
 
 @pytest.mark.parametrize("answer", [None, Done()])
@@ -60,7 +60,7 @@ async def test_returning_completes_the_job(answer: Done | None) -> None:
 
 async def test_retry_later_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
     """The job comes again after the delay, and nobody is warned."""
-    assert await verdict_on(raising(RetryLater(5))) == ComeAgain(timedelta(seconds=5))
+    assert await verdict_on(raising(RetryLater(5))) == Delayed(timedelta(seconds=5))
     assert not caplog.records
 
 
@@ -70,7 +70,7 @@ async def test_answers_may_be_returned_too() -> None:
     async def handler(event: OptimizationEvaluated, context: EventContext) -> RetryLater:
         return RetryLater(5)
 
-    assert await verdict_on(handler) == ComeAgain(timedelta(seconds=5))
+    assert await verdict_on(handler) == Delayed(timedelta(seconds=5))
 
 
 async def test_give_up_fails_for_good(caplog: pytest.LogCaptureFixture) -> None:
@@ -85,7 +85,7 @@ async def test_give_up_fails_for_good(caplog: pytest.LogCaptureFixture) -> None:
 async def test_answer_of_a_task_in_a_group_counts() -> None:
     """A task group wraps what its task raises."""
     group = ExceptionGroup("tasks", [RetryLater(5)])
-    assert await verdict_on(raising(group)) == ComeAgain(timedelta(seconds=5))
+    assert await verdict_on(raising(group)) == Delayed(timedelta(seconds=5))
 
 
 async def test_other_error_fails_the_attempt(caplog: pytest.LogCaptureFixture) -> None:
@@ -131,7 +131,7 @@ async def test_cancellation_from_inside_is_a_failure() -> None:
     )
 
 
-async def cancelled(leave: BaseException, time_limit: timedelta | None) -> asyncio.Task[Verdict]:
+async def cancelled(leave: BaseException, time_limit: timedelta | None) -> asyncio.Task[AttemptResult]:
     """Return an attempt that the worker cancelled, and whose handler raised `leave` then."""
     started = asyncio.Event()
 
@@ -162,7 +162,7 @@ async def test_cancellation_by_the_worker_passes(
 
 async def test_answer_to_the_cancellation_by_the_worker_counts() -> None:
     """A handler that knows when its job shall come again is heard."""
-    assert (await cancelled(RetryLater(5), None)).result() == ComeAgain(timedelta(seconds=5))
+    assert (await cancelled(RetryLater(5), None)).result() == Delayed(timedelta(seconds=5))
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
@@ -200,7 +200,7 @@ async def test_event_that_nobody_handles_may_be_skipped(caplog: pytest.LogCaptur
     """Where a queue is shared on purpose, such jobs are completed, and the log says so."""
     caplog.set_level(logging.INFO, "domainstream.worker")
     consumer = EventConsumer("valuation", unhandled="skip")
-    assert await Attempt(consumer)(received(calculated())) == Completed()
+    assert await AttemptRunner(consumer)(received(calculated())) == Completed()
     await consumer.handle(received(calculated()))
     assert "queue valuation: job event-1 (price-stay) is skipped: " in caplog.text
 

@@ -8,7 +8,7 @@ from support.consuming import evaluated
 
 from domainstream.worker import EventContext, ReceivedJob
 from domainstream.worker.failure_text import failure_line, pause_text
-from domainstream.worker.prepared_call import Handling
+from domainstream.worker.prepared_call import PreparedCall
 
 CONTEXT = EventContext("event-1", "price-stay", 1, "channel", "1-0", datetime.now(UTC), "stay-7")
 
@@ -25,7 +25,7 @@ async def call() -> None:
 
 async def line_of(attempt: int = 1, attempts: int = 3) -> str:
     """Return what is said of the handler's failure."""
-    handling = Handling(evaluated(), price_stay, call, CONTEXT)
+    handling = PreparedCall(evaluated(), price_stay, call, CONTEXT)
     try:
         await handling()
     except ValueError as error:
@@ -43,7 +43,7 @@ async def test_place_is_in_the_handler_and_not_in_what_it_calls() -> None:
 
 def test_error_that_was_never_raised_has_no_place() -> None:
     """An error may come from somewhere else, as from another process."""
-    handling = Handling(evaluated(), price_stay, call, CONTEXT)
+    handling = PreparedCall(evaluated(), price_stay, call, CONTEXT)
     job = ReceivedJob("event-1", "job", 1, "")
     assert "ValueError somewhere, handling" in failure_line(ValueError(), handling, job, "what follows")
 

@@ -15,7 +15,7 @@ from support.handling import received, verdict_on
 from domainstream.event import BaseEvent
 from domainstream.worker import EventConsumer, EventContext
 from domainstream.worker.attempt_result import Completed, Failed
-from domainstream.worker.thread_pool import Threads
+from domainstream.worker.thread_pool import HandlerThreadPool
 
 MANY = 100
 """More than asyncio's default executor has threads."""
@@ -49,14 +49,14 @@ async def test_default_executor_starves() -> None:
 
 async def test_threads_are_used_again() -> None:
     """One call after another needs one thread."""
-    threads = Threads("again")
+    threads = HandlerThreadPool("again")
     idents = {await threads.run(threading.get_ident) for _ in range(20)}
     assert len(idents) == alive("again") == 1
 
 
 async def test_idle_threads_end_with_their_owner() -> None:
     """Consumers that are gone, as those of tests, leave nothing behind."""
-    threads = Threads("gone")
+    threads = HandlerThreadPool("gone")
     await asyncio.gather(*(threads.run(threading.get_ident) for _ in range(3)))
     assert alive("gone") > 0
     del threads
@@ -66,7 +66,7 @@ async def test_idle_threads_end_with_their_owner() -> None:
 
 async def test_number_of_threads_is_bounded() -> None:
     """Functions that hang do not eat up the machine: once there are too many, further calls wait."""
-    threads, going_on = Threads("bounded", most=2), threading.Event()
+    threads, going_on = HandlerThreadPool("bounded", most=2), threading.Event()
     calls = [asyncio.create_task(threads.run(going_on.wait)) for _ in range(3)]
     await asyncio.wait(calls, timeout=0.05)
     assert alive("bounded") == 2
@@ -81,7 +81,7 @@ async def test_machine_without_threads_fails_the_attempt(monkeypatch: pytest.Mon
     def no_thread(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    threads = Threads("none", most=1)
+    threads = HandlerThreadPool("none", most=1)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(RuntimeError, match="can't start"):
@@ -91,7 +91,7 @@ async def test_machine_without_threads_fails_the_attempt(monkeypatch: pytest.Mon
 
 async def test_thread_that_nobody_waits_for_is_free_again_at_its_end() -> None:
     """A cancelled call gives its thread back once the function returns."""
-    threads, going_on = Threads("late", most=1), threading.Event()
+    threads, going_on = HandlerThreadPool("late", most=1), threading.Event()
     call = asyncio.create_task(threads.run(going_on.wait))
     await until(lambda: alive("late") == 1)
     call.cancel()
@@ -102,7 +102,7 @@ async def test_thread_that_nobody_waits_for_is_free_again_at_its_end() -> None:
 
 async def test_call_that_never_got_a_thread_is_not_made() -> None:
     """A call that is cancelled while it waits for a thread has no effect."""
-    threads, going_on, calls = Threads("never", most=1), threading.Event(), list[int]()
+    threads, going_on, calls = HandlerThreadPool("never", most=1), threading.Event(), list[int]()
     first = asyncio.create_task(threads.run(going_on.wait))
     second = asyncio.create_task(threads.run(calls.append, 1))
     await until(lambda: alive("never") == 1)
@@ -178,7 +178,7 @@ async def test_coroutine_that_a_plain_function_returns_is_awaited() -> None:
 
 def test_thread_that_outlives_its_loop_ends() -> None:
     """A handler that is still running when its program's loop is gone does no harm."""
-    threads, going_on = Threads("outlived"), threading.Event()
+    threads, going_on = HandlerThreadPool("outlived"), threading.Event()
 
     async def abandon() -> None:
         call = asyncio.create_task(threads.run(going_on.wait))

@@ -13,7 +13,7 @@ from support.handling import received, verdict_on
 from domainstream.errors import ConfigurationError, HandlerTimeoutError
 from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater
 from domainstream.worker import invocation as handler_call
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed
+from domainstream.worker.attempt_result import Completed, Delayed, Failed
 
 SHORT = timedelta(milliseconds=20)
 LONG = timedelta(seconds=60)
@@ -127,7 +127,7 @@ async def test_time_out_of_the_handler_s_own_is_its_own() -> None:
 async def test_error_handler_may_know_the_time_limit() -> None:
     """It is an error like any other."""
     errors = ErrorHandler({HandlerTimeoutError: RetryLater(5)})
-    assert await verdict_on(hang, time_limit=SHORT, errors=errors) == ComeAgain(timedelta(seconds=5))
+    assert await verdict_on(hang, time_limit=SHORT, errors=errors) == Delayed(timedelta(seconds=5))
 
 
 async def test_plain_function_runs_on_in_its_thread(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from domainstream.publisher.redis_own_pool import place_of
 from domainstream.redis.connection import connect, server_error
 from domainstream.redis.keys import prefix_problem
 from domainstream.stream.inspection.streams import RedisStreamInspection
-from domainstream.validation import refuse
+from domainstream.validation import raise_problems
 
 EXAMPLE: Final = "type: export REDIS_URL=redis://localhost:6379, or add: --redis-url redis://localhost:6379"
 CONNECT_TIMEOUT: Final = 5.0
@@ -70,7 +70,7 @@ async def open_server(url: str | None, prefix: str) -> AsyncIterator[RedisServer
     """Connect for the time of a block; raise `ServerUnavailableError` when nobody answers or lets us in."""
     if not url:
         raise ServerNotFoundError(f"no server is named; {EXAMPLE}")
-    refuse("The prefix", [prefix_problem(prefix)])
+    raise_problems("The prefix", [prefix_problem(prefix)])
     client = connect(url, socket_connect_timeout=CONNECT_TIMEOUT)
     try:
         await _require_answer(client)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from domainstream.cli.common.errors import NotFoundError
 from domainstream.cli.common.payload_output import Content, content_of
 from domainstream.cli.common.redis_server import RedisServer
-from domainstream.stream import BuriedLetter
+from domainstream.stream import StoredDeadLetter
 from domainstream.stream.dead_letters.inspection import DeadLetterState, RedisDeadLetterInspection
 from domainstream.stream.state import ms_of
 
@@ -21,7 +21,7 @@ class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         channel: The channel's value.
 
-        letter_id: The letter's own id.
+        dead_letter_id: The letter's own id.
 
         buried_ms: When it was buried, in milliseconds since 1970.
 
@@ -41,7 +41,7 @@ class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     channel: str
-    letter_id: str
+    dead_letter_id: str
     buried_ms: int
     group: str
     entry_id: str
@@ -52,14 +52,14 @@ class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     data_base64: str | None = None
 
 
-def record_of(buried: BuriedLetter, *, with_data: bool = False) -> LetterRecord:
+def record_of(buried: StoredDeadLetter, *, with_data: bool = False) -> LetterRecord:
     """Return what is written of a letter."""
     delivery = buried.letter.delivery
     content = content_of(delivery.data) if with_data else Content()
     return LetterRecord(
         channel=delivery.channel,
-        letter_id=buried.letter_id,
-        buried_ms=ms_of(buried.letter_id),
+        dead_letter_id=buried.dead_letter_id,
+        buried_ms=ms_of(buried.dead_letter_id),
         group=buried.group,
         entry_id=delivery.entry_id,
         error=buried.letter.error,
@@ -86,16 +86,16 @@ async def state_of(server: RedisServer, channel: str) -> DeadLetterState | None:
     return state
 
 
-def letter_not_found(server: RedisServer, channel: str, letter_id: str) -> NotFoundError:
+def letter_not_found(server: RedisServer, channel: str, dead_letter_id: str) -> NotFoundError:
     """Return the error for a letter that is not there (any more)."""
     look = f"domainstream dead-letters ls {channel}"
-    return NotFoundError.of("letter", letter_id, (), where=f"of {channel} {server.where}", look=look)
+    return NotFoundError.of("letter", dead_letter_id, (), where=f"of {channel} {server.where}", look=look)
 
 
 class LetterId(click.ParamType):  # type: ignore[type-arg]  # it takes a type since click 8.4 alone
     """An id as `dead-letters ls` prints it."""
 
-    name = "letter_id"
+    name = "dead_letter_id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the id, or fail with where to find one."""
@@ -104,7 +104,7 @@ class LetterId(click.ParamType):  # type: ignore[type-arg]  # it takes a type si
         return str(value)
 
 
-def require_choice(letter_ids: Sequence[str], *, every: bool) -> None:
+def require_choice(dead_letter_ids: Sequence[str], *, every: bool) -> None:
     """Fail unless either letters are named or all are meant."""
-    if bool(letter_ids) == every:
+    if bool(dead_letter_ids) == every:
         raise click.UsageError("name the letters that you mean, or add: --all")

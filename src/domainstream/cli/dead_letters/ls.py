@@ -11,7 +11,7 @@ from domainstream.cli.dead_letters.letters import inspection_of, record_of, stat
 from domainstream.stream.state import ms_of
 
 LETTERS: Columns = {
-    "letter": lambda one: one.letter_id,
+    "letter": lambda one: one.dead_letter_id,
     "buried": lambda one: moment(one.buried_ms),
     "group": lambda one: printable(one.group),
     "entry": lambda one: printable(one.entry_id),

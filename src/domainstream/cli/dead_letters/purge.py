@@ -36,23 +36,23 @@ class PurgeOutcome(Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("channel")
-@click.argument("letter_ids", nargs=-1, metavar="[LETTER_ID]...", type=LetterId())
+@click.argument("dead_letter_ids", nargs=-1, metavar="[LETTER_ID]...", type=LetterId())
 @click.option("--all", "every", is_flag=True, help="All letters that the channel has now.")
 @yes_option
 @server_command
 async def purge(
-    server: RedisServer, terminal: Terminal, *, channel: str, letter_ids: Sequence[str], every: bool, yes: bool
+    server: RedisServer, terminal: Terminal, *, channel: str, dead_letter_ids: Sequence[str], every: bool, yes: bool
 ) -> int:
     """Throw dead letters away, for good.
 
     Letters that are buried while this asks stay. Exit code 5: some letters were not there.
     """
-    require_choice(letter_ids, every=every)
+    require_choice(dead_letter_ids, every=every)
     state = await state_of(server, channel)
     if state is None:
         terminal.say(f"{channel} has no dead letters.")
         return exits.OK if every else exits.NOT_FOUND
-    wanted = list(dict.fromkeys(letter_ids))
+    wanted = list(dict.fromkeys(dead_letter_ids))
     count = state.letters if every else len(wanted)
     ask(f"Throw {plural(count, 'letter')} of {channel} at {server.place} away, for good?", yes=yes)
     letters = inspection_of(server)

@@ -45,24 +45,24 @@ class RedriveOutcome(Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("channel")
-@click.argument("letter_ids", nargs=-1, metavar="[LETTER_ID]...", type=LetterId())
+@click.argument("dead_letter_ids", nargs=-1, metavar="[LETTER_ID]...", type=LetterId())
 @click.option("--all", "every", is_flag=True, help="All letters that the channel has now.")
 @yes_option
 @server_command
 async def redrive(
-    server: RedisServer, terminal: Terminal, *, channel: str, letter_ids: Sequence[str], every: bool, yes: bool
+    server: RedisServer, terminal: Terminal, *, channel: str, dead_letter_ids: Sequence[str], every: bool, yes: bool
 ) -> int:
     """Put letters back at the end of their stream, once the cause is mended.
 
     Every group of the stream gets the new entries, also those that had no trouble with the old ones. Letters that are
     buried while this runs stay. Exit code 5: some did not go back.
     """
-    require_choice(letter_ids, every=every)
+    require_choice(dead_letter_ids, every=every)
     state = await state_of(server, channel)
     if state is None:
         terminal.say(f"{channel} has no dead letters.")
         return exits.OK if every else exits.NOT_FOUND
-    wanted = await _ids_until(server, channel, state.last_id) if every else list(dict.fromkeys(letter_ids))
+    wanted = await _ids_until(server, channel, state.last_id) if every else list(dict.fromkeys(dead_letter_ids))
     ask(f"Put {plural(len(wanted), 'letter')} back into {channel} at {server.place}?", yes=yes)
     outcome = RedriveOutcome(channel=channel, entry_ids=[], without_data=[], gone=[])
     try:
@@ -79,19 +79,19 @@ async def redrive(
 
 async def _ids_until(server: RedisServer, channel: str, last_id: str) -> list[str]:
     """Return which letters there are now: what comes back as a letter while we work must not go round for ever."""
-    ids = [letter.letter_id async for letter in inspection_of(server).letters(channel)]
-    return [letter_id for letter_id in ids if id_order(letter_id) <= id_order(last_id)]
+    ids = [letter.dead_letter_id async for letter in inspection_of(server).letters(channel)]
+    return [dead_letter_id for dead_letter_id in ids if id_order(dead_letter_id) <= id_order(last_id)]
 
 
-async def _redrive(server: RedisServer, letter_ids: Sequence[str], outcome: RedriveOutcome) -> None:
+async def _redrive(server: RedisServer, dead_letter_ids: Sequence[str], outcome: RedriveOutcome) -> None:
     """Put letters back one by one; `outcome` is kept up to date, also by an error."""
     letters = RedisDeadLetterRedrive(server.client, prefix=server.prefix)
-    for letter_id in letter_ids:
-        redriven = await letters.redrive(outcome.channel, letter_id=letter_id)
+    for dead_letter_id in dead_letter_ids:
+        redriven = await letters.redrive(outcome.channel, dead_letter_id=dead_letter_id)
         outcome.entry_ids.extend(redriven.entry_ids)
         outcome.without_data.extend(redriven.without_data)
         if not redriven.entry_ids and not redriven.without_data:
-            outcome.gone.append(letter_id)
+            outcome.gone.append(dead_letter_id)
 
 
 def _tell(terminal: Terminal, outcome: RedriveOutcome) -> None:

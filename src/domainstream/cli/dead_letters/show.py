@@ -12,17 +12,17 @@ from domainstream.cli.dead_letters.letters import LetterId, inspection_of, lette
 
 @click.command()
 @click.argument("channel")
-@click.argument("letter_id", type=LetterId())
+@click.argument("dead_letter_id", type=LetterId())
 @server_command
-async def show(server: RedisServer, terminal: Terminal, *, channel: str, letter_id: str) -> None:
+async def show(server: RedisServer, terminal: Terminal, *, channel: str, dead_letter_id: str) -> None:
     """Show a dead letter, with the data of its entry."""
     await state_of(server, channel)
-    letter = await inspection_of(server).letter(channel, letter_id)
+    letter = await inspection_of(server).letter(channel, dead_letter_id)
     if letter is None:
-        raise letter_not_found(server, channel, letter_id)
+        raise letter_not_found(server, channel, dead_letter_id)
     record = record_of(letter, with_data=True)
     facts = {
-        "letter": letter_id,
+        "letter": dead_letter_id,
         "channel": channel,
         "buried": moment(record.buried_ms),
         "group": printable(record.group),

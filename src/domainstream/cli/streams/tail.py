@@ -66,7 +66,7 @@ async def tail(
         # The newest may be newer than `last`, which was asked for before; or older, where somebody deleted entries.
         last = max(last, delivery.entry_id, key=id_order)
     while follow:
-        for delivery in await server.streams.news(channel, after=last, block_ms=BLOCK_MS):
+        for delivery in await server.streams.new_entries(channel, after=last, block_ms=BLOCK_MS):
             _show(terminal, delivery)
             last = delivery.entry_id
 

@@ -1,14 +1,14 @@
-"""The keys and arguments of one call of `hand_over.lua`, which says what they are. Used by `bullmq_hand_over`."""
+"""The keys and arguments of one call of `forward.lua`, which says what they are. Used by `forwarder`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, packed_options, queue_key, script_for
 from domainstream.queue.job import Job
-from domainstream.queue.routed_entry import Parcel
+from domainstream.queue.routed_entry import RoutedEntry
 from domainstream.queue.settings import JobSettings
 from domainstream.redis.keys import stream_key
-from domainstream.stream.dead_letters.fields import SUFFIX, letter_fields
+from domainstream.stream.dead_letters.fields import SUFFIX, dead_letter_fields
 
 _BURIED: Final = -1
 
@@ -18,11 +18,13 @@ Last = Mapping[str, str]
 """The last entry of each channel that was in a call."""
 
 
-class HandOverCall:
+class ForwardCall:
     """Writes down parcels, each queue, channel and kind of job once."""
 
-    def __init__(self, parcels: Sequence[Parcel], before: Last, *, group: str, prefix: str, bull_prefix: str) -> None:
-        """Write down `parcels`, delivered to one consumer of `group`; what comes `before` must be settled."""
+    def __init__(
+        self, routed_entries: Sequence[RoutedEntry], before: Last, *, group: str, prefix: str, bull_prefix: str
+    ) -> None:
+        """Write down `routed_entries`, delivered to one consumer of `group`; what comes `before` must be settled."""
         self._before = before
         self._group = group
         self._prefix = prefix
@@ -33,9 +35,9 @@ class HandOverCall:
         self._kind_settings: list[JobSettings] = []
         self._channels: dict[str, int] = {}
         self._entries: dict[str, list[str]] = {}
-        self._parcels: list[Argument] = []
-        for parcel in parcels:
-            self._add(parcel)
+        self._routed_entries: list[Argument] = []
+        for routed_entry in routed_entries:
+            self._add(routed_entry)
 
     @property
     def last(self) -> Last:
@@ -51,26 +53,26 @@ class HandOverCall:
             written += (self._queues[queue], script_for(settings), name, packed_options(settings))
         for channel, entries in self._entries.items():
             written += (len(entries), entries[0], entries[-1], self._before.get(channel, ""))
-        return written + self._parcels
+        return written + self._routed_entries
 
     def _keys(self) -> list[str]:
         queues = [queue_key(self._bull_prefix, queue, name) for queue in self._queues for name in KEYS_OF_QUEUE]
         streams = [stream_key(channel, self._prefix) for channel in self._channels]
         return [*queues, *(key for stream in streams for key in (stream, stream + SUFFIX))]
 
-    def _add(self, parcel: Parcel) -> None:
-        delivery, jobs = parcel.delivery, parcel.jobs
+    def _add(self, routed_entry: RoutedEntry) -> None:
+        delivery, jobs = routed_entry.delivery, routed_entry.jobs
         channel = self._channels.setdefault(delivery.channel, len(self._channels) + 1)
         self._entries.setdefault(delivery.channel, []).append(delivery.entry_id)
-        if parcel.letter:
-            fields = letter_fields(parcel.letter, self._group)
-            self._parcels += (channel, delivery.entry_id, _BURIED, len(fields), *fields)
+        if routed_entry.letter:
+            fields = dead_letter_fields(routed_entry.letter, self._group)
+            self._routed_entries += (channel, delivery.entry_id, _BURIED, len(fields), *fields)
             return
-        self._parcels += (channel, delivery.entry_id, len(jobs))
+        self._routed_entries += (channel, delivery.entry_id, len(jobs))
         if jobs:
-            self._parcels.append(jobs[0].data)
+            self._routed_entries.append(jobs[0].data)
         for job in jobs:
-            self._parcels += (self._kind_of(job), job.id)
+            self._routed_entries += (self._kind_of(job), job.id)
 
     def _kind_of(self, job: Job) -> int:
         kind = (job.queue, job.name, id(job.settings))

@@ -1,4 +1,4 @@
-"""Hands over in one step on the server: jobs, dead letters, acknowledgement. Implements `port.HandOver`.
+"""Hands over in one step on the server: jobs, dead letters, acknowledgement. Implements `port.Forwarder`.
 
 One script call does a whole batch. It fails as a whole before anything is acknowledged, so nothing is lost; and it
 passes over what was acknowledged before, so nothing comes twice, however late a repeat is.
@@ -10,9 +10,9 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
-from domainstream.queue.bullmq.forward_call import HandOverCall, Last
+from domainstream.queue.bullmq.forward_call import ForwardCall, Last
 from domainstream.queue.bullmq.scripts import KEYS, own_script, script_text
-from domainstream.queue.routed_entry import Parcel
+from domainstream.queue.routed_entry import RoutedEntry
 from domainstream.redis.connection import connect
 from domainstream.redis.link import Arguments, RedisLink, Script
 
@@ -20,7 +20,7 @@ MOST_JOBS: Final = 250
 """Jobs of one call: the server does nothing else for the 5 ms or so that these take."""
 
 
-def hand_over_script() -> str:
+def forward_script() -> str:
     """Return the text of the script, with BullMQ's own in it; raise `MissingExtraError` without the package."""
     adders = "\n".join(_as_function(name, script_text(name)) for name in KEYS)
     return own_script("forward_batch").replace("--[[adders]]", adders)
@@ -45,8 +45,8 @@ local cmsgpack = {unpack = function(value) return value end}
 local cjson = {encode = function() return options_json end}"""
 
 
-class BullMQHandOver:
-    """A `HandOver` for queues on the same server as the streams.
+class BullMQForwarder:
+    """A `Forwarder` for queues on the same server as the streams.
 
     Attributes:
         group: The consumer group in whose name entries are acknowledged.
@@ -64,42 +64,42 @@ class BullMQHandOver:
         self._bull_prefix = bull_prefix
         self._client = client
         self._link = RedisLink(client)
-        self._script = Script.of(hand_over_script())
+        self._script = Script.of(forward_script())
 
     @classmethod
     def from_url(cls, url: str, *, group: str, consumer: str, prefix: str = "", bull_prefix: str = "bull") -> Self:
         """Return a hand-over with a connection of its own; the constructor says what the rest means."""
         return cls(connect(url), group=group, consumer=consumer, prefix=prefix, bull_prefix=bull_prefix)
 
-    async def hand_over(self, parcels: Sequence[Parcel]) -> None:
-        """Hand over, in calls of so many jobs that the server is not held up; see `port.HandOver.hand_over`.
+    async def forward(self, routed_entries: Sequence[RoutedEntry]) -> None:
+        """Hand over, in calls of so many jobs that the server is not held up; see `port.Forwarder.forward`.
 
         The next call is on its way before the answer to one is here, but the server refuses it if that one failed and
         they share a channel: its events must not overtake.
         """
-        await self._link.run(self._script, self._calls(parcels))
+        await self._link.run(self._script, self._calls(routed_entries))
 
     async def close(self) -> None:
-        """Close the connection; see `port.HandOver.close`."""
+        """Close the connection; see `port.Forwarder.close`."""
         await self._link.close()
         await self._client.aclose()
 
-    def _calls(self, parcels: Sequence[Parcel]) -> Iterator[Arguments]:
+    def _calls(self, routed_entries: Sequence[RoutedEntry]) -> Iterator[Arguments]:
         last: Last = {}
-        for part in parts_of(parcels, MOST_JOBS):
-            call = HandOverCall(part, last, group=self.group, prefix=self._prefix, bull_prefix=self._bull_prefix)
+        for part in parts_of(routed_entries, MOST_JOBS):
+            call = ForwardCall(part, last, group=self.group, prefix=self._prefix, bull_prefix=self._bull_prefix)
             yield call.arguments(self.consumer)
             last = call.last
 
 
-def parts_of(parcels: Sequence[Parcel], most_jobs: int) -> Iterator[Sequence[Parcel]]:
-    """Cut `parcels` into parts of at most `most_jobs` jobs, an entry without any counted as one; none is cut itself."""
+def parts_of(routed_entries: Sequence[RoutedEntry], most_jobs: int) -> Iterator[Sequence[RoutedEntry]]:
+    """Cut `routed_entries` into parts of at most `most_jobs` jobs, an entry without any counted as one; none is cut itself."""
     start = jobs = 0
-    for end, parcel in enumerate(parcels):
-        size = max(len(parcel.jobs), 1)
+    for end, routed_entry in enumerate(routed_entries):
+        size = max(len(routed_entry.jobs), 1)
         if jobs and jobs + size > most_jobs:
-            yield parcels[start:end]
+            yield routed_entries[start:end]
             start, jobs = end, 0
         jobs += size
     if jobs:
-        yield parcels[start:]
+        yield routed_entries[start:]

@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq.scripts import queue_key
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 from domainstream.redis.scanning import keys_like
 from domainstream.stream.reader.group_streams import answers_of
 
@@ -110,7 +110,7 @@ class BullMQInspection:
 
     async def state(self, queue: str) -> QueueState:
         """Return how many jobs a queue has in which state."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for state in _STATES:
                     (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
@@ -131,7 +131,7 @@ class BullMQInspection:
 
     async def known(self, queue: str, job_ids: Sequence[str]) -> set[str]:
         """Return which of these jobs the queue has, in whatever state."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.exists(self._key(queue, job_id))
@@ -152,12 +152,12 @@ class BullMQInspection:
 
     async def _ids(self, queue: str, state: str, start: int) -> list[str]:
         page = self._client.lrange if state in _LISTS else self._client.zrange
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await page(self._key(queue, state), start, start + PAGE - 1)
         return [job_id.decode() for job_id in found]
 
     async def _fields(self, queue: str, job_ids: Sequence[str]) -> list[dict[str, bytes | None]]:
-        with our_errors(self._client):
+        with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)

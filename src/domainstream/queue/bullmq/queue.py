@@ -18,7 +18,7 @@ from domainstream.queue.bullmq.scripts import (
     script_text,
 )
 from domainstream.queue.job import Job
-from domainstream.redis.connection import connect, our_errors, server_error
+from domainstream.redis.connection import connect, server_error, translated_errors
 from domainstream.redis.link import Script
 
 
@@ -44,7 +44,7 @@ class BullMQQueue:
         """Add the jobs; see `port.JobQueue.add`."""
         if not jobs:
             return
-        with our_errors(self._client):
+        with translated_errors(self._client):
             replies = await self._run(jobs)
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 for script in self._scripts.values():

@@ -8,7 +8,7 @@ SUFFIX: Final = ":dead"
 """What a channel's dead letters' key ends with, after the key of its stream."""
 
 
-def letter_fields(letter: DeadLetter, group: str) -> list[str | bytes]:
+def dead_letter_fields(letter: DeadLetter, group: str) -> list[str | bytes]:
     """Return the names and values of a dead letter's fields.
 
     They are `error` (a class of `domainstream.errors`), `reason`, `channel`, `group`, `entry_id` (of the original

@@ -7,12 +7,12 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.redis.scanning import keys_like
 from domainstream.stream.dead_letters.fields import SUFFIX
 from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
-from domainstream.stream.port import BuriedLetter
+from domainstream.stream.port import StoredDeadLetter
 from domainstream.stream.state import next_id, previous_id
 
 PAGE: Final = 500
@@ -57,7 +57,7 @@ class RedisDeadLetterInspection:
 
     async def state(self, channel: str) -> DeadLetterState | None:
         """Return how many letters a channel has; None for none."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             try:
                 found: Any = await self._client.xinfo_stream(self._key(channel))
             except ResponseError as error:
@@ -69,27 +69,27 @@ class RedisDeadLetterInspection:
         first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
         return DeadLetterState(channel=channel, letters=found["length"], first_id=first, last_id=last)
 
-    async def letters(self, channel: str) -> AsyncIterator[BuriedLetter]:
+    async def letters(self, channel: str) -> AsyncIterator[StoredDeadLetter]:
         """Yield a channel's letters, the oldest first, read page by page."""
         after = ""
         while page := await self._redrive.letters(channel, after=after, count=PAGE):
             for letter in page:
                 yield letter
-            after = page[-1].letter_id
+            after = page[-1].dead_letter_id
 
-    async def letter(self, channel: str, letter_id: str) -> BuriedLetter | None:
+    async def letter(self, channel: str, dead_letter_id: str) -> StoredDeadLetter | None:
         """Return one letter, or None."""
-        found = await self._redrive.letters(channel, after=previous_id(letter_id), count=1)
-        return found[0] if found and found[0].letter_id == letter_id else None
+        found = await self._redrive.letters(channel, after=previous_id(dead_letter_id), count=1)
+        return found[0] if found and found[0].dead_letter_id == dead_letter_id else None
 
-    async def purge(self, channel: str, letter_ids: Sequence[str]) -> int:
+    async def purge(self, channel: str, dead_letter_ids: Sequence[str]) -> int:
         """Throw letters away and return how many there were."""
-        with our_errors(self._client):
-            return int(await self._client.xdel(self._key(channel), *letter_ids))
+        with translated_errors(self._client):
+            return int(await self._client.xdel(self._key(channel), *dead_letter_ids))
 
     async def purge_until(self, channel: str, last_id: str) -> int:
         """Throw away all letters up to one, that included, and return how many there were."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await self._client.xtrim(self._key(channel), minid=next_id(last_id), approximate=False)
         return int(found)
 

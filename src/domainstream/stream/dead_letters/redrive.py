@@ -5,10 +5,10 @@ from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.stream.dead_letters.fields import SUFFIX
-from domainstream.stream.port import BuriedLetter, DeadLetter, Delivery, Redriven
+from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
 
 # All or nothing per letter: XADD comes first, so a refused one leaves its letter.
 _REDRIVE: Final = """
@@ -48,29 +48,29 @@ class RedisDeadLetterRedrive:
         """Return a redrive with a connection of its own."""
         return cls(connect(url), prefix=prefix)
 
-    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> list[BuriedLetter]:
+    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> list[StoredDeadLetter]:
         """Read a page of the dead-letter stream; see `port.DeadLetterRedrive.letters`."""
         key = stream_key(channel, self._prefix) + SUFFIX
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await self._client.xrange(key, f"({after}" if after else "-", "+", count=count)
-        return [_letter(letter_id.decode(), channel, fields) for letter_id, fields in found]
+        return [_letter(dead_letter_id.decode(), channel, fields) for dead_letter_id, fields in found]
 
-    async def redrive(self, channel: str, *, letter_id: str | None = None, count: int = 100) -> Redriven:
+    async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
         """Move letters back in one script call; see `port.DeadLetterRedrive.redrive`."""
         key = stream_key(channel, self._prefix)
-        which = [letter_id or "-", letter_id or "+", count]
-        with our_errors(self._client):
+        which = [dead_letter_id or "-", dead_letter_id or "+", count]
+        with translated_errors(self._client):
             added, without_data = await self._redrive(keys=[key, key + SUFFIX], args=which)
-        return Redriven(tuple(map(bytes.decode, added)), tuple(map(bytes.decode, without_data)))
+        return RedriveResult(tuple(map(bytes.decode, added)), tuple(map(bytes.decode, without_data)))
 
     async def close(self) -> None:
         """Close the connection; see `port.DeadLetterRedrive.close`."""
         await self._client.aclose()
 
 
-def _letter(letter_id: str, channel: str, fields: Mapping[bytes, bytes]) -> BuriedLetter:
+def _letter(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) -> StoredDeadLetter:
     entry_id, error, reason, group = (
         fields.get(name, b"").decode(errors="replace") for name in (b"entry_id", b"error", b"reason", b"group")
     )
     delivery = Delivery(str(channel), entry_id, fields.get(b"data"))
-    return BuriedLetter(letter_id, group, DeadLetter(delivery, error, reason))
+    return StoredDeadLetter(dead_letter_id, group, DeadLetter(delivery, error, reason))

@@ -5,9 +5,9 @@ from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.redis.keys import stream_key
-from domainstream.stream.dead_letters.fields import SUFFIX, letter_fields
+from domainstream.stream.dead_letters.fields import SUFFIX, dead_letter_fields
 from domainstream.stream.port import DeadLetter
 
 # MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
@@ -38,12 +38,12 @@ class RedisDeadLetters:
         """Return dead letters with connections of their own."""
         return cls(connect(url), group=group, prefix=prefix)
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Store and acknowledge, one script call per letter; see `port.DeadLetters.bury`."""
+    async def store(self, letters: Sequence[DeadLetter]) -> None:
+        """Store and acknowledge, one script call per letter; see `port.DeadLetters.store`."""
         for letter in letters:
             key = stream_key(letter.delivery.channel, self._prefix)
-            arguments = [self.group, letter.delivery.entry_id, *letter_fields(letter, self.group)]
-            with our_errors(self._client):
+            arguments = [self.group, letter.delivery.entry_id, *dead_letter_fields(letter, self.group)]
+            with translated_errors(self._client):
                 await self._bury(keys=[key, key + SUFFIX], args=arguments)
 
     async def close(self) -> None:

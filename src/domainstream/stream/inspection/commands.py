@@ -8,7 +8,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 from domainstream.redis.keys import stream_key
 
 PUBLISHER, SUBSCRIBER, OPERATOR = "publisher", "subscriber", "operator"
@@ -66,7 +66,7 @@ def needed_by(role: str) -> list[str]:
     return [name for name, _, roles in _TRIALS if role in roles]
 
 
-class Abilities(Struct, frozen=True, kw_only=True):
+class CommandProbeResult(Struct, frozen=True, kw_only=True):
     """What was found by trying.
 
     Attributes:
@@ -82,7 +82,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     closed_key: str
 
 
-class RedisAbilities:
+class RedisCommandProbe:
     """Gives each command for a key that nobody has.
 
     For one task. Raises the same errors as `StreamReader`.
@@ -94,13 +94,13 @@ class RedisAbilities:
         # No channel has such a name, so nobody takes it for one.
         self._key = stream_key(f"domainstream-doctor:{token_hex(8)}", prefix)
 
-    async def tried(self, roles: Collection[str] = ROLES) -> Abilities:
+    async def tried(self, roles: Collection[str] = ROLES) -> CommandProbeResult:
         """Try everything that one of the roles needs."""
         wanted = [(name, words) for name, words, needed_by in _TRIALS if needed_by.intersection(roles)]
         problems = {name: await self._problem(words) for name, words in wanted}
         denied = {name: problem for name, problem in problems.items() if problem.startswith("NOPERM")}
         closed = [name for name, problem in denied.items() if "permissions to run" not in problem]
-        return Abilities(
+        return CommandProbeResult(
             missing=tuple(name for name, problem in problems.items() if "unknown" in problem),
             forbidden=tuple(name for name in denied if name not in closed),
             closed_key=self._key if closed else "",
@@ -109,7 +109,7 @@ class RedisAbilities:
     async def _problem(self, words: str) -> str:
         """Give a command, and return why it was refused; empty when it was not."""
         command = [self._key if word == _KEY else word for word in words.split()]
-        with our_errors(self._client):
+        with translated_errors(self._client):
             try:
                 await self._client.execute_command(*command)
             except NoPermissionError as error:

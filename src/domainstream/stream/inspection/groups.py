@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.reader.group_streams import answers_of
@@ -63,7 +63,7 @@ class RedisGroupInspection:
         """Return the oldest entries that a group has not settled, of one consumer, or that wait for long enough."""
         least = None if idle is None else round(idle.total_seconds() * 1000)
         name = await self._name_of(channel, group)
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await self._client.xpending_range(
                 stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=least
             )
@@ -87,7 +87,7 @@ class RedisGroupInspection:
         return next((name for name in names if _text(name) == group), group)
 
     async def _infos(self, command: str, channel: str, *more: bytes) -> list[dict[str, Any]]:
-        with our_errors(self._client):
+        with translated_errors(self._client):
             try:
                 found: Any = await getattr(self._client, command)(stream_key(channel, self._prefix), *more)
             except ResponseError as error:
@@ -122,7 +122,7 @@ class RedisGroupInspection:
     async def _oldest(self, channel: str, group: bytes, last: str) -> int | None:
         """Return when the oldest entry was added that is pending or unread."""
         key = stream_key(channel, self._prefix)
-        with our_errors(self._client):
+        with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.xpending(key, group)
                 pipe.xrange(key, f"({last}", "+", count=1)
@@ -135,7 +135,7 @@ class RedisGroupInspection:
         after = last
         total = 0
         while True:
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 found: Any = await self._client.eval(_COUNT, 1, stream_key(channel, self._prefix), f"({after}")
             count, newest = int(found[0]), found[1]
             total += count

@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 
 CLOCK_SAMPLES: Final = 5
 
@@ -104,7 +104,7 @@ class RedisServerInspection:
         samples = []
         for _ in range(CLOCK_SAMPLES):
             began, monotonic = time.time(), time.monotonic()
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 seconds, microseconds = await self._client.time()
             took = time.monotonic() - monotonic
             samples.append((took, int(seconds) + int(microseconds) / 1_000_000 - began - took / 2))
@@ -121,7 +121,7 @@ class RedisServerInspection:
 
     async def _asked(self, command: Any, *arguments: Any) -> Any:
         """Return the answer of a command; None where the user may not give it, or the server has it not."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             try:
                 return await command(*arguments)
             except NoPermissionError:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.connection import our_errors
+from domainstream.redis.connection import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.redis.scanning import keys_like
 from domainstream.stream.port import Delivery
@@ -29,7 +29,7 @@ class RedisStreamInspection:
 
     async def now_ms(self) -> int:
         """Return the server's clock, in milliseconds since 1970."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             seconds, microseconds = await self._client.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -40,7 +40,7 @@ class RedisStreamInspection:
 
     async def stream(self, channel: str) -> StreamState | None:
         """Return the state of a channel's stream; None when there is none, or the key is something else."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             try:
                 found: Any = await self._client.xinfo_stream(stream_key(channel, self._prefix))
             except ResponseError as error:
@@ -59,7 +59,7 @@ class RedisStreamInspection:
 
     async def memory_bytes(self, channel: str) -> int:
         """Return how much memory a stream takes, estimated by the server."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await self._client.memory_usage(stream_key(channel, self._prefix))
         return int(found or 0)
 
@@ -67,7 +67,7 @@ class RedisStreamInspection:
         """Yield a channel's entries between two ids, these included, read page by page."""
         start = since
         while True:
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 page: Any = await self._client.xrange(stream_key(channel, self._prefix), start, until, count=PAGE)
             for entry_id, fields in page:
                 yield _delivery(channel, entry_id, fields)
@@ -77,14 +77,14 @@ class RedisStreamInspection:
 
     async def latest(self, channel: str, count: int) -> list[Delivery]:
         """Return the newest entries of a channel, the oldest of them first."""
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await self._client.xrevrange(stream_key(channel, self._prefix), count=count)
         return [_delivery(channel, entry_id, fields) for entry_id, fields in reversed(found)]
 
-    async def news(self, channel: str, *, after: str, block_ms: int) -> list[Delivery]:
+    async def new_entries(self, channel: str, *, after: str, block_ms: int) -> list[Delivery]:
         """Wait for entries behind the id `after`; return none when none came in time."""
         key = stream_key(channel, self._prefix)
-        with our_errors(self._client):
+        with translated_errors(self._client):
             found: Any = await self._client.xread({key: after}, count=PAGE, block=block_ms)
         return [_delivery(channel, entry_id, fields) for _, entries in found or () for entry_id, fields in entries]
 

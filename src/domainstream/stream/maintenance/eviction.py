@@ -6,9 +6,9 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.telemetry import emit
-from domainstream.validation import refuse
+from domainstream.validation import raise_problems
 
 log: Final = logging.getLogger("domainstream.stream")
 
@@ -30,14 +30,14 @@ async def check_eviction(client: Redis) -> None:
     Where the user may not ask, it is logged that nobody knows. Raises the errors of `StreamReader` when the server does
     not answer.
     """
-    with our_errors(client):
+    with translated_errors(client):
         try:
             memory: dict[str, Any] = await client.info("memory")
         except NoPermissionError:
             reason = "the user may not call INFO; make sure that maxmemory-policy is noeviction"
             emit(log, logging.WARNING, "stream.eviction_unknown", reason=reason)
             return
-    refuse("The server", [_problem(str(memory.get("maxmemory_policy", SAFE)))])
+    raise_problems("The server", [_problem(str(memory.get("maxmemory_policy", SAFE)))])
 
 
 def _problem(policy: str) -> str | None:

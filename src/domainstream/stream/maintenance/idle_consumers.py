@@ -1,4 +1,4 @@
-"""Removes the names that consumers have left behind in a group. Implements `port.Upkeep`."""
+"""Removes the names that consumers have left behind in a group. Implements `port.MaintenanceTask`."""
 
 import logging
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.telemetry import emit
-from domainstream.validation import refuse, wrong_amount
+from domainstream.validation import positive, raise_problems
 
 log: Final = logging.getLogger("domainstream.stream")
 
@@ -36,7 +36,7 @@ return removed
 """
 
 
-class RedisIdleConsumers:
+class RedisIdleConsumerReaper:
     """Removes consumers that have nothing pending and have not asked for entries for long.
 
     What has something pending stays, however long it is idle: removing a consumer loses its pending entries. Readers
@@ -66,7 +66,9 @@ class RedisIdleConsumers:
         Raises `ConfigurationError` when a duration is not above zero.
         """
         durations = {"idle": idle, "every": every}
-        refuse("RedisIdleConsumers", [wrong_amount(name, value, timedelta) for name, value in durations.items()])
+        raise_problems(
+            "RedisIdleConsumerReaper", [positive(name, value, timedelta) for name, value in durations.items()]
+        )
         self.group = group
         self.consumer = consumer
         self.every = every
@@ -92,14 +94,14 @@ class RedisIdleConsumers:
         return cls(client, channels, group=group, consumer=consumer, prefix=prefix, idle=idle, every=every)
 
     async def run_once(self) -> None:
-        """Remove what is left behind, stream by stream; see `port.Upkeep.run_once`."""
+        """Remove what is left behind, stream by stream; see `port.MaintenanceTask.run_once`."""
         for channel, key in self._channels.items():
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 removed: list[bytes] = await self._remove(keys=[key], args=[self.group, self.consumer, self._idle_ms])
             for name in removed:
                 fields = {"group": self.group, "channel": channel, "consumer": name.decode(errors="replace")}
                 emit(log, logging.INFO, "stream.consumer_removed", **fields)
 
     async def close(self) -> None:
-        """Close the connection; see `port.Upkeep.close`."""
+        """Close the connection; see `port.MaintenanceTask.close`."""
         await self._client.aclose()

@@ -1,4 +1,4 @@
-"""Trims streams that nobody writes to, exactly by age. Implements `port.Upkeep`.
+"""Trims streams that nobody writes to, exactly by age. Implements `port.MaintenanceTask`.
 
 A publisher trims with each batch, by whole nodes: a quiet stream would keep its last entries for ever.
 """
@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.redis.keys import companion_key, stream_key
-from domainstream.validation import refuse, wrong_amount
+from domainstream.validation import positive, raise_problems
 
 SCRIPT: Final = files("domainstream.stream.maintenance").joinpath("trim_stream.lua").read_text(encoding="utf-8")
 
@@ -27,7 +27,7 @@ ENTRIES_PER_STEP: Final = 10_000
 EVERY: Final = timedelta(minutes=1)
 
 
-class RedisStreamJanitor:
+class RedisStreamTrimmer:
     """Applies a `Retention` to streams, by the server's clock, as publishers do.
 
     An entry older than `max_age` goes within `every`, unless some group has not read or not acknowledged it; then it
@@ -52,7 +52,7 @@ class RedisStreamJanitor:
 
         Raises `ConfigurationError` when `every` is not above zero.
         """
-        refuse("RedisStreamJanitor", [wrong_amount("every", every, timedelta)])
+        raise_problems("RedisStreamTrimmer", [positive("every", every, timedelta)])
         self.retention = retention
         self.every = every
         self._client = client
@@ -70,15 +70,15 @@ class RedisStreamJanitor:
         return cls(client, channels, retention=retention, prefix=prefix, every=every)
 
     async def run_once(self) -> None:
-        """Trim each stream, in steps, unless another janitor is at it; see `port.Upkeep.run_once`."""
+        """Trim each stream, in steps, unless another janitor is at it; see `port.MaintenanceTask.run_once`."""
         token = secrets.token_hex(8)
         for key in self._keys:
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 while await self._step(key, token) > 0:
                     pass
 
     async def close(self) -> None:
-        """Close the connection; see `port.Upkeep.close`."""
+        """Close the connection; see `port.MaintenanceTask.close`."""
         await self._client.aclose()
 
     async def _step(self, key: str, token: str) -> int:

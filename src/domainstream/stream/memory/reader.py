@@ -7,7 +7,7 @@ from typing import Final
 from domainstream.errors import ServerUnavailableError
 from domainstream.stream.memory.streams import MemoryGroup, MemoryStreams, Pending
 from domainstream.stream.port import Delivery, Loss
-from domainstream.stream.reader.stats import OnLoss, ReaderCounts, ReaderJournal
+from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
 from domainstream.stream.settings import ReaderSettings
 
 DEFAULTS: Final = ReaderSettings()
@@ -38,7 +38,7 @@ class MemoryStreamReader:
         self._streams = streams
         self._channels = [str(channel) for channel in channels]
         self._settings = settings
-        self._journal = ReaderJournal(group, on_loss)
+        self._recorder = ReaderStatsRecorder(group, on_loss)
         self._block = settings.block.total_seconds()
         self._claim_after = settings.claim_after.total_seconds()
         self._waiting: Iterator[list[Delivery]] = self._walk(own=True)
@@ -47,9 +47,9 @@ class MemoryStreamReader:
         self._closed = False
 
     @property
-    def counts(self) -> ReaderCounts:
+    def counts(self) -> ReaderStats:
         """What the reader has met since it was made."""
-        return self._journal.counts
+        return self._recorder.counts
 
     async def read(self) -> Sequence[Delivery]:
         """Return what waits unacknowledged, page by page, else news; see `port.StreamReader.read`."""
@@ -58,7 +58,7 @@ class MemoryStreamReader:
         deliveries = self._ready()
         if not deliveries and await self._something_happens():
             deliveries = self._ready()
-        self._journal.read(len(deliveries))
+        self._recorder.read(len(deliveries))
         return deliveries
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
@@ -88,7 +88,7 @@ class MemoryStreamReader:
             self._waiting = self._walk(own=False)
             if page := self._next_page():
                 return page
-        return self._news()
+        return self._new_entries()
 
     def _next_page(self) -> list[Delivery]:
         return next((page for page in self._waiting if page), [])
@@ -101,7 +101,7 @@ class MemoryStreamReader:
         for channel in gone:
             self._group(channel)
         if self._groups_exist:
-            self._journal.healed(gone)
+            self._recorder.recreated(gone)
         self._groups_exist = True
 
     def _group(self, channel: str) -> MemoryGroup:
@@ -128,23 +128,23 @@ class MemoryStreamReader:
         ids = [entry_id for entry_id in entry_ids if entry_id in group.pending and wanted(group.pending[entry_id])]
         for gone in [entry_id for entry_id in ids if entry_id not in entries]:
             del group.pending[gone]
-            self._journal.lost([Loss(channel, self.group, 1, after=gone, before=gone)])
+            self._recorder.lost([Loss(channel, self.group, 1, after=gone, before=gone)])
         found = [entries[entry_id] for entry_id in ids if entry_id in entries]
         if wanted == self._is_left_alone:
-            self._journal.reclaimed(channel, len(found))
+            self._recorder.reclaimed(channel, len(found))
         return [group.deliver(entry, self.consumer, self._streams.clock()) for entry in found]
 
-    def _news(self) -> list[Delivery]:
-        news: list[Delivery] = []
+    def _new_entries(self) -> list[Delivery]:
+        new_entries: list[Delivery] = []
         for channel in self._channels:
             group = self._group(channel)
             unread = self._streams.unread(channel, group)
-            self._journal.lost(self._losses(channel, group, unread))
-            taken = unread[: self._settings.max_entries - len(news)]
-            news += [group.deliver(entry, self.consumer, self._streams.clock()) for entry in taken]
+            self._recorder.lost(self._losses(channel, group, unread))
+            taken = unread[: self._settings.max_entries - len(new_entries)]
+            new_entries += [group.deliver(entry, self.consumer, self._streams.clock()) for entry in taken]
             group.read += len(taken)
             group.last_id = taken[-1].entry_id if taken else group.last_id
-        return news
+        return new_entries
 
     def _losses(self, channel: str, group: MemoryGroup, unread: Sequence[Delivery]) -> Iterator[Loss]:
         lost = self._streams.trimmed.get(channel, 0) - group.read

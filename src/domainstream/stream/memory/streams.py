@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domainstream.stream.port import BuriedLetter, DeadLetter, Delivery
+from domainstream.stream.port import DeadLetter, Delivery, StoredDeadLetter
 
 Clock = Callable[[], float]
 
@@ -69,7 +69,7 @@ class MemoryStreams:
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self.entries: dict[str, list[Delivery]] = {}
         self.trimmed: dict[str, int] = {}
-        self.buried: list[BuriedLetter] = []
+        self.buried: list[StoredDeadLetter] = []
         self.clock = clock
         self.changed = asyncio.Event()
         self._groups: dict[tuple[str, str], MemoryGroup] = {}

@@ -10,7 +10,7 @@ FIRST: Final = 16
 """What is asked before anything is known: entries of 256 KiB, the largest, fill 4 MiB."""
 
 
-class FetchSize:
+class AdaptiveBatchSize:
     """Learns from each reply how many entries per channel the next one may hold.
 
     A reply that was larger than its limits shrinks the next one in proportion; one that could have been larger lets it

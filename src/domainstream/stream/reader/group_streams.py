@@ -52,7 +52,7 @@ class RedisGroupStreams:
         for entry_id, fields in entries:
             yield Delivery(channel, entry_id.decode(), (fields or {}).get(DATA), times.get(entry_id, 1))
 
-    def news(self, key: bytes, entries: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[Delivery]:
+    def new_entries(self, key: bytes, entries: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[Delivery]:
         """Return entries of a stream that come for the first time, as the server sends them."""
         channel = self.channels[key]
         for entry_id, fields in entries:

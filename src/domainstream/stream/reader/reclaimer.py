@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 from redis.asyncio import Redis
 
 from domainstream.stream.port import Delivery, Loss
-from domainstream.stream.reader.adaptive_batch_size import FetchSize
+from domainstream.stream.reader.adaptive_batch_size import AdaptiveBatchSize
 from domainstream.stream.reader.group_streams import RedisGroupStreams, answers_of
-from domainstream.stream.reader.stats import ReaderJournal
+from domainstream.stream.reader.stats import ReaderStatsRecorder
 from domainstream.stream.settings import ReaderSettings
 
 SUSPICIOUS: Final = 2
@@ -69,14 +69,14 @@ class RedisStreamReclaimer:
         streams: RedisGroupStreams,
         consumer: str,
         settings: ReaderSettings,
-        journal: ReaderJournal,
+        recorder: ReaderStatsRecorder,
     ) -> None:
         self._client = client
         self._streams = streams
         self._consumer = consumer
         self._idle_ms = max(1, round(settings.claim_after.total_seconds() * 1000))
-        self._size = FetchSize(settings, channels=1)
-        self._journal = journal
+        self._size = AdaptiveBatchSize(settings, channels=1)
+        self._recorder = recorder
         self._rounds: list[bool] = []
         self._walks: deque[_Walk] = deque()
 
@@ -149,7 +149,7 @@ class RedisStreamReclaimer:
         walk.at = claimed.cursor
         if claimed.cursor == _END:
             self._walks.popleft()
-        self._journal.reclaimed(self._streams.channels[walk.key], len(claimed.entries))
+        self._recorder.reclaimed(self._streams.channels[walk.key], len(claimed.entries))
         return claimed.entries
 
     async def _gone_among(self, key: bytes, entry_ids: list[bytes]) -> list[bytes]:
@@ -171,4 +171,4 @@ class RedisStreamReclaimer:
 
     def _lost(self, key: bytes, entry_ids: list[bytes]) -> None:
         channel, group = self._streams.channels[key], self._streams.group
-        self._journal.lost(Loss(channel, group, 1, after=gone.decode(), before=gone.decode()) for gone in entry_ids)
+        self._recorder.lost(Loss(channel, group, 1, after=gone.decode(), before=gone.decode()) for gone in entry_ids)

@@ -14,16 +14,16 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerError, ServerUnavailableError
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.stream.port import Delivery
-from domainstream.stream.reader.adaptive_batch_size import FetchSize
+from domainstream.stream.reader.adaptive_batch_size import AdaptiveBatchSize
 from domainstream.stream.reader.group_streams import RedisGroupStreams, answer_of, answers_of, group_is_gone
 from domainstream.stream.reader.loss_detector import RedisLossDetector
 from domainstream.stream.reader.reclaimer import RedisStreamReclaimer
-from domainstream.stream.reader.stats import OnLoss, ReaderCounts, ReaderJournal
+from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
 from domainstream.stream.settings import ReaderSettings
-from domainstream.validation import refuse
+from domainstream.validation import raise_problems
 
 REPLY_MARGIN: Final = timedelta(seconds=5)
 """How much longer than it may block a read may take before its connection is given up."""
@@ -72,11 +72,11 @@ class RedisStreamReader:
         self._client = client
         self._settings = settings
         self._streams = RedisGroupStreams(client, channels, group=group, prefix=prefix)
-        refuse("The reader", _problems(self._streams))
-        self._journal = ReaderJournal(group, on_loss)
+        raise_problems("The reader", _problems(self._streams))
+        self._recorder = ReaderStatsRecorder(group, on_loss)
         self._detector = RedisLossDetector(self._streams)
-        self._size = FetchSize(settings, len(self._streams.channels))
-        self._reclaimer = RedisStreamReclaimer(client, self._streams, self.consumer, settings, self._journal)
+        self._size = AdaptiveBatchSize(settings, len(self._streams.channels))
+        self._reclaimer = RedisStreamReclaimer(client, self._streams, self.consumer, settings, self._recorder)
         self._groups_exist = False
         self._disturbed = True
         self._next_sweep = 0.0
@@ -103,22 +103,22 @@ class RedisStreamReader:
         return cls(client, channels, group=group, consumer=consumer, prefix=prefix, settings=settings, on_loss=on_loss)
 
     @property
-    def counts(self) -> ReaderCounts:
+    def counts(self) -> ReaderStats:
         """What the reader has met since it was made."""
-        return self._journal.counts
+        return self._recorder.counts
 
     async def read(self) -> Sequence[Delivery]:
         """Return what waits unacknowledged, page by page, else news; see `port.StreamReader.read`."""
         if self._closed.is_set():
             raise ServerUnavailableError("the reader is closed; make a new one with RedisStreamReader.from_url(...)")
         try:
-            with our_errors(self._client):
+            with translated_errors(self._client):
                 deliveries = await self._read()
         except ServerError:
             if self._closed.is_set():  # it took the connection from this read
                 return []
             raise
-        self._journal.read(len(deliveries))
+        self._recorder.read(len(deliveries))
         return deliveries
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
@@ -126,7 +126,7 @@ class RedisStreamReader:
         ids: dict[bytes, list[str]] = {}
         for delivery in deliveries:
             ids.setdefault(self._streams.keys[delivery.channel], []).append(delivery.entry_id)
-        with our_errors(self._client):
+        with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for key, entry_ids in ids.items():
                     pipe.xack(key, self.group, *entry_ids)
@@ -145,7 +145,7 @@ class RedisStreamReader:
         except ResponseError as error:
             if not group_is_gone(error):
                 raise
-            self._journal.healed(await self._streams.make_groups())
+            self._recorder.recreated(await self._streams.make_groups())
             return []
 
     async def _make_groups(self) -> None:
@@ -159,17 +159,17 @@ class RedisStreamReader:
             self._next_sweep = monotonic() + self._settings.claim_after.total_seconds() / 2
         # Until the reply is here, entries may be on their way that only looking back would find.
         self._disturbed = True
-        deliveries = await self._reclaimer.page() or await self._news()
+        deliveries = await self._reclaimer.page() or await self._new_entries()
         self._disturbed = False
         return deliveries
 
-    async def _news(self) -> list[Delivery]:
+    async def _new_entries(self) -> list[Delivery]:
         check = self._detector.check()
         commands = [command for command in (check, self._command()) if command]
         replies = await self._link.send(*commands, seconds=self._patience)
         # Losses first: they come before the entries, and no other reader will tell them.
         if check:
-            self._journal.lost(self._detector.losses(answer_of(replies[0])))
+            self._recorder.lost(self._detector.losses(answer_of(replies[0])))
         return self._deliveries(answer_of(replies[-1]))
 
     def _command(self) -> Arguments:
@@ -178,7 +178,7 @@ class RedisStreamReader:
 
     def _deliveries(self, reply: Any) -> list[Delivery]:
         reply = reply or ()  # no news
-        found = [one for key, entries in reply for one in self._streams.news(key, entries)]
+        found = [one for key, entries in reply for one in self._streams.new_entries(key, entries)]
         self._detector.note_reads(key for key, _ in reply)
         self._size.learn(found, max((len(entries) for _, entries in reply), default=0))
         return found

@@ -15,7 +15,7 @@ OnLoss = Callable[[Loss], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReaderCounts:
+class ReaderStats:
     """What a reader has met since it was made.
 
     Attributes:
@@ -31,10 +31,10 @@ class ReaderCounts:
     read: int = 0
     reclaimed: int = 0
     lost: int = 0
-    healed: int = 0
+    recreated: int = 0
 
 
-class ReaderJournal:
+class ReaderStatsRecorder:
     """Keeps the counts of one reader.
 
     Attributes:
@@ -48,9 +48,9 @@ class ReaderJournal:
         self._counts: Counter[str] = Counter()
 
     @property
-    def counts(self) -> ReaderCounts:
+    def counts(self) -> ReaderStats:
         """What has been counted until now."""
-        return ReaderCounts(**self._counts)
+        return ReaderStats(**self._counts)
 
     def read(self, entries: int) -> None:
         """Count what a read returned."""
@@ -62,7 +62,7 @@ class ReaderJournal:
             self._counts["reclaimed"] += entries
             emit(log, logging.INFO, "stream.reclaimed", group=self.group, channel=channel, entries=entries)
 
-    def healed(self, channels: Iterable[str]) -> None:
+    def recreated(self, channels: Iterable[str]) -> None:
         """Count groups that had vanished."""
         for channel in channels:
             self._counts["healed"] += 1

@@ -9,7 +9,7 @@ from msgspec import Struct
 from domainstream.event import BaseEvent
 from domainstream.queue import Job
 from domainstream.worker import EventContext
-from domainstream.worker.attempt_result import Failed, Verdict
+from domainstream.worker.attempt_result import AttemptResult, Failed
 
 
 class JobAttempt(Struct, frozen=True):
@@ -22,7 +22,7 @@ class JobAttempt(Struct, frozen=True):
 
         at: When, on the clock of the flow.
 
-        outcome: How it ended: `Completed`, `ComeAgain` or `Failed`.
+        outcome: How it ended: `Completed`, `Delayed` or `Failed`.
 
         event: The event that was handled; None when no handler takes the job, or its data cannot be decoded.
 
@@ -32,7 +32,7 @@ class JobAttempt(Struct, frozen=True):
     job: Job
     number: int
     at: datetime
-    outcome: Verdict
+    outcome: AttemptResult
     event: BaseEvent[Any] | None = None
     context: EventContext | None = None
 

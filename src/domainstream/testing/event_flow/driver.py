@@ -11,19 +11,19 @@ from typing import Final, Literal
 
 from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
-from domainstream.queue import Job, MemoryQueue, StepwiseHandOver
+from domainstream.queue import Job, MemoryQueue, TwoStepForwarder
 from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
-from domainstream.subscriber import Sorter
-from domainstream.subscriber.forwarding import Courier
+from domainstream.subscriber import JobRouter
+from domainstream.subscriber.forwarding import RetryingForwarder
 from domainstream.testing.event_flow.attempts import JobAttempt
 from domainstream.testing.event_flow.clock import FlowClock
 from domainstream.testing.event_flow.failures import EndlessFlowError
 from domainstream.testing.event_flow.schedule import JobSchedule, WaitingJob
 from domainstream.testing.event_flow.streams import FlowStreams
 from domainstream.worker import EventConsumer, ReceivedJob
-from domainstream.worker.attempt import Attempt
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed
-from domainstream.worker.prepared_call import Handling
+from domainstream.worker.attempt import AttemptRunner
+from domainstream.worker.attempt_result import Completed, Delayed, Failed
+from domainstream.worker.prepared_call import PreparedCall
 
 log = logging.getLogger("domainstream.testing")
 
@@ -44,7 +44,13 @@ class FlowDriver:
     """
 
     def __init__(
-        self, clock: FlowClock, streams: FlowStreams, sorter: Sorter, *, other_queues: OtherQueues, most_attempts: int
+        self,
+        clock: FlowClock,
+        streams: FlowStreams,
+        router: JobRouter,
+        *,
+        other_queues: OtherQueues,
+        most_attempts: int,
     ) -> None:
         """Let jobs of queues without a consumer "fail" the run, or "keep" them; end runs after `most_attempts`."""
         self.queue = MemoryQueue()
@@ -52,12 +58,14 @@ class FlowDriver:
         self.attempts: list[JobAttempt] = []
         self._clock = clock
         self._streams = streams
-        self._sorter = sorter
+        self._router = router
         self._other_queues = other_queues
         self._most_attempts = most_attempts
-        self._reader = MemoryStreamReader(streams, sorter.subscriptions.channels, group=GROUP)
-        hand_over = StepwiseHandOver(self.queue, MemoryDeadLetters(streams, group=GROUP), self._reader)
-        self._courier = Courier(hand_over, Lifecycle("EventFlow"), delivery_limit=sorter.delivery_limit)
+        self._reader = MemoryStreamReader(streams, router.subscriptions.channels, group=GROUP)
+        forward = TwoStepForwarder(self.queue, MemoryDeadLetters(streams, group=GROUP), self._reader)
+        self._retrying_forwarder = RetryingForwarder(
+            forward, Lifecycle("EventFlow"), delivery_limit=router.delivery_limit
+        )
         self._schedule = JobSchedule()
         self._scheduled: dict[str, int] = {}
 
@@ -81,7 +89,7 @@ class FlowDriver:
 
     async def _step(self, until: datetime | None) -> bool:
         """Do the next thing; tell whether there was any."""
-        await self._hand_over()
+        await self._forwarder()
         self._take_new_jobs()
         if (waiting := self._schedule.take(self._clock.now)) is not None:
             await self._attempt(waiting)
@@ -92,13 +100,13 @@ class FlowDriver:
         self._clock.pass_until(due)
         return True
 
-    async def _hand_over(self) -> None:
+    async def _forwarder(self) -> None:
         while self._has_news():
-            await self._courier.deliver(self._sorter.sort(await self._reader.read()))
+            await self._retrying_forwarder.deliver(self._router.sort(await self._reader.read()))
 
     def _has_news(self) -> bool:
         # Asked before reading, since a read without news waits for some.
-        streams, channels = self._streams, self._sorter.subscriptions.channels
+        streams, channels = self._streams, self._router.subscriptions.channels
         return any(streams.unread(channel, streams.group(channel, GROUP)) for channel in map(str, channels))
 
     def _take_new_jobs(self) -> None:
@@ -117,11 +125,11 @@ class FlowDriver:
         received = _received(waiting)
         handling = _prepared(consumer, received)
         # A task of its own, as in a worker: time limits and cancellations need it, and context variables stay inside.
-        outcome = await asyncio.create_task(Attempt(consumer)(received))
+        outcome = await asyncio.create_task(AttemptRunner(consumer)(received))
         event, context = (handling.event, handling.context) if handling else (None, None)
         self.attempts.append(JobAttempt(job, waiting.attempt, self._clock.now, outcome, event, context))
         match outcome:
-            case ComeAgain(delay):
+            case Delayed(delay):
                 self._schedule.add(waiting, self._clock.after(delay))
             case Failed(again_in=timedelta() as pause):
                 self._schedule.add(WaitingJob(job, waiting.attempt + 1), self._clock.after(pause))
@@ -136,7 +144,7 @@ def _received(waiting: WaitingJob) -> ReceivedJob:
     return ReceivedJob(job.id, job.name, waiting.attempt, job.data.decode(), settings.attempts, backoff)
 
 
-def _prepared(consumer: EventConsumer, received: ReceivedJob) -> Handling | None:
+def _prepared(consumer: EventConsumer, received: ReceivedJob) -> PreparedCall | None:
     """Decode a job for the record; the attempt decodes it for itself, and says why it cannot."""
     try:
         return consumer.prepare(received)

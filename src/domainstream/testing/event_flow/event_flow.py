@@ -12,13 +12,13 @@ from domainstream.event import BaseEvent, EventDecoder
 from domainstream.queue import Job
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter
-from domainstream.subscriber import Sorter, Subscriptions
+from domainstream.subscriber import JobRouter, Subscriptions
 from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt, failed_jobs
 from domainstream.testing.event_flow.clock import FlowClock
 from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues
 from domainstream.testing.event_flow.failures import FlowFailedError
 from domainstream.testing.event_flow.streams import FlowPublisher, FlowStreams
-from domainstream.validation import refuse, wrong_amount
+from domainstream.validation import positive, raise_problems
 from domainstream.worker import EventConsumer, EventContext
 from domainstream.worker.attempt_result import Completed
 
@@ -67,16 +67,16 @@ class EventFlow:
 
         Raises `ConfigurationError` as `add_consumer` does, and for settings that make no sense.
         """
-        problems = [_other_queues_problem(other_queues), wrong_amount("most_attempts", most_attempts, int)]
-        refuse("EventFlow", [*problems, _now_problem(now)])
+        problems = [_other_queues_problem(other_queues), positive("most_attempts", most_attempts, int)]
+        raise_problems("EventFlow", [*problems, _now_problem(now)])
         self._clock = FlowClock(now)
         self.streams = FlowStreams(self._clock)
         self.publisher = FlowPublisher(self.streams)
         self._subscriptions = subscriptions
         self._limits = limits
-        sorter = Sorter(subscriptions, limits)
+        router = JobRouter(subscriptions, limits)
         self._driver = FlowDriver(
-            self._clock, self.streams, sorter, other_queues=other_queues, most_attempts=most_attempts
+            self._clock, self.streams, router, other_queues=other_queues, most_attempts=most_attempts
         )
         for consumer in consumers:
             self.add_consumer(consumer)
@@ -88,7 +88,7 @@ class EventFlow:
         """
         taken = consumer.queue in self._driver.consumers
         problem = f"queue {consumer.queue} has a consumer; register the handlers of both with one" if taken else None
-        refuse("The consumer", [problem, self._queue_problem(consumer.queue)])
+        raise_problems("The consumer", [problem, self._queue_problem(consumer.queue)])
         self._driver.consumers[consumer.queue] = consumer
 
     @property
@@ -111,7 +111,7 @@ class EventFlow:
 
         Raises what `settle` raises, and `ConfigurationError` for less than zero.
         """
-        refuse("EventFlow.advance", [f"{by} is less than zero; time only passes" if by < timedelta() else None])
+        raise_problems("EventFlow.advance", [f"{by} is less than zero; time only passes" if by < timedelta() else None])
         await self._run(self._clock.after(by), expect_failures=expect_failures)
 
     async def repeat(self, *, expect_failures: bool = False) -> None:
@@ -147,7 +147,7 @@ class EventFlow:
 
     def jobs(self, queue: str) -> list[Job]:
         """Return all jobs that a queue was given, oldest first; raise `ConfigurationError` for one that gets none."""
-        refuse("EventFlow.jobs", [self._queue_problem(queue)])
+        raise_problems("EventFlow.jobs", [self._queue_problem(queue)])
         return list(self._driver.queue.jobs.get(queue, ()))
 
     @property

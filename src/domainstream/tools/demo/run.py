@@ -92,12 +92,12 @@ class _Run:
         return DemoOutcome.of(self._tally, seconds=self._seconds, server=server, problems=problems)
 
     async def _watch(self, done: Callable[[], bool]) -> bool:
-        news, since = self._news(), time.monotonic()
+        progress, since = self._progress(), time.monotonic()
         while not done() and not self._children.dead:
             await self._show()
             await asyncio.sleep(_LOOK_EVERY)
-            if news != self._news():
-                news, since = self._news(), time.monotonic()
+            if progress != self._progress():
+                progress, since = self._progress(), time.monotonic()
             elif time.monotonic() - since > STALL_TIMEOUT:
                 self._stalled.append(f"nothing has happened for {STALL_TIMEOUT:.0f} seconds")
                 break
@@ -108,7 +108,7 @@ class _Run:
         channels = list(dict.fromkeys(subscription.channel for subscription in self._tally.subscriptions))
         self._screen.show(self._tally, await self._redis.lengths(channels))
 
-    def _news(self) -> tuple[int, int, int, int]:
+    def _progress(self) -> tuple[int, int, int, int]:
         tally = self._tally
         return self._children.ready, tally.total_published, tally.total_handled, len(tally.failures)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from domainstream.cli.common.formatting import age, number
-from domainstream.stream.inspection.commands import Abilities
+from domainstream.stream.inspection.commands import CommandProbeResult
 from domainstream.stream.inspection.server import ServerFacts
 from domainstream.tools.doctor.finding import Finding, ok, problem, redis_cli, warning
 
@@ -93,7 +93,7 @@ def clock_finding(ahead_ms: int) -> Finding:
     return problem("clock", words, "timedatectl set-ntp true")
 
 
-def ability_findings(abilities: Abilities, *, user: str, roles: Sequence[str]) -> Iterator[Finding]:
+def ability_findings(abilities: CommandProbeResult, *, user: str, roles: Sequence[str]) -> Iterator[Finding]:
     """Say what the server does not have, and what the user may not do."""
     who = " or ".join(roles)
     if abilities.missing:

@@ -188,7 +188,7 @@ def _types_of(source: Source) -> cst.ClassDef:
     for one in source.classes():
         if any(dotted(base.value).endswith("StrEnum") for base in one.bases) and one.name.value.endswith("EventType"):
             return one
-    raise source.refuse("there is no enum of event types", "class ...EventType(StrEnum): ...")
+    raise source.cannot_edit("there is no enum of event types", "class ...EventType(StrEnum): ...")
 
 
 def _classes(system: System, event: NewEvent, types: str) -> str:

@@ -64,7 +64,7 @@ def consumer_of(system: System, work: Work, path: str) -> Consumer:
     found = list(consumers(source))
     named = [one for one in found if one.queue == work.queue]
     if not (named or len(found) == 1):
-        raise source.refuse(
+        raise source.cannot_edit(
             f"the consumer of {work.queue} could not be found", f"consumer = EventConsumer({work.queue})"
         )
     return (named or found)[0]
@@ -97,7 +97,9 @@ def _with_event(system: System, source: Source, work: Work) -> tuple[Source, str
 def _with_logger(source: Source) -> Source:
     if logger_of(source) is not None:
         return source
-    raise source.refuse("it has no logger", "import logging, and log = logging.getLogger(__name__) after the imports")
+    raise source.cannot_edit(
+        "it has no logger", "import logging, and log = logging.getLogger(__name__) after the imports"
+    )
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:

@@ -115,7 +115,7 @@ class Source:
         found |= {one.target.value for one in self.statements(cst.AnnAssign) if isinstance(one.target, cst.Name)}
         return found
 
-    def refuse(self, what: str, by_hand: str) -> CannotEditError:
+    def cannot_edit(self, what: str, by_hand: str) -> CannotEditError:
         """Return the error that says what in this file has another shape than is known."""
         return CannotEditError(self.path, what, by_hand)
 

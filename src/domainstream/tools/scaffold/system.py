@@ -132,7 +132,7 @@ class System:
         for one in source.classes():
             if _derives(one.bases, ("StrEnum", "Enum")):
                 return Shared(path, one.name.value)
-        raise source.refuse("there is no enum", "class BullMqQueues(StrEnum): ...")
+        raise source.cannot_edit("there is no enum", "class BullMqQueues(StrEnum): ...")
 
 
 def _derives(bases: Sequence[Any], names: tuple[str, ...]) -> bool:

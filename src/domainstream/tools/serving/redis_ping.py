@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from domainstream.errors import ServerError
-from domainstream.redis.connection import connect, our_errors
+from domainstream.redis.connection import connect, translated_errors
 from domainstream.tools.serving.health import Health, Look
 
 TIMEOUT: Final = timedelta(seconds=2)
@@ -22,7 +22,7 @@ async def ping_of(url: str | None) -> AsyncIterator[Look]:
 
     async def look() -> Health:
         try:
-            with our_errors(client):
+            with translated_errors(client):
                 await client.ping()
         except ServerError as error:
             return Health(status="failing", reason=str(error))

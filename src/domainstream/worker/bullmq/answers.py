@@ -18,7 +18,7 @@ import logging
 from typing import Final
 
 from domainstream.worker.attempt_result import Failed
-from domainstream.worker.bullmq.job_update import COMPLETE, Step
+from domainstream.worker.bullmq.job_update import COMPLETE, JobUpdate
 
 log = logging.getLogger("domainstream.worker")
 
@@ -31,15 +31,17 @@ _REFUSALS: Final = {
 _CHILDREN: Final = {-4: "has children that are not done", -9: "has children that failed"}
 
 
-def follow_up(step: Step, answer: int | bytes, queue: str) -> Failed | None:
+def follow_up(update: JobUpdate, answer: int | bytes, queue: str) -> Failed | None:
     """Log what is wrong with an answer; return what to tell instead when the job cannot be completed."""
-    job = step.job.received
+    job = update.job.received
     if isinstance(answer, bytes):
         log.error("queue %s: job %s (%s): the server refused: %s", queue, job.id, job.name, answer.decode())
-    elif answer in _CHILDREN and step.kind is COMPLETE:
+    elif answer in _CHILDREN and update.kind is COMPLETE:
         reason = f"the job {_CHILDREN[answer]}"
         return Failed(reason, reason)
-    elif answer < 0 and not step.doubtful:
+    elif answer < 0 and not update.doubtful:
         why = _REFUSALS.get(answer, f"BullMQ answered {answer}")
-        log.warning("queue %s: job %s (%s): its outcome (%s) was refused: %s", queue, job.id, job.name, step.kind, why)
+        log.warning(
+            "queue %s: job %s (%s): its outcome (%s) was refused: %s", queue, job.id, job.name, update.kind, why
+        )
     return None

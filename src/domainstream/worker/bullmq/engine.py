@@ -18,20 +18,20 @@ from uuid import uuid4
 
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.worker.bullmq.connections import WorkerConnections
-from domainstream.worker.bullmq.job_scheduler import Repeats
-from domainstream.worker.bullmq.job_update import Steps
-from domainstream.worker.bullmq.lock_renewer import LockKeeper
-from domainstream.worker.bullmq.marker_listener import Listener
-from domainstream.worker.bullmq.round_trip import TurnCalls
-from domainstream.worker.bullmq.round_trip_loop import Pump
-from domainstream.worker.bullmq.runner import Attempt, RunningJobs
-from domainstream.worker.bullmq.tracker import TURNS, Ledger
-from domainstream.worker.patience import Patience
+from domainstream.worker.bullmq.job_scheduler import JobSchedulerHook
+from domainstream.worker.bullmq.job_update import JobUpdates
+from domainstream.worker.bullmq.lock_renewer import LockRenewer
+from domainstream.worker.bullmq.marker_listener import MarkerListener
+from domainstream.worker.bullmq.round_trip import RoundTripCodec
+from domainstream.worker.bullmq.round_trip_loop import RoundTripLoop
+from domainstream.worker.bullmq.runner import AttemptRunner, JobRunner
+from domainstream.worker.bullmq.tracker import TURNS, JobTracker
+from domainstream.worker.patience import LoggedBackoff
 from domainstream.worker.settings import WorkerSettings
 
 log = logging.getLogger("domainstream.worker")
 
-FAREWELL: Final = 5.0
+SHUTDOWN_TIMEOUT: Final = 5.0
 """Seconds that a worker which ends has to tell an absent server about its last jobs."""
 
 
@@ -42,7 +42,7 @@ class BullMQEngine:
         self,
         connections: WorkerConnections,
         queue: str,
-        attempt: Attempt,
+        attempt: AttemptRunner,
         *,
         concurrency: int,
         grace: timedelta,
@@ -55,14 +55,19 @@ class BullMQEngine:
         prefix = connections.key_prefix
         self._queue = queue
         self._grace = grace.total_seconds()
-        self._ledger = Ledger(uuid4().hex, concurrency)
-        self._jobs = RunningJobs(
-            queue, attempt, self._ledger, Steps(settings.metrics), Repeats(connections, queue).add_next
+        self._tracker = JobTracker(uuid4().hex, concurrency)
+        self._jobs = JobRunner(
+            queue, attempt, self._tracker, JobUpdates(settings.metrics), JobSchedulerHook(connections, queue).add_next
         )
-        calls = TurnCalls(prefix, settings)
-        self._pumps = [Pump(connections.link(), self._ledger, calls, self._jobs, Patience(queue)) for _ in range(TURNS)]
-        self._listener = Listener(connections.shown_link(), self._ledger, f"{prefix}marker", Patience(queue))
-        self._keeper = LockKeeper(connections.client_of_thread(), prefix, self._ledger.held, settings)
+        calls = RoundTripCodec(prefix, settings)
+        self._pumps = [
+            RoundTripLoop(connections.link(), self._tracker, calls, self._jobs, LoggedBackoff(queue))
+            for _ in range(TURNS)
+        ]
+        self._listener = MarkerListener(
+            connections.shown_link(), self._tracker, f"{prefix}marker", LoggedBackoff(queue)
+        )
+        self._keeper = LockRenewer(connections.client_of_thread(), prefix, self._tracker.held, settings)
 
     def update_progress(self, job_id: str, value: Any) -> bool:
         """Tell BullMQ how far a running job has come, with the next turn; return whether the job is running here.
@@ -78,7 +83,7 @@ class BullMQEngine:
         listener = asyncio.create_task(self._listener.run(), name=f"listener of {self._queue}")
         try:
             await _until(stopping, [*pumps, listener])
-            self._ledger.close()
+            self._tracker.close()
             await cancel_and_wait(listener)
             await self._finish(pumps)
         finally:
@@ -88,9 +93,9 @@ class BullMQEngine:
 
     async def _finish(self, pumps: Iterable[asyncio.Task[None]]) -> None:
         await self._jobs.finish(self._grace)
-        _, late = await asyncio.wait(pumps, timeout=FAREWELL)
+        _, late = await asyncio.wait(pumps, timeout=SHUTDOWN_TIMEOUT)
         if late:
-            ids = sorted(job.received.id for job in self._ledger.held.values())
+            ids = sorted(job.received.id for job in self._tracker.held.values())
             log.error("queue %s: the server could not be told of jobs %s; they come again", self._queue, ids)
 
 

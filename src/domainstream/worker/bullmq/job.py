@@ -64,7 +64,7 @@ class HeldJob(Struct, eq=False, gc=False):
     token: str
     options: JobOptions
     stacks: bytes = b""
-    doomed: str | None = None
+    deferred_failure: str | None = None
     scheduler: str | None = None
     raw_options: bytes = b""
     lost: bool = False
@@ -87,14 +87,14 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
         attempts=max(_count(options.attempts), 1),
         backoff=options.backoff,
     )
-    doomed, scheduler = known.get(b"defa"), known.get(b"rjk")
+    deferred_failure, scheduler = known.get(b"defa"), known.get(b"rjk")
     return HeldJob(
         job_id,
         received,
         token.decode(),
         options,
         known.get(b"stacktrace", b""),
-        None if doomed is None else _text(doomed),
+        None if deferred_failure is None else _text(deferred_failure),
         None if scheduler is None else _text(scheduler),
         raw_options,
     )

@@ -16,7 +16,7 @@ from domainstream.worker.bullmq.job import HeldJob
 log = logging.getLogger("domainstream.worker")
 
 
-class Repeats:
+class JobSchedulerHook:
     """Adds the next job of a scheduler."""
 
     def __init__(self, connections: WorkerConnections, queue: str) -> None:

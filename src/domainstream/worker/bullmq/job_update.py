@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
 from domainstream.worker.bullmq.job import HeldJob
 
 COMPLETE, FAIL, DELAY, RETRY, HAND_BACK, PROGRESS = "complete", "fail", "delay", "retry", "hand_back", "progress"
@@ -21,7 +21,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 Argument = str | bytes | int
 
 
-class Step(Struct, eq=False, gc=False):
+class JobUpdate(Struct, eq=False, gc=False):
     """One thing that happened to a job.
 
     Attributes:
@@ -48,40 +48,40 @@ class Step(Struct, eq=False, gc=False):
         return self.kind is not PROGRESS
 
 
-class Steps:
+class JobUpdates:
     """Makes steps."""
 
     def __init__(self, metrics: int | None) -> None:
         """Let completed and failed jobs be counted for so many minutes; None: not at all."""
         self._metrics: int | str = "" if metrics is None else metrics
 
-    def after(self, job: HeldJob, verdict: Verdict) -> Step:
+    def after(self, job: HeldJob, result: AttemptResult) -> JobUpdate:
         """Return what follows from the end of an attempt."""
-        if isinstance(verdict, Completed):
+        if isinstance(result, Completed):
             packed = self._finish_options(job, job.options.remove_on_complete)
-            return Step(COMPLETE, job, _now(), (packed, "null", ""))
-        if isinstance(verdict, ComeAgain):
-            return Step(DELAY, job, _now(), (_milliseconds(verdict.delay), "1", ""))
-        return self._after_failure(job, verdict)
+            return JobUpdate(COMPLETE, job, _now(), (packed, "null", ""))
+        if isinstance(result, Delayed):
+            return JobUpdate(DELAY, job, _now(), (_milliseconds(result.delay), "1", ""))
+        return self._after_failure(job, result)
 
-    def hand_back(self, job: HeldJob) -> Step:
+    def hand_back(self, job: HeldJob) -> JobUpdate:
         """Let another worker take the job, as if it had not been taken."""
-        return Step(HAND_BACK, job, _now())
+        return JobUpdate(HAND_BACK, job, _now())
 
-    def progress(self, job: HeldJob, value: Any) -> Step:
+    def progress(self, job: HeldJob, value: Any) -> JobUpdate:
         """Tell how far a job has come: a number or an object, which becomes JSON."""
-        return Step(PROGRESS, job, _now(), (msgspec.json.encode(value), "", ""))
+        return JobUpdate(PROGRESS, job, _now(), (msgspec.json.encode(value), "", ""))
 
-    def _after_failure(self, job: HeldJob, failed: Failed) -> Step:
+    def _after_failure(self, job: HeldJob, failed: Failed) -> JobUpdate:
         reason = _clean(failed.reason)
         fields = _pack(("failedReason", reason, "stacktrace", _stacks(job, _clean(failed.stack))))
         if failed.again_in is None:
             packed = self._finish_options(job, job.options.remove_on_fail)
-            return Step(FAIL, job, _now(), (packed, reason, fields))
+            return JobUpdate(FAIL, job, _now(), (packed, reason, fields))
         pause = _milliseconds(failed.again_in)
         if pause:
-            return Step(DELAY, job, _now(), (pause, "0", fields))
-        return Step(RETRY, job, _now(), ("RPUSH" if job.options.lifo else "LPUSH", "", fields))
+            return JobUpdate(DELAY, job, _now(), (pause, "0", fields))
+        return JobUpdate(RETRY, job, _now(), ("RPUSH" if job.options.lifo else "LPUSH", "", fields))
 
     def _finish_options(self, job: HeldJob, remove: Any) -> bytes:
         return _pack(

@@ -31,7 +31,7 @@ _STALLED_KEYS: Final = ("stalled", "wait", "active", "stalled-check", "meta", "p
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class LockKeeper:
+class LockRenewer:
     """Keeps the locks of one worker.
 
     `held` is read from the thread; only the event loop writes it.

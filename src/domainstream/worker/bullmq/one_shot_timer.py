@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Alarm:
+class OneShotTimer:
     """Calls a function at the earliest of the times it was set to; then it can be set anew. For one event loop."""
 
     def __init__(self, ring: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from domainstream.worker.bullmq.job import HeldJob, held_job
-from domainstream.worker.bullmq.job_update import Argument, Step
+from domainstream.worker.bullmq.job_update import Argument, JobUpdate
 from domainstream.worker.bullmq.scripts import turn_script
 from domainstream.worker.settings import WorkerSettings
 
@@ -25,7 +25,7 @@ LONGEST_LIMIT: Final = 30.0
 """Seconds after which a worker that is limited looks all the same: delayed jobs become waiting ones only then."""
 
 
-class Turn(Struct, eq=False, gc=False):
+class RoundTrip(Struct, eq=False, gc=False):
     """What one call shall do.
 
     Attributes:
@@ -39,12 +39,12 @@ class Turn(Struct, eq=False, gc=False):
     """
 
     tokens: str
-    steps: Sequence[Step]
+    updates: Sequence[JobUpdate]
     takes: int
     lost: Sequence[str] = ()
 
 
-class TurnReply(Struct, frozen=True, gc=False):
+class RoundTripReply(Struct, frozen=True, gc=False):
     """What came of a turn.
 
     Attributes:
@@ -66,7 +66,7 @@ class TurnReply(Struct, frozen=True, gc=False):
     failure: str
 
 
-class TurnCalls:
+class RoundTripCodec:
     """Turns turns into calls for one queue, and replies into what they say."""
 
     def __init__(self, key_prefix: str, settings: WorkerSettings) -> None:
@@ -77,22 +77,22 @@ class TurnCalls:
         self._keys = tuple(f"{key_prefix}{name}" for name in _KEYS)
         self._options = _pack(_options(settings))
 
-    def arguments(self, turn: Turn) -> list[Argument]:
+    def arguments(self, turn: RoundTrip) -> list[Argument]:
         """Return what follows the script: how many keys, the keys, the arguments."""
-        steps = turn.steps
-        call: list[Argument] = [len(self._keys) + len(steps), *self._keys]
-        call += [self._job_prefix + step.job.id for step in steps]
+        updates = turn.updates
+        call: list[Argument] = [len(self._keys) + len(updates), *self._keys]
+        call += [self._job_prefix + update.job.id for update in updates]
         now = time.time_ns() // 1_000_000
         call += (self._prefix, now, self._options, turn.tokens, turn.takes, len(turn.lost), *turn.lost)
-        for step in steps:
-            call += (step.kind, step.job.id, step.job.token, step.at, *step.details)
+        for update in updates:
+            call += (update.kind, update.job.id, update.job.token, update.at, *update.details)
         return call
 
-    def reply(self, raw: Any) -> TurnReply:
+    def reply(self, raw: Any) -> RoundTripReply:
         """Read what the script returned."""
         answers, jobs, limit, due, failure = raw
         held = [held_job(fields, job_id, token) for fields, job_id, token in jobs]
-        return TurnReply(answers, held, min(limit / 1000, LONGEST_LIMIT), due, failure.decode())
+        return RoundTripReply(answers, held, min(limit / 1000, LONGEST_LIMIT), due, failure.decode())
 
 
 def _options(settings: WorkerSettings) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Final
 
 from domainstream.worker.bullmq.job import HeldJob
-from domainstream.worker.bullmq.job_update import Step
-from domainstream.worker.bullmq.round_trip import Turn, TurnReply
+from domainstream.worker.bullmq.job_update import JobUpdate
+from domainstream.worker.bullmq.round_trip import RoundTrip, RoundTripReply
 
 LARGEST: Final = 100
 """Jobs of one turn, at the most: the server does nothing else for the 4 ms or so that these take."""
@@ -19,7 +19,7 @@ WORTH_IT: Final = 5
 """Jobs that make a turn worth its own cost."""
 
 
-class Ledger:
+class JobTracker:
     """Books of one worker.
 
     Attributes:
@@ -36,7 +36,7 @@ class Ledger:
         """Hold up to `concurrency` jobs; `worker_id` begins the tokens of their locks."""
         self.held: dict[str, HeldJob] = {}
         self.closed = False
-        self.bell = asyncio.Event()
+        self.changed = asyncio.Event()
         self.idle = asyncio.Event()
         self._id = worker_id
         self._concurrency = concurrency
@@ -44,7 +44,7 @@ class Ledger:
         # turns are better than many small ones: each costs something of its own.
         self._share = min(max(-(-concurrency // TURNS), min(-(-concurrency // 2), WORTH_IT)), LARGEST)
         self._numbers = count(1)
-        self._untold: list[Step] = []
+        self._untold: list[JobUpdate] = []
         self._lost: list[str] = []
         self._asked = 0
         self._ending = 0
@@ -67,59 +67,59 @@ class Ledger:
     def close(self) -> None:
         """Take no more jobs."""
         self.closed = True
-        self.bell.set()
+        self.changed.set()
 
     def wake(self) -> None:
         """Ask for jobs again: there may be some."""
         self._woken = True
         self.idle.clear()
-        self.bell.set()
+        self.changed.set()
 
-    def tell(self, step: Step) -> None:
+    def tell(self, update: JobUpdate) -> None:
         """Note what the next turn has to tell."""
-        self._untold.append(step)
-        self.bell.set()
+        self._untold.append(update)
+        self.changed.set()
 
-    def next_turn(self, now: float) -> Turn | None:
+    def next_turn(self, now: float) -> RoundTrip | None:
         """Return what is to be done at `now`, by the clock of the event loop; None when there is nothing."""
-        steps, self._untold = self._untold[: self._share], self._untold[self._share :]
-        ending = _ending(steps)
+        updates, self._untold = self._untold[: self._share], self._untold[self._share :]
+        ending = _ending(updates)
         takes = self._takes(ending, now)
-        if not (steps or self._lost) and (takes == 0 or self.idle.is_set()):
+        if not (updates or self._lost) and (takes == 0 or self.idle.is_set()):
             return None
         lost, self._lost = self._lost, []
         if takes:
             self._asked += takes
             self._woken = False
         self._ending += ending
-        return Turn(f"{self._id}:{next(self._numbers)}:", steps, takes, lost)
+        return RoundTrip(f"{self._id}:{next(self._numbers)}:", updates, takes, lost)
 
-    def done(self, turn: Turn, reply: TurnReply, now: float) -> None:
+    def done(self, turn: RoundTrip, reply: RoundTripReply, now: float) -> None:
         """Note what came of a turn; its jobs are held from now on."""
         self._asked -= turn.takes
-        self._ending -= _ending(turn.steps)
-        for step in turn.steps:
-            if step.ends:
-                self.held.pop(step.job.token, None)
+        self._ending -= _ending(turn.updates)
+        for update in turn.updates:
+            if update.ends:
+                self.held.pop(update.job.token, None)
         for job in reply.jobs:
             self.held[job.token] = job
         if reply.limited_for:
             self._limited_until = now + reply.limited_for
         elif turn.takes:
             self._note_supply(short=len(reply.jobs) < turn.takes)
-        self.bell.set()
+        self.changed.set()
 
-    def failed(self, turn: Turn) -> None:
+    def failed(self, turn: RoundTrip) -> None:
         """Note that the answer to a turn is lost: nobody knows what of it was done."""
         self._asked -= turn.takes
-        self._ending -= _ending(turn.steps)
-        for step in turn.steps:
-            step.doubtful = True
-        self._untold[:0] = turn.steps
+        self._ending -= _ending(turn.updates)
+        for update in turn.updates:
+            update.doubtful = True
+        self._untold[:0] = turn.updates
         self._lost += turn.lost
         if turn.takes:
             self._lost.append(turn.tokens)
-        self.bell.set()
+        self.changed.set()
 
     def _takes(self, ending: int, now: float) -> int:
         if self.closed or now < self._limited_until or (self._asked and not self._plenty):
@@ -135,5 +135,5 @@ class Ledger:
             self.idle.clear()
 
 
-def _ending(steps: Iterable[Step]) -> int:
-    return sum(step.ends for step in steps)
+def _ending(updates: Iterable[JobUpdate]) -> int:
+    return sum(update.ends for update in updates)

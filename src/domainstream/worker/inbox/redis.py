@@ -13,8 +13,8 @@ from redis.exceptions import WatchError
 from domainstream.errors import InboxError
 from domainstream.event import BaseEvent
 from domainstream.queue.names import name_problem
-from domainstream.redis.connection import our_errors
-from domainstream.validation import refuse, wrong_amount
+from domainstream.redis.connection import translated_errors
+from domainstream.validation import positive, raise_problems
 
 HORIZON: Final = timedelta(days=7)
 _IN_PART: Final = "in part"
@@ -44,7 +44,7 @@ class RedisInbox:
         `name` tells the handlers of an event apart. Keys are `{prefix}{name}:{event id}`. A repeat that comes after the
         horizon has effects again. Raises `ConfigurationError` for an empty name or a horizon of zero.
         """
-        refuse("RedisInbox", [name_problem("name", name), wrong_amount("horizon", horizon, timedelta)])
+        raise_problems("RedisInbox", [name_problem("name", name), positive("horizon", horizon, timedelta)])
         self._client = client
         self._horizon = horizon
         self._prefix = f"{prefix}{name}:"
@@ -60,7 +60,7 @@ class RedisInbox:
         it too.
         """
         key, token = f"{self._prefix}{event.id}", str(uuid4())
-        with our_errors(self._client):
+        with translated_errors(self._client):
             while True:
                 try:
                     return await self._try(key, token, effects)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from domainstream.errors import InboxError, MissingExtraError
 from domainstream.event import BaseEvent
 from domainstream.queue.names import name_problem
-from domainstream.validation import refuse, wrong_amount
+from domainstream.validation import positive, raise_problems
 
 try:
     from sqlalchemy import Column, Connection, DateTime, Index, MetaData, Table, Text, delete, select, tuple_
@@ -65,7 +65,7 @@ class SqlInbox:
 
         Raises `ConfigurationError` for an empty name.
         """
-        refuse("SqlInbox", [name_problem("name", name)])
+        raise_problems("SqlInbox", [name_problem("name", name)])
         self.table = inbox_table(MetaData()) if table is None else table
         self._name = name
 
@@ -96,8 +96,8 @@ class SqlInbox:
         `older_than` must be longer than a repeat can take: an event that comes again after that has effects again.
         Raises `ConfigurationError` for amounts of zero or less.
         """
-        amounts = [wrong_amount("older_than", older_than, timedelta), wrong_amount("at_most", at_most, int)]
-        refuse("SqlInbox.purge", amounts)
+        amounts = [positive("older_than", older_than, timedelta), positive("at_most", at_most, int)]
+        raise_problems("SqlInbox.purge", amounts)
         columns = self.table.c
         old = (columns.handler == self._name, columns.handled_at < datetime.now(UTC) - older_than)
         chosen = select(columns.handler, columns.event_id).where(*old).order_by(columns.handled_at).limit(at_most)

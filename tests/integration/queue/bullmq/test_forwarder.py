@@ -7,15 +7,15 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
-from support.forwarding import RedisHandOverPlace
+from support.forwarding import RedisForwarderHarness
 
 from domainstream.errors import ServerRefusedError, ServerUnavailableError
-from domainstream.queue import BullMQHandOver, JobSettings, Parcel
-from domainstream.queue.bullmq import forwarder as bullmq_hand_over
+from domainstream.queue import BullMQForwarder, JobSettings, RoutedEntry
+from domainstream.queue.bullmq import forwarder
 from domainstream.queue.bullmq.scripts import KEYS, script_text
 from domainstream.redis.link import Script
 from domainstream.testing.fault_proxy import FaultProxy
-from domainstream.testing.hand_over_contract import FIRST, SECOND, job_id, parcel, parcels
+from domainstream.testing.forwarder_contract import FIRST, SECOND, job_id, routed_entries, routed_entry
 
 KNOWN_SCRIPTS = {
     "addStandardJob": "10f8d228e89ed4f765afc5b3bafb6defbb84e311",
@@ -26,17 +26,17 @@ KNOWN_SCRIPTS = {
 
 
 @pytest.fixture
-async def place(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisHandOverPlace]:
+async def place(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisForwarderHarness]:
     """Streams and queues on a server."""
-    place = RedisHandOverPlace(redis, stream_prefix)
-    place.hand_over = hand_over_of(place, redis_url)
+    place = RedisForwarderHarness(redis, stream_prefix)
+    place.forward = forwarder_of(place, redis_url)
     yield place
-    await place.hand_over.close()
+    await place.forward.close()
 
 
-def hand_over_of(place: RedisHandOverPlace, url: str) -> BullMQHandOver:
+def forwarder_of(place: RedisForwarderHarness, url: str) -> BullMQForwarder:
     """Open a hand-over for the streams and queues of a place."""
-    return BullMQHandOver.from_url(
+    return BullMQForwarder.from_url(
         url, group=place.group, consumer=place.consumer, prefix=place.prefix, bull_prefix=place.bull_prefix
     )
 
@@ -46,104 +46,106 @@ def test_scripts_are_the_ones_we_know() -> None:
     assert {name: Script.of(script_text(name)).sha for name in KEYS} == KNOWN_SCRIPTS
 
 
-async def test_what_was_handed_over_is_passed_over_for_ever(place: RedisHandOverPlace) -> None:
+async def test_what_was_handed_over_is_passed_over_for_ever(place: RedisForwarderHarness) -> None:
     """A repeat adds nothing even when the queue has forgotten the job, which would let it in again."""
     (delivery,) = await place.deliver(FIRST)
-    await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    await place.forward.forward([routed_entry(delivery, "valuation")])
     await place.redis.delete(*await place.redis.keys(f"{place.bull_prefix}:*"))
-    await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    await place.forward.forward([routed_entry(delivery, "valuation")])
     assert await place.jobs("valuation") == []
 
 
-async def test_what_another_consumer_took_over_is_passed_over(place: RedisHandOverPlace) -> None:
+async def test_what_another_consumer_took_over_is_passed_over(place: RedisForwarderHarness) -> None:
     """A consumer that slept too long leaves its entries to whoever has them now."""
     taken, kept = await place.deliver(FIRST, FIRST)
     await place.redis.xclaim(place.key(FIRST), place.group, "another", 0, [taken.entry_id])
-    await place.hand_over.hand_over(parcels([taken, kept], "valuation"))
+    await place.forward.forward(routed_entries([taken, kept], "valuation"))
     assert (await place.jobs("valuation"), await place.pending()) == ([job_id(kept)], 1)
 
 
-async def test_lost_replies_add_nothing_twice(place: RedisHandOverPlace, redis_url: str) -> None:
+async def test_lost_replies_add_nothing_twice(place: RedisForwarderHarness, redis_url: str) -> None:
     """After a reply that never came the same call does nothing more."""
     deliveries = await place.deliver(FIRST, SECOND)
     async with FaultProxy(redis_url) as proxy:
-        hand_over = hand_over_of(place, proxy.url)
-        await hand_over.hand_over([])
+        forward = forwarder_of(place, proxy.url)
+        await forward.forward([])
         proxy.lose_replies_to(b"EVAL", 1)
         with pytest.raises(ServerUnavailableError):
-            await hand_over.hand_over(parcels(deliveries, "valuation"))
-        await hand_over.hand_over(parcels(deliveries, "valuation"))
-        await hand_over.close()
+            await forward.forward(routed_entries(deliveries, "valuation"))
+        await forward.forward(routed_entries(deliveries, "valuation"))
+        await forward.close()
     assert await place.jobs("valuation") == [job_id(delivery) for delivery in deliveries]
 
 
-async def test_refused_job_leaves_nothing_acknowledged(place: RedisHandOverPlace) -> None:
+async def test_refused_job_leaves_nothing_acknowledged(place: RedisForwarderHarness) -> None:
     """When one of several jobs cannot be added, the whole call settles no entry, and the error quotes no data."""
     deliveries = await place.deliver(FIRST, FIRST)
     await place.redis.set(f"{place.bull_prefix}:billing:wait", "text")
     with pytest.raises(ServerRefusedError, match=r"BullMQ did not take job event-first_channel.*WRONGTYPE") as raised:
-        await place.hand_over.hand_over(parcels(deliveries, "valuation", "billing"))
+        await place.forward.forward(routed_entries(deliveries, "valuation", "billing"))
     assert (await place.pending(), "score" in str(raised.value)) == (2, False)
 
 
 @pytest.mark.parametrize("broken", ["wait", "marker"], ids=["before its id is in the queue", "after it"])
-async def test_refused_job_can_be_added_later(place: RedisHandOverPlace, broken: str) -> None:
+async def test_refused_job_can_be_added_later(place: RedisForwarderHarness, broken: str) -> None:
     """What BullMQ wrote before it failed is taken back: left behind, it would look like a repeat, or come twice."""
     (delivery,) = await place.deliver(FIRST)
     await place.redis.set(f"{place.bull_prefix}:valuation:{broken}", "text")
     with pytest.raises(ServerRefusedError):
-        await place.hand_over.hand_over([parcel(delivery, "valuation")])
+        await place.forward.forward([routed_entry(delivery, "valuation")])
     await place.redis.delete(f"{place.bull_prefix}:valuation:{broken}")
-    await place.hand_over.hand_over([parcel(delivery, "valuation")])
+    await place.forward.forward([routed_entry(delivery, "valuation")])
     assert (await place.jobs("valuation"), await place.pending()) == ([job_id(delivery)], 0)
 
 
-async def test_what_fails_is_not_overtaken(place: RedisHandOverPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_fails_is_not_overtaken(place: RedisForwarderHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several calls under way, those after one that failed do nothing for the same channels: order is kept."""
-    monkeypatch.setattr(bullmq_hand_over, "MOST_JOBS", 1)
+    monkeypatch.setattr(forwarder, "MOST_JOBS", 1)
     refused, later, elsewhere = await place.deliver(FIRST, FIRST, SECOND)
     await place.redis.set(f"{place.bull_prefix}:billing:wait", "text")
-    handed = [parcel(refused, "billing"), parcel(later, "valuation"), parcel(elsewhere, "valuation")]
+    handed = [routed_entry(refused, "billing"), routed_entry(later, "valuation"), routed_entry(elsewhere, "valuation")]
     with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
-        await place.hand_over.hand_over(handed)
+        await place.forward.forward(handed)
     assert (await place.jobs("valuation"), await place.pending()) == ([job_id(elsewhere)], 2)
 
 
 @pytest.mark.parametrize("vanish", ["group", "stream"])
-async def test_entries_outlive_their_group_and_stream(place: RedisHandOverPlace, vanish: str) -> None:
+async def test_entries_outlive_their_group_and_stream(place: RedisForwarderHarness, vanish: str) -> None:
     """What was read before somebody destroyed the group, or deleted the stream, is handed over all the same."""
     deliveries = await place.deliver(FIRST, SECOND)
     if vanish == "group":
         await place.redis.xgroup_destroy(place.key(FIRST), place.group)
     else:
         await place.redis.delete(place.key(FIRST))
-    await place.hand_over.hand_over(parcels(deliveries, "valuation"))
+    await place.forward.forward(routed_entries(deliveries, "valuation"))
     assert await place.jobs("valuation") == [job_id(delivery) for delivery in deliveries]
 
 
-async def test_each_kind_of_job_waits_where_bullmq_looks_for_it(place: RedisHandOverPlace) -> None:
+async def test_each_kind_of_job_waits_where_bullmq_looks_for_it(place: RedisForwarderHarness) -> None:
     """Delayed and prioritized jobs are added by BullMQ's scripts for those, also when they are known already."""
     deliveries = await place.deliver(FIRST, FIRST, FIRST)
     kinds = (JobSettings(), JobSettings(delay=timedelta(minutes=5)), JobSettings(priority=7))
     batch = [
-        Parcel(delivery, tuple(replace(job, settings=settings) for job in parcel(delivery, "valuation").jobs))
+        RoutedEntry(
+            delivery, tuple(replace(job, settings=settings) for job in routed_entry(delivery, "valuation").jobs)
+        )
         for delivery, settings in zip(deliveries, kinds, strict=True)
     ]
-    await place.hand_over.hand_over(batch)
+    await place.forward.forward(batch)
     await place.redis.xgroup_setid(place.key(FIRST), place.group, "0")
     await place.redis.xreadgroup(place.group, place.consumer, {place.key(FIRST): ">"})
-    await place.hand_over.hand_over(batch)
+    await place.forward.forward(batch)
     queue = place.queue("valuation")
     found = [await queue.ids(state) for state in ("wait", "delayed", "prioritized")]
     assert found == [[job_id(delivery)] for delivery in deliveries]
 
 
-async def test_options_are_what_bullmq_reads(place: RedisHandOverPlace) -> None:
+async def test_options_are_what_bullmq_reads(place: RedisForwarderHarness) -> None:
     """A handler's settings reach its jobs in BullMQ's words and units."""
     (delivery,) = await place.deliver(FIRST)
     settings = JobSettings(attempts=5, backoff=timedelta(seconds=2), jitter=0, keep_completed=timedelta(minutes=1))
-    jobs = tuple(replace(job, settings=settings) for job in parcel(delivery, "valuation").jobs)
-    await place.hand_over.hand_over([Parcel(delivery, jobs)])
+    jobs = tuple(replace(job, settings=settings) for job in routed_entry(delivery, "valuation").jobs)
+    await place.forward.forward([RoutedEntry(delivery, jobs)])
     assert json.loads((await place.queue("valuation").fields(job_id(delivery)))["opts"]) == {
         "attempts": 5,
         "delay": 0,
@@ -154,9 +156,9 @@ async def test_options_are_what_bullmq_reads(place: RedisHandOverPlace) -> None:
     }
 
 
-async def test_script_that_the_server_forgot_is_sent_again(place: RedisHandOverPlace) -> None:
+async def test_script_that_the_server_forgot_is_sent_again(place: RedisForwarderHarness) -> None:
     """After SCRIPT FLUSH, or on a server that was restarted, handing over works as before."""
     for _ in range(2):
         await place.redis.script_flush()
-        await place.hand_over.hand_over(parcels(await place.deliver(FIRST), "valuation"))
+        await place.forward.forward(routed_entries(await place.deliver(FIRST), "valuation"))
     assert len(await place.jobs("valuation")) == 2

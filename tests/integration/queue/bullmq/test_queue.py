@@ -13,10 +13,10 @@ from domainstream.errors import ServerRefusedError, ServerUnavailableError
 from domainstream.queue import BullMQQueue, Job, JobSettings
 from domainstream.queue.bullmq.scripts import STANDARD
 from domainstream.redis.link import Script
-from domainstream.testing.queue_contract import QueueContract, QueuePlace, job
+from domainstream.testing.queue_contract import QueueContract, QueueHarness, job
 
 
-class BullMQPlace(QueuePlace):
+class BullMQHarness(QueueHarness):
     """BullMQ's queues on a real server."""
 
     def __init__(self, url: str, redis: Redis, prefix: str) -> None:
@@ -32,9 +32,9 @@ class BullMQPlace(QueuePlace):
 
 
 @pytest.fixture
-async def place(redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[BullMQPlace]:
+async def place(redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[BullMQHarness]:
     """BullMQ's queues on a real server."""
-    place = BullMQPlace(redis_url, redis, bull_prefix)
+    place = BullMQHarness(redis_url, redis, bull_prefix)
     yield place
     await place.queue.close()
 
@@ -43,9 +43,9 @@ class TestBullMQQueue(QueueContract):
     """The contract, on each kind of server."""
 
     @pytest.fixture
-    async def place(self, redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[QueuePlace]:
+    async def place(self, redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[QueueHarness]:
         """BullMQ's queues on a real server."""
-        place = BullMQPlace(redis_url, redis, bull_prefix)
+        place = BullMQHarness(redis_url, redis, bull_prefix)
         yield place
         await place.queue.close()
 
@@ -66,7 +66,7 @@ async def test_options_are_what_bullmq_reads(redis_url: str, bull_prefix: str, v
     }
 
 
-async def test_script_that_the_server_forgot_is_sent_again(place: QueuePlace, redis: Redis) -> None:
+async def test_script_that_the_server_forgot_is_sent_again(place: QueueHarness, redis: Redis) -> None:
     """After SCRIPT FLUSH, or on a server that was restarted, adding works as before."""
     await place.queue.add([job("event-1")])
     await redis.script_flush()
@@ -74,7 +74,7 @@ async def test_script_that_the_server_forgot_is_sent_again(place: QueuePlace, re
     assert [job.id for job in await place.jobs("valuation")] == ["event-1", "event-2"]
 
 
-async def test_negative_answer_of_the_script_is_an_error(place: BullMQPlace) -> None:
+async def test_negative_answer_of_the_script_is_an_error(place: BullMQHarness) -> None:
     """BullMQ's refusals are numbers, which must not pass for success."""
     refusing = "return -5"
     place.queue._scripts[STANDARD] = Script.of(refusing)
@@ -82,7 +82,7 @@ async def test_negative_answer_of_the_script_is_an_error(place: BullMQPlace) -> 
         await place.queue.add([job("event-1")])
 
 
-async def test_error_of_the_script_does_not_quote_the_data(place: QueuePlace, redis: Redis, bull_prefix: str) -> None:
+async def test_error_of_the_script_does_not_quote_the_data(place: QueueHarness, redis: Redis, bull_prefix: str) -> None:
     """A key of the wrong type is an error of ours that holds nothing of the payload."""
     await redis.set(f"{bull_prefix}:valuation:wait", "text")
     with pytest.raises(ServerRefusedError, match="WRONGTYPE") as raised:
@@ -101,7 +101,7 @@ async def test_error_of_the_script_does_not_quote_the_data(place: QueuePlace, re
     ids=["before its id is in the queue", "after it", "after it, delayed", "after it, with a priority"],
 )
 async def test_refused_job_can_be_added_later(
-    place: BullMQPlace, redis: Redis, valuation: BullJobs, settings: JobSettings, state: str, broken: str
+    place: BullMQHarness, redis: Redis, valuation: BullJobs, settings: JobSettings, state: str, broken: str
 ) -> None:
     """What BullMQ wrote before it failed is taken back, so that the next try adds the job, and adds it once."""
     one = replace(job("event-1"), settings=settings)
@@ -113,7 +113,7 @@ async def test_refused_job_can_be_added_later(
     assert await valuation.ids(state) == ["event-1"]
 
 
-async def test_known_job_outlives_a_refusal(place: BullMQPlace, redis: Redis, valuation: BullJobs) -> None:
+async def test_known_job_outlives_a_refusal(place: BullMQHarness, redis: Redis, valuation: BullJobs) -> None:
     """A repeat that is refused does not take back the job that was there before."""
     await place.queue.add([job("event-1")])
     await redis.set(f"{valuation.key}:events", "text")
@@ -136,7 +136,7 @@ async def test_server_that_is_not_there_is_unavailable() -> None:
     ids=["delay", "priority"],
 )
 async def test_jobs_wait_where_bullmq_looks_for_them(
-    place: BullMQPlace, valuation: BullJobs, settings: JobSettings, state: str
+    place: BullMQHarness, valuation: BullJobs, settings: JobSettings, state: str
 ) -> None:
     """A job with a delay or a priority is added by BullMQ's script for those."""
     await place.queue.add([replace(job("event-1"), settings=settings), job("event-2")])

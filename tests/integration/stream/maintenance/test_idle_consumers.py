@@ -6,32 +6,32 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.consuming import GROUP
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 from domainstream.errors import ConfigurationError, ServerUnavailableError
-from domainstream.stream import RedisIdleConsumers
+from domainstream.stream import RedisIdleConsumerReaper
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some, texts
 
 SOON = timedelta(milliseconds=1)
 
 
-def upkeep(place: RedisPlace, idle: timedelta = SOON) -> RedisIdleConsumers:
+def maintenance(place: RedisHarness, idle: timedelta = SOON) -> RedisIdleConsumerReaper:
     """Open the upkeep of consumer `one`; the place closes it."""
     prefix = place.streams.prefix
-    found = RedisIdleConsumers.from_url(
+    found = RedisIdleConsumerReaper.from_url(
         place.url, [FIRST, SECOND], group=GROUP, consumer="one", prefix=prefix, idle=idle
     )
     place.opened.append(found)
     return found
 
 
-async def consumers(place: RedisPlace) -> set[str]:
+async def consumers(place: RedisHarness) -> set[str]:
     """Return the names that the group has on the first channel."""
     found: Any = await place.redis.xinfo_consumers(place.key(FIRST), GROUP)
     return {one["name"].decode() for one in found}
 
 
-async def leave_behind(place: RedisPlace, *names: str) -> None:
+async def leave_behind(place: RedisHarness, *names: str) -> None:
     """Let consumers read and settle an entry each, and stay away for a moment."""
     for name in names:
         await place.add(FIRST, b"data")
@@ -46,55 +46,55 @@ async def pass_time(redis: Redis) -> None:
         now = await redis.time()
 
 
-async def test_idle_consumers_without_pending_entries_go(place: RedisPlace, redis: Redis) -> None:
+async def test_idle_consumers_without_pending_entries_go(place: RedisHarness, redis: Redis) -> None:
     """Others' names go once they are idle for long enough; one's own stays."""
     await leave_behind(place, "one", "two", "three")
     await pass_time(redis)
-    await upkeep(place).run_once()
+    await maintenance(place).run_once()
     assert await consumers(place) == {"one"}
 
 
-async def test_consumers_with_pending_entries_stay(place: RedisPlace, redis: Redis) -> None:
+async def test_consumers_with_pending_entries_stay(place: RedisHarness, redis: Redis) -> None:
     """However long they are idle: their entries would be lost. Once these are taken over, the name goes."""
     await leave_behind(place, "one")
     await place.add(FIRST, b"pending")
     await read_some(place.reader("crashed"))
     await pass_time(redis)
-    await upkeep(place).run_once()
+    await maintenance(place).run_once()
     assert await consumers(place) == {"one", "crashed"}
     await place.make_idle(FIRST)
     assert texts(await read_all(place.reader("one"), 1)) == [b"pending"]
     await pass_time(redis)
-    await upkeep(place).run_once()
+    await maintenance(place).run_once()
     assert await consumers(place) == {"one"}
 
 
-async def test_consumers_that_were_there_lately_stay(place: RedisPlace) -> None:
+async def test_consumers_that_were_there_lately_stay(place: RedisHarness) -> None:
     """By default an hour must pass."""
     await leave_behind(place, "one", "two")
-    await upkeep(place, timedelta(hours=1)).run_once()
+    await maintenance(place, timedelta(hours=1)).run_once()
     assert await consumers(place) == {"one", "two"}
 
 
-async def test_removed_consumer_comes_back_by_reading(place: RedisPlace, redis: Redis) -> None:
+async def test_removed_consumer_comes_back_by_reading(place: RedisHarness, redis: Redis) -> None:
     """A reader whose name was removed while it waited gets the next entry all the same."""
     await leave_behind(place, "one", "two")
     reader = place.reader("two")
     await reader.read()
     await pass_time(redis)
-    await upkeep(place).run_once()
+    await maintenance(place).run_once()
     await place.add(FIRST, b"new")
     assert texts(await read_all(reader, 1)) == [b"new"]
 
 
-async def test_channels_without_the_group_are_passed_over(place: RedisPlace) -> None:
+async def test_channels_without_the_group_are_passed_over(place: RedisHarness) -> None:
     """Neither a missing stream nor a missing group is an error, and none is made."""
     await place.add(FIRST, b"data")
-    await upkeep(place).run_once()
+    await maintenance(place).run_once()
     assert await place.redis.exists(place.key(SECOND)) == 0
 
 
-async def test_removing_a_consumer_with_pending_entries_loses_them(place: RedisPlace, redis: Redis) -> None:
+async def test_removing_a_consumer_with_pending_entries_loses_them(place: RedisHarness, redis: Redis) -> None:
     """Control: what the server does when somebody removes a name without looking."""
     await place.add(FIRST, b"pending")
     await read_some(place.reader("crashed"))
@@ -105,8 +105,8 @@ async def test_removing_a_consumer_with_pending_entries_loses_them(place: RedisP
 async def test_mistakes_are_ours() -> None:
     """Wrong durations are named; a server that is away is unavailable."""
     with pytest.raises(ConfigurationError, match="idle is 0:00:00"):
-        RedisIdleConsumers.from_url("redis://localhost", [], group=GROUP, consumer="one", idle=timedelta())
-    away = RedisIdleConsumers.from_url("redis://127.0.0.1:1", [FIRST], group=GROUP, consumer="one")
+        RedisIdleConsumerReaper.from_url("redis://localhost", [], group=GROUP, consumer="one", idle=timedelta())
+    away = RedisIdleConsumerReaper.from_url("redis://127.0.0.1:1", [FIRST], group=GROUP, consumer="one")
     with pytest.raises(ServerUnavailableError):
         await away.run_once()
     await away.close()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 from domainstream.stream import Delivery, Loss, ReaderSettings
 from domainstream.testing.stream_contract import FIRST, SECOND
@@ -18,7 +18,7 @@ ROUNDS = 120
 class Ledger:
     """Who got what, and the chances of this test."""
 
-    def __init__(self, place: RedisPlace, seed: int) -> None:
+    def __init__(self, place: RedisHarness, seed: int) -> None:
         self.place = place
         self.chance = random.Random(seed)
         self.added = 0
@@ -65,7 +65,7 @@ class Ledger:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_everything_is_settled_or_told_as_lost(place: RedisPlace, seed: int) -> None:
+async def test_everything_is_settled_or_told_as_lost(place: RedisHarness, seed: int) -> None:
     """Three readers together lose sight of nothing: the counts add up exactly, and nothing is left pending."""
     ledger = Ledger(place, seed)
     await place.reader().read()

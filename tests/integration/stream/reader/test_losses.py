@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.consuming import GROUP, Streams
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 from domainstream.stream import Loss, RedisStreamReader
 from domainstream.stream.reader import loss_detector as redis_loss_detector
@@ -15,17 +15,17 @@ from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some, texts
 
 
-async def add(place: RedisPlace, count: int, channel: str = FIRST) -> list[str]:
+async def add(place: RedisHarness, count: int, channel: str = FIRST) -> list[str]:
     """Add entries that hold their numbers, and return their ids."""
     return [await place.add(channel, b"%d" % number) for number in range(count)]
 
 
-async def lag(place: RedisPlace) -> int:
+async def lag(place: RedisHarness) -> int:
     """Return how many entries the server believes the group has yet to read."""
     return int((await place.group(FIRST))["lag"])
 
 
-async def test_counters_are_right_after_a_loss(place: RedisPlace) -> None:
+async def test_counters_are_right_after_a_loss(place: RedisHarness) -> None:
     """The server's lag, which dashboards show, is what is left to read; it was wrong before."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -39,7 +39,7 @@ async def test_counters_are_right_after_a_loss(place: RedisPlace) -> None:
     assert reader.counts.lost == 39
 
 
-async def test_losses_add_up(place: RedisPlace) -> None:
+async def test_losses_add_up(place: RedisHarness) -> None:
     """Whatever is trimmed between reads, read and lost together are what was added, none counted twice."""
     losses: list[Loss] = []
     read: list[bytes | None] = []
@@ -54,7 +54,7 @@ async def test_losses_add_up(place: RedisPlace) -> None:
     assert (sum(loss.count for loss in losses), len(read)) == (40 * 5 - (7 + 0 + 19 + 1 + 40), 30 + 7 + 0 + 19 + 1 + 40)
 
 
-async def test_two_readers_at_once_tell_a_loss_once(place: RedisPlace) -> None:
+async def test_two_readers_at_once_tell_a_loss_once(place: RedisHarness) -> None:
     """However many instances look at the same time, one of them tells it."""
     losses: list[Loss] = []
     readers = [place.reader(name, on_loss=losses.append) for name in ("one", "two", "three")]
@@ -66,7 +66,7 @@ async def test_two_readers_at_once_tell_a_loss_once(place: RedisPlace) -> None:
     assert [loss.count for loss in losses] == [8]
 
 
-async def test_stream_that_was_trimmed_to_nothing(place: RedisPlace) -> None:
+async def test_stream_that_was_trimmed_to_nothing(place: RedisHarness) -> None:
     """The loss is told although there is nothing left to read, and no entry stands behind it."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -79,7 +79,7 @@ async def test_stream_that_was_trimmed_to_nothing(place: RedisPlace) -> None:
     assert losses == [Loss(FIRST, GROUP, 5, after=ids[-1], before="")]
 
 
-async def test_every_channel_tells_its_own_loss(place: RedisPlace) -> None:
+async def test_every_channel_tells_its_own_loss(place: RedisHarness) -> None:
     """Several channels may lose entries at a time."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -91,7 +91,7 @@ async def test_every_channel_tells_its_own_loss(place: RedisPlace) -> None:
     assert [(loss.channel, loss.count, loss.after) for loss in losses] == [(FIRST, 4, "0-0"), (SECOND, 7, "0-0")]
 
 
-async def test_what_is_trimmed_after_it_was_read_is_no_loss(place: RedisPlace) -> None:
+async def test_what_is_trimmed_after_it_was_read_is_no_loss(place: RedisHarness) -> None:
     """Retention does its work on settled entries, and nobody is told."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -104,7 +104,7 @@ async def test_what_is_trimmed_after_it_was_read_is_no_loss(place: RedisPlace) -
     assert losses == []
 
 
-async def test_oldest_unread_deleted_by_hand_is_a_loss(place: RedisPlace) -> None:
+async def test_oldest_unread_deleted_by_hand_is_a_loss(place: RedisHarness) -> None:
     """XDEL of unread entries is told like trimming, when nothing older is left."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -116,7 +116,7 @@ async def test_oldest_unread_deleted_by_hand_is_a_loss(place: RedisPlace) -> Non
     assert [(loss.count, loss.after, loss.before) for loss in losses] == [(3, ids[3], ids[7])]
 
 
-async def test_entries_deleted_by_hand_confuse_nothing(place: RedisPlace) -> None:
+async def test_entries_deleted_by_hand_confuse_nothing(place: RedisHarness) -> None:
     """XDEL in the middle, of read entries and unread, makes no false alarm, and later losses are exact again."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -132,7 +132,7 @@ async def test_entries_deleted_by_hand_confuse_nothing(place: RedisPlace) -> Non
     assert [(loss.count, loss.after, loss.before) for loss in losses] == [(6, ids[19], ids[26])]
 
 
-async def test_group_that_others_moved_makes_no_false_alarm(place: RedisPlace) -> None:
+async def test_group_that_others_moved_makes_no_false_alarm(place: RedisHarness) -> None:
     """After XGROUP SETID the server does not know what the group has read: it counts from there."""
     losses: list[Loss] = []
     ids = await add(place, 10)
@@ -147,7 +147,7 @@ async def test_group_that_others_moved_makes_no_false_alarm(place: RedisPlace) -
     assert [loss.count for loss in losses] == [4]
 
 
-async def test_loss_is_found_while_the_memory_is_full(place: RedisPlace, redis: Redis) -> None:
+async def test_loss_is_found_while_the_memory_is_full(place: RedisHarness, redis: Redis) -> None:
     """A server that takes no more entries still delivers those it has, and tells what was lost."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -162,7 +162,7 @@ async def test_loss_is_found_while_the_memory_is_full(place: RedisPlace, redis: 
     assert (texts(found), [loss.count for loss in losses]) == ([b"3", b"4"], [3])
 
 
-async def test_loss_is_found_after_the_script_was_forgotten(place: RedisPlace, redis: Redis) -> None:
+async def test_loss_is_found_after_the_script_was_forgotten(place: RedisHarness, redis: Redis) -> None:
     """SCRIPT FLUSH does not let a read pass unchecked."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -174,7 +174,7 @@ async def test_loss_is_found_after_the_script_was_forgotten(place: RedisPlace, r
     assert [loss.count for loss in losses] == [3]
 
 
-async def test_counter_that_is_behind_makes_no_false_alarm(place: RedisPlace) -> None:
+async def test_counter_that_is_behind_makes_no_false_alarm(place: RedisHarness) -> None:
     """Redis 7.0 may forget reads when it restarts: a group that has read everything has lost nothing all the same."""
     losses: list[Loss] = []
     reader = place.reader(on_loss=losses.append)
@@ -198,7 +198,7 @@ async def test_count_of_reads_survives_a_restart(binary: ServerBinary, tmp_path:
     options = ("--appendonly", "yes", "--dir", str(tmp_path), "--enable-debug-command", "yes")
     with EmbeddedServer(binary.path, options) as server:
         async with Redis.from_url(server.url) as redis:
-            place = RedisPlace(server.url, Streams(redis, ""))
+            place = RedisHarness(server.url, Streams(redis, ""))
             losses: list[Loss] = []
             reader = place.reader(on_loss=losses.append)
             for count in (10, 7):
@@ -213,7 +213,7 @@ async def test_count_of_reads_survives_a_restart(binary: ServerBinary, tmp_path:
             await place.close()
 
 
-async def test_without_the_detector_a_loss_is_silent(place: RedisPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_detector_a_loss_is_silent(place: RedisHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: the next read just returns what is left."""
     monkeypatch.setattr(redis_loss_detector, "SCRIPT", "return {}")
     losses: list[Loss] = []

@@ -7,7 +7,7 @@ import pytest
 from redis import exceptions
 from redis.asyncio import Redis
 from support.consuming import GROUP
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.stream import Delivery, Loss, ReaderSettings, RedisStreamReader
@@ -38,7 +38,7 @@ async def drain(reader: RedisStreamReader, proxy: FaultProxy, lose: bytes) -> li
 
 
 @pytest.mark.parametrize("lose", [b"XREADGROUP", b"XACK"])
-async def test_no_entry_is_passed_over(place: RedisPlace, redis_url: str, lose: bytes) -> None:
+async def test_no_entry_is_passed_over(place: RedisHarness, redis_url: str, lose: bytes) -> None:
     """Every entry comes, each channel in its order the first time, and in the end nothing is pending."""
     ids = [await place.add(channel, b"data") for _ in range(ENTRIES) for channel in (FIRST, SECOND)]
     async with FaultProxy(redis_url) as proxy:
@@ -55,7 +55,7 @@ async def test_no_entry_is_passed_over(place: RedisPlace, redis_url: str, lose: 
     [(b"XPENDING", "another"), (b"XAUTOCLAIM", "another"), (b"XREADGROUP", "one"), (b"XPENDING", "one")],
 )
 async def test_no_entry_of_a_crashed_consumer_is_passed_over(
-    place: RedisPlace, redis_url: str, lose: bytes, crashed: str
+    place: RedisHarness, redis_url: str, lose: bytes, crashed: str
 ) -> None:
     """What a reply that was lost had taken over is in one's own name, and comes from there, in order."""
     ids = [await place.add(FIRST, b"data") for _ in range(ENTRIES)]
@@ -70,7 +70,7 @@ async def test_no_entry_of_a_crashed_consumer_is_passed_over(
     assert await place.streams.pending(FIRST) == 0
 
 
-async def test_deliveries_count_what_nobody_saw(place: RedisPlace, redis_url: str) -> None:
+async def test_deliveries_count_what_nobody_saw(place: RedisHarness, redis_url: str) -> None:
     """An entry whose first delivery was lost on the way comes as its second."""
     await place.add(FIRST, b"data")
     async with FaultProxy(redis_url) as proxy:
@@ -84,7 +84,7 @@ async def test_deliveries_count_what_nobody_saw(place: RedisPlace, redis_url: st
         await reader.close()
 
 
-async def test_server_that_falls_silent_is_given_up(place: RedisPlace, redis_url: str) -> None:
+async def test_server_that_falls_silent_is_given_up(place: RedisHarness, redis_url: str) -> None:
     """No reply for longer than a read may block ends the read; the next one connects anew and goes on."""
     losses: list[Loss] = []
     async with FaultProxy(redis_url) as proxy:
@@ -103,7 +103,7 @@ async def test_server_that_falls_silent_is_given_up(place: RedisPlace, redis_url
         await reader.close()
 
 
-async def test_without_looking_back_entries_are_passed_over(place: RedisPlace, redis_url: str) -> None:
+async def test_without_looking_back_entries_are_passed_over(place: RedisHarness, redis_url: str) -> None:
     """Control: a client that just repeats its read leaves what the lost reply held in its pending list."""
     ids = [await place.add(FIRST, b"data") for _ in range(30)]
     await place.redis.xgroup_create(place.key(FIRST), GROUP, id="0")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.consuming import GROUP
-from support.redis_streams import RedisPlace
+from support.redis_streams import RedisHarness
 
 from domainstream.errors import ConfigurationError, ServerRefusedError, ServerUnavailableError
 from domainstream.stream import ReaderSettings, RedisStreamReader
@@ -19,7 +19,9 @@ Blocked = Callable[[], Awaitable[str]]
 HEALED_WITHIN = 2.0
 
 
-async def test_lost_reply_is_looked_for_before_anything_new(place: RedisPlace, redis: Redis, blocked: Blocked) -> None:
+async def test_lost_reply_is_looked_for_before_anything_new(
+    place: RedisHarness, redis: Redis, blocked: Blocked
+) -> None:
     """Entries that the server delivered into a broken connection come before new ones."""
     reader = place.reader(settings=ReaderSettings())
     reading = asyncio.create_task(reader.read())
@@ -33,7 +35,7 @@ async def test_lost_reply_is_looked_for_before_anything_new(place: RedisPlace, r
     assert texts(await read_all(reader, 2)) == [b"lost", b"new"]
 
 
-async def test_cancelled_read_loses_nothing(place: RedisPlace, redis: Redis, blocked: Blocked) -> None:
+async def test_cancelled_read_loses_nothing(place: RedisHarness, redis: Redis, blocked: Blocked) -> None:
     """What the server delivered to a read that was cancelled comes with the next one, before news."""
     reader = place.reader(settings=ReaderSettings(block=timedelta(seconds=5)))
     reading = asyncio.create_task(reader.read())
@@ -49,7 +51,7 @@ async def test_cancelled_read_loses_nothing(place: RedisPlace, redis: Redis, blo
     assert monotonic() - before < HEALED_WITHIN
 
 
-async def test_acknowledging_does_not_wait_for_a_blocked_read(place: RedisPlace, blocked: Blocked) -> None:
+async def test_acknowledging_does_not_wait_for_a_blocked_read(place: RedisHarness, blocked: Blocked) -> None:
     """A batch can be settled while the next read waits on the server."""
     reader = place.reader(settings=ReaderSettings(block=timedelta(seconds=5)))
     await place.add(FIRST, b"data")
@@ -62,17 +64,17 @@ async def test_acknowledging_does_not_wait_for_a_blocked_read(place: RedisPlace,
     await reading
 
 
-async def delete(place: RedisPlace) -> None:
+async def delete(place: RedisHarness) -> None:
     """Delete one of the streams."""
     await place.redis.delete(place.key(FIRST))
 
 
-async def destroy(place: RedisPlace) -> None:
+async def destroy(place: RedisHarness) -> None:
     """Destroy the group on one of the streams."""
     await place.destroy_group(FIRST)
 
 
-async def flush(place: RedisPlace) -> None:
+async def flush(place: RedisHarness) -> None:
     """Delete everything."""
     await place.redis.flushall()
 
@@ -80,9 +82,9 @@ async def flush(place: RedisPlace) -> None:
 @pytest.mark.parametrize(("accident", "groups"), [(delete, 1), (destroy, 1), (flush, 2)])
 @pytest.mark.parametrize("while_blocked", [True, False])
 async def test_what_vanishes_heals_within_two_seconds(
-    place: RedisPlace,
+    place: RedisHarness,
     blocked: Blocked,
-    accident: Callable[[RedisPlace], Awaitable[None]],
+    accident: Callable[[RedisHarness], Awaitable[None]],
     groups: int,
     while_blocked: bool,
 ) -> None:
@@ -101,13 +103,13 @@ async def test_what_vanishes_heals_within_two_seconds(
     await place.add(FIRST, b"new")
     assert texts(await read_all(reader, 1)) == [b"new"]
     assert monotonic() - before < HEALED_WITHIN
-    assert reader.counts.healed == groups
+    assert reader.counts.recreated == groups
 
 
 @pytest.mark.parametrize("accident", [delete, destroy, flush])
 @pytest.mark.parametrize("disturbed", [True, False])
 async def test_what_vanishes_heals_while_looking_back(
-    place: RedisPlace, redis: Redis, accident: Callable[[RedisPlace], Awaitable[None]], disturbed: bool
+    place: RedisHarness, redis: Redis, accident: Callable[[RedisHarness], Awaitable[None]], disturbed: bool
 ) -> None:
     """After a failed read, or when it is time to look for what was left alone, a group may be missing too."""
     reader = place.reader()
@@ -116,10 +118,10 @@ async def test_what_vanishes_heals_while_looking_back(
     await accident(place)
     await place.add(FIRST, b"new")
     assert texts(await read_all(reader, 1)) == [b"new"]
-    assert reader.counts.healed >= 1
+    assert reader.counts.recreated >= 1
 
 
-async def test_options_in_the_url_do_not_change_what_is_read(place: RedisPlace) -> None:
+async def test_options_in_the_url_do_not_change_what_is_read(place: RedisHarness) -> None:
     """Options that others like in a URL neither change the replies nor cut a blocked read short."""
     place.url += "?protocol=3&decode_responses=true&socket_timeout=0.1"
     reader = place.reader()
@@ -128,7 +130,7 @@ async def test_options_in_the_url_do_not_change_what_is_read(place: RedisPlace) 
     assert texts(await read_all(reader, 1)) == [b"new"]
 
 
-async def test_key_of_another_type_is_named(place: RedisPlace, redis: Redis) -> None:
+async def test_key_of_another_type_is_named(place: RedisHarness, redis: Redis) -> None:
     """A key that is no stream is refused with the channel's name and what to do."""
     await redis.set(place.key(FIRST), "text")
     with pytest.raises(ServerRefusedError, match=f"key of channel {FIRST} is no stream; choose another prefix"):
@@ -143,7 +145,7 @@ async def test_server_that_is_not_there_is_unavailable() -> None:
     await reader.close()
 
 
-async def test_closed_reader_reads_no_more(place: RedisPlace) -> None:
+async def test_closed_reader_reads_no_more(place: RedisHarness) -> None:
     """A read after `close` says so, and opens no connection."""
     reader = place.reader()
     await reader.close()
@@ -158,7 +160,7 @@ def test_reader_without_a_group_or_channels_is_refused() -> None:
     assert ["group='domain-events'" in problem for problem in raised.value.problems] == [True, False]
 
 
-async def test_500_channels_take_two_connections(place: RedisPlace, redis: Redis) -> None:
+async def test_500_channels_take_two_connections(place: RedisHarness, redis: Redis) -> None:
     """One connection reads all channels and another acknowledges; entries of every channel come."""
     name = place.streams.prefix.rstrip(":")
     place.url += f"?client_name={name}"
@@ -173,7 +175,7 @@ async def test_500_channels_take_two_connections(place: RedisPlace, redis: Redis
     assert len([client for client in clients if client["name"] == name]) <= 2
 
 
-async def test_backlog_is_read_in_few_reads(place: RedisPlace) -> None:
+async def test_backlog_is_read_in_few_reads(place: RedisHarness) -> None:
     """Nobody waits for 16 entries at a time: after some reads each one is as large as it may be."""
     await place.add_many(FIRST, 50_000)
     reader = place.reader()
@@ -185,7 +187,7 @@ async def test_backlog_is_read_in_few_reads(place: RedisPlace) -> None:
     assert (max(sizes), len(sizes)) <= (1_000, 60)
 
 
-async def test_replies_are_bounded(place: RedisPlace) -> None:
+async def test_replies_are_bounded(place: RedisHarness) -> None:
     """Neither entries nor bytes of a reply go far beyond the settings, and small entries come in few reads."""
     settings = ReaderSettings(block=timedelta(seconds=0.2), max_entries=200, max_bytes=20_000)
     await place.add_many(FIRST, 5_000, b"small")

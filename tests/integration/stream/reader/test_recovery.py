@@ -7,26 +7,26 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.consuming import GROUP
-from support.redis_streams import SETTINGS, RedisPlace
+from support.redis_streams import SETTINGS, RedisHarness
 
 from domainstream.stream import Delivery, Loss, ReaderSettings, RedisStreamReader
 from domainstream.stream.reader import reclaimer as redis_stream_reclaimer
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some, texts
 
 
-async def take(place: RedisPlace, consumer: str, channel: str = FIRST, count: int = 1_000_000) -> None:
+async def take(place: RedisHarness, consumer: str, channel: str = FIRST, count: int = 1_000_000) -> None:
     """Let a consumer read everything and crash."""
     await place.redis.xgroup_create(place.key(channel), GROUP, id="0", mkstream=True)
     await place.redis.xreadgroup(GROUP, consumer, {place.key(channel): ">"}, count=count)
 
 
-async def deliver_again(place: RedisPlace, consumer: str, times: int, entry_id: str) -> None:
+async def deliver_again(place: RedisHarness, consumer: str, times: int, entry_id: str) -> None:
     """Make an entry of this consumer look as if it had been delivered so often."""
     await place.redis.xclaim(place.key(FIRST), GROUP, consumer, 0, [entry_id], retrycount=times, justid=True)
 
 
 @pytest.mark.parametrize("consumer", ["one", "crashed"])
-async def test_large_pending_lists_come_in_pages(place: RedisPlace, consumer: str) -> None:
+async def test_large_pending_lists_come_in_pages(place: RedisHarness, consumer: str) -> None:
     """Whoever left them behind, 5,000 entries come in order, none twice, never more than a page at a time."""
     await place.add_many(FIRST, 5_000)
     await take(place, consumer)
@@ -44,7 +44,7 @@ async def test_large_pending_lists_come_in_pages(place: RedisPlace, consumer: st
     assert len(pages) < 40
 
 
-async def test_own_entries_come_before_those_of_others_and_news(place: RedisPlace) -> None:
+async def test_own_entries_come_before_those_of_others_and_news(place: RedisHarness) -> None:
     """First what this consumer left behind, then what others did, then what nobody has seen."""
     await place.add(FIRST, b"of another")
     await take(place, "crashed")
@@ -55,7 +55,7 @@ async def test_own_entries_come_before_those_of_others_and_news(place: RedisPlac
     assert texts(await read_all(place.reader("one"), 3)) == [b"own", b"of another", b"new"]
 
 
-async def test_entries_in_good_hands_stay_there(place: RedisPlace) -> None:
+async def test_entries_in_good_hands_stay_there(place: RedisHarness) -> None:
     """What another consumer got a moment ago is not taken from it."""
     await place.add(FIRST, b"of another")
     await take(place, "busy")
@@ -65,7 +65,7 @@ async def test_entries_in_good_hands_stay_there(place: RedisPlace) -> None:
 
 
 @pytest.mark.parametrize("consumer", ["one", "crashed"])
-async def test_poison_is_read_apart_from_the_innocent(place: RedisPlace, consumer: str) -> None:
+async def test_poison_is_read_apart_from_the_innocent(place: RedisHarness, consumer: str) -> None:
     """Once an entry has been delivered often, entries come one by one: who dies of it dies of that one alone."""
     ids = [await place.add(FIRST, b"%d" % number) for number in range(4)]
     await take(place, consumer)
@@ -81,7 +81,7 @@ async def test_poison_is_read_apart_from_the_innocent(place: RedisPlace, consume
     ]
 
 
-async def test_many_consumers_share_what_was_left_alone(place: RedisPlace) -> None:
+async def test_many_consumers_share_what_was_left_alone(place: RedisHarness) -> None:
     """Two readers that look at the same time take each entry once."""
     await place.add_many(FIRST, 500)
     await take(place, "crashed")
@@ -96,7 +96,7 @@ async def test_many_consumers_share_what_was_left_alone(place: RedisPlace) -> No
 
 
 async def test_deleted_entries_are_told_where_the_server_does_not_name_them(
-    place: RedisPlace, monkeypatch: pytest.MonkeyPatch
+    place: RedisHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis 6.2 returns nil for an entry that left the stream, keeps it pending, and does not say which it was."""
     ids = [await place.add(FIRST, b"%d" % number) for number in range(3)]
@@ -125,7 +125,9 @@ def as_in_6_2(reader: RedisStreamReader, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(reader._client, "xautoclaim", xautoclaim)
 
 
-async def test_without_recovery_entries_stay_where_they_are(place: RedisPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_recovery_entries_stay_where_they_are(
+    place: RedisHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Control: a reader that only asks for news never gets what a crash left behind."""
     await place.add(FIRST, b"old")
     await take(place, "one")

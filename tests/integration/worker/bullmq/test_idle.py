@@ -13,7 +13,7 @@ from support.working import Diary, Valuation, job_of, jobs_of, working
 from domainstream.queue import JobSettings
 from domainstream.redis.link import RedisLink
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import Completed, Verdict
+from domainstream.worker.attempt_result import AttemptResult, Completed
 
 PROMPT = 0.05
 EXACT = 0.02
@@ -73,7 +73,7 @@ async def test_jobs_that_one_worker_cannot_hold_wake_another(queue: Valuation) -
     going_on = asyncio.Event()
     begun: list[str] = []
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         begun.append(job.id)
         await going_on.wait()
         return Completed()

@@ -13,8 +13,8 @@ from support.consuming import until
 from support.working import Diary, Valuation, job_of, working
 
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import Completed, Verdict
-from domainstream.worker.bullmq.lock_renewer import LockKeeper
+from domainstream.worker.attempt_result import AttemptResult, Completed
+from domainstream.worker.bullmq.lock_renewer import LockRenewer
 
 LOCK = timedelta(milliseconds=300)
 LOOK = timedelta(milliseconds=100)
@@ -31,7 +31,7 @@ async def blocked(queue: Valuation) -> bool:
     going_on = asyncio.Event()
     found: list[bool] = []
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         if job.id == "event-1":
             await going_on.wait()
             return Completed()
@@ -54,10 +54,10 @@ async def test_handler_that_blocks_the_loop_costs_nobody_a_lock(queue: Valuation
 async def test_control_without_the_keeper_the_lock_is_lost(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the keeper protects against does happen without it."""
 
-    def start(keeper: LockKeeper, lost: Callable[[object], None]) -> None:
+    def start(keeper: LockRenewer, lost: Callable[[object], None]) -> None:
         """Do nothing."""
 
-    monkeypatch.setattr(LockKeeper, "start", start)
+    monkeypatch.setattr(LockRenewer, "start", start)
     assert not await blocked(queue)
 
 
@@ -65,7 +65,7 @@ async def test_lock_is_renewed_until_the_last_handler_has_ended(queue: Valuation
     """Also while the worker closes: a job that takes long completes, and nobody else gets it."""
     started, going_on = asyncio.Event(), asyncio.Event()
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         started.set()
         await going_on.wait()
         return Completed()
@@ -86,7 +86,7 @@ async def test_lost_lock_is_told(queue: Valuation, redis: Redis, caplog: pytest.
     """The handler of a job whose lock is gone runs on; the log says so, and that its outcome was refused."""
     started, going_on = asyncio.Event(), asyncio.Event()
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         started.set()
         await going_on.wait()
         return Completed()
@@ -138,19 +138,19 @@ async def test_keeper_survives_an_absent_server(
 ) -> None:
     """A renewal that fails is repeated soon, well before the lock ends."""
     caplog.set_level(logging.DEBUG, "domainstream.worker")
-    call = LockKeeper._call
+    call = LockRenewer._call
     failures = [OSError("no"), OSError("no")]
 
-    def failing(keeper: LockKeeper, *arguments: object) -> list[bytes]:
+    def failing(keeper: LockRenewer, *arguments: object) -> list[bytes]:
         if arguments[0] == "extendLocks" and failures:
             raise failures.pop()
         return call(keeper, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(LockKeeper, "_call", failing)
+    monkeypatch.setattr(LockRenewer, "_call", failing)
     monkeypatch.setattr("domainstream.worker.bullmq.lock_renewer.RETRY_PAUSE", 0.02)
     started, going_on = asyncio.Event(), asyncio.Event()
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         started.set()
         await going_on.wait()
         return Completed()

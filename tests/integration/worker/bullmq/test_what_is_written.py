@@ -12,16 +12,16 @@ from support.working import Diary, Valuation, job_of, working
 
 from domainstream.queue import JobSettings
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed, Verdict
+from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
 
 AGAIN = timedelta(milliseconds=20)
 
 
-def answering(*verdicts: Verdict) -> Callable[[ReceivedJob], Awaitable[Verdict]]:
+def answering(*verdicts: AttemptResult) -> Callable[[ReceivedJob], Awaitable[AttemptResult]]:
     """Return an attempt that ends in these ways, one after the other."""
     left = list(verdicts)
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         return left.pop(0)
 
     return attempt
@@ -69,7 +69,7 @@ async def test_retry_without_a_pause(queue: Valuation) -> None:
 async def test_coming_again_does_not_count(queue: Valuation) -> None:
     """A job that comes again without having failed is still in its first attempt, with no reason to show."""
     await queue.add(job_of())
-    async with working(queue.engine(answering(ComeAgain(AGAIN), ComeAgain(timedelta()), Completed()))):
+    async with working(queue.engine(answering(Delayed(AGAIN), Delayed(timedelta()), Completed()))):
         await queue.ended("completed")
     fields = await queue.jobs.fields("event-1")
     assert (fields["atm"], fields["ats"], "failedReason" in fields) == (b"1", b"3", False)
@@ -87,7 +87,7 @@ async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> N
     """Numbers keep every digit."""
     received: list[ReceivedJob] = []
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         received.append(job)
         return Completed()
 
@@ -102,7 +102,7 @@ async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> N
 
 
 @pytest.mark.parametrize(("state", "verdict"), [("completed", Completed()), ("failed", Failed("no", "stack"))])
-async def test_metrics(queue: Valuation, redis: Redis, state: str, verdict: Verdict) -> None:
+async def test_metrics(queue: Valuation, redis: Redis, state: str, verdict: AttemptResult) -> None:
     """With metrics on, BullMQ counts completed and failed jobs; with metrics off it does not."""
     await queue.add(job_of())
     async with working(queue.engine(answering(verdict))):
@@ -128,7 +128,7 @@ async def test_how_many_completed_jobs_are_kept(queue: Valuation) -> None:
 async def test_progress(queue: Valuation, redis: Redis) -> None:
     """A running job's progress stands with the job, and QueueEvents hear of it; of others there is none to tell."""
 
-    async def attempt(job: ReceivedJob) -> Verdict:
+    async def attempt(job: ReceivedJob) -> AttemptResult:
         assert engine.update_progress(job.id, {"done": 0.5})
         assert not engine.update_progress("event-2", 1)
         return Completed()

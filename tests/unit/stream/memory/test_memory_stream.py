@@ -14,16 +14,16 @@ from domainstream.stream import (
     MemoryStreamReader,
     MemoryStreams,
     OnLoss,
-    ReaderCounts,
     ReaderSettings,
+    ReaderStats,
 )
 from domainstream.testing.dead_letter_contract import DeadLetterContract
-from domainstream.testing.stream_contract import FIRST, SECOND, StreamContract, StreamPlace, read_all, read_some
+from domainstream.testing.stream_contract import FIRST, SECOND, StreamContract, StreamHarness, read_all, read_some
 
 GROUP = "group"
 
 
-class MemoryPlace(StreamPlace):
+class MemoryHarness(StreamHarness):
     """Streams in memory, whose clock stands still until somebody moves it."""
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ class MemoryPlace(StreamPlace):
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[MemoryPlace]:
+async def place() -> AsyncIterator[MemoryHarness]:
     """Streams in memory."""
-    place = MemoryPlace()
+    place = MemoryHarness()
     yield place
     await place.close()
 
@@ -81,7 +81,7 @@ class TestMemoryDeadLetters(DeadLetterContract):
     """The contract of dead letters, in memory."""
 
 
-async def test_counts_say_what_was_met(place: MemoryPlace) -> None:
+async def test_counts_say_what_was_met(place: MemoryHarness) -> None:
     """Entries read, taken over and lost are counted, as are groups that were made again."""
     reader = place.reader()
     await place.add(FIRST, b"left alone")
@@ -93,10 +93,10 @@ async def test_counts_say_what_was_met(place: MemoryPlace) -> None:
     await reader.read()
     await place.destroy_group(SECOND)
     await reader.read()
-    assert reader.counts == ReaderCounts(read=1, reclaimed=1, lost=1, healed=1)
+    assert reader.counts == ReaderStats(read=1, reclaimed=1, lost=1, recreated=1)
 
 
-async def test_reads_are_bounded(place: MemoryPlace) -> None:
+async def test_reads_are_bounded(place: MemoryHarness) -> None:
     """A read returns as many entries as the settings allow, and the next one goes on."""
     for number in range(5):
         await place.add(FIRST, b"%d" % number)
@@ -106,7 +106,7 @@ async def test_reads_are_bounded(place: MemoryPlace) -> None:
     assert [len(await second.read()) for _ in range(2)] == [3, 2]
 
 
-async def test_closed_reader_reads_no_more(place: MemoryPlace) -> None:
+async def test_closed_reader_reads_no_more(place: MemoryHarness) -> None:
     """A read after `close` says so."""
     reader = place.reader()
     await reader.close()

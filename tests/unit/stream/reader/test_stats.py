@@ -5,26 +5,26 @@ import logging
 import pytest
 
 from domainstream.errors import ConfigurationError
-from domainstream.stream import Loss, ReaderCounts, ReaderSettings
-from domainstream.stream.reader.stats import ReaderJournal
+from domainstream.stream import Loss, ReaderSettings, ReaderStats
+from domainstream.stream.reader.stats import ReaderStatsRecorder
 
 LOSS = Loss("orders", "group", 7, after="1-0", before="9-0")
 
 
 def test_everything_is_counted() -> None:
     """The counts are a snapshot: they do not change afterwards."""
-    journal = ReaderJournal("group", None)
-    before = journal.counts
-    journal.read(5)
-    journal.reclaimed("orders", 2)
-    journal.healed(["orders", "invoices"])
-    journal.lost([LOSS, LOSS])
-    assert (before, journal.counts) == (ReaderCounts(), ReaderCounts(read=5, reclaimed=2, lost=14, healed=2))
+    recorder = ReaderStatsRecorder("group", None)
+    before = recorder.counts
+    recorder.read(5)
+    recorder.reclaimed("orders", 2)
+    recorder.recreated(["orders", "invoices"])
+    recorder.lost([LOSS, LOSS])
+    assert (before, recorder.counts) == (ReaderStats(), ReaderStats(read=5, reclaimed=2, lost=14, recreated=2))
 
 
 def test_a_loss_is_logged_with_all_that_is_known(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever repairs it finds channel, group, count and the ids around the gap."""
-    ReaderJournal("group", None).lost([LOSS])
+    ReaderStatsRecorder("group", None).lost([LOSS])
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == "stream.loss group=group channel=orders entries=7 after=1-0 before=9-0"
@@ -38,7 +38,7 @@ def test_what_a_listener_raises_is_logged(caplog: pytest.LogCaptureFixture) -> N
         told.append(loss)
         raise ValueError(loss.channel)
 
-    ReaderJournal("group", listen).lost([LOSS, LOSS])
+    ReaderStatsRecorder("group", listen).lost([LOSS, LOSS])
     assert told == [LOSS, LOSS]
     assert "stream.loss_hook_failed group=group channel=orders" in caplog.text
     assert "ValueError" in caplog.text
@@ -46,7 +46,7 @@ def test_what_a_listener_raises_is_logged(caplog: pytest.LogCaptureFixture) -> N
 
 def test_vanished_groups_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """Each is named."""
-    ReaderJournal("group", None).healed(["orders", "invoices"])
+    ReaderStatsRecorder("group", None).recreated(["orders", "invoices"])
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "stream.group_healed group=group channel=invoices" in caplog.text
 
@@ -54,7 +54,7 @@ def test_vanished_groups_are_warned_of(caplog: pytest.LogCaptureFixture) -> None
 def test_taking_nothing_over_is_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
     """Only entries that were really taken over are logged."""
     with caplog.at_level(logging.INFO):
-        ReaderJournal("group", None).reclaimed("orders", 0)
+        ReaderStatsRecorder("group", None).reclaimed("orders", 0)
     assert caplog.records == []
 
 

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from support.working import held
 
-from domainstream.worker.attempt_result import ComeAgain, Completed, Failed
+from domainstream.worker.attempt_result import Completed, Delayed, Failed
 from domainstream.worker.bullmq.job import HeldJob, held_job
-from domainstream.worker.bullmq.job_update import COMPLETE, DELAY, FAIL, RETRY, Steps
+from domainstream.worker.bullmq.job_update import COMPLETE, DELAY, FAIL, RETRY, JobUpdates
 
-STEPS = Steps(metrics=None)
+STEPS = JobUpdates(metrics=None)
 
 
 def job(**fields: bytes) -> HeldJob:
@@ -32,7 +32,7 @@ def test_a_job_with_everything() -> None:
     assert (read.received.id, read.received.name, read.received.data) == ("event-1", "price-stay", '{"a":1.10}')
     assert (read.received.attempt, read.received.attempts) == (3, 4)
     assert read.received.backoff == {"type": "fixed", "delay": 5}
-    assert (read.token, read.options.remove_on_complete, read.doomed, read.scheduler) == (
+    assert (read.token, read.options.remove_on_complete, read.deferred_failure, read.scheduler) == (
         "token",
         3,
         "doom",
@@ -44,7 +44,7 @@ def test_a_job_with_nothing() -> None:
     """A hash that lacks everything, as after a removal, is a job all the same, which will fail by its data."""
     read = job()
     assert (read.received.attempt, read.received.attempts, read.received.backoff) == (1, 1, None)
-    assert (read.received.data, read.doomed, read.stacks) == ("", None, b"")
+    assert (read.received.data, read.deferred_failure, read.stacks) == ("", None, b"")
 
 
 @pytest.mark.parametrize(
@@ -73,31 +73,31 @@ def test_text_that_is_no_utf8() -> None:
 def test_what_is_kept(remove: bytes, kept: dict[str, int]) -> None:
     """As Node's worker reads `removeOnComplete` and `removeOnFail`."""
     options = b'{"removeOnComplete":' + remove + b',"removeOnFail":' + remove + b"}"
-    for verdict in (Completed(), Failed("no", "stack")):
-        assert unpacked(STEPS.after(job(opts=options), verdict).details[0])["keepJobs"] == kept
+    for result in (Completed(), Failed("no", "stack")):
+        assert unpacked(STEPS.after(job(opts=options), result).details[0])["keepJobs"] == kept
 
 
 def test_completed() -> None:
     """The lock's token and the metrics go with it."""
-    step = Steps(metrics=60).after(held("t"), Completed())
-    packed = unpacked(step.details[0])
-    assert (step.kind, step.ends, step.details[1]) == (COMPLETE, True, "null")
+    update = JobUpdates(metrics=60).after(held("t"), Completed())
+    packed = unpacked(update.details[0])
+    assert (update.kind, update.ends, update.details[1]) == (COMPLETE, True, "null")
     assert (packed["token"], packed["maxMetricsSize"], packed["attempts"]) == ("t", 60, 1)
 
 
 @pytest.mark.parametrize(
     ("verdict", "kind", "first", "second"),
     [
-        (ComeAgain(timedelta(seconds=1.5)), DELAY, 1500, "1"),
-        (ComeAgain(timedelta()), DELAY, 0, "1"),
+        (Delayed(timedelta(seconds=1.5)), DELAY, 1500, "1"),
+        (Delayed(timedelta()), DELAY, 0, "1"),
         (Failed("no", "stack", timedelta(milliseconds=20)), DELAY, 20, "0"),
         (Failed("no", "stack", timedelta()), RETRY, "LPUSH", ""),
     ],
 )
-def test_coming_again(verdict: ComeAgain | Failed, kind: str, first: object, second: str) -> None:
+def test_coming_again(result: Delayed | Failed, kind: str, first: object, second: str) -> None:
     """A delay that counts as an attempt or does not; at once where there is no pause after a failure."""
-    step = STEPS.after(held("t"), verdict)
-    assert (step.kind, *step.details[:2]) == (kind, first, second)
+    update = STEPS.after(held("t"), result)
+    assert (update.kind, *update.details[:2]) == (kind, first, second)
 
 
 def test_retry_of_a_job_that_goes_before_others() -> None:
@@ -111,13 +111,13 @@ def test_retry_of_a_job_that_goes_before_others() -> None:
 def test_stacks(limit: bytes, kept: list[str]) -> None:
     """The newest are kept, as many as the job says."""
     failed = job(opts=b'{"stackTraceLimit":' + limit + b"}", stacktrace=b'["a","b"]')
-    step = STEPS.after(failed, Failed("why", "c"))
-    fields = unpacked(step.details[2])
-    assert (step.kind, fields[:3]) == (FAIL, ["failedReason", "why", "stacktrace"])
+    update = STEPS.after(failed, Failed("why", "c"))
+    fields = unpacked(update.details[2])
+    assert (update.kind, fields[:3]) == (FAIL, ["failedReason", "why", "stacktrace"])
     assert msgspec.json.decode(fields[3]) == kept
 
 
 def test_stacks_that_are_rubbish() -> None:
     """They are replaced."""
-    step = STEPS.after(job(stacktrace=b"rubbish"), Failed("why", "c"))
-    assert unpacked(step.details[2])[3] == '["c"]'
+    update = STEPS.after(job(stacktrace=b"rubbish"), Failed("why", "c"))
+    assert unpacked(update.details[2])[3] == '["c"]'

@@ -1,4 +1,4 @@
--- Moves a batch of deliveries into queues, or to their dead letters, and acknowledges them. Called by bullmq_hand_over.py.
+-- Moves a batch of deliveries into queues, or to their dead letters, and acknowledges them. Called by forwarder.py.
 --
 -- KEYS     11 for each queue, then for each channel: its stream, its dead letters
 -- ARGV     group, consumer, now, how many queues, how many kinds of jobs, how many channels
@@ -108,7 +108,7 @@ local function look_up()
   end
 end
 
-local function bury(channel, is_wanted)
+local function store(channel, is_wanted)
   local fields = tonumber(next_argument())
   local dead = KEYS[queue_count * KEYS_OF_QUEUE + channel * 2]
   if is_wanted then call('XADD', dead, '*', unpack(ARGV, at + 1, at + fields)) end
@@ -126,7 +126,7 @@ end
 local function next_parcel()
   local channel, id, jobs = tonumber(next_argument()), next_argument(), tonumber(next_argument())
   local is_wanted = not wanted[channel] or wanted[channel][id]
-  if jobs == -1 then bury(channel, is_wanted) elseif jobs > 0 then add_all(jobs, is_wanted) end
+  if jobs == -1 then store(channel, is_wanted) elseif jobs > 0 then add_all(jobs, is_wanted) end
   if is_wanted then
     local ids = settled[channel]
     ids[#ids + 1] = id
@@ -142,11 +142,11 @@ local function acknowledge()
   end
 end
 
-local function hand_over()
+local function forward()
   look_up()
   while at < #ARGV do next_parcel() end
   acknowledge()
 end
 
-local done, failure = pcall(hand_over)
+local done, failure = pcall(forward)
 return done and count or redis.error_reply(message_of(failure))

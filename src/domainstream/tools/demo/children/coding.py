@@ -31,10 +31,10 @@ async def _hand_in(coding: Coding, settings: ChildSettings, reporter: Reporter, 
     due = now()
     while group := list(islice(stays, _STAYS_AT_ONCE)):
         receipts = await hand_in_stays(group, producer=coding.producer, known=coding.stays)
-        reporter.news.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
+        reporter.pending.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
         due += len(group) / settings.stays_per_second
         await asyncio.sleep(max(0.0, due - now()))
-    reporter.news.finished = True
+    reporter.pending.finished = True
 
 
 if __name__ == "__main__":

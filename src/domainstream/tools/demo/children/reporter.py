@@ -14,12 +14,12 @@ class Reporter:
 
     def __init__(self, file_descriptor: int) -> None:
         self._file_descriptor = file_descriptor
-        self.news = Report()
+        self.pending = Report()
 
     def flush(self) -> None:
         """Write the news, if there are any. Raises `BrokenPipeError` when nobody reads any more."""
-        if self.news == Report():
+        if self.pending == Report():
             return
-        line, self.news = write_report(self.news) + b"\n", Report()
+        line, self.pending = write_report(self.pending) + b"\n", Report()
         while line:
             line = line[os.write(self._file_descriptor, line) :]

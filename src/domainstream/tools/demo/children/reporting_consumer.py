@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from domainstream.tools.demo.children.reporter import Reporter
 from domainstream.tools.demo.reports import Handled, Subscription
 from domainstream.worker import EventConsumer, ReceivedJob, RetryLater
-from domainstream.worker.prepared_call import Handling
+from domainstream.worker.prepared_call import PreparedCall
 
 
 class _HandledEvent(Struct):
@@ -31,7 +31,7 @@ class ReportingConsumer(EventConsumer):
         self._consumer = consumer
         self._reporter = reporter
 
-    def prepare(self, job: ReceivedJob) -> Handling:
+    def prepare(self, job: ReceivedJob) -> PreparedCall:
         """Let the consumer decode the job, and report when it cannot or once its handler has returned."""
         try:
             handling = self._consumer.prepare(job)
@@ -40,7 +40,7 @@ class ReportingConsumer(EventConsumer):
             raise
         return replace(handling, call=lambda: self._run(handling, job))
 
-    async def _run(self, handling: Handling, job: ReceivedJob) -> None:
+    async def _run(self, handling: PreparedCall, job: ReceivedJob) -> None:
         try:
             await handling()
         except RetryLater:
@@ -54,7 +54,7 @@ class ReportingConsumer(EventConsumer):
         event = _read_event(job.data)
         milliseconds = (datetime.now(UTC) - event.time).total_seconds() * 1000
         subscription = Subscription(event.type, self.queue, job.name)
-        self._reporter.news.handled.append(Handled(subscription, event.id, round(milliseconds, 3)))
+        self._reporter.pending.handled.append(Handled(subscription, event.id, round(milliseconds, 3)))
 
     def _report_failure(self, job: ReceivedJob, error: Exception) -> None:
-        self._reporter.news.failures.append(f"{self.queue}:{job.name}, {job.id}: {type(error).__name__}: {error}")
+        self._reporter.pending.failures.append(f"{self.queue}:{job.name}, {job.id}: {type(error).__name__}: {error}")

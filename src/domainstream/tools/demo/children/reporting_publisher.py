@@ -31,8 +31,8 @@ class ReportingPublisher:
         await self._publisher.close()
 
     def _report(self, channel: str, receipt: Receipt) -> None:
-        news = self._reporter.news
+        pending = self._reporter.pending
         if receipt.outcome is Outcome.PUBLISHED:
-            news.published.append(Published(channel, receipt.event_id))
+            pending.published.append(Published(channel, receipt.event_id))
         else:
-            news.failures.append(f"event {receipt.event_id} for {channel} is {receipt.outcome}: {receipt.error}")
+            pending.failures.append(f"event {receipt.event_id} for {channel} is {receipt.outcome}: {receipt.error}")

@@ -27,5 +27,5 @@ async def handle_events(consumer: EventConsumer, settings: ChildSettings, report
     worker = EventWorker.from_url(
         settings.url, ReportingConsumer(consumer, reporter), bull_prefix=settings.bull_prefix, grace=_GRACE
     )
-    reporter.news.ready = True
+    reporter.pending.ready = True
     await worker.run()

@@ -28,12 +28,12 @@ async def work(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) 
         prefix=settings.stream_prefix,
         bull_prefix=settings.bull_prefix,
     ) as subscriber:
-        reporter.news.subscriptions += [
+        reporter.pending.subscriptions += [
             Subscription(channel.value, handler.queue, handler.job)
             for channel, handlers in _worked.items()
             for handler in handlers
         ]
-        reporter.news.ready = True
+        reporter.pending.ready = True
         await subscriber.run()
 
 

@@ -16,7 +16,7 @@ def channel_enum(source: Source) -> cst.ClassDef:
     for one in source.classes():
         if any(dotted(base.value).endswith(_BASE) for base in one.bases):
             return one
-    raise source.refuse("there is no enum of channels", f"class Channel({_BASE}): ...")
+    raise source.cannot_edit("there is no enum of channels", f"class Channel({_BASE}): ...")
 
 
 def services_of(source: Source) -> dict[str, tuple[str, ...]] | None:
@@ -27,7 +27,7 @@ def services_of(source: Source) -> dict[str, tuple[str, ...]] | None:
     try:
         read = ast.literal_eval(source.text_of(table))
     except ValueError:
-        raise source.refuse("the table of services is no plain dict", "write it as a literal") from None
+        raise source.cannot_edit("the table of services is no plain dict", "write it as a literal") from None
     return {service: tuple(aggregates) for service, aggregates in read.items()}
 
 
@@ -47,7 +47,7 @@ def with_aggregate(source: Source, service: str, aggregate: str) -> Source:
     for key, value in _entries(source):
         if key == service:
             return with_item(source, value, f'"{aggregate}"')
-    raise source.refuse(f"the aggregates of {service} are no tuple", f'add "{aggregate}" to them')
+    raise source.cannot_edit(f"the aggregates of {service} are no tuple", f'add "{aggregate}" to them')
 
 
 def _entries(source: Source) -> Iterator[tuple[str, cst.Tuple | cst.List | cst.Set]]:
@@ -65,9 +65,9 @@ def _table(source: Source) -> cst.Dict | None:
     if isinstance(given, cst.Name):
         given = _value_of(source, given.value)
     if given is None and "services" in keywords:
-        raise source.refuse("the table of services stands elsewhere", "move it into this file")
+        raise source.cannot_edit("the table of services stands elsewhere", "move it into this file")
     if given is not None and not isinstance(given, cst.Dict):
-        raise source.refuse("the table of services is no dict", "write it as a literal")
+        raise source.cannot_edit("the table of services is no dict", "write it as a literal")
     return given
 
 

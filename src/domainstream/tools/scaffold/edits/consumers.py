@@ -102,4 +102,4 @@ def _place(source: Source, consumer: Consumer) -> tuple[int, int, str, str]:
             start = source.line_start(source.start(one))
             return start, source.indent(start), "", "\n"
     by_hand = f"end it with: return {consumer.name}"
-    raise source.refuse(f"{consumer.factory.name.value} does not return its consumer last", by_hand)
+    raise source.cannot_edit(f"{consumer.factory.name.value} does not return its consumer last", by_hand)

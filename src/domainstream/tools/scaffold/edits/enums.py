@@ -18,7 +18,7 @@ def with_member(source: Source, enum: cst.ClassDef, name: str, value: str) -> So
     if name in dict(_assignments(enum)):
         return source
     if not isinstance(enum.body, cst.IndentedBlock):
-        raise source.refuse(f"{enum.name.value} stands in one line", f'add {name} = "{value}" to it')
+        raise source.cannot_edit(f"{enum.name.value} stands in one line", f'add {name} = "{value}" to it')
     last = enum.body.body[-1]
     line = statement(f"{name} =", f'"{value}"', source.indent(source.start(last)), source.width)
     gap = "\n" if enum.get_docstring() is not None and len(enum.body.body) == 1 else ""

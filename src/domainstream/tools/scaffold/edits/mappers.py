@@ -35,7 +35,7 @@ def find_mapper(source: Source) -> Mapper:
         for one in function.body.body:
             if isinstance(one, cst.Match):
                 return Mapper(function, one, dict(_cases(source, one)))
-    raise source.refuse("there is no function with a match", "write it as in docs/how-to/add-a-publisher.md")
+    raise source.cannot_edit("there is no function with a match", "write it as in docs/how-to/add-a-publisher.md")
 
 
 def with_case(source: Source, class_name: str, returned: str) -> Source:

@@ -21,7 +21,7 @@ def subscribed(source: Source, channel: str) -> list[tuple[str, str]]:
     """Return the queues and jobs of a channel, as they are written."""
     handlers = dict(_entries(source)).get(channel)
     if not isinstance(handlers, cst.List):
-        raise source.refuse(f"{channel} has no list of handlers", f"{channel}: []")
+        raise source.cannot_edit(f"{channel} has no list of handlers", f"{channel}: []")
     return [_handler(source, one) for one in m.findall(handlers, m.Call()) if isinstance(one, cst.Call)]
 
 
@@ -38,7 +38,7 @@ def with_handler(source: Source, channel: str, queue: str, job: str) -> Source:
         return source
     handlers = dict(_entries(source))[channel]
     if not isinstance(handlers, cst.List):
-        raise source.refuse(f"{channel} has no list of handlers", f"{channel}: []")
+        raise source.cannot_edit(f"{channel} has no list of handlers", f"{channel}: []")
     start, end = source.whole(handlers)
     pad = source.indent(start) + 4
     new = call("to_queue", [queue, f"job={job}"], "", pad, source.width - 1).lstrip()
@@ -56,7 +56,9 @@ def _handler(source: Source, one: cst.Call) -> tuple[str, str]:
 def _found(source: Source, channel: str) -> cst.Dict:
     table = _map(source)
     if table is None:
-        raise source.refuse("there is no create_multiple_handlers({...})", f"add {channel}: [] to the subscriptions")
+        raise source.cannot_edit(
+            "there is no create_multiple_handlers({...})", f"add {channel}: [] to the subscriptions"
+        )
     return table
 
 

@@ -18,12 +18,12 @@ def with_class(source: Source, alias_name: str, class_name: str) -> Source:
     alias = find_alias(source, alias_name)
     by_hand = f"add {class_name} to {alias_name}"
     if alias is None or alias.value is None:
-        raise source.refuse(f"there is no {alias_name} = A | B", by_hand)
+        raise source.cannot_edit(f"there is no {alias_name} = A | B", by_hand)
     names = list(_names(source, alias.value))
     if class_name in names:
         return source
     if not all(names):
-        raise source.refuse(f"{alias_name} is no union of classes", by_hand)
+        raise source.cannot_edit(f"{alias_name} is no union of classes", by_hand)
     start, end = source.whole(alias.value)
     if "#" in source.slice(start, end):
         return source.inserted(source.line_start(end), f"    | {class_name}\n")
