@@ -9,19 +9,16 @@ Rates = Mapping[str, Sequence[float]]
 
 
 class Comparison(NamedTuple):
-    """What is wanted of one of our paths against a peer's.
-
-    Attributes:
-        ours: The name of our path.
-
-        peer: The name of the peer's path.
-
-        wanted: How many times the peer's rate, at the least.
-    """
+    """What is wanted of one of our paths against a peer's."""
 
     ours: str
+    """The name of our path."""
+
     peer: str
+    """The name of the peer's path."""
+
     wanted: float
+    """How many times the peer's rate, at the least."""
 
 
 def report(rates: Rates, comparisons: Iterable[Comparison], *, unit: str = "events/s") -> bool:

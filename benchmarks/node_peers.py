@@ -21,16 +21,13 @@ TIME_LIMIT: Final = 600.0
 
 
 class Measured(Struct, frozen=True):
-    """What a program measured.
-
-    Attributes:
-        count: How many events or jobs, those of the warm-up not counted.
-
-        seconds: How long they took, by the program's own clock.
-    """
+    """What a program measured."""
 
     count: int
+    """How many events or jobs, those of the warm-up not counted."""
+
     seconds: float
+    """How long they took, by the program's own clock."""
 
     @property
     def rate(self) -> float:

@@ -66,14 +66,11 @@ def list_problems(heading: str, problems: Sequence[str]) -> str:
 
 
 class ProblemsError(DomainStreamError):
-    """A refusal that lists every reason at once.
-
-    Attributes:
-        problems: One sentence a problem, each with its fix.
-    """
+    """A refusal that lists every reason at once."""
 
     def __init__(self, heading: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
+        """One sentence a problem, each with its fix."""
         super().__init__(list_problems(heading, self.problems))
 
 
@@ -102,17 +99,13 @@ class UpcasterError(ProblemsError):
 
 
 class EventError(DomainStreamError):
-    """One event is at fault.
-
-    Attributes:
-        event_id: The event's id, or None where it could not be read.
-
-        event_type: The event's type, or None where it could not be read.
-    """
+    """One event is at fault."""
 
     def __init__(self, message: str, *, event_id: str | None = None, event_type: str | None = None) -> None:
         self.event_id = event_id
+        """The event's id, or None where it could not be read."""
         self.event_type = event_type
+        """The event's type, or None where it could not be read."""
         super().__init__(f"{message} [event {event_id or 'without id'}, type {event_type or 'unknown'}]")
 
 
@@ -129,14 +122,11 @@ class EventDecodingError(EventError):
 
 
 class HostileJsonError(EventDecodingError):
-    """The bytes are too large, too deep, ambiguous, or not JSON.
-
-    Attributes:
-        reason: What is wrong, in a few words.
-    """
+    """The bytes are too large, too deep, ambiguous, or not JSON."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        """What is wrong, in a few words."""
         super().__init__(f"refused to read the message: {reason}")
 
 
@@ -153,32 +143,24 @@ class UnknownEventVersionError(EventDecodingError):
 
 
 class InvalidPayloadError(EventDecodingError):
-    """The payload is not what its type says.
-
-    Attributes:
-        path: Where in the payload, as `$.field[0]`.
-
-        expected: What stands in the type.
-
-        got: The kind of value that was found (never the value itself).
-    """
+    """The payload is not what its type says."""
 
     def __init__(self, path: str, expected: str, got: str, *, event_id: str, event_type: str) -> None:
         self.path = path
+        """Where in the payload, as `$.field[0]`."""
         self.expected = expected
+        """What stands in the type."""
         self.got = got
+        """The kind of value that was found (never the value itself)."""
         super().__init__(f"payload at {path}: expected {expected}, got {got}", event_id=event_id, event_type=event_type)
 
 
 class PublishError(DomainStreamError):
-    """Some events of a call were not published.
-
-    Attributes:
-        receipts: One receipt per event of the call, in the call's order: those that were published as well.
-    """
+    """Some events of a call were not published."""
 
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
+        """One receipt per event of the call, in the call's order: those that were published as well."""
         super().__init__(_summary(self.receipts))
 
 
@@ -187,14 +169,13 @@ class PublishCancelledError(DomainStreamError):
 
     It is the cause of the `asyncio.CancelledError`, which itself stays what asyncio made it, since time-outs and task
     groups ask for exactly that class. `receipts_of` finds it, also behind a `TimeoutError`.
-
-    Attributes:
-        receipts: One receipt per event of the call, in the call's order: `rejected` for those that were never sent and
-            never will be, `unknown` for those that were under way.
     """
 
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
+        """One receipt per event of the call, in the call's order: `rejected` for those that were never sent and never
+        will be, `unknown` for those that were under way.
+        """
         super().__init__(_counts(self.receipts))
 
 
@@ -247,14 +228,11 @@ class MissingExtraError(DomainStreamError, ImportError):
 
 
 class DeliveryLimitError(DomainStreamError):
-    """An entry was delivered more often than is allowed, and never handed over.
-
-    Attributes:
-        deliveries: How often it was delivered.
-    """
+    """An entry was delivered more often than is allowed, and never handed over."""
 
     def __init__(self, deliveries: int, limit: int) -> None:
         self.deliveries = deliveries
+        """How often it was delivered."""
         super().__init__(
             f"delivered {deliveries} times and never handed over, where {limit} times are allowed: a subscriber ended "
             "while it had it, or the server refused it; look at the subscriber's log, mend the cause, then redrive it"

@@ -20,14 +20,12 @@ class Lifecycle:
     """Tolerates `stop` before `run`, stopping and closing twice, and closing while the loop runs.
 
     For one event loop.
-
-    Attributes:
-        stopping: Set once the loop should end; every pause of the loop must end with it.
     """
 
     def __init__(self, program: str) -> None:
         """Guard the loop of `program`, the class's name, which stands in errors."""
         self.stopping = asyncio.Event()
+        """Set once the loop should end; every pause of the loop must end with it."""
         self._program = program
         self._used_up = False
         self._at_rest = asyncio.Event()

@@ -22,22 +22,19 @@ class Outcome(StrEnum):
 
 
 class Receipt(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of one event.
-
-    Attributes:
-        event_id: The event's id.
-
-        outcome: One of the four outcomes.
-
-        channel: The channel it was meant for; None when the mapper said None.
-
-        entry_id: The stream entry's id, `milliseconds-number` on the server's clock, when published.
-
-        error: Why it was rejected, or why its fate is unknown.
-    """
+    """What became of one event."""
 
     event_id: str
+    """The event's id."""
+
     outcome: Outcome
+    """One of the four outcomes."""
+
     channel: str | None = None
+    """The channel it was meant for; None when the mapper said None."""
+
     entry_id: str | None = None
+    """The stream entry's id, `milliseconds-number` on the server's clock, when published."""
+
     error: Exception | None = None
+    """Why it was rejected, or why its fate is unknown."""

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderContract, ForwarderHarness
 from redis.asyncio import Redis
 from support.forwarding import RedisForwarderHarness
 
@@ -17,6 +16,7 @@ from domainstream.stream import (
     RedisDeadLetters,
     RedisStreamReader,
 )
+from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderContract, ForwarderHarness
 
 GROUP, CONSUMER = "group", "consumer"
 

@@ -31,13 +31,10 @@ LOST = "lost"
 
 @dataclass(frozen=True)
 class Ledger:
-    """A folder of such files. A line is in its file once `note` has returned, whoever is killed after that.
-
-    Attributes:
-        folder: Where the files are; it must exist.
-    """
+    """A folder of such files. A line is in its file once `note` has returned, whoever is killed after that."""
 
     folder: Path
+    """Where the files are; it must exist."""
 
     def note(self, kind: str, *lines: str) -> None:
         """Append lines in one piece."""

@@ -24,23 +24,17 @@ from domainstream.testing import EmbeddedServer
 
 
 class Scene:
-    """One server, and what is around it.
-
-    Attributes:
-        server: The server; nobody else uses it.
-
-        redis: A client of the test's own; replies are bytes.
-
-        ledger: What happened.
-
-        patience: Seconds until a wait fails; far beyond what a busy machine needs.
-    """
+    """One server, and what is around it."""
 
     def __init__(self, server: EmbeddedServer, redis: Redis, ledger: Ledger, *, patience: float) -> None:
         self.server = server
+        """The server; nobody else uses it."""
         self.redis = redis
+        """A client of the test's own; replies are bytes."""
         self.ledger = ledger
+        """What happened."""
         self.patience = patience
+        """Seconds until a wait fails; far beyond what a busy machine needs."""
         self._children: list[Child] = []
 
     async def publish(self, count: int, *, batch: int = 500, retention: Retention | None = None) -> None:

@@ -6,55 +6,52 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """The figures of one size.
-
-    Attributes:
-        name: What is typed to get it.
-
-        strict: Whether figures of time must be those that are promised, on a machine that does nothing else.
-
-        patience: Seconds until what is waited for has failed to come.
-
-        events: Events of a run; each goes to two queues.
-
-        handled_events: Events of a run in which workers handle each of them twice.
-
-        subscriber_kills: How often subscribers are killed in a run.
-
-        failpoint_deaths: How often a subscriber dies at each failpoint.
-
-        worker_kills: How often workers are killed in a run.
-
-        server_kills: How often the server is killed in a run.
-
-        server_lives: The shortest and the longest life of such a server, in seconds.
-
-        room: Bytes of memory that a server has left when publishing begins.
-
-        outages: How often a subscriber is away for longer than entries are kept.
-
-        terminations: How often a subscriber is asked to end under load.
-
-        latencies: Events whose way is timed in a round.
-
-        rounds: How many such rounds there are.
-    """
+    """The figures of one size."""
 
     name: str
+    """What is typed to get it."""
+
     strict: bool
+    """Whether figures of time must be those that are promised, on a machine that does nothing else."""
+
     patience: float
+    """Seconds until what is waited for has failed to come."""
+
     events: int
+    """Events of a run; each goes to two queues."""
+
     handled_events: int
+    """Events of a run in which workers handle each of them twice."""
+
     subscriber_kills: int
+    """How often subscribers are killed in a run."""
+
     failpoint_deaths: int
+    """How often a subscriber dies at each failpoint."""
+
     worker_kills: int
+    """How often workers are killed in a run."""
+
     server_kills: int
+    """How often the server is killed in a run."""
+
     server_lives: tuple[float, float]
+    """The shortest and the longest life of such a server, in seconds."""
+
     room: int
+    """Bytes of memory that a server has left when publishing begins."""
+
     outages: int
+    """How often a subscriber is away for longer than entries are kept."""
+
     terminations: int
+    """How often a subscriber is asked to end under load."""
+
     latencies: int
+    """Events whose way is timed in a round."""
+
     rounds: int
+    """How many such rounds there are."""
 
 
 QUICK: Final = Size(

@@ -75,7 +75,8 @@ async def node(name: str, **settings: Any) -> AsyncIterator[NodeProgram]:
         async with asyncio.timeout(PATIENCE):
             # Without input, `communicate` would leave standard input open, whose end the program waits for.
             _, errors = await process.communicate(b"")
-        assert (process.returncode, errors.decode()) == (0, "")
+        assert process.returncode == 0
+        assert errors.decode() == ""
     finally:
         if process.returncode is None:
             process.kill()

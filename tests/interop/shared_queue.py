@@ -29,17 +29,14 @@ Handle = Callable[[OptimizationEvaluated, EventContext], Awaitable[None]]
 
 
 class SharedQueue:
-    """The queue `valuation` of one test.
-
-    Attributes:
-        jobs: Its jobs, as they stand in Redis.
-    """
+    """The queue `valuation` of one test."""
 
     def __init__(self, url: str, streams: Streams) -> None:
         self._url = url
         self._streams = streams
         self._prefix = f"{streams.prefix}bull"
         self.jobs = BullJobs(streams.redis, self._prefix, NAME)
+        """Its jobs, as they stand in Redis."""
 
     def subscriber(self, settings: JobSettings | None = None) -> RedisBullMQStreamSubscriber:
         """Open a subscriber that puts the events of the evaluated channel into the queue."""

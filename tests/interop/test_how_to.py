@@ -71,6 +71,9 @@ async def test_the_job_that_is_shown_is_handled(own_database: str) -> None:
     async with running(EventWorker.from_url(own_database, consumer)), javascript(shown(1), own_database) as program:
         event, context = await handled
         _, errors = await program.communicate()
-    assert (program.returncode, errors) == (0, b"")
-    assert (event.aggregate_id, event.payload.score) == ("opt-1", 0.875)
-    assert (context.job_id, context.job_name) == (f"event-{event.id}", "price-stay")
+    assert program.returncode == 0
+    assert errors == b""
+    assert event.aggregate_id == "opt-1"
+    assert event.payload.score == 0.875
+    assert context.job_id == f"event-{event.id}"
+    assert context.job_name == "price-stay"

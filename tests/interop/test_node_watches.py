@@ -154,7 +154,8 @@ async def test_node_gets_the_metrics_of_our_worker(queue: SharedQueue) -> None:
     ):
         await until(lambda: all_ended(queue))
         completed, failed = [await node.answer("metrics", kind) for kind in ("completed", "failed")]
-    assert (completed["meta"]["count"], failed["meta"]["count"]) == (2, 1)
+    assert completed["meta"]["count"] == 2
+    assert failed["meta"]["count"] == 1
 
 
 async def all_ended(queue: SharedQueue) -> bool:

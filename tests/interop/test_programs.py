@@ -94,4 +94,5 @@ async def test_a_missing_url_is_one_line() -> None:
     """Without REDIS_URL the service ends with exit code 1 and what to type, as those of Python do."""
     async with notifications() as service:
         _, errors = await service.communicate()
-    assert (service.returncode, errors) == (1, b"no server is named; type: export REDIS_URL=redis://localhost:6379\n")
+    assert service.returncode == 1
+    assert errors == b"no server is named; type: export REDIS_URL=redis://localhost:6379\n"

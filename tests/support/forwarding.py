@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderHarness
 from redis.asyncio import Redis
 from support.consuming import BullJobs
 
 from domainstream.stream import Delivery
+from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderHarness
 
 
 class RedisForwarderHarness(ForwarderHarness):

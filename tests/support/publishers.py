@@ -9,15 +9,12 @@ from domainstream.producer import OutgoingMessage, PublisherHealth
 
 
 class ScriptedPublisher:
-    """Gives the messages of each call the outcomes it was made with; implements `EventPublisher`.
-
-    Attributes:
-        calls: The messages of each call.
-    """
+    """Gives the messages of each call the outcomes it was made with; implements `EventPublisher`."""
 
     def __init__(self, *outcomes: Outcome, error: Exception | None = None, cancelled: bool = False) -> None:
         """Repeat the last outcome, `published` by default; `error` is the cause of what went wrong."""
         self.calls: list[list[OutgoingMessage]] = []
+        """The messages of each call."""
         self._outcomes = outcomes or (Outcome.PUBLISHED,)
         self._error = error
         self._cancelled = cancelled

@@ -16,19 +16,16 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement's target.
-
-    Attributes:
-        module: What is imported, or what is imported from.
-
-        name: The name that is imported from it, or None.
-
-        inside: The function that the statement stands in, or None.
-    """
+    """One import statement's target."""
 
     module: str
+    """What is imported, or what is imported from."""
+
     name: str | None
+    """The name that is imported from it, or None."""
+
     inside: str | None
+    """The function that the statement stands in, or None."""
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,10 @@ def test_an_error_survives_pickling(error: BaseException) -> None:
     """Kind, message and attributes arrive in another process as they were sent."""
     copy = travelled(error)
 
-    assert (type(copy), str(copy), copy.args, vars(copy)) == (type(error), str(error), error.args, vars(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert copy.args == error.args
+    assert vars(copy) == vars(error)
 
 
 @pytest.mark.parametrize("kind", [PublishError, PublishCancelledError])

@@ -56,7 +56,8 @@ async def test_close_stops_the_loop_and_then_releases() -> None:
     running = asyncio.create_task(program.run())
     await program.began.wait()
     await program.close()
-    assert (program.ended, program.released) == (["well"], 1)
+    assert program.ended == ["well"]
+    assert program.released == 1
     await running
 
 
@@ -84,7 +85,8 @@ async def test_cancellation_lets_the_loop_end_well() -> None:
     await program.began.wait()
     running.cancel()
     await asyncio.wait([running])
-    assert (running.cancelled(), program.ended) == (True, ["well"])
+    assert running.cancelled() is True
+    assert program.ended == ["well"]
 
 
 async def test_a_second_cancellation_cuts_the_loop_off() -> None:
@@ -105,7 +107,8 @@ async def test_a_second_cancellation_cuts_the_loop_off() -> None:
     await lifecycle.stopping.wait()
     running.cancel()
     await asyncio.wait([running])
-    assert (running.cancelled(), cut_off.is_set()) == (True, True)
+    assert running.cancelled() is True
+    assert cut_off.is_set() is True
 
 
 async def test_errors_of_the_loop_are_raised() -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from domainstream.stream import Backoff
+from domainstream.retrying import Backoff
 
 
 def test_pauses_double_up_to_the_longest() -> None:

@@ -134,7 +134,8 @@ def test_without_a_maximal_age_the_one_of_unread_entries_has_no_effect() -> None
     """It is not refused: whoever keeps entries by number alone need not name it."""
     retention = Retention(max_age=None, max_unread_age=HOUR)
 
-    assert (retention.max_age, retention.max_unread_age) == (None, HOUR)
+    assert retention.max_age is None
+    assert retention.max_unread_age == HOUR
 
 
 @pytest.mark.parametrize(

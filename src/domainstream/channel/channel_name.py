@@ -1,4 +1,4 @@
-"""The grammar of channel names: `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`. Used by `event_publisher_channel`."""
+"""The grammar of channel names: `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -19,31 +19,25 @@ NameRule = Literal["grammar", "value", "past tense", "service", "aggregate"]
 
 
 class Violation(str):
-    """One sentence that says which rule a name breaks, with its fix behind `; `.
-
-    Attributes:
-        rule: What the rule is about.
-    """
+    """One sentence that says which rule a name breaks, with its fix behind `; `."""
 
     __slots__ = ("rule",)
 
     rule: NameRule
+    """What the rule is about."""
 
 
 class ChannelName(NamedTuple):
-    """The parts of a channel's name, in lower case.
-
-    Attributes:
-        service: Who publishes it.
-
-        aggregate: What it happened to.
-
-        event_name: What happened.
-    """
+    """The parts of a channel's name, in lower case."""
 
     service: str
+    """Who publishes it."""
+
     aggregate: str
+    """What it happened to."""
+
     event_name: str
+    """What happened."""
 
 
 def parse_channel_name(name: str, services: Services | None) -> ChannelName:

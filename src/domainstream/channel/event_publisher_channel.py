@@ -1,4 +1,4 @@
-"""The base of the one enum that names every channel of the system. Before: `domainstream.event`; next: `registry`."""
+"""The base of the one enum that names every channel of the system."""
 
 from enum import EnumType, StrEnum
 from typing import Any, cast

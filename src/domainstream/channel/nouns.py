@@ -1,4 +1,4 @@
-"""Tell singular from plural, for the names of aggregates. Used by `channel_name`."""
+"""Tell singular from plural, for the names of aggregates."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""`domainstream check`: its options. Before: `checking`, `formats`, `fixing`."""
+"""`domainstream check`: its options."""
 
 import gc
 from dataclasses import replace

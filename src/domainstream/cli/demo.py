@@ -1,4 +1,4 @@
-"""`domainstream demo`: its options. Next: `start`."""
+"""`domainstream demo`: its options."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`domainstream docs`: its commands and their options. Next: `lookup`, then the document."""
+"""`domainstream docs`: its commands and their options."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`domainstream doctor`. Next: `server_checks` and `stream_checks`."""
+"""`domainstream doctor`."""
 
 from collections.abc import Sequence
 from typing import Final

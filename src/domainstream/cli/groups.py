@@ -1,4 +1,4 @@
-"""`domainstream groups`. Next: `looking`."""
+"""`domainstream groups`."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""`domainstream lag`. Next: `looking`."""
+"""`domainstream lag`."""
 
 import asyncio
 from datetime import timedelta
@@ -22,31 +22,28 @@ LAG: Final[Columns] = {name: GROUPS[name] for name in ("channel", "group", "lag#
 
 
 class LagRecord(Struct, frozen=True, kw_only=True):
-    """The lag of one group on one channel, as `--json` writes it.
-
-    Attributes:
-        time_ms: When it was looked at, by the server's clock, in milliseconds since 1970.
-
-        channel: The channel's value.
-
-        group: The group's name.
-
-        lag: Unread and pending entries.
-
-        unread: Entries that were not delivered yet.
-
-        pending: Entries that were delivered and not acknowledged.
-
-        oldest_ms: For how long the oldest of them has been waiting, in milliseconds; None without any.
-    """
+    """The lag of one group on one channel, as `--json` writes it."""
 
     time_ms: int
+    """When it was looked at, by the server's clock, in milliseconds since 1970."""
+
     channel: str
+    """The channel's value."""
+
     group: str
+    """The group's name."""
+
     lag: int
+    """Unread and pending entries."""
+
     unread: int
+    """Entries that were not delivered yet."""
+
     pending: int
+    """Entries that were delivered and not acknowledged."""
+
     oldest_ms: int | None
+    """For how long the oldest of them has been waiting, in milliseconds; None without any."""
 
     @classmethod
     def of(cls, state: GroupState, time_ms: int) -> "LagRecord":

@@ -1,4 +1,4 @@
-"""`domainstream new`: its commands and their options. Next: the planners."""
+"""`domainstream new`: its commands and their options."""
 
 from collections.abc import Callable
 from pathlib import Path

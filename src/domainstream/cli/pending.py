@@ -1,4 +1,4 @@
-"""`domainstream pending`. Next: `looking`."""
+"""`domainstream pending`."""
 
 from datetime import timedelta
 from typing import Final

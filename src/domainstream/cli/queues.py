@@ -1,4 +1,4 @@
-"""`domainstream queues`. Next: `domainstream.queue.bullmq.inspection`."""
+"""`domainstream queues`."""
 
 from typing import Final
 

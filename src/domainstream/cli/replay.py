@@ -1,4 +1,4 @@
-"""`domainstream replay`. Next: `replaying`."""
+"""`domainstream replay`."""
 
 from datetime import datetime, timedelta
 from typing import Any

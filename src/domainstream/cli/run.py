@@ -1,4 +1,4 @@
-"""`domainstream run subscriber` and `domainstream run worker`. Next: `serving`."""
+"""`domainstream run subscriber` and `domainstream run worker`."""
 
 import asyncio
 import os

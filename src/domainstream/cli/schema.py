@@ -1,4 +1,4 @@
-"""`domainstream schema snapshot`: writes down what payloads look like, for `check` to compare. Before: `snapshots`."""
+"""`domainstream schema snapshot`: writes down what payloads look like, for `check` to compare."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`domainstream trace`. Next: `story`."""
+"""`domainstream trace`."""
 
 from datetime import datetime, timedelta
 

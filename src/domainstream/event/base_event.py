@@ -1,4 +1,4 @@
-"""What happened: the classes users derive their domain events and payloads from. Next: `event_message`."""
+"""What happened: the classes users derive their domain events and payloads from."""
 
 from datetime import UTC, datetime
 from types import NoneType
@@ -53,42 +53,40 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, fro
         class OptimizationEvaluated(BaseEvent[OptimizationEvaluatedPayload]):
             event_type = OptimizationEventType.DOMAIN_CODING_OPTIMIZATION_EVALUATED
 
-    Attributes:
-        event_type: The type of the event, equal to the value of its channel.
-
-        version: The version of the payload's shape; raise it with each breaking change and give the codec an upcaster.
-
-        aggregate_id: Which aggregate it happened to.
-
-        payload: What is to be known about it.
-
-        id: A UUIDv7, made when the event is created. Consumers tell repeats by it.
-
-        occurred_at: When it happened, aware; kept in UTC.
-
-        correlation_id: The business transaction it belongs to; None for an event that starts one. Defaults to that of
-            the event that is being handled, if any (see `caused_by`).
-
-        causation_id: The id of the event that led to it, or None. Defaults to the event that is being handled, if any.
-
-        partition_key: Events that share it must stay in order; None means the aggregate id.
-
-        sequence: Its number within the aggregate, from 0, or None.
-
     Raises `InvalidEventError` when an id is empty or no text, `occurred_at` is naive, or `sequence` is negative.
     """
 
     event_type: ClassVar[str]
+    """The type of the event, equal to the value of its channel."""
+
     version: ClassVar[int] = 1
+    """The version of the payload's shape; raise it with each breaking change and give the codec an upcaster."""
 
     aggregate_id: str
+    """Which aggregate it happened to."""
+
     payload: PayloadT_co
+    """What is to be known about it."""
+
     id: str = msgspec.field(default_factory=_new_id)
+    """A UUIDv7, made when the event is created. Consumers tell repeats by it."""
+
     occurred_at: datetime = msgspec.field(default_factory=_now)
+    """When it happened, aware; kept in UTC."""
+
     correlation_id: str | None = msgspec.field(default_factory=correlation_now.get)
+    """The business transaction it belongs to; None for an event that starts one. Defaults to that of the event that is
+    being handled, if any (see `caused_by`).
+    """
+
     causation_id: str | None = msgspec.field(default_factory=causation_now.get)
+    """The id of the event that led to it, or None. Defaults to the event that is being handled, if any."""
+
     partition_key: str | None = None
+    """Events that share it must stay in order; None means the aggregate id."""
+
     sequence: int | None = None
+    """Its number within the aggregate, from 0, or None."""
 
     def __post_init__(self) -> None:
         """Check the fields and bring `occurred_at` to UTC."""

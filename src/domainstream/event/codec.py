@@ -1,4 +1,4 @@
-"""From typed event to CloudEvents JSON and back. Before: `event_message`; used by `producer` and `worker`."""
+"""From typed event to CloudEvents JSON and back."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,16 +35,13 @@ _read_envelope = msgspec.json.Decoder(EventMessage).decode
 
 
 class EventEncoder:
-    """Turns events of one service into messages.
-
-    Attributes:
-        source: Where the events come from, as the wire has it: `/services/{service}`.
-    """
+    """Turns events of one service into messages."""
 
     def __init__(self, service: str, limits: MessageLimits = DEFAULT_LIMITS) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", service):
             raise ConfigurationError("The source cannot be used:", [f"expected a service's name, got {service!r}"])
         self.source = f"/services/{service}"
+        """Where the events come from, as the wire has it: `/services/{service}`."""
         self._limits = limits
 
     def encode(self, event: BaseEvent[Any], trace: Mapping[str, str] | None = None) -> bytes:

@@ -1,6 +1,6 @@
-"""What is being handled, known to all code that runs because of it: events made there, and logs. Pure.
+"""What is being handled, known to all code that runs because of it: events made there, and logs.
 
-Used by `base_event`, `follow_ups` and `worker`. Context variables reach tasks and threads that are started inside.
+Context variables reach tasks and threads that are started inside.
 """
 
 import logging

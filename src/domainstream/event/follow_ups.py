@@ -1,8 +1,7 @@
-"""Events that follow from an event: their cause, their correlation, and ids that a repeat makes again. Pure.
+"""Events that follow from an event: their cause, their correlation, and ids that a repeat makes again.
 
-Before: `base_event`; used by handlers. A handler runs at least once. When the id of what it publishes is derived from
-what it handles, a second run publishes the same ids as the first; and since a job's id comes from its event's, nothing
-is handled twice behind the next queue.
+A handler runs at least once. When the id of what it publishes is derived from what it handles, a second run publishes
+the same ids as the first; and since a job's id comes from its event's, nothing is handled twice behind the next queue.
 """
 
 from contextlib import AbstractContextManager

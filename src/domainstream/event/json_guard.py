@@ -1,4 +1,4 @@
-"""Refuse JSON that is too large, too deep or ambiguous, before anything is built from it. Called by `codec`.
+"""Refuse JSON that is too large, too deep or ambiguous, before anything is built from it.
 
 Parsers differ in what they make of duplicate keys, huge integers and `__proto__`; a message must mean one thing to
 every consumer in every language. All checks work on whole byte strings at the speed of C, the cheapest first, so that

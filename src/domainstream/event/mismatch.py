@@ -1,4 +1,4 @@
-"""What is wrong with a payload, in words that never quote the payload. Called by `payload_codec` and `codec`."""
+"""What is wrong with a payload, in words that never quote the payload."""
 
 import re
 from collections.abc import Iterator
@@ -25,19 +25,16 @@ class ForeignMismatchError(ValueError):
 
 
 class Mismatch(NamedTuple):
-    """Where a payload differs from its type, and how.
-
-    Attributes:
-        path: As `$.field[0]`.
-
-        expected: What the type says.
-
-        got: The kind of value found, never the value.
-    """
+    """Where a payload differs from its type, and how."""
 
     path: str
+    """As `$.field[0]`."""
+
     expected: str
+    """What the type says."""
+
     got: str
+    """The kind of value found, never the value."""
 
     @classmethod
     def of(cls, error: Exception) -> Self:

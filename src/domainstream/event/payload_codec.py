@@ -1,4 +1,4 @@
-"""Write and read the payload of one event class. Called by `codec`.
+"""Write and read the payload of one event class.
 
 What cannot be read back is never written: each payload is decoded once before it leaves, so a mistake shows at the
 producer.
@@ -24,21 +24,15 @@ logger = logging.getLogger("domainstream.event")
 
 
 class PayloadCodec:
-    """The JSON of one event class.
-
-    Attributes:
-        payload_type: P of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic
-        model.
-
-        event_type: The type of the event, as a plain string.
-
-        schema: The `dataschema` of its version.
-    """
+    """The JSON of one event class."""
 
     def __init__(self, event_class: type[BaseEvent[Any]]) -> None:
         self.payload_type = payload_type_of(event_class)
+        """P of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model."""
         self.event_type = _event_type_of(event_class)
+        """The type of the event, as a plain string."""
         self.schema = schema_of(self.event_type, event_class.version)
+        """The `dataschema` of its version."""
         encoder = msgspec.json.Encoder(enc_hook=_write_foreign)
         self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
         self._decode = msgspec.json.Decoder(self.payload_type, dec_hook=_read_foreign).decode

@@ -1,4 +1,4 @@
-"""Say why a payload cannot be written, without quoting it. Called by `payload_codec`."""
+"""Say why a payload cannot be written, without quoting it."""
 
 import math
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """What a payload's type alone proves about its JSON, so that it need not be looked for in every message.
 
-Called by `payload_codec`. A struct of texts and numbers can neither nest deeper than its type, nor repeat a key, nor
-have the key `__proto__`; only its numbers may still be too large for Node.js, and where those are is known as well.
-It proves nothing about a value that is not of the type: a subclass, say, may have any fields.
+A struct of texts and numbers can neither nest deeper than its type, nor repeat a key, nor have the key `__proto__`;
+only its numbers may still be too large for Node.js, and where those are is known as well. It proves nothing about a
+value that is not of the type: a subclass, say, may have any fields.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,17 +20,14 @@ _OPEN = (types.AnyType, types.CustomType, types.DictType, types.ExtType, types.R
 
 
 class PayloadTraits(NamedTuple):
-    """What a payload type proves.
-
-    Attributes:
-        depth: How deep its JSON nests at the most.
-
-        numbers: Returns the numbers of a payload, also floats, since Python takes an integer for a float; None when
-        it has none.
-    """
+    """What a payload type proves."""
 
     depth: int
+    """How deep its JSON nests at the most."""
+
     numbers: Callable[[Any], tuple[float | None, ...]] | None
+    """Returns the numbers of a payload, also floats, since Python takes an integer for a float; None when it has none.
+    """
 
     def safe_for_node(self, payloads: Iterable[Any]) -> bool:
         """Tell whether all numbers of the payloads are in the range in which Node.js keeps integers exact."""

@@ -1,4 +1,4 @@
-"""Bring payloads of old versions to the newest one. Called by `codec`."""
+"""Bring payloads of old versions to the newest one."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -19,17 +19,14 @@ class UpcasterChain:
 
         UpcasterChain(OptimizationEvaluated, {1: add_currency, 2: rename_score})  # up to version 3
 
-    Attributes:
-        event_class: The class whose payload the chain ends in.
-
-        steps: From version n, the function that makes version n + 1.
-
     Raises `UpcasterError` when a version between the oldest and the newest has no step, or a step leads nowhere.
     """
 
     def __init__(self, event_class: type[BaseEvent[Any]], steps: Mapping[int, Upcast]) -> None:
         self.event_class = event_class
+        """The class whose payload the chain ends in."""
         self.steps = MappingProxyType(dict(steps))
+        """From version n, the function that makes version n + 1."""
         problems = [*self._gaps(), *self._beyond()]
         if problems:
             raise UpcasterError(

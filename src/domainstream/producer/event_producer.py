@@ -1,4 +1,4 @@
-"""Which event goes where: turns domain events into messages for their channels. Next: `domainstream.publisher`."""
+"""Which event goes where: turns domain events into messages for their channels."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence

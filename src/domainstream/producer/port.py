@@ -10,38 +10,32 @@ from domainstream.receipt import Receipt
 
 
 class OutgoingMessage(Struct, frozen=True, gc=False):
-    """One event, ready to be sent.
-
-    Attributes:
-        channel: The value of the channel it goes to.
-
-        event_id: The id its receipt will carry.
-
-        data: CloudEvents JSON in UTF-8, as `EventEncoder` writes it.
-    """
+    """One event, ready to be sent."""
 
     channel: str
+    """The value of the channel it goes to."""
+
     event_id: str
+    """The id its receipt will carry."""
+
     data: bytes
+    """CloudEvents JSON in UTF-8, as `EventEncoder` writes it."""
 
 
 class PublisherHealth(Struct, frozen=True, kw_only=True):
-    """Whether a publisher could publish now.
-
-    Attributes:
-        ok: Whether the server answered and the publisher is open.
-
-        round_trip: How long the server took to answer; None when it did not.
-
-        waiting: How many messages wait for their batch or its reply.
-
-        problem: What is wrong, or None.
-    """
+    """Whether a publisher could publish now."""
 
     ok: bool
+    """Whether the server answered and the publisher is open."""
+
     round_trip: timedelta | None = None
+    """How long the server took to answer; None when it did not."""
+
     waiting: int = 0
+    """How many messages wait for their batch or its reply."""
+
     problem: str | None = None
+    """What is wrong, or None."""
 
 
 class EventPublisher(Protocol):

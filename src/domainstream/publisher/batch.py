@@ -1,4 +1,4 @@
-"""One channel's part of one flush, and what became of it. Made by `coalescer`, settled by whatever sends it."""
+"""One channel's part of one flush, and what became of it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,22 +8,17 @@ from domainstream.receipt import Outcome, Receipt
 
 
 class Batch:
-    """Messages of one channel that go to the server in one call.
-
-    Attributes:
-        channel: The channel of all messages.
-
-        messages: In the order in which they are to be stored.
-
-        receipts: One per message, once settled; None before.
-    """
+    """Messages of one channel that go to the server in one call."""
 
     __slots__ = ("channel", "messages", "receipts")
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
+        """The channel of all messages."""
         self.messages: list[OutgoingMessage] = []
+        """In the order in which they are to be stored."""
         self.receipts: list[Receipt] | None = None
+        """One per message, once settled; None before."""
 
     def published(self, entry_ids: Sequence[str]) -> None:
         """Settle: the server has the entries."""

@@ -1,4 +1,4 @@
-"""Bounded room for waiting messages: the publisher's back-pressure. Used by `coalescer`."""
+"""Bounded room for waiting messages: the publisher's back-pressure."""
 
 import asyncio
 from collections import deque
@@ -8,13 +8,11 @@ class CapacityGate:
     """So many messages and bytes may wait; who comes when it is full waits for its turn, first come first served.
 
     What is larger than the whole room may enter when the room is empty.
-
-    Attributes:
-        messages: How many messages are inside.
     """
 
     def __init__(self, messages: int, size: int) -> None:
         self.messages = 0
+        """How many messages are inside."""
         self._bytes = 0
         self._most_messages = messages
         self._most_bytes = size

@@ -1,10 +1,9 @@
-"""Lets concurrent `publish` calls share round trips. Before: `producer.port`; next: a `BatchSender`.
+"""Lets concurrent `publish` calls share round trips.
 
 While one flush is under way the next one gathers; an idle publisher sends at once. No timer, so no added latency.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -16,8 +15,7 @@ from domainstream.publisher.flush import Flush
 from domainstream.publisher.pending import Call
 from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Receipt
-
-logger = logging.getLogger("domainstream.publisher")
+from domainstream.telemetry import Signal, emit
 
 _ONE_LOOP = "its connection cannot be used in a second one; make a client inside each asyncio.run(...)"
 
@@ -106,8 +104,7 @@ class Coalescer:
     async def _flush(self, flush: Flush) -> None:
         try:
             await self._sender.send(flush.batches, flush.deadline)
-        except Exception:
-            # The loop's edge: a mistake in a sender must not leave callers waiting for ever.
-            logger.exception("publish.sender_failed")
+        except Exception as error:  # noqa: BLE001 - the loop's edge: a bug in a sender must not leave callers waiting
+            emit(Signal.PUBLISH_SENDER_FAILED, exc=error)
         finally:
             flush.settle()

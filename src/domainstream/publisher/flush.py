@@ -1,4 +1,4 @@
-"""One flush: a batch for each channel that has messages waiting. Made by `coalescer`."""
+"""One flush: a batch for each channel that has messages waiting."""
 
 from collections import deque
 from typing import Self
@@ -14,14 +14,11 @@ Run = tuple[Call, int, int]
 
 
 class Flush:
-    """What goes to the server in one round trip.
-
-    Attributes:
-        deadline: When to give up, on the event loop's clock: that of the message that came last.
-    """
+    """What goes to the server in one round trip."""
 
     def __init__(self, limits: BatchLimits) -> None:
         self.deadline = 0.0
+        """When to give up, on the event loop's clock: that of the message that came last."""
         self._limits = limits
         self._bytes = 0
         self._batches: dict[str, tuple[Batch, list[Run]]] = {}

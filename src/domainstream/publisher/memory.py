@@ -18,14 +18,12 @@ class MemoryPublisher:
     """Keeps each channel's entries in a list; implements `EventPublisher`.
 
     Nothing is ever trimmed.
-
-    Attributes:
-        streams: The entries of each channel that has any, oldest first.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """Take entry ids from `clock`, in seconds since the epoch."""
         self.streams: dict[str, list[Entry]] = {}
+        """The entries of each channel that has any, oldest first."""
         self._clock = clock
         self._closed = False
 

@@ -1,4 +1,4 @@
-"""One `publish` call while it waits. Used by `coalescer` and `flush`."""
+"""One `publish` call while it waits."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,28 +8,21 @@ from domainstream.receipt import Outcome, Receipt
 
 
 class Call:
-    """The messages of one `publish` call and what became of them.
-
-    Attributes:
-        messages: In the caller's order; they are taken into flushes from the front.
-
-        taken: How many of them have been taken.
-
-        deadline: When to give up, on the event loop's clock.
-
-        size: Bytes of all messages.
-
-        settled: Done with one receipt per message once all are known.
-    """
+    """The messages of one `publish` call and what became of them."""
 
     __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "settled", "size", "taken")
 
     def __init__(self, messages: Sequence[OutgoingMessage], loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         self.messages = messages
+        """In the caller's order; they are taken into flushes from the front."""
         self.deadline = deadline
+        """When to give up, on the event loop's clock."""
         self.size = len(messages[0].data) if len(messages) == 1 else sum([len(message.data) for message in messages])
+        """Bytes of all messages."""
         self.taken = 0
+        """How many of them have been taken."""
         self.settled: asyncio.Future[list[Receipt]] = loop.create_future()
+        """Done with one receipt per message once all are known."""
         self._receipts: list[Receipt | None] = []
         self._unsettled = len(messages)
 

@@ -1,4 +1,4 @@
-"""The script call that adds one batch: its text, its arguments and its reply. Called by `redis_batch_sender`."""
+"""The script call that adds one batch: its text, its arguments and its reply."""
 
 import secrets
 from collections.abc import Sequence

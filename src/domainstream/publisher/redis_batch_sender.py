@@ -1,7 +1,6 @@
-"""Takes batches to Redis, until the deadline if need be, each entry once. Before: `coalescer`; next: the stream."""
+"""Takes batches to Redis, until the deadline if need be, each entry once."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,9 +13,7 @@ from domainstream.publisher.reply_classification import Verdict, verdict_of
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
 from domainstream.settings import RetryPolicy
-from domainstream.telemetry import emit
-
-logger = logging.getLogger("domainstream.publisher")
+from domainstream.telemetry import Signal, emit
 
 SHORTEST_ATTEMPT: Final = 0.05
 """Seconds that an attempt has at the least."""
@@ -45,9 +42,7 @@ class BatchAttempts:
         outcome = Outcome.UNKNOWN if self._perhaps_applied else Outcome.REJECTED
         self.batch.failed(outcome, verdict.error)
         emit(
-            logger,
-            logging.ERROR,
-            "publish.failed",
+            Signal.PUBLISH_FAILED,
             channel=self.batch.channel,
             messages=len(self.batch.messages),
             outcome=outcome.value,
@@ -112,9 +107,7 @@ def _tell(attempt: int, efforts: Sequence[BatchAttempts]) -> None:
     """Log the attempts 1, 2, 4, 8 and so on: a server that is down for long should not fill the log."""
     if attempt & (attempt - 1) == 0:
         emit(
-            logger,
-            logging.WARNING,
-            "publish.retried",
+            Signal.PUBLISH_RETRIED,
             attempt=attempt,
             batches=len(efforts),
             reason=_reason(efforts),

@@ -1,7 +1,6 @@
 """One connection of the publisher's own: scripts go out in one write, and every reply is accounted for.
 
-Called by `redis_batch_sender`. Below redis-py's client, which would retry on its own or lose the replies before a
-failure.
+Below redis-py's client, which would retry on its own or lose the replies before a failure.
 """
 
 import asyncio
@@ -25,20 +24,15 @@ from domainstream.publisher.redis_own_pool import place_of
 
 
 class NoReplyError(Exception):
-    """No reply: nothing was sent, or the connection was lost before the reply came.
-
-    Attributes:
-        cause: What went wrong.
-
-        where: The server, as `host:port` or a socket's path.
-
-        sent: Whether the command may have reached the server.
-    """
+    """No reply: nothing was sent, or the connection was lost before the reply came."""
 
     def __init__(self, cause: Exception, where: str, *, sent: bool) -> None:
         self.cause = cause
+        """What went wrong."""
         self.where = where
+        """The server, as `host:port` or a socket's path."""
         self.sent = sent
+        """Whether the command may have reached the server."""
         super().__init__(str(cause))
 
 

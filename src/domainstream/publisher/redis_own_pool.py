@@ -1,4 +1,4 @@
-"""Connections that belong to the publisher alone. Called by `redis_stream_publisher_client`."""
+"""Connections that belong to the publisher alone."""
 
 from typing import Any, Final, cast
 

@@ -1,4 +1,4 @@
-"""Publishes into Redis Streams, over connections of its own. Before: `producer`; next: `domainstream.stream`."""
+"""Publishes into Redis Streams, over connections of its own."""
 
 import asyncio
 from collections.abc import Sequence

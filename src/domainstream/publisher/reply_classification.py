@@ -1,4 +1,4 @@
-"""What a failed attempt says about a batch. Called by `redis_batch_sender`.
+"""What a failed attempt says about a batch.
 
 ==============================  ==========  =========  ================================================
 answer                          applied?    again?     because
@@ -42,22 +42,19 @@ _SOON_READY_CODES = ("BUSY ", "NOREPLICAS ")
 
 
 class Verdict(NamedTuple):
-    """What an answer means for a batch.
-
-    Attributes:
-        perhaps_applied: Whether the server may have added the entries.
-
-        again: Whether to try again before the deadline.
-
-        reconnect: Whether to do so on a new connection.
-
-        error: What to tell the caller if it was the last try.
-    """
+    """What an answer means for a batch."""
 
     perhaps_applied: bool
+    """Whether the server may have added the entries."""
+
     again: bool
+    """Whether to try again before the deadline."""
+
     reconnect: bool
+    """Whether to do so on a new connection."""
+
     error: ServerError
+    """What to tell the caller if it was the last try."""
 
 
 def verdict_of(answer: RedisError | NoReplyError) -> Verdict:

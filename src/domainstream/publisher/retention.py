@@ -10,23 +10,21 @@ from domainstream.validation import at_most, positive_fields, raise_problems
 class Retention:
     """What may be trimmed from a channel's stream; applied with each batch, on the server's clock.
 
-    Attributes:
-        max_age: Entries that every group has read and acknowledged go when they are older. None keeps them. Defaults to
-            1 hour. Whole nodes of the stream are freed (100 entries or 4096 bytes), so a few older ones may remain.
-
-        max_unread_age: Entries that some group has not read or not acknowledged go when they are older than this. None
-            keeps them until they are. Without `max_age` nothing goes by its age, and this has no effect. Defaults to 24
-            hours.
-
-        max_length: The oldest entries go, read or not, when a stream has more. None sets no limit. Defaults to
-            1,000,000.
-
     Raises `ConfigurationError` when a limit is not above zero, or when unread entries would go before read ones.
     """
 
     max_age: timedelta | None = timedelta(hours=1)
+    """Entries that every group has read and acknowledged go when they are older. None keeps them. Defaults to 1 hour.
+    Whole nodes of the stream are freed (100 entries or 4096 bytes), so a few older ones may remain.
+    """
+
     max_unread_age: timedelta | None = timedelta(hours=24)
+    """Entries that some group has not read or not acknowledged go when they are older than this. None keeps them until
+    they are. Without `max_age` nothing goes by its age, and this has no effect. Defaults to 24 hours.
+    """
+
     max_length: int | None = 1_000_000
+    """The oldest entries go, read or not, when a stream has more. None sets no limit. Defaults to 1,000,000."""
 
     def __post_init__(self) -> None:
         """Check the limits, all at once."""

@@ -1,7 +1,7 @@
-"""From a delivered event to a job, and what a job's data says about where it came from. Pure.
+"""From a delivered event to a job, and what a job's data says about where it came from.
 
-Before: `domainstream.stream`; next: `port`. The data is the event's own JSON object with two fields more, under the
-names that consumers of the original system read: `_redisEvent` and `correlationId`.
+The data is the event's own JSON object with two fields more, under the names that consumers of the original system
+read: `_redisEvent` and `correlationId`.
 """
 
 import re
@@ -25,54 +25,45 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 
 
 class Job(Struct, frozen=True, gc=False):
-    """One piece of work for one queue.
-
-    Attributes:
-        queue: The queue's name.
-
-        name: The job's name, by which other consumers choose what to do.
-
-        id: The queue takes an id once. Derived from the event's id.
-
-        data: JSON text: the event, `_redisEvent` and `correlationId`.
-
-        settings: What the queue is told about it.
-    """
+    """One piece of work for one queue."""
 
     queue: str
+    """The queue's name."""
+
     name: str
+    """The job's name, by which other consumers choose what to do."""
+
     id: str
+    """The queue takes an id once. Derived from the event's id."""
+
     data: bytes
+    """JSON text: the event, `_redisEvent` and `correlationId`."""
+
     settings: JobSettings = DEFAULT_SETTINGS
+    """What the queue is told about it."""
 
 
 class RedisEvent(Struct, frozen=True, gc=False):
-    """The stream entry that an event came in: `_redisEvent` in a job's data.
-
-    Attributes:
-        name: The channel's value.
-
-        id: The entry's id.
-
-        timestamp: When it was added, in milliseconds since 1970.
-    """
+    """The stream entry that an event came in: `_redisEvent` in a job's data."""
 
     name: str
+    """The channel's value."""
+
     id: str
+    """The entry's id."""
+
     timestamp: int
+    """When it was added, in milliseconds since 1970."""
 
 
 class JobOrigin(Struct, frozen=True, gc=False):
-    """What a job's data holds beside the event.
-
-    Attributes:
-        redis_event: Where the event came from; None when nobody handed the job over from a stream.
-
-        correlation_id: The business transaction the event belongs to, or None.
-    """
+    """What a job's data holds beside the event."""
 
     redis_event: RedisEvent | None = field(name="_redisEvent", default=None)
+    """Where the event came from; None when nobody handed the job over from a stream."""
+
     correlation_id: str | None = field(name="correlationId", default=None)
+    """The business transaction the event belongs to, or None."""
 
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode

@@ -6,14 +6,11 @@ from domainstream.queue.job import Job
 
 
 class MemoryQueue:
-    """A `JobQueue` that remembers every job for good.
-
-    Attributes:
-        jobs: The jobs of each queue, oldest first, each id once.
-    """
+    """A `JobQueue` that remembers every job for good."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, list[Job]] = {}
+        """The jobs of each queue, oldest first, each id once."""
         self._known: set[tuple[str, str]] = set()
 
     async def add(self, jobs: Sequence[Job]) -> None:

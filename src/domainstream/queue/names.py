@@ -1,4 +1,4 @@
-"""What queues and jobs may be called. Pure."""
+"""What queues and jobs may be called."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""What the subscriber needs from queues. Before: `domainstream.stream`; next: `domainstream.subscriber`.
+"""What the subscriber needs from queues.
 
-Implementations of `JobQueue`: `bullmq_queue`, `memory_queue`; of `Forwarder`: `forwarder` and
-`two_step`. All of a port pass the same tests.
+Implementations of `JobQueue`: `bullmq_queue`, `memory_queue`; of `Forwarder`: `forwarder` and `two_step`. All of a port
+pass the same tests.
 """
 
 from collections.abc import Sequence

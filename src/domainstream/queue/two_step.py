@@ -1,6 +1,7 @@
 """Hands over in steps, on ports alone: for queues on another server than the streams, and for memory.
 
-Implements `port.Forwarder`. The steps are in an order that loses nothing: a crash between them repeats what came before,
+Implements `port.Forwarder`. The steps are in an order that loses nothing: a crash between them repeats what came
+before,
 and job ids make sure that a repeat adds nothing, for as long as a queue keeps its completed jobs.
 """
 

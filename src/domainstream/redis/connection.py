@@ -1,4 +1,4 @@
-"""Clients for the consuming side, and their errors in our words. Used by `redis_*` and `bullmq_*` from here on."""
+"""Clients for the consuming side, and their errors in our words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

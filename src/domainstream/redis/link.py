@@ -25,16 +25,13 @@ _pack: Callable[[Any], bytes] = pack_command  # its stub takes tuples of one onl
 
 
 class Script(NamedTuple):
-    """A script.
-
-    Attributes:
-        text: What it says.
-
-        sha: By which the server knows it.
-    """
+    """A script."""
 
     text: str
+    """What it says."""
+
     sha: str
+    """By which the server knows it."""
 
     @classmethod
     def of(cls, text: str) -> Self:

@@ -1,4 +1,4 @@
-"""Finds keys by what they begin and end with, without holding the server up. Used by inspections."""
+"""Finds keys by what they begin and end with, without holding the server up."""
 
 from typing import Any, Final
 

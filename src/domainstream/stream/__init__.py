@@ -4,7 +4,6 @@ Here belongs what knows streams, entries and groups. What an entry means, and wh
 decided to the right. Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`.
 """
 
-from domainstream.retrying import Backoff
 from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
 from domainstream.stream.dead_letters.store import RedisDeadLetters
 from domainstream.stream.maintenance.eviction import check_eviction, check_eviction_at
@@ -30,7 +29,6 @@ from domainstream.stream.settings import ReaderSettings
 from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState
 
 __all__ = [
-    "Backoff",
     "ConsumerState",
     "DeadLetter",
     "DeadLetterRedrive",

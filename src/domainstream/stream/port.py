@@ -1,4 +1,4 @@
-"""What the subscriber needs from streams. Before: `domainstream.publisher`, across Redis; next: `domainstream.queue`.
+"""What the subscriber needs from streams.
 
 Implementations: `redis_*` and `memory_*` of this stage. Both pass `domainstream.testing.stream_contract`.
 """
@@ -11,22 +11,19 @@ from msgspec import Struct
 
 
 class Delivery(Struct, frozen=True, gc=False):
-    """One stream entry as a consumer group delivered it.
-
-    Attributes:
-        channel: The channel's value, without any prefix of the key.
-
-        entry_id: `milliseconds-number` on the server's clock.
-
-        data: The entry's field `data`, which should be a CloudEvent as JSON; None when the entry has no such field.
-
-        deliveries: How often the group has delivered it, this time included.
-    """
+    """One stream entry as a consumer group delivered it."""
 
     channel: str
+    """The channel's value, without any prefix of the key."""
+
     entry_id: str
+    """`milliseconds-number` on the server's clock."""
+
     data: bytes | None
+    """The entry's field `data`, which should be a CloudEvent as JSON; None when the entry has no such field."""
+
     deliveries: int = 1
+    """How often the group has delivered it, this time included."""
 
     @property
     def timestamp_ms(self) -> int:
@@ -35,48 +32,39 @@ class Delivery(Struct, frozen=True, gc=False):
 
 
 class DeadLetter(Struct, frozen=True, gc=False):
-    """A delivery that can never become a job, and why.
-
-    Attributes:
-        delivery: What was delivered.
-
-        error: The name of the error's class, as `InvalidEnvelopeError`.
-
-        reason: The error's message; it never quotes the payload.
-    """
+    """A delivery that can never become a job, and why."""
 
     delivery: Delivery
+    """What was delivered."""
+
     error: str
+    """The name of the error's class, as `InvalidEnvelopeError`."""
+
     reason: str
+    """The error's message; it never quotes the payload."""
 
 
 class StoredDeadLetter(Struct, frozen=True, gc=False):
-    """A dead letter as it is kept.
-
-    Attributes:
-        dead_letter_id: Its own id; not that of the entry, which `letter.delivery.entry_id` is.
-
-        group: The consumer group that could not make a job of the entry.
-
-        letter: The entry, and why.
-    """
+    """A dead letter as it is kept."""
 
     dead_letter_id: str
+    """Its own id; not that of the entry, which `letter.delivery.entry_id` is."""
+
     group: str
+    """The consumer group that could not make a job of the entry."""
+
     letter: DeadLetter
+    """The entry, and why."""
 
 
 class RedriveResult(Struct, frozen=True, gc=False):
-    """What became of dead letters that were to go back into their stream.
-
-    Attributes:
-        entry_ids: The new entries, in the order of their letters, which are gone.
-
-        without_data: The ids of letters that cannot go back, since their entry had no field `data`; they stay.
-    """
+    """What became of dead letters that were to go back into their stream."""
 
     entry_ids: tuple[str, ...]
+    """The new entries, in the order of their letters, which are gone."""
+
     without_data: tuple[str, ...]
+    """The ids of letters that cannot go back, since their entry had no field `data`; they stay."""
 
 
 class Loss(Struct, frozen=True, gc=False):
@@ -84,24 +72,22 @@ class Loss(Struct, frozen=True, gc=False):
 
     One that was delivered, but left the stream before it was acknowledged, is a loss of its own: then `after` and
     `before` both are its id.
-
-    Attributes:
-        channel: The channel's value.
-
-        group: The consumer group that will never get them.
-
-        count: How many, exactly.
-
-        after: The id of the last entry before the lost ones that the group knows; `0-0` for the stream's beginning.
-
-        before: The id of the first entry after the lost ones; empty when the stream holds none.
     """
 
     channel: str
+    """The channel's value."""
+
     group: str
+    """The consumer group that will never get them."""
+
     count: int
+    """How many, exactly."""
+
     after: str
+    """The id of the last entry before the lost ones that the group knows; `0-0` for the stream's beginning."""
+
     before: str
+    """The id of the first entry after the lost ones; empty when the stream holds none."""
 
 
 class StreamReader(Protocol):
@@ -176,12 +162,10 @@ class MaintenanceTask(Protocol):
     """Something that has to be done beside reading from time to time, by one instance of a group.
 
     For one task. Raises the same errors as `StreamReader`.
-
-    Attributes:
-        every: The pause between two rounds.
     """
 
     every: timedelta
+    """The pause between two rounds."""
 
     async def run_once(self) -> None:
         """Do one round; nothing while another instance does it."""

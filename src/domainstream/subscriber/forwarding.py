@@ -1,6 +1,5 @@
-"""Hands parcels over until they are, whatever the server does. Before: `router`; next: `stream_subscriber`."""
+"""Hands parcels over until they are, whatever the server does."""
 
-import logging
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -8,35 +7,31 @@ from msgspec import Struct
 from domainstream.errors import ServerError, ServerRefusedError
 from domainstream.lifecycle import Lifecycle
 from domainstream.queue import Forwarder, RoutedEntry
-from domainstream.stream import Backoff, DeadLetter
-from domainstream.telemetry import emit
-
-log = logging.getLogger("domainstream.subscriber")
+from domainstream.retrying import Backoff
+from domainstream.stream import DeadLetter
+from domainstream.telemetry import Signal, emit
 
 
 class SubscriberHealth(Struct):
-    """What a subscriber has done so far.
-
-    Attributes:
-        forwarded: Entries that were handed over, those that nobody listens to and dead letters included.
-
-        jobs: Jobs of these entries.
-
-        dead_letters: Entries that became dead letters.
-
-        left_alone: How often an entry that the server refused was left for a later delivery.
-
-        failures: Attempts in a row that failed; 0 while all is well.
-
-        last_error: What the latest failure said; empty before the first.
-    """
+    """What a subscriber has done so far."""
 
     forwarded: int = 0
+    """Entries that were handed over, those that nobody listens to and dead letters included."""
+
     jobs: int = 0
+    """Jobs of these entries."""
+
     dead_letters: int = 0
+    """Entries that became dead letters."""
+
     left_alone: int = 0
+    """How often an entry that the server refused was left for a later delivery."""
+
     failures: int = 0
+    """Attempts in a row that failed; 0 while all is well."""
+
     last_error: str = ""
+    """What the latest failure said; empty before the first."""
 
     def failed(self, error: ServerError) -> None:
         """Count a failure."""
@@ -45,11 +40,7 @@ class SubscriberHealth(Struct):
 
 
 class RetryingForwarder:
-    """Repeats what fails, and parts what the server refuses from what it takes.
-
-    Attributes:
-        health: What was done so far.
-    """
+    """Repeats what fails, and parts what the server refuses from what it takes."""
 
     def __init__(self, forward: Forwarder, lifecycle: Lifecycle, *, delivery_limit: int) -> None:
         """Hand over until `lifecycle` stops; after that the next failure is the last.
@@ -57,6 +48,7 @@ class RetryingForwarder:
         A parcel that is refused at its delivery number `delivery_limit` becomes a dead letter.
         """
         self.health = SubscriberHealth()
+        """What was done so far."""
         self._forwarder = forward
         self._lifecycle = lifecycle
         self._delivery_limit = delivery_limit
@@ -89,7 +81,7 @@ class RetryingForwarder:
                 if self._lifecycle.stopping.is_set():
                     return False
                 pause = self._backoff.next()
-                emit(log, logging.WARNING, "subscriber.retried", pause_s=round(pause, 2), reason=error)
+                emit(Signal.SUBSCRIBER_RETRIED, pause_s=round(pause, 2), reason=error)
                 await self._lifecycle.rest(pause)
             else:
                 self._backoff.reset()
@@ -108,8 +100,13 @@ class RetryingForwarder:
         if delivery.deliveries < self._delivery_limit or routed_entry.letter:
             self.health.failed(error)
             self.health.left_alone += 1
-            where = {"channel": delivery.channel, "entry": delivery.entry_id}
-            emit(log, logging.ERROR, "subscriber.refused", **where, delivery=delivery.deliveries, reason=error)
+            emit(
+                Signal.SUBSCRIBER_REFUSED,
+                channel=delivery.channel,
+                entry=delivery.entry_id,
+                delivery=delivery.deliveries,
+                reason=error,
+            )
             return
         letter = DeadLetter(delivery, type(error).__name__, str(error))
         await self._alone(RoutedEntry(delivery, letter=letter))
@@ -120,5 +117,10 @@ class RetryingForwarder:
         for routed_entry in routed_entries:
             if letter := routed_entry.letter:
                 self.health.dead_letters += 1
-                where = {"channel": letter.delivery.channel, "entry": letter.delivery.entry_id}
-                emit(log, logging.WARNING, "subscriber.dead_letter", **where, error=letter.error, reason=letter.reason)
+                emit(
+                    Signal.SUBSCRIBER_DEAD_LETTER,
+                    channel=letter.delivery.channel,
+                    entry=letter.delivery.entry_id,
+                    error=letter.error,
+                    reason=letter.reason,
+                )

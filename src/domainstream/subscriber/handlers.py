@@ -1,4 +1,4 @@
-"""Turns a table of channels and handlers into `Subscriptions`. Before: `subscriptions`; next: `batch`. Pure."""
+"""Turns a table of channels and handlers into `Subscriptions`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

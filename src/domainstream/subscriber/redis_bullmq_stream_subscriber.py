@@ -1,4 +1,4 @@
-"""Wires the subscriber to Redis Streams and BullMQ. Before: `stream_subscriber`; next stage: `domainstream.worker`."""
+"""Wires the subscriber to Redis Streams and BullMQ."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Decides what becomes of a delivery: jobs, or a dead letter. Before: `subscriptions`; next: `retrying_forwarder`. Pure."""
+"""Decides what becomes of a delivery: jobs, or a dead letter."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,16 +21,7 @@ DELIVERY_LIMIT: Final = 5
 
 
 class JobRouter:
-    """Knows which delivery becomes which jobs.
-
-    Attributes:
-        subscriptions: The handlers of every channel.
-
-        limits: What a message may be; one beyond becomes a dead letter.
-
-        delivery_limit: How often an entry may be delivered before it becomes a dead letter unread, because reading it
-            or handing it over may be what fails.
-    """
+    """Knows which delivery becomes which jobs."""
 
     def __init__(
         self,
@@ -42,8 +33,13 @@ class JobRouter:
         """Raise `ConfigurationError` for a delivery limit of zero or less."""
         raise_problems("JobRouter", [positive("delivery_limit", delivery_limit, int)])
         self.subscriptions = subscriptions
+        """The handlers of every channel."""
         self.limits = limits
+        """What a message may be; one beyond becomes a dead letter."""
         self.delivery_limit = delivery_limit
+        """How often an entry may be delivered before it becomes a dead letter unread, because reading it or handing it
+        over may be what fails.
+        """
 
     def sort(self, deliveries: Sequence[Delivery]) -> list[RoutedEntry]:
         """Return what becomes of each delivery. Nothing of a channel without handlers is even decoded."""

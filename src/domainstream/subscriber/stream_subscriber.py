@@ -1,7 +1,6 @@
-"""The loop that joins streams and queues, on ports alone. Before: `retrying_forwarder`; next: `redis_bullmq_stream_subscriber`."""
+"""The loop that joins streams and queues, on ports alone."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -10,12 +9,11 @@ from typing import Self
 from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue import Forwarder
-from domainstream.stream import Backoff, Delivery, MaintenanceTask, StreamReader
+from domainstream.retrying import Backoff
+from domainstream.stream import Delivery, MaintenanceTask, StreamReader
 from domainstream.subscriber.forwarding import RetryingForwarder, SubscriberHealth
 from domainstream.subscriber.router import JobRouter
-from domainstream.telemetry import emit
-
-log = logging.getLogger("domainstream.subscriber")
+from domainstream.telemetry import Signal, emit
 
 Check = Callable[[], Awaitable[None]]
 
@@ -129,7 +127,7 @@ class StreamSubscriber:
 
     async def _pause(self, error: ServerError) -> None:
         pause = self._backoff.next()
-        emit(log, logging.WARNING, "subscriber.retried", pause_s=round(pause, 2), reason=error)
+        emit(Signal.SUBSCRIBER_RETRIED, pause_s=round(pause, 2), reason=error)
         await self._lifecycle.rest(pause)
 
     async def _keep_up(self, maintenance: MaintenanceTask) -> None:
@@ -137,13 +135,7 @@ class StreamSubscriber:
             try:
                 await maintenance.run_once()
             except ServerError as error:
-                emit(
-                    log,
-                    logging.WARNING,
-                    "subscriber.upkeep_failed",
-                    maintenance=type(maintenance).__name__,
-                    reason=error,
-                )
+                emit(Signal.SUBSCRIBER_MAINTENANCE_FAILED, task=type(maintenance).__name__, reason=error)
             await asyncio.sleep(maintenance.every.total_seconds())
 
     async def _close_ports(self) -> None:

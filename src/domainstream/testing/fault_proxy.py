@@ -19,11 +19,6 @@ class FaultProxy:
         async with FaultProxy(server_url) as proxy:
             client = RedisStreamPublisherClient.from_url(proxy.url)
             proxy.lose_replies_to(b"EVALSHA", 2)
-
-    Attributes:
-        url: Where clients connect, as `redis://127.0.0.1:port`.
-
-        faults: How many faults it has caused.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -40,7 +35,9 @@ class FaultProxy:
         self._swallowing = False
         self._losing: set[asyncio.StreamWriter] = set()
         self.faults = 0
+        """How many faults it has caused."""
         self.url = ""
+        """Where clients connect, as `redis://127.0.0.1:port`."""
 
     def lose_replies_to(self, command: bytes, times: int) -> None:
         """Let the server run the next `times` requests that hold `command`, but cut off their replies."""

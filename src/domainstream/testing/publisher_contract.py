@@ -27,16 +27,13 @@ Entry = tuple[str, bytes]
 
 
 class PublisherHarness(NamedTuple):
-    """What the contract needs of a publisher under test.
-
-    Attributes:
-        publisher: Open, with nothing published yet. The contract may close it.
-
-        read: Returns the entries of a channel, oldest first, as entry id and message; works also after `close`.
-    """
+    """What the contract needs of a publisher under test."""
 
     publisher: EventPublisher
+    """Open, with nothing published yet. The contract may close it."""
+
     read: Callable[[str], Awaitable[Sequence[Entry]]]
+    """Returns the entries of a channel, oldest first, as entry id and message; works also after `close`."""
 
 
 def outgoing(channel: str, number: int = 0) -> OutgoingMessage:
@@ -162,6 +159,8 @@ class PublisherContract:
         healthy = await harness.publisher.health()
         await harness.publisher.close()
         closed = await harness.publisher.health()
-        assert (healthy.ok, healthy.problem, closed.ok) == (True, None, False)
+        assert healthy.ok is True
+        assert healthy.problem is None
+        assert closed.ok is False
         assert healthy.round_trip is not None
         assert closed.problem

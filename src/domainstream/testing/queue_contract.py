@@ -11,13 +11,10 @@ from domainstream.queue import Job, JobQueue
 
 
 class QueueHarness(ABC):
-    """Somewhere that holds queues.
-
-    Attributes:
-        queue: The queue under test.
-    """
+    """Somewhere that holds queues."""
 
     queue: JobQueue
+    """The queue under test."""
 
     @abstractmethod
     async def jobs(self, queue: str) -> list[Job]:

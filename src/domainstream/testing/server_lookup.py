@@ -1,4 +1,4 @@
-"""Where to find a Redis or Valkey server. Before: `embedded_server`; used by the command line and by tests."""
+"""Where to find a Redis or Valkey server."""
 
 import os
 import shutil
@@ -18,29 +18,23 @@ _NOT_FOUND = """No Redis or Valkey server was found. Looked, in this order, for
 
 
 class ServerBinary(NamedTuple):
-    """A server program that we can launch.
-
-    Attributes:
-        kind: `embedded Valkey`, `redis-server on PATH` or `valkey-server on PATH`.
-
-        path: The program.
-    """
+    """A server program that we can launch."""
 
     kind: str
+    """`embedded Valkey`, `redis-server on PATH` or `valkey-server on PATH`."""
+
     path: Path
+    """The program."""
 
 
 class FoundServer(NamedTuple):
-    """A server that answers, or that somebody promised to be there.
-
-    Attributes:
-        url: Where it is, as `redis://host:port`.
-
-        origin: How it was found: `explicit URL`, `REDIS_URL`, or the kind of a `ServerBinary`.
-    """
+    """A server that answers, or that somebody promised to be there."""
 
     url: str
+    """Where it is, as `redis://host:port`."""
+
     origin: str
+    """How it was found: `explicit URL`, `REDIS_URL`, or the kind of a `ServerBinary`."""
 
 
 def server_binaries() -> list[ServerBinary]:

@@ -137,7 +137,8 @@ class StreamContract:
         assert texts(await read_all(reader, 1)) == [b"new"]
         await place.leave_alone()
         (again,) = await read_some(reader)
-        assert (again.data, again.deliveries) == (b"old", 2)
+        assert again.data == b"old"
+        assert again.deliveries == 2
 
     async def test_a_restarted_consumer_gets_what_it_left_behind(self, place: StreamHarness) -> None:
         """A crash between reading and acknowledging loses nothing: the next reader of that name starts with it."""
@@ -217,7 +218,10 @@ class StreamContract:
             met += texts(await reader.read())
         (loss, *rest) = met
         assert isinstance(loss, Loss)
-        assert (loss.channel, loss.count, loss.after, loss.before) == (FIRST, 7, ids[9], ids[17])
+        assert loss.channel == FIRST
+        assert loss.count == 7
+        assert loss.after == ids[9]
+        assert loss.before == ids[17]
         assert rest == [b"17", b"18", b"19"]
 
     async def test_what_was_trimmed_before_a_group_existed_is_no_loss(self, place: StreamHarness) -> None:
@@ -227,7 +231,8 @@ class StreamContract:
             await place.add(FIRST, b"%d" % number)
         await place.trim(FIRST, keep=1)
         found = await read_all(place.reader(on_loss=losses.append), 1)
-        assert (texts(found), losses) == ([b"9"], [])
+        assert texts(found) == [b"9"]
+        assert losses == []
 
     async def test_an_entry_that_is_trimmed_while_it_waits_is_a_loss(self, place: StreamHarness) -> None:
         """Nobody can deliver it again: it is told by its id, once, and waits no longer."""

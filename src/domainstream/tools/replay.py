@@ -1,4 +1,4 @@
-"""Reads a channel and makes jobs of its events. Before: `command`; next: `domainstream.queue`."""
+"""Reads a channel and makes jobs of its events."""
 
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
@@ -16,76 +16,68 @@ BATCH: Final = 250
 
 
 class Replay(Struct, frozen=True, kw_only=True):
-    """What is to be replayed, and where to.
-
-    Attributes:
-        channel: Whose events.
-
-        since: The id that the first of them has, or comes after.
-
-        until: The id of the last.
-
-        queue: The queue that gets the jobs.
-
-        job: Their name.
-
-        bull_prefix: What the keys of the queue begin with.
-
-        mark: What the ids of the jobs end with, so that they are new to the queue; empty for the ids that a subscriber
-            gives, by which the queue knows what it had.
-    """
+    """What is to be replayed, and where to."""
 
     channel: str
+    """Whose events."""
+
     since: str
+    """The id that the first of them has, or comes after."""
+
     until: str
+    """The id of the last."""
+
     queue: str
+    """The queue that gets the jobs."""
+
     job: str
+    """Their name."""
+
     bull_prefix: str
+    """What the keys of the queue begin with."""
+
     mark: str = ""
+    """What the ids of the jobs end with, so that they are new to the queue; empty for the ids that a subscriber gives,
+    by which the queue knows what it had.
+    """
 
 
 class ReplayOutcome(Struct, kw_only=True):
-    """What a replay came to, or would.
-
-    Attributes:
-        channel: The channel's value.
-
-        queue: The queue's name.
-
-        job: The jobs' name.
-
-        dry_run: Whether nothing was done.
-
-        events: Events that were read.
-
-        added: Jobs that were added, or would be.
-
-        known: Events that the queue has a job of, and that are passed over.
-
-        unreadable: Entries that can never become a job.
-    """
+    """What a replay came to, or would."""
 
     channel: str
+    """The channel's value."""
+
     queue: str
+    """The queue's name."""
+
     job: str
+    """The jobs' name."""
+
     dry_run: bool
+    """Whether nothing was done."""
+
     events: int = 0
+    """Events that were read."""
+
     added: int = 0
+    """Jobs that were added, or would be."""
+
     known: int = 0
+    """Events that the queue has a job of, and that are passed over."""
+
     unreadable: int = 0
+    """Entries that can never become a job."""
 
 
 class Candidate(NamedTuple):
-    """An event that may become a job.
-
-    Attributes:
-        job: What it would become.
-
-        other_id: The id that the job has where the event has several in this queue.
-    """
+    """An event that may become a job."""
 
     job: Job
+    """What it would become."""
+
     other_id: str
+    """The id that the job has where the event has several in this queue."""
 
 
 async def replay_events(server: RedisServer, replay: Replay, outcome: ReplayOutcome) -> None:

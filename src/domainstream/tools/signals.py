@@ -11,14 +11,11 @@ ResultT = TypeVar("ResultT")
 
 
 class InterruptedRunError(Exception):
-    """Somebody wants the run to end.
-
-    Attributes:
-        signal_number: Which signal said so.
-    """
+    """Somebody wants the run to end."""
 
     def __init__(self, signal_number: int) -> None:
         self.signal_number = signal_number
+        """Which signal said so."""
         super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
 
 

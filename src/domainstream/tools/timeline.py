@@ -1,4 +1,4 @@
-"""Gathers what belongs to a correlation id, across channels, dead letters and queues. Before: `command`."""
+"""Gathers what belongs to a correlation id, across channels, dead letters and queues."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final
@@ -19,50 +19,46 @@ ORDER: Final = ("published", "buried", "added", "started", "completed", "failed"
 
 
 class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that happened.
-
-    Attributes:
-        time_ms: When, in milliseconds since 1970; entries by the server's clock, jobs by those of their programs.
-
-        what: `published`, `buried` as a dead letter, or what became of a job: `added`, `started`, `completed`,
-            `failed`.
-
-        event_type: The event's type; empty where it cannot be read.
-
-        event_id: The event's id.
-
-        aggregate_id: What the event is about.
-
-        causation_id: The event that caused it; None for the first.
-
-        correlation_id: The transaction that the event belongs to.
-
-        channel: Where the entry or the letter is.
-
-        entry_id: The entry's, or the letter's id.
-
-        queue: Where the job is.
-
-        job: The job's name.
-
-        job_id: The job's id.
-
-        attempts: How often the job was tried.
-    """
+    """One thing that happened."""
 
     time_ms: int
+    """When, in milliseconds since 1970; entries by the server's clock, jobs by those of their programs."""
+
     what: str
+    """`published`, `buried` as a dead letter, or what became of a job: `added`, `started`, `completed`, `failed`."""
+
     event_type: str = ""
+    """The event's type; empty where it cannot be read."""
+
     event_id: str = ""
+    """The event's id."""
+
     aggregate_id: str = ""
+    """What the event is about."""
+
     causation_id: str | None = None
+    """The event that caused it; None for the first."""
+
     correlation_id: str = ""
+    """The transaction that the event belongs to."""
+
     channel: str | None = None
+    """Where the entry or the letter is."""
+
     entry_id: str | None = None
+    """The entry's, or the letter's id."""
+
     queue: str | None = None
+    """Where the job is."""
+
     job: str | None = None
+    """The job's name."""
+
     job_id: str | None = None
+    """The job's id."""
+
     attempts: int | None = None
+    """How often the job was tried."""
 
 
 async def story_of(server: RedisServer, correlation_id: str, *, since: str, bull_prefix: str) -> list[Step]:

@@ -1,4 +1,4 @@
-"""One attempt at a job, from what was received to how it ended. Before: `event_consumer`; next: `result`."""
+"""One attempt at a job, from what was received to how it ended."""
 
 import asyncio
 import logging

@@ -10,29 +10,23 @@ class Completed(Struct, frozen=True, gc=False):
 
 
 class Delayed(Struct, frozen=True, gc=False):
-    """The job shall come again; the attempt does not count.
-
-    Attributes:
-        delay: After how long, at least.
-    """
+    """The job shall come again; the attempt does not count."""
 
     delay: timedelta
+    """After how long, at least."""
 
 
 class Failed(Struct, frozen=True, gc=False):
-    """The attempt failed.
-
-    Attributes:
-        reason: The error's message; BullMQ keeps it with the job.
-
-        stack: The whole trace with its causes; BullMQ keeps it with the job.
-
-        again_in: The pause before the next attempt; None when the job has failed for good.
-    """
+    """The attempt failed."""
 
     reason: str
+    """The error's message; BullMQ keeps it with the job."""
+
     stack: str
+    """The whole trace with its causes; BullMQ keeps it with the job."""
+
     again_in: timedelta | None = None
+    """The pause before the next attempt; None when the job has failed for good."""
 
 
 AttemptResult = Completed | Delayed | Failed

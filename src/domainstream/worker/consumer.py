@@ -1,4 +1,4 @@
-"""Which function handles which event of a queue. Before: `handler_call`; next: `attempt`."""
+"""Which function handles which event of a queue."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -48,13 +48,6 @@ class EventConsumer:
     A handler that returns has done its job; it raises `RetryLater` or `GiveUp` for the other outcomes, and any other
     exception goes to `errors`. Handlers run at least once per event, so they must bear a repeat. A plain function runs
     in a thread. Events made by a handler have the event it handles as their cause.
-
-    Attributes:
-        queue: The queue's name.
-
-        errors: What the handlers' exceptions mean.
-
-        unhandled: What becomes of a job that no handler takes: "fail" for good, or "skip" as if it were done.
     """
 
     def __init__(
@@ -75,8 +68,11 @@ class EventConsumer:
         settings = [_unhandled_problem(unhandled), _time_limit_problem(time_limit)]
         raise_problems("EventConsumer", [name_problem("queue", queue), *settings])
         self.queue = queue
+        """The queue's name."""
         self.errors = errors
+        """What the handlers' exceptions mean."""
         self.unhandled: Unhandled = unhandled
+        """What becomes of a job that no handler takes: "fail" for good, or "skip" as if it were done."""
         self._upcasters = tuple(upcasters)
         # A job repeats the channel and the correlation id beside the event, which at most doubles its size.
         self._limits = replace(limits, max_bytes=limits.max_bytes * 2)

@@ -1,4 +1,4 @@
-"""What a handler is told beside the event. Before: `domainstream.queue`; next: `event_consumer`. Pure."""
+"""What a handler is told beside the event."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -15,73 +15,69 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ReceivedJob(Struct, frozen=True):
-    """A job as a queue handed it out.
-
-    Attributes:
-        id: The job's id.
-
-        name: The job's name.
-
-        attempt: Which try this is, from 1; a job that came again by `RetryLater` is still in the same try.
-
-        data: JSON text: the event, `_redisEvent` and `correlationId`.
-
-        attempts: How many tries there may be. Defaults to 1.
-
-        backoff: The pause between two tries, as BullMQ's job has it: milliseconds, or an object with `type`, `delay`
-            and perhaps `jitter`. Defaults to None: no pause.
-
-        progress: Stores how far the job is, for those who watch the queue. Defaults to None: nobody can be told.
-    """
+    """A job as a queue handed it out."""
 
     id: str
+    """The job's id."""
+
     name: str
+    """The job's name."""
+
     attempt: int
+    """Which try this is, from 1; a job that came again by `RetryLater` is still in the same try."""
+
     data: str
+    """JSON text: the event, `_redisEvent` and `correlationId`."""
+
     attempts: int = 1
+    """How many tries there may be. Defaults to 1."""
+
     backoff: Any = None
+    """The pause between two tries, as BullMQ's job has it: milliseconds, or an object with `type`, `delay` and perhaps
+    `jitter`. Defaults to None: no pause.
+    """
+
     progress: Progress | None = None
+    """Stores how far the job is, for those who watch the queue. Defaults to None: nobody can be told."""
 
 
 class EventContext(Struct, frozen=True):
-    """Where an event came from, and which try this is.
-
-    Attributes:
-        job_id: The job's id.
-
-        job_name: The job's name.
-
-        attempt: Which try this is, from 1; a job that came again by `RetryLater` is still in the same try.
-
-        channel: The channel's value; the event's type for a job that did not come from a stream.
-
-        entry_id: The stream entry's id; empty for a job that did not come from a stream.
-
-        timestamp: When the entry was added, on the server's clock, aware; when the event occurred for a job that did
-            not come from a stream.
-
-        correlation_id: The business transaction the event belongs to; the event's own id where it started one.
-
-        event_id: The event's id: the same for each repeat.
-
-        causation_id: The id of the event that led to this one, or None.
-
-        attempts: How many tries there may be. Defaults to 1.
-
-        progress: Where `report_progress` goes; None outside of a worker.
-    """
+    """Where an event came from, and which try this is."""
 
     job_id: str
+    """The job's id."""
+
     job_name: str
+    """The job's name."""
+
     attempt: int
+    """Which try this is, from 1; a job that came again by `RetryLater` is still in the same try."""
+
     channel: str
+    """The channel's value; the event's type for a job that did not come from a stream."""
+
     entry_id: str
+    """The stream entry's id; empty for a job that did not come from a stream."""
+
     timestamp: datetime
+    """When the entry was added, on the server's clock, aware; when the event occurred for a job that did not come from
+    a stream.
+    """
+
     correlation_id: str
+    """The business transaction the event belongs to; the event's own id where it started one."""
+
     event_id: str = ""
+    """The event's id: the same for each repeat."""
+
     causation_id: str | None = None
+    """The id of the event that led to this one, or None."""
+
     attempts: int = 1
+    """How many tries there may be. Defaults to 1."""
+
     progress: Progress | None = None
+    """Where `report_progress` goes; None outside of a worker."""
 
     @property
     def is_last_attempt(self) -> bool:

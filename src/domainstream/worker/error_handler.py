@@ -1,4 +1,4 @@
-"""What an exception of a handler means for its job. Before: `outcomes`; next: `event_consumer`. Pure."""
+"""What an exception of a handler means for its job."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Runs the handlers of a consumer on the jobs of its BullMQ queue. Before: `bullmq_engine`; the end of the arrow."""
+"""Runs the handlers of a consumer on the jobs of its BullMQ queue."""
 
 from datetime import timedelta
 from types import TracebackType

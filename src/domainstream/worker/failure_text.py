@@ -1,6 +1,6 @@
-"""Tells of a failed attempt: to people in one line of the log, and to BullMQ with message and trace. Pure.
+"""Tells of a failed attempt: to people in one line of the log, and to BullMQ with message and trace.
 
-Used by `attempt`. The log does not quote the exception's message, which may quote a payload.
+The log does not quote the exception's message, which may quote a payload.
 """
 
 import traceback

@@ -1,6 +1,6 @@
 """Calls a handler: in the event loop or in a thread, for no longer than it may.
 
-The event that is handled is the cause of what is made and logged meanwhile. Before: `threads`; next: `event_consumer`.
+The event that is handled is the cause of what is made and logged meanwhile.
 """
 
 import asyncio
@@ -23,17 +23,14 @@ RECANCEL_INTERVAL: Final = 1.0
 
 
 class HandlerInvoker:
-    """A handler as a consumer calls it; raises what it raises.
-
-    Attributes:
-        handler: The function as it was registered.
-    """
+    """A handler as a consumer calls it; raises what it raises."""
 
     def __init__(
         self, handler: Callable[..., Any], *, threads: HandlerThreadPool, time_limit: timedelta | None
     ) -> None:
         """Call `handler`, in one of `threads` unless it is a coroutine function, for at most `time_limit`."""
         self.handler = handler
+        """The function as it was registered."""
         self._time_limit = time_limit
         self._start = handler if _is_async(handler) else partial(_in_thread, threads, handler)
 

@@ -24,11 +24,7 @@ class Done(Struct, frozen=True):
 
 
 class RetryLater(Exception):  # noqa: N818 - an answer, no error
-    """The job shall come again after a while; this does not count as a failed attempt.
-
-    Attributes:
-        delay: After how long, at least.
-    """
+    """The job shall come again after a while; this does not count as a failed attempt."""
 
     def __init__(self, delay: timedelta | float) -> None:
         """Ask for the job again after `delay`, a duration or seconds.
@@ -37,19 +33,17 @@ class RetryLater(Exception):  # noqa: N818 - an answer, no error
         """
         raise_problems("RetryLater", [_delay_problem(delay)])
         self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        """After how long, at least."""
         super().__init__(f"again in {self.delay}")
 
 
 class GiveUp(Exception):  # noqa: N818 - an answer, no error
-    """The job has failed and shall not be tried again.
-
-    Attributes:
-        reason: Why; it is stored with the failed job. A blank one is replaced by words that say so.
-    """
+    """The job has failed and shall not be tried again."""
 
     def __init__(self, reason: str) -> None:
         # Not refused: an error here would make a failed attempt of it, and the job would come again.
         self.reason = reason if reason.strip() else _NO_REASON
+        """Why; it is stored with the failed job. A blank one is replaced by words that say so."""
         super().__init__(self.reason)
 
 

@@ -1,4 +1,4 @@
-"""Trying again after the server failed: pauses that grow, and a log that does not. Used by `bullmq_engine`."""
+"""Trying again after the server failed: pauses that grow, and a log that does not."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from domainstream.errors import ServerError
-from domainstream.stream import Backoff
+from domainstream.retrying import Backoff
 
 log = logging.getLogger("domainstream.worker")
 

@@ -1,4 +1,4 @@
-"""What may be a handler, and a handler with the event it is about to get. Before: `event_context`. Pure."""
+"""What may be a handler, and a handler with the event it is about to get."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -14,22 +14,19 @@ _EXAMPLE = "@consumer.on(SomethingHappened)"
 
 
 class PreparedCall(Struct, frozen=True, gc=False):
-    """A job that is decoded: calling this calls its handler.
-
-    Attributes:
-        event: The event as it was decoded.
-
-        handler: The function that handles it.
-
-        call: Calls the function with the event and its context.
-
-        context: What the function is told beside the event.
-    """
+    """A job that is decoded: calling this calls its handler."""
 
     event: BaseEvent[Any]
+    """The event as it was decoded."""
+
     handler: Callable[..., Any]
+    """The function that handles it."""
+
     call: Callable[[], Awaitable[None]]
+    """Calls the function with the event and its context."""
+
     context: EventContext
+    """What the function is told beside the event."""
 
     @property
     def event_name(self) -> str:

@@ -1,4 +1,4 @@
-"""HandlerThreadPool for handlers that are plain functions. Before: `handlers`; next: `handler_call`.
+"""HandlerThreadPool for handlers that are plain functions.
 
 Not asyncio's default executor: its few threads are shared with name look-ups and file access, and a handler that hangs
 would keep the process from ending.

@@ -34,25 +34,22 @@ class Habit(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeOrder:
-    """What a bridge is told.
-
-    Attributes:
-        url: The server, or a proxy in front of it.
-
-        habit: When it acknowledges.
-
-        batch: How many entries it reads at a time.
-
-        dies_after: After the first step of which batch it dies; 0 for never.
-
-        goes_on: Whether it logs an error and goes on with what comes next, where others end.
-    """
+    """What a bridge is told."""
 
     url: str
+    """The server, or a proxy in front of it."""
+
     habit: Habit = Habit.ADD_FIRST
+    """When it acknowledges."""
+
     batch: int = 100
+    """How many entries it reads at a time."""
+
     dies_after: int = 0
+    """After the first step of which batch it dies; 0 for never."""
+
     goes_on: bool = False
+    """Whether it logs an error and goes on with what comes next, where others end."""
 
 
 def run_bridge(order: BridgeOrder) -> None:

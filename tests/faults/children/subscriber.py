@@ -25,37 +25,34 @@ JOB = "price-stay"
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriberOrder:
-    """What a subscriber is told.
-
-    Attributes:
-        url: The server, or a proxy in front of it.
-
-        ledger: Where it writes down losses, and how much it has handed over when it ends in order.
-
-        consumer: Its name in the group.
-
-        queue_url: The queues' server, for handing over in steps.
-
-        max_entries: What it aims to read at a time.
-
-        claim_after: Seconds until an entry that was left alone is taken over.
-
-        delivery_limit: How often an entry may be delivered; far away, since it is not what is tried here.
-
-        forgetful: Whether queues forget a job as soon as it is done, so that ids cannot tell a repeat.
-
-        failpoint: Where it dies, and at which time it comes there.
-    """
+    """What a subscriber is told."""
 
     url: str
+    """The server, or a proxy in front of it."""
+
     ledger: Ledger
+    """Where it writes down losses, and how much it has handed over when it ends in order."""
+
     consumer: str = "one"
+    """Its name in the group."""
+
     queue_url: str | None = None
+    """The queues' server, for handing over in steps."""
+
     max_entries: int = 100
+    """What it aims to read at a time."""
+
     claim_after: float = 30.0
+    """Seconds until an entry that was left alone is taken over."""
+
     delivery_limit: int = 1_000
+    """How often an entry may be delivered; far away, since it is not what is tried here."""
+
     forgetful: bool = False
+    """Whether queues forget a job as soon as it is done, so that ids cannot tell a repeat."""
+
     failpoint: tuple[Failpoint, int] | None = None
+    """Where it dies, and at which time it comes there."""
 
 
 def run_subscriber(order: SubscriberOrder) -> None:

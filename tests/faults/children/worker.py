@@ -53,34 +53,31 @@ class Effects(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOrder:
-    """What workers are told.
-
-    Attributes:
-        url: The server.
-
-        ledger: Where handlers write down that they begin and end; beside it is the database.
-
-        effects: What else they do.
-
-        hold: Seconds that a handler still takes after its effects.
-
-        concurrency: Handlers of each queue at a time.
-
-        time_limit: Seconds that a handler may take; None for no limit.
-
-        timed: Whether they write down how long the way of each event was.
-
-        settings: How the workers keep their jobs.
-    """
+    """What workers are told."""
 
     url: str
+    """The server."""
+
     ledger: Ledger
+    """Where handlers write down that they begin and end; beside it is the database."""
+
     effects: Effects = Effects.NONE
+    """What else they do."""
+
     hold: float = 0.0
+    """Seconds that a handler still takes after its effects."""
+
     concurrency: int = 20
+    """Handlers of each queue at a time."""
+
     time_limit: float | None = None
+    """Seconds that a handler may take; None for no limit."""
+
     timed: bool = False
+    """Whether they write down how long the way of each event was."""
+
     settings: WorkerSettings = DEFAULT_SETTINGS
+    """How the workers keep their jobs."""
 
 
 def database(folder: Path) -> Engine:

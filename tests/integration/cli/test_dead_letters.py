@@ -26,7 +26,8 @@ async def test_channels_are_listed_with_their_letters(typed: Type, streams: Stre
 async def test_nothing_to_list_is_said_beside_the_data(typed: Type) -> None:
     """Where there are no letters, stdout stays empty and the exit code is 0."""
     result = await typed("dead-letters", "ls")
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.exit_code == 0
+    assert result.stdout == ""
     assert "There are no dead letters at 127.0.0.1:" in result.stderr
 
 
@@ -37,7 +38,9 @@ async def test_letters_of_a_channel_show_no_data(typed: Type, streams: Streams) 
     assert ids[0] in text.stdout
     assert "secret" not in text.output + as_json.output
     record = json.loads(as_json.stdout)
-    assert (record["dead_letter_id"], record["error"], record["has_data"]) == (ids[0], "HostileJsonError", True)
+    assert record["dead_letter_id"] == ids[0]
+    assert record["error"] == "HostileJsonError"
+    assert record["has_data"] is True
 
 
 async def test_list_ends_after_count(typed: Type, streams: Streams) -> None:
@@ -73,7 +76,8 @@ async def test_letter_that_is_not_there_is_not_found(typed: Type, streams: Strea
     await store(streams, b"1")
     command, *options = words
     result = await typed("dead-letters", command, EVALUATED, "17-0", *options)
-    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.exit_code == 4
+    assert result.stdout == ""
     assert f"domainstream dead-letters ls {EVALUATED}" in result.stderr
     assert len(await streams.dead(EVALUATED)) == 1
 
@@ -114,7 +118,8 @@ async def test_all_means_those_there_are(typed: Type, streams: Streams) -> None:
     """More than one page of letters goes back, each once."""
     await store(streams, *(b"%d" % number for number in range(1100)))
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json")
-    assert (result.exit_code, len(set(json.loads(result.stdout)["entry_ids"]))) == (0, 1100)
+    assert result.exit_code == 0
+    assert len(set(json.loads(result.stdout)["entry_ids"])) == 1100
     assert await streams.dead(EVALUATED) == []
 
 
@@ -140,7 +145,8 @@ async def test_all_letters_are_purged(typed: Type, streams: Streams) -> None:
     """`purge --all` empties the dead letters and tells how many there were."""
     await store(streams, b"1", b"2")
     result = await typed("dead-letters", "purge", EVALUATED, "--all", "--yes", "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"channel": EVALUATED, "purged": 2})
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"channel": EVALUATED, "purged": 2}
     assert await streams.dead(EVALUATED) == []
 
 
@@ -150,7 +156,8 @@ async def test_named_letters_are_purged(typed: Type, streams: Streams, named: li
     ids = await store(streams, b"1", b"2")
     wanted = [ids[one] if isinstance(one, int) else f"{one}-0" for one in named]
     result = await typed("dead-letters", "purge", EVALUATED, *wanted, "--yes")
-    assert (result.exit_code, bool(result.stderr)) == (exit_code, exit_code > 0)
+    assert result.exit_code == exit_code
+    assert bool(result.stderr) == (exit_code > 0)
     assert len(await streams.dead(EVALUATED)) == (2 if exit_code == 4 else 1)
 
 
@@ -186,7 +193,8 @@ async def test_redrive_that_ends_early_tells_what_was_done(
 
     monkeypatch.setattr(RedisDeadLetterRedrive, "redrive", once)
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json")
-    assert (result.exit_code, len(json.loads(result.stdout)["entry_ids"])) == (5, 1)
+    assert result.exit_code == 5
+    assert len(json.loads(result.stdout)["entry_ids"]) == 1
     assert "memory is full; to go on, type the same again" in result.stderr
     assert len(await streams.dead(EVALUATED)) == 1
 

@@ -47,7 +47,9 @@ def findings(result: Result, status: str = "problem") -> list[dict[str, Any]]:
 async def mend(redis: Any, finding: dict[str, Any]) -> None:
     """Do what a finding says, as redis-cli would."""
     program, option, url, *words = shlex.split(finding["mend"])
-    assert (program, option, url) == ("redis-cli", "-u", "$REDIS_URL")
+    assert program == "redis-cli"
+    assert option == "-u"
+    assert url == "$REDIS_URL"
     await redis.execute_command(*words)
 
 
@@ -57,7 +59,8 @@ async def test_good_server_has_no_problems(typed: Type, redis_url: str, streams:
     await redis.xgroup_create(streams.key(EVALUATED), GROUP)
     result = await typed("doctor", "--json", "--group", GROUP)
     server = json.loads(result.stdout.splitlines()[0])
-    assert (findings(result), server["words"].split()[0] in {"Redis", "Valkey"}) == ([], True)
+    assert findings(result) == []
+    assert (server["words"].split()[0] in {"Redis", "Valkey"}) is True
     assert result.exit_code == 1
     assert "nothing is written to disk" in result.stdout
     assert [key async for key in redis.scan_iter(f"{streams.prefix}*")] == [streams.key(EVALUATED).encode()]
@@ -219,7 +222,8 @@ def test_good_facts_are_all_well() -> None:
 def test_bad_fact_is_found(facts: dict[str, Any], status: str, mend: str) -> None:
     """Each has a finding of its own with what to type."""
     found = only(changed(**facts))
-    assert (found.status, mend in found.mend) == (status, True)
+    assert found.status == status
+    assert (mend in found.mend) is True
 
 
 @pytest.mark.parametrize(("fsync", "words"), [("always", "loses nothing"), (None, "may not be asked")])
@@ -231,7 +235,8 @@ def test_loss_window_is_told(fsync: str | None, words: str) -> None:
 def test_unknown_facts_are_a_warning() -> None:
     """Where INFO is forbidden, it is said how to allow it."""
     (found,) = server_findings(None, user="reader")
-    assert (found.status, found.mend) == ("warning", 'redis-cli -u "$REDIS_URL" ACL SETUSER reader +info')
+    assert found.status == "warning"
+    assert found.mend == 'redis-cli -u "$REDIS_URL" ACL SETUSER reader +info'
 
 
 @pytest.mark.parametrize(("ahead", "status"), [(timedelta(), "ok"), (timedelta(hours=2), "problem")])

@@ -76,8 +76,10 @@ async def test_unknown_queue_is_not_found(typed: Type, valuation: Valuation, bul
     nothing = await typed("queues", "--bull-prefix", bull)
     await valuation.add(*jobs_of(1))
     result = await typed("queues", "valuations", "--bull-prefix", bull)
-    assert (nothing.exit_code, nothing.stdout) == (0, "")
-    assert (result.exit_code, "Did you mean valuation?" in result.stderr) == (4, True)
+    assert nothing.exit_code == 0
+    assert nothing.stdout == ""
+    assert result.exit_code == 4
+    assert ("Did you mean valuation?" in result.stderr) is True
 
 
 REPLAY = ("--since", "1h", "--to", "valuation", "--job", "price-stay", "--json")
@@ -90,10 +92,16 @@ async def test_events_are_replayed_once(typed: Type, streams: Streams, valuation
         await streams.add(event)
     words = ["replay", EVALUATED, *REPLAY, "--bull-prefix", bull]
     (dry,) = records(await typed(*words, "--dry-run"))
-    assert (dry["dry_run"], dry["added"], await valuation.jobs.ids()) == (True, 3, [])
+    assert dry["dry_run"] is True
+    assert dry["added"] == 3
+    assert await valuation.jobs.ids() == []
     (first,), (second,) = records(await typed(*words, "--yes")), records(await typed(*words, "--yes"))
-    assert (first["added"], first["known"], second["added"], second["known"]) == (3, 0, 0, 3)
-    assert (first["dry_run"], second["dry_run"]) == (False, False)
+    assert first["added"] == 3
+    assert first["known"] == 0
+    assert second["added"] == 0
+    assert second["known"] == 3
+    assert first["dry_run"] is False
+    assert second["dry_run"] is False
     assert await valuation.jobs.ids() == [job_id(event.id) for event in events]
 
 
@@ -106,7 +114,9 @@ async def test_replayed_job_is_what_a_subscriber_adds(
     await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull)
     fields = await valuation.jobs.fields(job_id(event.id))
     data = json.loads(fields["data"])
-    assert (fields["name"], data["id"], data["correlationId"]) == (b"price-stay", event.id, event.id)
+    assert fields["name"] == b"price-stay"
+    assert data["id"] == event.id
+    assert data["correlationId"] == event.id
     assert data["_redisEvent"]["id"] == entry_id
 
 
@@ -134,7 +144,9 @@ async def test_unreadable_entries_are_passed_over(typed: Type, streams: Streams,
     await streams.add_data(EVALUATED, other=b"field")
     await streams.add_data(EVALUATED, data=message(calculated()))
     (outcome,) = records(await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull), exit_code=5)
-    assert (outcome["events"], outcome["added"], outcome["unreadable"]) == (4, 1, 3)
+    assert outcome["events"] == 4
+    assert outcome["added"] == 1
+    assert outcome["unreadable"] == 3
 
 
 async def test_replay_starts_where_it_is_told(typed: Type, streams: Streams, bull: str) -> None:
@@ -183,7 +195,9 @@ async def test_story_is_told_in_order(typed: Type, streams: Streams, valuation: 
     steps = records(await typed("trace", first.id, "--json", "--bull-prefix", bull))
     assert [step["what"] for step in steps] == ["published", "added", "started", "completed", "published", "buried"]
     assert {step["event_id"] for step in steps} == {first.id, followed.id}
-    assert (steps[1]["queue"], steps[1]["job"], steps[4]["causation_id"]) == ("valuation", "price-stay", first.id)
+    assert steps[1]["queue"] == "valuation"
+    assert steps[1]["job"] == "price-stay"
+    assert steps[4]["causation_id"] == first.id
 
 
 async def _nothing(event: object, context: EventContext) -> None:
@@ -206,7 +220,9 @@ async def test_story_shows_no_payload(typed: Type, streams: Streams, bull: str) 
     event = evaluated(aggregate_id="opt-7")
     await streams.add(event)
     result = await typed("trace", event.id, "--bull-prefix", bull)
-    assert (result.exit_code, "opt-7" in result.stdout, "score" in result.stdout) == (0, True, False)
+    assert result.exit_code == 0
+    assert ("opt-7" in result.stdout) is True
+    assert ("score" in result.stdout) is False
 
 
 async def test_unknown_transaction_is_not_found(typed: Type, streams: Streams, bull: str) -> None:
@@ -215,7 +231,8 @@ async def test_unknown_transaction_is_not_found(typed: Type, streams: Streams, b
     await streams.add(event)
     for words in (["opt-1"], [event.id, "--since", "4102444800000"]):
         result = await typed("trace", *words, "--bull-prefix", bull)
-        assert (result.exit_code, result.stdout) == (4, "")
+        assert result.exit_code == 4
+        assert result.stdout == ""
 
 
 def step(what: str, time_ms: int, event_id: str = "one") -> Step:

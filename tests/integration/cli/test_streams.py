@@ -20,7 +20,10 @@ async def test_channels_are_listed(typed: Type, streams: Streams, redis: Redis) 
     await redis.xadd(f"{{{streams.key(EVALUATED)}}}:producers", {"a": "b"})
     result = await typed("streams", "ls", "--json")
     (state,) = map(json.loads, result.stdout.splitlines())
-    assert (result.exit_code, state["channel"], state["length"], state["groups"]) == (0, EVALUATED, 1, 0)
+    assert result.exit_code == 0
+    assert state["channel"] == EVALUATED
+    assert state["length"] == 1
+    assert state["groups"] == 0
 
 
 async def test_prefix_is_taken_literally(typed: Type, redis: Redis, stream_prefix: str) -> None:
@@ -34,9 +37,11 @@ async def test_prefix_is_taken_literally(typed: Type, redis: Redis, stream_prefi
 async def test_no_streams_is_said_beside_the_data(typed: Type) -> None:
     """Where there is no stream, stdout stays empty, and -q leaves the words out too."""
     result, quiet = await typed("streams", "ls"), await typed("streams", "ls", "-q")
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.exit_code == 0
+    assert result.stdout == ""
     assert "There are no streams" in result.stderr
-    assert (quiet.exit_code, quiet.output) == (0, "")
+    assert quiet.exit_code == 0
+    assert quiet.output == ""
 
 
 async def test_info_tells_length_memory_and_groups(typed: Type, streams: Streams, redis: Redis) -> None:
@@ -46,8 +51,10 @@ async def test_info_tells_length_memory_and_groups(typed: Type, streams: Streams
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
     record = json.loads((await typed("streams", "info", EVALUATED, "--json")).stdout)
     text = (await typed("streams", "info", EVALUATED)).stdout
-    assert (record["stream"]["first_id"], record["dead_letters"]) == (entry_id, 1)
-    assert (record["groups"][0]["group"], record["memory_bytes"] > 0) == (GROUP, True)
+    assert record["stream"]["first_id"] == entry_id
+    assert record["dead_letters"] == 1
+    assert record["groups"][0]["group"] == GROUP
+    assert (record["memory_bytes"] > 0) is True
     assert f"{GROUP}: unread 1, pending 0" in text
 
 
@@ -62,7 +69,8 @@ async def test_unknown_channel_is_not_found(typed: Type, streams: Streams) -> No
     """The exit code is 4, and the error says where, what was meant, and what to type."""
     await streams.add(evaluated())
     result = await typed("streams", "info", EVALUATED[:-1])
-    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.exit_code == 4
+    assert result.stdout == ""
     assert f"below the prefix {streams.prefix}. Did you mean {EVALUATED}?" in result.stderr
     assert "type: domainstream streams ls" in result.stderr
 
@@ -72,7 +80,8 @@ async def test_another_key_is_no_channel(typed: Type, streams: Streams, redis: R
     """A key of another type is not found either."""
     await redis.set(streams.key(CALCULATED), "text")
     result = await typed(*words, CALCULATED)
-    assert (result.exit_code, f"there is no channel {CALCULATED}" in result.stderr) == (4, True)
+    assert result.exit_code == 4
+    assert (f"there is no channel {CALCULATED}" in result.stderr) is True
 
 
 async def test_newest_entries_are_shown_in_order(typed: Type, streams: Streams) -> None:

@@ -31,6 +31,10 @@ async def test_event_in_stream_reaches_its_typed_handler(redis_url: str, streams
     async with running(subscriber), running(worker), asyncio.timeout(10):
         arrived, context = await handled
     assert arrived == event
-    assert (context.job_id, context.job_name, context.attempt) == (f"event-{event.id}", "price-stay", 1)
-    assert (context.channel, context.entry_id, context.correlation_id) == (EVALUATED.value, entry_id, "stay-7")
+    assert context.job_id == f"event-{event.id}"
+    assert context.job_name == "price-stay"
+    assert context.attempt == 1
+    assert context.channel == EVALUATED.value
+    assert context.entry_id == entry_id
+    assert context.correlation_id == "stay-7"
     assert context.timestamp == datetime.fromtimestamp(int(entry_id.split("-")[0]) / 1000, UTC)

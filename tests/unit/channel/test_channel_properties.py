@@ -25,7 +25,9 @@ def test_a_name_built_from_single_words_is_accepted_and_read_back(
     """Whatever service and aggregate of one word are joined, the channel gives them back."""
     (channel,) = define(f"domain_{service}_{aggregate}_{event_name}".upper())
 
-    assert (channel.service, channel.aggregate, channel.event_name) == (service, aggregate, event_name)
+    assert channel.service == service
+    assert channel.aggregate == aggregate
+    assert channel.event_name == event_name
 
 
 @given(service=NAME, aggregate=SINGULAR, event_name=PAST)
@@ -33,7 +35,9 @@ def test_a_name_built_from_known_parts_is_accepted_and_read_back(service: str, a
     """Whatever known service and aggregate are joined, of any number of words, the channel gives them back."""
     (channel,) = define(f"domain_{service}_{aggregate}_{event_name}".upper(), services={service: (aggregate,)})
 
-    assert (channel.service, channel.aggregate, channel.event_name) == (service, aggregate, event_name)
+    assert channel.service == service
+    assert channel.aggregate == aggregate
+    assert channel.event_name == event_name
 
 
 @given(services=st.dictionaries(NAME, st.lists(SINGULAR, min_size=1, unique=True), min_size=1), data=st.data())
@@ -73,7 +77,8 @@ def test_what_is_suggested_for_a_missing_past_tense_keeps_the_known_parts(
 
     (channel,) = define(fix_of(problem), services=services)
 
-    assert (channel.service, channel.aggregate) == (service, aggregate)
+    assert channel.service == service
+    assert channel.aggregate == aggregate
 
 
 @given(name=ANYTHING)

@@ -38,7 +38,8 @@ def test_the_longest_service_that_fits_is_taken() -> None:
 
     (channel,) = define("DOMAIN_CODING_RUN_JOB_STARTED", services=services)
 
-    assert (channel.service, channel.aggregate) == ("coding_run", "job")
+    assert channel.service == "coding_run"
+    assert channel.aggregate == "job"
 
 
 def test_a_longer_service_does_not_hide_a_shorter_one_that_fits() -> None:
@@ -47,7 +48,9 @@ def test_a_longer_service_does_not_hide_a_shorter_one_that_fits() -> None:
 
     (channel,) = define("DOMAIN_CODING_RUN_STARTED", services=services)
 
-    assert (channel.service, channel.aggregate, channel.event_name) == ("coding", "run", "started")
+    assert channel.service == "coding"
+    assert channel.aggregate == "run"
+    assert channel.event_name == "started"
 
 
 def test_an_unknown_service_is_refused() -> None:
@@ -104,7 +107,8 @@ def test_an_event_name_may_speak_of_several_things() -> None:
     """A plural behind an aggregate belongs to the event's name."""
     (channel,) = define("DOMAIN_SHOP_ORDER_ITEMS_ADDED", services={"shop": ("order", "order_item")})
 
-    assert (channel.aggregate, channel.event_name) == ("order", "items_added")
+    assert channel.aggregate == "order"
+    assert channel.event_name == "items_added"
 
 
 @pytest.mark.parametrize(

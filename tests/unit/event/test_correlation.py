@@ -78,7 +78,8 @@ async def test_tasks_side_by_side_have_their_own_causes() -> None:
 
     other = evaluated(id="event-2", correlation_id="stay-8")
     first, second = await asyncio.gather(handle(CAUSE), handle(other))
-    assert (first, second) == (("stay-7", "event-1"), ("stay-8", "event-2"))
+    assert first == ("stay-7", "event-1")
+    assert second == ("stay-8", "event-2")
 
 
 def test_a_decoded_event_keeps_what_its_message_says() -> None:

@@ -124,7 +124,8 @@ def refused(event_class: Callable[..., BaseEvent[Any]], payload: Any, limits: Me
     event = event_class(aggregate_id="bill-1", payload=payload, id="event-1")
     with pytest.raises(EventEncodingError) as caught:
         EventEncoder("billing", limits or MessageLimits()).encode(event)
-    assert (caught.value.event_id, caught.value.event_type) == ("event-1", "domain_billing_bill_sent")
+    assert caught.value.event_id == "event-1"
+    assert caught.value.event_type == "domain_billing_bill_sent"
     assert "[event event-1, type domain_billing_bill_sent]" in str(caught.value)
     assert PATIENT not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)

@@ -131,12 +131,10 @@ def test_the_message_is_compact_utf_8() -> None:
 def test_the_envelope_can_be_read_without_knowing_the_payload() -> None:
     """A reader that only passes events on gets the attributes, and the payload as the text it was."""
     message = read_message(EventEncoder("coding").encode(FULL))
-    assert (message.id, message.type, message.version, message.subject) == (
-        "event-2",
-        StayEventType.RECODED,
-        "12",
-        "stay-1",
-    )
+    assert message.id == "event-2"
+    assert message.type == StayEventType.RECODED
+    assert message.version == "12"
+    assert message.subject == "stay-1"
     assert bytes(message.data) == b'{"code":"J18.9"}'
 
 

@@ -167,7 +167,9 @@ def test_a_payload_that_does_not_fit_its_type_is_refused(
 ) -> None:
     """The error says where in the payload what was expected, and what kind of value was found."""
     error = refused(event_class, data)
-    assert (error.path, error.expected, error.got) == (path, expected, got)
+    assert error.path == path
+    assert error.expected == expected
+    assert error.got == got
     assert str(error).startswith(f"payload at {path}: expected {expected}, got {got}")
 
 
@@ -175,7 +177,8 @@ def test_a_payload_that_does_not_fit_its_type_is_refused(
 def test_the_event_is_named(event_class: type[BaseEvent[Any]], data: Any, path: str, expected: str, got: str) -> None:
     """The error carries the event's id and type, in its message and as attributes."""
     error = refused(event_class, data)
-    assert (error.event_id, error.event_type) == ("event-1", "domain_billing_bill_sent")
+    assert error.event_id == "event-1"
+    assert error.event_type == "domain_billing_bill_sent"
     assert str(error).endswith("[event event-1, type domain_billing_bill_sent]")
 
 

@@ -90,7 +90,8 @@ def refused(version: int, data: Any, chain: UpcasterChain | None = CHAIN) -> Eve
     with pytest.raises(EventDecodingError) as caught:
         decoded(version, data, chain)
     assert PATIENT not in "".join(traceback.format_exception(caught.value))
-    assert (caught.value.event_id, caught.value.event_type) == ("event-1", "domain_valuation_stay_priced")
+    assert caught.value.event_id == "event-1"
+    assert caught.value.event_type == "domain_valuation_stay_priced"
     return caught.value
 
 
@@ -131,11 +132,9 @@ def test_a_chain_applies_to_its_own_event_only() -> None:
 def test_the_envelope_is_kept() -> None:
     """Upcasting changes the payload, not the event's id, time or aggregate."""
     read = EventDecoder([StayPriced], upcasters=[CHAIN]).decode(message(1, VERSION_1))
-    assert (read.id, read.aggregate_id, read.occurred_at) == (
-        "event-1",
-        "stay-1",
-        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    )
+    assert read.id == "event-1"
+    assert read.aggregate_id == "stay-1"
+    assert read.occurred_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_a_chain_may_begin_late() -> None:

@@ -44,7 +44,8 @@ def test_optimising_finds_what_was_documented_but_not_coded() -> None:
 def test_a_stay_that_is_coded_completely_scores_nothing() -> None:
     """There is nothing to add."""
     optimization = optimise(replace(STAY, coded_diagnoses=STAY.documented_diagnoses))
-    assert (optimization.added_diagnoses, optimization.score) == ((), 0)
+    assert optimization.added_diagnoses == ()
+    assert optimization.score == 0
 
 
 def test_a_stay_without_complications_is_in_the_lightest_group() -> None:
@@ -61,14 +62,16 @@ def test_an_unknown_principal_diagnosis_cannot_be_optimised() -> None:
 def test_an_evaluated_optimization_happens_to_optimization_and_stay() -> None:
     """One event for each of the two aggregates."""
     of_optimization, of_stay = evaluated(optimise(STAY))
-    assert (of_optimization.aggregate_id, of_stay.aggregate_id) == ("optimization-stay-1", "stay-1")
+    assert of_optimization.aggregate_id == "optimization-stay-1"
+    assert of_stay.aggregate_id == "stay-1"
     assert of_stay.payload.added_diagnoses == ("N18.4",)
 
 
 def test_a_stay_keeps_what_becomes_of_it() -> None:
     """Reopening and pricing return changed copies."""
     assert reopened(STAY).status is StayStatus.REOPENED
-    assert (priced(STAY, 100).status, priced(STAY, 100).price_cents) == (StayStatus.PRICED, 100)
+    assert priced(STAY, 100).status == StayStatus.PRICED
+    assert priced(STAY, 100).price_cents == 100
 
 
 def test_an_unknown_stay_is_an_error() -> None:
@@ -110,12 +113,10 @@ def test_a_price_is_weight_times_base_rate_and_extra_days(weight: float, days: i
 def test_a_calculated_price_names_stay_and_group() -> None:
     """The amount is in cents of euros."""
     payload = calculated("stay-1", "F62B", 100).payload
-    assert (payload.stay_id, payload.diagnosis_group, payload.amount_cents, payload.currency) == (
-        "stay-1",
-        "F62B",
-        100,
-        "EUR",
-    )
+    assert payload.stay_id == "stay-1"
+    assert payload.diagnosis_group == "F62B"
+    assert payload.amount_cents == 100
+    assert payload.currency == "EUR"
 
 
 def test_the_same_seed_draws_the_same_stays() -> None:

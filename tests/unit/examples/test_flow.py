@@ -60,7 +60,8 @@ async def test_a_stay_is_screened_optimised_and_priced(hospital: Hospital) -> No
     assert counts == {channel: int(channel is not Channel.DOMAIN_SCREENFLOW_RUN_FAILED) for channel in Channel}
     stay = hospital.coding.stays.get("stay-1")
     [price] = hospital.flow.handled(PricingCalculated)
-    assert (stay.status, stay.price_cents) == (StayStatus.PRICED, price.payload.amount_cents)
+    assert stay.status == StayStatus.PRICED
+    assert stay.price_cents == price.payload.amount_cents
     assert hospital.screenflow.runs.diagnosis_groups == {"stay-1": "F62B"}
 
 

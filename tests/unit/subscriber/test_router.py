@@ -64,7 +64,9 @@ def test_what_can_never_become_a_job_is_a_dead_letter(data: bytes | None, error:
     delivered = Delivery(str(EVALUATED), "1-0", data)
     routed_entry = sorted_one(delivered)
     assert routed_entry.letter
-    assert (routed_entry.jobs, routed_entry.letter.error, routed_entry.letter.delivery) == ((), error, delivered)
+    assert routed_entry.jobs == ()
+    assert routed_entry.letter.error == error
+    assert routed_entry.letter.delivery == delivered
     assert routed_entry.letter.reason
 
 

@@ -67,7 +67,8 @@ async def test_what_handlers_publish_is_handled_too() -> None:
         await flow.settle()
     [price] = flow.handled(PricingCalculated)
     assert price.payload == CalculatedPayload(price=7)
-    assert (price.correlation_id, price.causation_id) == (event.id, event.id)
+    assert price.correlation_id == event.id
+    assert price.causation_id == event.id
 
 
 async def test_events_are_handled_in_the_order_of_their_stream() -> None:
@@ -95,9 +96,14 @@ async def test_contexts_tell_what_handlers_were_told() -> None:
         receipt = await producer_of(flow).publish(event)
         await flow.settle()
     [context] = flow.contexts(OptimizationEvaluated)
-    assert (context.job_name, context.attempt, context.attempts) == ("price-stay", 1, 3)
-    assert (context.channel, context.entry_id, context.timestamp) == (EVALUATED, receipt.entry_id, BEGIN)
-    assert (context.event_id, context.correlation_id) == (event.id, "stay-7")
+    assert context.job_name == "price-stay"
+    assert context.attempt == 1
+    assert context.attempts == 3
+    assert context.channel == EVALUATED
+    assert context.entry_id == receipt.entry_id
+    assert context.timestamp == BEGIN
+    assert context.event_id == event.id
+    assert context.correlation_id == "stay-7"
 
 
 async def test_what_was_published_can_be_asked_for_by_class_or_channel() -> None:
@@ -109,7 +115,9 @@ async def test_what_was_published_can_be_asked_for_by_class_or_channel() -> None
     assert_type(flow.published(OptimizationEvaluated), list[OptimizationEvaluated])
     assert flow.published(OptimizationEvaluated) == [event]
     [price] = flow.published(CALCULATED)
-    assert (price["source"], price["causationid"], price["data"]) == ("/services/coding", event.id, {"price": 7})
+    assert price["source"] == "/services/coding"
+    assert price["causationid"] == event.id
+    assert price["data"] == {"price": 7}
 
 
 async def test_an_event_that_nobody_listens_to_is_visible() -> None:
@@ -178,7 +186,8 @@ async def test_a_flow_of_one_service_keeps_the_jobs_of_others() -> None:
     await producer_of(flow).publish(calculated())
     await flow.settle()
     [job] = flow.jobs("notifications")
-    assert (job.name, job.settings.attempts) == ("record-price", 3)
+    assert job.name == "record-price"
+    assert job.settings.attempts == 3
     assert b'"price":7' in job.data
 
 

@@ -31,9 +31,12 @@ async def test_a_handler_gets_the_event_and_its_context() -> None:
     [(given, context)] = witness.given
     assert given == event
     assert given is not event
-    assert (context.channel, context.correlation_id, context.event_id) == (EVALUATED, "stay-7", event.id)
+    assert context.channel == EVALUATED
+    assert context.correlation_id == "stay-7"
+    assert context.event_id == event.id
     assert timedelta() <= event.occurred_at - context.timestamp < timedelta(milliseconds=1)
-    assert (context.attempt, context.is_last_attempt) == (1, True)
+    assert context.attempt == 1
+    assert context.is_last_attempt is True
 
 
 async def test_what_the_handler_makes_has_the_event_as_its_cause() -> None:

@@ -59,8 +59,10 @@ async def test_job_added_by_hand_has_a_context_too() -> None:
     event = evaluated()
     await consumer.handle(ReceivedJob("1", "by-hand", 1, message(event).decode()))
     (context,) = contexts
-    assert (context.channel, context.entry_id) == (EVALUATED.value, "")
-    assert (context.timestamp, context.correlation_id) == (event.occurred_at, event.id)
+    assert context.channel == EVALUATED.value
+    assert context.entry_id == ""
+    assert context.timestamp == event.occurred_at
+    assert context.correlation_id == event.id
 
 
 async def test_one_handler_may_take_several_events() -> None:

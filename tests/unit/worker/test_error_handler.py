@@ -42,7 +42,8 @@ async def test_error_may_fail_for_good(caplog: pytest.LogCaptureFixture) -> None
     """The reason is the rule's, the trace is the error's."""
     failed = await result(PermissionError("door"), ErrorHandler({PermissionError: GiveUp("we may not")}))
     assert isinstance(failed, Failed)
-    assert (failed.reason, failed.again_in) == ("we may not", None)
+    assert failed.reason == "we may not"
+    assert failed.again_in is None
     assert "PermissionError: door" in failed.stack
     assert "failed: PermissionError at " in caplog.text
     assert caplog.messages[0].endswith("; failed for good, says the error handler")
@@ -64,7 +65,8 @@ async def test_other_errors_use_up_attempts() -> None:
     """The default: again after the queue's backoff, with the error's message."""
     failed = await result(ValueError("why"), ErrorHandler({KeyError: GiveUp("no")}))
     assert isinstance(failed, Failed)
-    assert (failed.reason, failed.again_in) == ("why", timedelta(milliseconds=500))
+    assert failed.reason == "why"
+    assert failed.again_in == timedelta(milliseconds=500)
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(), ConnectionRefusedError()])
@@ -133,7 +135,8 @@ async def test_failing_error_handler_counts_as_the_default(
     """It is logged, without the message, and the job comes again."""
     failed = await result(ValueError("why"), ErrorHandler({ValueError: rule}))
     assert isinstance(failed, Failed)
-    assert (failed.reason, failed.again_in) == ("why", timedelta(milliseconds=500))
+    assert failed.reason == "why"
+    assert failed.again_in == timedelta(milliseconds=500)
     assert f"{said}; the default applies" in caplog.text
 
 

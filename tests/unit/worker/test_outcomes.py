@@ -32,7 +32,8 @@ def test_delay_that_is_no_duration_is_refused(delay: float) -> None:
 
 def test_reason_of_giving_up_is_kept() -> None:
     """The reason is there for logs and for the failed job."""
-    assert (GiveUp("no such stay").reason, str(GiveUp("no such stay"))) == ("no such stay", "no such stay")
+    assert GiveUp("no such stay").reason == "no such stay"
+    assert str(GiveUp("no such stay")) == "no such stay"
 
 
 def test_blank_reason_is_replaced() -> None:

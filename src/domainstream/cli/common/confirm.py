@@ -1,4 +1,4 @@
-"""Asks before something is destroyed. Used by commands that have `--yes`."""
+"""Asks before something is destroyed."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Durations and moments as people type them: `30s`, `5m`, `2h`, `7d`, or a date and time. Used by commands' options."""
+"""Durations and moments as people type them: `30s`, `5m`, `2h`, `7d`, or a date and time."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Errors of the command line itself, and the exit code of every error. Used by `running`."""
+"""Errors of the command line itself, and the exit code of every error."""
 
 from collections.abc import Iterable
 from typing import Final

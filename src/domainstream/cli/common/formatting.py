@@ -1,4 +1,4 @@
-"""How values are put into words: numbers, ages, moments, and text that nobody vouches for. Pure."""
+"""How values are put into words: numbers, ages, moments, and text that nobody vouches for."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

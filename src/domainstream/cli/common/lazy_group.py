@@ -11,16 +11,13 @@ from domainstream.cli.common.suggestions import did_you_mean
 
 
 class LazyCommand(NamedTuple):
-    """Where a command is, and what the group's help says of it.
-
-    Attributes:
-        place: `module:name` of the click command.
-
-        summary: One sentence.
-    """
+    """Where a command is, and what the group's help says of it."""
 
     place: str
+    """`module:name` of the click command."""
+
     summary: str
+    """One sentence."""
 
 
 class LazyGroup(click.Group):

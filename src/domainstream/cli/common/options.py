@@ -1,4 +1,4 @@
-"""The options that commands share, each said once. Used by `running`."""
+"""The options that commands share, each said once."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

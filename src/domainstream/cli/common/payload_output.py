@@ -10,16 +10,13 @@ from domainstream.cli.common.formatting import NONE, printable
 
 
 class Content(Struct, frozen=True, omit_defaults=True):
-    """An entry's data in a JSON record; without data both are None.
-
-    Attributes:
-        data: The JSON as it stands in the entry, numbers and all, without white space.
-
-        data_base64: The bytes, where they are no JSON.
-    """
+    """An entry's data in a JSON record; without data both are None."""
 
     data: Any = None
+    """The JSON as it stands in the entry, numbers and all, without white space."""
+
     data_base64: str | None = None
+    """The bytes, where they are no JSON."""
 
 
 def content_of(data: bytes | None) -> Content:

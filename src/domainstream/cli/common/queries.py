@@ -1,4 +1,4 @@
-"""What the commands on groups share. Used by `groups`, `lag` and `pending`."""
+"""What the commands on groups share."""
 
 from collections.abc import Iterable
 

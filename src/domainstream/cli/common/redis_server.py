@@ -1,4 +1,4 @@
-"""The server of one command, and what is looked up on it. Before: `running`; next: `domainstream.stream`."""
+"""The server of one command, and what is looked up on it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,22 +23,19 @@ CONNECT_TIMEOUT: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """A server that answers.
-
-    Attributes:
-        client: One connection to it.
-
-        url: Where it is; it may hold a password.
-
-        prefix: What the keys of all streams begin with.
-
-        streams: The inspection of these streams.
-    """
+    """A server that answers."""
 
     client: Redis
+    """One connection to it."""
+
     url: str
+    """Where it is; it may hold a password."""
+
     prefix: str
+    """What the keys of all streams begin with."""
+
     streams: RedisStreamInspection
+    """The inspection of these streams."""
 
     @property
     def place(self) -> str:

@@ -1,4 +1,4 @@
-"""Makes a click command of a coroutine function that looks at a server. Before: a command; next: `redis_server`."""
+"""Makes a click command of a coroutine function that looks at a server."""
 
 import logging
 from collections.abc import Awaitable, Callable

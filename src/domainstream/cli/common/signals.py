@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command, whatever it awaits. Used by `running`."""
+"""Ctrl-C ends a command, whatever it awaits."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Which name was meant. Used by groups of commands, and for channels, groups and queues."""
+"""Which name was meant."""
 
 from collections.abc import Iterable
 

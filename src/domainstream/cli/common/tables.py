@@ -1,4 +1,4 @@
-"""Lays records out in columns, alike on a terminal and in a file. Used by `terminal`. Pure."""
+"""Lays records out in columns, alike on a terminal and in a file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a command writes: data to stdout, words about it to stderr. Next: `tables`."""
+"""Where a command writes: data to stdout, words about it to stderr."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,13 @@ from domainstream.cli.common.tables import Columns, lines_of
 
 
 class Terminal:
-    """The two outputs of a command, and how much it is to say.
-
-    Attributes:
-        as_json: Whether data is written as JSON, one object a line.
-
-        quiet: Whether words are left out, but for errors and warnings.
-    """
+    """The two outputs of a command, and how much it is to say."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
+        """Whether data is written as JSON, one object a line."""
         self.quiet = quiet
+        """Whether words are left out, but for errors and warnings."""
         # None lets click find out whether the output is a terminal.
         self._color = False if os.environ.get("NO_COLOR") else None
 

@@ -1,4 +1,4 @@
-"""What the commands on dead letters share: the inspection, and which letters are meant. Used by each of them."""
+"""What the commands on dead letters share: the inspection, and which letters are meant."""
 
 import re
 from collections.abc import Sequence
@@ -16,40 +16,37 @@ from domainstream.stream.state import ms_of
 
 
 class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A letter as `--json` writes it.
-
-    Attributes:
-        channel: The channel's value.
-
-        dead_letter_id: The letter's own id.
-
-        buried_ms: When it was buried, in milliseconds since 1970.
-
-        group: The group that could make no job of it.
-
-        entry_id: The entry it came in.
-
-        error: The name of the error's class.
-
-        reason: The error's message.
-
-        has_data: Whether the entry had the field `data`, without which it cannot be redriven.
-
-        data: The entry's data, where it was asked for and is JSON.
-
-        data_base64: The same, where it is no JSON.
-    """
+    """A letter as `--json` writes it."""
 
     channel: str
+    """The channel's value."""
+
     dead_letter_id: str
+    """The letter's own id."""
+
     buried_ms: int
+    """When it was buried, in milliseconds since 1970."""
+
     group: str
+    """The group that could make no job of it."""
+
     entry_id: str
+    """The entry it came in."""
+
     error: str
+    """The name of the error's class."""
+
     reason: str
+    """The error's message."""
+
     has_data: bool
+    """Whether the entry had the field `data`, without which it cannot be redriven."""
+
     data: Any = None
+    """The entry's data, where it was asked for and is JSON."""
+
     data_base64: str | None = None
+    """The same, where it is no JSON."""
 
 
 def record_of(buried: StoredDeadLetter, *, with_data: bool = False) -> LetterRecord:

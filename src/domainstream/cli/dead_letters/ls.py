@@ -1,4 +1,4 @@
-"""`domainstream dead-letters ls`. Next: `letters`."""
+"""`domainstream dead-letters ls`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`domainstream dead-letters purge`. Next: `letters`."""
+"""`domainstream dead-letters purge`."""
 
 from collections.abc import Sequence
 
@@ -22,16 +22,13 @@ from domainstream.cli.dead_letters.letters import (
 
 
 class PurgeOutcome(Struct, frozen=True, kw_only=True):
-    """What became of letters that were to be thrown away.
-
-    Attributes:
-        channel: The channel's value.
-
-        purged: How many are gone.
-    """
+    """What became of letters that were to be thrown away."""
 
     channel: str
+    """The channel's value."""
+
     purged: int
+    """How many are gone."""
 
 
 @click.command()

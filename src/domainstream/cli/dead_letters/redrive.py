@@ -1,4 +1,4 @@
-"""`domainstream dead-letters redrive`. Next: `letters`."""
+"""`domainstream dead-letters redrive`."""
 
 from collections.abc import Sequence
 
@@ -25,22 +25,19 @@ from domainstream.stream.state import id_order
 
 
 class RedriveOutcome(Struct, frozen=True, kw_only=True):
-    """What became of letters that were to go back.
-
-    Attributes:
-        channel: The channel's value.
-
-        entry_ids: The new entries.
-
-        without_data: Letters that stay, since their entry had no field `data`.
-
-        gone: Letters that were not there (any more).
-    """
+    """What became of letters that were to go back."""
 
     channel: str
+    """The channel's value."""
+
     entry_ids: list[str]
+    """The new entries."""
+
     without_data: list[str]
+    """Letters that stay, since their entry had no field `data`."""
+
     gone: list[str]
+    """Letters that were not there (any more)."""
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""`domainstream dead-letters show`. Next: `letters`."""
+"""`domainstream dead-letters show`."""
 
 import click
 

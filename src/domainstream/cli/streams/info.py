@@ -1,4 +1,4 @@
-"""`domainstream streams info`. Next: `domainstream.stream.inspection.streams`."""
+"""`domainstream streams info`."""
 
 import click
 from msgspec import Struct
@@ -15,25 +15,22 @@ from domainstream.stream.state import ms_of
 
 
 class StreamRecord(Struct, frozen=True, kw_only=True):
-    """All there is to know of a channel's stream.
-
-    Attributes:
-        key: The stream's key.
-
-        stream: What the server says of it.
-
-        memory_bytes: What it takes of the server's memory, estimated.
-
-        dead_letters: How many letters lie beside it.
-
-        groups: Who reads it, and how far each has come.
-    """
+    """All there is to know of a channel's stream."""
 
     key: str
+    """The stream's key."""
+
     stream: StreamState
+    """What the server says of it."""
+
     memory_bytes: int
+    """What it takes of the server's memory, estimated."""
+
     dead_letters: int
+    """How many letters lie beside it."""
+
     groups: list[GroupState]
+    """Who reads it, and how far each has come."""
 
 
 @click.command()

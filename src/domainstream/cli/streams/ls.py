@@ -1,4 +1,4 @@
-"""`domainstream streams ls`. Next: `domainstream.stream.inspection.streams`."""
+"""`domainstream streams ls`."""
 
 import click
 

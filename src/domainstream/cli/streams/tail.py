@@ -1,4 +1,4 @@
-"""`domainstream streams tail`. Next: `domainstream.stream.inspection.streams`."""
+"""`domainstream streams tail`."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -20,22 +20,19 @@ BLOCK_MS: Final = 1000
 
 
 class EntryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An entry as `--json` writes it.
-
-    Attributes:
-        channel: The channel's value.
-
-        entry_id: The entry.
-
-        data: Its data, where that is JSON.
-
-        data_base64: Its data, where that is no JSON.
-    """
+    """An entry as `--json` writes it."""
 
     channel: str
+    """The channel's value."""
+
     entry_id: str
+    """The entry."""
+
     data: Any = None
+    """Its data, where that is JSON."""
+
     data_base64: str | None = None
+    """Its data, where that is no JSON."""
 
 
 @click.command()

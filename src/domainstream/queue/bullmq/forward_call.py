@@ -1,4 +1,4 @@
-"""The keys and arguments of one call of `forward.lua`, which says what they are. Used by `forwarder`."""
+"""The keys and arguments of one call of `forward.lua`, which says what they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

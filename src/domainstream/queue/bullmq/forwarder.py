@@ -46,20 +46,16 @@ local cjson = {encode = function() return options_json end}"""
 
 
 class BullMQForwarder:
-    """A `Forwarder` for queues on the same server as the streams.
-
-    Attributes:
-        group: The consumer group in whose name entries are acknowledged.
-
-        consumer: The consumer they were delivered to; what is another's is passed over.
-    """
+    """A `Forwarder` for queues on the same server as the streams."""
 
     def __init__(
         self, client: Redis, *, group: str, consumer: str, prefix: str = "", bull_prefix: str = "bull"
     ) -> None:
         """Work through `client`, which is then owned; `prefix` begins every stream's key, `bull_prefix` BullMQ's."""
         self.group = group
+        """The consumer group in whose name entries are acknowledged."""
         self.consumer = consumer
+        """The consumer they were delivered to; what is another's is passed over."""
         self._prefix = prefix
         self._bull_prefix = bull_prefix
         self._client = client
@@ -93,7 +89,7 @@ class BullMQForwarder:
 
 
 def parts_of(routed_entries: Sequence[RoutedEntry], most_jobs: int) -> Iterator[Sequence[RoutedEntry]]:
-    """Cut `routed_entries` into parts of at most `most_jobs` jobs, an entry without any counted as one; none is cut itself."""
+    """Cut `routed_entries` into parts of at most `most_jobs` jobs; an entry without jobs counts as one."""
     start = jobs = 0
     for end, routed_entry in enumerate(routed_entries):
         size = max(len(routed_entry.jobs), 1)

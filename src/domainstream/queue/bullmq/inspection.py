@@ -1,4 +1,4 @@
-"""Looks at BullMQ queues without changing them. Before: `bullmq_queue`; used by the command line."""
+"""Looks at BullMQ queues without changing them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -20,71 +20,65 @@ _FIELDS: Final = ("name", "data", "timestamp", "processedOn", "finishedOn", "atm
 
 
 class QueueState(Struct, frozen=True, kw_only=True):
-    """How many jobs of a queue are in which state.
-
-    Attributes:
-        queue: The queue's name.
-
-        waiting: Jobs that may begin, those of a paused queue included.
-
-        active: Jobs that are being handled.
-
-        delayed: Jobs that may begin later; those that failed and are tried again are among them.
-
-        prioritized: Jobs with a priority that may begin.
-
-        waiting_children: Jobs that wait for other jobs.
-
-        completed: Jobs that are done and still kept.
-
-        failed: Jobs that failed for good and are still kept.
-
-        is_paused: Whether the queue is paused, so that no job begins.
-    """
+    """How many jobs of a queue are in which state."""
 
     queue: str
+    """The queue's name."""
+
     waiting: int
+    """Jobs that may begin, those of a paused queue included."""
+
     active: int
+    """Jobs that are being handled."""
+
     delayed: int
+    """Jobs that may begin later; those that failed and are tried again are among them."""
+
     prioritized: int
+    """Jobs with a priority that may begin."""
+
     waiting_children: int
+    """Jobs that wait for other jobs."""
+
     completed: int
+    """Jobs that are done and still kept."""
+
     failed: int
+    """Jobs that failed for good and are still kept."""
+
     is_paused: bool
+    """Whether the queue is paused, so that no job begins."""
 
 
 class JobState(Struct, frozen=True, kw_only=True):
-    """One job as it is kept.
-
-    Attributes:
-        queue: The queue's name.
-
-        job_id: The job's id.
-
-        name: The job's name.
-
-        state: As BullMQ calls it: `wait`, `active`, `delayed`, `completed`, `failed`, ...
-
-        data: The job's data.
-
-        added_ms: When it was added, in milliseconds since 1970.
-
-        started_ms: When it began last; None before.
-
-        ended_ms: When it was completed or failed; None before.
-
-        attempts: How often it was tried.
-    """
+    """One job as it is kept."""
 
     queue: str
+    """The queue's name."""
+
     job_id: str
+    """The job's id."""
+
     name: str
+    """The job's name."""
+
     state: str
+    """As BullMQ calls it: `wait`, `active`, `delayed`, `completed`, `failed`, ..."""
+
     data: bytes
+    """The job's data."""
+
     added_ms: int
+    """When it was added, in milliseconds since 1970."""
+
     started_ms: int | None
+    """When it began last; None before."""
+
     ended_ms: int | None
+    """When it was completed or failed; None before."""
+
     attempts: int
+    """How often it was tried."""
 
 
 class BullMQInspection:

@@ -1,4 +1,4 @@
-"""BullMQ's own scripts for adding jobs, and their arguments. Used by `bullmq_queue` and `forwarder`.
+"""BullMQ's own scripts for adding jobs, and their arguments.
 
 The scripts' texts come from the installed package, so jobs are what Node's BullMQ writes and reads. The package's
 `Queue.addBulk` is not used: it writes the data anew, which changes numbers, and passes over refusals. BullMQ's

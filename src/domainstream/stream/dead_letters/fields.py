@@ -1,4 +1,4 @@
-"""How a dead letter is written down. Used by `redis_dead_letters`, and by the hand-over's own step."""
+"""How a dead letter is written down."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Looks at dead letters, and throws them away. Before: `redis_dead_letters`, which keeps them."""
+"""Looks at dead letters, and throws them away."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
@@ -19,22 +19,19 @@ PAGE: Final = 500
 
 
 class DeadLetterState(Struct, frozen=True, kw_only=True):
-    """How many dead letters a channel has.
-
-    Attributes:
-        channel: The channel's value.
-
-        letters: How many.
-
-        first_id: The id of the oldest letter.
-
-        last_id: The id of the newest letter.
-    """
+    """How many dead letters a channel has."""
 
     channel: str
+    """The channel's value."""
+
     letters: int
+    """How many."""
+
     first_id: str
+    """The id of the oldest letter."""
+
     last_id: str
+    """The id of the newest letter."""
 
 
 class RedisDeadLetterInspection:

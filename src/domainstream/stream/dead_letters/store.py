@@ -20,15 +20,12 @@ return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 
 
 class RedisDeadLetters:
-    """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are written down.
-
-    Attributes:
-        group: The consumer group in whose name entries are acknowledged.
-    """
+    """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are written down."""
 
     def __init__(self, client: Redis, *, group: str, prefix: str = "") -> None:
         """Write through `client`, which is then owned."""
         self.group = group
+        """The consumer group in whose name entries are acknowledged."""
         self._client = client
         self._prefix = prefix
         self._bury: Any = client.register_script(_BURY)

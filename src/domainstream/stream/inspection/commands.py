@@ -1,4 +1,4 @@
-"""Tries what our programs need of a server, without changing any data. Before: `redis_server_inspection`."""
+"""Tries what our programs need of a server, without changing any data."""
 
 from collections.abc import Collection
 from secrets import token_hex
@@ -67,19 +67,16 @@ def needed_by(role: str) -> list[str]:
 
 
 class CommandProbeResult(Struct, frozen=True, kw_only=True):
-    """What was found by trying.
-
-    Attributes:
-        missing: Commands that the server does not have, as ACLs name them.
-
-        forbidden: Commands that the user may not give, though one of the roles needs them.
-
-        closed_key: The key that the user may not touch, so that the rest could not be tried; empty when all could.
-    """
+    """What was found by trying."""
 
     missing: tuple[str, ...]
+    """Commands that the server does not have, as ACLs name them."""
+
     forbidden: tuple[str, ...]
+    """Commands that the user may not give, though one of the roles needs them."""
+
     closed_key: str
+    """The key that the user may not touch, so that the rest could not be tried; empty when all could."""
 
 
 class RedisCommandProbe:

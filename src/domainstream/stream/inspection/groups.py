@@ -1,4 +1,4 @@
-"""Looks at consumer groups: how far each has come, and what it has not settled. Before: `redis_inspection`."""
+"""Looks at consumer groups: how far each has come, and what it has not settled."""
 
 from datetime import timedelta
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Asks a server what it is and how it keeps data. Before: `redis_connection`; next: `redis_abilities`."""
+"""Asks a server what it is and how it keeps data."""
 
 import time
 from typing import Any, Final
@@ -13,52 +13,49 @@ CLOCK_SAMPLES: Final = 5
 
 
 class ServerFacts(Struct, frozen=True, kw_only=True):
-    """What a server says of itself; None for what it does not.
-
-    Attributes:
-        name: `Redis` or `Valkey`.
-
-        version: Of that name.
-
-        cluster: Whether it is a node of a cluster.
-
-        primary: Where its primary is, as `host:port`, when it is a replica.
-
-        eviction: What happens when the memory is full: `maxmemory-policy`.
-
-        max_memory: Bytes that it may use for data; 0 without a limit.
-
-        used_memory: Bytes that it uses.
-
-        appends: Whether it writes each change to a file (`appendonly`).
-
-        append_works: Whether the last such write went well.
-
-        fsync: How often that file is forced onto the disk: `always`, `everysec` or `no`.
-
-        snapshots: When it writes a snapshot, as `3600 1 300 100`; empty for never.
-
-        snapshot_works: Whether the last snapshot went well.
-
-        unsaved_changes: Changes since the last snapshot.
-
-        snapshot_age_s: Seconds since then.
-    """
+    """What a server says of itself; None for what it does not."""
 
     name: str
+    """`Redis` or `Valkey`."""
+
     version: str
+    """Of that name."""
+
     cluster: bool
+    """Whether it is a node of a cluster."""
+
     primary: str | None
+    """Where its primary is, as `host:port`, when it is a replica."""
+
     eviction: str | None
+    """What happens when the memory is full: `maxmemory-policy`."""
+
     max_memory: int
+    """Bytes that it may use for data; 0 without a limit."""
+
     used_memory: int
+    """Bytes that it uses."""
+
     appends: bool
+    """Whether it writes each change to a file (`appendonly`)."""
+
     append_works: bool
+    """Whether the last such write went well."""
+
     fsync: str | None
+    """How often that file is forced onto the disk: `always`, `everysec` or `no`."""
+
     snapshots: str | None
+    """When it writes a snapshot, as `3600 1 300 100`; empty for never."""
+
     snapshot_works: bool
+    """Whether the last snapshot went well."""
+
     unsaved_changes: int
+    """Changes since the last snapshot."""
+
     snapshot_age_s: int
+    """Seconds since then."""
 
 
 class RedisServerInspection:

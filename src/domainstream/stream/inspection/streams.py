@@ -1,4 +1,4 @@
-"""Looks at streams without changing them. Before: `redis_stream_reader`; next: `redis_group_inspection`."""
+"""Looks at streams without changing them."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final

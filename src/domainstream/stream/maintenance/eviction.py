@@ -1,16 +1,13 @@
 """Refuses a server that would throw streams and jobs away when its memory is full. Called when a program starts."""
 
-import logging
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from domainstream.redis.connection import connect, translated_errors
-from domainstream.telemetry import emit
+from domainstream.telemetry import Signal, emit
 from domainstream.validation import raise_problems
-
-log: Final = logging.getLogger("domainstream.stream")
 
 SAFE: Final = "noeviction"
 
@@ -35,7 +32,7 @@ async def check_eviction(client: Redis) -> None:
             memory: dict[str, Any] = await client.info("memory")
         except NoPermissionError:
             reason = "the user may not call INFO; make sure that maxmemory-policy is noeviction"
-            emit(log, logging.WARNING, "stream.eviction_unknown", reason=reason)
+            emit(Signal.STREAM_EVICTION_UNKNOWN, reason=reason)
             return
     raise_problems("The server", [_problem(str(memory.get("maxmemory_policy", SAFE)))])
 

@@ -1,6 +1,5 @@
 """Removes the names that consumers have left behind in a group. Implements `port.MaintenanceTask`."""
 
-import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -9,10 +8,8 @@ from redis.asyncio import Redis
 
 from domainstream.redis.connection import connect, translated_errors
 from domainstream.redis.keys import stream_key
-from domainstream.telemetry import emit
+from domainstream.telemetry import Signal, emit
 from domainstream.validation import positive, raise_problems
-
-log: Final = logging.getLogger("domainstream.stream")
 
 EVERY: Final = timedelta(minutes=10)
 IDLE: Final = timedelta(hours=1)
@@ -41,13 +38,6 @@ class RedisIdleConsumerReaper:
 
     What has something pending stays, however long it is idle: removing a consumer loses its pending entries. Readers
     take those over; then the name can go.
-
-    Attributes:
-        group: The consumer group to keep tidy.
-
-        consumer: This instance's own name, which always stays.
-
-        every: The pause between two rounds.
     """
 
     def __init__(
@@ -70,8 +60,11 @@ class RedisIdleConsumerReaper:
             "RedisIdleConsumerReaper", [positive(name, value, timedelta) for name, value in durations.items()]
         )
         self.group = group
+        """The consumer group to keep tidy."""
         self.consumer = consumer
+        """This instance's own name, which always stays."""
         self.every = every
+        """The pause between two rounds."""
         self._client = client
         self._channels = {str(channel): stream_key(channel, prefix) for channel in channels}
         self._idle_ms = max(1, round(idle / timedelta(milliseconds=1)))
@@ -99,8 +92,12 @@ class RedisIdleConsumerReaper:
             with translated_errors(self._client):
                 removed: list[bytes] = await self._remove(keys=[key], args=[self.group, self.consumer, self._idle_ms])
             for name in removed:
-                fields = {"group": self.group, "channel": channel, "consumer": name.decode(errors="replace")}
-                emit(log, logging.INFO, "stream.consumer_removed", **fields)
+                emit(
+                    Signal.STREAM_CONSUMER_REMOVED,
+                    group=self.group,
+                    channel=channel,
+                    consumer=name.decode(errors="replace"),
+                )
 
     async def close(self) -> None:
         """Close the connection; see `port.MaintenanceTask.close`."""

@@ -32,11 +32,6 @@ class RedisStreamTrimmer:
 
     An entry older than `max_age` goes within `every`, unless some group has not read or not acknowledged it; then it
     goes when it is older than `max_unread_age`. Any number of janitors may run: a stream is trimmed by one at a time.
-
-    Attributes:
-        retention: What may go; give the one that the publishers have.
-
-        every: The pause between two rounds.
     """
 
     def __init__(
@@ -54,7 +49,9 @@ class RedisStreamTrimmer:
         """
         raise_problems("RedisStreamTrimmer", [positive("every", every, timedelta)])
         self.retention = retention
+        """What may go; give the one that the publishers have."""
         self.every = every
+        """The pause between two rounds."""
         self._client = client
         self._keys = [stream_key(channel, prefix) for channel in channels]
         self._trim: Any = client.register_script(SCRIPT)

@@ -7,14 +7,11 @@ from domainstream.stream.port import DeadLetter, RedriveResult, StoredDeadLetter
 
 
 class MemoryDeadLetters:
-    """`DeadLetters` of `MemoryStreams`.
-
-    Attributes:
-        group: The consumer group in whose name entries are acknowledged.
-    """
+    """`DeadLetters` of `MemoryStreams`."""
 
     def __init__(self, streams: MemoryStreams, *, group: str) -> None:
         self.group = group
+        """The consumer group in whose name entries are acknowledged."""
         self._streams = streams
 
     async def store(self, letters: Sequence[DeadLetter]) -> None:

@@ -14,13 +14,7 @@ DEFAULTS: Final = ReaderSettings()
 
 
 class MemoryStreamReader:
-    """A `StreamReader` of `MemoryStreams`. It knows `max_entries` of its settings, but counts no bytes.
-
-    Attributes:
-        group: The consumer group.
-
-        consumer: The name in it that entries are delivered to.
-    """
+    """A `StreamReader` of `MemoryStreams`. It knows `max_entries` of its settings, but counts no bytes."""
 
     def __init__(
         self,
@@ -34,7 +28,9 @@ class MemoryStreamReader:
     ) -> None:
         """Read `channels` of `streams`, and tell losses to `on_loss`."""
         self.group = group
+        """The consumer group."""
         self.consumer = consumer
+        """The name in it that entries are delivered to."""
         self._streams = streams
         self._channels = [str(channel) for channel in channels]
         self._settings = settings

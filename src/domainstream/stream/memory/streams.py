@@ -1,4 +1,4 @@
-"""Streams in memory: what the server would hold, for tests and for reading. Used by `memory_*` of this stage."""
+"""Streams in memory: what the server would hold, for tests and for reading."""
 
 import asyncio
 import time
@@ -12,36 +12,28 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An entry that was delivered and is not acknowledged.
-
-    Attributes:
-        consumer: Who got it last.
-
-        since: When, in seconds on the streams' clock.
-
-        deliveries: How often it has been delivered.
-    """
+    """An entry that was delivered and is not acknowledged."""
 
     consumer: str
+    """Who got it last."""
+
     since: float
+    """When, in seconds on the streams' clock."""
+
     deliveries: int
+    """How often it has been delivered."""
 
 
 class MemoryGroup:
-    """One consumer group of one channel.
-
-    Attributes:
-        read: How many entries of the channel, from its very beginning, it has been given, or has lost.
-
-        last_id: The newest entry it has been given.
-
-        pending: What has not been acknowledged, by entry id, in the stream's order.
-    """
+    """One consumer group of one channel."""
 
     def __init__(self, read: int) -> None:
         self.read = read
+        """How many entries of the channel, from its very beginning, it has been given, or has lost."""
         self.last_id = "0-0"
+        """The newest entry it has been given."""
         self.pending: dict[str, Pending] = {}
+        """What has not been acknowledged, by entry id, in the stream's order."""
 
     def deliver(self, entry: Delivery, consumer: str, now: float) -> Delivery:
         """Note that a consumer gets an entry, and return it with the count of its deliveries."""
@@ -52,26 +44,19 @@ class MemoryGroup:
 
 
 class MemoryStreams:
-    """A list of entries per channel, the groups that read them, and the dead letters.
-
-    Attributes:
-        entries: The entries of each channel, oldest first, without those that were trimmed.
-
-        trimmed: How many entries of each channel were trimmed.
-
-        buried: The dead letters, oldest first.
-
-        clock: Tells the time in seconds; give another one to let time pass in a test.
-
-        changed: Set when readers that wait should look again.
-    """
+    """A list of entries per channel, the groups that read them, and the dead letters."""
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self.entries: dict[str, list[Delivery]] = {}
+        """The entries of each channel, oldest first, without those that were trimmed."""
         self.trimmed: dict[str, int] = {}
+        """How many entries of each channel were trimmed."""
         self.buried: list[StoredDeadLetter] = []
+        """The dead letters, oldest first."""
         self.clock = clock
+        """Tells the time in seconds; give another one to let time pass in a test."""
         self.changed = asyncio.Event()
+        """Set when readers that wait should look again."""
         self._groups: dict[tuple[str, str], MemoryGroup] = {}
         self._last_id = 0
 

@@ -1,4 +1,4 @@
-"""How many entries to ask of each channel, so that a whole reply keeps its limits. Used by the Redis reader. Pure."""
+"""How many entries to ask of each channel, so that a whole reply keeps its limits."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,15 +15,13 @@ class AdaptiveBatchSize:
 
     A reply that was larger than its limits shrinks the next one in proportion; one that could have been larger lets it
     grow, at most twofold.
-
-    Attributes:
-        count: How many entries of each channel to ask for.
     """
 
     def __init__(self, settings: ReaderSettings, channels: int) -> None:
         """Begin with little: all of `channels` may be full."""
         self._settings = settings
         self.count = max(1, min(FIRST, settings.max_entries // max(1, channels)))
+        """How many entries of each channel to ask for."""
 
     def learn(self, reply: Sequence[Delivery], fullest: int) -> None:
         """Take in a reply whose fullest channel gave `fullest` entries."""

@@ -1,4 +1,4 @@
-"""The streams that a reader reads, and its group on each of them. Used by `redis_stream_reader` and its parts."""
+"""The streams that a reader reads, and its group on each of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -17,21 +17,16 @@ Entries = Iterable[tuple[bytes, dict[bytes, bytes] | None]]
 
 
 class RedisGroupStreams:
-    """Knows which key is which channel.
-
-    Attributes:
-        group: The consumer group, the same on every stream.
-
-        channels: The channel of each key.
-
-        keys: The key of each channel.
-    """
+    """Knows which key is which channel."""
 
     def __init__(self, client: Redis, channels: Iterable[str], *, group: str, prefix: str) -> None:
         """Use `client`, which stays the caller's."""
         self.group = group
+        """The consumer group, the same on every stream."""
         self.channels = {stream_key(channel, prefix).encode(): str(channel) for channel in channels}
+        """The channel of each key."""
         self.keys = {channel: key for key, channel in self.channels.items()}
+        """The key of each channel."""
         self._client = client
 
     async def make_groups(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finds out what a group lost to trimming before it could read it. Used by `redis_stream_reader`."""
+"""Finds out what a group lost to trimming before it could read it."""
 
 from collections.abc import Iterable
 from datetime import timedelta

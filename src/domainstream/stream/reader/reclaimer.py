@@ -1,4 +1,4 @@
-"""Walks through what waits unacknowledged, page by page: own entries, then those left alone. Used by the reader."""
+"""Walks through what waits unacknowledged, page by page: own entries, then those left alone."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -31,22 +31,19 @@ class _Walk:
 
 
 class Claimed(NamedTuple):
-    """A reply of XAUTOCLAIM.
-
-    Attributes:
-        cursor: Where to go on; `0-0` at the end.
-
-        entries: What was taken over.
-
-        deleted: The ids of what was pending but had left the stream; it is pending no longer.
-
-        unnamed: Whether there was more of that kind, still pending and without its id, as before Redis 7.0.
-    """
+    """A reply of XAUTOCLAIM."""
 
     cursor: str
+    """Where to go on; `0-0` at the end."""
+
     entries: _Entries
+    """What was taken over."""
+
     deleted: list[bytes]
+    """The ids of what was pending but had left the stream; it is pending no longer."""
+
     unnamed: bool
+    """Whether there was more of that kind, still pending and without its id, as before Redis 7.0."""
 
 
 def read_claimed(reply: Any) -> Claimed:

@@ -1,7 +1,4 @@
-"""Reads all channels of a consumer group from Redis with one blocking command. Implements `port.StreamReader`.
-
-Next: `domainstream.subscriber`, which hands what is read over to queues.
-"""
+"""Reads all channels of a consumer group from Redis with one blocking command. Implements `port.StreamReader`."""
 
 import asyncio
 import socket
@@ -41,14 +38,6 @@ class RedisStreamReader:
 
     It needs two connections, however many the channels: one to read, one for all else. A loss is found once, by one
     instance of the group; one that crashes in that moment does not tell it.
-
-    Attributes:
-        group: The consumer group, the same on every stream.
-
-        consumer: The name in the group that entries are delivered to. It must be stable, so that a restarted instance
-            finds what it left behind at once, and each instance needs its own: by default it is the host's name and
-            `-subscriber`, so give names when several instances share a host. Two instances of one name still lose
-            nothing, but do some entries twice.
     """
 
     def __init__(
@@ -68,7 +57,13 @@ class RedisStreamReader:
         empty `group`, or without channels.
         """
         self.group = group
+        """The consumer group, the same on every stream."""
         self.consumer = consumer or default_consumer()
+        """The name in the group that entries are delivered to. It must be stable, so that a restarted instance finds
+        what it left behind at once, and each instance needs its own: by default it is the host's name and
+        `-subscriber`, so give names when several instances share a host. Two instances of one name still lose nothing,
+        but do some entries twice.
+        """
         self._client = client
         self._settings = settings
         self._streams = RedisGroupStreams(client, channels, group=group, prefix=prefix)

@@ -1,4 +1,4 @@
-"""What is told of attempts at jobs. Before: `domainstream.worker`; next: `failures` and `driver`. Pure."""
+"""What is told of attempts at jobs."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,28 +13,25 @@ from domainstream.worker.attempt_result import AttemptResult, Failed
 
 
 class JobAttempt(Struct, frozen=True):
-    """One attempt at a job.
-
-    Attributes:
-        job: The job.
-
-        number: Which try it was, from 1; one after `RetryLater` has the number of the one before.
-
-        at: When, on the clock of the flow.
-
-        outcome: How it ended: `Completed`, `Delayed` or `Failed`.
-
-        event: The event that was handled; None when no handler takes the job, or its data cannot be decoded.
-
-        context: What the handler was told beside it; None without an event.
-    """
+    """One attempt at a job."""
 
     job: Job
+    """The job."""
+
     number: int
+    """Which try it was, from 1; one after `RetryLater` has the number of the one before."""
+
     at: datetime
+    """When, on the clock of the flow."""
+
     outcome: AttemptResult
+    """How it ended: `Completed`, `Delayed` or `Failed`."""
+
     event: BaseEvent[Any] | None = None
+    """The event that was handled; None when no handler takes the job, or its data cannot be decoded."""
+
     context: EventContext | None = None
+    """What the handler was told beside it; None without an event."""
 
     def __str__(self) -> str:
         event = f" of {type(self.event).__name__}" if self.event else ""
@@ -42,19 +39,16 @@ class JobAttempt(Struct, frozen=True):
 
 
 class FailedJob(Struct, frozen=True):
-    """A job that has failed for good.
-
-    Attributes:
-        last: The last attempt at it.
-
-        reason: The error's message, or what `GiveUp` was given.
-
-        stack: The trace of the error and of all that caused it.
-    """
+    """A job that has failed for good."""
 
     last: JobAttempt
+    """The last attempt at it."""
+
     reason: str
+    """The error's message, or what `GiveUp` was given."""
+
     stack: str
+    """The trace of the error and of all that caused it."""
 
     def __str__(self) -> str:
         last, job = self.last, self.last.job

@@ -1,4 +1,4 @@
-"""Time that passes only when somebody says so. Used by all of this package. Pure."""
+"""Time that passes only when somebody says so."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,15 +8,12 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class FlowClock:
-    """The clock of one flow.
-
-    Attributes:
-        now: The time, aware and in UTC.
-    """
+    """The clock of one flow."""
 
     def __init__(self, now: datetime | None) -> None:
         """Stand at `now`; None is the real time, to the millisecond."""
         self.now = (now or EPOCH + timedelta(milliseconds=milliseconds_of(datetime.now(UTC)))).astimezone(UTC)
+        """The time, aware and in UTC."""
 
     def seconds(self) -> float:
         """Return the time in seconds since 1970."""

@@ -1,4 +1,4 @@
-"""Moves events from streams through queues to handlers, step by step. Before: `schedule`; next: `event_flow`.
+"""Moves events from streams through queues to handlers, step by step.
 
 Only what needs a server or real time is replaced here: the streams, the queues, and the order in which workers take
 jobs. What an entry becomes, how it is handed over and what an attempt comes to is decided by the real code.
@@ -33,15 +33,7 @@ OtherQueues = Literal["fail", "keep"]
 
 
 class FlowDriver:
-    """Does what subscriber and workers do, for as long as there is something to do.
-
-    Attributes:
-        queue: Every job there was.
-
-        consumers: Who handles the jobs of which queue.
-
-        attempts: Every attempt at a job, the first one first.
-    """
+    """Does what subscriber and workers do, for as long as there is something to do."""
 
     def __init__(
         self,
@@ -54,8 +46,11 @@ class FlowDriver:
     ) -> None:
         """Let jobs of queues without a consumer "fail" the run, or "keep" them; end runs after `most_attempts`."""
         self.queue = MemoryQueue()
+        """Every job there was."""
         self.consumers: dict[str, EventConsumer] = {}
+        """Who handles the jobs of which queue."""
         self.attempts: list[JobAttempt] = []
+        """Every attempt at a job, the first one first."""
         self._clock = clock
         self._streams = streams
         self._router = router

@@ -1,4 +1,4 @@
-"""A whole flow of events in memory, for tests: publish in, handled events out. Before: `driver`; used by users."""
+"""A whole flow of events in memory, for tests: publish in, handled events out."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -42,11 +42,6 @@ class EventFlow:
     delays, backoff and `RetryLater` take no real time, and backoff has no jitter. A queue knows each job for good.
 
     For one event loop; `settle`, `advance` and `repeat` must not overlap.
-
-    Attributes:
-        publisher: Where producers publish to.
-
-        streams: What was published, in streams; `flow.streams.add(channel, b"...")` adds what no producer would.
     """
 
     def __init__(
@@ -71,7 +66,9 @@ class EventFlow:
         raise_problems("EventFlow", [*problems, _now_problem(now)])
         self._clock = FlowClock(now)
         self.streams = FlowStreams(self._clock)
+        """What was published, in streams; `flow.streams.add(channel, b"...")` adds what no producer would."""
         self.publisher = FlowPublisher(self.streams)
+        """Where producers publish to."""
         self._subscriptions = subscriptions
         self._limits = limits
         router = JobRouter(subscriptions, limits)

@@ -1,4 +1,4 @@
-"""The two ways a test of a flow fails by itself. Before: `attempts`; next: `driver`. Pure.
+"""The two ways a test of a flow fails by itself.
 
 They are failed assertions, not errors of domainstream: code under test that catches `DomainStreamError` lets them pass.
 """
@@ -16,17 +16,13 @@ _LATELY: Final = 100
 
 
 class FlowFailedError(AssertionError):
-    """Jobs failed for good, or entries became dead letters, and the test did not expect it.
-
-    Attributes:
-        failed: The jobs.
-
-        dead_letters: The entries that could not become jobs.
-    """
+    """Jobs failed for good, or entries became dead letters, and the test did not expect it."""
 
     def __init__(self, failed: Sequence[FailedJob], dead_letters: Sequence[DeadLetter]) -> None:
         self.failed = tuple(failed)
+        """The jobs."""
         self.dead_letters = tuple(dead_letters)
+        """The entries that could not become jobs."""
         super().__init__(_what_failed(self.failed, self.dead_letters))
 
 

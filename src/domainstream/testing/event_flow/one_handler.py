@@ -1,4 +1,4 @@
-"""One handler alone, given an event as its worker would. Before: `domainstream.worker`; used by tests of users."""
+"""One handler alone, given an event as its worker would."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which job is next, and when: what a queue's server decides. Before: `clock`; next: `driver`. Pure."""
+"""Which job is next, and when: what a queue's server decides."""
 
 from datetime import datetime
 from heapq import heappop, heappush
@@ -10,16 +10,13 @@ from domainstream.queue import Job
 
 
 class WaitingJob(Struct, frozen=True):
-    """A job that has to be tried.
-
-    Attributes:
-        job: The job.
-
-        attempt: Which try the next one is, from 1.
-    """
+    """A job that has to be tried."""
 
     job: Job
+    """The job."""
+
     attempt: int = 1
+    """Which try the next one is, from 1."""
 
 
 class JobSchedule:

@@ -1,4 +1,4 @@
-"""Streams in memory with a publisher in front. Before: `clock`; next: `driver`."""
+"""Streams in memory with a publisher in front."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -27,15 +27,12 @@ class FlowStreams(MemoryStreams):
 
 
 class FlowPublisher:
-    """Adds what is published to the streams of a flow; implements `EventPublisher`.
-
-    Attributes:
-        published: The messages of each channel that has any, oldest first.
-    """
+    """Adds what is published to the streams of a flow; implements `EventPublisher`."""
 
     def __init__(self, streams: FlowStreams) -> None:
         """Publish into `streams`."""
         self.published: dict[str, list[OutgoingMessage]] = {}
+        """The messages of each channel that has any, oldest first."""
         self._streams = streams
         self._closed = False
 

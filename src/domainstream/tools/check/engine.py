@@ -1,4 +1,4 @@
-"""Checks a whole system: reads it and asks every rule. Before: `project` and `rules`; next: `command`."""
+"""Checks a whole system: reads it and asks every rule."""
 
 from collections.abc import Iterator
 from pathlib import Path

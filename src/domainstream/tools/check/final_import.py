@@ -1,4 +1,4 @@
-"""Adds `from typing import final` where isort would put it. Used by `fixing`. Pure."""
+"""Adds `from typing import final` where isort would put it."""
 
 import ast
 import sys

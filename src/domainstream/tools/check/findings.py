@@ -1,43 +1,37 @@
-"""What `check` reports: one mistake, where it stands, and what to type. Made by the rules; next: `formats`. Pure."""
+"""What `check` reports: one mistake, where it stands, and what to type."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """A place in the system's files.
-
-    Attributes:
-        path: Relative to the root, with `/`.
-
-        line: From 1.
-
-        column: From 1, in characters.
-    """
+    """A place in the system's files."""
 
     path: str
+    """Relative to the root, with `/`."""
+
     line: int = 1
+    """From 1."""
+
     column: int = 1
+    """From 1, in characters."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One mistake. Findings sort by place.
-
-    Attributes:
-        place: Where it stands.
-
-        code: The rule's, such as "DS401"; its page is `docs/rules/DS401.md`.
-
-        message: What is wrong, and why where that is not plain.
-
-        fix: What to type.
-    """
+    """One mistake. Findings sort by place."""
 
     place: Place
+    """Where it stands."""
+
     code: str
+    """The rule's, such as "DS401"; its page is `docs/rules/DS401.md`."""
+
     message: str
+    """What is wrong, and why where that is not plain."""
+
     fix: str
+    """What to type."""
 
     @property
     def path(self) -> str:
@@ -59,16 +53,13 @@ class Finding:
 
 
 class Mistake(NamedTuple):
-    """What a rule finds: a finding without the rule's code.
-
-    Attributes:
-        place: Where it stands.
-
-        message: What is wrong, and why where that is not plain.
-
-        fix: What to type.
-    """
+    """What a rule finds: a finding without the rule's code."""
 
     place: Place
+    """Where it stands."""
+
     message: str
+    """What is wrong, and why where that is not plain."""
+
     fix: str
+    """What to type."""

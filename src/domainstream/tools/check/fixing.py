@@ -1,4 +1,4 @@
-"""Mends what can be mended by adding a line: a missing `@final`, a missing `[]` subscription. Used by `command`.
+"""Mends what can be mended by adding a line: a missing `@final`, a missing `[]` subscription.
 
 Text is added and nothing else of a file changes: neither comments, nor order, nor line ends.
 """

@@ -1,4 +1,4 @@
-"""Writes findings: as text, as JSON, for GitHub's annotations, as SARIF. Before: `checking`; next: `command`. Pure."""
+"""Writes findings: as text, as JSON, for GitHub's annotations, as SARIF."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence

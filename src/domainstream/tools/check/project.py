@@ -1,4 +1,4 @@
-"""Reads a whole system from its files, importing none of them. Before: the readers; next: `rules`."""
+"""Reads a whole system from its files, importing none of them."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator

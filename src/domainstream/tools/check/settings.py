@@ -1,4 +1,4 @@
-"""Where the parts of a system lie: `domainstream.toml`, or the guide's layout. Next: `sources`."""
+"""Where the parts of a system lie: `domainstream.toml`, or the guide's layout."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,43 +13,40 @@ SETTINGS_FILE: Final = "domainstream.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
-    """Where to look. Patterns are relative to the root; `*` stands for one folder or a part of its name.
-
-    Attributes:
-        channels: The files with the enums of channels.
-
-        subscriptions: The files that call `create_multiple_handlers`.
-
-        services: The folders of the services' Python packages. A service is called as its folder.
-
-        packages: The folders of the Python packages that the services share: what payloads, queues and jobs may name.
-
-        queues: The file with the enum of queues; `domainstream new` adds to it. `check` follows imports instead.
-
-        jobs: The file with the enum of job names, likewise.
-
-        contracts: The folder of the snapshots that `domainstream schema snapshot` writes.
-
-        external_queues: Queues whose worker is not in the services, because it is of another language or repository.
-
-        external_services: Services that publish to channels of their own from outside of `services`, likewise.
-
-        retired: Channel names that were in use once and must not be used again.
-
-        ignore: Codes, or beginnings of codes, of rules that do not apply here.
-    """
+    """Where to look. Patterns are relative to the root; `*` stands for one folder or a part of its name."""
 
     channels: tuple[str, ...] = ("packages/contracts/src/contracts/event_publisher_channels.py",)
+    """The files with the enums of channels."""
+
     subscriptions: tuple[str, ...] = ("packages/contracts/src/contracts/subscriptions.py",)
+    """The files that call `create_multiple_handlers`."""
+
     services: tuple[str, ...] = ("services/*/src/*",)
+    """The folders of the services' Python packages. A service is called as its folder."""
+
     packages: tuple[str, ...] = ("packages/*/src/*",)
+    """The folders of the Python packages that the services share: what payloads, queues and jobs may name."""
+
     queues: str = "packages/contracts/src/contracts/bull_mq_queues.py"
+    """The file with the enum of queues; `domainstream new` adds to it. `check` follows imports instead."""
+
     jobs: str = "packages/contracts/src/contracts/bull_mq_jobs.py"
+    """The file with the enum of job names, likewise."""
+
     contracts: str = "contracts"
+    """The folder of the snapshots that `domainstream schema snapshot` writes."""
+
     external_queues: tuple[str, ...] = ()
+    """Queues whose worker is not in the services, because it is of another language or repository."""
+
     external_services: tuple[str, ...] = ()
+    """Services that publish to channels of their own from outside of `services`, likewise."""
+
     retired: tuple[str, ...] = ()
+    """Channel names that were in use once and must not be used again."""
+
     ignore: tuple[str, ...] = ()
+    """Codes, or beginnings of codes, of rules that do not apply here."""
 
 
 _PATHS: Final = frozenset({"channels", "subscriptions", "services", "packages", "queues", "jobs", "contracts"})

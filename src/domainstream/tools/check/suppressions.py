@@ -1,4 +1,4 @@
-"""Leaves out findings that a comment ignores, and tells of comments that ignore nothing. Used by `checking`. Pure."""
+"""Leaves out findings that a comment ignores, and tells of comments that ignore nothing."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Adds text to a file's bytes at places that its tree names. Used by `fixing` and `final_import`. Pure."""
+"""Adds text to a file's bytes at places that its tree names."""
 
 import codecs
 from collections.abc import Iterable
@@ -7,32 +7,25 @@ from typing import NamedTuple
 
 
 class Insertion(NamedTuple):
-    """Text to be added.
-
-    Attributes:
-        offset: Before which byte.
-
-        text: What.
-    """
+    """Text to be added."""
 
     offset: int
+    """Before which byte."""
+
     text: str
+    """What."""
 
 
 class Text:
-    """A file's bytes, by line.
-
-    Attributes:
-        raw: The bytes.
-
-        line_end: How its lines end.
-    """
+    """A file's bytes, by line."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
+        """The bytes."""
         # Trees count from behind the mark.
         self._starts = [len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0]
         self.line_end = "\r\n" if b"\r\n" in raw else "\n"
+        """How its lines end."""
         self._lines = raw.splitlines(keepends=True)
         self._starts += accumulate(map(len, self._lines))
 

@@ -1,4 +1,4 @@
-"""Tells what the demo lacks before anything of it starts. Before: `command`; next: `start`."""
+"""Tells what the demo lacks before anything of it starts."""
 
 import os
 from importlib.util import find_spec

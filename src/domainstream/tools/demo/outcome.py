@@ -8,65 +8,59 @@ from domainstream.tools.demo.tally import Tally, percentile
 
 
 class SubscriptionOutcome(Struct, frozen=True, kw_only=True):
-    """What became of one subscription.
-
-    Attributes:
-        channel: Where the events came from.
-
-        queue: Where their jobs went.
-
-        job: What the jobs were called.
-
-        published: How many events were published.
-
-        handled: How many of them were handled.
-    """
+    """What became of one subscription."""
 
     channel: str
+    """Where the events came from."""
+
     queue: str
+    """Where their jobs went."""
+
     job: str
+    """What the jobs were called."""
+
     published: int
+    """How many events were published."""
+
     handled: int
+    """How many of them were handled."""
 
 
 class DemoOutcome(Struct, frozen=True, kw_only=True):
-    """What a run came to.
-
-    Attributes:
-        published: Events that got an entry in their stream.
-
-        not_published: Events that were mapped to None.
-
-        handled: Handled events, one for each subscription.
-
-        failed: What went wrong: handlers that raised, events that were not published, processes that died.
-
-        duplicates: Events that a handler got more than once.
-
-        p50_ms: Half of the events took at most this long, from happening to handled; None when there were none.
-
-        p99_ms: 99 of 100 took at most this long.
-
-        seconds: How long it took from the first stay to the last handler.
-
-        server: The server's name and version.
-
-        subscriptions: The same, by subscription.
-
-        problems: What is wrong, a sentence each; empty for a good run.
-    """
+    """What a run came to."""
 
     published: int
+    """Events that got an entry in their stream."""
+
     not_published: int
+    """Events that were mapped to None."""
+
     handled: int
+    """Handled events, one for each subscription."""
+
     failed: int
+    """What went wrong: handlers that raised, events that were not published, processes that died."""
+
     duplicates: int
+    """Events that a handler got more than once."""
+
     p50_ms: float | None
+    """Half of the events took at most this long, from happening to handled; None when there were none."""
+
     p99_ms: float | None
+    """99 of 100 took at most this long."""
+
     seconds: float
+    """How long it took from the first stay to the last handler."""
+
     server: str
+    """The server's name and version."""
+
     subscriptions: list[SubscriptionOutcome]
+    """The same, by subscription."""
+
     problems: list[str]
+    """What is wrong, a sentence each; empty for a good run."""
 
     @classmethod
     def of(cls, tally: Tally, *, seconds: float, server: str, problems: list[str]) -> Self:

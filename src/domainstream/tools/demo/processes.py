@@ -24,17 +24,13 @@ _ERROR_LINES = 30
 
 
 class Child:
-    """One process.
-
-    Attributes:
-        name: Which module of `children/` it runs.
-
-        ready: Whether it has said that it can work.
-    """
+    """One process."""
 
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
+        """Which module of `children/` it runs."""
         self.ready = False
+        """Whether it has said that it can work."""
         self._process = process
         self._errors: list[str] = []
 
@@ -96,14 +92,11 @@ class Child:
 
 
 class Children:
-    """All processes of a run.
-
-    Attributes:
-        dead: How those ended that did so before their time, or other than they should.
-    """
+    """All processes of a run."""
 
     def __init__(self, on_report: Callable[[Report], None]) -> None:
         self.dead: list[str] = []
+        """How those ended that did so before their time, or other than they should."""
         self._on_report = on_report
         self._children: dict[str, Child] = {}
         self._listeners: list[asyncio.Task[None]] = []

@@ -23,13 +23,11 @@ class RedisDemoServer:
     """The server of one run, over a connection of our own.
 
     Raises `ConfigurationError` for a URL that is none.
-
-    Attributes:
-        run: The name of the run, which stands in every key of it and in no other.
     """
 
     def __init__(self, url: str, run: str) -> None:
         self.run = run
+        """The name of the run, which stands in every key of it and in no other."""
         self._place = place_of(url)
         self._lengths: dict[str, int] = {}
         self._client: Any = connect(

@@ -1,4 +1,4 @@
-"""One run of the demo, from finding a server to the end of the last process. Called by `command`."""
+"""One run of the demo, from finding a server to the end of the last process."""
 
 import asyncio
 import secrets

@@ -10,41 +10,35 @@ STAYS_PER_SECOND = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoSettings:
-    """What the user asked for.
-
-    Attributes:
-        events: How many medical stays to hand in, at least 1.
-
-        seed: What they are drawn from.
-
-        redis_url: Which server to use; None finds one.
-    """
+    """What the user asked for."""
 
     events: int
+    """How many medical stays to hand in, at least 1."""
+
     seed: int
+    """What they are drawn from."""
+
     redis_url: str | None
+    """Which server to use; None finds one."""
 
 
 class ChildSettings(Struct, frozen=True, kw_only=True):
-    """What the parent writes to a child's standard input, as one line of JSON.
-
-    Attributes:
-        url: The server, with its password: this is why it is not an argument.
-
-        run: The name of the run, which stands in every key of it and in no other.
-
-        events: How many medical stays coding hands in.
-
-        seed: What they are drawn from.
-
-        stays_per_second: How fast.
-    """
+    """What the parent writes to a child's standard input, as one line of JSON."""
 
     url: str
+    """The server, with its password: this is why it is not an argument."""
+
     run: str
+    """The name of the run, which stands in every key of it and in no other."""
+
     events: int
+    """How many medical stays coding hands in."""
+
     seed: int
+    """What they are drawn from."""
+
     stays_per_second: float = STAYS_PER_SECOND
+    """How fast."""
 
     @property
     def stream_prefix(self) -> str:

@@ -1,4 +1,4 @@
-"""Starts a run and turns what it comes to into output and an exit code. Before: `command`; next: `run`."""
+"""Starts a run and turns what it comes to into output and an exit code."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Counts what the children report: who published, who handled, what is missing. Pure."""
+"""Counts what the children report: who published, who handled, what is missing."""
 
 from collections.abc import Iterable, Sequence
 from math import ceil
@@ -14,26 +14,19 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 class Tally:
-    """What has happened so far in all processes.
-
-    Attributes:
-        subscriptions: Who listens to what.
-
-        finished: All stays are handed in.
-
-        not_published: How many events stayed in their service.
-
-        duplicates: How many times a handler got an event it had handled before.
-
-        failures: What went wrong, a sentence each.
-    """
+    """What has happened so far in all processes."""
 
     def __init__(self) -> None:
         self.subscriptions: list[Subscription] = []
+        """Who listens to what."""
         self.finished = False
+        """All stays are handed in."""
         self.not_published = 0
+        """How many events stayed in their service."""
         self.duplicates = 0
+        """How many times a handler got an event it had handled before."""
         self.failures: list[str] = []
+        """What went wrong, a sentence each."""
         self._published: dict[str, set[str]] = {}
         self._handled: dict[Subscription, set[str]] = {}
         self._milliseconds: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""The AsyncAPI document of a system: channels, who sends, who receives, messages. Before: `schemas`. Pure.
+"""The AsyncAPI document of a system: channels, who sends, who receives, messages.
 
 Source of the format: https://www.asyncapi.com/docs/reference/specification/v3.0.0, which 3.1.0 extends.
 """

@@ -1,4 +1,4 @@
-"""The catalogue of a system: one HTML page that needs no network. Before: `example_messages`."""
+"""The catalogue of a system: one HTML page that needs no network."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Takes a docstring apart: what it says of the whole, and of each field. Used by `schemas`. Pure."""
+"""Takes a docstring apart: what it says of the whole, and of each field."""
 
 import inspect
 import re
@@ -10,16 +10,13 @@ _FIELD: Final = re.compile(r"(?P<names>\w+(?:, \w+)*)(?: \([^)]*\))?:(?: +(?P<te
 
 
 class Docstring(NamedTuple):
-    """The parts of a docstring.
-
-    Attributes:
-        description: What it says of the whole.
-
-        fields: What it says of each field, by name.
-    """
+    """The parts of a docstring."""
 
     description: str
+    """What it says of the whole."""
+
     fields: dict[str, str]
+    """What it says of each field, by name."""
 
 
 def parse_docstring(text: str) -> Docstring:

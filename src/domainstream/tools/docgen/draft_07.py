@@ -1,4 +1,4 @@
-"""Brings JSON Schema of draft 2020-12, as msgspec and pydantic write it, to draft 07, as AsyncAPI reads it. Pure."""
+"""Brings JSON Schema of draft 2020-12, as msgspec and pydantic write it, to draft 07, as AsyncAPI reads it."""
 
 from collections.abc import Mapping
 from typing import Any, Final

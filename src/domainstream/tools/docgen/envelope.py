@@ -1,4 +1,4 @@
-"""The schema of the CloudEvents envelope, as `docs/wire-format` describes it. Used by `asyncapi` and `typescript`."""
+"""The schema of the CloudEvents envelope, as `docs/wire-format` describes it."""
 
 from typing import Any, Final
 

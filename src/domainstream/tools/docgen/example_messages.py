@@ -1,4 +1,4 @@
-"""An example of a message, made by the encoder that makes real ones. Before: `examples`; next: `catalog`."""
+"""An example of a message, made by the encoder that makes real ones."""
 
 import json
 import logging

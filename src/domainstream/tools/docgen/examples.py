@@ -1,4 +1,4 @@
-"""An example of what fits a schema, always the same for a schema. Used by `example_messages`. Pure."""
+"""An example of what fits a schema, always the same for a schema."""
 
 from collections.abc import Mapping
 from typing import Any, Final

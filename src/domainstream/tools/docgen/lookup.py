@@ -1,4 +1,4 @@
-"""Finds the registry that `MODULE:OBJECT` names, importing the user's code. Before: `command`; next: `system`."""
+"""Finds the registry that `MODULE:OBJECT` names, importing the user's code."""
 
 import re
 import sys

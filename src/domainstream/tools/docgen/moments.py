@@ -1,4 +1,4 @@
-"""Says of texts that are moments that they are. Used by `schemas`.
+"""Says of texts that are moments that they are.
 
 msgspec itself does so only where a time zone is demanded.
 """
@@ -15,14 +15,11 @@ _SEQUENCES = types.ListType | types.SetType | types.FrozenSetType | types.VarTup
 
 
 class MomentMarker:
-    """Walks through types and their schemas side by side.
-
-    Attributes:
-        components: The schemas that are referred to; they are changed.
-    """
+    """Walks through types and their schemas side by side."""
 
     def __init__(self, components: dict[str, Schema], reference: str) -> None:
         self.components = components
+        """The schemas that are referred to; they are changed."""
         self._reference = reference
         self._seen: set[str] = set()
 

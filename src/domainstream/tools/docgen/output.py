@@ -1,4 +1,4 @@
-"""Writes a document, or compares it with the one that was written before. Called by `command`."""
+"""Writes a document, or compares it with the one that was written before."""
 
 from pathlib import Path
 

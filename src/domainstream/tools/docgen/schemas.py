@@ -1,4 +1,4 @@
-"""JSON Schema of all payloads, draft 07, with texts from docstrings. Before: `system`; next: documents."""
+"""JSON Schema of all payloads, draft 07, with texts from docstrings."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,16 +18,13 @@ REFERENCE: Final = "#/components/schemas/"
 
 @dataclass(frozen=True, slots=True)
 class Schemas:
-    """The schemas of a system's payloads.
-
-    Attributes:
-        payloads: The schema of each event's payload; as a rule a reference.
-
-        components: The schemas that are referred to, by name, sorted.
-    """
+    """The schemas of a system's payloads."""
 
     payloads: Mapping[EventClass, Schema]
+    """The schema of each event's payload; as a rule a reference."""
+
     components: Mapping[str, Schema]
+    """The schemas that are referred to, by name, sorted."""
 
 
 def schemas_of(events: Iterable[EventClass]) -> Schemas:

@@ -1,4 +1,4 @@
-"""What the documents say about a system, read from its registry. Before: `lookup`; next: `schemas`. Pure."""
+"""What the documents say about a system, read from its registry."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,36 +11,30 @@ EventClass = type[BaseEvent[Any]]
 
 
 class Listener(NamedTuple):
-    """A queue that gets a job for each event of a channel.
-
-    Attributes:
-        queue: The queue's name.
-
-        job: The name of its jobs.
-    """
+    """A queue that gets a job for each event of a channel."""
 
     queue: str
+    """The queue's name."""
+
     job: str
+    """The name of its jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentedChannel:
-    """A channel and what stands at both of its ends.
-
-    Attributes:
-        channel: The member of the enum.
-
-        publisher: The service that publishes to it; None where none does.
-
-        events: The classes of its events; empty where nobody publishes.
-
-        listeners: Who gets its events; empty where nobody does yet.
-    """
+    """A channel and what stands at both of its ends."""
 
     channel: EventPublisherChannel
+    """The member of the enum."""
+
     publisher: str | None
+    """The service that publishes to it; None where none does."""
+
     events: tuple[EventClass, ...]
+    """The classes of its events; empty where nobody publishes."""
+
     listeners: tuple[Listener, ...]
+    """Who gets its events; empty where nobody does yet."""
 
     @property
     def value(self) -> str:

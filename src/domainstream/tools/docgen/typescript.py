@@ -1,4 +1,4 @@
-"""The channels, payloads and jobs of a system as TypeScript, for services of Node.js. Before: `schemas`. Pure."""
+"""The channels, payloads and jobs of a system as TypeScript, for services of Node.js."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""From JSON Schema to TypeScript types. Used by `typescript`. Pure."""
+"""From JSON Schema to TypeScript types."""
 
 import json
 import re
@@ -31,14 +31,11 @@ def comment(text: str, indent: str = "") -> str:
 
 
 class TypeWriter:
-    """Writes types that refer to each other.
-
-    Attributes:
-        names: The name of each component in TypeScript.
-    """
+    """Writes types that refer to each other."""
 
     def __init__(self, components: Iterable[str]) -> None:
         self.names: dict[str, str] = {}
+        """The name of each component in TypeScript."""
         for component in components:
             name = re.sub(r"[^A-Za-z0-9_]", "_", component)
             while name in RESERVED or name in self.names.values() or not _IDENTIFIER.fullmatch(name):

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing. Used by all checks. Pure."""
+"""What the doctor says of one thing."""
 
 import shlex
 from typing import Final, Literal
@@ -12,22 +12,19 @@ REDIS_CLI: Final = 'redis-cli -u "$REDIS_URL"'
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """One line of the doctor's.
-
-    Attributes:
-        check: What was looked at.
-
-        status: `ok`, `warning` for what may be meant so, or `problem`.
-
-        words: What was found, and why it matters.
-
-        mend: The command that mends it; empty where nothing is to be mended.
-    """
+    """One line of the doctor's."""
 
     check: str
+    """What was looked at."""
+
     status: Status
+    """`ok`, `warning` for what may be meant so, or `problem`."""
+
     words: str
+    """What was found, and why it matters."""
+
     mend: str = ""
+    """The command that mends it; empty where nothing is to be mended."""
 
 
 def ok(check: str, words: str) -> Finding:

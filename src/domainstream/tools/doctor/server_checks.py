@@ -1,4 +1,4 @@
-"""What the doctor says of the server itself. Before: `command`; facts come from `redis_server_inspection`. Pure."""
+"""What the doctor says of the server itself."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

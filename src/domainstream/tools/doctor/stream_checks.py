@@ -1,4 +1,4 @@
-"""What the doctor says of streams, groups and dead letters. Before: `command`. Pure."""
+"""What the doctor says of streams, groups and dead letters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

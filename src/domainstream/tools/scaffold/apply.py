@@ -1,4 +1,4 @@
-"""Shows a plan, writes it, and lets `check` judge the result. Before: the planners; next: `command`."""
+"""Shows a plan, writes it, and lets `check` judge the result."""
 
 import json
 from typing import Final, NamedTuple
@@ -12,22 +12,19 @@ UNSEEN: Final = "DS605"
 
 
 class Written(NamedTuple):
-    """What became of a plan.
-
-    Attributes:
-        diff: Every change, as `git apply` takes it; empty where there was nothing to do.
-
-        new: The files that were made.
-
-        edited: The files that were changed.
-
-        unseen: Whether an event is now in no snapshot, where others are.
-    """
+    """What became of a plan."""
 
     diff: str
+    """Every change, as `git apply` takes it; empty where there was nothing to do."""
+
     new: list[str]
+    """The files that were made."""
+
     edited: list[str]
+    """The files that were changed."""
+
     unseen: bool
+    """Whether an event is now in no snapshot, where others are."""
 
     def as_json(self) -> str:
         """Return files and diff as one object on one line."""

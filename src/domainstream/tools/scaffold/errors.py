@@ -1,4 +1,4 @@
-"""Why `domainstream new` changes nothing. Used by every module beside it."""
+"""Why `domainstream new` changes nothing."""
 
 from domainstream.errors import DomainStreamError, ProblemsError
 

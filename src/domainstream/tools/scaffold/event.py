@@ -1,4 +1,4 @@
-"""`domainstream new event`: the guide's four steps in one. Next: `command`.
+"""`domainstream new event`: the guide's four steps in one.
 
 Each step adds only what is not there, so that a step that was made by hand is taken as it is.
 """
@@ -35,31 +35,28 @@ _LONGEST_CLASS: Final = 56
 
 @dataclass(frozen=True, kw_only=True)
 class NewEvent:
-    """An event that is to be.
-
-    Attributes:
-        service: Who publishes it.
-
-        aggregate: What it happens to, in snake case.
-
-        name: What happens, in snake case and the past tense.
-
-        fields: What its payload tells.
-
-        internal: Whether it stays inside the service.
-
-        file: The file it stands in.
-
-        places: The other files of the service that it changes.
-    """
+    """An event that is to be."""
 
     service: Service
+    """Who publishes it."""
+
     aggregate: str
+    """What it happens to, in snake case."""
+
     name: str
+    """What happens, in snake case and the past tense."""
+
     fields: Sequence[Field]
+    """What its payload tells."""
+
     internal: bool
+    """Whether it stays inside the service."""
+
     file: str
+    """The file it stands in."""
+
     places: Places
+    """The other files of the service that it changes."""
 
     @property
     def event_class(self) -> str:

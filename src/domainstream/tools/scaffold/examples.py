@@ -1,4 +1,4 @@
-"""Values for the payloads of tests, from what their fields' types say. Before: `check`'s model; next: `subscriber`."""
+"""Values for the payloads of tests, from what their fields' types say."""
 
 import ast
 from collections.abc import Mapping
@@ -35,16 +35,13 @@ _MAPPINGS: Final = ("dict", "Mapping")
 
 
 class Example(NamedTuple):
-    """An expression of a value.
-
-    Attributes:
-        text: The expression.
-
-        imports: What it needs, as `module:name`.
-    """
+    """An expression of a value."""
 
     text: str
+    """The expression."""
+
     imports: tuple[str, ...] = ()
+    """What it needs, as `module:name`."""
 
 
 class UnknownTypeError(Exception):
@@ -86,19 +83,16 @@ def _parsed(annotation: str) -> ast.expr:
 
 
 class _Values(NamedTuple):
-    """Makes values of types.
-
-    Attributes:
-        named: The classes that the types name.
-
-        shapes: All classes, by symbol.
-
-        inside: The classes that are being made.
-    """
+    """Makes values of types."""
 
     named: Mapping[str, Shape]
+    """The classes that the types name."""
+
     shapes: Mapping[str, Shape]
+    """All classes, by symbol."""
+
     inside: tuple[str, ...]
+    """The classes that are being made."""
 
     def of(self, node: ast.expr, field: str) -> Example:
         """Return a value of the type that `node` says; raise `UnknownTypeError` when none is known."""

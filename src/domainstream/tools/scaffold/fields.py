@@ -1,4 +1,4 @@
-"""The fields of a payload as they are typed: `stay_id:str score:float? codes:list[str]`. Used by `event`."""
+"""The fields of a payload as they are typed: `stay_id:str score:float? codes:list[str]`."""
 
 import keyword
 from collections.abc import Iterable, Sequence
@@ -9,38 +9,32 @@ from domainstream.tools.scaffold.names import did_you_mean, kebab, snake
 
 
 class FieldType(NamedTuple):
-    """A type of a field.
-
-    Attributes:
-        annotation: As it is written in the payload.
-
-        example: An expression of a value, for tests; `{}` stands for the field's name.
-
-        imports: What both need, as `module:name`; without a name, `module` itself is imported as the annotation says.
-    """
+    """A type of a field."""
 
     annotation: str
+    """As it is written in the payload."""
+
     example: str
+    """An expression of a value, for tests; `{}` stands for the field's name."""
+
     imports: tuple[str, ...] = ()
+    """What both need, as `module:name`; without a name, `module` itself is imported as the annotation says."""
 
 
 class Field(NamedTuple):
-    """A field of a payload.
-
-    Attributes:
-        name: In snake case.
-
-        annotation: Its type, as it is written.
-
-        example: An expression of a value, for tests.
-
-        imports: What the annotation needs, as `module:name`.
-    """
+    """A field of a payload."""
 
     name: str
+    """In snake case."""
+
     annotation: str
+    """Its type, as it is written."""
+
     example: str
+    """An expression of a value, for tests."""
+
     imports: tuple[str, ...]
+    """What the annotation needs, as `module:name`."""
 
     @property
     def declaration(self) -> str:

@@ -1,4 +1,4 @@
-"""Writes the handler of a job, and a consumer for a queue that has none. Before: `subscriber`; next: `handler_test`."""
+"""Writes the handler of a job, and a consumer for a queue that has none."""
 
 import keyword
 from dataclasses import dataclass
@@ -16,25 +16,22 @@ from domainstream.tools.scaffold.system import System
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Jobs that a service is to do.
-
-    Attributes:
-        service: The service.
-
-        queue: Its queue, as it is written: `BullMqQueues.VALUATION`.
-
-        job: The jobs' name, as it is written: `BullMqJobs.PRICE_STAY`.
-
-        job_name: The jobs' name.
-
-        event: What they are about.
-    """
+    """Jobs that a service is to do."""
 
     service: Service
+    """The service."""
+
     queue: str
+    """Its queue, as it is written: `BullMqQueues.VALUATION`."""
+
     job: str
+    """The jobs' name, as it is written: `BullMqJobs.PRICE_STAY`."""
+
     job_name: str
+    """The jobs' name."""
+
     event: Event
+    """What they are about."""
 
     @property
     def event_place(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Writes the test of a handler: an event that is published is handled. Before: `handler`; next: `command`."""
+"""Writes the test of a handler: an event that is published is handled."""
 
 import re
 from typing import Final, NamedTuple

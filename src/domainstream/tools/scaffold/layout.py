@@ -1,4 +1,4 @@
-"""Where the parts of a system are: the guide's layout, as `domainstream.toml` may change it. Before: `command`."""
+"""Where the parts of a system are: the guide's layout, as `domainstream.toml` may change it."""
 
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
@@ -9,19 +9,16 @@ from domainstream.tools.scaffold.names import did_you_mean
 
 
 class Service(NamedTuple):
-    """The files of one service, below the project's folder.
-
-    Attributes:
-        name: Its name, in snake case; that of its package.
-
-        folder: `services/coding`.
-
-        package: `services/coding/src/coding`, the folder of its code.
-    """
+    """The files of one service, below the project's folder."""
 
     name: str
+    """Its name, in snake case; that of its package."""
+
     folder: str
+    """`services/coding`."""
+
     package: str
+    """`services/coding/src/coding`, the folder of its code."""
 
     @property
     def union(self) -> str:
@@ -49,16 +46,13 @@ class Service(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The files of a system.
-
-    Attributes:
-        root: The project's folder.
-
-        settings: Where its parts are, below it.
-    """
+    """The files of a system."""
 
     root: Path
+    """The project's folder."""
+
     settings: CheckSettings
+    """Where its parts are, below it."""
 
     @property
     def channels(self) -> str:

@@ -1,4 +1,4 @@
-"""Names as they are typed, in kebab, snake or Pascal case, and as they are written. Used by the planners."""
+"""Names as they are typed, in kebab, snake or Pascal case, and as they are written."""
 
 import keyword
 import re

@@ -1,4 +1,4 @@
-"""What is to change, in memory: nothing is written before all is known. Before: the planners; next: `finishing`."""
+"""What is to change, in memory: nothing is written before all is known."""
 
 import os
 import tempfile
@@ -13,19 +13,16 @@ from domainstream.tools.scaffold.style import FILES, Style, style_of
 
 
 class Change(NamedTuple):
-    """A file that is to change.
-
-    Attributes:
-        path: Where, below the project's folder.
-
-        before: Its text; None for a new file.
-
-        after: Its new text.
-    """
+    """A file that is to change."""
 
     path: str
+    """Where, below the project's folder."""
+
     before: str | None
+    """Its text; None for a new file."""
+
     after: str
+    """Its new text."""
 
     @property
     def diff(self) -> str:
@@ -41,14 +38,11 @@ class Change(NamedTuple):
 
 
 class Plan:
-    """The files of a project as they will be.
-
-    Attributes:
-        root: The project's folder.
-    """
+    """The files of a project as they will be."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        """The project's folder."""
         self._before: dict[str, str | None] = {}
         self._after: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""`domainstream new project`: a system without services yet. Next: `command`."""
+"""`domainstream new project`: a system without services yet."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""Lines of Python as the formatters of `ruff` and `black` would break them. Used by `edits` and `templates`."""
+"""Lines of Python as the formatters of `ruff` and `black` would break them."""
 
 import re
 from collections.abc import Iterable, Sequence

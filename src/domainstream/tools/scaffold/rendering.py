@@ -1,4 +1,4 @@
-"""Fills the templates. Before: `templates`; next: the planners."""
+"""Fills the templates."""
 
 from collections.abc import Mapping
 from functools import cache, partial

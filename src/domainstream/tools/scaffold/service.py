@@ -1,4 +1,4 @@
-"""`domainstream new service`: a service without events and handlers yet. Next: `command`."""
+"""`domainstream new service`: a service without events and handlers yet."""
 
 from domainstream.channel.channel_name import Services, parse_channel_name, services_violations
 from domainstream.tools.scaffold.edits.channels import services_of, with_service

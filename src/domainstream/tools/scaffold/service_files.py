@@ -1,7 +1,4 @@
-"""Where a service has its events, its union and its mapper: where `check` found them, else where the guide puts them.
-
-Before: `system`; next: the planners.
-"""
+"""Where a service has its events, its union and its mapper: where `check` found them, else where the guide says."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,19 +9,16 @@ from domainstream.tools.scaffold.names import pascal
 
 
 class Places(NamedTuple):
-    """The files of a service that an event changes.
-
-    Attributes:
-        union: The file with the union of all events.
-
-        union_name: The union's name.
-
-        mapper: The file with the mapper.
-    """
+    """The files of a service that an event changes."""
 
     union: str
+    """The file with the union of all events."""
+
     union_name: str
+    """The union's name."""
+
     mapper: str
+    """The file with the mapper."""
 
 
 def places_of(project: Project, service: Service) -> Places:

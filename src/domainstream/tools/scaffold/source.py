@@ -1,7 +1,7 @@
 """A file of Python that is edited in place: its text, its tree, and where in the text each node stands.
 
-Before: `plan`; next: `edits`. Edits splice text at the places of nodes, so all that they do not touch stays as it is to
-the byte, comments and blank lines included.
+Edits splice text at the places of nodes, so all that they do not touch stays as it is to the byte, comments and blank
+lines included.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,20 +17,15 @@ NodeT = TypeVar("NodeT", bound=cst.CSTNode)
 
 
 class Source:
-    """One file at one moment; every edit makes another.
-
-    Attributes:
-        path: Where it is, as messages name it.
-
-        text: Its code.
-
-        width: How long a line may be.
-    """
+    """One file at one moment; every edit makes another."""
 
     def __init__(self, path: str, text: str, width: int) -> None:
         self.path = path
+        """Where it is, as messages name it."""
         self.text = text
+        """Its code."""
         self.width = width
+        """How long a line may be."""
 
     @cached_property
     def module(self) -> cst.Module:

@@ -1,4 +1,4 @@
-"""How a project writes its code: what the settings of ruff, or black, say about it. Used by `plan`."""
+"""How a project writes its code: what the settings of ruff, or black, say about it."""
 
 import tomllib
 from collections.abc import Iterable
@@ -12,16 +12,13 @@ _USUAL_WIDTH: Final = 88
 
 
 class Style(NamedTuple):
-    """How code is written.
-
-    Attributes:
-        width: How long a line may be.
-
-        first_party: Packages whose imports stand with those of the project.
-    """
+    """How code is written."""
 
     width: int = _USUAL_WIDTH
+    """How long a line may be."""
+
     first_party: tuple[str, ...] = ()
+    """Packages whose imports stand with those of the project."""
 
 
 def style_of(texts: Iterable[tuple[str, str]]) -> Style:

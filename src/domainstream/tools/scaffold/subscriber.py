@@ -1,4 +1,4 @@
-"""`domainstream new subscriber`: a queue that hears of a channel, and a handler for its jobs. Next: `handler`."""
+"""`domainstream new subscriber`: a queue that hears of a channel, and a handler for its jobs."""
 
 from dataclasses import dataclass
 
@@ -16,28 +16,25 @@ from domainstream.tools.scaffold.system import System
 
 @dataclass(frozen=True, kw_only=True)
 class NewSubscriber:
-    """A subscription that is to be.
-
-    Attributes:
-        channel: The channel's name.
-
-        event: What is published to it.
-
-        queue: The queue's name.
-
-        job: The name of the jobs.
-
-        service: The service whose consumer works the queue; None for a queue that others work.
-
-        consumer: The consumer of the queue; None where it has none yet.
-    """
+    """A subscription that is to be."""
 
     channel: str
+    """The channel's name."""
+
     event: Event
+    """What is published to it."""
+
     queue: str
+    """The queue's name."""
+
     job: str
+    """The name of the jobs."""
+
     service: Service | None
+    """The service whose consumer works the queue; None for a queue that others work."""
+
     consumer: Consumer | None
+    """The consumer of the queue; None where it has none yet."""
 
 
 def read_subscriber(

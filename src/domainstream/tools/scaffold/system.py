@@ -1,4 +1,4 @@
-"""A project that is being changed: its plan, its layout, and how its shared names are written. Before: the planners."""
+"""A project that is being changed: its plan, its layout, and how its shared names are written."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -17,16 +17,13 @@ from domainstream.tools.scaffold.source import Source, dotted
 
 
 class Shared(NamedTuple):
-    """An enum that all services share.
-
-    Attributes:
-        path: Its file.
-
-        name: Its class.
-    """
+    """An enum that all services share."""
 
     path: str
+    """Its file."""
+
     name: str
+    """Its class."""
 
     @property
     def module(self) -> str:
@@ -40,17 +37,13 @@ class Shared(NamedTuple):
 
 
 class System:
-    """A project that is being changed.
-
-    Attributes:
-        layout: Where its parts are.
-
-        plan: What is to change.
-    """
+    """A project that is being changed."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        """Where its parts are."""
         self.plan = Plan(layout.root)
+        """What is to change."""
 
     @classmethod
     def around(cls, folder: Path) -> "System":

@@ -1,4 +1,4 @@
-"""Answers over HTTP whether a program is well, for whoever restarts it. Used by `serving`."""
+"""Answers over HTTP whether a program is well, for whoever restarts it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,19 +18,16 @@ _PATHS: Final = ("/live", "/ready")
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """What the endpoint answers.
-
-    Attributes:
-        status: `ok`, or `failing`: then the HTTP status is 503.
-
-        reason: What fails; empty while all is well.
-
-        done: What the program counts, where it does.
-    """
+    """What the endpoint answers."""
 
     status: str
+    """`ok`, or `failing`: then the HTTP status is 503."""
+
     reason: str = ""
+    """What fails; empty while all is well."""
+
     done: Any = None
+    """What the program counts, where it does."""
 
 
 Look = Callable[[], Awaitable[Health]]

@@ -1,4 +1,4 @@
-"""How a process of production logs: to stderr, as text or as one JSON object a line. Used by `commands`."""
+"""How a process of production logs: to stderr, as text or as one JSON object a line."""
 
 import logging
 import traceback

@@ -1,4 +1,4 @@
-"""Makes a program of the object that was named. Before: `target`; next: `serving`."""
+"""Makes a program of the object that was named."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Asks the server for a sign of life, for the health endpoint. Used by `serving`."""
+"""Asks the server for a sign of life, for the health endpoint."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Runs a program until a signal. Before: `program`; next: the program's own `run`."""
+"""Runs a program until a signal."""
 
 import asyncio
 import logging
@@ -23,25 +23,22 @@ log: Final = logging.getLogger("domainstream.run")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Serving:
-    """What is run, and what watches it.
-
-    Attributes:
-        target: `MODULE:OBJECT`.
-
-        folder: Where modules are imported from, beside what is installed.
-
-        redis_url: The server that the health endpoint asks for a sign of life; None asks none.
-
-        health_port: Where the endpoint listens; 0 for a free port, None for no endpoint.
-
-        health_host: On which address.
-    """
+    """What is run, and what watches it."""
 
     target: str
+    """`MODULE:OBJECT`."""
+
     folder: Path
+    """Where modules are imported from, beside what is installed."""
+
     redis_url: str | None
+    """The server that the health endpoint asks for a sign of life; None asks none."""
+
     health_port: int | None
+    """Where the endpoint listens; 0 for a free port, None for no endpoint."""
+
     health_host: str
+    """On which address."""
 
 
 class Signals:

@@ -1,4 +1,4 @@
-"""Finds the object that is to be run. Before: `commands`; next: `program`."""
+"""Finds the object that is to be run."""
 
 import sys
 from importlib import import_module

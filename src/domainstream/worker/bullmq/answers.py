@@ -1,4 +1,4 @@
-"""What BullMQ's scripts answer to a step. Used by `bullmq_engine`.
+"""What BullMQ's scripts answer to a step.
 
 ====  ======================================  =====================================================
 code  meaning                                 what follows

@@ -1,4 +1,4 @@
-"""Where a worker connects, and under which names. Used by `bullmq_engine`."""
+"""Where a worker connects, and under which names."""
 
 from base64 import b64encode
 from typing import Final
@@ -15,18 +15,14 @@ CLIENT_NAME: Final = "domainstream-worker"
 
 
 class WorkerConnections:
-    """Makes the connections of one worker.
-
-    Attributes:
-        bull_prefix: What every key of BullMQ begins with.
-
-        key_prefix: What every key of the queue begins with.
-    """
+    """Makes the connections of one worker."""
 
     def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
         """Connect to `url`, as the worker `name` of a queue. Raises `ConfigurationError` for a URL that is none."""
         self.bull_prefix = bull_prefix
+        """What every key of BullMQ begins with."""
         self.key_prefix = f"{bull_prefix}:{queue}:"
+        """What every key of the queue begins with."""
         self._url = url
         shown = b64encode(queue.encode()).decode()
         self._shown_name = f"{bull_prefix}:{shown}" + (f":w:{name}" if name else "")

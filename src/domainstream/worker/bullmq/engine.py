@@ -1,4 +1,4 @@
-"""Takes the jobs of one BullMQ queue, tries them side by side, and tells how it went. Used by `bullmq_event_worker`.
+"""Takes the jobs of one BullMQ queue, tries them side by side, and tells how it went.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A job that this worker holds, read from what BullMQ keeps of it. Before: `bullmq_turn`; next: `bullmq_steps`.
+"""A job that this worker holds, read from what BullMQ keeps of it.
 
 The data stays the text that it is: parsing would change numbers, and data that is not JSON must fail its own job.
 """
@@ -12,62 +12,56 @@ from domainstream.worker.context import ReceivedJob
 
 
 class JobOptions(Struct, frozen=True, gc=False, rename="camel"):
-    """The options of a job that its worker needs; anybody may have added the job, so each may be anything.
-
-    Attributes:
-        attempts: How many tries there may be.
-
-        backoff: The pause between two tries.
-
-        remove_on_complete: Whether a completed job is kept, how long, how many.
-
-        remove_on_fail: The same of a failed one.
-
-        stack_trace_limit: How many stacks are kept.
-
-        lifo: Whether the job goes before the others when it comes again at once.
-    """
+    """The options of a job that its worker needs; anybody may have added the job, so each may be anything."""
 
     attempts: Any = 0
+    """How many tries there may be."""
+
     backoff: Any = None
+    """The pause between two tries."""
+
     remove_on_complete: Any = None
+    """Whether a completed job is kept, how long, how many."""
+
     remove_on_fail: Any = None
+    """The same of a failed one."""
+
     stack_trace_limit: Any = None
+    """How many stacks are kept."""
+
     lifo: Any = False
+    """Whether the job goes before the others when it comes again at once."""
 
 
 class HeldJob(Struct, eq=False, gc=False):
-    """A job and its lock.
-
-    Attributes:
-        id: The job's id, as it stands on the server.
-
-        received: The job, as handlers know it.
-
-        token: What the lock holds.
-
-        options: The job's options.
-
-        stacks: JSON of the stacks of earlier attempts; empty when there are none.
-
-        doomed: Why the job must fail without another try: its workers died too often. None for most.
-
-        scheduler: Which scheduler of BullMQ repeats the job. None for most.
-
-        raw_options: The options as they stand on the server.
-
-        lost: Whether the lock is known to be lost.
-    """
+    """A job and its lock."""
 
     id: bytes
+    """The job's id, as it stands on the server."""
+
     received: ReceivedJob
+    """The job, as handlers know it."""
+
     token: str
+    """What the lock holds."""
+
     options: JobOptions
+    """The job's options."""
+
     stacks: bytes = b""
+    """JSON of the stacks of earlier attempts; empty when there are none."""
+
     deferred_failure: str | None = None
+    """Why the job must fail without another try: its workers died too often. None for most."""
+
     scheduler: str | None = None
+    """Which scheduler of BullMQ repeats the job. None for most."""
+
     raw_options: bytes = b""
+    """The options as they stand on the server."""
+
     lost: bool = False
+    """Whether the lock is known to be lost."""
 
 
 _NO_OPTIONS: Final = JobOptions()

@@ -1,4 +1,4 @@
-"""Lets jobs of BullMQ's job schedulers come again. Used by `bullmq_engine`, when it begins such a job.
+"""Lets jobs of BullMQ's job schedulers come again.
 
 Events are no such jobs, but a queue may hold both; without its worker's help a scheduler's first job would be its last.
 """

@@ -1,4 +1,4 @@
-"""What the server is told about a job, in the words of BullMQ's scripts. Before: `bullmq_job`; next: `bullmq_turn`.
+"""What the server is told about a job, in the words of BullMQ's scripts.
 
 Everything is written as Node's bullmq 6 writes it.
 """
@@ -22,25 +22,22 @@ Argument = str | bytes | int
 
 
 class JobUpdate(Struct, eq=False, gc=False):
-    """One thing that happened to a job.
-
-    Attributes:
-        kind: One of the six above.
-
-        job: The job.
-
-        at: When, in milliseconds since 1970.
-
-        details: Three arguments that depend on the kind.
-
-        doubtful: Whether an answer to this step was lost: the server may have done it already.
-    """
+    """One thing that happened to a job."""
 
     kind: str
+    """One of the six above."""
+
     job: HeldJob
+    """The job."""
+
     at: int
+    """When, in milliseconds since 1970."""
+
     details: tuple[Argument, Argument, Argument] = ("", "", "")
+    """Three arguments that depend on the kind."""
+
     doubtful: bool = False
+    """Whether an answer to this step was lost: the server may have done it already."""
 
     @property
     def ends(self) -> bool:

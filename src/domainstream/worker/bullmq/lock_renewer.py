@@ -1,4 +1,4 @@
-"""Renews the locks of held jobs and finds those of workers that have died. Used by `bullmq_engine`.
+"""Renews the locks of held jobs and finds those of workers that have died.
 
 In a thread with a connection of its own: a handler that blocks the event loop must not cost all others their locks.
 (Code that holds the interpreter itself for long, as some C extensions do, still does.)

@@ -1,4 +1,4 @@
-"""Waits for jobs while a queue is empty. Used by `bullmq_engine`.
+"""Waits for jobs while a queue is empty.
 
 BullMQ puts a marker into a sorted set when a job is added or due; who pops it has to look.
 """

@@ -1,4 +1,4 @@
-"""A time at which to look again. Used by `bullmq_pump`."""
+"""A time at which to look again."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One call of `bullmq_turn.lua`, which says what a turn is: arguments and reply. Used by `bullmq_pump`."""
+"""One call of `bullmq_turn.lua`, which says what a turn is: arguments and reply."""
 
 import time
 from collections.abc import Sequence
@@ -26,44 +26,38 @@ LONGEST_LIMIT: Final = 30.0
 
 
 class RoundTrip(Struct, eq=False, gc=False):
-    """What one call shall do.
-
-    Attributes:
-        tokens: What the tokens of its jobs begin with.
-
-        steps: What has happened to jobs.
-
-        takes: How many jobs to take.
-
-        lost: The tokens of turns whose answers were lost: the server may have given them jobs.
-    """
+    """What one call shall do."""
 
     tokens: str
+    """What the tokens of its jobs begin with."""
+
     updates: Sequence[JobUpdate]
+    """What has happened to jobs."""
+
     takes: int
+    """How many jobs to take."""
+
     lost: Sequence[str] = ()
+    """The tokens of turns whose answers were lost: the server may have given them jobs."""
 
 
 class RoundTripReply(Struct, frozen=True, gc=False):
-    """What came of a turn.
-
-    Attributes:
-        answers: To each step: BullMQ's number, below zero for a refusal, or the text of an error.
-
-        jobs: Those that were found and taken; this worker's now.
-
-        limited_for: For how many seconds to ask for no more because of the rate limit; 0 when it allows more.
-
-        due: When the next delayed job is due, in milliseconds since 1970; 0 when there is none.
-
-        failure: Why taking jobs failed; empty when it did not.
-    """
+    """What came of a turn."""
 
     answers: list[int | bytes]
+    """To each step: BullMQ's number, below zero for a refusal, or the text of an error."""
+
     jobs: list[HeldJob]
+    """Those that were found and taken; this worker's now."""
+
     limited_for: float
+    """For how many seconds to ask for no more because of the rate limit; 0 when it allows more."""
+
     due: int
+    """When the next delayed job is due, in milliseconds since 1970; 0 when there is none."""
+
     failure: str
+    """Why taking jobs failed; empty when it did not."""
 
 
 class RoundTripCodec:

@@ -1,4 +1,4 @@
-"""Does one turn after the other. Used by `bullmq_engine`, which lets some work side by side."""
+"""Does one turn after the other."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The attempts that run just now: begun, ended, cancelled. Before: `bullmq_pump`; next: the consumer's handlers."""
+"""The attempts that run just now: begun, ended, cancelled."""
 
 import asyncio
 import logging

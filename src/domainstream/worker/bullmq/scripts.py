@@ -1,4 +1,4 @@
-"""BullMQ's own scripts for workers, from the installed package. Used by `bullmq_turn` and `bullmq_lock_keeper`."""
+"""BullMQ's own scripts for workers, from the installed package."""
 
 from functools import cache
 from importlib.resources import files

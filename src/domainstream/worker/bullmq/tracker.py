@@ -1,4 +1,4 @@
-"""Which jobs a worker holds, what is still to be told, what the next turn shall be. Used by `bullmq_pump`. Pure."""
+"""Which jobs a worker holds, what is still to be told, what the next turn shall be."""
 
 import asyncio
 from collections.abc import Iterable
@@ -20,24 +20,18 @@ WORTH_IT: Final = 5
 
 
 class JobTracker:
-    """Books of one worker.
-
-    Attributes:
-        held: The jobs whose locks must be renewed, by their tokens: in handlers, or ended and not yet told.
-
-        closed: Whether no more jobs are taken.
-
-        bell: Rung when there may be something to do. All who wait for it look for themselves.
-
-        idle: Set when the queue had fewer jobs than were asked for; until it is cleared nobody asks again.
-    """
+    """Books of one worker."""
 
     def __init__(self, worker_id: str, concurrency: int) -> None:
         """Hold up to `concurrency` jobs; `worker_id` begins the tokens of their locks."""
         self.held: dict[str, HeldJob] = {}
+        """The jobs whose locks must be renewed, by their tokens: in handlers, or ended and not yet told."""
         self.closed = False
+        """Whether no more jobs are taken."""
         self.changed = asyncio.Event()
+        """Rung when there may be something to do. All who wait for it look for themselves."""
         self.idle = asyncio.Event()
+        """Set when the queue had fewer jobs than were asked for; until it is cleared nobody asks again."""
         self._id = worker_id
         self._concurrency = concurrency
         # The server works at one turn while this process works at another and more are under way. With few jobs, two

@@ -1,4 +1,4 @@
-"""Effects that are Redis commands and happen once per event, however often its handler runs. Used by handlers."""
+"""Effects that are Redis commands and happen once per event, however often its handler runs."""
 
 import inspect
 from collections.abc import Callable

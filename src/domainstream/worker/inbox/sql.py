@@ -1,4 +1,4 @@
-"""Effects in a SQL database that happen once per event, however often its handler runs. Used by handlers.
+"""Effects in a SQL database that happen once per event, however often its handler runs.
 
 Needs SQLAlchemy 2: the extra `sql`.
 """
@@ -55,9 +55,6 @@ class SqlInbox:
 
     The row and the effects are committed together or not at all. PostgreSQL and SQLite. For many threads and processes
     at once: of two transactions about one event, the second waits for the first one's end.
-
-    Attributes:
-        table: Where the rows are.
     """
 
     def __init__(self, name: str, table: Table | None = None) -> None:
@@ -67,6 +64,7 @@ class SqlInbox:
         """
         raise_problems("SqlInbox", [name_problem("name", name)])
         self.table = inbox_table(MetaData()) if table is None else table
+        """Where the rows are."""
         self._name = name
 
     def create_table(self, connection: Connection) -> None:

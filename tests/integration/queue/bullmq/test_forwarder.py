@@ -60,7 +60,8 @@ async def test_what_another_consumer_took_over_is_passed_over(place: RedisForwar
     taken, kept = await place.deliver(FIRST, FIRST)
     await place.redis.xclaim(place.key(FIRST), place.group, "another", 0, [taken.entry_id])
     await place.forward.forward(routed_entries([taken, kept], "valuation"))
-    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(kept)], 1)
+    assert await place.jobs("valuation") == [job_id(kept)]
+    assert await place.pending() == 1
 
 
 async def test_lost_replies_add_nothing_twice(place: RedisForwarderHarness, redis_url: str) -> None:
@@ -83,7 +84,8 @@ async def test_refused_job_leaves_nothing_acknowledged(place: RedisForwarderHarn
     await place.redis.set(f"{place.bull_prefix}:billing:wait", "text")
     with pytest.raises(ServerRefusedError, match=r"BullMQ did not take job event-first_channel.*WRONGTYPE") as raised:
         await place.forward.forward(routed_entries(deliveries, "valuation", "billing"))
-    assert (await place.pending(), "score" in str(raised.value)) == (2, False)
+    assert await place.pending() == 2
+    assert ("score" in str(raised.value)) is False
 
 
 @pytest.mark.parametrize("broken", ["wait", "marker"], ids=["before its id is in the queue", "after it"])
@@ -95,7 +97,8 @@ async def test_refused_job_can_be_added_later(place: RedisForwarderHarness, brok
         await place.forward.forward([routed_entry(delivery, "valuation")])
     await place.redis.delete(f"{place.bull_prefix}:valuation:{broken}")
     await place.forward.forward([routed_entry(delivery, "valuation")])
-    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(delivery)], 0)
+    assert await place.jobs("valuation") == [job_id(delivery)]
+    assert await place.pending() == 0
 
 
 async def test_what_fails_is_not_overtaken(place: RedisForwarderHarness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +109,8 @@ async def test_what_fails_is_not_overtaken(place: RedisForwarderHarness, monkeyp
     handed = [routed_entry(refused, "billing"), routed_entry(later, "valuation"), routed_entry(elsewhere, "valuation")]
     with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
         await place.forward.forward(handed)
-    assert (await place.jobs("valuation"), await place.pending()) == ([job_id(elsewhere)], 2)
+    assert await place.jobs("valuation") == [job_id(elsewhere)]
+    assert await place.pending() == 2
 
 
 @pytest.mark.parametrize("vanish", ["group", "stream"])

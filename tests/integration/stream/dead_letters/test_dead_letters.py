@@ -46,7 +46,8 @@ async def test_letters_stay_while_the_memory_is_full(place: RedisHarness, redis:
             await redrive.redrive(FIRST)
     finally:
         await redis.config_set("maxmemory", 0)
-    assert (await dead(place), len((await redrive.redrive(FIRST)).entry_ids)) == (1, 1)
+    assert await dead(place) == 1
+    assert len((await redrive.redrive(FIRST)).entry_ids) == 1
 
 
 async def test_redriven_entry_is_what_it_was(place: RedisHarness, redis: Redis) -> None:

@@ -93,7 +93,8 @@ def follow(folder: Path, sequence: Iterator[list[str]]) -> int:
         done += after != before
         if result.exit_code == 0:
             again = run(folder, *command, "--quiet")
-            assert (again.exit_code, tree(folder)) == (0, after), (command, again.output)
+            assert again.exit_code == 0
+            assert tree(folder) == after
     return done
 
 

@@ -19,7 +19,8 @@ def test_everything_is_counted() -> None:
     recorder.reclaimed("orders", 2)
     recorder.recreated(["orders", "invoices"])
     recorder.lost([LOSS, LOSS])
-    assert (before, recorder.counts) == (ReaderStats(), ReaderStats(read=5, reclaimed=2, lost=14, recreated=2))
+    assert before == ReaderStats()
+    assert recorder.counts == ReaderStats(read=5, reclaimed=2, lost=14, recreated=2)
 
 
 def test_a_loss_is_logged_with_all_that_is_known(caplog: pytest.LogCaptureFixture) -> None:
@@ -48,7 +49,7 @@ def test_vanished_groups_are_warned_of(caplog: pytest.LogCaptureFixture) -> None
     """Each is named."""
     ReaderStatsRecorder("group", None).recreated(["orders", "invoices"])
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert "stream.group_healed group=group channel=invoices" in caplog.text
+    assert "stream.group_recreated group=group channel=invoices" in caplog.text
 
 
 def test_taking_nothing_over_is_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -36,7 +36,9 @@ def check(root: Path, *options: str) -> Result:
 def test_a_clean_system_says_so_on_stderr(tmp_path: Path) -> None:
     """Nothing goes to stdout, and the exit code is 0."""
     result = check(write_system(tmp_path, small_system()))
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "1 service: nothing to report\n")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert result.stderr == "1 service: nothing to report\n"
 
 
 def test_findings_go_to_stdout_and_the_summary_to_stderr(system: Path) -> None:
@@ -210,4 +212,5 @@ def test_what_the_system_refuses_is_no_mistake_of_ours(tmp_path: Path, monkeypat
 
     monkeypatch.setattr("domainstream.cli.check.read_project", full)
     result = check(tmp_path)
-    assert (result.exit_code, result.stderr) == (1, "Error: the operating system says: No space left on device\n")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: the operating system says: No space left on device\n"

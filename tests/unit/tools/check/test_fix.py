@@ -140,7 +140,8 @@ def test_the_command_tells_what_it_mended(tmp_path: Path) -> None:
     """A second run has nothing to do."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
     first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
-    assert (first.exit_code, first.stdout) == (0, "")
+    assert first.exit_code == 0
+    assert first.stdout == ""
     assert first.stderr == f"mended {(tmp_path / EVENTS).as_posix()}\n1 service: nothing to report\n"
     second = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
     assert second.stderr == "1 service: nothing to report\n"

@@ -117,14 +117,14 @@ def test_the_outcome_of_a_good_run_has_no_problems() -> None:
         Report(finished=True, not_published=1),
     )
     outcome = DemoOutcome.of(tally, seconds=1.234, server="Valkey 9.1.2", problems=[])
-    assert (outcome.published, outcome.handled, outcome.not_published, outcome.failed, outcome.duplicates) == (
-        2,
-        2,
-        1,
-        0,
-        0,
-    )
-    assert (outcome.p50_ms, outcome.p99_ms, outcome.seconds) == (1.3, 9.0, 1.23)
+    assert outcome.published == 2
+    assert outcome.handled == 2
+    assert outcome.not_published == 1
+    assert outcome.failed == 0
+    assert outcome.duplicates == 0
+    assert outcome.p50_ms == 1.3
+    assert outcome.p99_ms == 9.0
+    assert outcome.seconds == 1.23
     assert [each.handled for each in outcome.subscriptions] == [1, 1]
     assert outcome.problems == []
 

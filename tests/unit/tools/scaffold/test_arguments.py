@@ -40,7 +40,8 @@ def test_a_service_hides_no_package(name: str) -> None:
 
 def test_sentences_have_articles() -> None:
     """What is generated reads as English."""
-    assert (with_article("medical_stay"), with_article("optimization")) == ("a medical stay", "an optimization")
+    assert with_article("medical_stay") == "a medical stay"
+    assert with_article("optimization") == "an optimization"
 
 
 def test_what_was_meant_is_guessed() -> None:
@@ -72,7 +73,8 @@ def test_what_was_meant_is_guessed() -> None:
 def test_fields_are_declared(typed: str, declaration: str, example: str) -> None:
     """Each type has its annotation and an example; what may be missing is None by default."""
     [field] = parse_fields([typed])
-    assert (field.declaration, field.example) == (declaration, example)
+    assert field.declaration == declaration
+    assert field.example == example
 
 
 @pytest.mark.parametrize(

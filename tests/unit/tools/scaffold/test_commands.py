@@ -24,7 +24,8 @@ def test_a_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> Non
     for command in commands:
         before = tree(clinic)
         shown = CliRunner().invoke(cli, ["new", *command, "--project", str(clinic), "--dry-run"])
-        assert (shown.exit_code, tree(clinic)) == (0, before)
+        assert shown.exit_code == 0
+        assert tree(clinic) == before
         assert "would be changed" in shown.stderr
         assert run(clinic, *command).stdout == shown.stdout
         after = tree(clinic)
@@ -39,7 +40,8 @@ def test_a_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> Non
 def test_a_second_run_has_nothing_to_do(clinic: Path) -> None:
     """It says so, and shows no diff."""
     result = run(clinic, "event", "Coding", "Stay", "StayCoded", "Id:str")
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.exit_code == 0
+    assert result.stdout == ""
     assert "nothing to do" in result.stderr
 
 
@@ -67,7 +69,8 @@ def test_what_is_refused_changes_nothing(clinic: Path, arguments: list[str], cod
     (clinic / "domainstream.toml").write_text('retired = ["DOMAIN_CODING_STAY_REMOVED"]\n')
     before = tree(clinic)
     result = run(clinic, *arguments)
-    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.exit_code == code
+    assert result.stdout == ""
     assert message in result.stderr
     assert tree(clinic) == before
 
@@ -90,7 +93,8 @@ def test_a_snapshot_does_not_close_a_system(clinic: Path) -> None:
     snapshot = ["schema", "snapshot", str(clinic)]
     assert CliRunner().invoke(cli, snapshot).exit_code == 0
     result = run(clinic, "event", "coding", "stay", "billed", "id:str")
-    assert (result.exit_code, "next: domainstream schema snapshot\n" in result.stderr) == (0, True)
+    assert result.exit_code == 0
+    assert ("next: domainstream schema snapshot\n" in result.stderr) is True
     assert CliRunner().invoke(cli, snapshot).exit_code == 0
     assert CliRunner().invoke(cli, ["check", str(clinic)]).stdout == ""
     assert "schema snapshot" not in run(clinic, "event", "coding", "stay", "moved", "--internal").stderr
@@ -130,7 +134,8 @@ def test_a_project_is_made_once(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("ours")
     (tmp_path / "Makefile").unlink()
     result = CliRunner().invoke(cli, ["new", "project", str(tmp_path)])
-    assert (result.exit_code, (tmp_path / "README.md").read_text()) == (0, "ours")
+    assert result.exit_code == 0
+    assert (tmp_path / "README.md").read_text() == "ours"
     assert "1 file new" in result.stderr
 
 
@@ -151,7 +156,8 @@ def test_a_project_is_no_part_of_another(tmp_path: Path) -> None:
     make_project(tmp_path)
     before = tree(tmp_path)
     result = CliRunner().invoke(cli, ["new", "project", str(tmp_path / "clinic")])
-    assert (result.exit_code, tree(tmp_path)) == (1, before)
+    assert result.exit_code == 1
+    assert tree(tmp_path) == before
     assert f"it lies in the project {tmp_path}" in result.stderr
 
 
@@ -186,7 +192,8 @@ def test_without_its_extra_the_command_says_what_to_type(tmp_path: Path) -> None
         "import sys; sys.modules['libcst'] = None; from domainstream.cli.main import cli; cli(['new', 'project', 'x'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1
+    assert done.stdout == ""
     assert done.stderr == "`domainstream new` needs an extra. Type: pip install 'domainstream[cli]'\n"
 
 

@@ -29,22 +29,27 @@ def test_a_job_with_everything() -> None:
     """Fields become what handlers and the engine need."""
     options = b'{"attempts":4,"backoff":{"type":"fixed","delay":5},"removeOnComplete":3,"jobId":"event-1"}'
     read = job(name=b"price-stay", data=b'{"a":1.10}', opts=options, atm=b"2", defa=b"doom", rjk=b"scheduler")
-    assert (read.received.id, read.received.name, read.received.data) == ("event-1", "price-stay", '{"a":1.10}')
-    assert (read.received.attempt, read.received.attempts) == (3, 4)
+    assert read.received.id == "event-1"
+    assert read.received.name == "price-stay"
+    assert read.received.data == '{"a":1.10}'
+    assert read.received.attempt == 3
+    assert read.received.attempts == 4
     assert read.received.backoff == {"type": "fixed", "delay": 5}
-    assert (read.token, read.options.remove_on_complete, read.deferred_failure, read.scheduler) == (
-        "token",
-        3,
-        "doom",
-        "scheduler",
-    )
+    assert read.token == "token"
+    assert read.options.remove_on_complete == 3
+    assert read.deferred_failure == "doom"
+    assert read.scheduler == "scheduler"
 
 
 def test_a_job_with_nothing() -> None:
     """A hash that lacks everything, as after a removal, is a job all the same, which will fail by its data."""
     read = job()
-    assert (read.received.attempt, read.received.attempts, read.received.backoff) == (1, 1, None)
-    assert (read.received.data, read.deferred_failure, read.stacks) == ("", None, b"")
+    assert read.received.attempt == 1
+    assert read.received.attempts == 1
+    assert read.received.backoff is None
+    assert read.received.data == ""
+    assert read.deferred_failure is None
+    assert read.stacks == b""
 
 
 @pytest.mark.parametrize(
@@ -81,12 +86,16 @@ def test_completed() -> None:
     """The lock's token and the metrics go with it."""
     update = JobUpdates(metrics=60).after(held("t"), Completed())
     packed = unpacked(update.details[0])
-    assert (update.kind, update.ends, update.details[1]) == (COMPLETE, True, "null")
-    assert (packed["token"], packed["maxMetricsSize"], packed["attempts"]) == ("t", 60, 1)
+    assert update.kind == COMPLETE
+    assert update.ends is True
+    assert update.details[1] == "null"
+    assert packed["token"] == "t"
+    assert packed["maxMetricsSize"] == 60
+    assert packed["attempts"] == 1
 
 
 @pytest.mark.parametrize(
-    ("verdict", "kind", "first", "second"),
+    ("result", "kind", "first", "second"),
     [
         (Delayed(timedelta(seconds=1.5)), DELAY, 1500, "1"),
         (Delayed(timedelta()), DELAY, 0, "1"),
@@ -113,7 +122,8 @@ def test_stacks(limit: bytes, kept: list[str]) -> None:
     failed = job(opts=b'{"stackTraceLimit":' + limit + b"}", stacktrace=b'["a","b"]')
     update = STEPS.after(failed, Failed("why", "c"))
     fields = unpacked(update.details[2])
-    assert (update.kind, fields[:3]) == (FAIL, ["failedReason", "why", "stacktrace"])
+    assert update.kind == FAIL
+    assert fields[:3] == ["failedReason", "why", "stacktrace"]
     assert msgspec.json.decode(fields[3]) == kept
 
 

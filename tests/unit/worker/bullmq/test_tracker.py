@@ -34,7 +34,8 @@ def test_no_more_is_asked_for_than_may_be_held() -> None:
     """What is held and what is under way counts."""
     tracker = JobTracker("w", 8)
     tracker.done(turn_of(tracker), reply(4), 0)
-    assert (turn_of(tracker).takes, tracker.next_turn(0)) == (4, None)
+    assert turn_of(tracker).takes == 4
+    assert tracker.next_turn(0) is None
 
 
 def test_several_turns_ask_only_where_there_is_plenty() -> None:
@@ -52,7 +53,8 @@ def test_a_wake_while_a_turn_asks_is_not_lost() -> None:
     early = turn_of(tracker)
     tracker.wake()
     tracker.done(early, reply(), 0)
-    assert (tracker.idle.is_set(), turn_of(tracker).takes) == (False, 2)
+    assert tracker.idle.is_set() is False
+    assert turn_of(tracker).takes == 2
 
 
 def test_what_ends_makes_room_in_its_own_turn() -> None:
@@ -64,7 +66,9 @@ def test_what_ends_makes_room_in_its_own_turn() -> None:
     assert tracker.next_turn(0) is None
     tracker.tell(JobUpdate(COMPLETE, jobs[0], 0))
     turn = turn_of(tracker)
-    assert (len(turn.updates), turn.takes, len(tracker.held)) == (1, 1, 2)
+    assert len(turn.updates) == 1
+    assert turn.takes == 1
+    assert len(tracker.held) == 2
     tracker.done(turn, reply(), 0)
     assert list(tracker.held) == [jobs[1].token]
 
@@ -85,7 +89,8 @@ def test_an_empty_queue_is_not_asked_again_until_something_happens() -> None:
     """A turn that brought fewer jobs than it asked for ends the asking; waking begins it anew."""
     tracker = JobTracker("w", 4)
     tracker.done(turn_of(tracker), reply(1), 0)
-    assert (tracker.idle.is_set(), tracker.next_turn(0)) == (True, None)
+    assert tracker.idle.is_set() is True
+    assert tracker.next_turn(0) is None
     tracker.wake()
     assert turn_of(tracker).takes == 2
 
@@ -95,7 +100,8 @@ def test_a_limit_ends_the_asking_for_a_while() -> None:
     tracker = JobTracker("w", 2)
     jobs = reply(1).jobs
     tracker.done(turn_of(tracker), RoundTripReply([], jobs, 1.5, 0, ""), 10)
-    assert (tracker.next_turn(11), tracker.idle.is_set()) == (None, False)
+    assert tracker.next_turn(11) is None
+    assert tracker.idle.is_set() is False
     tracker.tell(JobUpdate(COMPLETE, jobs[0], 0))
     assert turn_of(tracker, 11).takes == 0
     assert turn_of(tracker, 11.6).takes == 1
@@ -113,7 +119,9 @@ def test_a_lost_answer_is_asked_for_again() -> None:
     first, second = turn_of(tracker), turn_of(tracker)
     assert [(update.kind, update.doubtful) for update in first.updates] == [(COMPLETE, True)]
     assert [(update.kind, update.doubtful) for update in second.updates] == [(PROGRESS, False)]
-    assert (first.lost, second.lost, first.tokens != lost.tokens) == ([lost.tokens], [], True)
+    assert first.lost == [lost.tokens]
+    assert second.lost == []
+    assert (first.tokens != lost.tokens) is True
 
 
 def test_what_was_lost_twice_is_looked_for_twice() -> None:
@@ -134,10 +142,12 @@ def test_a_closed_ledger_takes_nothing_and_is_over_when_all_is_told() -> None:
     assert not tracker.over
     jobs = reply(1).jobs
     tracker.done(turn, RoundTripReply([], jobs, 0, 0, ""), 0)
-    assert (tracker.over, tracker.next_turn(0)) == (False, None)
+    assert tracker.over is False
+    assert tracker.next_turn(0) is None
     tracker.tell(JobUpdate(COMPLETE, jobs[0], 0))
     last = turn_of(tracker)
-    assert (last.takes, tracker.over) == (0, False)
+    assert last.takes == 0
+    assert tracker.over is False
     tracker.done(last, reply(), 0)
     assert tracker.over
 

@@ -1,4 +1,4 @@
-"""A system as its files describe it: what the rules look at. Built by `project`; next: the rules. Pure.
+"""A system as its files describe it: what the rules look at. Built by `project`; next: the rules.
 
 A `symbol` is a class's dotted name, such as `coding.domain_layer.stay.stay_events.StayCreated`, wherever it is imported
 from. What a file says in a way that cannot be understood without running it is None, or missing, and no rule speaks of
@@ -28,118 +28,106 @@ from domainstream.tools.check.snapshots.model import EventSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service's Python package.
-
-    Attributes:
-        name: Its folder's name.
-
-        path: Its folder, relative to the root.
-
-        aggregates: The folders of its domain layer.
-
-        names_channels: Whether any of its files names an enum of channels.
-    """
+    """A service's Python package."""
 
     name: str
+    """Its folder's name."""
+
     path: str
+    """Its folder, relative to the root."""
+
     aggregates: tuple[str, ...]
+    """The folders of its domain layer."""
+
     names_channels: bool
+    """Whether any of its files names an enum of channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file that cannot be understood at all.
-
-    Attributes:
-        why: What stands in the way.
-
-        fix: What to do.
-
-        place: Where it is.
-    """
+    """A file that cannot be understood at all."""
 
     why: str
+    """What stands in the way."""
+
     fix: str
+    """What to do."""
+
     place: Place
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreComment:
-    """A comment that says which rules do not apply to a line.
-
-    Attributes:
-        codes: The rules; empty where it names none.
-
-        reason: Why; empty where it does not say.
-
-        line: The line that it is about.
-
-        place: Where it stands.
-    """
+    """A comment that says which rules do not apply to a line."""
 
     codes: tuple[str, ...]
+    """The rules; empty where it names none."""
+
     reason: str
+    """Why; empty where it does not say."""
+
     line: int
+    """The line that it is about."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, eq=False)
 class Project:
-    """A system, as its files describe it. Two are equal only when they are the same one.
-
-    Attributes:
-        root: Its folder.
-
-        settings: Where its parts lie.
-
-        services: The services found.
-
-        enums: The enums of channels.
-
-        has_channels: Whether the files of channels speak of `EventPublisherChannel` at all.
-
-        events: The event classes of all services.
-
-        unions: The services' unions of events.
-
-        mappers: The services' mappers.
-
-        subscription_maps: The calls of `create_multiple_handlers`.
-
-        consumers: The consumers, of services and packages.
-
-        upcasters: The chains of upcasters.
-
-        shapes: What payloads are made of, by symbol.
-
-        naive_calls: Calls that put naive datetimes into payloads.
-
-        breaches: Imports that domain layers must not have.
-
-        snapshots: The committed snapshots of payloads by event type; None when there are none.
-
-        unreadable: Files that could not be understood.
-
-        ignores: Comments that say which rules do not apply to a line.
-    """
+    """A system, as its files describe it. Two are equal only when they are the same one."""
 
     root: Path
+    """Its folder."""
+
     settings: CheckSettings
+    """Where its parts lie."""
+
     services: tuple[Service, ...] = ()
+    """The services found."""
+
     enums: tuple[ChannelEnum, ...] = ()
+    """The enums of channels."""
+
     has_channels: bool = False
+    """Whether the files of channels speak of `EventPublisherChannel` at all."""
+
     events: tuple[Event, ...] = ()
+    """The event classes of all services."""
+
     unions: tuple[EventUnion, ...] = ()
+    """The services' unions of events."""
+
     mappers: tuple[Mapper, ...] = ()
+    """The services' mappers."""
+
     subscription_maps: tuple[SubscriptionMap, ...] = ()
+    """The calls of `create_multiple_handlers`."""
+
     consumers: tuple[Consumer, ...] = ()
+    """The consumers, of services and packages."""
+
     upcasters: tuple[Upcasters, ...] = ()
+    """The chains of upcasters."""
+
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    """What payloads are made of, by symbol."""
+
     naive_calls: tuple[NaiveCall, ...] = ()
+    """Calls that put naive datetimes into payloads."""
+
     breaches: tuple[LayerBreach, ...] = ()
+    """Imports that domain layers must not have."""
+
     snapshots: Mapping[str, EventSnapshot] | None = None
+    """The committed snapshots of payloads by event type; None when there are none."""
+
     unreadable: tuple[Unreadable, ...] = ()
+    """Files that could not be understood."""
+
     ignores: tuple[IgnoreComment, ...] = ()
+    """Comments that say which rules do not apply to a line."""
 
     @cached_property
     def broken_services(self) -> frozenset[str]:

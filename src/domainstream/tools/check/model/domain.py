@@ -1,4 +1,4 @@
-"""What a system's domain layers and channels say: part of `model`. Before: `findings`; next: `flow_model`. Pure."""
+"""What a system's domain layers and channels say: part of `model`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,39 +8,33 @@ from domainstream.tools.check.findings import Place
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A member of an enum of channels.
-
-    Attributes:
-        name: Its name.
-
-        value: Its value; None when that is not a plain text.
-
-        place: Where it stands.
-    """
+    """A member of an enum of channels."""
 
     name: str
+    """Its name."""
+
     value: str | None
+    """Its value; None when that is not a plain text."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelEnum:
-    """An enum of channels.
-
-    Attributes:
-        symbol: Its dotted name.
-
-        channels: Its members, in their order.
-
-        services: What `services=` says: the aggregates of each service; None where it is not given or not plain.
-
-        place: Where its class stands.
-    """
+    """An enum of channels."""
 
     symbol: str
+    """Its dotted name."""
+
     channels: tuple[Channel, ...]
+    """Its members, in their order."""
+
     services: Mapping[str, tuple[str, ...]] | None
+    """What `services=` says: the aggregates of each service; None where it is not given or not plain."""
+
     place: Place
+    """Where its class stands."""
 
     @property
     def name(self) -> str:
@@ -50,37 +44,34 @@ class ChannelEnum:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event class.
-
-    Attributes:
-        symbol: Its dotted name.
-
-        service: The service it stands in.
-
-        aggregate: The folder of the domain layer that it stands in; None outside of such a folder.
-
-        event_type: Its type's value; None when it has none, or none that is plain.
-
-        has_type: Whether it says its type at all.
-
-        version: Its version; None when that is not a plain number.
-
-        final: Whether it is marked `@final`.
-
-        payload: The symbol of its payload; None when that is not plain.
-
-        place: Where its class stands.
-    """
+    """An event class."""
 
     symbol: str
+    """Its dotted name."""
+
     service: str
+    """The service it stands in."""
+
     aggregate: str | None
+    """The folder of the domain layer that it stands in; None outside of such a folder."""
+
     event_type: str | None
+    """Its type's value; None when it has none, or none that is plain."""
+
     has_type: bool
+    """Whether it says its type at all."""
+
     version: int | None
+    """Its version; None when that is not a plain number."""
+
     final: bool
+    """Whether it is marked `@final`."""
+
     payload: str | None
+    """The symbol of its payload; None when that is not plain."""
+
     place: Place
+    """Where its class stands."""
 
     @property
     def name(self) -> str:
@@ -90,71 +81,62 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventUnion:
-    """A service's union of events.
-
-    Attributes:
-        symbol: Its dotted name.
-
-        service: The service it stands in.
-
-        events: The symbols of its members.
-
-        complete: Whether every member was understood.
-
-        place: Where it stands.
-    """
+    """A service's union of events."""
 
     symbol: str
+    """Its dotted name."""
+
     service: str
+    """The service it stands in."""
+
     events: tuple[str, ...]
+    """The symbols of its members."""
+
     complete: bool
+    """Whether every member was understood."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a payload.
-
-    Attributes:
-        name: Its name on the wire.
-
-        annotation: Its type in one spelling: unions sorted, `Optional` and `Annotated` undone, names without modules.
-
-        required: Whether it has no default.
-
-        naive: Whether its type takes datetimes without a time zone.
-
-        place: Where it stands.
-    """
+    """A field of a payload."""
 
     name: str
+    """Its name on the wire."""
+
     annotation: str
+    """Its type in one spelling: unions sorted, `Optional` and `Annotated` undone, names without modules."""
+
     required: bool
+    """Whether it has no default."""
+
     naive: bool
+    """Whether its type takes datetimes without a time zone."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A class that payloads are made of: a payload, a struct inside of one, or an enum.
-
-    Attributes:
-        symbol: Its dotted name.
-
-        fields: Its fields; empty for an enum.
-
-        members: The values of an enum's members; None for a class with fields.
-
-        uses: The symbols of the shapes that its fields name.
-
-        place: Where it stands.
-    """
+    """A class that payloads are made of: a payload, a struct inside of one, or an enum."""
 
     symbol: str
+    """Its dotted name."""
+
     fields: tuple[Field, ...]
+    """Its fields; empty for an enum."""
+
     members: tuple[str, ...] | None
+    """The values of an enum's members; None for a class with fields."""
+
     uses: tuple[str, ...]
+    """The symbols of the shapes that its fields name."""
+
     place: Place
+    """Where it stands."""
 
     @property
     def name(self) -> str:
@@ -164,47 +146,38 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Upcasters:
-    """A chain of upcasters.
-
-    Attributes:
-        event: The symbol of the event class.
-
-        versions: The versions that it leads on from; None when that is not plain.
-
-        place: Where it stands.
-    """
+    """A chain of upcasters."""
 
     event: str
+    """The symbol of the event class."""
+
     versions: tuple[int, ...] | None
+    """The versions that it leads on from; None when that is not plain."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerBreach:
-    """An import in a domain layer that it must not have.
-
-    Attributes:
-        imported: The dotted name that is imported.
-
-        place: Where it stands.
-    """
+    """An import in a domain layer that it must not have."""
 
     imported: str
+    """The dotted name that is imported."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class NaiveCall:
-    """A call whose datetime, which has no time zone, goes into a payload.
-
-    Attributes:
-        field: The payload's field that it is for.
-
-        call: What makes the datetime, as it is written.
-
-        place: Where it stands.
-    """
+    """A call whose datetime, which has no time zone, goes into a payload."""
 
     field: str
+    """The payload's field that it is for."""
+
     call: str
+    """What makes the datetime, as it is written."""
+
     place: Place
+    """Where it stands."""

@@ -1,4 +1,4 @@
-"""Where a system's events go: mappers, subscriptions, consumers. Part of `model`. Before: `domain_model`. Pure."""
+"""Where a system's events go: mappers, subscriptions, consumers. Part of `model`."""
 
 from dataclasses import dataclass
 
@@ -7,197 +7,170 @@ from domainstream.tools.check.findings import Place
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a case of a mapper returns.
-
-    Attributes:
-        channel: The name of a member of an enum of channels, or None for events that stay inside.
-
-        enum: The symbol of that enum; None where `channel` is.
-
-        place: Where it stands.
-    """
+    """What a case of a mapper returns."""
 
     channel: str | None
+    """The name of a member of an enum of channels, or None for events that stay inside."""
+
     enum: str | None
+    """The symbol of that enum; None where `channel` is."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case of a mapper.
-
-    Attributes:
-        events: The symbols of the events that it is about.
-
-        covers: Whether it takes all of these events: it has no guard and asks for nothing but the class.
-
-        outcomes: What it returns; empty where that is not plain.
-
-        place: Where it stands.
-    """
+    """A case of a mapper."""
 
     events: tuple[str, ...]
+    """The symbols of the events that it is about."""
+
     covers: bool
+    """Whether it takes all of these events: it has no guard and asks for nothing but the class."""
+
     outcomes: tuple[Outcome, ...]
+    """What it returns; empty where that is not plain."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """What a mapper does about events without a case.
-
-    Attributes:
-        unreachable: Whether it proves by `assert_never` that there are none.
-
-        place: Where it stands.
-    """
+    """What a mapper does about events without a case."""
 
     unreachable: bool
+    """Whether it proves by `assert_never` that there are none."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mapper:
-    """A function from event to channel.
-
-    Attributes:
-        name: Its name.
-
-        service: The service it stands in.
-
-        parameter: Its parameter's name, as `assert_never` takes it.
-
-        union: The symbols of the events it takes, in the order of their union; None when that is not plain.
-
-        cases: Its cases.
-
-        understood: Whether each of them was.
-
-        wildcard: What comes after them; None when nothing does.
-
-        allows_none: Whether its return type has None; None when it has no type, or none that is plain.
-
-        promises_none: Whether its docstring or a comment says that it returns None.
-
-        place: Where it stands.
-
-        return_place: Where its return type stands.
-    """
+    """A function from event to channel."""
 
     name: str
+    """Its name."""
+
     service: str
+    """The service it stands in."""
+
     parameter: str
+    """Its parameter's name, as `assert_never` takes it."""
+
     union: tuple[str, ...] | None
+    """The symbols of the events it takes, in the order of their union; None when that is not plain."""
+
     cases: tuple[Case, ...]
+    """Its cases."""
+
     understood: bool
+    """Whether each of them was."""
+
     wildcard: Wildcard | None
+    """What comes after them; None when nothing does."""
+
     allows_none: bool | None
+    """Whether its return type has None; None when it has no type, or none that is plain."""
+
     promises_none: bool
+    """Whether its docstring or a comment says that it returns None."""
+
     place: Place
+    """Where it stands."""
+
     return_place: Place
+    """Where its return type stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A queue that gets jobs for the events of a channel.
-
-    Attributes:
-        queue: The queue's name; None when that is not plain.
-
-        job: The job's name, likewise.
-
-        place: Where it stands.
-    """
+    """A queue that gets jobs for the events of a channel."""
 
     queue: str | None
+    """The queue's name; None when that is not plain."""
+
     job: str | None
+    """The job's name, likewise."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribedChannel:
-    """An entry of the subscriptions.
-
-    Attributes:
-        channel: The name of the channel, as a member of its enum.
-
-        enum: The symbol of that enum.
-
-        subscriptions: Who gets its events.
-
-        place: Where it stands.
-    """
+    """An entry of the subscriptions."""
 
     channel: str
+    """The name of the channel, as a member of its enum."""
+
     enum: str
+    """The symbol of that enum."""
+
     subscriptions: tuple[Subscription, ...]
+    """Who gets its events."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionMap:
-    """A call of `create_multiple_handlers`.
-
-    Attributes:
-        entries: Its entries, in their order.
-
-        complete: Whether every entry was understood.
-
-        place: Where it stands.
-
-        end: Where its last line stands, before which an entry can be added.
-    """
+    """A call of `create_multiple_handlers`."""
 
     entries: tuple[SubscribedChannel, ...]
+    """Its entries, in their order."""
+
     complete: bool
+    """Whether every entry was understood."""
+
     place: Place
+    """Where it stands."""
+
     end: Place
+    """Where its last line stands, before which an entry can be added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A function that handles events.
-
-    Attributes:
-        events: The symbols of the events it takes.
-
-        job: The only job name it takes; None for all.
-
-        name: The function's name.
-
-        place: Where it stands.
-    """
+    """A function that handles events."""
 
     events: tuple[str, ...]
+    """The symbols of the events it takes."""
+
     job: str | None
+    """The only job name it takes; None for all."""
+
     name: str
+    """The function's name."""
+
     place: Place
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """The handlers of one queue.
-
-    Attributes:
-        symbol: The dotted name of what it is assigned to; other files add handlers under it.
-
-        service: The service it stands in; empty for a package.
-
-        queue: The queue's name; None when that is not plain.
-
-        handlers: Its handlers.
-
-        complete: Whether every handler was understood, and jobs without one fail.
-
-        place: Where it stands.
-
-        made: Whether it is made there; False for handlers of a consumer that is made elsewhere.
-    """
+    """The handlers of one queue."""
 
     symbol: str
+    """The dotted name of what it is assigned to; other files add handlers under it."""
+
     service: str
+    """The service it stands in; empty for a package."""
+
     queue: str | None
+    """The queue's name; None when that is not plain."""
+
     handlers: tuple[Handler, ...]
+    """Its handlers."""
+
     complete: bool
+    """Whether every handler was understood, and jobs without one fail."""
+
     place: Place
+    """Where it stands."""
+
     made: bool
+    """Whether it is made there; False for handlers of a consumer that is made elsewhere."""

@@ -1,4 +1,4 @@
-"""Reads the cases of a mapper's match statement. Used by `read_mappers`."""
+"""Reads the cases of a mapper's match statement."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,19 +10,16 @@ from domainstream.tools.check.reading.symbols import Module, Symbols
 
 
 class Cases(NamedTuple):
-    """What a match statement says.
-
-    Attributes:
-        cases: Its cases about events.
-
-        understood: Whether there are no others.
-
-        wildcard: Its `case _`; None when it has none.
-    """
+    """What a match statement says."""
 
     cases: tuple[Case, ...]
+    """Its cases about events."""
+
     understood: bool
+    """Whether there are no others."""
+
     wildcard: Wildcard | None
+    """Its `case _`; None when it has none."""
 
 
 class CaseReader:

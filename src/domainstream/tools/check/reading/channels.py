@@ -1,4 +1,4 @@
-"""Reads the enums of channels. Before: `symbols`; next: `project`."""
+"""Reads the enums of channels."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Reads which function handles which event of a queue, and upcasters. Before: `symbols`; next: `project`."""
+"""Reads which function handles which event of a queue, and upcasters."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping

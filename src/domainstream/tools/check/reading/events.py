@@ -1,4 +1,4 @@
-"""Reads event classes and the unions of them. Before: `symbols`; next: `read_shapes`."""
+"""Reads event classes and the unions of them."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Reads the comments `# domainstream: ignore[CODE] reason`. Before: `sources`; next: `project`."""
+"""Reads the comments `# domainstream: ignore[CODE] reason`."""
 
 import io
 import re

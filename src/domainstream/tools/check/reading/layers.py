@@ -1,4 +1,4 @@
-"""Reads what domain layers import that they must not. Before: `symbols`; next: `project`."""
+"""Reads what domain layers import that they must not."""
 
 import ast
 import re

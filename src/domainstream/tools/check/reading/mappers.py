@@ -1,4 +1,4 @@
-"""Reads mappers: functions that match on an event and return a channel. Before: `read_events`; next: `project`."""
+"""Reads mappers: functions that match on an event and return a channel."""
 
 import ast
 import re
@@ -24,22 +24,19 @@ _DENIES = re.compile(r"\b(never|not|no|without|cannot)\b[^.:;,()]*\b(None|null)\
 
 @dataclass(frozen=True)
 class Known:
-    """What mappers are read against.
-
-    Attributes:
-        symbols: What names stand for.
-
-        enums: The enums of channels.
-
-        events: The event classes by symbol.
-
-        unions: The unions of events.
-    """
+    """What mappers are read against."""
 
     symbols: Symbols
+    """What names stand for."""
+
     enums: tuple[ChannelEnum, ...]
+    """The enums of channels."""
+
     events: dict[str, Event]
+    """The event classes by symbol."""
+
     unions: tuple[EventUnion, ...]
+    """The unions of events."""
 
     @cached_property
     def event_of_type(self) -> dict[str, str]:

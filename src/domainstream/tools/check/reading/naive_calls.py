@@ -1,4 +1,4 @@
-"""Reads calls that put a datetime without a time zone into a payload. Before: `read_shapes`; next: `project`."""
+"""Reads calls that put a datetime without a time zone into a payload."""
 
 import ast
 import re

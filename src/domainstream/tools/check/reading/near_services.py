@@ -1,4 +1,4 @@
-"""The few services that a channel's name may mean, so that a thousand names do not go through all of them. Pure."""
+"""The few services that a channel's name may mean, so that a thousand names do not go through all of them."""
 
 from itertools import accumulate
 

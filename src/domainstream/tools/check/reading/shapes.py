@@ -1,4 +1,4 @@
-"""Reads what payloads are made of: fields, structs inside of them, enums. Before: `read_events`; next: `project`."""
+"""Reads what payloads are made of: fields, structs inside of them, enums."""
 
 import ast
 from collections.abc import Iterable, Iterator

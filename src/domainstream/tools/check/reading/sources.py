@@ -1,4 +1,4 @@
-"""The system's Python files: which there are, what they hold, and their trees. Before: `settings`; next: `symbols`.
+"""The system's Python files: which there are, what they hold, and their trees.
 
 Reading every file is cheap, parsing is not: readers look for a few words first and ask for the tree only then.
 """
@@ -25,28 +25,25 @@ TOO_DEEP: Final = ("this is nested too deeply", "break the longest expression in
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of Python.
-
-    Attributes:
-        path: Relative to the root, with `/`.
-
-        module: The dotted name under which it is imported.
-
-        is_package: Whether it is an `__init__.py`.
-
-        service: The service it belongs to; empty for a shared package.
-
-        inside: Its folders within the service's package.
-
-        text: What it holds.
-    """
+    """One file of Python."""
 
     path: str
+    """Relative to the root, with `/`."""
+
     module: str
+    """The dotted name under which it is imported."""
+
     is_package: bool
+    """Whether it is an `__init__.py`."""
+
     service: str
+    """The service it belongs to; empty for a shared package."""
+
     inside: tuple[str, ...]
+    """Its folders within the service's package."""
+
     text: bytes
+    """What it holds."""
 
     @property
     def lines(self) -> list[str]:
@@ -71,17 +68,13 @@ class Source:
 
 
 class Sources:
-    """All files of the services and packages, and the trees of those that somebody asked for.
-
-    Attributes:
-        files: The files by module.
-
-        unreadable: What could not be read or parsed.
-    """
+    """All files of the services and packages, and the trees of those that somebody asked for."""
 
     def __init__(self, root: Path, settings: CheckSettings) -> None:
         self.files: dict[str, Source] = {}
+        """The files by module."""
         self.unreadable: dict[str, Unreadable] = {}
+        """What could not be read or parsed."""
         self._root = root
         self._trees: dict[str, ast.Module | None] = {}
         for package in _folders(root, settings.packages):

@@ -1,4 +1,4 @@
-"""Reads who listens to which channel. Before: `symbols`; next: `project`."""
+"""Reads who listens to which channel."""
 
 import ast
 from collections.abc import Iterable, Iterator

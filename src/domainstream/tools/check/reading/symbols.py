@@ -1,4 +1,4 @@
-"""What the names in a file stand for, across files, without importing any. Before: `sources`; next: the readers.
+"""What the names in a file stand for, across files, without importing any.
 
 A symbol is a dotted name with imports and re-exports followed: `Channel` in a mapper is
 `contracts.event_publisher_channels.Channel`. What is outside of the system keeps the name it is imported by.
@@ -17,28 +17,25 @@ _MOST_STEPS: Final = 20
 
 @dataclass(frozen=True)
 class Module:
-    """A file that was parsed, and what its top level defines.
-
-    Attributes:
-        source: The file.
-
-        body: The statements of its top level, also those under an `if` or `try`.
-
-        imports: The dotted name behind each imported name.
-
-        classes: Its classes.
-
-        values: What is assigned to its other names.
-
-        stars: The modules from which it imports everything.
-    """
+    """A file that was parsed, and what its top level defines."""
 
     source: Source
+    """The file."""
+
     body: list[ast.stmt] = field(default_factory=list)
+    """The statements of its top level, also those under an `if` or `try`."""
+
     imports: dict[str, str] = field(default_factory=dict)
+    """The dotted name behind each imported name."""
+
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+    """Its classes."""
+
     values: dict[str, ast.expr] = field(default_factory=dict)
+    """What is assigned to its other names."""
+
     stars: list[str] = field(default_factory=list)
+    """The modules from which it imports everything."""
 
     def symbol(self, name: str) -> str:
         """Return the dotted name of something that this file defines."""

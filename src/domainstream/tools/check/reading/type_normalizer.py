@@ -1,4 +1,4 @@
-"""Spells a type in one way, however it is written: another spelling is no change. Used by `read_shapes`."""
+"""Spells a type in one way, however it is written: another spelling is no change."""
 
 import ast
 from typing import Final
@@ -10,20 +10,15 @@ _OLD_NAMES: Final = {"List": "list", "Tuple": "tuple", "Dict": "dict", "Set": "s
 
 
 class Spelling:
-    """Spells one annotation.
-
-    Attributes:
-        uses: The symbols of the classes that it names and the system defines.
-
-        naive: Whether it takes datetimes without a time zone.
-
-        wrapper: What the whole annotation is wrapped in, such as "ClassVar"; empty for nothing.
-    """
+    """Spells one annotation."""
 
     def __init__(self, module: Module, symbols: Symbols) -> None:
         self.uses: list[str] = []
+        """The symbols of the classes that it names and the system defines."""
         self.naive = False
+        """Whether it takes datetimes without a time zone."""
         self.wrapper = ""
+        """What the whole annotation is wrapped in, such as "ClassVar"; empty for nothing."""
         self._module = module
         self._symbols = symbols
         self._aliases: set[str] = set()

@@ -1,4 +1,4 @@
-"""Rules of channels, DS101 to DS107: names, values, services and aggregates. Next: `rules_events`. Pure.
+"""Rules of channels, DS101 to DS107: names, values, services and aggregates.
 
 The grammar is `domainstream.channel`'s own, so that `check` and start-up say the same.
 """

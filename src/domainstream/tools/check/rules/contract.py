@@ -1,4 +1,4 @@
-"""Rules of the contract, DS601 to DS605: payloads as their readers know them. Before: `rules_flow`. Pure."""
+"""Rules of the contract, DS601 to DS605: payloads as their readers know them."""
 
 from collections.abc import Iterator
 from functools import lru_cache, partial

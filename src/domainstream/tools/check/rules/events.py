@@ -1,4 +1,4 @@
-"""Rules of events, DS201 to DS207: where they stand, what they say of themselves. Next: `rules_mapping`. Pure."""
+"""Rules of events, DS201 to DS207: where they stand, what they say of themselves."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Rules of the files themselves, DS001 to DS003: what cannot be read cannot be checked. Pure."""
+"""Rules of the files themselves, DS001 to DS003: what cannot be read cannot be checked."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Rules of the flow, DS501 to DS503: what is heard is published, and by one service. Next: `rules_contract`. Pure."""
+"""Rules of the flow, DS501 to DS503: what is heard is published, and by one service."""
 
 from collections.abc import Iterator
 

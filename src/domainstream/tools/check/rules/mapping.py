@@ -1,4 +1,4 @@
-"""Rules of mappers, DS301 to DS307: every event is mapped, each to its own channel. Next: `rules_subscriptions`."""
+"""Rules of mappers, DS301 to DS307: every event is mapped, each to its own channel."""
 
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Rules of subscriptions, DS401 to DS405: every channel is there, every job is handled. Next: `rules_flow`. Pure."""
+"""Rules of subscriptions, DS401 to DS405: every channel is there, every job is handled."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Every rule, in one table. Codes never change their meaning. Before: the modules of rules; next: `checking`. Pure."""
+"""Every rule, in one table. Codes never change their meaning."""
 
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
@@ -15,22 +15,19 @@ from domainstream.tools.check.rules import subscriptions as rules_subscriptions
 
 
 class Rule(NamedTuple):
-    """One rule.
-
-    Attributes:
-        code: Its name for good, such as "DS401".
-
-        summary: What it finds, in a few words.
-
-        find: Yields what it finds.
-
-        fixable: Whether `check --fix` mends it.
-    """
+    """One rule."""
 
     code: str
+    """Its name for good, such as "DS401"."""
+
     summary: str
+    """What it finds, in a few words."""
+
     find: Callable[[Project], Iterable[Mistake]]
+    """Yields what it finds."""
+
     fixable: bool = False
+    """Whether `check --fix` mends it."""
 
 
 RULES: Final = (

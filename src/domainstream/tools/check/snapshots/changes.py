@@ -1,4 +1,4 @@
-"""What has changed in a payload since its snapshot, if it breaks readers. Used by `rules_contract`. Pure."""
+"""What has changed in a payload since its snapshot, if it breaks readers."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,22 +14,19 @@ _OBJECTS: Final = frozenset({"dict", "Mapping", "MutableMapping"})
 
 
 class Change(NamedTuple):
-    """One change that breaks a reader.
-
-    Attributes:
-        kind: What was done.
-
-        shape: The name of the class it was done to, as it is called now.
-
-        field: The field; empty for an enum.
-
-        message: The change in words.
-    """
+    """One change that breaks a reader."""
 
     kind: Kind
+    """What was done."""
+
     shape: str
+    """The name of the class it was done to, as it is called now."""
+
     field: str
+    """The field; empty for an enum."""
+
     message: str
+    """The change in words."""
 
 
 def changes_between(old: EventSnapshot, new: EventSnapshot) -> Iterator[Change]:

@@ -1,48 +1,39 @@
-"""Payloads as they were when somebody wrote them down: part of `model`. Pure."""
+"""Payloads as they were when somebody wrote them down: part of `model`."""
 
 import msgspec
 
 
 class FieldSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A field as it was.
-
-    Attributes:
-        type: Its type, in the one spelling of `spelling`.
-
-        required: Whether it had no default.
-    """
+    """A field as it was."""
 
     type: str
+    """Its type, in the one spelling of `spelling`."""
+
     required: bool = True
+    """Whether it had no default."""
 
 
 class ShapeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A class that a payload is made of, as it was.
-
-    Attributes:
-        fields: Its fields; empty for an enum.
-
-        members: The values of an enum, sorted; None for a class with fields.
-    """
+    """A class that a payload is made of, as it was."""
 
     fields: dict[str, FieldSnapshot] = {}
+    """Its fields; empty for an enum."""
+
     members: list[str] | None = None
+    """The values of an enum, sorted; None for a class with fields."""
 
 
 class EventSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event as it was.
-
-    Attributes:
-        event: The class's name.
-
-        version: Its version.
-
-        payload: The name of its payload.
-
-        types: What the payload is made of, by name.
-    """
+    """An event as it was."""
 
     event: str
+    """The class's name."""
+
     version: int
+    """Its version."""
+
     payload: str
+    """The name of its payload."""
+
     types: dict[str, ShapeSnapshot]
+    """What the payload is made of, by name."""

@@ -21,16 +21,13 @@ _decode = msgspec.json.Decoder(dict[str, EventSnapshot]).decode
 
 
 class ReadSnapshots(NamedTuple):
-    """What the folder of snapshots holds.
-
-    Attributes:
-        events: The events as they were; None when there is no snapshot at all.
-
-        unreadable: Files that are no snapshots.
-    """
+    """What the folder of snapshots holds."""
 
     events: dict[str, EventSnapshot] | None
+    """The events as they were; None when there is no snapshot at all."""
+
     unreadable: tuple[Unreadable, ...]
+    """Files that are no snapshots."""
 
 
 def read_snapshots(root: Path, folder: str) -> ReadSnapshots:

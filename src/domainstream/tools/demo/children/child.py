@@ -1,4 +1,4 @@
-"""The life of a child: read the settings, work until standard input ends, report meanwhile. Next: `reporter`."""
+"""The life of a child: read the settings, work until standard input ends, report meanwhile."""
 
 import asyncio
 import os

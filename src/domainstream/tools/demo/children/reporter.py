@@ -1,4 +1,4 @@
-"""Collects what a child has to report and writes it out, a line at a time. Before: `child`."""
+"""Collects what a child has to report and writes it out, a line at a time."""
 
 import os
 
@@ -6,15 +6,12 @@ from domainstream.tools.demo.reports import Report, write_report
 
 
 class Reporter:
-    """Where a child's work puts its news.
-
-    Attributes:
-        news: What has not been written yet; add to it.
-    """
+    """Where a child's work puts its news."""
 
     def __init__(self, file_descriptor: int) -> None:
         self._file_descriptor = file_descriptor
         self.pending = Report()
+        """What has not been written yet; add to it."""
 
     def flush(self) -> None:
         """Write the news, if there are any. Raises `BrokenPipeError` when nobody reads any more."""

@@ -11,35 +11,29 @@ from domainstream.tools.scaffold.source import Source, dotted
 
 
 class Consumer(NamedTuple):
-    """An `EventConsumer` that is made in a file.
-
-    Attributes:
-        name: The variable it is kept in.
-
-        queue: Its queue, as it is written.
-
-        factory: The function that makes and returns it; None where the file itself does.
-    """
+    """An `EventConsumer` that is made in a file."""
 
     name: str
+    """The variable it is kept in."""
+
     queue: str
+    """Its queue, as it is written."""
+
     factory: cst.FunctionDef | None
+    """The function that makes and returns it; None where the file itself does."""
 
 
 class Handler(NamedTuple):
-    """A handler that is to be written.
-
-    Attributes:
-        function: Its name.
-
-        event_class: What it handles.
-
-        job: The jobs it takes, as it is to be written.
-    """
+    """A handler that is to be written."""
 
     function: str
+    """Its name."""
+
     event_class: str
+    """What it handles."""
+
     job: str
+    """The jobs it takes, as it is to be written."""
 
 
 def consumers(source: Source) -> Iterator[Consumer]:

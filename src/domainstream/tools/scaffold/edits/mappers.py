@@ -14,19 +14,16 @@ INSIDE = "None"
 
 
 class Mapper(NamedTuple):
-    """A function that maps events to channels.
-
-    Attributes:
-        function: The function.
-
-        match: Its `match` statement.
-
-        cases: What the case of each class returns, as it is written.
-    """
+    """A function that maps events to channels."""
 
     function: cst.FunctionDef
+    """The function."""
+
     match: cst.Match
+    """Its `match` statement."""
+
     cases: dict[str, str]
+    """What the case of each class returns, as it is written."""
 
 
 def find_mapper(source: Source) -> Mapper:

@@ -20,19 +20,16 @@ from domainstream.worker import EventConsumer
 
 
 class Coding(NamedTuple):
-    """The parts of the service.
-
-    Attributes:
-        producer: Where its events go out.
-
-        stays: What it knows.
-
-        consumer: Where others' events come in.
-    """
+    """The parts of the service."""
 
     producer: EventProducer[CodingDomainEvent]
+    """Where its events go out."""
+
     stays: InMemoryMedicalStays
+    """What it knows."""
+
     consumer: EventConsumer
+    """Where others' events come in."""
 
 
 def wire(publisher: EventPublisher) -> Coding:

@@ -19,19 +19,16 @@ from screenflow.infrastructure_layer.persistence.in_memory_runs import InMemoryR
 
 
 class Screenflow(NamedTuple):
-    """The parts of the service.
-
-    Attributes:
-        producer: Where its events go out.
-
-        runs: What it knows.
-
-        consumer: Where others' events come in.
-    """
+    """The parts of the service."""
 
     producer: EventProducer[ScreenflowDomainEvent]
+    """Where its events go out."""
+
     runs: InMemoryRuns
+    """What it knows."""
+
     consumer: EventConsumer
+    """Where others' events come in."""
 
 
 def wire(publisher: EventPublisher) -> Screenflow:

@@ -16,16 +16,13 @@ from valuation.infrastructure_layer.events.valuation_event_producer.valuation_ev
 
 
 class Valuation(NamedTuple):
-    """The parts of the service.
-
-    Attributes:
-        producer: Where its events go out.
-
-        consumer: Where others' events come in.
-    """
+    """The parts of the service."""
 
     producer: EventProducer[ValuationDomainEvent]
+    """Where its events go out."""
+
     consumer: EventConsumer
+    """Where others' events come in."""
 
 
 def wire(publisher: EventPublisher) -> Valuation:

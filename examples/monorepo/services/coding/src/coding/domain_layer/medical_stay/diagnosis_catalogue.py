@@ -4,19 +4,16 @@ from typing import Final, NamedTuple
 
 
 class PrincipalDiagnosis(NamedTuple):
-    """A reason for a stay.
-
-    Attributes:
-        group: The base of the diagnosis group.
-
-        cost_weight: What such a stay costs, the average of all stays being 1.
-
-        usual_days: How long it lasts as a rule.
-    """
+    """A reason for a stay."""
 
     group: str
+    """The base of the diagnosis group."""
+
     cost_weight: float
+    """What such a stay costs, the average of all stays being 1."""
+
     usual_days: int
+    """How long it lasts as a rule."""
 
 
 PRINCIPAL_DIAGNOSES: Final = {

@@ -21,37 +21,34 @@ class StayStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MedicalStay:
-    """One stay of one patient.
-
-    Attributes:
-        stay_id: Its number in the hospital.
-
-        ward: Where the patient lay.
-
-        age_years: The patient's age at admission.
-
-        length_of_stay_days: Nights in hospital.
-
-        principal_diagnosis: The ICD-10 code of the reason for the stay, as the ward typed it.
-
-        coded_diagnoses: Further ICD-10 codes, as the ward typed them.
-
-        documented_diagnoses: What laboratory and letters say the patient had, coded or not.
-
-        status: How far it has come.
-
-        price_cents: What the stay is worth; None until it is priced.
-    """
+    """One stay of one patient."""
 
     stay_id: str
+    """Its number in the hospital."""
+
     ward: str
+    """Where the patient lay."""
+
     age_years: int
+    """The patient's age at admission."""
+
     length_of_stay_days: int
+    """Nights in hospital."""
+
     principal_diagnosis: str
+    """The ICD-10 code of the reason for the stay, as the ward typed it."""
+
     coded_diagnoses: tuple[str, ...]
+    """Further ICD-10 codes, as the ward typed them."""
+
     documented_diagnoses: tuple[str, ...]
+    """What laboratory and letters say the patient had, coded or not."""
+
     status: StayStatus = StayStatus.CREATED
+    """How far it has come."""
+
     price_cents: int | None = None
+    """What the stay is worth; None until it is priced."""
 
 
 def admit(stay: MedicalStay) -> tuple[MedicalStayDrafted, MedicalStayCreated]:

@@ -15,54 +15,45 @@ class MedicalStayEventType(StrEnum):
 
 
 class MedicalStayDraftedPayload(EventPayload):
-    """What is known of a draft.
-
-    Attributes:
-        stay_id: The stay's number.
-
-        ward: Who drafted it.
-    """
+    """What is known of a draft."""
 
     stay_id: str
+    """The stay's number."""
+
     ward: str
+    """Who drafted it."""
 
 
 class MedicalStayCreatedPayload(EventPayload):
-    """What other services need to know of a new stay.
-
-    Attributes:
-        stay_id: The stay's number.
-
-        principal_diagnosis: The ICD-10 code of the reason for the stay.
-
-        coded_diagnoses: Further ICD-10 codes.
-
-        length_of_stay_days: Nights in hospital.
-
-        age_years: The patient's age at admission.
-    """
+    """What other services need to know of a new stay."""
 
     stay_id: str
+    """The stay's number."""
+
     principal_diagnosis: str
+    """The ICD-10 code of the reason for the stay."""
+
     coded_diagnoses: tuple[str, ...]
+    """Further ICD-10 codes."""
+
     length_of_stay_days: int
+    """Nights in hospital."""
+
     age_years: int
+    """The patient's age at admission."""
 
 
 class MedicalStayOptimizationEvaluatedPayload(EventPayload):
-    """What the optimization means for the stay.
-
-    Attributes:
-        stay_id: The stay's number.
-
-        diagnosis_group: The group that the stay is paid by.
-
-        added_diagnoses: ICD-10 codes that were documented but not coded.
-    """
+    """What the optimization means for the stay."""
 
     stay_id: str
+    """The stay's number."""
+
     diagnosis_group: str
+    """The group that the stay is paid by."""
+
     added_diagnoses: tuple[str, ...]
+    """ICD-10 codes that were documented but not coded."""
 
 
 @final

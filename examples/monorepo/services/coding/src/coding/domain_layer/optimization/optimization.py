@@ -20,28 +20,25 @@ class UncodableStayError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Optimization:
-    """What coding a stay completely leads to.
-
-    Attributes:
-        stay_id: Which stay.
-
-        added_diagnoses: What was documented but not coded, sorted.
-
-        diagnosis_group: The group that the stay is paid by, such as "F62B".
-
-        cost_weight: The stay's weight in that group.
-
-        score: The share of the weight that would have been missed, from 0 to 1.
-
-        length_of_stay_days: Nights in hospital.
-    """
+    """What coding a stay completely leads to."""
 
     stay_id: str
+    """Which stay."""
+
     added_diagnoses: tuple[str, ...]
+    """What was documented but not coded, sorted."""
+
     diagnosis_group: str
+    """The group that the stay is paid by, such as "F62B"."""
+
     cost_weight: float
+    """The stay's weight in that group."""
+
     score: float
+    """The share of the weight that would have been missed, from 0 to 1."""
+
     length_of_stay_days: int
+    """Nights in hospital."""
 
 
 def optimise(stay: MedicalStay) -> Optimization:

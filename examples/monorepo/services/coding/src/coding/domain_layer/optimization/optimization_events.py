@@ -13,25 +13,22 @@ class OptimizationEventType(StrEnum):
 
 
 class OptimizationEvaluatedPayload(EventPayload):
-    """What a stay weighs once it is coded completely.
-
-    Attributes:
-        stay_id: The stay's number.
-
-        score: The share of the weight that would have been missed, from 0 to 1.
-
-        diagnosis_group: The group that the stay is paid by, such as "F62B".
-
-        cost_weight: The stay's weight in that group.
-
-        length_of_stay_days: Nights in hospital.
-    """
+    """What a stay weighs once it is coded completely."""
 
     stay_id: str
+    """The stay's number."""
+
     score: float
+    """The share of the weight that would have been missed, from 0 to 1."""
+
     diagnosis_group: str
+    """The group that the stay is paid by, such as "F62B"."""
+
     cost_weight: float
+    """The stay's weight in that group."""
+
     length_of_stay_days: int
+    """Nights in hospital."""
 
 
 @final

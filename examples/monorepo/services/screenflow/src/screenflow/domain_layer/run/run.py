@@ -12,22 +12,19 @@ _OLD_AGE_YEARS = 75
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StayToScreen:
-    """What the rules look at.
-
-    Attributes:
-        stay_id: The stay's number.
-
-        codes: Its ICD-10 codes, the principal diagnosis first.
-
-        length_of_stay_days: Nights in hospital.
-
-        age_years: The patient's age at admission.
-    """
+    """What the rules look at."""
 
     stay_id: str
+    """The stay's number."""
+
     codes: tuple[str, ...]
+    """Its ICD-10 codes, the principal diagnosis first."""
+
     length_of_stay_days: int
+    """Nights in hospital."""
+
     age_years: int
+    """The patient's age at admission."""
 
 
 def screen(stay: StayToScreen) -> RunStarted | RunFailed:

@@ -14,29 +14,23 @@ class RunEventType(StrEnum):
 
 
 class RunStartedPayload(EventPayload):
-    """What the rules found before the run began.
-
-    Attributes:
-        stay_id: The stay that is screened.
-
-        findings: The rules that hold for it.
-    """
+    """What the rules found before the run began."""
 
     stay_id: str
+    """The stay that is screened."""
+
     findings: tuple[str, ...]
+    """The rules that hold for it."""
 
 
 class RunFailedPayload(EventPayload):
-    """Why a stay cannot be screened.
-
-    Attributes:
-        stay_id: The stay.
-
-        reason: What is to be corrected.
-    """
+    """Why a stay cannot be screened."""
 
     stay_id: str
+    """The stay."""
+
     reason: str
+    """What is to be corrected."""
 
 
 @final

@@ -2,11 +2,8 @@
 
 
 class InMemoryRuns:
-    """What coding made of the stays that were screened.
-
-    Attributes:
-        diagnosis_groups: The diagnosis group by stay.
-    """
+    """What coding made of the stays that were screened."""
 
     def __init__(self) -> None:
         self.diagnosis_groups: dict[str, str] = {}
+        """The diagnosis group by stay."""

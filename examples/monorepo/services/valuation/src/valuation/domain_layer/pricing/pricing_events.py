@@ -13,22 +13,19 @@ class PricingEventType(StrEnum):
 
 
 class PricingCalculatedPayload(EventPayload):
-    """What a stay is worth.
-
-    Attributes:
-        stay_id: The stay's number.
-
-        diagnosis_group: The group that it is paid by.
-
-        amount_cents: The price, in cents.
-
-        currency: ISO 4217.
-    """
+    """What a stay is worth."""
 
     stay_id: str
+    """The stay's number."""
+
     diagnosis_group: str
+    """The group that it is paid by."""
+
     amount_cents: int
+    """The price, in cents."""
+
     currency: str
+    """ISO 4217."""
 
 
 @final

@@ -1,0 +1,168 @@
+"""The table of signals. A test compares it with every call of `emit`."""
+
+from enum import Enum
+from logging import DEBUG, ERROR, INFO, WARNING
+from typing import Self
+
+
+class Signal(Enum):
+    """Every signal we emit: its name, its level, its fields, and when it is emitted."""
+
+    level: int
+    """The level of its log record."""
+
+    fields: tuple[str, ...]
+    """The names of its fields, in the order in which they are logged."""
+
+    meaning: str
+    """When it is emitted."""
+
+    def __new__(cls, name: str, level: int, fields: str, meaning: str) -> Self:
+        """Make a row; `fields` are separated by spaces."""
+        row = object.__new__(cls)
+        row._value_ = name
+        row.level = level
+        row.fields = tuple(fields.split())
+        row.meaning = meaning
+        return row
+
+    @property
+    def logger(self) -> str:
+        """The name of the logger that it goes to."""
+        stage = self.value.partition(".")[0]
+        return f"domainstream.{'publisher' if stage == 'publish' else stage}"
+
+    EVENT_BATCH_SPLIT = (
+        *("event.batch_split", DEBUG, "events error"),
+        "a batch could not be encoded as a whole and is encoded event by event",
+    )
+
+    PUBLISH_RETRIED = (
+        *("publish.retried", WARNING, "attempt batches reason"),
+        "attempt 1, 2, 4, 8, ... of these batches failed and will be repeated",
+    )
+    PUBLISH_FAILED = ("publish.failed", ERROR, "channel messages outcome reason", "a batch was given up")
+    PUBLISH_SENDER_FAILED = ("publish.sender_failed", ERROR, "", "a bug in a batch sender; carries the traceback")
+
+    STREAM_LOSS = (
+        *("stream.loss", ERROR, "group channel entries after before"),
+        "entries were removed before the group had read them",
+    )
+    STREAM_LOSS_HOOK_FAILED = (
+        *("stream.loss_hook_failed", ERROR, "group channel"),
+        "the `on_loss` callback raised; carries the traceback",
+    )
+    STREAM_GROUP_RECREATED = (
+        *("stream.group_recreated", WARNING, "group channel"),
+        "the group had vanished and was created again at the beginning of its stream",
+    )
+    STREAM_EVICTION_UNKNOWN = (
+        *("stream.eviction_unknown", WARNING, "reason"),
+        "the server does not say whether it evicts keys when its memory is full",
+    )
+    STREAM_RECLAIMED = (
+        *("stream.reclaimed", INFO, "group channel entries"),
+        "entries that another consumer had left pending were taken over",
+    )
+    STREAM_CONSUMER_REMOVED = (
+        *("stream.consumer_removed", INFO, "group channel consumer"),
+        "a consumer was idle, had nothing pending, and was removed from the group",
+    )
+
+    SUBSCRIBER_RETRIED = (
+        *("subscriber.retried", WARNING, "pause_s reason"),
+        "reading or forwarding failed and will be repeated after the pause",
+    )
+    SUBSCRIBER_REFUSED = (
+        *("subscriber.refused", ERROR, "channel entry delivery reason"),
+        "the server rejects this entry but takes others; it will be delivered again",
+    )
+    SUBSCRIBER_DEAD_LETTER = (
+        *("subscriber.dead_letter", WARNING, "channel entry error reason"),
+        "an entry that can never become a job was stored as a dead letter",
+    )
+    SUBSCRIBER_MAINTENANCE_FAILED = (
+        *("subscriber.maintenance_failed", WARNING, "task reason"),
+        "a maintenance task failed; it runs again in the next round",
+    )
+
+    WORKER_ATTEMPT_FAILED = (
+        *("worker.attempt_failed", WARNING, "queue job name attempt attempts error where event next"),
+        "a handler failed; `next` says whether and when the job is tried again",
+    )
+    WORKER_JOB_REJECTED = (
+        *("worker.job_rejected", WARNING, "queue job name error reason"),
+        "the job could not be handed to a handler (no handler, or undecodable data) and has failed",
+    )
+    WORKER_JOB_SKIPPED = (
+        *("worker.job_skipped", INFO, "queue job name reason"),
+        "nobody handles this job, and the consumer was told to skip such jobs",
+    )
+    WORKER_GAVE_UP = (
+        *("worker.gave_up", WARNING, "queue job name reason"),
+        "the job had already failed on the server (its workers died too often) and is moved to failed",
+    )
+    WORKER_RETRIED = (
+        *("worker.retried", WARNING, "queue pause_s reason"),
+        "attempt 1, 2, 4, 8, ... of a round trip failed and will be repeated after the pause",
+    )
+    WORKER_LOCK_LOST = (
+        *("worker.lock_lost", WARNING, "queue job name"),
+        "a running job lost its lock: it may run twice, and this outcome will be rejected",
+    )
+    WORKER_LOCKS_FAILED = (
+        *("worker.locks_failed", WARNING, "queue reason"),
+        "the server rejected the renewal of locks or the search for stalled jobs",
+    )
+    WORKER_LOCKS_DELAYED = (
+        *("worker.locks_delayed", DEBUG, "queue reason"),
+        "locks could not be renewed just now; renewal is repeated at once",
+    )
+    WORKER_JOB_STALLED = (
+        *("worker.job_stalled", WARNING, "queue job"),
+        "the lock of a job expired because its worker stopped renewing it; the job was moved back to wait",
+    )
+    WORKER_OUTCOME_REJECTED = (
+        *("worker.outcome_rejected", WARNING, "queue job name outcome reason"),
+        "BullMQ did not accept the outcome of a job",
+    )
+    WORKER_OUTCOME_FAILED = (
+        *("worker.outcome_failed", ERROR, "queue job name reason"),
+        "the server failed while it recorded the outcome of a job",
+    )
+    WORKER_FETCH_FAILED = (
+        *("worker.fetch_failed", ERROR, "queue reason"),
+        "the server could not hand out a job; one of the queue's jobs may be damaged",
+    )
+    WORKER_RUN_FAILED = (
+        *("worker.run_failed", ERROR, "queue job"),
+        "a bug in domainstream while it ran a job; carries the traceback",
+    )
+    WORKER_HANDLERS_LATE = (
+        *("worker.handlers_late", WARNING, "queue handlers"),
+        "handlers did not finish within the grace period; their jobs are retried",
+    )
+    WORKER_OUTCOMES_UNREPORTED = (
+        *("worker.outcomes_unreported", ERROR, "queue jobs"),
+        "the server did not answer at shutdown; these jobs are retried",
+    )
+    WORKER_SCHEDULE_FAILED = (
+        *("worker.schedule_failed", ERROR, "queue job scheduler error"),
+        "the next job of a job scheduler was not added; upsert the scheduler again",
+    )
+    WORKER_THREAD_ABANDONED = (
+        *("worker.thread_abandoned", WARNING, "handler"),
+        "nobody waits for this handler any longer, but its thread runs on",
+    )
+    WORKER_THREAD_LATE = (
+        *("worker.thread_late", DEBUG, "thread"),
+        "a handler returned after its event loop had been closed",
+    )
+
+    RUN_STARTED = ("run.started", INFO, "program target", "`domainstream run` has started the program")
+    RUN_HEALTH = ("run.health", INFO, "url", "the health endpoint listens")
+    RUN_STOPPING = ("run.stopping", INFO, "signal", "the first signal came; a second one aborts the program")
+    RUN_ENDED = ("run.ended", INFO, "exit_code", "the program has ended")
+
+    DOCS_EXAMPLE_MISSING = ("docs.example_missing", DEBUG, "event error", "no example could be made of an event class")
+    TESTING_NO_EVENT = ("testing.no_event", DEBUG, "job error", "the event flow met a job that is not an event")
