@@ -8,7 +8,7 @@ from faults.sizes import Size
 from support.consuming import EVALUATED
 
 from domainstream.queue.bullmq.forwarder import forward_script
-from domainstream.redis.link import Script
+from domainstream.redis.scripts import Script
 from domainstream.testing.fault_proxy import FaultProxy
 
 SHARE = 0.05

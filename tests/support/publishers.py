@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from domainstream import Outcome, Receipt
 from domainstream.errors import PublishCancelledError
-from domainstream.producer import OutgoingMessage, PublisherHealth
+from domainstream.health import Health
+from domainstream.producer import OutgoingMessage
 
 
 class ScriptedPublisher:
@@ -27,9 +28,9 @@ class ScriptedPublisher:
             raise asyncio.CancelledError from PublishCancelledError(receipts)
         return receipts
 
-    async def health(self) -> PublisherHealth:
+    async def health(self) -> Health:
         """Say that all is well."""
-        return PublisherHealth(ok=True)
+        return Health(ok=True)
 
     async def close(self) -> None:
         """Do nothing."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from domainstream import BatchLimits
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.batch import Batch
 from domainstream.publisher.coalescer import Coalescer
+from domainstream.publisher.pending import Batch
 
 ALL = 1_000
 
@@ -52,4 +52,4 @@ async def ticks(number: int = 5) -> None:
 
 def coalescer(sender: GatedSender | BrokenSender, limits: BatchLimits | None = None) -> Coalescer:
     """Make a coalescer that waits long."""
-    return Coalescer(sender, limits or BatchLimits(), patience=60)
+    return Coalescer(sender, limits or BatchLimits(), time_limit=60)

@@ -7,6 +7,6 @@ Before: `domainstream.channel`. Next stage: `domainstream.publisher`.
 
 from domainstream.producer.event_producer import EventProducer
 from domainstream.producer.mapper import verify_mapper
-from domainstream.producer.port import EventPublisher, OutgoingMessage, PublisherHealth
+from domainstream.producer.port import EventPublisher, OutgoingMessage
 
-__all__ = ["EventProducer", "EventPublisher", "OutgoingMessage", "PublisherHealth", "verify_mapper"]
+__all__ = ["EventProducer", "EventPublisher", "OutgoingMessage", "verify_mapper"]

@@ -1,11 +1,11 @@
 """The port between producer and publisher: what a publisher must do, in words and types."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Protocol
 
 from msgspec import Struct
 
+from domainstream.health import Health
 from domainstream.receipt import Receipt
 
 
@@ -20,22 +20,6 @@ class OutgoingMessage(Struct, frozen=True, gc=False):
 
     data: bytes
     """CloudEvents JSON in UTF-8, as `EventEncoder` writes it."""
-
-
-class PublisherHealth(Struct, frozen=True, kw_only=True):
-    """Whether a publisher could publish now."""
-
-    ok: bool
-    """Whether the server answered and the publisher is open."""
-
-    round_trip: timedelta | None = None
-    """How long the server took to answer; None when it did not."""
-
-    waiting: int = 0
-    """How many messages wait for their batch or its reply."""
-
-    problem: str | None = None
-    """What is wrong, or None."""
 
 
 class EventPublisher(Protocol):
@@ -58,7 +42,7 @@ class EventPublisher(Protocol):
         """
         ...
 
-    async def health(self) -> PublisherHealth:
+    async def health(self) -> Health:
         """Ask the server for a sign of life; never raises."""
         ...
 

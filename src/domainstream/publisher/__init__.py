@@ -1,13 +1,20 @@
-"""Into Redis: the publisher client, what makes it fast and what makes it sure.
+"""Into Redis: the publisher client, its batches, their retries and the retention of streams.
 
-Only the files named `redis_*` speak to Redis. What reads streams does not belong here.
+What reads streams does not belong here.
 
 Before: `domainstream.producer`. Next stage: `domainstream.stream`.
 """
 
 from domainstream.publisher.memory import MemoryPublisher
-from domainstream.publisher.redis_stream_publisher_client import RedisStreamPublisherClient
+from domainstream.publisher.redis_stream_publisher_client import PublisherStats, RedisStreamPublisherClient
 from domainstream.publisher.retention import Retention
 from domainstream.publisher.settings import BatchLimits, PublisherSettings
 
-__all__ = ["BatchLimits", "MemoryPublisher", "PublisherSettings", "RedisStreamPublisherClient", "Retention"]
+__all__ = [
+    "BatchLimits",
+    "MemoryPublisher",
+    "PublisherSettings",
+    "PublisherStats",
+    "RedisStreamPublisherClient",
+    "Retention",
+]

@@ -1,69 +1,69 @@
-"""Bounded room for waiting messages: the publisher's back-pressure."""
+"""How much may wait in a publisher: its back-pressure."""
 
 import asyncio
 from collections import deque
 
 
 class CapacityGate:
-    """So many messages and bytes may wait; who comes when it is full waits for its turn, first come first served.
+    """Admits so many messages and bytes; a call that does not fit waits, first come first served.
 
-    What is larger than the whole room may enter when the room is empty.
+    A call that is larger than the whole capacity is admitted when nothing else is inside.
     """
 
-    def __init__(self, messages: int, size: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
         self.messages = 0
         """How many messages are inside."""
         self._bytes = 0
-        self._most_messages = messages
-        self._most_bytes = size
-        self._turns: deque[tuple[asyncio.Future[None], int, int]] = deque()
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._waiters: deque[tuple[asyncio.Future[None], int, int]] = deque()
 
     @property
-    def queue(self) -> int:
-        """How many calls wait outside."""
-        return len(self._turns)
+    def waiting_calls(self) -> int:
+        """How many calls wait to be admitted."""
+        return len(self._waiters)
 
     def try_enter(self, messages: int, size: int) -> bool:
-        """Go inside at once with so many messages and bytes, if nobody waits and they fit."""
-        if self._turns or not self._fits(messages, size):
+        """Enter at once with so many messages and bytes, if no call waits and they fit."""
+        if self._waiters or not self._fits(messages, size):
             return False
         self._admit(messages, size)
         return True
 
     async def wait_to_enter(self, messages: int, size: int) -> None:
-        """Wait for one's turn and go inside; on cancellation nothing is inside."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.append((turn, messages, size))
+        """Wait until admitted; on cancellation nothing of the call is inside."""
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((admitted, messages, size))
         try:
-            await turn
+            await admitted
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._next()
+            if admitted.cancelled():
+                self._admit_waiters()
             else:
                 self.leave(messages, size)
             raise
 
     def leave(self, messages: int, size: int) -> None:
-        """Go outside and let those in whose turn it is."""
+        """Leave, and admit the calls that fit now."""
         self.messages -= messages
         self._bytes -= size
-        if self._turns:
-            self._next()
+        if self._waiters:
+            self._admit_waiters()
 
-    def _next(self) -> None:
-        while self._turns:
-            turn, messages, size = self._turns[0]
-            if not turn.cancelled() and not self._fits(messages, size):
+    def _admit_waiters(self) -> None:
+        while self._waiters:
+            admitted, messages, size = self._waiters[0]
+            if not admitted.cancelled() and not self._fits(messages, size):
                 return
-            self._turns.popleft()
-            if not turn.cancelled():
+            self._waiters.popleft()
+            if not admitted.cancelled():
                 self._admit(messages, size)
-                turn.set_result(None)
+                admitted.set_result(None)
 
     def _fits(self, messages: int, size: int) -> bool:
         if self.messages == 0:
             return True
-        return self.messages + messages <= self._most_messages and self._bytes + size <= self._most_bytes
+        return self.messages + messages <= self._max_messages and self._bytes + size <= self._max_bytes
 
     def _admit(self, messages: int, size: int) -> None:
         self.messages += messages

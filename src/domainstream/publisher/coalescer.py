@@ -1,6 +1,7 @@
 """Lets concurrent `publish` calls share round trips.
 
-While one flush is under way the next one gathers; an idle publisher sends at once. No timer, so no added latency.
+While one flush is in flight the next one gathers; an idle publisher sends at once. There is no timer, so no latency is
+added.
 """
 
 import asyncio
@@ -9,10 +10,8 @@ from collections.abc import Sequence
 
 from domainstream.errors import ConfigurationError, PublishCancelledError
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.batch import BatchSender
 from domainstream.publisher.capacity import CapacityGate
-from domainstream.publisher.flush import Flush
-from domainstream.publisher.pending import Call
+from domainstream.publisher.pending import BatchSender, Flush, PendingPublish
 from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Receipt
 from domainstream.telemetry import Signal, emit
@@ -21,57 +20,60 @@ _ONE_LOOP = "its connection cannot be used in a second one; make a client inside
 
 
 class Coalescer:
-    """Gathers messages into flushes and keeps one flush under way, so that no channel's order is ever lost.
+    """Gathers messages into flushes and keeps one flush in flight, so that the order of a channel is never lost.
 
     For the tasks of one event loop. Messages leave in the order in which they came.
     """
 
-    def __init__(self, sender: BatchSender, limits: BatchLimits, patience: float) -> None:
-        """Send through `sender`; a message that has not been sent `patience` seconds after it came is given up."""
+    def __init__(self, sender: BatchSender, limits: BatchLimits, time_limit: float) -> None:
+        """Send through `sender`; a message that is not sent within `time_limit` seconds of its call is given up."""
         self._sender = sender
         self._limits = limits
-        self._patience = patience
-        self._room = CapacityGate(limits.waiting_messages, limits.waiting_bytes)
-        self._calls: deque[Call] = deque()
+        self._time_limit = time_limit
+        self._gate = CapacityGate(limits.waiting_messages, limits.waiting_bytes)
+        self._waiting: deque[PendingPublish] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def waiting(self) -> int:
         """How many messages wait for their flush or its reply."""
-        return self._room.messages
+        return self._gate.messages
 
     async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
         """Send `messages` with the next flushes and return their receipts, in order.
 
-        When the caller is cancelled, what was not yet taken into a flush never will be.
+        When the caller is cancelled, what was not yet taken into a flush is never sent.
         """
         if not messages:
             return []
         loop = self._own_loop()
-        call = Call(messages, loop, loop.time() + self._patience)
-        if not self._room.try_enter(len(messages), call.size):
-            await self._wait_for_room(call)
+        pending = PendingPublish(messages, loop, loop.time() + self._time_limit)
+        if not self._gate.try_enter(len(messages), pending.size):
+            try:
+                await self._gate.wait_to_enter(len(messages), pending.size)
+            except asyncio.CancelledError as cancelled:
+                raise cancelled from PublishCancelledError(pending.receipts_now())
         try:
-            self._calls.append(call)
+            self._waiting.append(pending)
             if self._flushing is None or self._flushing.done():
                 self._start_flushing()
-            return await call.settled
+            return await pending.settled
         except asyncio.CancelledError as cancelled:
-            raise cancelled from PublishCancelledError(call.receipts_now())
+            raise cancelled from PublishCancelledError(pending.receipts_now())
         finally:
-            if call.taken < len(messages) and call in self._calls:
-                self._calls.remove(call)
-            self._room.leave(len(messages), call.size)
+            if pending.taken < len(messages) and pending in self._waiting:
+                self._waiting.remove(pending)
+            self._gate.leave(len(messages), pending.size)
 
     async def drain(self) -> None:
-        """Wait until nothing is under way, gathering, or waiting for room any more."""
-        while self._flushing is not None or self._room.messages or self._room.queue:
+        """Wait until nothing is in flight, gathering, or waiting to be admitted."""
+        while self._flushing is not None or self._gate.messages or self._gate.waiting_calls:
             if self._flushing is not None:
                 if self._flushing.done():
                     self._start_flushing()
                 await asyncio.wait([self._flushing])
-            await asyncio.sleep(0)  # lets the callers that were woken leave the room
+            await asyncio.sleep(0)  # lets the callers that were woken leave the gate
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()
@@ -81,25 +83,19 @@ class Coalescer:
             self._loop = loop
         return loop
 
-    async def _wait_for_room(self, call: Call) -> None:
-        try:
-            await self._room.wait_to_enter(len(call.messages), call.size)
-        except asyncio.CancelledError as cancelled:
-            raise cancelled from PublishCancelledError(call.receipts_now())
-
     def _start_flushing(self) -> None:
         """Begin, also in place of a task that is done because it was cancelled before it began."""
         self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
 
     async def _flush_all(self) -> None:
         try:
-            while self._calls:
-                await self._flush(Flush.take(self._calls, self._limits))
+            while self._waiting:
+                await self._flush(Flush.take(self._waiting, self._limits))
         finally:
             self._flushing = None
-            # Only when the loop is being shut down is anything left: nobody will ever send it.
-            while self._calls:
-                self._calls.popleft().give_up()
+            # Only when the event loop is being shut down is anything left: it will never be sent.
+            while self._waiting:
+                self._waiting.popleft().give_up()
 
     async def _flush(self, flush: Flush) -> None:
         try:

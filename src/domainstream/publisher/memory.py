@@ -1,4 +1,4 @@
-"""A publisher without a server, for tests and first steps; it keeps the same contract as the one for Redis."""
+"""A publisher without a server, for tests and first steps. It passes the same contract suite as the one for Redis."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from domainstream.errors import PublisherClosedError
-from domainstream.producer import OutgoingMessage, PublisherHealth
+from domainstream.health import Health
+from domainstream.producer import OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
 
 Entry = tuple[str, bytes]
@@ -33,11 +34,11 @@ class MemoryPublisher:
             raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
         return [self._store(message) for message in messages]
 
-    async def health(self) -> PublisherHealth:
-        """Say whether it is open."""
+    async def health(self) -> Health:
+        """Return whether it is open."""
         if self._closed:
-            return PublisherHealth(ok=False, problem="the publisher is closed")
-        return PublisherHealth(ok=True, round_trip=timedelta())
+            return Health(ok=False, problem="the publisher is closed")
+        return Health(ok=True, round_trip=timedelta())
 
     async def close(self) -> None:
         """Refuse new messages; the entries stay readable."""

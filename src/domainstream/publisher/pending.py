@@ -1,13 +1,61 @@
-"""One `publish` call while it waits."""
+"""What waits to be published: `publish` calls, and the flush that takes messages from them to the server.
+
+A `PendingPublish` is one call of `publish`. A `Flush` is one round trip: it takes messages from the front of the
+waiting calls and sorts them into one `Batch` per channel, remembering which `Segment` of a batch belongs to which call,
+so that each call gets its own receipts back.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol, Self
 
+from domainstream.errors import ServerUnavailableError
 from domainstream.producer import OutgoingMessage
+from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Outcome, Receipt
 
 
-class Call:
+class Batch:
+    """Messages of one channel that go to the server in one script call, and what became of them."""
+
+    __slots__ = ("channel", "messages", "receipts")
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        """The channel of all messages."""
+        self.messages: list[OutgoingMessage] = []
+        """In the order in which they are to be stored."""
+        self.receipts: list[Receipt] | None = None
+        """One per message, once settled; None before."""
+
+    def published(self, entry_ids: Sequence[str]) -> None:
+        """Settle: the server has the entries."""
+        self.receipts = [
+            Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=self.channel, entry_id=entry_id)
+            for message, entry_id in zip(self.messages, entry_ids, strict=True)
+        ]
+
+    def failed(self, outcome: Outcome, error: Exception) -> None:
+        """Settle: `rejected` when it is certain that no entry exists, else `unknown`."""
+        self.receipts = [
+            Receipt(event_id=message.event_id, outcome=outcome, channel=self.channel, error=error)
+            for message in self.messages
+        ]
+
+
+class BatchSender(Protocol):
+    """Takes batches to the server. One call at a time; whoever made it closes it."""
+
+    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+        """Settle every batch, at the latest soon after `deadline` (on the event loop's clock).
+
+        There is one batch per channel. Only cancellation raises, and leaves the batches in flight without receipts.
+        """
+        ...
+
+
+class PendingPublish:
     """The messages of one `publish` call and what became of them."""
 
     __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "settled", "size", "taken")
@@ -20,14 +68,14 @@ class Call:
         self.size = len(messages[0].data) if len(messages) == 1 else sum([len(message.data) for message in messages])
         """Bytes of all messages."""
         self.taken = 0
-        """How many of them have been taken."""
+        """How many of the messages have been taken."""
         self.settled: asyncio.Future[list[Receipt]] = loop.create_future()
-        """Done with one receipt per message once all are known."""
+        """Done, with one receipt per message, once the outcome of every message is known."""
         self._receipts: list[Receipt | None] = []
         self._unsettled = len(messages)
 
     def settle(self, start: int, receipts: list[Receipt]) -> None:
-        """Note what became of the messages from `start` on; the last ones wake the caller."""
+        """Note the receipts of the messages from `start` on; the last ones wake the caller."""
         self._unsettled -= len(receipts)
         if len(receipts) < len(self.messages):
             self._receipts = self._receipts or [None] * len(self.messages)
@@ -36,17 +84,94 @@ class Call:
             self.settled.set_result(receipts if len(receipts) == len(self.messages) else self.receipts_now())
 
     def receipts_now(self) -> list[Receipt]:
-        """Return the receipts so far: what is under way is `unknown`, what was never sent is `rejected`."""
+        """Return the receipts so far: what is in flight is `unknown`, what was never sent is `rejected`."""
         if self.settled.done() and not self.settled.cancelled():
             return self.settled.result()
         known = self._receipts or [None] * len(self.messages)
         return [receipt or self._unsettled_receipt(index) for index, receipt in enumerate(known)]
 
     def give_up(self) -> None:
-        """Settle what was never taken: nobody will send it."""
+        """Settle what was never taken into a flush: it will not be sent."""
         self.settle(self.taken, [self._unsettled_receipt(index) for index in range(self.taken, len(self.messages))])
 
     def _unsettled_receipt(self, index: int) -> Receipt:
         message = self.messages[index]
         outcome = Outcome.UNKNOWN if index < self.taken else Outcome.REJECTED
         return Receipt(event_id=message.event_id, outcome=outcome, channel=message.channel)
+
+
+class Segment(NamedTuple):
+    """Consecutive messages of one call that stand together in a batch."""
+
+    pending: PendingPublish
+    """The call."""
+
+    start: int
+    """The index of the first message in the call."""
+
+    length: int
+    """How many messages."""
+
+
+class Flush:
+    """What goes to the server in one round trip: a batch for each channel that has messages waiting."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self.deadline = 0.0
+        """When to give up, on the event loop's clock: that of the call that came last."""
+        self._limits = limits
+        self._bytes = 0
+        self._batches: dict[str, tuple[Batch, list[Segment]]] = {}
+
+    @property
+    def batches(self) -> list[Batch]:
+        """One batch per channel."""
+        return [batch for batch, _ in self._batches.values()]
+
+    @classmethod
+    def take(cls, waiting: deque[PendingPublish], limits: BatchLimits) -> Self:
+        """Take messages from the front of `waiting` until one does not fit; calls wholly taken leave the deque."""
+        flush = cls(limits)
+        while waiting and flush._take_from(waiting[0]):
+            waiting.popleft()
+        return flush
+
+    def settle(self) -> None:
+        """Give the receipts to their calls; what the sender left unsettled was interrupted in flight."""
+        for batch, segments in self._batches.values():
+            if batch.receipts is None:
+                batch.failed(
+                    Outcome.UNKNOWN, ServerUnavailableError("the publisher was stopped while the batch was in flight")
+                )
+            receipts, settled = batch.receipts or [], 0
+            for pending, start, length in segments:
+                pending.settle(start, receipts[settled : settled + length])
+                settled += length
+
+    def _take_from(self, pending: PendingPublish) -> bool:
+        """Take messages of one call, and return whether all of them are taken."""
+        self.deadline = max(self.deadline, pending.deadline)
+        while pending.taken < len(pending.messages):
+            start = pending.taken
+            channel = pending.messages[start].channel
+            batch, segments = self._batches.get(channel) or (Batch(channel), [])
+            count = self._count_fitting(pending, batch)
+            if not count:
+                return False
+            self._batches[channel] = (batch, segments)
+            batch.messages += pending.messages[start : start + count]
+            segments.append(Segment(pending, start, count))
+            pending.taken += count
+        return True
+
+    def _count_fitting(self, pending: PendingPublish, batch: Batch) -> int:
+        """Count how many of the call's next messages go to the batch's channel and fit."""
+        left = self._limits.batch_messages - len(batch.messages)
+        count = 0
+        for message in pending.messages[pending.taken : pending.taken + left]:
+            size = len(message.data)
+            if message.channel != batch.channel or (self._bytes and self._bytes + size > self._limits.batch_bytes):
+                break
+            self._bytes += size
+            count += 1
+        return count

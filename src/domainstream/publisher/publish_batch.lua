@@ -1,8 +1,8 @@
--- Adds one batch of one channel to its stream: once, whatever becomes of the reply. Called by redis_publish_script.py.
+-- Adds one batch of one channel to its stream: once, however often its reply is lost. Called by publish_script.py.
 --
 -- KEYS[1]  the stream
--- KEYS[2]  what this producer sent last to this stream: "sequence id id ..."
--- ARGV     sequence, memory in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), then the messages
+-- KEYS[2]  the last batch that this producer sent to this stream: "sequence id id ..."
+-- ARGV     sequence, dedup window in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), then the messages
 --
 -- Returns the entry ids; of three and more that follow each other without a gap only the first and the last.
 -- Any other error than these two means that no entry was added:
@@ -10,20 +10,12 @@
 --   UNTRIMMED   all entries were added and are remembered: a repeat returns their ids
 
 local call = redis.call
-local stream, memory = KEYS[1], KEYS[2]
-local sequence, memory_ms = tonumber(ARGV[1]), ARGV[2]
+local stream, last_batch = KEYS[1], KEYS[2]
+local sequence, dedup_ms = tonumber(ARGV[1]), ARGV[2]
 local max_age, max_unread_age, max_length = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local FIRST_MESSAGE = 6
 
-local function split_id(id)
-  local ms, number = string.match(id, '^(%d+)%-(%d+)$')
-  return tonumber(ms), tonumber(number)
-end
-
--- Numbers stay exact: ids are below 2^53, and tostring() would round above 14 digits.
-local function join_id(ms, number)
-  return string.format('%.0f-%.0f', ms, number)
-end
+--[[retention]]
 
 -- The reply of this very batch if it was added before; an error if a later one was.
 local function recall(remembered)
@@ -45,40 +37,21 @@ local function shorten(ids)
   return gapless and {ids[1], ids[#ids]} or ids
 end
 
--- The oldest id that some group still needs: its first pending entry, else the last one it was given.
-local function oldest_needed()
-  local needed_ms, needed_number = math.huge, 0
-  for _, fields in ipairs(call('XINFO', 'GROUPS', stream)) do
-    local group = {}
-    for i = 1, #fields, 2 do group[fields[i]] = fields[i + 1] end
-    local id = group['last-delivered-id']
-    if group['pending'] > 0 then id = call('XPENDING', stream, group['name'])[2] end
-    local ms, number = split_id(id)
-    if ms < needed_ms or (ms == needed_ms and number < needed_number) then needed_ms, needed_number = ms, number end
-  end
-  return needed_ms, needed_number
-end
-
--- Ids run ahead of the server's clock once that was set back, or somebody chose an id: then they tell nobody's age.
--- What a group needs outlives max_age, not more.
+-- Ids run ahead of the server's clock once that was set back, or after an explicit id: then they say nothing about age.
 local function trim_by_age(newest)
   local oldest = split_id(call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1])
   if oldest >= newest - max_age then return end
-  local time = call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local now = server_ms()
   if oldest >= now - max_age then return end
-  local ms, number = oldest_needed()
-  if max_unread_age and ms < now - max_unread_age then ms, number = now - max_unread_age, 0 end
-  if ms > now - max_age then ms, number = now - max_age, 0 end
-  call('XTRIM', stream, 'MINID', '~', join_id(ms, number))
+  call('XTRIM', stream, 'MINID', '~', oldest_kept(stream, now, max_age, max_unread_age))
 end
 
-local remembered = call('GET', memory)
+local remembered = call('GET', last_batch)
 local known = remembered and recall(remembered)
 if known then return known end
 local ids = {call('XADD', stream, '*', 'data', ARGV[FIRST_MESSAGE])}
 
--- From here on an entry exists, and no error may look as if the server had refused.
+-- From here on an entry exists, and no error may look as if the server had rejected the batch.
 local failure = 'HALFADDED'
 
 local function finish()
@@ -87,7 +60,7 @@ local function finish()
     ids[i - FIRST_MESSAGE + 1] = call('XADD', stream, '*', 'data', messages[i])
   end
   local reply = shorten(ids)
-  call('SET', memory, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', memory_ms)
+  call('SET', last_batch, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', dedup_ms)
   failure = 'UNTRIMMED'
   if max_age then trim_by_age((split_id(ids[#ids]))) end
   if max_length then call('XTRIM', stream, 'MAXLEN', '~', max_length) end

@@ -4,63 +4,59 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
-from hashlib import sha1
-from importlib.resources import files
 from typing import Final
 
-from domainstream.publisher.batch import Batch
+from domainstream.publisher.pending import Batch
+from domainstream.publisher.retention import Retention
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.redis.keys import companion_key, stream_key
+from domainstream.redis.link import Arguments
+from domainstream.redis.scripts import Script, lua_text
 
-SCRIPT: Final = files("domainstream.publisher").joinpath("publish_batch.lua").read_bytes()
-SHA: Final = sha1(SCRIPT, usedforsecurity=False).hexdigest().encode()
+RETENTION: Final = lua_text("domainstream.publisher", "retention")
+"""The part of Lua that says which entries may go; the trimmer's script has it too."""
 
-Command = tuple[bytes | str, ...]
+PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION))
 
 
-class PublishScript:
-    """Makes the commands of one producer. The sequence of each channel's batches is counted here."""
+class BatchCalls:
+    """Makes the script calls of one producer, and counts the sequence of each channel's batches."""
 
     def __init__(self, settings: PublisherSettings) -> None:
         self._prefix = settings.prefix
         self._producer_id = settings.producer_id
         self._sequences: dict[str, int] = {}
-        retention = settings.retention
-        self._limits = (
-            _milliseconds(settings.memory),
-            _milliseconds(retention.max_age),
-            _milliseconds(retention.max_unread_age),
-            "" if retention.max_length is None else str(retention.max_length),
-        )
+        self._limits = (milliseconds(settings.dedup_window), *retention_arguments(settings.retention))
 
     @cached_property
-    def _memory_name(self) -> str:
+    def _last_batch_name(self) -> str:
         """Drawn with the first batch: neither one setting's clients nor forked processes may take each other's ids."""
         token = secrets.token_hex(8)
         return f"producer:{token}" if self._producer_id is None else f"producer:{self._producer_id}:{token}"
 
-    def command(self, batch: Batch) -> Command:
-        """Return the EVALSHA of the channel's next batch; sending it again makes no second entry."""
+    def arguments(self, batch: Batch) -> Arguments:
+        """Return the keys and arguments of the channel's next batch; sending them again adds no second entry."""
         sequence = self._sequences[batch.channel] = self._sequences.get(batch.channel, 0) + 1
         key = stream_key(batch.channel, self._prefix)
-        memory = companion_key(key, self._memory_name)
-        data = [message.data for message in batch.messages]
-        return (b"EVALSHA", SHA, b"2", key, memory, str(sequence), *self._limits, *data)
-
-
-def with_text(command: Command) -> Command:
-    """Return the same call with the script's text, for a server that does not have it (which it then keeps)."""
-    return (b"EVAL", SCRIPT, *command[2:])
+        last_batch = companion_key(key, self._last_batch_name)
+        return ("2", key, last_batch, str(sequence), *self._limits, *[message.data for message in batch.messages])
 
 
 def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:
     """Return the ids of `count` entries; the script shortens a gapless run to its first and last id."""
     if len(reply) == count:
         return [entry_id.decode() for entry_id in reply]
-    milliseconds, _, number = reply[0].decode().partition("-")
+    ms, _, number = reply[0].decode().partition("-")
     first = int(number)
-    return [f"{milliseconds}-{number}" for number in range(first, first + count)]
+    return [f"{ms}-{number}" for number in range(first, first + count)]
 
 
-def _milliseconds(duration: timedelta | None) -> str:
+def retention_arguments(retention: Retention) -> tuple[str, str, str]:
+    """Return a retention as scripts take it: max_age and max_unread_age in ms, max_length; empty for no limit."""
+    length = "" if retention.max_length is None else str(retention.max_length)
+    return (milliseconds(retention.max_age), milliseconds(retention.max_unread_age), length)
+
+
+def milliseconds(duration: timedelta | None) -> str:
+    """Return a duration as scripts take it, at least 1 ms; empty for None."""
     return "" if duration is None else str(max(1, round(duration / timedelta(milliseconds=1))))

@@ -1,4 +1,4 @@
-"""Publishes into Redis Streams, over connections of its own."""
+"""Publishes into Redis Streams, over a connection of its own."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,18 +6,30 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+from msgspec import Struct
 from redis.asyncio import ConnectionPool, Redis
 
 from domainstream.errors import PublisherClosedError
-from domainstream.producer import OutgoingMessage, PublisherHealth
+from domainstream.health import Health
+from domainstream.producer import OutgoingMessage
 from domainstream.publisher.coalescer import Coalescer
 from domainstream.publisher.redis_batch_sender import RedisBatchSender
-from domainstream.publisher.redis_link import RedisLink
-from domainstream.publisher.redis_own_pool import ping, pool_from_url, pool_like
 from domainstream.publisher.retention import Retention
 from domainstream.publisher.settings import BatchLimits, PublisherSettings
 from domainstream.receipt import Receipt
+from domainstream.redis.connection import link_pool, link_pool_like, ping
+from domainstream.redis.link import RedisLink
 from domainstream.settings import RetryPolicy
+
+CLIENT_NAME = "domainstream-publisher"
+"""How the server's CLIENT LIST shows the connection."""
+
+
+class PublisherStats(Struct, frozen=True, kw_only=True):
+    """What a publisher is doing at a moment."""
+
+    waiting: int
+    """How many messages wait for their batch or its reply."""
 
 
 class RedisStreamPublisherClient:
@@ -28,15 +40,15 @@ class RedisStreamPublisherClient:
         async with RedisStreamPublisherClient.from_url(url, retention=Retention(max_age=timedelta(hours=1))) as client:
             producer = EventProducer(client, channel_for=channel_for, source="coding")
 
-    Connects with the first message. A batch that got no answer is sent again until the deadline; the server recognises
+    Connects with the first message. A batch that got no reply is sent again until the deadline; the server recognises
     it and adds no second entry. For the tasks of one event loop, not for several threads.
     """
 
     def __init__(self, pool: ConnectionPool, settings: PublisherSettings) -> None:
         """Prefer `from_url`, `from_settings` or `from_client`; `pool` makes the client's own connection."""
         self._pool = pool
-        self._patience = settings.retry.attempt_timeout.total_seconds()
         self._link = RedisLink(pool)
+        self._attempt_timeout = settings.retry.attempt_timeout.total_seconds()
         sender = RedisBatchSender(self._link, settings)
         self._coalescer = Coalescer(sender, settings.limits, settings.retry.deadline.total_seconds())
         self._closing: asyncio.Task[None] | None = None
@@ -51,10 +63,10 @@ class RedisStreamPublisherClient:
         retry: RetryPolicy | None = None,
         limits: BatchLimits | None = None,
     ) -> Self:
-        """Make a client for `redis://`, `rediss://` or `unix://`.
+        """Return a client for `redis://`, `rediss://` or `unix://`.
 
-        `prefix` stands before each channel's value in its stream's key; the rest is told by `PublisherSettings`.
-        Raises `ConfigurationError` for settings that make no sense.
+        `prefix` is what each stream's key begins with, before the channel's value; `PublisherSettings` says what the
+        rest means. Raises `ConfigurationError` for an invalid URL or settings that contradict each other.
         """
         return cls.from_settings(
             PublisherSettings(
@@ -68,16 +80,23 @@ class RedisStreamPublisherClient:
 
     @classmethod
     def from_settings(cls, settings: PublisherSettings) -> Self:
-        """Make a client from settings."""
-        return cls(pool_from_url(settings.url, settings.retry), settings)
+        """Return a client with these settings."""
+        timeout = settings.retry.attempt_timeout
+        return cls(link_pool(settings.url, client_name=CLIENT_NAME, connect_timeout=timeout), settings)
 
     @classmethod
     def from_client(cls, client: Redis, settings: PublisherSettings) -> Self:
-        """Make a client that connects to where `client` does, with its credentials but with connections of its own.
+        """Return a client that connects to where `client` does, with its credentials but with its own connection.
 
         The URL of `settings` is not used. Raises `ConfigurationError` for a client of a cluster or of Sentinel.
         """
-        return cls(pool_like(client, settings.retry), settings)
+        timeout = settings.retry.attempt_timeout
+        return cls(link_pool_like(client, client_name=CLIENT_NAME, connect_timeout=timeout), settings)
+
+    @property
+    def stats(self) -> PublisherStats:
+        """What the publisher is doing now."""
+        return PublisherStats(waiting=self._coalescer.waiting)
 
     async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
         """Send `messages` and return one receipt each; see `EventPublisher.publish`."""
@@ -85,21 +104,20 @@ class RedisStreamPublisherClient:
             raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
         return await self._coalescer.publish(messages)
 
-    async def health(self) -> PublisherHealth:
-        """Ask the server for a sign of life, for at most one attempt's time; never raises."""
+    async def health(self) -> Health:
+        """Ping the server, for at most the time of one attempt; never raises."""
         if self._closing is not None:
-            return PublisherHealth(ok=False, problem="the publisher is closed")
+            return Health(ok=False, problem="the publisher is closed")
         now = asyncio.get_running_loop().time
         started = now()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._attempt_timeout):
                 problem = await ping(self._pool)
         except TimeoutError:
-            problem = f"no answer within {self._patience:g} s"
-        waiting = self._coalescer.waiting
+            problem = f"no reply within {self._attempt_timeout:g} s"
         if problem is not None:
-            return PublisherHealth(ok=False, waiting=waiting, problem=problem)
-        return PublisherHealth(ok=True, waiting=waiting, round_trip=timedelta(seconds=now() - started))
+            return Health(ok=False, problem=problem)
+        return Health(ok=True, round_trip=timedelta(seconds=now() - started))
 
     async def close(self) -> None:
         """Refuse new messages, settle those that wait, and disconnect. Further calls wait for the same."""

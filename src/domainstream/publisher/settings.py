@@ -11,7 +11,7 @@ from domainstream.validation import positive_fields, raise_problems
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchLimits:
-    """How much waits in the publisher, and how much of it goes in one script call."""
+    """How many messages may wait in the publisher, and how many of them go in one script call."""
 
     batch_messages: int = 500
     """Messages of one channel in one script call; the server is busy with a call of 500 messages for about 1 ms
@@ -22,7 +22,7 @@ class BatchLimits:
     """Bytes in one flush, all channels together; a single larger message goes alone. Defaults to 1 MiB."""
 
     waiting_messages: int = 10_000
-    """Messages that may wait; further `publish` calls wait their turn. Defaults to 10,000."""
+    """Messages that may wait; further `publish` calls wait until there is room. Defaults to 10,000."""
 
     waiting_bytes: int = 64 * 1024 * 1024
     """The same, in bytes. Defaults to 64 MiB."""
@@ -34,39 +34,41 @@ class BatchLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublisherSettings:
-    """Everything a `RedisStreamPublisherClient` can be told."""
+    """The settings of a `RedisStreamPublisherClient`."""
 
     url: str = field(default="redis://localhost:6379", repr=False)
     """The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`. Defaults to this machine."""
 
     prefix: str = ""
-    """What stands before each channel's value in its stream's key. Defaults to nothing."""
+    """What each stream's key begins with, before the channel's value. Defaults to nothing."""
 
     retention: Retention = field(default_factory=Retention)
     """How long streams keep their entries. Defaults to 1 hour, 24 hours unread, 1,000,000 entries."""
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    """How long and how often a batch is tried again. Defaults to 10 seconds."""
+    """How long and how often a batch is repeated. Defaults to 10 seconds."""
 
     limits: BatchLimits = field(default_factory=BatchLimits)
-    """How much waits and goes in one call."""
+    """How many messages may wait, and go in one call."""
 
     producer_id: str | None = None
-    """Stands in the key under which the server remembers a client's last batch, for people to see; each client adds a
-    random part of its own. Defaults to nothing.
+    """Part of the key under which the server remembers a client's last batch, so that people can tell clients apart;
+    each client adds a random part of its own. Defaults to nothing.
     """
 
-    memory: timedelta = timedelta(minutes=10)
-    """How long the server remembers a producer's last batch; longer than any retry. Defaults to 10 minutes."""
+    dedup_window: timedelta = timedelta(minutes=10)
+    """How long the server remembers a producer's last batch, to recognise a repeat; longer than any retry. Defaults to
+    10 minutes.
+    """
 
     def __post_init__(self) -> None:
-        """Raise `ConfigurationError` for a prefix or durations that make no sense."""
+        """Raise `ConfigurationError` for an invalid prefix, producer id or duration."""
         raise_problems(
             "PublisherSettings",
             [
                 prefix_problem(self.prefix),
                 self._unfit_for_a_key(),
-                next(iter(positive_fields(self)), None) or self._forgetful(),
+                next(iter(positive_fields(self)), None) or self._short_window(),
             ],
         )
 
@@ -75,8 +77,8 @@ class PublisherSettings:
             return None
         return "producer_id must be letters and digits"
 
-    def _forgetful(self) -> str | None:
+    def _short_window(self) -> str | None:
         least = 2 * self.retry.deadline
-        if self.memory >= least:
+        if self.dedup_window >= least:
             return None
-        return f"memory ({self.memory}) must be at least twice the retry deadline ({least})"
+        return f"dedup_window ({self.dedup_window}) must be at least twice the retry deadline ({least})"

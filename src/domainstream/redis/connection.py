@@ -1,83 +1,119 @@
-"""Clients for the consuming side, and their errors in our words."""
+"""Clients and pools: the one place that says how we connect.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+redis-py's own retries are off everywhere. A command that it repeats after a lost reply is run twice: XADD adds an entry
+again, and XREADGROUP skips the entries that the lost reply held. Whoever sends a command decides what a repeat means.
+"""
+
 from datetime import timedelta
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis import Redis as BlockingRedis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ClusterDownError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.exceptions import RedisError
+from redis.retry import Retry as BlockingRetry
 
-from domainstream.errors import (
-    ConfigurationError,
-    ServerError,
-    ServerOutOfMemoryError,
-    ServerRefusedError,
-    ServerUnavailableError,
-)
-from domainstream.publisher.redis_own_pool import place_of
+from domainstream.errors import ConfigurationError
+from domainstream.redis.errors import NoReplyError, server_error
+from domainstream.redis.server_url import ServerUrl, place_of
 
 REPLY_TIMEOUT: Final = timedelta(seconds=5)
+"""How long a command may take by default."""
 
-_NOT_READY = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
-_NOT_READY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
-_OUT_OF_MEMORY = "the server's memory is full; let its queues drain, or type: redis-cli CONFIG SET maxmemory <bytes>"
+_WHERE: Final = frozenset({"host", "port", "path", "db", "username", "password", "credential_provider"})
+"""Options that say where a client connects and as whom; its other options say how, and ours differ."""
 
 
 def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: Any) -> Redis:
     """Return a client with one connection of its own; it connects when it is first used, one command at a time.
 
-    `reply_timeout` is how long a command may take, which must be more than what a command may block on the server.
-    Raises `ConfigurationError` for a URL that is none.
-
-    The client does not repeat commands by itself: a repeated `XREADGROUP >` skips what the lost reply held.
+    `reply_timeout` is how long a command may take; it must be longer than a command may block on the server. `options`
+    are redis-py's. Raises `ConfigurationError` for an invalid URL.
     """
-    try:
-        pool = BlockingConnectionPool.from_url(url, max_connections=1)
-    except ValueError:
-        # `from None`, and without the URL: it may hold a password.
-        problem = "it must look like redis://user:password@host:6379/0, rediss://... or unix:///path"
-        raise ConfigurationError("The URL of the server cannot be used:", [problem]) from None
-    settings = {"protocol": 2, "socket_timeout": reply_timeout.total_seconds(), "retry": Retry(NoBackoff(), 0)}
+    pool = BlockingConnectionPool.from_url(ServerUrl.parse(url).url, max_connections=1)
     # After the URL, whose own options, as ?protocol=3 or ?socket_timeout=5, must not undo these.
-    pool.connection_kwargs.update({"decode_responses": False, **settings, **options})
+    pool.connection_kwargs.update(
+        {
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "decode_responses": False,
+            "socket_timeout": reply_timeout.total_seconds(),
+            **options,
+        }
+    )
     return Redis.from_pool(pool)
 
 
-@contextmanager
-def translated_errors(client: Redis) -> Iterator[None]:
-    """Turn what redis-py raises for `client` into `ServerError`s, without causes, which may quote what was sent."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise server_error(error, client) from None
-
-
-def server_error(error: Exception, client: Redis) -> ServerError:
-    """Return what an `error` of `client` means to us."""
-    if isinstance(error, AuthenticationError):
-        return ServerRefusedError(
-            f"the server at {place_of(client.connection_pool)} refused the user or the password; correct the URL"
-        )
-    if isinstance(error, OutOfMemoryError):
-        return ServerOutOfMemoryError(_OUT_OF_MEMORY)
-    if isinstance(error, ResponseError) and not _is_not_ready(error):
-        return ServerRefusedError(f"the server refused: {error}")
-    return ServerUnavailableError(
-        f"the server at {place_of(client.connection_pool)} does not answer: {type(error).__name__}: {error}"
+def connect_blocking(url: str, *, client_name: str) -> BlockingRedis:
+    """Return a client for a thread. Raises `ConfigurationError` for an invalid URL."""
+    client = BlockingRedis.from_url(ServerUrl.parse(url).url)
+    client.connection_pool.connection_kwargs.update(
+        {
+            "retry": BlockingRetry(NoBackoff(), 0),
+            "protocol": 2,
+            "decode_responses": False,
+            "socket_timeout": REPLY_TIMEOUT.total_seconds(),
+            "socket_connect_timeout": REPLY_TIMEOUT.total_seconds(),
+            "client_name": client_name,
+        }
     )
+    return client
 
 
-def _is_not_ready(error: ResponseError) -> bool:
-    return isinstance(error, _NOT_READY) or str(error).startswith(_NOT_READY_CODES)
+def link_pool(
+    url: str, *, client_name: str | None = None, connect_timeout: timedelta = REPLY_TIMEOUT
+) -> ConnectionPool:
+    """Return a pool that makes connections for a `RedisLink`. Raises `ConfigurationError` for an invalid URL."""
+    pool = ConnectionPool.from_url(ServerUrl.parse(url).url)
+    pool.connection_kwargs.update(_link_options(client_name, connect_timeout))
+    return pool
+
+
+def link_pool_like(
+    client: Any, *, client_name: str | None = None, connect_timeout: timedelta = REPLY_TIMEOUT
+) -> ConnectionPool:
+    """Return a pool for a `RedisLink` to where `client` connects: same server and credentials, own connections.
+
+    Raises `ConfigurationError` for anything but a redis-py client of a single server.
+    """
+    pool = getattr(client, "connection_pool", None)
+    if not isinstance(client, Redis) or type(pool) not in (ConnectionPool, BlockingConnectionPool):
+        problem = f"expected redis.asyncio.Redis for a single server, got {type(client).__name__}"
+        raise ConfigurationError("The client cannot be used:", [problem])
+    known = client.connection_pool.connection_kwargs
+    where = {
+        name: value for name, value in known.items() if name in _WHERE or name.startswith(("ssl_", "socket_keepalive"))
+    }
+    connection_class = client.connection_pool.connection_class
+    return ConnectionPool(connection_class=connection_class, **where, **_link_options(client_name, connect_timeout))
+
+
+async def ping(pool: ConnectionPool) -> str | None:
+    """Send PING over a connection of its own; return what is wrong, or None."""
+    make_connection: Any = pool.make_connection
+    connection = make_connection()
+    try:
+        await connection.connect()
+        await connection.send_command("PING")
+        await connection.read_response()
+        await connection.disconnect()
+    except (RedisError, OSError) as error:
+        return str(server_error(NoReplyError(error, sent=False), place_of(pool)))
+    finally:
+        await connection.disconnect(nowait=True)
+    return None
+
+
+def _link_options(client_name: str | None, connect_timeout: timedelta) -> dict[str, Any]:
+    return {
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "decode_responses": False,
+        "encoding": "utf-8",
+        # The link has a time limit of its own; redis-py's would take a task for each write, and race with it.
+        "socket_timeout": None,
+        "socket_connect_timeout": connect_timeout.total_seconds(),
+        "health_check_interval": 0,
+        "client_name": client_name,
+    }

@@ -1,112 +1,140 @@
-"""One connection of a stage's own, below redis-py's client: calls go out as they are made, replies are read afterwards.
+"""One pipelined connection, below redis-py's client: many commands in one write, every reply accounted for.
 
-redis-py's client waits for each reply before it packs the next call, and costs as much as all else that is done for a
-small one.
+redis-py's client waits for each reply before it packs the next command, which for a small one costs as much as all else
+that is done for it. Its pipeline packs everything first, repeats on its own, and loses the replies before a failure.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from hashlib import sha1
-from typing import Any, Final, NamedTuple, Self, cast
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final, cast
 
 from hiredis import pack_command
-from redis.asyncio import Connection, Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.asyncio import Connection, ConnectionPool
+from redis.exceptions import NoScriptError, RedisError
 
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.connection import link_pool
+from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, server_error
+from domainstream.redis.scripts import Script
+from domainstream.redis.server_url import place_of
 
 REPLY_TIMEOUT: Final = 5.0
-"""Seconds that a run may take, connecting included."""
+"""Seconds that the replies to one call may take, connecting included."""
 
 Arguments = Sequence[str | bytes | int]
+"""A command, or what follows the script in an EVALSHA: the count of keys, the keys, and the arguments."""
+
+Reply = Any
+"""What the server returned. An error is a reply too: a `RedisError` of the server, or a `NoReplyError`."""
 
 _pack: Callable[[Any], bytes] = pack_command  # its stub takes tuples of one only
 
 
-class Script(NamedTuple):
-    """A script."""
-
-    text: str
-    """What it says."""
-
-    sha: str
-    """By which the server knows it."""
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """Return the script that says `text`."""
-        return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
 class RedisLink:
-    """Runs commands one run at a time; connects when needed, and anew after a failure."""
+    """Sends commands and reads their replies, one call at a time; connects when needed, and anew after a failure.
 
-    def __init__(self, client: Redis) -> None:
-        """Connect as `client` would, whose own connections are not used."""
-        self._client = client
+    For one task. A call that did not get all of its replies gives up the connection: what may still come over it must
+    not be taken for the replies of the next call.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        """Make connections with `pool`, whose own connections are not used."""
+        self.place = place_of(pool)
+        """The server, as `host:port` or a socket's path."""
+        self._pool = pool
         self._connection: Connection | None = None
 
-    async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
-        """Call a script for each of `calls`, which begin with the count of keys, and return the replies.
+    @classmethod
+    def from_url(cls, url: str, *, client_name: str | None = None) -> "RedisLink":
+        """Return a link to `url`, which the server's CLIENT LIST shows as `client_name`.
 
-        Each is sent before the next is asked for, so that the server works while `calls` makes it. Raises `ServerError`
-        for the first reply that is one, after all have been read; without an answer nobody knows what has run.
+        Raises `ConfigurationError` for an invalid URL.
         """
-        async with self._guarded(REPLY_TIMEOUT):
-            kept: list[Arguments] = []
-            replies = await self._exchange(("EVALSHA", script.sha, *call) for call in _keeping(calls, kept))
-            if any(isinstance(reply, NoScriptError) for reply in replies):
-                replies = await self._exchange(("EVAL", script.text, *call) for call in kept)
-            return _accepted(replies)
+        return cls(link_pool(url, client_name=client_name))
+
+    async def eval_each(
+        self, script: Script, calls: Iterable[Arguments], *, seconds: float = REPLY_TIMEOUT
+    ) -> list[Reply]:
+        """Call `script` once for each of `calls` and return one reply each, errors included; only cancellation raises.
+
+        A sequence of calls goes out in one write. Of an iterator, each call is sent before the next is asked for, so
+        that the server works while the next one is made; after a failure it may not have been exhausted.
+        """
+        sent: list[Arguments] = list(calls) if isinstance(calls, Sequence) else []
+        replies: list[Reply] = []
+        connected = False
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect()
+                connected = True
+                if sent:
+                    await _send(connection, [_pack(("EVALSHA", script.sha, *call)) for call in sent])
+                else:
+                    for call in calls:
+                        sent.append(call)
+                        await _send(connection, _pack(("EVALSHA", script.sha, *call)))
+                await _read_into(replies, connection, len(sent))
+                await _repeat_with_text(connection, script, sent, replies)
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            await self.drop()
+            replies += [NoReplyError(error, sent=connected)] * max(len(sent) - len(replies), 0 if sent else 1)
+        except BaseException:
+            await self.drop()
+            raise
+        return replies
+
+    async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
+        """Call `script` once for each of `calls` as `eval_each` does, and return what it returned.
+
+        Raises `ServerError` for the first reply that is an error, after all have been read. Without a reply nobody
+        knows what has run.
+        """
+        return await self._without_errors(await self.eval_each(script, calls))
+
+    async def send(self, *commands: Arguments, seconds: float) -> list[Reply]:
+        """Send commands in one write and return their replies, which may take `seconds`.
+
+        An error of the server is a reply. Raises `ServerError` when the replies do not come.
+        """
+        replies: list[Reply] = []
+        connected = False
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect()
+                connected = True
+                await _send(connection, [_pack(command) for command in commands])
+                await _read_into(replies, connection, len(commands))
+        except (RedisError, OSError) as error:
+            await self.drop()
+            raise server_error(NoReplyError(error, sent=connected), self.place) from None
+        except BaseException:
+            await self.drop()
+            raise
+        # After a failover the server that rejects the command is the wrong one: the next call must connect again.
+        if any(isinstance(reply, RedisError) and kind_of(reply) is ErrorKind.TRANSIENT for reply in replies):
+            await self.drop()
+        return replies
 
     async def ask(self, command: Arguments, *, seconds: float) -> Any:
         """Send one command and return its reply, which may take `seconds`. Raises `ServerError`."""
-        async with self._guarded(seconds):
-            (reply,) = _accepted(await self._exchange([command]))
-            return reply
+        (reply,) = await self._without_errors(await self.send(command, seconds=seconds))
+        return reply
 
-    async def send(self, *commands: Arguments, seconds: float) -> list[Any]:
-        """Send commands in one write and return their replies, an error of the server being one too.
-
-        The replies may take `seconds`. Raises `ServerError` when they do not come.
-        """
-        async with self._guarded(seconds):
-            connection = await self._connected()
-            await connection.send_packed_command(b"".join(map(_pack, commands)), check_health=False)
-            return [await _reply(connection) for _ in commands]
-
-    async def close(self) -> None:
-        """Leave the connection, if there is one; the next run connects anew."""
+    async def drop(self, *, nowait: bool = True) -> None:
+        """Leave the connection, if there is one; the next call connects anew. Without `nowait`, see it closed."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(RedisError):  # a server that does not answer a goodbye is gone all the same
-                await connection.disconnect(nowait=True)
+            with suppress(RedisError):  # a server that does not answer a goodbye is gone anyway
+                await connection.disconnect(nowait=nowait)
 
-    @asynccontextmanager
-    async def _guarded(self, seconds: float) -> AsyncIterator[None]:
-        try:
-            with translated_errors(self._client):
-                async with asyncio.timeout(seconds):
-                    yield
-        except BaseException:
-            # A reply may still come, which the next run must not take for its own; and after a failover the server that
-            # said no is the wrong one.
-            await self.close()
-            raise
+    async def close(self) -> None:
+        """Leave the connection. Closing twice does nothing."""
+        await self.drop()
 
-    async def _exchange(self, commands: Iterable[Arguments]) -> list[Any]:
-        connection = await self._connected()
-        sent = 0
-        for command in commands:
-            await connection.send_packed_command(_pack(command), check_health=False)
-            sent += 1
-        return [await _reply(connection) for _ in range(sent)]
-
-    async def _connected(self) -> Connection:
+    async def _connect(self) -> Connection:
         if self._connection is None:
-            connection: Any = cast("Any", self._client.connection_pool).make_connection()
-            connection.socket_timeout = None  # ours is enough; redis-py's would take a task for each write
+            make_connection: Any = self._pool.make_connection
+            connection = make_connection()
             try:
                 await connection.connect()
             except BaseException:  # also when the time is up during the handshake: no socket may be left open
@@ -115,21 +143,41 @@ class RedisLink:
             self._connection = connection
         return cast("Connection", self._connection)
 
-
-def _keeping(calls: Iterable[Arguments], kept: list[Arguments]) -> Iterable[Arguments]:
-    for call in calls:
-        kept.append(call)
-        yield call
-
-
-def _accepted(replies: list[Any]) -> list[Any]:
-    if refused := next((reply for reply in replies if isinstance(reply, Exception)), None):
-        raise refused
-    return replies
+    async def _without_errors(self, replies: list[Reply]) -> list[Any]:
+        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if error is None:
+            return replies
+        if kind_of(error) is ErrorKind.TRANSIENT:
+            await self.drop()
+        raise server_error(error, self.place) from None
 
 
-async def _reply(connection: Connection) -> Any:
+async def _send(connection: Connection, packed: bytes | list[bytes]) -> None:
+    await connection.send_packed_command(packed, check_health=False)
+
+
+async def _read_into(replies: list[Reply], connection: Connection, count: int) -> None:
+    """Read `count` replies one by one into a list, which keeps what came before a failure."""
+    for _ in range(count):
+        try:
+            replies.append(await connection.read_response(disconnect_on_error=False))  # after LOADING more replies come
+        except REPLY_ERRORS as error:
+            replies.append(error)
+
+
+async def _repeat_with_text(
+    connection: Connection, script: Script, calls: Sequence[Arguments], replies: list[Reply]
+) -> None:
+    """Repeat the calls that failed because the server does not have the script: they have not run."""
+    missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if not missing:
+        return
+    for index in missing:  # what the reply is if none comes in time
+        replies[index] = NoReplyError(TimeoutError(), sent=True)
+    repeated: list[Reply] = []
     try:
-        return await connection.read_response(disconnect_on_error=False)
-    except ResponseError as error:
-        return error
+        await _send(connection, [_pack(("EVAL", script.text, *calls[index])) for index in missing])
+        await _read_into(repeated, connection, len(missing))
+    finally:
+        for index, reply in zip(missing, repeated, strict=False):
+            replies[index] = reply

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.errors import translated_errors
 
 SCAN_COUNT: Final = 1000
 

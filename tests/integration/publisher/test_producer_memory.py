@@ -12,11 +12,10 @@ from support.publishing import entries, messages, outcomes
 
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError
-from domainstream.publisher.batch import Batch
-from domainstream.publisher.publish_script import PublishScript, entry_ids
-from domainstream.publisher.redis_link import Answer, RedisLink
-from domainstream.publisher.redis_own_pool import pool_from_url
-from domainstream.publisher.reply_classification import verdict_of
+from domainstream.publisher.pending import Batch
+from domainstream.publisher.publish_script import PUBLISH_BATCH, BatchCalls, entry_ids
+from domainstream.publisher.reply_classification import classify
+from domainstream.redis.link import RedisLink, Reply
 
 
 async def keys_of(redis: Any, prefix: str) -> list[bytes]:
@@ -24,7 +23,7 @@ async def keys_of(redis: Any, prefix: str) -> list[bytes]:
     return [key async for key in redis.scan_iter(f"*{prefix}*")]
 
 
-def _ids(answer: Answer) -> list[bytes]:
+def _ids(answer: Reply) -> list[bytes]:
     assert isinstance(answer, list)
     return answer
 
@@ -38,8 +37,10 @@ async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis
 
 
 async def test_memory_expires(redis_url: str, redis: Any, stream_prefix: str) -> None:
-    """What is remembered of a producer that ends is forgotten after `memory`."""
-    settings = PublisherSettings(url=redis_url, prefix=stream_prefix, memory=timedelta(minutes=1), producer_id="p1")
+    """What is remembered of a producer that ends is forgotten after `dedup_window`."""
+    settings = PublisherSettings(
+        url=redis_url, prefix=stream_prefix, dedup_window=timedelta(minutes=1), producer_id="p1"
+    )
     async with RedisStreamPublisherClient.from_settings(settings) as client:
         await client.publish(messages("orders", 1))
     (memory,) = [key for key in await keys_of(redis, stream_prefix) if b":producer:p1:" in key]
@@ -61,16 +62,18 @@ async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Any, strea
 async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A delayed copy of a batch that reaches the server after the producer's next batch adds nothing."""
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix)
-    script = PublishScript(settings)
+    calls = BatchCalls(settings)
     batch = Batch("orders")
     batch.messages += messages("orders", 1)
-    late, next_one = script.command(batch), script.command(batch)
-    link = RedisLink(pool_from_url(redis_url, settings.retry))
-    added, refused = [(await link.run([command], 5))[0] for command in (next_one, late)]
+    late, next_one = calls.arguments(batch), calls.arguments(batch)
+    link = RedisLink.from_url(redis_url)
+    added, refused = [(await link.eval_each(PUBLISH_BATCH, [call]))[0] for call in (next_one, late)]
     await link.drop(nowait=False)
     assert [entry_id for entry_id, _ in await entries(redis, f"{stream_prefix}orders")] == entry_ids(_ids(added), 1)
     assert isinstance(refused, ResponseError)
-    assert verdict_of(refused)[:2] == (False, False)
+    failure = classify(refused, link.place)
+    assert not failure.maybe_applied
+    assert not failure.repeatable
 
 
 async def test_clients_of_the_same_settings_are_different_producers(

@@ -1,18 +1,18 @@
-"""A call tells what became of its messages at any moment."""
+"""A pending publish knows the outcome of its messages at any moment."""
 
 import asyncio
 
 from support.publishing import messages
 
 from domainstream import Outcome, Receipt
-from domainstream.publisher.pending import Call
+from domainstream.publisher.pending import PendingPublish
 
 
-async def test_once_settled_the_receipts_are_those() -> None:
-    """A caller that is cancelled after its messages were settled, and before it woke, learns their fate."""
+async def test_receipts_of_a_settled_call_are_final() -> None:
+    """A caller that is cancelled after its messages were settled, and before it woke, learns their outcome."""
     batch = messages("orders", 2)
-    call = Call(batch, asyncio.get_running_loop(), deadline=0)
+    pending = PendingPublish(batch, asyncio.get_running_loop(), deadline=0)
     receipts = [Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED) for message in batch]
-    call.taken = 2
-    call.settle(0, receipts)
-    assert call.receipts_now() == receipts
+    pending.taken = 2
+    pending.settle(0, receipts)
+    assert pending.receipts_now() == receipts

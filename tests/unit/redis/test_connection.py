@@ -12,7 +12,8 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.redis.connection import connect, translated_errors
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
 
 PATIENCE = timedelta(seconds=1)
 

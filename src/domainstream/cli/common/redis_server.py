@@ -10,9 +10,10 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from domainstream.cli.common.errors import NotFoundError
 from domainstream.errors import ServerNotFoundError, ServerUnavailableError
-from domainstream.publisher.redis_own_pool import place_of
-from domainstream.redis.connection import connect, server_error
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import server_error
 from domainstream.redis.keys import prefix_problem
+from domainstream.redis.server_url import place_of
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.validation import raise_problems
 
@@ -84,4 +85,6 @@ async def _require_answer(client: Redis) -> None:
         return
     except (RedisError, OSError) as error:
         advice = "" if isinstance(error, AuthenticationError) else ". Start it, or correct --redis-url or REDIS_URL"
-        raise ServerUnavailableError(f"{str(server_error(error, client)).rstrip('.')}{advice}") from None
+        raise ServerUnavailableError(
+            f"{str(server_error(error, place_of(client.connection_pool))).rstrip('.')}{advice}"
+        ) from None

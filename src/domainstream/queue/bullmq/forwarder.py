@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 from domainstream.queue.bullmq.forward_call import ForwardCall, Last
 from domainstream.queue.bullmq.scripts import KEYS, own_script, script_text
 from domainstream.queue.routed_entry import RoutedEntry
-from domainstream.redis.connection import connect
-from domainstream.redis.link import Arguments, RedisLink, Script
+from domainstream.redis.connection import connect, link_pool_like
+from domainstream.redis.link import Arguments, RedisLink
+from domainstream.redis.scripts import Script
 
 MOST_JOBS: Final = 250
 """Jobs of one call: the server does nothing else for the 5 ms or so that these take."""
@@ -59,7 +60,7 @@ class BullMQForwarder:
         self._prefix = prefix
         self._bull_prefix = bull_prefix
         self._client = client
-        self._link = RedisLink(client)
+        self._link = RedisLink(link_pool_like(client))
         self._script = Script.of(forward_script())
 
     @classmethod

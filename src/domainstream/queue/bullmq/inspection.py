@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq.scripts import queue_key
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.scanning import keys_like
 from domainstream.stream.reader.group_streams import answers_of
 

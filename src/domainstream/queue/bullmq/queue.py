@@ -18,8 +18,10 @@ from domainstream.queue.bullmq.scripts import (
     script_text,
 )
 from domainstream.queue.job import Job
-from domainstream.redis.connection import connect, server_error, translated_errors
-from domainstream.redis.link import Script
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import server_error, translated_errors
+from domainstream.redis.scripts import Script
+from domainstream.redis.server_url import place_of
 
 
 class BullMQQueue:
@@ -76,7 +78,7 @@ def _script(name: str) -> str:
 
 def _check(job: Job, reply: Any, client: Redis) -> None:
     if isinstance(reply, Exception):
-        raise server_error(reply, client)
+        raise server_error(reply, place_of(client.connection_pool))
     if reply not in (job.id, job.id.encode()):
         code = reply if isinstance(reply, int) else type(reply).__name__
         raise ServerRefusedError(f"BullMQ did not add job {job.id} to the queue {job.queue}: it answered {code}")

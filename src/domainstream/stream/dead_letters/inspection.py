@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.redis.scanning import keys_like
 from domainstream.stream.dead_letters.fields import SUFFIX

@@ -8,7 +8,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 
 PUBLISHER, SUBSCRIBER, OPERATOR = "publisher", "subscriber", "operator"

@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.redis.scanning import keys_like
 from domainstream.stream.port import Delivery

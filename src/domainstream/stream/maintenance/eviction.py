@@ -5,7 +5,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from domainstream.redis.connection import connect, translated_errors
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import raise_problems
 

@@ -6,7 +6,8 @@ from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
-from domainstream.redis.connection import connect, translated_errors
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import positive, raise_problems

@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
-from domainstream.redis.connection import connect, translated_errors
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.validation import positive, raise_problems
 

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerError, ServerUnavailableError
-from domainstream.redis.connection import connect, translated_errors
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.stream.port import Delivery
 from domainstream.stream.reader.adaptive_batch_size import AdaptiveBatchSize

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from domainstream.errors import PublisherClosedError
-from domainstream.producer import OutgoingMessage, PublisherHealth
+from domainstream.health import Health
+from domainstream.producer import OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
 from domainstream.stream import MemoryStreams
 from domainstream.testing.event_flow.clock import FlowClock
@@ -42,11 +43,11 @@ class FlowPublisher:
             raise PublisherClosedError("the flow is closed; publish inside its `async with` block")
         return [self._add(message) for message in messages]
 
-    async def health(self) -> PublisherHealth:
+    async def health(self) -> Health:
         """Say whether it is open."""
         if self._closed:
-            return PublisherHealth(ok=False, problem="the flow is closed")
-        return PublisherHealth(ok=True, round_trip=timedelta())
+            return Health(ok=False, problem="the flow is closed")
+        return Health(ok=True, round_trip=timedelta())
 
     async def close(self) -> None:
         """Refuse new messages. Closing twice does nothing."""

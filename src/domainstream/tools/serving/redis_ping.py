@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from domainstream.errors import ServerError
-from domainstream.redis.connection import connect, translated_errors
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
 from domainstream.tools.serving.health import Health, Look
 
 TIMEOUT: Final = timedelta(seconds=2)

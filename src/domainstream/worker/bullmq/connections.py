@@ -55,4 +55,4 @@ class WorkerConnections:
         return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
 
     def _link(self, client_name: str) -> RedisLink:
-        return RedisLink(connect(self._url, client_name=client_name))
+        return RedisLink.from_url(self._url, client_name=client_name)

@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Final
 
 from domainstream.queue.bullmq.package import bullmq_module
-from domainstream.redis.link import Script
+from domainstream.redis.scripts import Script
 
 FILES: Final = {
     "extendLocks": "extendLocks-1.lua",

@@ -13,7 +13,7 @@ from redis.exceptions import WatchError
 from domainstream.errors import InboxError
 from domainstream.event import BaseEvent
 from domainstream.queue.names import name_problem
-from domainstream.redis.connection import translated_errors
+from domainstream.redis.errors import translated_errors
 from domainstream.validation import positive, raise_problems
 
 HORIZON: Final = timedelta(days=7)

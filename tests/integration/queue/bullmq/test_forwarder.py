@@ -13,7 +13,7 @@ from domainstream.errors import ServerRefusedError, ServerUnavailableError
 from domainstream.queue import BullMQForwarder, JobSettings, RoutedEntry
 from domainstream.queue.bullmq import forwarder
 from domainstream.queue.bullmq.scripts import KEYS, script_text
-from domainstream.redis.link import Script
+from domainstream.redis.scripts import Script
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.testing.forwarder_contract import FIRST, SECOND, job_id, routed_entries, routed_entry
 

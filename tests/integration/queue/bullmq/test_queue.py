@@ -12,7 +12,7 @@ from support.consuming import BullJobs
 from domainstream.errors import ServerRefusedError, ServerUnavailableError
 from domainstream.queue import BullMQQueue, Job, JobSettings
 from domainstream.queue.bullmq.scripts import STANDARD
-from domainstream.redis.link import Script
+from domainstream.redis.scripts import Script
 from domainstream.testing.queue_contract import QueueContract, QueueHarness, job
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from domainstream.producer import EventPublisher, OutgoingMessage, PublisherHealth
+from domainstream.health import Health
+from domainstream.producer import EventPublisher, OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
 from domainstream.tools.demo.children.reporter import Reporter
 from domainstream.tools.demo.reports import Published
@@ -22,7 +23,7 @@ class ReportingPublisher:
             self._report(message.channel, receipt)
         return receipts
 
-    async def health(self) -> PublisherHealth:
+    async def health(self) -> Health:
         """Ask the publisher behind."""
         return await self._publisher.health()
 
