@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from redis import Redis as BlockingRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -117,3 +118,18 @@ def _link_options(client_name: str | None, connect_timeout: timedelta) -> dict[s
         "health_check_interval": 0,
         "client_name": client_name,
     }
+
+
+async def replies_of(pipe: Pipeline) -> list[Any]:
+    """Run a pipeline of redis-py and return its replies, or raise the first error as the server put it.
+
+    redis-py itself would put the command in front of the error, so that its code could not be read.
+    """
+    return [accepted(reply) for reply in await pipe.execute(raise_on_error=False)]
+
+
+def accepted(reply: Any) -> Any:
+    """Return a reply, or raise it when it is an error."""
+    if isinstance(reply, Exception):
+        raise reply
+    return reply

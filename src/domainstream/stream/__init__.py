@@ -23,7 +23,7 @@ from domainstream.stream.port import (
     StoredDeadLetter,
     StreamReader,
 )
-from domainstream.stream.reader.redis_stream_reader import RedisStreamReader
+from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.stats import OnLoss, ReaderStats
 from domainstream.stream.settings import ReaderSettings
 from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState

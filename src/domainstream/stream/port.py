@@ -1,6 +1,7 @@
-"""What the subscriber needs from streams.
+"""What the subscriber needs from streams, in types and words.
 
-Implementations: `redis_*` and `memory_*` of this stage. Both pass `domainstream.testing.stream_contract`.
+`reader/`, `dead_letters/` and `maintenance/` implement these ports on Redis, `memory/` in memory. Both pass
+`domainstream.testing.stream_contract` and `dead_letter_contract`.
 """
 
 from collections.abc import Sequence
@@ -45,33 +46,33 @@ class DeadLetter(Struct, frozen=True, gc=False):
 
 
 class StoredDeadLetter(Struct, frozen=True, gc=False):
-    """A dead letter as it is kept."""
+    """A dead letter as it is stored."""
 
     dead_letter_id: str
-    """Its own id; not that of the entry, which `letter.delivery.entry_id` is."""
+    """Its own id; not that of the entry, which is `dead_letter.delivery.entry_id`."""
 
     group: str
     """The consumer group that could not make a job of the entry."""
 
-    letter: DeadLetter
-    """The entry, and why."""
+    dead_letter: DeadLetter
+    """The entry, and why it is dead."""
 
 
 class RedriveResult(Struct, frozen=True, gc=False):
-    """What became of dead letters that were to go back into their stream."""
+    """What a redrive did."""
 
     entry_ids: tuple[str, ...]
-    """The new entries, in the order of their letters, which are gone."""
+    """The new entries, in the order of their dead letters, which have been removed."""
 
     without_data: tuple[str, ...]
-    """The ids of letters that cannot go back, since their entry had no field `data`; they stay."""
+    """The ids of dead letters that cannot be redriven, since their entry had no field `data`; they stay."""
 
 
 class Loss(Struct, frozen=True, gc=False):
-    """Entries that left a stream before a consumer group could settle them.
+    """Entries that were removed from a stream before a consumer group could settle them.
 
-    One that was delivered, but left the stream before it was acknowledged, is a loss of its own: then `after` and
-    `before` both are its id.
+    An entry that was delivered, but removed before it was acknowledged, is a loss of its own: then `after` and `before`
+    both are its id.
     """
 
     channel: str
@@ -93,11 +94,12 @@ class Loss(Struct, frozen=True, gc=False):
 class StreamReader(Protocol):
     """Reads the channels of one consumer group, for one consumer.
 
-    Delivers at least once. After a start, and after each read that failed, it delivers first what waits in its own
-    name, then what any consumer has left alone for a while, then news; from time to time it looks again for what was
-    left alone. So whatever is not acknowledged comes again, with `deliveries` counted up. A group that does not exist
-    is made at the beginning of its stream; one that vanishes is made again there, so entries may be delivered once
-    more. Losses are told to a function that the reader is given, before anything newer of their channel.
+    Delivers at least once. After a start, and after each read that failed, it first delivers what is pending in its own
+    name, then what other consumers have left pending for a while, then new entries; from time to time it looks for
+    abandoned entries again. So whatever is not acknowledged is delivered again, with `deliveries` counted up. A group
+    that does not exist is created at the beginning of its stream; one that vanishes is created there again, so entries
+    may be delivered once more. Losses are reported to a function that the reader is given, before anything newer of
+    their channel.
 
     For one task: calls must not overlap, but `acknowledge` may be called during `read`. Raises
     `ServerUnavailableError`, `ServerRefusedError` or `ServerOutOfMemoryError`, after which the next call connects
@@ -109,52 +111,52 @@ class StreamReader(Protocol):
         ...
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle these deliveries for good. Acknowledging twice, or for a group that has vanished, does nothing."""
+        """Settle these deliveries. Acknowledging twice, or for a group that has vanished, does nothing."""
         ...
 
     async def close(self) -> None:
-        """Give back all connections; what is not acknowledged stays so. Closing twice does nothing."""
+        """Release all connections; what is not acknowledged stays pending. Closing twice does nothing."""
         ...
 
 
 class DeadLetters(Protocol):
-    """Keeps what can never become a job, for people to look at.
+    """Stores what can never become a job, for people to look at.
 
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    async def store(self, letters: Sequence[DeadLetter]) -> None:
-        """Store each letter and acknowledge its entry, in one step on the server; burying twice stores it once.
+    async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Store each dead letter and acknowledge its entry, in one step on the server; a repeat stores it once.
 
-        The step is atomic per letter. After an error the letters before the failing one are buried.
+        The step is atomic per dead letter. After an error, those before the failing one are stored.
         """
         ...
 
     async def close(self) -> None:
-        """Give back all connections. Closing twice does nothing."""
+        """Release all connections. Closing twice does nothing."""
         ...
 
 
 class DeadLetterRedrive(Protocol):
-    """Where people look at dead letters, and send them once more when the cause is mended.
+    """Where people look at dead letters, and send them again once the cause is fixed.
 
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> Sequence[StoredDeadLetter]:
-        """Return up to `count` letters of a channel, the oldest first, behind the letter with the id `after`."""
+    async def page(self, channel: str, *, after: str = "", count: int = 100) -> Sequence[StoredDeadLetter]:
+        """Return up to `count` dead letters of a channel, the oldest first, after the one with the id `after`."""
         ...
 
     async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
-        """Put the data of the oldest letters, or of one, at the end of the channel's stream and remove these letters.
+        """Append the data of the oldest dead letters, or of one, to the channel's stream, and remove these letters.
 
-        Every group of the stream gets the new entry, also those that had no trouble with the old one. A letter is
-        removed and its entry added in one step on the server. A letter that is not there (any more) is passed over.
+        Every group of the stream gets the new entry, also those that had no trouble with the old one. A dead letter is
+        removed and its entry added in one step on the server. One that does not exist (any more) is skipped.
         """
         ...
 
     async def close(self) -> None:
-        """Give back all connections. Closing twice does nothing."""
+        """Release all connections. Closing twice does nothing."""
         ...
 
 
@@ -168,9 +170,9 @@ class MaintenanceTask(Protocol):
     """The pause between two rounds."""
 
     async def run_once(self) -> None:
-        """Do one round; nothing while another instance does it."""
+        """Run one round; do nothing while another instance runs it."""
         ...
 
     async def close(self) -> None:
-        """Give back all connections. Closing twice does nothing."""
+        """Release all connections. Closing twice does nothing."""
         ...

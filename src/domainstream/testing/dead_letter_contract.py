@@ -17,7 +17,7 @@ async def store(place: StreamHarness, data: bytes | None, channel: str = FIRST) 
 
 async def buried(place: StreamHarness, channel: str = FIRST) -> list[tuple[str, str, str, bytes | None]]:
     """Return entry id, error, reason and data of each dead letter of a channel."""
-    letters = [one.letter for one in await place.redrive().letters(channel)]
+    letters = [one.dead_letter for one in await place.redrive().page(channel)]
     return [(letter.delivery.entry_id, letter.error, letter.reason, letter.delivery.data) for letter in letters]
 
 
@@ -49,9 +49,9 @@ class DeadLetterContract:
             await store(place, data)
         await store(place, b"other", SECOND)
         redrive = place.redrive()
-        page = await redrive.letters(FIRST, count=2)
-        rest = await redrive.letters(FIRST, after=page[-1].dead_letter_id)
-        assert [one.letter.delivery.data for one in (*page, *rest)] == [b"1", b"2", b"3"]
+        page = await redrive.page(FIRST, count=2)
+        rest = await redrive.page(FIRST, after=page[-1].dead_letter_id)
+        assert [one.dead_letter.delivery.data for one in (*page, *rest)] == [b"1", b"2", b"3"]
         assert len({one.group for one in page}) == 1
 
     async def test_redriven_letters_are_delivered_once_more(self, place: StreamHarness) -> None:
@@ -70,7 +70,7 @@ class DeadLetterContract:
         for data in (b"1", b"2"):
             await store(place, data)
         redrive = place.redrive()
-        dead_letter_id = (await redrive.letters(FIRST))[1].dead_letter_id
+        dead_letter_id = (await redrive.page(FIRST))[1].dead_letter_id
         first, second = [await redrive.redrive(FIRST, dead_letter_id=dead_letter_id) for _ in range(2)]
         assert texts(await new_entries(place, 1)) == [b"2"]
         assert len(first.entry_ids) == 1
@@ -82,7 +82,7 @@ class DeadLetterContract:
         await store(place, None)
         await store(place, b"2")
         redrive = place.redrive()
-        (without, _) = await redrive.letters(FIRST)
+        (without, _) = await redrive.page(FIRST)
         done = await redrive.redrive(FIRST, count=1)
         assert len(done.entry_ids) == 1
         assert done.without_data == (without.dead_letter_id,)

@@ -102,8 +102,8 @@ async def _entries(server: RedisServer, correlation_id: str, since: str) -> Asyn
 async def _letters(server: RedisServer, correlation_id: str) -> AsyncIterator[Step]:
     letters = RedisDeadLetterInspection(server.client, prefix=server.prefix)
     for channel in await letters.channels():
-        async for letter in letters.letters(channel):
-            if message := _message(letter.letter.delivery.data, correlation_id):
+        async for letter in letters.dead_letters(channel):
+            if message := _message(letter.dead_letter.delivery.data, correlation_id):
                 yield _step(message, "buried", ms_of(letter.dead_letter_id), channel, letter.dead_letter_id)
 
 

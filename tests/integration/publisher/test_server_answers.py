@@ -17,6 +17,8 @@ SOON_READY = [
     b"-CLUSTERDOWN The cluster is down",
     b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
     b"-READONLY You can't write against a read only replica.",
+    b"-NOREPLICAS Not enough good replicas to write.",
+    b"-MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk.",
     b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
 ]
 

@@ -68,7 +68,7 @@ async def test_rights_of_a_reader(place: RedisHarness, restricted: Restricted) -
     await reader.read()
     await place.destroy_group(SECOND)
     await reader.read()
-    counts = reader.counts
+    counts = reader.stats
     assert counts.reclaimed == 1
     assert counts.lost == 1
     assert counts.recreated == 1

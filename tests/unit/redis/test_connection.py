@@ -46,7 +46,7 @@ def test_refused_password_names_the_server_and_the_url(url: str, place: str) -> 
     """A wrong user or password is no silence of the server, and is mended in the URL; neither is repeated."""
     with pytest.raises(ServerRefusedError) as raised, translated_errors(connect(url, reply_timeout=PATIENCE)):
         raise exceptions.AuthenticationError("WRONGPASS secret")
-    assert str(raised.value) == f"the server at {place} refused the user or the password; correct the URL"
+    assert str(raised.value) == f"the server at {place} rejected the user or the password; correct the URL"
 
 
 @pytest.mark.parametrize("url", ["http://user:secret@host", "redis://user:secret@host:port", "redis://:secret@[host"])

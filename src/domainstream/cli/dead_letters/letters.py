@@ -51,7 +51,7 @@ class LetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def record_of(buried: StoredDeadLetter, *, with_data: bool = False) -> LetterRecord:
     """Return what is written of a letter."""
-    delivery = buried.letter.delivery
+    delivery = buried.dead_letter.delivery
     content = content_of(delivery.data) if with_data else Content()
     return LetterRecord(
         channel=delivery.channel,
@@ -59,8 +59,8 @@ def record_of(buried: StoredDeadLetter, *, with_data: bool = False) -> LetterRec
         buried_ms=ms_of(buried.dead_letter_id),
         group=buried.group,
         entry_id=delivery.entry_id,
-        error=buried.letter.error,
-        reason=buried.letter.reason,
+        error=buried.dead_letter.error,
+        reason=buried.dead_letter.reason,
         has_data=delivery.data is not None,
         data=content.data,
         data_base64=content.data_base64,

@@ -34,7 +34,7 @@ async def ls(server: RedisServer, terminal: Terminal, *, channel: str | None, co
         terminal.say(f"{channel} has no dead letters.")
         return
     records = []
-    async for letter in inspection_of(server).letters(channel):
+    async for letter in inspection_of(server).dead_letters(channel):
         records.append(record_of(letter))
         if len(records) == count:
             break

@@ -76,7 +76,7 @@ async def redrive(
 
 async def _ids_until(server: RedisServer, channel: str, last_id: str) -> list[str]:
     """Return which letters there are now: what comes back as a letter while we work must not go round for ever."""
-    ids = [letter.dead_letter_id async for letter in inspection_of(server).letters(channel)]
+    ids = [letter.dead_letter_id async for letter in inspection_of(server).dead_letters(channel)]
     return [dead_letter_id for dead_letter_id in ids if id_order(dead_letter_id) <= id_order(last_id)]
 
 

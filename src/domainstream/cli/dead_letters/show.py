@@ -17,7 +17,7 @@ from domainstream.cli.dead_letters.letters import LetterId, inspection_of, lette
 async def show(server: RedisServer, terminal: Terminal, *, channel: str, dead_letter_id: str) -> None:
     """Show a dead letter, with the data of its entry."""
     await state_of(server, channel)
-    letter = await inspection_of(server).letter(channel, dead_letter_id)
+    letter = await inspection_of(server).dead_letter(channel, dead_letter_id)
     if letter is None:
         raise letter_not_found(server, channel, dead_letter_id)
     record = record_of(letter, with_data=True)
@@ -29,6 +29,6 @@ async def show(server: RedisServer, terminal: Terminal, *, channel: str, dead_le
         "entry": printable(record.entry_id),
         "error": printable(record.error),
         "reason": printable(record.reason),
-        "data": "\n        ".join(pretty_lines(letter.letter.delivery.data)),
+        "data": "\n        ".join(pretty_lines(letter.dead_letter.delivery.data)),
     }
     terminal.facts(record, facts)

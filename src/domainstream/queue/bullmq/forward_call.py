@@ -8,7 +8,7 @@ from domainstream.queue.job import Job
 from domainstream.queue.routed_entry import RoutedEntry
 from domainstream.queue.settings import JobSettings
 from domainstream.redis.keys import stream_key
-from domainstream.stream.dead_letters.fields import SUFFIX, dead_letter_fields
+from domainstream.stream.dead_letters.store import SUFFIX, dead_letter_fields
 
 _BURIED: Final = -1
 

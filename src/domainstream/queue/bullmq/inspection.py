@@ -7,9 +7,9 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq.scripts import queue_key
+from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.scanning import keys_like
-from domainstream.stream.reader.group_streams import answers_of
 
 PAGE: Final = 500
 
@@ -109,7 +109,7 @@ class BullMQInspection:
                 for state in _STATES:
                     (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
                 pipe.hexists(self._key(queue, "meta"), "paused")
-                *counts, is_paused = await answers_of(pipe)
+                *counts, is_paused = await replies_of(pipe)
         count = dict(zip(_STATES, counts, strict=True))
         return QueueState(
             queue=queue,
@@ -129,7 +129,7 @@ class BullMQInspection:
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.exists(self._key(queue, job_id))
-                found = await answers_of(pipe)
+                found = await replies_of(pipe)
         return {job_id for job_id, exists in zip(job_ids, found, strict=True) if exists}
 
     async def jobs(self, queue: str, *, holding: bytes) -> AsyncIterator[JobState]:
@@ -155,7 +155,7 @@ class BullMQInspection:
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)
-                found = await answers_of(pipe)
+                found = await replies_of(pipe)
         return [dict(zip(_FIELDS, values, strict=True)) for values in found]
 
     def _key(self, queue: str, name: str) -> str:

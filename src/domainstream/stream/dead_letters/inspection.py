@@ -1,4 +1,4 @@
-"""Looks at dead letters, and throws them away."""
+"""Lists dead letters, and purges them."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
@@ -10,8 +10,8 @@ from redis.exceptions import ResponseError
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.redis.scanning import keys_like
-from domainstream.stream.dead_letters.fields import SUFFIX
 from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
+from domainstream.stream.dead_letters.store import SUFFIX
 from domainstream.stream.port import StoredDeadLetter
 from domainstream.stream.state import next_id, previous_id
 
@@ -41,7 +41,7 @@ class RedisDeadLetterInspection:
     """
 
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
-        """Work through `client`, which stays the caller's."""
+        """Work through `client`, which the caller closes."""
         self._client = client
         self._prefix = prefix
         self._redrive = RedisDeadLetterRedrive(client, prefix=prefix)
@@ -53,7 +53,7 @@ class RedisDeadLetterInspection:
         return [name for name in names if ":" not in name]
 
     async def state(self, channel: str) -> DeadLetterState | None:
-        """Return how many letters a channel has; None for none."""
+        """Return how many dead letters a channel has; None without any."""
         with translated_errors(self._client):
             try:
                 found: Any = await self._client.xinfo_stream(self._key(channel))
@@ -66,26 +66,26 @@ class RedisDeadLetterInspection:
         first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
         return DeadLetterState(channel=channel, letters=found["length"], first_id=first, last_id=last)
 
-    async def letters(self, channel: str) -> AsyncIterator[StoredDeadLetter]:
-        """Yield a channel's letters, the oldest first, read page by page."""
+    async def dead_letters(self, channel: str) -> AsyncIterator[StoredDeadLetter]:
+        """Yield a channel's dead letters, the oldest first, read page by page."""
         after = ""
-        while page := await self._redrive.letters(channel, after=after, count=PAGE):
-            for letter in page:
-                yield letter
+        while page := await self._redrive.page(channel, after=after, count=PAGE):
+            for stored in page:
+                yield stored
             after = page[-1].dead_letter_id
 
-    async def letter(self, channel: str, dead_letter_id: str) -> StoredDeadLetter | None:
-        """Return one letter, or None."""
-        found = await self._redrive.letters(channel, after=previous_id(dead_letter_id), count=1)
+    async def dead_letter(self, channel: str, dead_letter_id: str) -> StoredDeadLetter | None:
+        """Return one dead letter, or None."""
+        found = await self._redrive.page(channel, after=previous_id(dead_letter_id), count=1)
         return found[0] if found and found[0].dead_letter_id == dead_letter_id else None
 
     async def purge(self, channel: str, dead_letter_ids: Sequence[str]) -> int:
-        """Throw letters away and return how many there were."""
+        """Delete dead letters and return how many there were."""
         with translated_errors(self._client):
             return int(await self._client.xdel(self._key(channel), *dead_letter_ids))
 
     async def purge_until(self, channel: str, last_id: str) -> int:
-        """Throw away all letters up to one, that included, and return how many there were."""
+        """Delete all dead letters up to one, including it, and return how many there were."""
         with translated_errors(self._client):
             found: Any = await self._client.xtrim(self._key(channel), minid=next_id(last_id), approximate=False)
         return int(found)

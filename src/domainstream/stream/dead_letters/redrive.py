@@ -1,6 +1,7 @@
-"""Reads dead letters and puts them back into their stream. Implements `port.DeadLetterRedrive`."""
+"""Reads dead letters and appends them to their stream again. Implements `DeadLetterRedrive`."""
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final, Self
 
 from redis.asyncio import Redis
@@ -8,10 +9,10 @@ from redis.asyncio import Redis
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
-from domainstream.stream.dead_letters.fields import SUFFIX
+from domainstream.stream.dead_letters.store import SUFFIX
 from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
 
-# All or nothing per letter: XADD comes first, so a refused one leaves its letter.
+# All or nothing per dead letter: XADD comes first, so that one which the server rejects stays a dead letter.
 _REDRIVE: Final = """
 local added, without_data, from, most = {}, {}, ARGV[1], tonumber(ARGV[3])
 while #added < most do
@@ -36,28 +37,32 @@ return {added, without_data}
 
 
 class RedisDeadLetterRedrive:
-    """The `DeadLetterRedrive` of what `RedisDeadLetters` buries."""
+    """The `DeadLetterRedrive` of what `RedisDeadLetters` stores."""
 
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
-        """Work through `client`, which is then owned."""
+        """Work through `client`, which the caller closes."""
         self._client = client
         self._prefix = prefix
         self._redrive: Any = client.register_script(_REDRIVE)
+        self._owned = AsyncExitStack()
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = "") -> Self:
-        """Return a redrive with a connection of its own."""
-        return cls(connect(url), prefix=prefix)
+        """Return a redrive that owns its connection. Raises `ConfigurationError` for an invalid URL."""
+        client = connect(url)
+        redrive = cls(client, prefix=prefix)
+        redrive._owned.push_async_callback(client.aclose)
+        return redrive
 
-    async def letters(self, channel: str, *, after: str = "", count: int = 100) -> list[StoredDeadLetter]:
-        """Read a page of the dead-letter stream; see `port.DeadLetterRedrive.letters`."""
+    async def page(self, channel: str, *, after: str = "", count: int = 100) -> list[StoredDeadLetter]:
+        """Read a page of the dead-letter stream; see `DeadLetterRedrive.page`."""
         key = stream_key(channel, self._prefix) + SUFFIX
         with translated_errors(self._client):
             found: Any = await self._client.xrange(key, f"({after}" if after else "-", "+", count=count)
-        return [_letter(dead_letter_id.decode(), channel, fields) for dead_letter_id, fields in found]
+        return [_stored(dead_letter_id.decode(), channel, fields) for dead_letter_id, fields in found]
 
     async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
-        """Move letters back in one script call; see `port.DeadLetterRedrive.redrive`."""
+        """Move dead letters back in one script call; see `DeadLetterRedrive.redrive`."""
         key = stream_key(channel, self._prefix)
         which = [dead_letter_id or "-", dead_letter_id or "+", count]
         with translated_errors(self._client):
@@ -65,11 +70,11 @@ class RedisDeadLetterRedrive:
         return RedriveResult(tuple(map(bytes.decode, added)), tuple(map(bytes.decode, without_data)))
 
     async def close(self) -> None:
-        """Close the connection; see `port.DeadLetterRedrive.close`."""
-        await self._client.aclose()
+        """Close the connections that it owns; see `DeadLetterRedrive.close`."""
+        await self._owned.aclose()
 
 
-def _letter(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) -> StoredDeadLetter:
+def _stored(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) -> StoredDeadLetter:
     entry_id, error, reason, group = (
         fields.get(name, b"").decode(errors="replace") for name in (b"entry_id", b"error", b"reason", b"group")
     )

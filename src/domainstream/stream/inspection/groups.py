@@ -6,10 +6,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.stream.inspection.streams import RedisStreamInspection
-from domainstream.stream.reader.group_streams import answers_of
 from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState, id_order, ms_of
 
 PAGE: Final = 500
@@ -126,7 +126,7 @@ class RedisGroupInspection:
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.xpending(key, group)
                 pipe.xrange(key, f"({last}", "+", count=1)
-                summary, unread = await answers_of(pipe)
+                summary, unread = await replies_of(pipe)
         waiting = [summary["min"]] if summary["min"] else []
         waiting += [entry_id for entry_id, _ in unread]
         return min((ms_of(entry_id.decode()) for entry_id in waiting), default=None)

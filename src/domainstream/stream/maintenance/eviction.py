@@ -1,4 +1,4 @@
-"""Refuses a server that would throw streams and jobs away when its memory is full. Called when a program starts."""
+"""Rejects a server that would evict streams and jobs when its memory is full; checked when a program starts."""
 
 from typing import Any, Final
 
@@ -25,8 +25,8 @@ async def check_eviction_at(url: str) -> None:
 async def check_eviction(client: Redis) -> None:
     """Raise `ConfigurationError` unless the server refuses writes when its memory is full, instead of evicting keys.
 
-    Where the user may not ask, it is logged that nobody knows. Raises the errors of `StreamReader` when the server does
-    not answer.
+    Where the user may not run INFO, a warning is logged instead. Raises the errors of `StreamReader` when the server
+    does not answer.
     """
     with translated_errors(client):
         try:
@@ -43,5 +43,5 @@ def _problem(policy: str) -> str | None:
         return None
     return (
         f"its maxmemory-policy is {policy}, so that it may evict whole streams and jobs when its memory is full; "
-        f"type: redis-cli CONFIG SET maxmemory-policy {SAFE}"
+        f"run: redis-cli CONFIG SET maxmemory-policy {SAFE}"
     )

@@ -1,6 +1,7 @@
-"""Removes the names that consumers have left behind in a group. Implements `port.MaintenanceTask`."""
+"""Removes consumers that are gone from a group. Implements `MaintenanceTask`."""
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -15,8 +16,8 @@ from domainstream.validation import positive, raise_problems
 EVERY: Final = timedelta(minutes=10)
 IDLE: Final = timedelta(hours=1)
 
-# Looking and removing in one step: a consumer that got an entry in between would lose it.
-# Before Redis 7.2 a reader that waits for news counts as idle; it comes back with its next entry.
+# Checked and removed in one step: a consumer that got an entry in between would lose it.
+# Before Redis 7.2 a reader that waits for new entries counts as idle; it is created again with its next entry.
 _REMOVE: Final = """
 local removed = {}
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
@@ -35,10 +36,10 @@ return removed
 
 
 class RedisIdleConsumerReaper:
-    """Removes consumers that have nothing pending and have not asked for entries for long.
+    """Removes consumers that have nothing pending and have not read for a long time.
 
-    What has something pending stays, however long it is idle: removing a consumer loses its pending entries. Readers
-    take those over; then the name can go.
+    A consumer with pending entries stays, however long it is idle: removing it would lose them. Readers take them over;
+    then the consumer can be removed.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class RedisIdleConsumerReaper:
         idle: timedelta = IDLE,
         every: timedelta = EVERY,
     ) -> None:
-        """Remove who is `idle` for so long on the streams of `channels`, through `client`, which is then owned.
+        """Remove consumers idle for longer than `idle` from the streams of `channels`; the caller closes `client`.
 
         Raises `ConfigurationError` when a duration is not above zero.
         """
@@ -61,15 +62,16 @@ class RedisIdleConsumerReaper:
             "RedisIdleConsumerReaper", [positive(name, value, timedelta) for name, value in durations.items()]
         )
         self.group = group
-        """The consumer group to keep tidy."""
+        """The consumer group to clean up."""
         self.consumer = consumer
-        """This instance's own name, which always stays."""
+        """This instance's own consumer, which is never removed."""
         self.every = every
         """The pause between two rounds."""
         self._client = client
         self._channels = {str(channel): stream_key(channel, prefix) for channel in channels}
         self._idle_ms = max(1, round(idle / timedelta(milliseconds=1)))
         self._remove: Any = client.register_script(_REMOVE)
+        self._owned = AsyncExitStack()
 
     @classmethod
     def from_url(
@@ -83,12 +85,14 @@ class RedisIdleConsumerReaper:
         idle: timedelta = IDLE,
         every: timedelta = EVERY,
     ) -> Self:
-        """Return this upkeep with a connection of its own; the constructor says what the rest means."""
+        """Return a reaper that owns its connection; the constructor says what the rest means."""
         client = connect(url)
-        return cls(client, channels, group=group, consumer=consumer, prefix=prefix, idle=idle, every=every)
+        reaper = cls(client, channels, group=group, consumer=consumer, prefix=prefix, idle=idle, every=every)
+        reaper._owned.push_async_callback(client.aclose)
+        return reaper
 
     async def run_once(self) -> None:
-        """Remove what is left behind, stream by stream; see `port.MaintenanceTask.run_once`."""
+        """Remove idle consumers, stream by stream; see `MaintenanceTask.run_once`."""
         for channel, key in self._channels.items():
             with translated_errors(self._client):
                 removed: list[bytes] = await self._remove(keys=[key], args=[self.group, self.consumer, self._idle_ms])
@@ -101,5 +105,5 @@ class RedisIdleConsumerReaper:
                 )
 
     async def close(self) -> None:
-        """Close the connection; see `port.MaintenanceTask.close`."""
-        await self._client.aclose()
+        """Close the connections that it owns; see `MaintenanceTask.close`."""
+        await self._owned.aclose()

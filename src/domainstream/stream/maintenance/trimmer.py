@@ -1,29 +1,32 @@
-"""Trims streams that nobody writes to, exactly by age. Implements `port.MaintenanceTask`.
+"""Trims quiet streams, exactly by age. Implements `MaintenanceTask`.
 
-A publisher trims with each batch, by whole nodes: a quiet stream would keep its last entries for ever.
+A publisher trims with each batch, by whole nodes: a stream that is no longer written to would keep its last entries
+forever.
 """
 
 import secrets
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import timedelta
-from importlib.resources import files
 from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
+from domainstream.publisher.publish_script import RETENTION, milliseconds, retention_arguments
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import companion_key, stream_key
+from domainstream.redis.scripts import lua_text
 from domainstream.validation import positive, raise_problems
 
-SCRIPT: Final = files("domainstream.stream.maintenance").joinpath("trim_stream.lua").read_text(encoding="utf-8")
+SCRIPT: Final = lua_text("domainstream.stream.maintenance", "trim_stream", retention=RETENTION)
 
 LOCK_TIME: Final = timedelta(seconds=10)
-"""How long others wait for a janitor that has died in the middle of a stream; each step begins it anew."""
+"""How long other trimmers wait for one that died in the middle of a stream; each step renews the lock."""
 
 ENTRIES_PER_STEP: Final = 10_000
-"""So many entries go in one step, which takes the server about a millisecond."""
+"""How many entries one step removes, which takes the server about a millisecond."""
 
 EVERY: Final = timedelta(minutes=1)
 
@@ -31,8 +34,9 @@ EVERY: Final = timedelta(minutes=1)
 class RedisStreamTrimmer:
     """Applies a `Retention` to streams, by the server's clock, as publishers do.
 
-    An entry older than `max_age` goes within `every`, unless some group has not read or not acknowledged it; then it
-    goes when it is older than `max_unread_age`. Any number of janitors may run: a stream is trimmed by one at a time.
+    An entry older than `max_age` is removed within `every`, unless some group has not read or not acknowledged it; then
+    it is removed when it is older than `max_unread_age`. Any number of trimmers may run: a stream is trimmed by one at
+    a time.
     """
 
     def __init__(
@@ -44,31 +48,33 @@ class RedisStreamTrimmer:
         prefix: str = "",
         every: timedelta = EVERY,
     ) -> None:
-        """Trim the streams of `channels` through `client`, which is then owned.
+        """Trim the streams of `channels` through `client`, which the caller closes.
 
         Raises `ConfigurationError` when `every` is not above zero.
         """
         raise_problems("RedisStreamTrimmer", [positive("every", every, timedelta)])
         self.retention = retention
-        """What may go; give the one that the publishers have."""
+        """What may be removed; use the publishers' own."""
         self.every = every
         """The pause between two rounds."""
         self._client = client
         self._keys = [stream_key(channel, prefix) for channel in channels]
         self._trim: Any = client.register_script(SCRIPT)
-        limits = [retention.max_age, retention.max_unread_age]
-        self._limits = [*map(_milliseconds, limits), "" if retention.max_length is None else retention.max_length]
+        self._limits = retention_arguments(retention)
+        self._owned = AsyncExitStack()
 
     @classmethod
     def from_url(
         cls, url: str, channels: Iterable[str], *, retention: Retention, prefix: str = "", every: timedelta = EVERY
     ) -> Self:
-        """Return a janitor with a connection of its own; the constructor says what the rest means."""
+        """Return a trimmer that owns its connection; the constructor says what the rest means."""
         client = connect(url)
-        return cls(client, channels, retention=retention, prefix=prefix, every=every)
+        trimmer = cls(client, channels, retention=retention, prefix=prefix, every=every)
+        trimmer._owned.push_async_callback(client.aclose)
+        return trimmer
 
     async def run_once(self) -> None:
-        """Trim each stream, in steps, unless another janitor is at it; see `port.MaintenanceTask.run_once`."""
+        """Trim each stream, in steps, unless another trimmer works on it; see `MaintenanceTask.run_once`."""
         token = secrets.token_hex(8)
         for key in self._keys:
             with translated_errors(self._client):
@@ -76,15 +82,11 @@ class RedisStreamTrimmer:
                     pass
 
     async def close(self) -> None:
-        """Close the connection; see `port.MaintenanceTask.close`."""
-        await self._client.aclose()
+        """Close the connections that it owns; see `MaintenanceTask.close`."""
+        await self._owned.aclose()
 
     async def _step(self, key: str, token: str) -> int:
         lock = companion_key(key, "janitor")
-        arguments = [token, _milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP]
+        arguments = [token, milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP]
         gone: int = await self._trim(keys=[key, lock], args=arguments)
         return gone
-
-
-def _milliseconds(duration: timedelta | None) -> int | str:
-    return "" if duration is None else max(1, round(duration / timedelta(milliseconds=1)))

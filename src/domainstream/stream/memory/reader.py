@@ -1,7 +1,8 @@
-"""Reads streams in memory, as the reader for Redis does with a server's. Implements `port.StreamReader`."""
+"""Reads streams in memory, in the way in which the reader for Redis does. Implements `StreamReader`."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from domainstream.errors import ServerUnavailableError
@@ -14,7 +15,7 @@ DEFAULTS: Final = ReaderSettings()
 
 
 class MemoryStreamReader:
-    """A `StreamReader` of `MemoryStreams`. It knows `max_entries` of its settings, but counts no bytes."""
+    """A `StreamReader` of `MemoryStreams`. It heeds `max_entries` of its settings, but not `max_bytes`."""
 
     def __init__(
         self,
@@ -26,7 +27,7 @@ class MemoryStreamReader:
         settings: ReaderSettings = DEFAULTS,
         on_loss: OnLoss | None = None,
     ) -> None:
-        """Read `channels` of `streams`, and tell losses to `on_loss`."""
+        """Read `channels` of `streams`, and report losses to `on_loss`."""
         self.group = group
         """The consumer group."""
         self.consumer = consumer
@@ -37,103 +38,92 @@ class MemoryStreamReader:
         self._recorder = ReaderStatsRecorder(group, on_loss)
         self._block = settings.block.total_seconds()
         self._claim_after = settings.claim_after.total_seconds()
-        self._waiting: Iterator[list[Delivery]] = self._walk(own=True)
-        self._next_sweep = self._after_a_sweep()
+        self._pages: Iterator[list[Delivery]] = self._pending_pages(own=True)
+        self._next_sweep = streams.clock() + self._claim_after / 2
         self._groups_exist = False
         self._closed = False
 
     @property
-    def counts(self) -> ReaderStats:
+    def stats(self) -> ReaderStats:
         """What the reader has met since it was made."""
-        return self._recorder.counts
+        return self._recorder.stats
 
     async def read(self) -> Sequence[Delivery]:
-        """Return what waits unacknowledged, page by page, else news; see `port.StreamReader.read`."""
+        """Return what is pending, page by page, else new entries; see `StreamReader.read`."""
         if self._closed:
             raise ServerUnavailableError("the reader is closed; make a new one")
         deliveries = self._ready()
-        if not deliveries and await self._something_happens():
-            deliveries = self._ready()
+        if not deliveries:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._block):
+                    await self._streams.changed.wait()
+                deliveries = self._ready()
         self._recorder.read(len(deliveries))
         return deliveries
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Drop them from the pending list; see `port.StreamReader.acknowledge`."""
+        """Drop them from the pending list; see `StreamReader.acknowledge`."""
         for delivery in deliveries:
             self._streams.group(delivery.channel, self.group).pending.pop(delivery.entry_id, None)
 
     async def close(self) -> None:
-        """Let a read that waits return nothing; see `port.StreamReader.close`."""
+        """Let a read that waits return nothing; see `StreamReader.close`."""
         self._closed = True
         self._streams.wake()
 
-    async def _something_happens(self) -> bool:
-        try:
-            async with asyncio.timeout(self._block):
-                await self._streams.changed.wait()
-        except TimeoutError:
-            return False
-        return not self._closed
-
     def _ready(self) -> list[Delivery]:
-        self._heal()
-        if page := self._next_page():
+        if self._closed:
+            return []
+        self._recreate_groups()
+        if page := next(filter(None, self._pages), None):
             return page
         if self._streams.clock() >= self._next_sweep:
-            self._next_sweep = self._after_a_sweep()
-            self._waiting = self._walk(own=False)
-            if page := self._next_page():
+            self._next_sweep = self._streams.clock() + self._claim_after / 2
+            self._pages = self._pending_pages(own=False)
+            if page := next(filter(None, self._pages), None):
                 return page
         return self._new_entries()
 
-    def _next_page(self) -> list[Delivery]:
-        return next((page for page in self._waiting if page), [])
-
-    def _after_a_sweep(self) -> float:
-        return self._streams.clock() + self._claim_after / 2
-
-    def _heal(self) -> None:
+    def _recreate_groups(self) -> None:
         gone = [channel for channel in self._channels if not self._streams.has_group(channel, self.group)]
         for channel in gone:
-            self._group(channel)
+            self._streams.group(channel, self.group)
         if self._groups_exist:
             self._recorder.recreated(gone)
         self._groups_exist = True
 
-    def _group(self, channel: str) -> MemoryGroup:
-        return self._streams.group(channel, self.group)
-
-    def _walk(self, *, own: bool) -> Iterator[list[Delivery]]:
-        """Go through what waits: with `own` first through everything in the reader's name, then what was left alone."""
-        for wanted in (self._is_own, self._is_left_alone) if own else (self._is_left_alone,):
+    def _pending_pages(self, *, own: bool) -> Iterator[list[Delivery]]:
+        """Page through what is pending: with `own` first everything in the reader's name, then abandoned entries."""
+        for wanted in (self._is_own, self._is_abandoned) if own else (self._is_abandoned,):
             for channel in self._channels:
-                pending = self._group(channel).pending
-                ids = [entry_id for entry_id, one in pending.items() if wanted(one)]
+                pending = self._streams.group(channel, self.group).pending
+                ids = [entry_id for entry_id, entry in pending.items() if wanted(entry)]
                 for start in range(0, len(ids), self._settings.max_entries):
-                    yield self._again(channel, ids[start : start + self._settings.max_entries], wanted)
+                    yield self._deliver_again(channel, ids[start : start + self._settings.max_entries], wanted)
 
     def _is_own(self, pending: Pending) -> bool:
         return pending.consumer == self.consumer
 
-    def _is_left_alone(self, pending: Pending) -> bool:
+    def _is_abandoned(self, pending: Pending) -> bool:
         return self._streams.clock() - pending.since >= self._claim_after
 
-    def _again(self, channel: str, entry_ids: list[str], wanted: Callable[[Pending], bool]) -> list[Delivery]:
-        group, entries = self._group(channel), {one.entry_id: one for one in self._streams.entries.get(channel, ())}
-        # While the pages before were handled, some may have been settled, or taken by others.
+    def _deliver_again(self, channel: str, entry_ids: list[str], wanted: Callable[[Pending], bool]) -> list[Delivery]:
+        group = self._streams.group(channel, self.group)
+        entries = {entry.entry_id: entry for entry in self._streams.entries.get(channel, ())}
+        # While earlier pages were handled, some may have been settled, or taken over by others.
         ids = [entry_id for entry_id in entry_ids if entry_id in group.pending and wanted(group.pending[entry_id])]
         for gone in [entry_id for entry_id in ids if entry_id not in entries]:
             del group.pending[gone]
             self._recorder.lost([Loss(channel, self.group, 1, after=gone, before=gone)])
-        found = [entries[entry_id] for entry_id in ids if entry_id in entries]
-        if wanted == self._is_left_alone:
-            self._recorder.reclaimed(channel, len(found))
-        return [group.deliver(entry, self.consumer, self._streams.clock()) for entry in found]
+        left = [entries[entry_id] for entry_id in ids if entry_id in entries]
+        if wanted == self._is_abandoned:
+            self._recorder.reclaimed(channel, len(left))
+        return [group.deliver(entry, self.consumer, self._streams.clock()) for entry in left]
 
     def _new_entries(self) -> list[Delivery]:
         new_entries: list[Delivery] = []
         for channel in self._channels:
-            group = self._group(channel)
+            group = self._streams.group(channel, self.group)
             unread = self._streams.unread(channel, group)
             self._recorder.lost(self._losses(channel, group, unread))
             taken = unread[: self._settings.max_entries - len(new_entries)]

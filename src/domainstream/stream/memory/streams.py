@@ -1,4 +1,4 @@
-"""Streams in memory: what the server would hold, for tests and for reading."""
+"""Streams in memory: what a server would hold, for tests, and as the readable reference."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ class Pending:
     """An entry that was delivered and is not acknowledged."""
 
     consumer: str
-    """Who got it last."""
+    """The consumer that it was delivered to last."""
 
     since: float
     """When, in seconds on the streams' clock."""
@@ -29,14 +29,14 @@ class MemoryGroup:
 
     def __init__(self, read: int) -> None:
         self.read = read
-        """How many entries of the channel, from its very beginning, it has been given, or has lost."""
+        """How many of the channel's entries, from its beginning, were delivered to the group or lost by it."""
         self.last_id = "0-0"
-        """The newest entry it has been given."""
+        """The id of the newest entry that was delivered to it."""
         self.pending: dict[str, Pending] = {}
         """What has not been acknowledged, by entry id, in the stream's order."""
 
     def deliver(self, entry: Delivery, consumer: str, now: float) -> Delivery:
-        """Note that a consumer gets an entry, and return it with the count of its deliveries."""
+        """Deliver an entry to a consumer: note it as pending, and return it with the count of its deliveries."""
         before = self.pending.get(entry.entry_id)
         deliveries = before.deliveries + 1 if before else 1
         self.pending[entry.entry_id] = Pending(consumer, now, deliveries)
@@ -51,10 +51,10 @@ class MemoryStreams:
         """The entries of each channel, oldest first, without those that were trimmed."""
         self.trimmed: dict[str, int] = {}
         """How many entries of each channel were trimmed."""
-        self.buried: list[StoredDeadLetter] = []
+        self.stored_dead_letters: list[StoredDeadLetter] = []
         """The dead letters, oldest first."""
         self.clock = clock
-        """Tells the time in seconds; give another one to let time pass in a test."""
+        """Returns the time in seconds; pass another one to let time pass in a test."""
         self.changed = asyncio.Event()
         """Set when readers that wait should look again."""
         self._groups: dict[tuple[str, str], MemoryGroup] = {}
@@ -63,10 +63,10 @@ class MemoryStreams:
     @property
     def dead(self) -> list[DeadLetter]:
         """The dead letters, oldest first, without their own ids."""
-        return [buried.letter for buried in self.buried]
+        return [stored.dead_letter for stored in self.stored_dead_letters]
 
     def next_id(self) -> str:
-        """Return an id that is greater than all before."""
+        """Return an id that is greater than every id before."""
         self._last_id += 1
         return f"{self._last_id}-0"
 
@@ -78,18 +78,18 @@ class MemoryStreams:
         return entry.entry_id
 
     def trim(self, channel: str, *, keep: int) -> None:
-        """Drop the oldest entries of a channel, read or not, as retention would, until so many are left."""
+        """Drop the oldest entries of a channel, read or not, as retention would, until `keep` entries are left."""
         entries = self.entries.get(str(channel), [])
         gone = max(0, len(entries) - keep)
         del entries[:gone]
         self.trimmed[str(channel)] = self.trimmed.get(str(channel), 0) + gone
 
     def has_group(self, channel: str, name: str) -> bool:
-        """Tell whether a channel has this group."""
+        """Return whether a channel has this group."""
         return (channel, name) in self._groups
 
     def group(self, channel: str, name: str) -> MemoryGroup:
-        """Return a group of a channel, made at its beginning if need be: what was trimmed before is not its loss."""
+        """Return a group of a channel, created at its beginning if need be: what was trimmed before is not its loss."""
         return self._groups.setdefault((channel, name), MemoryGroup(self.trimmed.get(channel, 0)))
 
     def destroy_group(self, channel: str, name: str) -> None:
@@ -98,9 +98,9 @@ class MemoryStreams:
         self.wake()
 
     def unread(self, channel: str, group: MemoryGroup) -> list[Delivery]:
-        """Return what a group has not been given, of what is left."""
-        behind = max(0, group.read - self.trimmed.get(channel, 0))
-        return self.entries.get(channel, [])[behind:]
+        """Return the entries that are left and were not delivered to a group."""
+        start = max(0, group.read - self.trimmed.get(channel, 0))
+        return self.entries.get(channel, [])[start:]
 
     def wake(self) -> None:
         """Let readers that wait look again."""

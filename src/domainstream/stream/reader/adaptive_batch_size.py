@@ -1,4 +1,7 @@
-"""How many entries to ask of each channel, so that a whole reply keeps its limits."""
+"""How many entries to ask of each channel, so that the whole reply stays within its limits.
+
+XREADGROUP has a COUNT for each stream, but none for the reply, and no limit of bytes.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,8 +9,8 @@ from typing import Final
 from domainstream.stream.port import Delivery
 from domainstream.stream.settings import ReaderSettings
 
-FIRST: Final = 16
-"""What is asked before anything is known: entries of 256 KiB, the largest, fill 4 MiB."""
+FIRST_COUNT: Final = 16
+"""The count before anything is known: 16 entries of 256 KiB, the largest allowed, fill 4 MiB."""
 
 
 class AdaptiveBatchSize:
@@ -18,13 +21,13 @@ class AdaptiveBatchSize:
     """
 
     def __init__(self, settings: ReaderSettings, channels: int) -> None:
-        """Begin with little: all of `channels` may be full."""
+        """Begin with a small count: all of `channels` may have entries waiting."""
         self._settings = settings
-        self.count = max(1, min(FIRST, settings.max_entries // max(1, channels)))
+        self.count = max(1, min(FIRST_COUNT, settings.max_entries // max(1, channels)))
         """How many entries of each channel to ask for."""
 
     def learn(self, reply: Sequence[Delivery], fullest: int) -> None:
-        """Take in a reply whose fullest channel gave `fullest` entries."""
+        """Learn from a reply whose fullest channel returned `fullest` entries."""
         if not reply:
             return
         size = sum(len(delivery.data or b"") for delivery in reply)

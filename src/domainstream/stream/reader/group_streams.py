@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerRefusedError
@@ -12,15 +11,16 @@ from domainstream.redis.keys import stream_key
 from domainstream.stream.port import Delivery
 
 DATA: Final = b"data"
+"""The one field of our entries."""
 
 Entries = Iterable[tuple[bytes, dict[bytes, bytes] | None]]
 
 
 class RedisGroupStreams:
-    """Knows which key is which channel."""
+    """Knows which key is which channel, and turns entries into deliveries."""
 
     def __init__(self, client: Redis, channels: Iterable[str], *, group: str, prefix: str) -> None:
-        """Use `client`, which stays the caller's."""
+        """Use `client`, which the caller closes."""
         self.group = group
         """The consumer group, the same on every stream."""
         self.channels = {stream_key(channel, prefix).encode(): str(channel) for channel in channels}
@@ -30,56 +30,42 @@ class RedisGroupStreams:
         self._client = client
 
     async def make_groups(self) -> list[str]:
-        """Make the group on every stream that has none, and return these channels.
+        """Create the group on every stream that has none, and return these channels.
 
-        It begins at the stream's beginning: what was published before the first subscriber came is not passed over.
+        It begins at the stream's beginning, so that what was published before the first subscriber came is not skipped.
         """
         async with self._client.pipeline(transaction=False) as pipe:
             for key in self.channels:
                 pipe.xgroup_create(key, self.group, id="0", mkstream=True)
             replies = await pipe.execute(raise_on_error=False)
-        answers = zip(self.channels.values(), replies, strict=True)
-        return [channel for channel, reply in answers if _was_made(channel, reply)]
+        return [
+            channel for channel, reply in zip(self.channels.values(), replies, strict=True) if _created(channel, reply)
+        ]
 
     def deliveries(self, key: bytes, entries: Entries, times: Mapping[bytes, int]) -> Iterator[Delivery]:
-        """Return entries of a stream as deliveries; `times` tells how often some have been delivered, now included."""
+        """Yield entries of a stream as deliveries; `times` is how often each has been delivered, now included."""
         channel = self.channels[key]
         for entry_id, fields in entries:
             yield Delivery(channel, entry_id.decode(), (fields or {}).get(DATA), times.get(entry_id, 1))
 
     def new_entries(self, key: bytes, entries: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[Delivery]:
-        """Return entries of a stream that come for the first time, as the server sends them."""
+        """Yield entries of a stream that are delivered for the first time, as the server sends them."""
         channel = self.channels[key]
         for entry_id, fields in entries:
-            # All our entries have this one field.
+            # The fast path: all our entries have this one field.
             data = fields[1] if fields[0] == DATA else dict(zip(fields[::2], fields[1::2], strict=True)).get(DATA)
             yield Delivery(channel, entry_id.decode(), data)
 
 
-async def answers_of(pipe: Pipeline) -> list[Any]:
-    """Run a pipeline and return its replies, or raise the first error as the server put it.
-
-    redis-py would put the command in front of it, and `group_is_gone` could not tell it.
-    """
-    return [answer_of(reply) for reply in await pipe.execute(raise_on_error=False)]
-
-
-def answer_of(reply: Any) -> Any:
-    """Return a reply of a pipeline, or raise it when it is an error."""
-    if isinstance(reply, Exception):
-        raise reply
-    return reply
-
-
 def group_is_gone(error: ResponseError) -> bool:
-    """Tell whether an error means that a stream, or the group on it, has vanished."""
+    """Return whether an error means that a stream, or the group on it, has vanished."""
     return str(error).startswith(("NOGROUP", "UNBLOCKED"))
 
 
-def _was_made(channel: str, reply: Any) -> bool:
+def _created(channel: str, reply: Any) -> bool:
     if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
         raise ServerRefusedError(
-            f"the key of channel {channel} is no stream; choose another prefix, or delete that key"
+            f"the key of channel {channel} is not a stream; choose another prefix, or delete that key"
         )
     if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
         raise reply

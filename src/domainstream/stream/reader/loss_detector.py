@@ -1,49 +1,55 @@
-"""Finds out what a group lost to trimming before it could read it."""
+"""Finds out what a group lost to trimming before it could read it.
+
+Redis says nothing when retention removes entries that a group has not read: the next read simply begins later. But its
+counters of entries added and entries read give the loss exactly, if they are compared before the next delivery.
+"""
 
 from collections.abc import Iterable
 from datetime import timedelta
-from importlib.resources import files
 from time import monotonic
 from typing import Any, Final
 
 from domainstream.redis.link import Arguments
+from domainstream.redis.scripts import lua_text
 from domainstream.stream.port import Loss
 from domainstream.stream.reader.group_streams import RedisGroupStreams
 
-SCRIPT: Final = files("domainstream.stream.reader").joinpath("loss_detector.lua").read_text(encoding="utf-8")
+SCRIPT: Final = lua_text("domainstream.stream.reader", "loss_detector")
 
-FEW: Final = 16
-"""So many channels are checked before every read."""
+CHECK_ALWAYS_BELOW: Final = 17
+"""Fewer channels than this are checked before every read."""
 
 PAUSE_PER_CHANNEL: Final = timedelta(milliseconds=0.1)
-"""The pause between two checks of more: a channel costs the server 3 microseconds, so it takes it some 3 per cent."""
+"""The pause between two checks of more channels: checking one costs the server 3 µs, so about 3 % of its time."""
 
 
 class RedisLossDetector:
     """Puts a check in front of a read.
 
-    The server's counters tell exactly how many entries went unread. It finds nothing on servers before Redis 7.0, which
-    have no counters; nor where a read went past the gap before a check saw it, since trimming happened while the read
-    was blocked, in one step with adding, or, with more than 16 channels, since the last check; nor where somebody
-    deleted single unread entries with XDEL, until the group has read everything, since the server loses count then.
+    It finds nothing:
 
-    Redis 7.0 forgets what was read since the last check when it restarts or fails over. Should entries be lost right
-    then, before the group has caught up, so many too many may be told.
+    - on servers before Redis 7.0, which have no counters;
+    - where a read passed the gap before a check saw it, because trimming happened while the read was blocked, in one
+      step with adding, or, with more than 16 channels, since the last check;
+    - where single unread entries were deleted with XDEL, until the group has read everything: the server loses count.
+
+    Redis 7.0 forgets what was read since the last check when it restarts or fails over. If entries are lost right then,
+    before the group has caught up, the reported count may be too high by as many.
     """
 
     def __init__(self, streams: RedisGroupStreams) -> None:
         self._streams = streams
         self._indexes = {key: index for index, key in enumerate(streams.channels, start=1)}
         count = len(streams.channels)
-        self._pause = PAUSE_PER_CHANNEL.total_seconds() * count if count > FEW else 0.0
+        self._pause = PAUSE_PER_CHANNEL.total_seconds() * count if count >= CHECK_ALWAYS_BELOW else 0.0
         self._next = 0.0
         self._read_lately: set[int] = set()
 
     def check(self) -> Arguments | None:
         """Return the command to send in front of the next read; None while no check is due.
 
-        The script goes out with its text: called by its hash it might be missing, and what is read behind it would come
-        unchecked.
+        It carries the script's text: if it were called by its hash, the script might be missing, and the read behind it
+        would go unchecked.
         """
         now = monotonic()
         if now < self._next:

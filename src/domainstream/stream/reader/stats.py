@@ -1,4 +1,4 @@
-"""What a reader has met so far: counted, logged, and losses told to whoever asked."""
+"""Counts what a reader meets, emits it as signals, and reports losses."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,30 +15,30 @@ class ReaderStats:
     """What a reader has met since it was made."""
 
     read: int = 0
-    """Entries it returned, repeated ones each time."""
+    """Entries it returned; redelivered ones count each time."""
 
     reclaimed: int = 0
-    """Those of them that it took over because they had been left alone."""
+    """Those of them that it took over because another consumer had abandoned them."""
 
     lost: int = 0
-    """Entries that its group will never get, as far as this reader found out; others may have found more."""
+    """Entries that its group will never get, as far as this reader found; other instances may have found more."""
 
     recreated: int = 0
-    """Groups it made again after they had vanished."""
+    """Groups it created again after they had vanished."""
 
 
 class ReaderStatsRecorder:
-    """Keeps the counts of one reader."""
+    """Records the stats of one reader."""
 
     def __init__(self, group: str, on_loss: OnLoss | None) -> None:
-        """Tell losses to `on_loss`, if there is one."""
+        """Report losses to `on_loss`, if there is one."""
         self.group = group
-        """The consumer group that stands in every line."""
+        """The consumer group, which every signal names."""
         self._on_loss = on_loss
         self._counts: Counter[str] = Counter()
 
     @property
-    def counts(self) -> ReaderStats:
+    def stats(self) -> ReaderStats:
         """What has been counted until now."""
         return ReaderStats(**self._counts)
 
@@ -47,19 +47,19 @@ class ReaderStatsRecorder:
         self._counts["read"] += entries
 
     def reclaimed(self, channel: str, entries: int) -> None:
-        """Count what was taken over."""
+        """Count entries that were taken over."""
         if entries:
             self._counts["reclaimed"] += entries
             emit(Signal.STREAM_RECLAIMED, group=self.group, channel=channel, entries=entries)
 
     def recreated(self, channels: Iterable[str]) -> None:
-        """Count groups that had vanished."""
+        """Count groups that were created again."""
         for channel in channels:
             self._counts["recreated"] += 1
             emit(Signal.STREAM_GROUP_RECREATED, group=self.group, channel=channel)
 
     def lost(self, losses: Iterable[Loss]) -> None:
-        """Count each loss and tell it; what the listener raises is logged, since reading must go on."""
+        """Count and report each loss; what `on_loss` raises is logged, since reading must go on."""
         for loss in losses:
             self._counts["lost"] += loss.count
             emit(
@@ -70,12 +70,9 @@ class ReaderStatsRecorder:
                 after=loss.after,
                 before=loss.before,
             )
-            self._tell(loss)
-
-    def _tell(self, loss: Loss) -> None:
-        if self._on_loss is None:
-            return
-        try:
-            self._on_loss(loss)
-        except Exception as error:  # noqa: BLE001 - the user's code, and entries wait to be read
-            emit(Signal.STREAM_LOSS_HOOK_FAILED, exc=error, group=loss.group, channel=loss.channel)
+            if self._on_loss is None:
+                continue
+            try:
+                self._on_loss(loss)
+            except Exception as error:  # noqa: BLE001 - the user's code, and entries wait to be read
+                emit(Signal.STREAM_LOSS_HOOK_FAILED, exc=error, group=loss.group, channel=loss.channel)

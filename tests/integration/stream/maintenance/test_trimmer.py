@@ -100,7 +100,7 @@ async def test_beyond_max_unread_age_entries_go(place: RedisHarness, trimmer: Re
     await trimmer.run_once()
     assert await place.length(FIRST) == 2
     await read_all(reader, 2)
-    assert reader.counts.lost == 5
+    assert reader.stats.lost == 5
 
 
 async def test_max_length_is_hard(place: RedisHarness) -> None:
@@ -202,5 +202,5 @@ async def test_groups_of_settled_streams_lose_nothing(place: RedisHarness, trimm
     await place.add(FIRST, b"new")
     (delivery,) = await read_all(reader, 1)
     assert delivery.data == b"new"
-    assert reader.counts.lost == 0
+    assert reader.stats.lost == 0
     assert reader.group == GROUP

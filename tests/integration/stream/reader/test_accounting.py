@@ -52,12 +52,12 @@ class Ledger:
             fate = self.chance.random() if step < ROUNDS else 1.0
             if fate < 0.05:
                 await reader.close()
-                self.reclaimed += reader.counts.reclaimed
+                self.reclaimed += reader.stats.reclaimed
                 reader = self.place.reader(name, on_loss=self.losses.append, settings=SETTINGS)
             elif fate > 0.2:
                 await reader.acknowledge(deliveries)
                 self.settle(deliveries)
-        self.reclaimed += reader.counts.reclaimed
+        self.reclaimed += reader.stats.reclaimed
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Note what was acknowledged."""

@@ -37,7 +37,7 @@ async def test_counters_are_right_after_a_loss(place: RedisHarness) -> None:
     found = await read_some(reader)
     assert losses[0].count == 39
     assert await lag(place) == 51 - len(found)
-    assert reader.counts.lost == 39
+    assert reader.stats.lost == 39
 
 
 async def test_losses_add_up(place: RedisHarness) -> None:
@@ -229,4 +229,4 @@ async def test_without_the_detector_a_loss_is_silent(place: RedisHarness, monkey
     await place.trim(FIRST, keep=3)
     assert texts(await read_all(reader, 3)) == [b"7", b"8", b"9"]
     assert losses == []
-    assert reader.counts.lost == 0
+    assert reader.stats.lost == 0

@@ -104,7 +104,7 @@ async def test_what_vanishes_heals_within_two_seconds(
     await place.add(FIRST, b"new")
     assert texts(await read_all(reader, 1)) == [b"new"]
     assert monotonic() - before < HEALED_WITHIN
-    assert reader.counts.recreated == groups
+    assert reader.stats.recreated == groups
 
 
 @pytest.mark.parametrize("accident", [delete, destroy, flush])
@@ -115,11 +115,11 @@ async def test_what_vanishes_heals_while_looking_back(
     """After a failed read, or when it is time to look for what was left alone, a group may be missing too."""
     reader = place.reader()
     await reader.read()
-    reader._disturbed, reader._next_sweep = disturbed, 0.0
+    reader._must_recover, reader._next_sweep = disturbed, 0.0
     await accident(place)
     await place.add(FIRST, b"new")
     assert texts(await read_all(reader, 1)) == [b"new"]
-    assert reader.counts.recreated >= 1
+    assert reader.stats.recreated >= 1
 
 
 async def test_options_in_the_url_do_not_change_what_is_read(place: RedisHarness) -> None:
@@ -132,9 +132,9 @@ async def test_options_in_the_url_do_not_change_what_is_read(place: RedisHarness
 
 
 async def test_key_of_another_type_is_named(place: RedisHarness, redis: Redis) -> None:
-    """A key that is no stream is refused with the channel's name and what to do."""
+    """A key that is not a stream is rejected with the channel's name and what to do."""
     await redis.set(place.key(FIRST), "text")
-    with pytest.raises(ServerRefusedError, match=f"key of channel {FIRST} is no stream; choose another prefix"):
+    with pytest.raises(ServerRefusedError, match=f"key of channel {FIRST} is not a stream; choose another prefix"):
         await place.reader().read()
 
 

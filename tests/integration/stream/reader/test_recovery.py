@@ -61,7 +61,7 @@ async def test_entries_in_good_hands_stay_there(place: RedisHarness) -> None:
     await take(place, "busy")
     reader = place.reader("one", settings=ReaderSettings(block=timedelta(seconds=0.05)))
     assert [list(await reader.read()) for _ in range(2)] == [[], []]
-    assert reader.counts.reclaimed == 0
+    assert reader.stats.reclaimed == 0
 
 
 @pytest.mark.parametrize("consumer", ["one", "crashed"])
@@ -92,7 +92,7 @@ async def test_many_consumers_share_what_was_left_alone(place: RedisHarness) -> 
         for reader in readers:
             found += await reader.read()
     assert len({delivery.entry_id for delivery in found}) == len(found) == 500
-    assert sum(reader.counts.reclaimed for reader in readers) == 500
+    assert sum(reader.stats.reclaimed for reader in readers) == 500
 
 
 async def test_deleted_entries_are_told_where_the_server_does_not_name_them(

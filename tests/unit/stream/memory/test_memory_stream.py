@@ -93,7 +93,7 @@ async def test_counts_say_what_was_met(place: MemoryHarness) -> None:
     await reader.read()
     await place.destroy_group(SECOND)
     await reader.read()
-    assert reader.counts == ReaderStats(read=1, reclaimed=1, lost=1, recreated=1)
+    assert reader.stats == ReaderStats(read=1, reclaimed=1, lost=1, recreated=1)
 
 
 async def test_reads_are_bounded(place: MemoryHarness) -> None:

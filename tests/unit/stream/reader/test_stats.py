@@ -14,13 +14,13 @@ LOSS = Loss("orders", "group", 7, after="1-0", before="9-0")
 def test_everything_is_counted() -> None:
     """The counts are a snapshot: they do not change afterwards."""
     recorder = ReaderStatsRecorder("group", None)
-    before = recorder.counts
+    before = recorder.stats
     recorder.read(5)
     recorder.reclaimed("orders", 2)
     recorder.recreated(["orders", "invoices"])
     recorder.lost([LOSS, LOSS])
     assert before == ReaderStats()
-    assert recorder.counts == ReaderStats(read=5, reclaimed=2, lost=14, recreated=2)
+    assert recorder.stats == ReaderStats(read=5, reclaimed=2, lost=14, recreated=2)
 
 
 def test_a_loss_is_logged_with_all_that_is_known(caplog: pytest.LogCaptureFixture) -> None:
