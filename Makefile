@@ -4,6 +4,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
+NODE_PEERS := tests/interop/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help sync demo test faults check format bench lock clean
@@ -42,8 +43,11 @@ format: sync ## Fix what ruff can fix.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: sync ## Measure side by side with peers.
+bench: sync $(NODE_PEERS) ## Measure side by side with peers.
 	@$(BIN)/python -m benchmarks
+
+$(NODE_PEERS): tests/interop/node/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/interop/node --loglevel=error --no-progress; else echo "note: no npm; the peers on Node.js are left out"; fi
 
 lock: sync ## Renew requirements.lock.
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev --group bench --upgrade --no-emit-package domainstream --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml

