@@ -47,7 +47,7 @@ async def doctor(server: RedisServer, terminal: Terminal, *, group: str | None, 
 async def _of_server(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
     inspection = RedisServerInspection(server.client)
     user = inspection.user
-    abilities = await RedisCommandProbe(server.client, prefix=server.prefix).tried(roles)
+    abilities = await RedisCommandProbe(server.client, prefix=server.prefix).probe(roles)
     found = [*server_findings(await inspection.facts(), user=user)]
     if "time" not in abilities.forbidden:
         found.append(clock_finding(await inspection.clock_ahead_ms()))

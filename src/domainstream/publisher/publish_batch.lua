@@ -43,7 +43,7 @@ local function trim_by_age(newest)
   if oldest >= newest - max_age then return end
   local now = server_ms()
   if oldest >= now - max_age then return end
-  call('XTRIM', stream, 'MINID', '~', oldest_kept(stream, now, max_age, max_unread_age))
+  call('XTRIM', stream, 'MINID', '~', oldest_kept(stream, now, max_age, max_unread_age, true))
 end
 
 local remembered = call('GET', last_batch)

@@ -1,6 +1,10 @@
 -- Which entries of a stream may go. Included by publish_batch.lua and by stream/maintenance/trim_stream.lua.
 --
--- An entry that some group still needs outlives max_age, but not max_unread_age. Ages are told by the server's clock.
+-- An entry that some group still needs outlives max_age, but not max_unread_age. Ages are by the server's clock.
+--
+-- A busy stream also keeps the last entry that each group was given (`keep_last_read`): while it is there, the loss
+-- detector knows at a glance that nothing unread is gone, also after a restart of Redis 7.0, which forgets how much a
+-- group has read. A quiet stream must become empty in the end, so the trimmer does not keep it.
 
 -- Ids stay exact as numbers, since their parts are below 2^53; tostring() would round above 14 digits.
 local EXACT_BELOW = 2 ^ 53
@@ -19,8 +23,8 @@ local function server_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The oldest id that some group still needs: its first pending entry, else the one after the last it was given.
-local function oldest_needed(stream)
+-- The oldest id that some group still needs: its first pending entry, else the last one it was given, or the next.
+local function oldest_needed(stream, keep_last_read)
   local needed_ms, needed_number = math.huge, 0
   for _, fields in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = {}
@@ -28,15 +32,15 @@ local function oldest_needed(stream)
     local pending = group['pending'] > 0
     local id = pending and redis.call('XPENDING', stream, group['name'])[2] or group['last-delivered-id']
     local ms, number = split_id(id)
-    if not pending and number < EXACT_BELOW then number = number + 1 end
+    if not (pending or keep_last_read) and number < EXACT_BELOW then number = number + 1 end
     if ms < needed_ms or (ms == needed_ms and number < needed_number) then needed_ms, needed_number = ms, number end
   end
   return needed_ms, needed_number
 end
 
 -- The id below which entries may go for their age.
-local function oldest_kept(stream, now, max_age, max_unread_age)
-  local ms, number = oldest_needed(stream)
+local function oldest_kept(stream, now, max_age, max_unread_age, keep_last_read)
+  local ms, number = oldest_needed(stream, keep_last_read)
   if max_unread_age and ms < now - max_unread_age then ms, number = now - max_unread_age, 0 end
   if ms > now - max_age then ms, number = now - max_age, 0 end
   return join_id(math.max(0, ms), number)

@@ -1,7 +1,9 @@
-"""Out of Redis: consumer groups that read channels, and the dead letters of what cannot be read.
+"""Out of Redis: consumer groups that read channels, and the dead letters of what cannot be decoded.
 
-Here belongs what knows streams, entries and groups. What an entry means, and which queue it goes to, must not: that is
-decided to the right. Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`.
+Here belongs what knows streams, entries and groups. What an entry means, and which queue it goes to, is decided by the
+stages to the right.
+
+Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`.
 """
 
 from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive

@@ -1,4 +1,4 @@
-"""What people are told of streams and their groups."""
+"""The state of streams and groups, as inspections return it, and the arithmetic of entry ids."""
 
 from msgspec import Struct
 
@@ -10,10 +10,10 @@ class StreamState(Struct, frozen=True, kw_only=True):
     """The channel's value."""
 
     length: int
-    """Entries that it holds."""
+    """How many entries it holds."""
 
     added: int | None
-    """Entries that were ever added; None where the server does not count them."""
+    """How many entries were ever added; None where the server does not count them."""
 
     groups: int
     """How many consumer groups read it."""
@@ -22,11 +22,11 @@ class StreamState(Struct, frozen=True, kw_only=True):
     """The id of the oldest entry; empty when there is none."""
 
     last_id: str
-    """The id of the newest entry that ever was; `0-0` before the first."""
+    """The id of the newest entry that was ever added; `0-0` before the first."""
 
 
 class GroupState(Struct, frozen=True, kw_only=True):
-    """How far one consumer group has come on one channel."""
+    """The progress of one consumer group on one channel."""
 
     channel: str
     """The channel's value."""
@@ -38,19 +38,19 @@ class GroupState(Struct, frozen=True, kw_only=True):
     """How many consumers it has, idle ones included."""
 
     unread: int
-    """Entries in the stream that were not delivered yet."""
+    """How many entries of the stream were not delivered yet."""
 
     pending: int
-    """Entries that were delivered and not acknowledged."""
+    """How many entries were delivered and not acknowledged."""
 
     lag: int
-    """What is not settled yet: unread and pending."""
+    """How many entries are not settled yet: unread and pending."""
 
     lost: int
-    """Entries that left the stream unread since the group's last read."""
+    """How many entries were removed unread since the group's last read."""
 
     oldest_ms: int | None
-    """For how long the oldest entry that is not settled has been waiting, in milliseconds; None without any."""
+    """The age of the oldest entry that is not settled, in milliseconds; None without any."""
 
     last_delivered_id: str
     """The id of the newest entry that was delivered; `0-0` for none."""
@@ -69,10 +69,10 @@ class ConsumerState(Struct, frozen=True, kw_only=True):
     """The consumer's name."""
 
     pending: int
-    """Entries that it has not acknowledged."""
+    """How many entries it has not acknowledged."""
 
     idle_ms: int
-    """For how long it has asked for nothing, in milliseconds."""
+    """How long ago it last read, in milliseconds."""
 
 
 class PendingEntry(Struct, frozen=True, kw_only=True):
@@ -85,37 +85,37 @@ class PendingEntry(Struct, frozen=True, kw_only=True):
     """The group's name."""
 
     entry_id: str
-    """The entry."""
+    """The entry's id."""
 
     consumer: str
-    """Who has it."""
+    """The consumer that it was delivered to last."""
 
     idle_ms: int
-    """When it was delivered last, in milliseconds ago."""
+    """How long ago it was delivered last, in milliseconds."""
 
     deliveries: int
     """How often it was delivered."""
 
 
 def ms_of(entry_id: str) -> int:
-    """Return when an entry was added, in milliseconds since 1970, by the server's clock."""
+    """Return when an entry was added, in milliseconds since 1970, on the server's clock."""
     return int(entry_id.partition("-")[0])
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
-    """Return what entry ids are sorted by."""
+    """Return the sort key of an entry id."""
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), int(number or 0)
 
 
 def next_id(entry_id: str) -> str:
-    """Return the smallest id that is greater."""
+    """Return the smallest id greater than this one."""
     milliseconds, number = id_order(entry_id)
     return f"{milliseconds}-{number + 1}"
 
 
 def previous_id(entry_id: str) -> str:
-    """Return the greatest id that is smaller; for `0-0` itself."""
+    """Return the greatest id smaller than this one; for `0-0`, `0-0` itself."""
     milliseconds, number = id_order(entry_id)
     if number or not milliseconds:
         return f"{milliseconds}-{max(0, number - 1)}"

@@ -1,1 +1,1 @@
-"""Keeps, redrives and inspects entries that can never become a job."""
+"""Entries that can never become a job: stored, listed, redriven, purged."""

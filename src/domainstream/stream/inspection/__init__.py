@@ -1,1 +1,1 @@
-"""Looks at streams, groups and servers without changing them."""
+"""Looking at streams, groups and servers without changing them, for people and tools."""

@@ -1,4 +1,4 @@
-"""Tries what our programs need of a server, without changing any data."""
+"""Probes which commands a server has and a user may run, without changing any data."""
 
 from collections.abc import Collection
 from secrets import token_hex
@@ -22,8 +22,8 @@ _SUBSCRIBER: Final = frozenset({SUBSCRIBER})
 _OPERATOR: Final = frozenset({OPERATOR})
 _KEY: Final = "KEY"
 
-# `KEY` stands for a key that does not exist, and none of these makes it.
-_TRIALS: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
+# `KEY` stands for a key that does not exist, and none of these commands creates it.
+_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xadd", f"XADD {_KEY} NOMKSTREAM * data 1", _ALL),
     ("xtrim", f"XTRIM {_KEY} MINID = 0", _ALL),
     ("xrange", f"XRANGE {_KEY} - + COUNT 1", _ALL),
@@ -62,38 +62,38 @@ _TRIALS: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
 
 
 def needed_by(role: str) -> list[str]:
-    """Return the commands on streams that a role gives, as ACLs name them; queues need more."""
-    return [name for name, _, roles in _TRIALS if role in roles]
+    """Return the commands on streams that a role runs, as ACLs name them; queues need more."""
+    return [name for name, _, roles in _PROBES if role in roles]
 
 
 class CommandProbeResult(Struct, frozen=True, kw_only=True):
-    """What was found by trying."""
+    """What a probe found."""
 
     missing: tuple[str, ...]
     """Commands that the server does not have, as ACLs name them."""
 
     forbidden: tuple[str, ...]
-    """Commands that the user may not give, though one of the roles needs them."""
+    """Commands that the user may not run, though one of the roles needs them."""
 
     closed_key: str
-    """The key that the user may not touch, so that the rest could not be tried; empty when all could."""
+    """The key that the user may not touch, so that the rest could not be probed; empty when all could."""
 
 
 class RedisCommandProbe:
-    """Gives each command for a key that nobody has.
+    """Runs each command on a key that does not exist.
 
     For one task. Raises the same errors as `StreamReader`.
     """
 
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
-        """Try through `client`, which stays the caller's; the key lies below `prefix`."""
+        """Probe through `client`, which the caller closes; the key begins with `prefix`."""
         self._client: Any = client
-        # No channel has such a name, so nobody takes it for one.
+        # No channel has such a name, so it cannot be mistaken for one.
         self._key = stream_key(f"domainstream-doctor:{token_hex(8)}", prefix)
 
-    async def tried(self, roles: Collection[str] = ROLES) -> CommandProbeResult:
-        """Try everything that one of the roles needs."""
-        wanted = [(name, words) for name, words, needed_by in _TRIALS if needed_by.intersection(roles)]
+    async def probe(self, roles: Collection[str] = ROLES) -> CommandProbeResult:
+        """Probe everything that one of the roles needs."""
+        wanted = [(name, words) for name, words, needed_by in _PROBES if needed_by.intersection(roles)]
         problems = {name: await self._problem(words) for name, words in wanted}
         denied = {name: problem for name, problem in problems.items() if problem.startswith("NOPERM")}
         closed = [name for name, problem in denied.items() if "permissions to run" not in problem]
@@ -104,7 +104,7 @@ class RedisCommandProbe:
         )
 
     async def _problem(self, words: str) -> str:
-        """Give a command, and return why it was refused; empty when it was not."""
+        """Run a command and return why it was rejected; empty when it was not."""
         command = [self._key if word == _KEY else word for word in words.split()]
         with translated_errors(self._client):
             try:

@@ -1,4 +1,4 @@
-"""Looks at consumer groups: how far each has come, and what it has not settled."""
+"""Looks at consumer groups: their progress, their consumers, and what they have not settled."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -14,7 +14,7 @@ from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, S
 
 PAGE: Final = 500
 
-# Entries are counted on the server, so that none comes over the network; so many at a time hold nobody up.
+# Entries are counted on the server, so that none crosses the network; 1,000 at a time do not hold it up.
 _COUNT: Final = """
 local page = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)
 if #page == 0 then return {0, ''} end
@@ -29,7 +29,7 @@ class RedisGroupInspection:
     """
 
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
-        """Look through `client`, which stays the caller's."""
+        """Look through `client`, which the caller closes."""
         self._client = client
         self._prefix = prefix
         self._streams = RedisStreamInspection(client, prefix=prefix)
@@ -60,27 +60,27 @@ class RedisGroupInspection:
     async def pending(
         self, channel: str, group: str, *, consumer: str | None = None, idle: timedelta | None = None, count: int = 100
     ) -> list[PendingEntry]:
-        """Return the oldest entries that a group has not settled, of one consumer, or that wait for long enough."""
-        least = None if idle is None else round(idle.total_seconds() * 1000)
+        """Return the oldest pending entries of a group, of one consumer, or idle for at least `idle`."""
+        min_idle_ms = None if idle is None else round(idle.total_seconds() * 1000)
         name = await self._name_of(channel, group)
         with translated_errors(self._client):
             found: Any = await self._client.xpending_range(
-                stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=least
+                stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=min_idle_ms
             )
         return [
             PendingEntry(
                 channel=channel,
                 group=group,
-                entry_id=one["message_id"].decode(),
-                consumer=_text(one["consumer"]),
-                idle_ms=one["time_since_delivered"],
-                deliveries=one["times_delivered"],
+                entry_id=entry["message_id"].decode(),
+                consumer=_text(entry["consumer"]),
+                idle_ms=entry["time_since_delivered"],
+                deliveries=entry["times_delivered"],
             )
-            for one in found
+            for entry in found
         ]
 
     async def _name_of(self, channel: str, group: str) -> Any:
-        """Return what the server calls a group; only a name that is no UTF-8 is another than the one that is shown."""
+        """Return the server's name of a group; only a name that is not UTF-8 differs from the one that is shown."""
         if "\\x" not in group:
             return group
         names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
@@ -102,7 +102,7 @@ class RedisGroupInspection:
         if not stream.length:
             lost, unread = unread or 0, 0
         elif id_order(stream.first_id) > id_order(last):
-            # All of the stream is unread. What the server counts beyond that has been trimmed.
+            # Everything in the stream is unread. What the server counts beyond that has been trimmed.
             lost, unread = max(0, (unread or 0) - stream.length), stream.length
         elif unread is None:
             unread = await self._count(stream.channel, last)
@@ -145,5 +145,5 @@ class RedisGroupInspection:
 
 
 def _text(name: bytes) -> str:
-    """Return a name of a group or consumer; bytes that are no UTF-8 stand as their numbers behind a backslash."""
+    """Return the name of a group or consumer as text; bytes that are not UTF-8 are escaped with a backslash."""
     return name.decode(errors="backslashreplace")

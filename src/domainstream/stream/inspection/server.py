@@ -1,4 +1,4 @@
-"""Asks a server what it is and how it keeps data."""
+"""Asks a server what it is, how it persists data, and what its clock says."""
 
 import time
 from typing import Any, Final
@@ -13,13 +13,13 @@ CLOCK_SAMPLES: Final = 5
 
 
 class ServerFacts(Struct, frozen=True, kw_only=True):
-    """What a server says of itself; None for what it does not."""
+    """What a server says about itself; None for what it does not say."""
 
     name: str
     """`Redis` or `Valkey`."""
 
     version: str
-    """Of that name."""
+    """The version of that product."""
 
     cluster: bool
     """Whether it is a node of a cluster."""
@@ -28,34 +28,34 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     """Where its primary is, as `host:port`, when it is a replica."""
 
     eviction: str | None
-    """What happens when the memory is full: `maxmemory-policy`."""
+    """Its `maxmemory-policy`: what happens when the memory is full."""
 
     max_memory: int
-    """Bytes that it may use for data; 0 without a limit."""
+    """How many bytes it may use for data; 0 without a limit."""
 
     used_memory: int
-    """Bytes that it uses."""
+    """How many bytes it uses."""
 
     appends: bool
-    """Whether it writes each change to a file (`appendonly`)."""
+    """Whether it appends each change to a file (`appendonly`)."""
 
     append_works: bool
-    """Whether the last such write went well."""
+    """Whether the last append succeeded."""
 
     fsync: str | None
-    """How often that file is forced onto the disk: `always`, `everysec` or `no`."""
+    """How often that file is synced to disk: `always`, `everysec` or `no`."""
 
     snapshots: str | None
     """When it writes a snapshot, as `3600 1 300 100`; empty for never."""
 
     snapshot_works: bool
-    """Whether the last snapshot went well."""
+    """Whether the last snapshot succeeded."""
 
     unsaved_changes: int
-    """Changes since the last snapshot."""
+    """How many changes were made since the last snapshot."""
 
     snapshot_age_s: int
-    """Seconds since then."""
+    """How many seconds ago the last snapshot was made."""
 
 
 class RedisServerInspection:
@@ -65,15 +65,15 @@ class RedisServerInspection:
     """
 
     def __init__(self, client: Redis) -> None:
-        """Ask through `client`, which stays the caller's."""
+        """Ask through `client`, which the caller closes."""
         self._client = client
 
     async def facts(self) -> ServerFacts | None:
-        """Return what the server says of itself; None where the user may not ask."""
-        info = await self._asked(self._client.info)
+        """Return what the server says about itself; None where the user may not run INFO."""
+        info = await self._reply(self._client.info)
         if info is None:
             return None
-        seconds, _ = await self._asked(self._client.time) or (int(time.time()), 0)
+        seconds, _ = await self._reply(self._client.time) or (int(time.time()), 0)
         valkey = info.get("server_name") == "valkey"
         replica = info.get("role") == "slave"
         return ServerFacts(
@@ -94,9 +94,9 @@ class RedisServerInspection:
         )
 
     async def clock_ahead_ms(self) -> int:
-        """Return by how much the server's clock is ahead of ours, which is less than zero when it is behind.
+        """Return by how many milliseconds the server's clock is ahead of ours; negative when it is behind.
 
-        It is the answer that came back fastest that counts, since it says the most.
+        The fastest of several replies counts, since its round trip blurs the result the least.
         """
         samples = []
         for _ in range(CLOCK_SAMPLES):
@@ -109,22 +109,22 @@ class RedisServerInspection:
 
     @property
     def user(self) -> str:
-        """As whom we are connected."""
+        """The user as whom we are connected."""
         return str(self._client.connection_pool.connection_kwargs.get("username") or "default")
 
     async def _setting(self, name: str) -> str | None:
-        found = await self._asked(self._client.config_get, name)
+        found = await self._reply(self._client.config_get, name)
         return None if found is None else found.get(name)
 
-    async def _asked(self, command: Any, *arguments: Any) -> Any:
-        """Return the answer of a command; None where the user may not give it, or the server has it not."""
+    async def _reply(self, command: Any, *arguments: Any) -> Any:
+        """Return the reply of a command; None where the user may not run it, or the server does not have it."""
         with translated_errors(self._client):
             try:
                 return await command(*arguments)
             except NoPermissionError:
                 return None
             except ResponseError as error:
-                # Managed servers take commands away.
+                # Managed servers disable commands.
                 if "unknown command" in str(error).lower():
                     return None
                 raise

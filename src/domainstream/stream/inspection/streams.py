@@ -1,4 +1,4 @@
-"""Looks at streams without changing them."""
+"""Looks at streams and the entries in them."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -17,13 +17,13 @@ PAGE: Final = 500
 
 
 class RedisStreamInspection:
-    """What there is in the streams below a prefix.
+    """The streams below a prefix.
 
     For one task. Raises the same errors as `StreamReader`.
     """
 
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
-        """Look through `client`, which stays the caller's."""
+        """Look through `client`, which the caller closes."""
         self._client = client
         self._prefix = prefix
 
@@ -34,7 +34,7 @@ class RedisStreamInspection:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def channels(self) -> list[str]:
-        """Return the channels that have a stream, in order: names after the prefix that have no `:`."""
+        """Return the channels that have a stream, sorted: keys below the prefix whose rest has no `:`."""
         names = [key.removeprefix(self._prefix) for key in await keys_like(self._client, self._prefix, "stream")]
         return sorted(name for name in names if ":" not in name)
 
@@ -64,7 +64,7 @@ class RedisStreamInspection:
         return int(found or 0)
 
     async def entries(self, channel: str, *, since: str = "-", until: str = "+") -> AsyncIterator[Delivery]:
-        """Yield a channel's entries between two ids, these included, read page by page."""
+        """Yield a channel's entries between two ids, both included, read page by page."""
         start = since
         while True:
             with translated_errors(self._client):
@@ -82,7 +82,7 @@ class RedisStreamInspection:
         return [_delivery(channel, entry_id, fields) for entry_id, fields in reversed(found)]
 
     async def new_entries(self, channel: str, *, after: str, block_ms: int) -> list[Delivery]:
-        """Wait for entries behind the id `after`; return none when none came in time."""
+        """Wait up to `block_ms` for entries after the id `after`; return an empty list when none came."""
         key = stream_key(channel, self._prefix)
         with translated_errors(self._client):
             found: Any = await self._client.xread({key: after}, count=PAGE, block=block_ms)

@@ -1,1 +1,1 @@
-"""Tasks beside reading: trimming, idle consumers, the eviction policy."""
+"""What has to be done beside reading: trimming, removing idle consumers, checking the eviction policy."""

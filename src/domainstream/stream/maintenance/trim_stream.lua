@@ -25,7 +25,7 @@ if owner and owner ~= token then return -1 end
 if call('EXISTS', stream) == 0 then return 0 end
 call('SET', lock, token, 'PX', lock_ms)
 local gone = 0
-if max_age then gone = trim('MINID', oldest_kept(stream, server_ms(), max_age, max_unread_age)) end
+if max_age then gone = trim('MINID', oldest_kept(stream, server_ms(), max_age, max_unread_age, false)) end
 if max_length and gone == 0 then gone = trim('MAXLEN', max_length) end
 if gone == 0 then call('DEL', lock) end
 return gone

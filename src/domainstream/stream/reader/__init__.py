@@ -1,1 +1,1 @@
-"""Reads channels in a consumer group."""
+"""Reading channels as a consumer of a group: new entries, pending entries, and what was lost."""

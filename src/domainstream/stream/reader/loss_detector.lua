@@ -1,12 +1,12 @@
--- Tells which streams have lost entries that a group had not read. Called by redis_loss_detector.py before each read.
+-- Finds streams that have lost entries which a group had not read. Called by loss_detector.py before each read.
 --
 -- KEYS     the streams
 -- ARGV[1]  the group
--- ARGV[2+] the indexes, from 1, of streams from which this reader has got something since its last check
+-- ARGV[2+] the indexes, from 1, of streams from which this reader has read something since its last check
 --
--- Returns for each stream with a loss: its index from 1, how many entries, the id after which and the id before which
--- they stood ('' when the stream is empty). The group's counter of entries read is set right in the same step, so that
--- nobody tells this loss again.
+-- Returns for each stream with a loss: its index from 1, how many entries, and the ids after and before which they were
+-- ('' when the stream is empty). The group's counter of entries read is corrected in the same step, so that the loss is
+-- reported once.
 
 local call = redis.call
 local group = ARGV[1]
@@ -17,7 +17,7 @@ local function fields_of(list)
   return fields
 end
 
--- Nothing for a key that is missing, of another type, or without the group: the read behind this script says so.
+-- Nothing for a key that is missing, of another type, or without the group: the read after this script reports that.
 local function state_of(stream)
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
   if groups.err then return nil end
@@ -32,7 +32,7 @@ local function count_as_read(stream, delivered, entries)
   call('XGROUP', 'SETID', stream, group, delivered, 'ENTRIESREAD', string.format('%.0f', entries))
 end
 
--- A loss as {count, id before the gap, id behind it}, or nothing.
+-- A loss as {count, id before the gap, id after it}, or nothing.
 local function check(stream, read_lately)
   local state = state_of(stream)
   -- The field does not exist before Redis 7.0; it is false where the server has lost count.
