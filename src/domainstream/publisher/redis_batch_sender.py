@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import count
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -75,9 +76,7 @@ class RedisBatchSender:
             return
         attempts = [BatchAttempts(batch, self._calls.arguments(batch), self._link.place) for batch in batches]
         backoff = Backoff(self._policy.first_delay, self._policy.longest_delay)
-        number = 0
-        while True:
-            number += 1
+        for number in count(1):
             await self._attempt(attempts, deadline - now())
             attempts = [each for each in attempts if each.failure]
             if not attempts:

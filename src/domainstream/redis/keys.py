@@ -1,4 +1,4 @@
-"""Where a channel's entries live: the key of its stream."""
+"""The keys of streams, and of what must lie in the same slot of a Redis Cluster."""
 
 import re
 
@@ -7,17 +7,18 @@ _TAG = re.compile(r"\{[^{}]+\}")
 
 
 def prefix_problem(prefix: str) -> str | None:
-    """Say why a prefix cannot stand before stream keys, or None: companions must stay in their stream's slot.
+    """Return why stream keys cannot begin with a prefix, or None if they can.
 
-    A prefix may hold one hash tag, as in `{shop}:`, which puts all its streams into one slot of a Redis Cluster.
+    A prefix may hold one hash tag, as in `{shop}:`, which puts all its streams into one slot of a Redis Cluster. With
+    more than one, a stream and its companion keys could end up in different slots.
     """
     if _TAGGED_OR_PLAIN.fullmatch(prefix):
         return None
-    return f"prefix {prefix!r} must have no white space and at most one hash tag, as in '{{shop}}:'"
+    return f"prefix {prefix!r} must contain no whitespace and at most one hash tag, as in '{{shop}}:'"
 
 
 def stream_key(channel: str, prefix: str = "") -> str:
-    """Return the key of the channel's stream: its value behind the prefix."""
+    """Return the key of the channel's stream: the prefix, then the channel's value."""
     return f"{prefix}{channel}"
 
 

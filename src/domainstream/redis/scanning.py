@@ -1,5 +1,6 @@
-"""Finds keys by what they begin and end with, without holding the server up."""
+"""Finds keys by what they begin and end with, without blocking the server."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -10,26 +11,19 @@ SCAN_COUNT: Final = 1000
 
 
 async def keys_like(client: Redis, prefix: str, kind: str, *, suffix: str = "") -> list[str]:
-    """Return the keys of a type (`stream`, `hash`, ...) that begin with `prefix` and end with `suffix`, in order.
+    """Return the keys of a type (`stream`, `hash`, ...) that begin with `prefix` and end with `suffix`, sorted.
 
-    It looks at every key of the database, some at a time. Keys that are no UTF-8 are none of ours.
+    It scans every key of the database, 1,000 at a time. Keys that are not UTF-8 are not ours and are left out.
     """
-    found: set[bytes] = set()
-    pattern = f"{_literally(prefix)}*{_literally(suffix)}"
+    keys: set[str] = set()
     with translated_errors(client):
-        scan: Any = client.scan_iter(match=pattern, count=SCAN_COUNT, _type=kind)
+        scan: Any = client.scan_iter(match=f"{_escaped(prefix)}*{_escaped(suffix)}", count=SCAN_COUNT, _type=kind)
         async for key in scan:
-            found.add(key)
-    return sorted(key.decode() for key in found if _is_text(key))
+            with suppress(UnicodeDecodeError):
+                keys.add(key.decode())
+    return sorted(keys)
 
 
-def _literally(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in text)
-
-
-def _is_text(key: bytes) -> bool:
-    try:
-        key.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _escaped(text: str) -> str:
+    """Return the glob pattern that matches a text literally."""
+    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in text)
