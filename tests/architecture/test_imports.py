@@ -151,25 +151,25 @@ def loaded_by(program: str) -> set[str]:
     return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
 
 
-def test_a_publishing_service_needs_no_extra() -> None:
+def test_publishing_service_needs_no_extra() -> None:
     """What `domainstream` offers imports nothing that only an extra installs."""
     assert OPTIONAL.isdisjoint(loaded_by("from domainstream import *"))
 
 
-def test_a_domain_layer_loads_no_redis_client() -> None:
+def test_domain_layer_loads_no_redis_client() -> None:
     """Who defines events or channels does not pay for the publisher's client."""
     loaded = loaded_by("from domainstream import BaseEvent, EventPayload, EventPublisherChannel, EventProducer")
     assert {"redis", "hiredis"}.isdisjoint(loaded)
 
 
-def test_the_stub_lists_what_the_package_offers() -> None:
+def test_stub_lists_what_the_package_offers() -> None:
     """Type checkers, which read `__init__.pyi`, see the names that are there at run time."""
     stub = ast.parse((ROOT / "__init__.pyi").read_text(encoding="utf-8"))
     imported = {alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert imported == set(domainstream.__all__)
 
 
-def test_an_unknown_name_is_told_as_usual() -> None:
+def test_unknown_name_is_told_as_usual() -> None:
     """Asking for a name that is not there raises AttributeError naming it."""
     with pytest.raises(AttributeError, match="no attribute 'EventBus'"):
         _ = domainstream.EventBus  # type: ignore[attr-defined]

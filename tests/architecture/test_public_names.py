@@ -18,13 +18,13 @@ def test_every_module_has_a_docstring() -> None:
 
 
 @pytest.mark.parametrize(("package", "name"), NAMES)
-def test_a_public_name_exists(package: str, name: str) -> None:
+def test_public_name_exists(package: str, name: str) -> None:
     """What `__all__` promises is there."""
     assert hasattr(importlib.import_module(package), name)
 
 
 @pytest.mark.parametrize(("package", "name"), NAMES)
-def test_a_public_name_has_a_docstring(package: str, name: str) -> None:
+def test_public_name_has_a_docstring(package: str, name: str) -> None:
     """A public class or function says in its own words what it is; what a dataclass makes up does not count."""
     one = getattr(importlib.import_module(package), name)
     text = one.__doc__ or ""

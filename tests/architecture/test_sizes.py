@@ -30,21 +30,21 @@ def parameters_of(function: Function) -> int:
     return len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]) - 1
 
 
-def test_a_file_has_at_most_300_lines() -> None:
+def test_file_has_at_most_300_lines() -> None:
     """Files of Python and of Lua can be read in one sitting."""
     files = [path for path in sorted(ROOT.rglob("*")) if path.suffix in {".py", ".lua"}]
 
     assert {path.relative_to(ROOT).as_posix(): lines_in(path) for path in files if lines_in(path) > 300} == {}
 
 
-def test_a_class_has_at_most_200_lines() -> None:
-    """Docstrings count."""
+def test_class_has_at_most_200_lines() -> None:
+    """A class with its docstrings fits on a few screens."""
     classes = [node for module in modules() for node in module.classes()]
 
     assert {node.name: lines_of(node) for node in classes if lines_of(node) > 200} == {}
 
 
-def test_a_constructor_has_at_most_7_parameters() -> None:
+def test_constructor_has_at_most_7_parameters() -> None:
     """What needs more is told by a settings object."""
     counts = {
         f"{module}: {node.name}": parameters_of(method)
@@ -67,7 +67,7 @@ def test_nine_of_ten_functions_have_at_most_25_lines() -> None:
     assert quantiles(function_lengths(), n=10)[-1] <= 25
 
 
-def test_a_port_has_at_most_3_public_methods() -> None:
+def test_port_has_at_most_3_public_methods() -> None:
     """What a stage asks of the outside stays small enough for anybody to implement."""
     counts = {
         f"{module}: {node.name}": len([method for method in methods_of(node) if not method.name.startswith("_")])

@@ -22,7 +22,7 @@ async def test_without_the_protection_a_lost_reply_adds_entries_again(
 
 
 @pytest.mark.parametrize("lost", [1, 3])
-async def test_a_retry_adds_no_second_entry(redis_url: str, redis: Any, stream_prefix: str, lost: int) -> None:
+async def test_retry_adds_no_second_entry(redis_url: str, redis: Any, stream_prefix: str, lost: int) -> None:
     """However many replies are lost, each message has one entry, and its receipt names that entry."""
     batch = messages("orders", 100)
     async with (
@@ -37,7 +37,7 @@ async def test_a_retry_adds_no_second_entry(redis_url: str, redis: Any, stream_p
     assert await entries(redis, f"{stream_prefix}orders") == expected
 
 
-async def test_a_retry_after_a_lost_reply_keeps_the_order(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_retry_after_a_lost_reply_keeps_the_order(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Batches that come after one whose reply was lost stand behind it."""
     first, second = messages("orders", 50), messages("orders", 50)
     async with (
@@ -64,7 +64,7 @@ async def test_silence_until_the_deadline_is_of_unknown_fate(redis_url: str, str
     assert isinstance(receipts[0].error, ServerUnavailableError)
 
 
-async def test_a_server_that_comes_back_in_time_is_no_failure(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_server_that_comes_back_in_time_is_no_failure(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Messages whose first attempts met silence are published once when the server answers again."""
     batch = messages("orders", 20)
     async with (

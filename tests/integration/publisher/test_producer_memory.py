@@ -59,7 +59,7 @@ async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Any, strea
     assert len({key_slot(key) for key in keys}) == 1
 
 
-async def test_a_batch_that_comes_late_is_refused(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_batch_that_comes_late_is_refused(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A delayed copy of a batch that reaches the server after the producer's next batch adds nothing."""
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix)
     calls = BatchCalls(settings)
@@ -87,7 +87,7 @@ async def test_clients_of_the_same_settings_are_different_producers(
     assert len(await entries(redis, f"{stream_prefix}orders")) == 2
 
 
-async def test_a_client_has_connections_of_its_own(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_client_has_connections_of_its_own(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """A client made from another one publishes while that one's only connection is blocked by a read."""
     settings = PublisherSettings(url=redis_url, prefix=stream_prefix)
     async with Redis.from_url(redis_url, max_connections=1) as reader:
@@ -102,7 +102,7 @@ async def test_a_client_has_connections_of_its_own(redis_url: str, redis: Any, s
     assert "domainstream-publisher" in names
 
 
-def test_a_client_of_a_cluster_is_refused() -> None:
+def test_client_of_a_cluster_is_refused() -> None:
     """A cluster's client is refused with what is expected instead."""
     cluster = RedisCluster.__new__(RedisCluster)
     with pytest.raises(
@@ -112,14 +112,14 @@ def test_a_client_of_a_cluster_is_refused() -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://:s3cret/word@localhost", "redis://:[s3cret]@localhost"])
-def test_a_url_that_is_misread_does_not_show_its_password(url: str) -> None:
+def test_url_that_is_misread_does_not_show_its_password(url: str) -> None:
     """A password that was not quoted is taken for a port or an address, and is not shown all the same."""
     with pytest.raises(ConfigurationError, match="%2F") as refusal:
         RedisStreamPublisherClient.from_url(url)
     assert "s3cret" not in str(refusal.value)
 
 
-def test_an_unknown_option_in_a_url_is_refused_at_once() -> None:
+def test_unknown_option_in_a_url_is_refused_at_once() -> None:
     """An option that redis-py does not know is found before the first message needs a connection."""
     with pytest.raises(ConfigurationError, match="option"):
         RedisStreamPublisherClient.from_url("redis://localhost?tiemout=1")
@@ -133,7 +133,7 @@ async def test_options_in_a_url_cannot_disturb(redis_url: str, stream_prefix: st
         assert (await client.health()).ok
 
 
-def test_a_url_of_an_unknown_kind_is_refused_without_its_password() -> None:
+def test_url_of_an_unknown_kind_is_refused_without_its_password() -> None:
     """A URL that cannot be read is refused with the kinds that can, and the password is not shown."""
     with pytest.raises(ConfigurationError, match="rediss://") as refusal:
         RedisStreamPublisherClient.from_url("http://user:s3cret@localhost")

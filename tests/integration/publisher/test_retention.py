@@ -83,7 +83,7 @@ async def test_acknowledged_entries_go(redis_url: str, redis: Any, stream_prefix
     assert await redis.xlen(key) <= 101
 
 
-async def test_the_slowest_group_counts(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_slowest_group_counts(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """With one group done and one that has read nothing, nothing goes."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=2))
@@ -119,7 +119,7 @@ async def test_max_length_is_a_hard_limit(redis_url: str, redis: Any, stream_pre
     assert await redis.xlen(key) < 201
 
 
-async def test_an_id_of_the_future_makes_nothing_old(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_id_of_the_future_makes_nothing_old(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Ids that run ahead of the server's clock, as after it was set back, do not age the entries before them."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(minutes=30))

@@ -24,7 +24,7 @@ SOON_READY = [
 
 
 @pytest.mark.parametrize("answer", SOON_READY, ids=lambda answer: answer[1:].split()[0].decode())
-async def test_a_server_that_is_soon_ready_is_asked_again(
+async def test_server_that_is_soon_ready_is_asked_again(
     redis_url: str, redis: Any, stream_prefix: str, answer: bytes
 ) -> None:
     """Answers that will change in a moment are waited out, and the messages are published once."""
@@ -39,7 +39,7 @@ async def test_a_server_that_is_soon_ready_is_asked_again(
     assert len(await entries(redis, f"{stream_prefix}orders")) == 3
 
 
-async def test_a_server_that_stays_unready_rejects(redis_url: str, stream_prefix: str) -> None:
+async def test_server_that_stays_unready_rejects(redis_url: str, stream_prefix: str) -> None:
     """A server that loads until the deadline has certainly stored nothing."""
     async with (
         FaultProxy(redis_url) as proxy,
@@ -50,7 +50,7 @@ async def test_a_server_that_stays_unready_rejects(redis_url: str, stream_prefix
     assert outcomes(receipts) == {Outcome.REJECTED}
 
 
-async def test_a_cluster_node_is_refused_with_the_reason(redis_url: str, stream_prefix: str) -> None:
+async def test_cluster_node_is_refused_with_the_reason(redis_url: str, stream_prefix: str) -> None:
     """MOVED is not followed: the messages are rejected, and the error says that the server is a cluster."""
     async with (
         FaultProxy(redis_url) as proxy,
@@ -62,7 +62,7 @@ async def test_a_cluster_node_is_refused_with_the_reason(redis_url: str, stream_
     assert isinstance(receipts[0].error, ServerIsClusterError)
 
 
-async def test_a_refusal_after_a_lost_reply_is_of_unknown_fate(redis_url: str, stream_prefix: str) -> None:
+async def test_refusal_after_a_lost_reply_is_of_unknown_fate(redis_url: str, stream_prefix: str) -> None:
     """Once an attempt may have reached the server, a later refusal cannot make the messages `rejected`."""
     async with (
         FaultProxy(redis_url) as proxy,
@@ -75,7 +75,7 @@ async def test_a_refusal_after_a_lost_reply_is_of_unknown_fate(redis_url: str, s
     assert outcomes(receipts) == {Outcome.UNKNOWN}
 
 
-async def test_a_server_without_the_script_gets_it(redis_url: str, redis: Any, stream_prefix: str) -> None:
+async def test_server_without_the_script_gets_it(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """After SCRIPT FLUSH the messages are published all the same, once."""
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix, retry=PATIENT) as client:
         await client.publish(messages("orders", 1))
@@ -86,7 +86,7 @@ async def test_a_server_without_the_script_gets_it(redis_url: str, redis: Any, s
 
 
 @pytest.mark.parametrize(("denied", "outcome"), [("-xrange", Outcome.PUBLISHED), ("-set", Outcome.UNKNOWN)])
-async def test_a_refusal_once_entries_exist_is_no_rejection(
+async def test_refusal_once_entries_exist_is_no_rejection(
     redis_url: str, redis: Any, stream_prefix: str, denied: str, outcome: Outcome
 ) -> None:
     """When the script fails after it has added entries, as for want of a permission, they are not called rejected."""
@@ -114,7 +114,7 @@ async def test_partial_failure_is_exact(redis_url: str, redis: Any, stream_prefi
 
 
 @pytest.mark.parametrize("binary", server_binaries(), ids=lambda binary: binary.kind)
-async def test_a_full_server_rejects_and_stores_nothing(binary: object) -> None:
+async def test_full_server_rejects_and_stores_nothing(binary: object) -> None:
     """With maxmemory reached nothing is stored, and the error says what to type."""
     with EmbeddedServer(binary.path) as server:  # type: ignore[attr-defined]
         async with Redis.from_url(server.url) as redis, RedisStreamPublisherClient.from_url(server.url) as client:
@@ -127,7 +127,7 @@ async def test_a_full_server_rejects_and_stores_nothing(binary: object) -> None:
             assert await redis.xlen("orders") == 1
 
 
-async def test_a_wrong_password_is_told_at_once_and_not_shown(redis_url: str) -> None:
+async def test_wrong_password_is_told_at_once_and_not_shown(redis_url: str) -> None:
     """A refused login rejects without waiting for the deadline, and no error shows the password."""
     url = redis_url.replace("redis://", "redis://nobody:s3cret@")
     async with RedisStreamPublisherClient.from_url(url) as client:

@@ -10,7 +10,7 @@ from domainstream import BatchLimits, Outcome, receipts_of
 from domainstream.errors import ConfigurationError
 
 
-async def test_a_call_cancelled_before_its_flush_is_never_sent() -> None:
+async def test_call_cancelled_before_its_flush_is_never_sent() -> None:
     """Messages of a call that is cancelled while gathering are rejected and not in any later flush."""
     sender = GatedSender()
     publisher = coalescer(sender)
@@ -27,7 +27,7 @@ async def test_a_call_cancelled_before_its_flush_is_never_sent() -> None:
     assert len(sender.flushes) == 1
 
 
-async def test_a_call_cancelled_under_way_is_of_unknown_fate_and_still_sent() -> None:
+async def test_call_cancelled_under_way_is_of_unknown_fate_and_still_sent() -> None:
     """Messages whose flush is under way are `unknown` to the cancelled caller; the flush itself goes on."""
     sender = GatedSender()
     publisher = coalescer(sender)
@@ -42,7 +42,7 @@ async def test_a_call_cancelled_under_way_is_of_unknown_fate_and_still_sent() ->
     assert outcomes(receipts_of(cancelled.value)) == {Outcome.UNKNOWN}
 
 
-async def test_a_call_cut_in_the_middle_tells_each_part() -> None:
+async def test_call_cut_in_the_middle_tells_each_part() -> None:
     """Of a call cancelled between two flushes, the first part is published, the second unknown, the rest rejected."""
     sender = GatedSender(letting_through=1)
     publisher = coalescer(sender, BatchLimits(batch_messages=2))
@@ -58,7 +58,7 @@ async def test_a_call_cut_in_the_middle_tells_each_part() -> None:
     assert told == [Outcome.PUBLISHED] * 2 + [Outcome.UNKNOWN] * 2 + [Outcome.REJECTED] * 2
 
 
-async def test_a_call_cancelled_outside_is_never_sent() -> None:
+async def test_call_cancelled_outside_is_never_sent() -> None:
     """A call that is cancelled while it waits for room is rejected, and those behind it come in."""
     sender = GatedSender()
     publisher = coalescer(sender, BatchLimits(waiting_messages=1))
@@ -76,7 +76,7 @@ async def test_a_call_cancelled_outside_is_never_sent() -> None:
     assert len(sender.flushes) == 2
 
 
-async def test_a_flush_cancelled_before_it_began_harms_no_later_call() -> None:
+async def test_flush_cancelled_before_it_began_harms_no_later_call() -> None:
     """After all tasks were cancelled, as servers do at their end, calls are sent again and `drain` returns."""
     publisher = coalescer(GatedSender(letting_through=ALL))
     deferred_failure = asyncio.create_task(publisher.publish(messages("orders", 1)))
@@ -115,7 +115,7 @@ async def test_draining_waits_for_what_a_cancelled_call_left_under_way() -> None
     await draining
 
 
-async def test_a_time_out_stays_a_time_out() -> None:
+async def test_time_out_stays_a_time_out() -> None:
     """`asyncio.timeout` around a call raises TimeoutError, from which the receipts can be had."""
     publisher = coalescer(GatedSender())
     with pytest.raises(TimeoutError) as too_late:
@@ -124,7 +124,7 @@ async def test_a_time_out_stays_a_time_out() -> None:
     assert outcomes(receipts_of(too_late.value)) == {Outcome.UNKNOWN}
 
 
-async def test_a_task_group_stays_a_task_group() -> None:
+async def test_task_group_stays_a_task_group() -> None:
     """A failure beside a call in a task group cancels the call, and the group raises that failure alone."""
 
     async def fail() -> None:
@@ -141,7 +141,7 @@ async def test_a_task_group_stays_a_task_group() -> None:
     assert [type(error) for error in group.value.exceptions] == [LookupError]
 
 
-def test_a_publisher_belongs_to_one_event_loop() -> None:
+def test_publisher_belongs_to_one_event_loop() -> None:
     """A publisher that was used in one `asyncio.run` refuses to be used in the next, saying what to do."""
     publisher = coalescer(GatedSender(letting_through=ALL))
     asyncio.run(publisher.publish(messages("orders", 1)))

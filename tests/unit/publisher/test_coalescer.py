@@ -10,7 +10,7 @@ from domainstream import BatchLimits, Outcome
 from domainstream.producer import OutgoingMessage
 
 
-async def test_an_idle_publisher_sends_at_once() -> None:
+async def test_idle_publisher_sends_at_once() -> None:
     """A lone call is under way within the same turn of the loop, without any timer."""
     sender = GatedSender(letting_through=ALL)
     receipts = await coalescer(sender).publish(messages("orders", 1))
@@ -39,7 +39,7 @@ async def test_one_flush_at_a_time() -> None:
     assert sender.most_under_way == 1
 
 
-async def test_a_flush_has_one_batch_per_channel() -> None:
+async def test_flush_has_one_batch_per_channel() -> None:
     """Messages of several channels go in one flush, a batch for each channel."""
     sender = GatedSender(letting_through=ALL)
     await coalescer(sender).publish(messages("orders", 2) + messages("invoices", 1) + messages("orders", 1))
@@ -56,7 +56,7 @@ async def test_receipts_follow_the_messages_of_mixed_channels() -> None:
     assert [receipt.event_id for receipt in receipts] == [message.event_id for message in mixed]
 
 
-async def test_a_batch_has_at_most_so_many_messages() -> None:
+async def test_batch_has_at_most_so_many_messages() -> None:
     """A call with more messages than a batch may hold is sent in several flushes, in order."""
     sender = GatedSender(letting_through=ALL)
     batch = messages("orders", 7)
@@ -64,7 +64,7 @@ async def test_a_batch_has_at_most_so_many_messages() -> None:
     assert [flush["orders"] for flush in sender.flushes] == [batch[:3], batch[3:6], batch[6:]]
 
 
-async def test_a_flush_has_at_most_so_many_bytes() -> None:
+async def test_flush_has_at_most_so_many_bytes() -> None:
     """A flush ends before the message that would exceed its bytes; a larger message goes alone."""
     sender = GatedSender(letting_through=ALL)
     sizes = [40, 40, 40, 300, 10]
@@ -78,7 +78,7 @@ async def test_a_flush_has_at_most_so_many_bytes() -> None:
     ]
 
 
-async def test_a_full_publisher_makes_calls_wait() -> None:
+async def test_full_publisher_makes_calls_wait() -> None:
     """Calls beyond the bound wait outside, and come in first come first served."""
     sender = GatedSender()
     publisher = coalescer(sender, BatchLimits(waiting_messages=2))
@@ -90,14 +90,14 @@ async def test_a_full_publisher_makes_calls_wait() -> None:
     assert publisher.waiting == 0
 
 
-async def test_a_call_larger_than_the_bound_gets_through_alone() -> None:
+async def test_call_larger_than_the_bound_gets_through_alone() -> None:
     """A call with more messages than may wait is not stuck for ever."""
     sender = GatedSender(letting_through=ALL)
     receipts = await coalescer(sender, BatchLimits(waiting_messages=2)).publish(messages("orders", 9))
     assert outcomes(receipts) == {Outcome.PUBLISHED}
 
 
-async def test_a_mistake_in_a_sender_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+async def test_mistake_in_a_sender_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
     """When a sender raises, the callers get `unknown` receipts and the mistake is logged."""
     receipts = await coalescer(BrokenSender()).publish(messages("orders", 2))
     assert outcomes(receipts) == {Outcome.UNKNOWN}

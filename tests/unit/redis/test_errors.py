@@ -106,7 +106,7 @@ def test_full_memory_has_an_error_of_its_own() -> None:
 
 @pytest.mark.parametrize("sent", [True, False])
 def test_missing_reply_may_have_been_applied_only_if_the_command_was_sent(sent: bool) -> None:
-    """Both are repeated; only what was sent can make the outcome unknown."""
+    """A batch without a reply is repeated; only one that was sent can be of unknown outcome."""
     failure = classify(NoReplyError(RedisConnectionError("gone"), sent=sent), "here:1")
     assert failure.repeatable
     assert failure.maybe_applied is sent

@@ -23,13 +23,13 @@ def test_without_a_prefix_the_key_is_the_channels_value() -> None:
     assert stream_key(CHANNEL) == CHANNEL
 
 
-def test_the_prefix_stands_before_the_channels_value() -> None:
+def test_prefix_stands_before_the_channels_value() -> None:
     """A prefix is put before the value, with nothing between."""
     assert stream_key(CHANNEL, "shop:") == f"shop:{CHANNEL}"
 
 
 @pytest.mark.parametrize("prefix", ["", "shop:", "{shop}:", "a{shop}", "a:{shop}:b:", "shop-7.", "läden:"])
-def test_a_companion_lies_in_the_slot_of_its_stream(prefix: str) -> None:
+def test_companion_lies_in_the_slot_of_its_stream(prefix: str) -> None:
     """A script may name the stream and its companion in one call."""
     key = stream_key(CHANNEL, prefix)
 
@@ -37,7 +37,7 @@ def test_a_companion_lies_in_the_slot_of_its_stream(prefix: str) -> None:
 
 
 @given(prefix=TEXT | PLAIN | TAGGED, name=PLAIN)
-def test_a_companion_of_any_accepted_prefix_lies_in_the_slot_of_its_stream(prefix: str, name: str) -> None:
+def test_companion_of_any_accepted_prefix_lies_in_the_slot_of_its_stream(prefix: str, name: str) -> None:
     """Every prefix is refused, or keeps stream and companion together."""
     if prefix_problem(prefix):
         return
@@ -47,13 +47,13 @@ def test_a_companion_of_any_accepted_prefix_lies_in_the_slot_of_its_stream(prefi
 
 
 @given(prefix=PLAIN | TAGGED)
-def test_a_prefix_with_at_most_one_hash_tag_is_accepted(prefix: str) -> None:
+def test_prefix_with_at_most_one_hash_tag_is_accepted(prefix: str) -> None:
     """A prefix without white space is no problem when its braces make one tag or there are none."""
     assert prefix_problem(prefix) is None
 
 
 @given(tag=PLAIN.filter(bool), channels=st.lists(PLAIN, min_size=2, max_size=2))
-def test_a_hash_tag_puts_all_streams_into_one_slot(tag: str, channels: list[str]) -> None:
+def test_hash_tag_puts_all_streams_into_one_slot(tag: str, channels: list[str]) -> None:
     """Streams whose prefix has a tag share the slot of the tag."""
     first, second = (stream_key(channel, f"{{{tag}}}:") for channel in channels)
 
@@ -68,7 +68,7 @@ def test_companions_of_different_names_have_different_keys(name: str, other: str
     assert companion_key(CHANNEL, name) != companion_key(CHANNEL, other)
 
 
-def test_a_companion_is_not_its_stream() -> None:
+def test_companion_is_not_its_stream() -> None:
     """A companion has a key of its own."""
     assert companion_key(CHANNEL, "producer:1") != CHANNEL
 
@@ -89,7 +89,7 @@ def test_a_companion_is_not_its_stream() -> None:
         "\tshop:",
     ],
 )
-def test_a_prefix_that_could_part_stream_and_companion_is_refused(prefix: str) -> None:
+def test_prefix_that_could_part_stream_and_companion_is_refused(prefix: str) -> None:
     """Two tags, an empty one, braces without a partner and white space are refused, showing one that is right."""
     problem = prefix_problem(prefix) or ""
     assert repr(prefix) in problem

@@ -183,7 +183,7 @@ async def test_without_a_janitor_a_quiet_stream_keeps_everything(place: RedisHar
 
 
 async def test_janitor_is_an_upkeep() -> None:
-    """It says how often it wants to run; an unreachable server is an error of ours."""
+    """The trimmer says how often it wants to run, and raises our error for an unreachable server."""
     trimmer: MaintenanceTask = RedisStreamTrimmer.from_url("redis://127.0.0.1:1", [FIRST], retention=AN_HOUR)
     assert trimmer.every == timedelta(minutes=1)
     with pytest.raises(ServerUnavailableError):

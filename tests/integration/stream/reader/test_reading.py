@@ -155,7 +155,7 @@ async def test_closed_reader_reads_no_more(place: RedisHarness) -> None:
 
 
 def test_reader_without_a_group_or_channels_is_refused() -> None:
-    """Both mistakes are named at once, with what to do."""
+    """An empty group and missing channels are named at once, with what to do."""
     with pytest.raises(ConfigurationError) as raised:
         RedisStreamReader.from_url("redis://localhost", [], group=" ")
     assert ["group='domain-events'" in problem for problem in raised.value.problems] == [True, False]

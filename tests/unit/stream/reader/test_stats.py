@@ -23,7 +23,7 @@ def test_everything_is_counted() -> None:
     assert recorder.stats == ReaderStats(read=5, reclaimed=2, lost=14, recreated=2)
 
 
-def test_a_loss_is_logged_with_all_that_is_known(caplog: pytest.LogCaptureFixture) -> None:
+def test_loss_is_logged_with_all_that_is_known(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever repairs it finds channel, group, count and the ids around the gap."""
     ReaderStatsRecorder("group", None).lost([LOSS])
     (record,) = caplog.records
