@@ -56,7 +56,7 @@ def problems_of(
 
 
 def fix_of(problem: str) -> str:
-    """Return what a problem says to type."""
-    found = re.search(r"type: (.+)$", problem)
+    """Return the fix at the end of a problem."""
+    found = re.search(r"; use (?:, for example, )?(.+)$", problem)
     assert found, problem
     return found[1]

@@ -1,4 +1,6 @@
-"""Where events may go: the one enum of channels, its grammar, and who publishes and listens. Pure: no I/O, no Redis.
+"""Channels: the enum that names them, the grammar of their names, and who publishes and listens to each.
+
+This stage does no I/O and knows nothing of Redis.
 
 Before: `domainstream.event`. Next stage: `domainstream.producer`.
 """

@@ -1,4 +1,4 @@
-"""The base of the one enum that names every channel of the system."""
+"""The base class of the enum that names every channel of the system."""
 
 from enum import EnumType, StrEnum
 from typing import Any, cast
@@ -23,35 +23,35 @@ class _ChannelType(EnumType):
         # Not in __init_subclass__: from Python 3.12 on, the enum machinery rebuilds exceptions raised there.
         known = services if services is not None else getattr(channels, "_services", None)
         type.__setattr__(channels, "_services", known)
-        _refuse_violations(cast("type[EventPublisherChannel]", channels), known)
+        _raise_violations(cast("type[EventPublisherChannel]", channels), known)
         return channels
 
 
-def _refuse_violations(channels: "type[EventPublisherChannel]", services: Services | None) -> None:
+def _raise_violations(channels: "type[EventPublisherChannel]", services: Services | None) -> None:
     problems: list[str] = list(services_violations(services or {}))
     for name, member in channels.__members__.items():
         if name == member.name:
             problems += violations_of(name, member.value, services)
         else:
-            problems.append(f"{name}: has the same value as {member.name}; type: {name} = {name.lower()!r}")
+            problems.append(f"{name}: has the same value as {member.name}; use {name} = {name.lower()!r}")
             problems += violations_of(name, name.lower(), services)
     if problems:
-        raise ChannelDefinitionError(f"{channels.__name__} breaks the rules of channels:", problems)
+        raise ChannelDefinitionError(f"{channels.__name__} breaks the rules for channels:", problems)
 
 
 class EventPublisherChannel(StrEnum, metaclass=_ChannelType):
-    """Base of the users' channel enum; its rules are checked when the class is created.
+    """Base class of your channel enum; its rules are checked when the enum is created.
 
     Usage, in the package that all services share::
 
         class Channel(EventPublisherChannel, services={"coding": ("optimization", "medical_stay")}):
             DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
 
-    `services` may be left out; then service and aggregate are taken to be one word each. With it, unknown services and
-    aggregates and plural aggregates are refused too, and names of several words are told apart.
+    `services` is optional. Without it, service and aggregate are assumed to be one word each. With it, they may have
+    several words, and unknown services, unknown aggregates and plural aggregates are rejected too.
 
-    Raises `ChannelDefinitionError` listing every violation at once, each with the fix to type: a value used twice, a
-    value that is not the name in lower case, a name outside the grammar `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`, an
+    Raises `ChannelDefinitionError` that lists all violations, each with its fix: a duplicate value, a value that is not
+    the name in lower case, a name that does not follow the grammar `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`, or an
     event name without a verb in the past tense.
     """
 
@@ -67,7 +67,7 @@ class EventPublisherChannel(StrEnum, metaclass=_ChannelType):
 
     @property
     def event_name(self) -> str:
-        """What happened, in lower case and the past tense."""
+        """What happened, in lower case and past tense."""
         return self._parts().event_name
 
     def _parts(self) -> ChannelName:

@@ -1,7 +1,8 @@
-"""Who publishes to each channel, who listens, and what nobody does. Built once, at start-up.
+"""Joins channels, mappers and subscriptions, to check that they match and to answer who publishes and who listens.
 
-Mappers and subscriptions belong to later stages of the arrow, so they come here as plain facts: a mapper as which
-channel each of its event classes goes to (what `verify_mapper` returns), subscriptions as the queues of each channel.
+Mappers and subscriptions belong to later stages, which this one must not import. So they are passed as plain data: a
+mapper as the channel of each of its event classes (the result of `verify_mapper`), subscriptions as the queues of each
+channel.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,11 @@ from domainstream.event import BaseEvent
 
 EventClass = type[BaseEvent[Any]]
 Mapped = Mapping[EventClass, EventPublisherChannel | None]
-"""Which channel each event class of a service goes to; None for those that stay inside."""
+"""The channel of each event class of a service; None for events that stay inside the service."""
 
 
 class ChannelRegistry:
-    """The channels of the whole system and what stands at both of their ends; frozen.
+    """Every channel of the system with its publisher and its listeners; built once, at start-up, and frozen.
 
     Usage::
 
@@ -47,13 +48,13 @@ class ChannelRegistry:
         mappers: Mapping[str, Mapped],
         subscriptions: Mapping[Any, Iterable[object]],
     ) -> Self:
-        """Join the three, raising `RegistryError` with everything that does not fit.
+        """Join the three; raises `RegistryError` that lists every mismatch.
 
-        `mappers` holds a mapping per service; `subscriptions` holds the handlers of every channel of the enum.
+        `mappers` maps each service to its verified mapper, `subscriptions` each channel of the enum to its handlers.
         """
-        problems = [*_wrong_publishers(channels, mappers), *_wrong_subscriptions(channels, subscriptions)]
+        problems = [*_publisher_problems(channels, mappers), *_subscription_problems(channels, subscriptions)]
         if problems:
-            raise RegistryError(f"{channels.__name__}, mappers and subscriptions do not fit together:", problems)
+            raise RegistryError(f"{channels.__name__}, mappers and subscriptions do not match:", problems)
         publishers = {channel: (service, event) for service, event, channel in _published(mappers)}
         listeners = {channel: tuple(str(handler) for handler in subscriptions[channel]) for channel in channels}
         return cls(channels, publishers, listeners)
@@ -72,23 +73,18 @@ class ChannelRegistry:
         return self._publishers[channel][1] if channel in self._publishers else None
 
     def listeners_of(self, channel: EventPublisherChannel) -> tuple[str, ...]:
-        """Return who listens to `channel`, as `queue:job`; empty where nobody does yet."""
+        """Return the listeners of `channel` as `queue:job`; empty if it has none yet."""
         return self._listeners[channel]
 
     @property
-    def unpublished(self) -> tuple[EventPublisherChannel, ...]:
-        """Channels that no service publishes to."""
+    def without_publisher(self) -> tuple[EventPublisherChannel, ...]:
+        """The channels that no service publishes to."""
         return tuple(channel for channel in self._channels if channel not in self._publishers)
 
     @property
-    def unheard(self) -> tuple[EventPublisherChannel, ...]:
-        """Channels that nobody listens to yet."""
+    def without_listeners(self) -> tuple[EventPublisherChannel, ...]:
+        """The channels without a listener."""
         return tuple(channel for channel in self._channels if not self._listeners[channel])
-
-    @property
-    def orphans(self) -> tuple[EventPublisherChannel, ...]:
-        """Channels with nobody at either end."""
-        return tuple(channel for channel in self.unpublished if channel in self.unheard)
 
 
 def _published(mappers: Mapping[str, Mapped]) -> Iterable[tuple[str, EventClass, EventPublisherChannel]]:
@@ -98,20 +94,23 @@ def _published(mappers: Mapping[str, Mapped]) -> Iterable[tuple[str, EventClass,
                 yield service, event, channel
 
 
-def _wrong_publishers(channels: type[EventPublisherChannel], mappers: Mapping[str, Mapped]) -> Iterable[str]:
+def _publisher_problems(channels: type[EventPublisherChannel], mappers: Mapping[str, Mapped]) -> Iterable[str]:
     seen: dict[EventPublisherChannel, str] = {}
     for service, event, channel in _published(mappers):
-        who = f"{event.__name__} of {service}"
+        publisher = f"{event.__name__} of {service}"
         if not isinstance(channel, channels):
-            yield f"{who} goes to {channel}, which is not a channel of {channels.__name__}; add it to the enum"
+            yield f"{publisher} is mapped to {channel}, which is not in {channels.__name__}; add it to the enum"
         elif channel.service != service:
-            yield f"{who} goes to {channel.name}, a channel of {channel.service}; give it a channel of its own service"
+            yield (
+                f"{publisher} is mapped to {channel.name}, a channel of {channel.service}; "
+                "use a channel of its own service"
+            )
         if channel in seen:
-            yield f"{channel} is given both {seen[channel]} and {who}; give each event a channel of its own"
-        seen[channel] = who
+            yield f"both {seen[channel]} and {publisher} are mapped to {channel}; use one channel per event"
+        seen[channel] = publisher
 
 
-def _wrong_subscriptions(channels: type[EventPublisherChannel], subscriptions: Mapping[Any, object]) -> Iterable[str]:
+def _subscription_problems(channels: type[EventPublisherChannel], subscriptions: Mapping[Any, object]) -> Iterable[str]:
     for channel in channels:
         if channel not in subscriptions:
             yield f"{channel.name} is missing from the subscriptions; add: {channels.__name__}.{channel.name}: [],"

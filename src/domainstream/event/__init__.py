@@ -1,12 +1,13 @@
-"""What happened: events, their envelope and their JSON. Pure: no clock but the event's own, no I/O, no Redis.
+"""Domain events, their envelope and their JSON.
+
+This stage does no I/O and knows nothing of Redis.
 
 Next stage: `domainstream.channel`.
 """
 
 from domainstream.event.base_event import BaseEvent, EventPayload
 from domainstream.event.codec import EventDecoder, EventEncoder, read_message
-from domainstream.event.correlation import CorrelationFilter, correlation_scope
-from domainstream.event.follow_ups import caused_by, follow_up, follow_up_id
+from domainstream.event.correlation import CorrelationFilter, caused_by, correlation_scope, follow_up, follow_up_id
 from domainstream.event.message import EventMessage
 from domainstream.event.upcasting import UpcasterChain
 

@@ -1,26 +1,32 @@
-"""What happened: the classes users derive their domain events and payloads from."""
+"""The base classes of domain events and their payloads."""
 
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import NoneType
-from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Final, Generic, TypeVar, dataclass_transform
 
 import msgspec
 from uuid_utils import uuid7
 
 from domainstream.errors import InvalidEventError
-from domainstream.event.correlation import causation_now, correlation_now
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
 
 SEQUENCE_DIGITS = 20
-"""So many digits a sequence has on the wire, so that it sorts as text as it does as a number."""
+"""Sequence numbers are zero-padded to this many digits on the wire, so that they sort as text as they do as numbers."""
+
+current_correlation_id: Final[ContextVar[str | None]] = ContextVar("domainstream_correlation_id", default=None)
+"""The correlation id of the event being handled; None outside handlers. Set by `correlation_scope`."""
+
+current_causation_id: Final[ContextVar[str | None]] = ContextVar("domainstream_causation_id", default=None)
+"""The id of the event being handled; None outside handlers. Set by `correlation_scope`."""
 
 _TEXT_OR_NONE = (str, NoneType)
 
 
 class _FrozenMeta(msgspec.StructMeta):
-    """Make every class frozen and keyword-only; msgspec does not pass `kw_only` on to subclasses by itself."""
+    """Makes every class frozen and keyword-only; msgspec does not pass `kw_only` on to subclasses by itself."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         return super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
@@ -29,9 +35,9 @@ class _FrozenMeta(msgspec.StructMeta):
 # Type checkers take these defaults from the nearest decorated base, and msgspec decorates Struct without them.
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class EventPayload(msgspec.Struct, metaclass=_FrozenMeta, frozen=True, kw_only=True):
-    """Base of payloads: a frozen, keyword-only struct.
+    """Convenience base class for payloads: a frozen, keyword-only struct.
 
-    A convenience: a payload may also be a dataclass, an attrs class, a TypedDict or a pydantic model.
+    A payload may also be a dataclass, an attrs class, a TypedDict or a pydantic model.
     """
 
 
@@ -45,87 +51,87 @@ def _now() -> datetime:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, frozen=True, kw_only=True):
-    """Something that happened in a domain. Frozen; all fields by keyword.
+    """Something that happened in a domain; frozen, all fields by keyword.
 
-    A subclass names its payload and its type, and nothing else::
+    A subclass names its payload and its event type, and nothing else::
 
         @final
         class OptimizationEvaluated(BaseEvent[OptimizationEvaluatedPayload]):
             event_type = OptimizationEventType.DOMAIN_CODING_OPTIMIZATION_EVALUATED
 
-    Raises `InvalidEventError` when an id is empty or no text, `occurred_at` is naive, or `sequence` is negative.
+    Raises `InvalidEventError` when an id is empty or not a string, `occurred_at` is naive, or `sequence` is negative.
     """
 
     event_type: ClassVar[str]
-    """The type of the event, equal to the value of its channel."""
+    """The event's type, equal to the value of its channel."""
 
     version: ClassVar[int] = 1
-    """The version of the payload's shape; raise it with each breaking change and give the codec an upcaster."""
+    """The version of the payload's schema. Raise it with each breaking change and add an upcaster to the decoder."""
 
     aggregate_id: str
-    """Which aggregate it happened to."""
+    """The aggregate that the event happened to."""
 
     payload: PayloadT_co
-    """What is to be known about it."""
+    """The facts of the event."""
 
     id: str = msgspec.field(default_factory=_new_id)
-    """A UUIDv7, made when the event is created. Consumers tell repeats by it."""
+    """A UUIDv7, generated when the event is created. Consumers recognise duplicates by it."""
 
     occurred_at: datetime = msgspec.field(default_factory=_now)
-    """When it happened, aware; kept in UTC."""
+    """When the event happened: an aware datetime, converted to UTC."""
 
-    correlation_id: str | None = msgspec.field(default_factory=correlation_now.get)
-    """The business transaction it belongs to; None for an event that starts one. Defaults to that of the event that is
-    being handled, if any (see `caused_by`).
+    correlation_id: str | None = msgspec.field(default_factory=current_correlation_id.get)
+    """The business transaction that the event belongs to; None for an event that starts one. Defaults to the
+    correlation id of the event being handled, if any (see `caused_by`).
     """
 
-    causation_id: str | None = msgspec.field(default_factory=causation_now.get)
-    """The id of the event that led to it, or None. Defaults to the event that is being handled, if any."""
+    causation_id: str | None = msgspec.field(default_factory=current_causation_id.get)
+    """The id of the event that led to this one, or None. Defaults to the event being handled, if any."""
 
     partition_key: str | None = None
-    """Events that share it must stay in order; None means the aggregate id."""
+    """Events with the same key must stay in order; None means the aggregate id."""
 
     sequence: int | None = None
-    """Its number within the aggregate, from 0, or None."""
+    """The event's number within its aggregate, starting at 0; None if the service does not count."""
 
     def __post_init__(self) -> None:
-        """Check the fields and bring `occurred_at` to UTC."""
+        """Check the fields and convert `occurred_at` to UTC."""
         if self.occurred_at.tzinfo is not UTC:
-            msgspec.structs.force_setattr(self, "occurred_at", _in_utc(self))
-        if (why := _wrong(self)) is not None:
-            raise _invalid(self, why)
+            if self.occurred_at.utcoffset() is None:
+                raise _invalid(self, "occurred_at has no time zone; use datetime.now(UTC)")
+            try:
+                msgspec.structs.force_setattr(self, "occurred_at", self.occurred_at.astimezone(UTC))
+            except OverflowError:
+                raise _invalid(self, "occurred_at is outside the years 1 to 9999 in UTC") from None
+        if (problem := _field_problem(self)) is not None:
+            raise _invalid(self, problem)
 
     def caused(self, follow_up: EventT) -> EventT:
-        """Return `follow_up` as led to by this event: same correlation, this event as its cause."""
+        """Return `follow_up` as an event that this one caused: same correlation id, this event's id as causation id."""
         return msgspec.structs.replace(follow_up, correlation_id=self.correlation_id or self.id, causation_id=self.id)
 
 
-def _in_utc(event: BaseEvent[Any]) -> datetime:
-    if event.occurred_at.utcoffset() is None:
-        raise _invalid(event, "occurred_at has no time zone: use datetime.now(UTC)")
-    try:
-        return event.occurred_at.astimezone(UTC)
-    except OverflowError:
-        raise _invalid(event, "occurred_at is outside of the years 1 to 9999 in UTC") from None
+def _field_problem(event: Any) -> str | None:
+    """Return what is wrong with a field that no consumer could read back.
 
-
-def _wrong(event: Any) -> str | None:
-    """Say which field could not be read back from a message; whole messages are lost over an integer for a text."""
+    Type annotations alone do not protect the wire: an `int` where the envelope has a string would be published
+    without complaint, and every consumer would reject the whole message.
+    """
     if not (isinstance(event.aggregate_id, str) and event.aggregate_id and isinstance(event.id, str) and event.id):
-        return "aggregate_id and id must be texts that are not empty"
+        return "aggregate_id and id must be non-empty strings"
     if not (
         isinstance(event.correlation_id, _TEXT_OR_NONE)
         and isinstance(event.causation_id, _TEXT_OR_NONE)
         and isinstance(event.partition_key, _TEXT_OR_NONE)
     ):
-        return "correlation_id, causation_id and partition_key must be texts or None"
+        return "correlation_id, causation_id and partition_key must be strings or None"
     sequence = event.sequence
     if sequence is not None and not (isinstance(sequence, int) and 0 <= sequence < 10**SEQUENCE_DIGITS):
-        return f"sequence must be an integer from 0, of at most {SEQUENCE_DIGITS} digits"
+        return f"sequence must be a non-negative integer of at most {SEQUENCE_DIGITS} digits"
     return None
 
 
-def _invalid(event: BaseEvent[Any], why: str) -> InvalidEventError:
+def _invalid(event: BaseEvent[Any], problem: str) -> InvalidEventError:
     return InvalidEventError(
-        f"{type(event).__name__}: {why}", event_id=event.id, event_type=getattr(type(event), "event_type", None)
+        f"{type(event).__name__}: {problem}", event_id=event.id, event_type=getattr(type(event), "event_type", None)
     )

@@ -1,4 +1,4 @@
-"""From typed event to CloudEvents JSON and back."""
+"""Encodes typed events as CloudEvents JSON, and decodes them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,33 +35,39 @@ _read_envelope = msgspec.json.Decoder(EventMessage).decode
 
 
 class EventEncoder:
-    """Turns events of one service into messages."""
+    """Encodes the events of one service."""
 
     def __init__(self, service: str, limits: MessageLimits = DEFAULT_LIMITS) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", service):
-            raise ConfigurationError("The source cannot be used:", [f"expected a service's name, got {service!r}"])
+            problem = f"source must be a service name of letters, digits, '_', '-' and '.', got {service!r}"
+            raise ConfigurationError("EventEncoder cannot be used:", [problem])
         self.source = f"/services/{service}"
-        """Where the events come from, as the wire has it: `/services/{service}`."""
+        """The CloudEvents `source` of every event: `/services/{service}`."""
         self._limits = limits
 
     def encode(self, event: BaseEvent[Any], trace: Mapping[str, str] | None = None) -> bytes:
-        """Return `event` as CloudEvents 1.0 JSON, in UTF-8.
+        """Return `event` as CloudEvents 1.0 JSON in UTF-8.
 
-        `trace` may hold `traceparent` and `tracestate` of the current span (W3C Trace Context).
-        Raises `EventEncodingError` when the payload does not fit its type or the message exceeds the limits.
+        `trace` may hold the `traceparent` and `tracestate` of the current span (W3C Trace Context).
+        Raises `EventEncodingError` when the payload does not match its type or the message exceeds the limits.
         """
         codec = payload_codec_of(type(event))
         data, intact = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
-        hostile = codec.may_need_guarding(event.payload, data, self._limits, intact=intact)
-        if hostile or len(data) > self._limits.max_bytes:
+        # The guard costs as much as encoding. It only runs if the type and size of the payload do not rule out that a
+        # consumer's guard rejects the message.
+        if len(data) > self._limits.max_bytes or codec.may_be_unsafe(event.payload, data, self._limits, intact=intact):
             try:
                 guard_json(data, self._limits)
             except HostileJsonError as error:
-                raise _unencodable(event, error.reason) from None
+                raise EventEncodingError(
+                    f"consumers would reject the message: {error.reason}",
+                    event_id=event.id,
+                    event_type=event.event_type,
+                ) from None
         return data
 
     def encode_many(self, events: Sequence[BaseEvent[Any]], trace: Mapping[str, str] | None = None) -> list[bytes]:
-        """Return what `encode` returns for each event, faster when all are of one class; raises as `encode` does."""
+        """Encode each event as `encode` does, faster when all are of one class; raises what `encode` raises."""
         classes = {type(event) for event in events}
         if len(classes) == 1:
             codec = payload_codec_of(classes.pop())
@@ -91,10 +97,10 @@ class EventEncoder:
 
 
 class EventDecoder:
-    """Turns messages into typed events.
+    """Decodes messages into typed events.
 
-    Raises `ConfigurationError` at construction when two classes share an event type, one does not name its event
-    type or its payload, or one has two chains of upcasters.
+    Raises `ConfigurationError` at construction when two classes share an event type, a class lacks an event type or a
+    payload type, or a class has two upcaster chains.
     """
 
     def __init__(
@@ -111,17 +117,23 @@ class EventDecoder:
         self._limits = limits
 
     def decode(self, data: bytes | str) -> BaseEvent[Any]:
-        """Return the event in `data`, as an instance of the class registered for its type.
+        """Return the event in `data` as an instance of the class registered for its type.
 
-        Raises `HostileJsonError`, `InvalidEnvelopeError`, `UnknownEventTypeError`, `UnknownEventVersionError` or
-        `InvalidPayloadError`: all of them `EventDecodingError`.
+        Raises an `EventDecodingError`: `HostileJsonError`, `InvalidEnvelopeError`, `UnknownEventTypeError`,
+        `UnknownEventVersionError` or `InvalidPayloadError`.
         """
         message = read_message(data, self._limits)
-        event_class = self._class_of(message)
+        event_class = self._classes.get(message.type)
+        if event_class is None:
+            close = get_close_matches(message.type, self._classes, n=1)
+            hint = f"did you mean {close[0]}?" if close else "register its class with the decoder or the consumer"
+            raise UnknownEventTypeError(f"unknown event type; {hint}", event_id=message.id, event_type=message.type)
+        is_newest = message.version == str(event_class.version)
+        payload = message.data if is_newest else self._upcast(message, event_class)
         try:
             return event_class(
                 aggregate_id=message.subject,
-                payload=self._payload(message, event_class),
+                payload=payload_codec_of(event_class).read(message, payload),
                 id=message.id,
                 occurred_at=message.time,
                 correlation_id=message.correlationid,
@@ -130,32 +142,18 @@ class EventDecoder:
                 sequence=None if message.sequence is None else int(message.sequence),
             )
         except InvalidEventError:
-            raise _invalid_envelope(message, "time is outside of the years 1 to 9999 in UTC") from None
-
-    def _class_of(self, message: EventMessage) -> type[BaseEvent[Any]]:
-        event_class = self._classes.get(message.type)
-        if event_class is None:
-            close = get_close_matches(message.type, self._classes, n=1)
-            hint = f"did you mean {close[0]}?" if close else "register its class with the decoder or the consumer"
-            raise UnknownEventTypeError(f"unknown event type; {hint}", event_id=message.id, event_type=message.type)
-        return event_class
-
-    def _payload(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> Any:
-        codec = payload_codec_of(event_class)
-        if message.version == str(event_class.version):
-            return codec.read(message, message.data)
-        return codec.read(message, self._upcast(message, event_class))
+            raise _invalid_envelope(message, "time is outside the years 1 to 9999 in UTC") from None
 
     def _upcast(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> bytes:
         chain = self._chains.get(event_class)
         version = int(message.version) if _VERSION(message.version) else None
         if chain is None or version is None or version not in chain.steps:
             raise UnknownEventVersionError(
-                _unreadable_version(version, event_class), event_id=message.id, event_type=message.type
+                _version_problem(version, event_class), event_id=message.id, event_type=message.type
             )
         try:
             return msgspec.json.encode(chain.upcast(msgspec.json.decode(message.data), version))
-        except Exception as error:  # noqa: BLE001 - an upcaster is the user's code
+        except Exception as error:  # noqa: BLE001 - upcasters are the user's code
             raise EventDecodingError(
                 f"the upcasters from version {version} failed with {type(error).__name__}",
                 event_id=message.id,
@@ -164,75 +162,65 @@ class EventDecoder:
 
 
 def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> EventMessage:
-    """Return the envelope in `data`, its payload still as JSON text.
+    """Return the envelope in `data`; its payload is still JSON text.
 
     Raises `HostileJsonError` or `InvalidEnvelopeError`.
     """
-    raw = _utf8(data) if isinstance(data, str) else data
+    try:
+        raw = data.encode() if isinstance(data, str) else data
+    except UnicodeEncodeError:
+        raise HostileJsonError("it holds a lone surrogate, which is not Unicode") from None
     guard_json(raw, limits)
     try:
         message = _read_envelope(raw)
     except msgspec.ValidationError as error:
         raise _unreadable_envelope(raw, error) from None
     if message.datacontenttype and not _JSON_TYPE(message.datacontenttype):
-        raise _invalid_envelope(message, "datacontenttype is not JSON")
+        raise _invalid_envelope(message, "datacontenttype must be JSON")
     if message.sequence is not None and not _SEQUENCE(message.sequence):
-        raise _invalid_envelope(message, f"sequence is not a number of at most {SEQUENCE_DIGITS} digits")
+        raise _invalid_envelope(message, f"sequence must be a number of at most {SEQUENCE_DIGITS} digits")
     return message
 
 
 def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEvent[Any]]]:
-    nameless = [cls for cls in event_classes if not isinstance(getattr(cls, "event_type", None), str)]
-    named = {str(cls.event_type): cls for cls in event_classes if cls not in nameless}
-    problems = [f"{cls.__name__} has no event_type; type: event_type = ..." for cls in nameless]
+    typeless = [cls for cls in event_classes if not isinstance(getattr(cls, "event_type", None), str)]
+    by_type = {str(cls.event_type): cls for cls in event_classes if cls not in typeless}
+    problems = [f"{cls.__name__} has no event_type; add: event_type = YourEventType.NAME" for cls in typeless]
     problems += [
-        f"{cls.__name__} and {named[cls.event_type].__name__} share the event type {cls.event_type}"
+        f"{cls.__name__} and {by_type[cls.event_type].__name__} share the event type {cls.event_type}"
         for cls in event_classes
-        if cls not in nameless and named[cls.event_type] is not cls
+        if cls not in typeless and by_type[cls.event_type] is not cls
     ]
     if problems:
-        raise ConfigurationError("These event classes cannot be told apart:", problems)
-    return named
+        raise ConfigurationError("The event types of these classes are missing or ambiguous:", problems)
+    return by_type
 
 
 def _by_class(chains: list[UpcasterChain]) -> dict[type[BaseEvent[Any]], UpcasterChain]:
     classes = [chain.event_class for chain in chains]
-    twice = sorted({cls.__name__ for cls in classes if classes.count(cls) > 1})
-    if twice:
+    duplicates = sorted({cls.__name__ for cls in classes if classes.count(cls) > 1})
+    if duplicates:
         raise ConfigurationError(
-            "These upcasters cannot be used:", [f"{name} has two chains; join them" for name in twice]
+            "These upcasters cannot be used:", [f"{name} has two chains; join them" for name in duplicates]
         )
     return dict(zip(classes, chains, strict=True))
 
 
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise HostileJsonError("it holds a lone surrogate, which is not Unicode") from None
-
-
-def _unreadable_version(version: int | None, event_class: type[BaseEvent[Any]]) -> str:
+def _version_problem(version: int | None, event_class: type[BaseEvent[Any]]) -> str:
     name, newest = event_class.__name__, event_class.version
     if version is None:
         return f"dataschema does not end in a version; {name} is at version {newest}"
     if version > newest:
         return f"version {version} is newer than version {newest} of {name}; update this service"
-    return f"no step leads from version {version} to {newest}; add one: UpcasterChain({name}, {{{version}: function}})"
+    return f"no upcaster from version {version} to {newest}; add one: UpcasterChain({name}, {{{version}: function}})"
 
 
-def _unencodable(event: BaseEvent[Any], why: str) -> EventEncodingError:
-    return EventEncodingError(
-        f"no consumer could read the message: {why}", event_id=event.id, event_type=event.event_type
-    )
+def _invalid_envelope(message: EventMessage, problem: str) -> InvalidEnvelopeError:
+    return InvalidEnvelopeError(f"envelope: {problem}", event_id=message.id, event_type=message.type)
 
 
-def _invalid_envelope(message: EventMessage, why: str) -> InvalidEnvelopeError:
-    return InvalidEnvelopeError(f"envelope: {why}", event_id=message.id, event_type=message.type)
-
-
-class _Names(msgspec.Struct):
-    """As much of an unreadable envelope as its error should name."""
+class _Identity(msgspec.Struct):
+    """The part of an unreadable envelope that its error names, if it is there at all."""
 
     id: Any = None
     type: Any = None
@@ -241,11 +229,11 @@ class _Names(msgspec.Struct):
 def _unreadable_envelope(raw: bytes, error: msgspec.ValidationError) -> InvalidEnvelopeError:
     mismatch = Mismatch.of(error)
     try:
-        names = msgspec.json.decode(raw, type=_Names)
+        identity = msgspec.json.decode(raw, type=_Identity)
     except msgspec.ValidationError:
-        names = _Names()
+        identity = _Identity()
     return InvalidEnvelopeError(
         f"envelope at {mismatch.path}: expected {mismatch.expected}, got {mismatch.got}",
-        event_id=names.id if isinstance(names.id, str) else None,
-        event_type=names.type if isinstance(names.type, str) else None,
+        event_id=identity.id if isinstance(identity.id, str) else None,
+        event_type=identity.type if isinstance(identity.type, str) else None,
     )

@@ -1,6 +1,6 @@
-"""The envelope: one event as a CloudEvents 1.0 JSON object.
+"""The envelope of an event: a CloudEvents 1.0 JSON object.
 
-Source of the format: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md and the
+The format is specified in https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md and the
 extensions `partitioning`, `sequence` and `distributed-tracing` beside it. `docs/wire-format` holds golden files.
 """
 
@@ -16,7 +16,10 @@ NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
 class EventMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """One event on the wire; the fields are CloudEvents attributes, so they are lower-case without underscores."""
+    """One event on the wire.
+
+    The fields are named like the CloudEvents attributes: lower case, no underscores.
+    """
 
     specversion: Literal["1.0"]
     """Always "1.0"."""
@@ -28,47 +31,47 @@ class EventMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     """`/services/{service}`."""
 
     type: str
-    """The event's type, equal to the channel's value."""
+    """The event's type, equal to the value of its channel."""
 
     time: Annotated[datetime, Meta(tz=True)]
-    """When it happened, RFC 3339 in UTC."""
+    """When the event happened: RFC 3339, in UTC."""
 
     subject: NonEmpty
     """The aggregate's id."""
 
     datacontenttype: str | None = None
-    """Always `application/json` when we write it; may be missing when we read."""
+    """Always `application/json` when written; may be missing in messages of other systems."""
 
     dataschema: str | None = None
-    """`urn:domainstream:events/{type}/{version}`; when missing, the version is 1."""
+    """`urn:domainstream:events/{type}/{version}`; if missing, the version is 1."""
 
     correlationid: str | None = None
-    """As the event has it."""
+    """The event's `correlation_id`."""
 
     causationid: str | None = None
-    """As the event has it."""
+    """The event's `causation_id`."""
 
     traceparent: str | None = None
-    """As the tracer has it."""
+    """The span that published the event (W3C Trace Context)."""
 
     tracestate: str | None = None
-    """As the tracer has it."""
+    """Vendor data of that span (W3C Trace Context)."""
 
     partitionkey: str | None = None
-    """As the event has it."""
+    """The event's `partition_key`."""
 
     sequence: str | None = None
-    """20 digits, zero-padded, since the extension asks for strings that sort in order."""
+    """The event's `sequence`, zero-padded to 20 digits: the extension requires strings that sort in order."""
 
     data: Raw
-    """The payload. In a message that was read it is still JSON text; in one to be written it is the object itself."""
+    """The payload: still JSON text in a message that was read, the object itself in one to be written."""
 
     @property
     def version(self) -> str:
-        """The version as it stands in `dataschema`; "1" when there is none."""
+        """The version in `dataschema`; "1" without a `dataschema`."""
         return self.dataschema.rpartition("/")[2] if self.dataschema else "1"
 
 
 def schema_of(event_type: str, version: int) -> str:
-    """Return the `dataschema` of an event type's version."""
+    """Return the `dataschema` of one version of an event type."""
     return f"{SCHEMA_PREFIX}/{event_type}/{version}"

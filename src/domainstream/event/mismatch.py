@@ -1,4 +1,8 @@
-"""What is wrong with a payload, in words that never quote the payload."""
+"""Describes where a payload differs from its type, without ever quoting the payload.
+
+Payloads may hold personal data and error messages end up in logs. So msgspec's and pydantic's messages are never passed
+on; only what comes from the type itself (paths, field names, kinds of values) is extracted from them.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,35 +14,39 @@ import msgspec
 _AT = re.compile(r" - at `(?:key` in `)?(?P<path>\$[^`]*)`$")
 _EXPECTED_GOT = re.compile(r"^Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`")
 _CONSTRAINT = re.compile(r"^Expected `(?P<expected>[^`]+`[^`]*?)(?: - at|$)")
-_UNSAID = ("a value that its type accepts", "another value")
+_WITHHELD = ("a value that its type accepts", "another value")
+"""Expected and got, where the original message might quote a value."""
+
 _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]+)`")
 
 
 class ForeignMismatchError(ValueError):
-    """A pydantic model refused a payload; msgspec makes this the cause of an error of its own, which adds the place."""
+    """A pydantic model rejected a payload. msgspec chains it as the cause of its own error, which adds the path."""
 
     def __init__(self, model: Any, error: ValueError) -> None:
         details: Any = getattr(error, "errors", lambda: [{}])()
         self.model = model
+        """The model that rejected the payload."""
         self.first: dict[str, Any] = details[0]
+        """pydantic's details of the first problem."""
         super().__init__()
 
 
 class Mismatch(NamedTuple):
-    """Where a payload differs from its type, and how."""
+    """Where and how a payload differs from its type."""
 
     path: str
-    """As `$.field[0]`."""
+    """Where, as in `$.field[0]`."""
 
     expected: str
-    """What the type says."""
+    """What the type requires."""
 
     got: str
-    """The kind of value found, never the value."""
+    """The kind of the value, never the value itself."""
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Read a validation error of msgspec or pydantic; what might quote a value is replaced by general words."""
+        """Read a validation error of msgspec or pydantic; parts that may quote a value become general words."""
         at = _AT.search(str(error)) if isinstance(error, msgspec.ValidationError) else None
         path = at["path"] if at else "$"
         match error.__cause__:
@@ -47,33 +55,31 @@ class Mismatch(NamedTuple):
             case None if isinstance(error, msgspec.ValidationError):
                 return cls(path, *_msgspec_kinds(str(error)))
             case _:
-                return cls(path, *_UNSAID)
+                return cls(path, *_WITHHELD)
 
 
 def _msgspec_kinds(text: str) -> tuple[str, str]:
-    if found := _EXPECTED_GOT.match(text):
-        return found["expected"], found["got"]
-    if found := _MISSING.match(text):
-        return f"the field {found['field']}", "nothing"
-    if found := _CONSTRAINT.match(text):
-        return found["expected"].replace("`", ""), "a value outside of that"
-    return _UNSAID
+    if match := _EXPECTED_GOT.match(text):
+        return match["expected"], match["got"]
+    if match := _MISSING.match(text):
+        return f"the field {match['field']}", "nothing"
+    if match := _CONSTRAINT.match(text):
+        return match["expected"].replace("`", ""), "another value"
+    return _WITHHELD
 
 
 def _pydantic_path(model: Any, details: dict[str, Any]) -> str:
+    """Return pydantic's location as a path, with `[...]` for all but field names and indices: a key may be data."""
     names = _field_names(model)
-    return "".join(_step(step, names) for step in details.get("loc", ()))
-
-
-def _step(step: int | str, names: frozenset[str]) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    return f".{step}" if step in names else "[...]"
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" if part in names else "[...]"
+        for part in details.get("loc", ())
+    )
 
 
 @cache
 def _field_names(model: Any) -> frozenset[str]:
-    """Return the names of all fields of a model; any other word of a path may be a key out of the payload."""
+    """Return the names of all fields of a model and of the models in it."""
     try:
         return frozenset(_properties(model.model_json_schema()))
     except (TypeError, ValueError, RuntimeError):  # a type of the model has no JSON Schema

@@ -1,8 +1,8 @@
-"""What a payload's type alone proves about its JSON, so that it need not be looked for in every message.
+"""What a payload's type alone proves about its JSON, so that `guard_json` need not run for every message.
 
-A struct of texts and numbers can neither nest deeper than its type, nor repeat a key, nor have the key `__proto__`;
-only its numbers may still be too large for Node.js, and where those are is known as well. It proves nothing about a
-value that is not of the type: a subclass, say, may have any fields.
+The JSON of a struct of strings and numbers cannot nest deeper than its type, repeat a key, or have the key `__proto__`.
+Only its numbers may still be too large for Node.js, and the type says where those are. The proof does not cover values
+of another type: a subclass, for example, may have any fields.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,14 +23,15 @@ class PayloadTraits(NamedTuple):
     """What a payload type proves."""
 
     depth: int
-    """How deep its JSON nests at the most."""
+    """The deepest that its JSON can nest."""
 
     numbers: Callable[[Any], tuple[float | None, ...]] | None
-    """Returns the numbers of a payload, also floats, since Python takes an integer for a float; None when it has none.
+    """Returns the numbers of a payload, including floats, because Python accepts an integer where a float is declared.
+    None if the type has no numbers.
     """
 
     def safe_for_node(self, payloads: Iterable[Any]) -> bool:
-        """Tell whether all numbers of the payloads are in the range in which Node.js keeps integers exact."""
+        """Return whether all numbers of the payloads are in the range in which Node.js keeps integers exact."""
         if self.numbers is None:
             return True
         for payload in payloads:
@@ -41,7 +42,7 @@ class PayloadTraits(NamedTuple):
 
 
 def traits_of(payload_type: Any) -> PayloadTraits | None:
-    """Return what the type proves; None for types with dictionaries, Any, pydantic models or nested numbers."""
+    """Return what the type proves; None for types with dictionaries, `Any`, pydantic models or nested numbers."""
     info = types.type_info(payload_type)
     depth = _depth(info, ())
     if depth is None:
@@ -51,21 +52,27 @@ def traits_of(payload_type: Any) -> PayloadTraits | None:
     fields = info.fields if isinstance(info, types.StructType | types.DataclassType) else ()
     direct = [field.name for field in fields if _is_number(field.type)]
     nested = any(_holds_numbers(field.type) for field in fields if field.name not in direct)
-    return PayloadTraits(depth, _getter(direct)) if direct and not nested else None
+    if nested or not direct:
+        return None
+    numbers_of = attrgetter(*direct) if len(direct) > 1 else lambda payload: (getattr(payload, direct[0]),)
+    return PayloadTraits(depth, numbers_of)
 
 
 def _depth(info: types.Type, inside: tuple[type, ...]) -> int | None:
-    """Return how deep the JSON of a type nests; None when the type does not tell, or contains itself."""
+    """Return how deep the JSON of a type nests; None when the type does not limit that, or proves nothing else."""
     if isinstance(info, _OPEN) or _has_unsafe_constant(info):
         return None
-    if isinstance(info, _Record) and (info.cls in inside or _has_proto(info)):
+    if isinstance(info, _Record) and (
+        info.cls in inside  # the type contains itself
+        or any(getattr(field, "encode_name", None) == "__proto__" for field in info.fields)
+    ):
         return None
     within = (*inside, info.cls) if isinstance(info, _Record) else inside
     depths = [_depth(part, within) for part in _parts(info)]
     known = [depth for depth in depths if depth is not None]
     if len(known) < len(depths):
         return None
-    return max(known, default=0) + (0 if isinstance(info, types.UnionType) or not _is_container(info) else 1)
+    return max(known, default=0) + isinstance(info, _Record | _Sequence | types.TupleType)
 
 
 def _parts(info: types.Type) -> Iterator[types.Type]:
@@ -79,14 +86,6 @@ def _parts(info: types.Type) -> Iterator[types.Type]:
         yield from info.types
 
 
-def _is_container(info: types.Type) -> bool:
-    return isinstance(info, _Record | _Sequence | types.TupleType)
-
-
-def _has_proto(info: _Record) -> bool:
-    return any(getattr(field, "encode_name", None) == "__proto__" for field in info.fields)
-
-
 def _has_unsafe_constant(info: types.Type) -> bool:
     if isinstance(info, types.EnumType):
         values = [member.value for member in info.cls]
@@ -97,13 +96,9 @@ def _has_unsafe_constant(info: types.Type) -> bool:
 
 def _is_number(info: types.Type) -> bool:
     if isinstance(info, types.UnionType):
-        return all(isinstance(one, _Number | types.NoneType) for one in info.types)
+        return all(isinstance(member, _Number | types.NoneType) for member in info.types)
     return isinstance(info, _Number)
 
 
 def _holds_numbers(info: types.Type) -> bool:
     return isinstance(info, _Number) or any(map(_holds_numbers, _parts(info)))
-
-
-def _getter(names: list[str]) -> Callable[[Any], tuple[float | None, ...]]:
-    return attrgetter(*names) if len(names) > 1 else lambda payload: (getattr(payload, names[0]),)

@@ -1,4 +1,4 @@
-"""The port between producer and publisher: what a publisher must do, in words and types."""
+"""The port between producer and publisher, with the contract that every publisher must keep."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,42 +10,42 @@ from domainstream.receipt import Receipt
 
 
 class OutgoingMessage(Struct, frozen=True, gc=False):
-    """One event, ready to be sent."""
+    """One encoded event and the channel it goes to."""
 
     channel: str
-    """The value of the channel it goes to."""
+    """The value of the channel."""
 
     event_id: str
-    """The id its receipt will carry."""
+    """The id of the event; its receipt carries the same id."""
 
     data: bytes
-    """CloudEvents JSON in UTF-8, as `EventEncoder` writes it."""
+    """CloudEvents JSON in UTF-8, as written by `EventEncoder`."""
 
 
 class EventPublisher(Protocol):
-    """Where a producer's messages go.
+    """Stores a producer's messages in the streams of their channels.
 
-    One publisher serves any number of tasks of one event loop; it is not for several threads. Whoever made it closes
-    it. `domainstream.testing.publisher_contract` holds the suite that every publisher must pass.
+    A publisher serves any number of tasks of one event loop, but only one thread. The code that created it closes it.
+    Every publisher must pass the suite in `domainstream.testing.publisher_contract`.
     """
 
     async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
-        """Send `messages` and return one receipt each, in their order, once the fate of all is settled.
+        """Send `messages` and return one receipt each, in the same order, once every outcome is known.
 
-        Messages of one channel are stored in the order of the calls and, within a call, of the sequence. There is no
-        atomicity across a call: each receipt says what became of its own message, and `rejected` means for certain that
-        no entry exists. The outcome of a message is never an exception.
+        Messages of one channel are stored in the order of the calls and, within a call, in the order of `messages`. A
+        call is not atomic: each receipt reports the outcome of its own message, and `rejected` guarantees that no entry
+        exists. Outcomes are never raised as exceptions.
 
-        Raises `PublisherClosedError` after `close`, having sent nothing. When the calling task is cancelled, messages
-        that were not yet sent never will be, and the `asyncio.CancelledError` has a `PublishCancelledError` with the
-        receipts as its cause.
+        After `close`, raises `PublisherClosedError` without sending anything. If the calling task is cancelled,
+        messages that were not sent yet are never sent, and the `asyncio.CancelledError` has a `PublishCancelledError`
+        with the receipts as its cause.
         """
         ...
 
     async def health(self) -> Health:
-        """Ask the server for a sign of life; never raises."""
+        """Return whether messages could be published now; never raises."""
         ...
 
     async def close(self) -> None:
-        """Refuse new messages, settle the waiting ones, release connections; may be called again."""
+        """Reject new messages, finish the pending ones and release connections; may be called more than once."""
         ...

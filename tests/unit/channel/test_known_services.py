@@ -57,7 +57,7 @@ def test_an_unknown_service_is_refused() -> None:
     """The refusal lists the services there are, and says where to add one."""
     (problem,) = problems_of("DOMAIN_BILLING_RUN_STARTED", services=SERVICES)
 
-    assert "no known service (known: coding, medical_coding, valuation)" in problem
+    assert "unknown service (known: coding, medical_coding, valuation)" in problem
     assert "add it to services=" in problem
 
 
@@ -65,7 +65,7 @@ def test_an_unknown_aggregate_is_refused() -> None:
     """The refusal lists the aggregates of the service, and says where to add one."""
     (problem,) = problems_of("DOMAIN_CODING_RUN_STARTED", services=SERVICES)
 
-    assert "no known aggregate of coding (known: optimization, medical_stay)" in problem
+    assert "unknown aggregate of coding (known: optimization, medical_stay)" in problem
     assert "add it to services=" in problem
 
 
@@ -73,7 +73,7 @@ def test_an_aggregate_of_another_service_is_unknown() -> None:
     """Each service has aggregates of its own."""
     (problem,) = problems_of("DOMAIN_VALUATION_OPTIMIZATION_EVALUATED", services=SERVICES)
 
-    assert "no known aggregate of valuation" in problem
+    assert "unknown aggregate of valuation" in problem
 
 
 def test_a_service_may_have_no_aggregates_yet() -> None:

@@ -152,7 +152,7 @@ def test_duplicate_keys_are_refused(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b'"%b"', b'{"a":["%b"]}', b'{"%b":1}', b'["%b and more text behind it"]'])
 def test_lone_surrogates_are_refused(data: bytes, escape: bytes) -> None:
     """A text with half a surrogate pair is no Unicode, and is refused by that name."""
-    assert reason(data % escape) == "it is not JSON: a text holds a lone surrogate"
+    assert reason(data % escape) == "it is not JSON: a string holds a lone surrogate"
 
 
 def test_lone_surrogates_in_str_are_refused() -> None:

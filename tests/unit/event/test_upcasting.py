@@ -148,7 +148,7 @@ def test_without_upcasters_an_old_version_is_refused_with_what_to_add() -> None:
     """The error for an old version holds the chain to type."""
     error = refused(1, VERSION_1, chain=None)
     assert isinstance(error, UnknownEventVersionError)
-    assert "no step leads from version 1 to 3; add one: UpcasterChain(StayPriced, {1: function})" in str(error)
+    assert "no upcaster from version 1 to 3; add one: UpcasterChain(StayPriced, {1: function})" in str(error)
 
 
 def test_a_newer_version_is_refused() -> None:

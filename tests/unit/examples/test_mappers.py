@@ -53,8 +53,8 @@ def test_every_channel_has_a_publisher_and_a_listener() -> None:
         mappers={service: verify_mapper(mapper) for service, mapper in MAPPERS.items()},
         subscriptions=subscriptions,
     )
-    assert registry.unpublished == ()
-    assert registry.unheard == ()
+    assert registry.without_publisher == ()
+    assert registry.without_listeners == ()
     assert registry.listeners_of(Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED) == ("valuation:price-stay",)
 
 

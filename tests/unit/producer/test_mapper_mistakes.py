@@ -87,7 +87,7 @@ def test_a_class_without_a_type_is_named() -> None:
     """Nothing can be proven about a class that has no event type."""
     (problem,) = problems(lambda _: None, StayWithoutType)
 
-    assert problem == "StayWithoutType has no event type; type: event_type = ..."
+    assert problem == "StayWithoutType has no event_type; add: event_type = YourEventType.NAME"
 
 
 def test_a_mapper_that_looks_into_the_payload_is_told_so() -> None:
@@ -99,7 +99,7 @@ def test_a_mapper_that_looks_into_the_payload_is_told_so() -> None:
     (problem,) = problems(curious)
 
     assert problem.startswith("OptimizationEvaluated without a payload makes the mapper raise AttributeError")
-    assert "map by its class alone" in problem
+    assert "map by class alone" in problem
 
 
 def test_everything_that_is_wrong_is_listed_at_once() -> None:
@@ -170,12 +170,12 @@ def test_an_annotation_that_cannot_be_read_is_refused(annotation: str) -> None:
 
     (problem,) = problems(mapper)
 
-    assert "import it outside of `if TYPE_CHECKING:`" in problem
+    assert "import it outside `if TYPE_CHECKING:`" in problem
 
 
 def test_the_message_names_the_mapper() -> None:
     """Who reads the error knows which function to open."""
-    with pytest.raises(MapperError, match="The mapper forgetful is not right"):
+    with pytest.raises(MapperError, match="The mapper forgetful is wrong"):
         verify_mapper(forgetful)
 
 
@@ -186,5 +186,5 @@ def test_the_message_names_the_class_of_a_callable_object() -> None:
         def __call__(self, event: CodingEvent) -> Channel | None:
             return forgetful(event)
 
-    with pytest.raises(MapperError, match="The mapper Forgetful is not right"):
+    with pytest.raises(MapperError, match="The mapper Forgetful is wrong"):
         verify_mapper(Forgetful())

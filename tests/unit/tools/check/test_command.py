@@ -91,7 +91,7 @@ def test_github_gets_annotations(tmp_path: Path) -> None:
     result = check(write_system(tmp_path, small_system() | {CHANNELS: enum}), "--format", "github", "--select", "DS102")
     (line,) = result.stdout.splitlines()
     assert line.startswith(f"::error file={(tmp_path / CHANNELS).as_posix()},line=5,col=5,title=DS102::")
-    assert "the value must be the name in lower case; type: DOMAIN_CODING_STAY_CREATED =" in line
+    assert "the value must be the name in lower case; use DOMAIN_CODING_STAY_CREATED =" in line
 
 
 def test_sarif_is_what_code_scanning_takes(system: Path) -> None:

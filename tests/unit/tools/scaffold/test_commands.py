@@ -50,8 +50,8 @@ def test_a_second_run_has_nothing_to_do(clinic: Path) -> None:
     [
         (["service", "json"], 1, "json would hide the package of that name"),
         (["service", "co.ding"], 1, "'co.ding' must be words of letters and digits"),
-        (["event", "coding", "stays", "coded"], 1, "the aggregate 'stays' is plural; type: 'stay'"),
-        (["event", "coding", "stay", "code"], 1, "CODE is not in the past tense; type: DOMAIN_CODING_STAY_CODED"),
+        (["event", "coding", "stays", "coded"], 1, "the aggregate 'stays' is plural; use 'stay'"),
+        (["event", "coding", "stay", "code"], 1, "CODE is not in the past tense; use DOMAIN_CODING_STAY_CODED"),
         (["event", "coding", "class", "coded"], 1, "class is a word of Python"),
         (["event", "coding", "stay", "x" * 60 + "-coded"], 1, "more than 56 characters; type a shorter one"),
         (["event", "coding", "stay", "removed"], 1, "DOMAIN_CODING_STAY_REMOVED was in use once"),

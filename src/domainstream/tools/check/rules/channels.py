@@ -57,7 +57,7 @@ def duplicate_values(project: Project) -> Iterator[Mistake]:
             owner, other = first.setdefault(channel.value, (enum, channel))
             if other is not channel:
                 where = "" if owner is enum else f" of {owner.name} ({other.place.path}:{other.place.line})"
-                own = f"type: {channel.name} = {channel.name.lower()!r}"
+                own = f"use {channel.name} = {channel.name.lower()!r}"
                 fix = "remove one of the two" if channel.name == other.name else own
                 yield Mistake(channel.place, f"{channel.name}: has the same value as {other.name}{where}", fix)
 
