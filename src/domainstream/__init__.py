@@ -5,78 +5,37 @@
     event ─▶ channel ─▶ producer ─▶ publisher ═▶ stream ═▶ subscriber ═▶ queue ─▶ worker ─▶ handler
              (mapper; None = stays)               (Redis)                 (BullMQ)
 
-Each stage is a package of that name; what a publishing service needs stands here. The consuming half is in
-`domainstream.subscriber` and `domainstream.worker`, what both halves share about a process in
-`domainstream.settings`.
+Each stage is a package of that name. This package exports what a publishing service needs. The consuming half is in
+`domainstream.subscriber` and `domainstream.worker`.
 
-Names are imported when they are first asked for: a domain layer that needs `BaseEvent` does not load a Redis client.
-Type checkers read `__init__.pyi`.
+Names are imported on first use, so that a domain layer that needs `BaseEvent` does not load a Redis client.
 """
 
 # pyright: reportUnsupportedDunderAll=false
-# The names below are made by __getattr__, which only __init__.pyi can tell a type checker.
+# Type checkers read __init__.pyi, which repeats these names as imports.
 
 from importlib import import_module
 from typing import Any, Final
 
-_HOMES: Final = {
-    "domainstream.channel": ("ChannelRegistry", "EventPublisherChannel"),
-    "domainstream.settings": ("MessageLimits", "RetryPolicy"),
-    "domainstream.errors": ("DomainStreamError", "PublishCancelledError", "PublishError", "receipts_of"),
-    "domainstream.event": (
-        "BaseEvent",
-        "CorrelationFilter",
-        "EventPayload",
-        "UpcasterChain",
-        "caused_by",
-        "follow_up",
-        "follow_up_id",
-    ),
-    "domainstream.producer": ("EventProducer", "verify_mapper"),
-    "domainstream.publisher": (
-        "BatchLimits",
-        "MemoryPublisher",
-        "PublisherSettings",
-        "RedisStreamPublisherClient",
-        "Retention",
-    ),
-    "domainstream.receipt": ("Outcome", "Receipt"),
+_MODULES: Final = {
+    "channel": "ChannelRegistry EventPublisherChannel",
+    "errors": "DomainStreamError PublishCancelledError PublishError receipts_of",
+    "event": "BaseEvent CorrelationFilter EventPayload UpcasterChain caused_by follow_up follow_up_id",
+    "producer": "EventProducer verify_mapper",
+    "publisher": "BatchLimits MemoryPublisher PublisherSettings RedisStreamPublisherClient Retention",
+    "receipt": "Outcome Receipt",
+    "settings": "MessageLimits RetryPolicy",
 }
+_MODULE_OF: Final = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = [
-    "BaseEvent",
-    "BatchLimits",
-    "ChannelRegistry",
-    "CorrelationFilter",
-    "DomainStreamError",
-    "EventPayload",
-    "EventProducer",
-    "EventPublisherChannel",
-    "MemoryPublisher",
-    "MessageLimits",
-    "Outcome",
-    "PublishCancelledError",
-    "PublishError",
-    "PublisherSettings",
-    "Receipt",
-    "RedisStreamPublisherClient",
-    "Retention",
-    "RetryPolicy",
-    "UpcasterChain",
-    "caused_by",
-    "follow_up",
-    "follow_up_id",
-    "receipts_of",
-    "verify_mapper",
-]
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - a list of strings, but not a literal
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from the package it lives in, the first time it is asked for (PEP 562)."""
-    home = next((home for home, names in _HOMES.items() if name in names), None)
-    if home is None:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 
 

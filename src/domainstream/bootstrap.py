@@ -1,6 +1,6 @@
-"""Opens the parts of a process from its environment: the one place that names concrete classes.
+"""Opens a service's publisher, subscriber or worker with the settings in its environment variables.
 
-Everything else takes ports. A process that needs other settings calls the classes' own constructors.
+A shortcut for the common case. Use the `from_url` constructors of the classes for other settings.
 """
 
 import os
@@ -12,20 +12,22 @@ from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSetti
 from domainstream.worker import EventConsumer, EventWorker, WorkerSettings
 
 URL_VARIABLE: Final = "REDIS_URL"
+"""The variable with the URL of the Redis or Valkey server."""
+
 PREFIX_VARIABLE: Final = "DOMAINSTREAM_PREFIX"
-"""What stands before each channel's value in its stream's key; nothing by default. The same in all services."""
+"""The variable with the prefix of every stream's key; empty by default. It must be the same in all services."""
 
 CONSUMER_VARIABLE: Final = "DOMAINSTREAM_CONSUMER"
-"""This subscriber's name in its consumer group."""
+"""The variable with this subscriber's name in its consumer group."""
 
 SUBSCRIBER_SETTINGS: Final = SubscriberSettings()
 WORKER_SETTINGS: Final = WorkerSettings()
 
 
 def open_publisher(url: str | None = None, *, retention: Retention | None = None) -> RedisStreamPublisherClient:
-    """Return a publisher client for `url`, else `REDIS_URL`; use it in `async with`.
+    """Return a publisher client for `url`, which defaults to `REDIS_URL`; use it in `async with`.
 
-    Raises `ServerNotFoundError` when neither is given.
+    Raises `ServerNotFoundError` if neither is set.
     """
     return RedisStreamPublisherClient.from_url(_url(url), prefix=_prefix(), retention=retention)
 
@@ -37,10 +39,10 @@ def open_subscriber(
     url: str | None = None,
     settings: SubscriberSettings = SUBSCRIBER_SETTINGS,
 ) -> RedisBullMQStreamSubscriber:
-    """Return a subscriber for `url`, else `REDIS_URL`; use it in `async with` and await its `run()`.
+    """Return a subscriber for `url`, which defaults to `REDIS_URL`; use it in `async with` and await its `run()`.
 
-    `DOMAINSTREAM_CONSUMER` names this instance, by default after its host: instances on one host need a name each.
-    Raises `ServerNotFoundError` when neither URL is given.
+    `DOMAINSTREAM_CONSUMER` names this instance and defaults to the host name. Instances on one host need different
+    names. Raises `ServerNotFoundError` if neither `url` nor `REDIS_URL` is set.
     """
     return RedisBullMQStreamSubscriber.from_url(
         _url(url),
@@ -59,9 +61,9 @@ def open_worker(
     concurrency: int = 50,
     settings: WorkerSettings = WORKER_SETTINGS,
 ) -> EventWorker:
-    """Return a worker of the consumer's queue for `url`, else `REDIS_URL`; await its `run()`.
+    """Return a worker of the consumer's queue for `url`, which defaults to `REDIS_URL`; await its `run()`.
 
-    Raises `ServerNotFoundError` when neither is given.
+    Raises `ServerNotFoundError` if neither is set.
     """
     return EventWorker.from_url(_url(url), consumer, concurrency=concurrency, settings=settings)
 
@@ -69,7 +71,7 @@ def open_worker(
 def _url(explicit: str | None) -> str:
     url = explicit or os.environ.get(URL_VARIABLE)
     if not url:
-        raise ServerNotFoundError(f"no server is named; type: export {URL_VARIABLE}=redis://localhost:6379")
+        raise ServerNotFoundError(f"no server is configured; run: export {URL_VARIABLE}=redis://localhost:6379")
     return url
 
 

@@ -3,40 +3,40 @@
 ::
 
     DomainStreamError
-    ├── ProblemsError               a refusal that lists every reason at once
-    │   ├── ConfigurationError      settings that make no sense
-    │   ├── ChannelDefinitionError  a channel enum that breaks its rules
-    │   ├── RegistryError           channels, mappers and subscriptions that do not fit together
-    │   ├── MapperError             a mapper that forgets an event, or names another one's channel
-    │   ├── SubscriptionError       a subscriptions map that is not total, or not clear
-    │   └── UpcasterError           a chain of upcasters with a gap
-    ├── EventError                  one event is at fault; nothing of it was sent
-    │   ├── InvalidEventError       its fields are wrong
-    │   ├── EventEncodingError      it cannot become a message
-    │   └── EventDecodingError      a message cannot become an event
+    ├── ProblemsError               lists every problem at once
+    │   ├── ConfigurationError      invalid settings or arguments
+    │   ├── ChannelDefinitionError  a channel enum that breaks the naming rules
+    │   ├── RegistryError           channels, mappers and subscriptions that do not match
+    │   ├── MapperError             a mapper that misses an event, or maps it to another event's channel
+    │   ├── SubscriptionError       subscriptions that are incomplete or ambiguous
+    │   └── UpcasterError           upcasters with a gap between two versions
+    ├── EventError                  one event is at fault
+    │   ├── InvalidEventError       an event created with invalid fields
+    │   ├── EventEncodingError      an event that cannot be encoded; it was not sent
+    │   └── EventDecodingError      a message that cannot be decoded
     │       ├── HostileJsonError        too large, too deep, ambiguous, or not JSON
-    │       ├── InvalidEnvelopeError    not a CloudEvent of ours
-    │       ├── UnknownEventTypeError   nobody registered this type
-    │       ├── UnknownEventVersionError    no upcaster leads from this version
-    │       └── InvalidPayloadError     the payload is not what its type says
+    │       ├── InvalidEnvelopeError    not a CloudEvent with the required attributes
+    │       ├── UnknownEventTypeError   no class is registered for the event type
+    │       ├── UnknownEventVersionError    no upcaster converts from this version
+    │       └── InvalidPayloadError     the payload does not match its type
     ├── PublishError                some events were not published; carries all receipts
     ├── PublishCancelledError       the cause of a cancelled publish; carries all receipts
     ├── PublisherClosedError        publish after close
-    ├── ServerError                 why the server did not take a batch
+    ├── ServerError                 why the server did not store a batch
     │   ├── ServerUnavailableError      no answer before the deadline
-    │   ├── ServerRefusedError          the server answered no (wrong type, no permission, ...)
-    │   ├── ServerOutOfMemoryError      maxmemory is reached
-    │   └── ServerIsClusterError        a single-node client was pointed at a cluster
-    ├── ServerNotFoundError         no Redis or Valkey anywhere we looked
-    ├── MissingExtraError           an optional part is not installed
-    ├── DeliveryLimitError          an entry that was delivered too often
-    ├── HandlerNotFoundError        a job that no handler of the consumer takes
-    ├── HandlerCancelledError       a handler that ended by a cancellation from inside
-    ├── HandlerTimeoutError         a handler that ran longer than its time limit
-    └── InboxError                  effects of an event that were applied in part, or for an unfit database
+    │   ├── ServerRefusedError          the server rejected the command (wrong type, no permission, ...)
+    │   ├── ServerOutOfMemoryError      the server has reached maxmemory
+    │   └── ServerIsClusterError        a client for a single server was pointed at a cluster
+    ├── ServerNotFoundError         no Redis or Valkey server was found or configured
+    ├── MissingExtraError           an optional extra is not installed
+    ├── DeliveryLimitError          an entry was delivered too often without being forwarded
+    ├── HandlerNotFoundError        the consumer has no handler for a job
+    ├── HandlerCancelledError       a handler was cancelled from inside
+    ├── HandlerTimeoutError         a handler exceeded its time limit
+    └── InboxError                  an inbox cannot guarantee that effects happen once
 
-Messages say what, where, why and what to type next. They name fields, types and ids, never a payload's values or a
-password.
+Messages say what is wrong, where, why, and how to fix it. They name fields, types and ids, but never quote a payload's
+values or a password.
 """
 
 from collections import Counter
@@ -53,29 +53,29 @@ def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, A
 
 
 class DomainStreamError(Exception):
-    """The root: catch it to catch everything domainstream raises."""
+    """The base class of every error that domainstream raises."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle an error, whatever its constructor takes, so that it may go from one process to another."""
+        """Make every error picklable, whatever arguments its constructor takes, so that it can cross processes."""
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
 def list_problems(heading: str, problems: Sequence[str]) -> str:
-    """Put `problems` under `heading`, one a line."""
+    """Return `heading` followed by `problems`, one per line."""
     return "\n".join([heading, *(f"  - {problem}" for problem in problems)])
 
 
 class ProblemsError(DomainStreamError):
-    """A refusal that lists every reason at once."""
+    """Lists every problem at once."""
 
     def __init__(self, heading: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        """One sentence a problem, each with its fix."""
+        """One sentence per problem, each with its fix."""
         super().__init__(list_problems(heading, self.problems))
 
 
 class ConfigurationError(ProblemsError):
-    """Settings that make no sense."""
+    """Invalid settings or arguments."""
 
 
 class ChannelDefinitionError(ProblemsError):
@@ -83,19 +83,19 @@ class ChannelDefinitionError(ProblemsError):
 
 
 class RegistryError(ProblemsError):
-    """Channels, mappers and subscriptions that do not fit together."""
+    """Channels, mappers and subscriptions that do not match."""
 
 
 class MapperError(ProblemsError):
-    """A mapper that forgets an event or disagrees with an event's type."""
+    """A mapper that misses an event, or maps it to a channel of another event's type."""
 
 
 class SubscriptionError(ProblemsError):
-    """A subscriptions map that is not total over its enum."""
+    """Subscriptions that miss a channel of the enum, or are ambiguous."""
 
 
 class UpcasterError(ProblemsError):
-    """Upcasters that do not lead from every old version to the newest."""
+    """Upcasters that do not convert every old version to the newest."""
 
 
 class EventError(DomainStreamError):
@@ -103,22 +103,22 @@ class EventError(DomainStreamError):
 
     def __init__(self, message: str, *, event_id: str | None = None, event_type: str | None = None) -> None:
         self.event_id = event_id
-        """The event's id, or None where it could not be read."""
+        """The event's id, or None if it could not be read."""
         self.event_type = event_type
-        """The event's type, or None where it could not be read."""
+        """The event's type, or None if it could not be read."""
         super().__init__(f"{message} [event {event_id or 'without id'}, type {event_type or 'unknown'}]")
 
 
 class InvalidEventError(EventError, ValueError):
-    """An event was constructed with fields that are wrong."""
+    """An event was created with invalid fields."""
 
 
 class EventEncodingError(EventError):
-    """An event cannot become a message: nothing of it was sent."""
+    """An event cannot be encoded; it was not sent."""
 
 
 class EventDecodingError(EventError):
-    """A message cannot become an event."""
+    """A message cannot be decoded into an event."""
 
 
 class HostileJsonError(EventDecodingError):
@@ -127,31 +127,31 @@ class HostileJsonError(EventDecodingError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         """What is wrong, in a few words."""
-        super().__init__(f"refused to read the message: {reason}")
+        super().__init__(f"the message was rejected: {reason}")
 
 
 class InvalidEnvelopeError(EventDecodingError):
-    """The JSON is sound but is not a CloudEvent with the attributes we need."""
+    """The JSON is valid, but not a CloudEvent with the required attributes."""
 
 
 class UnknownEventTypeError(EventDecodingError):
-    """Nobody registered a class for this event type."""
+    """No class is registered for this event type."""
 
 
 class UnknownEventVersionError(EventDecodingError):
-    """The version is newer than the class, or no upcaster leads on from it."""
+    """The version is newer than the class, or no upcaster converts from it."""
 
 
 class InvalidPayloadError(EventDecodingError):
-    """The payload is not what its type says."""
+    """The payload does not match its type."""
 
     def __init__(self, path: str, expected: str, got: str, *, event_id: str, event_type: str) -> None:
         self.path = path
-        """Where in the payload, as `$.field[0]`."""
+        """Where in the payload, as in `$.field[0]`."""
         self.expected = expected
-        """What stands in the type."""
+        """What the type requires."""
         self.got = got
-        """The kind of value that was found (never the value itself)."""
+        """The kind of value in the payload, never the value itself."""
         super().__init__(f"payload at {path}: expected {expected}, got {got}", event_id=event_id, event_type=event_type)
 
 
@@ -160,27 +160,29 @@ class PublishError(DomainStreamError):
 
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
-        """One receipt per event of the call, in the call's order: those that were published as well."""
+        """One receipt per event of the call, in the call's order, including those that were published."""
         super().__init__(_summary(self.receipts))
 
 
 class PublishCancelledError(DomainStreamError):
-    """What became of the events of a `publish` call that was cancelled.
+    """Carries the receipts of a `publish` call that was cancelled.
 
-    It is the cause of the `asyncio.CancelledError`, which itself stays what asyncio made it, since time-outs and task
-    groups ask for exactly that class. `receipts_of` finds it, also behind a `TimeoutError`.
+    It is the cause of the `asyncio.CancelledError`, which is left untouched because `asyncio.timeout` and `TaskGroup`
+    match that exact class. `receipts_of` finds it, even behind a `TimeoutError`.
     """
 
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
-        """One receipt per event of the call, in the call's order: `rejected` for those that were never sent and never
-        will be, `unknown` for those that were under way.
+        """One receipt per event of the call, in the call's order: `rejected` for events that were not sent and never
+        will be, `unknown` for those in flight.
         """
-        super().__init__(_counts(self.receipts))
+        counts = Counter(receipt.outcome.value for receipt in receipts)
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        super().__init__(f"publishing was cancelled: {outcomes}")
 
 
 def receipts_of(error: BaseException) -> tuple[Receipt, ...]:
-    """Return the receipts that an error, or what caused it, carries; empty where none does.
+    """Return the receipts carried by an error or one of its causes; empty if none carries any.
 
     `error` may be a `PublishError`, or the `asyncio.CancelledError` or `TimeoutError` that ended a `publish` call.
     """
@@ -193,11 +195,11 @@ def receipts_of(error: BaseException) -> tuple[Receipt, ...]:
 
 
 class PublisherClosedError(DomainStreamError):
-    """The publisher is closed, or closing: nothing of the call was sent."""
+    """The publisher is closed or closing; nothing of the call was sent."""
 
 
 class ServerError(DomainStreamError):
-    """Why the server did not take a batch."""
+    """Why the server did not store a batch."""
 
 
 class ServerUnavailableError(ServerError):
@@ -205,59 +207,55 @@ class ServerUnavailableError(ServerError):
 
 
 class ServerRefusedError(ServerError):
-    """The server answered no, and would again."""
+    """The server rejected the command; retrying would fail the same way."""
 
 
 class ServerOutOfMemoryError(ServerError):
-    """The server reached its maxmemory and refuses writes."""
+    """The server has reached its maxmemory and rejects writes."""
 
 
 class ServerIsClusterError(ServerError):
-    """A client for one server was pointed at a node of a cluster."""
+    """A client for a single server was pointed at a node of a cluster."""
 
 
 class ServerNotFoundError(DomainStreamError):
-    """No Redis or Valkey server was found in any of the places we look."""
+    """No Redis or Valkey server was found, or none is configured."""
 
 
 class MissingExtraError(DomainStreamError, ImportError):
-    """An optional part of domainstream is not installed."""
+    """An optional extra of domainstream is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an extra. Type: pip install 'domainstream[{extra}]'")
+        super().__init__(f"{what} needs an extra. Run: pip install 'domainstream[{extra}]'")
 
 
 class DeliveryLimitError(DomainStreamError):
-    """An entry was delivered more often than is allowed, and never handed over."""
+    """An entry was delivered more often than the limit without being forwarded."""
 
     def __init__(self, deliveries: int, limit: int) -> None:
         self.deliveries = deliveries
-        """How often it was delivered."""
+        """How often the entry was delivered."""
         super().__init__(
-            f"delivered {deliveries} times and never handed over, where {limit} times are allowed: a subscriber ended "
-            "while it had it, or the server refused it; look at the subscriber's log, mend the cause, then redrive it"
+            f"delivered {deliveries} times (limit {limit}) without being forwarded: a subscriber crashed on it or the "
+            "server rejected it. Check the subscriber's log, fix the cause, then run "
+            "`domainstream dead-letters redrive`"
         )
 
 
 class HandlerNotFoundError(DomainStreamError):
-    """A job arrived for which the consumer has no handler."""
+    """The consumer has no handler for a job."""
 
 
 class HandlerCancelledError(DomainStreamError):
-    """A handler ended by a cancellation that did not come from its worker: a failed attempt like any other."""
+    """A handler was cancelled, but not by its worker; the attempt counts as failed."""
 
 
 class HandlerTimeoutError(DomainStreamError):
-    """A handler ran longer than its time limit: a failed attempt like any other."""
+    """A handler exceeded its time limit; the attempt counts as failed."""
 
 
 class InboxError(DomainStreamError):
-    """An inbox cannot promise that the effects of an event happen once."""
-
-
-def _counts(receipts: Sequence[Receipt]) -> str:
-    counts = Counter(receipt.outcome.value for receipt in receipts)
-    return f"publishing was cancelled: {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}"
+    """An inbox cannot guarantee that the effects of an event happen once."""
 
 
 def _summary(receipts: Sequence[Receipt]) -> str:
@@ -265,14 +263,13 @@ def _summary(receipts: Sequence[Receipt]) -> str:
     unknown = sum(receipt.outcome is Outcome.UNKNOWN for receipt in failed)
     reasons = sorted({f"{type(receipt.error).__name__}: {receipt.error}" for receipt in failed if receipt.error})
     first = ", ".join(receipt.event_id for receipt in failed[:3]) + (", ..." if len(failed) > 3 else "")
+    advice = ["See .receipts for each event"]
+    if len(failed) > unknown:
+        advice.append("Publish the rejected ones again once the cause is fixed")
+    if unknown:
+        advice.append("Those with unknown outcome may be in the stream; consumers recognise duplicates by event id")
     return list_problems(
-        f"{len(failed)} of {len(receipts)} events were not published ({unknown} of unknown fate): {first}. "
-        f"Look at .receipts. {_advice(rejected=len(failed) > unknown, unknown=unknown > 0)}:",
+        f"{len(failed)} of {len(receipts)} events were not published ({unknown} with unknown outcome): {first}. "
+        f"{'. '.join(advice)}:",
         reasons,
     )
-
-
-def _advice(*, rejected: bool, unknown: bool) -> str:
-    again = "Publish the rejected ones again once the cause is mended" if rejected else ""
-    perhaps = "Those of unknown fate may be in the stream; consumers tell a repeat by its event id" if unknown else ""
-    return ". ".join(filter(None, (again, perhaps)))

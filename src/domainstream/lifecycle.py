@@ -1,7 +1,7 @@
-"""Running a program's loop once, and stopping it: the one primitive behind subscriber and worker.
+"""Runs a program's loop once and stops it gracefully; the one primitive behind subscriber and worker.
 
-A cancellation is not handed to the loop, because a loop that is cut off leaves work half done on the server. It asks
-the loop to stop, as `stop` does, and is raised once the loop has ended; a second one cuts the loop off.
+Cancelling `run` triggers a graceful stop, so that no half-finished work is left on the server; the `CancelledError` is
+raised again once the loop has exited. A second cancellation aborts the loop.
 """
 
 import asyncio
@@ -11,19 +11,19 @@ from typing import Any, Final
 from domainstream.validation import raise_problems
 
 RECANCEL_INTERVAL: Final = 0.02
-"""Seconds until a task that has not ended is cancelled once more."""
+"""Seconds until a task that is still running is cancelled again."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Lifecycle:
-    """Tolerates `stop` before `run`, stopping and closing twice, and closing while the loop runs.
+    """Runs one loop, and makes it safe to stop before running, to stop or close twice, and to close while running.
 
     For one event loop.
     """
 
     def __init__(self, program: str) -> None:
-        """Guard the loop of `program`, the class's name, which stands in errors."""
+        """Guard the loop of `program`, a class name for error messages."""
         self.stopping = asyncio.Event()
         """Set once the loop should end; every pause of the loop must end with it."""
         self._program = program
@@ -36,21 +36,32 @@ class Lifecycle:
 
         Raises `ConfigurationError` when called a second time, or after `close`.
         """
-        again = f"this one runs already, or is closed; make a new one with {self._program}.from_url(...)"
-        raise_problems(f"{self._program}.run", [again if self._used_up else None])
+        problem = f"it is already running, or closed; create a new one with {self._program}.from_url(...)"
+        raise_problems(f"{self._program}.run", [problem if self._used_up else None])
         self._used_up = True
         self._at_rest.clear()
+        loop = asyncio.create_task(work(), name=self._program)
         try:
-            await self._to_its_end(asyncio.create_task(work(), name=self._program))
+            await asyncio.shield(loop)
+        except asyncio.CancelledError:
+            self.stop()
+            try:
+                await asyncio.wait([loop])
+            finally:
+                await cancel_and_wait(loop)
+            # An error of the loop's last steps must not be hidden by the cancellation.
+            if not loop.cancelled():
+                loop.result()
+            raise
         finally:
             self._at_rest.set()
 
     def stop(self) -> None:
-        """Ask the loop to end. Stopping twice, or before `run`, does nothing more."""
+        """Ask the loop to end. May be called before `run`, and more than once."""
         self.stopping.set()
 
     async def close(self, release: Callable[[], Awaitable[None]]) -> None:
-        """Stop, wait for `run` to return, and await `release()`, which must bear being called twice."""
+        """Stop, wait for `run` to return, then await `release()`, which must tolerate a second call."""
         self._used_up = True
         self.stop()
         await self._at_rest.wait()
@@ -64,37 +75,13 @@ class Lifecycle:
         except TimeoutError:
             return
 
-    async def until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work` and raise what it raises, or cancel it when stopped first."""
-        doing, stopping = asyncio.create_task(work), asyncio.create_task(self.stopping.wait())
-        try:
-            await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await cancel_and_wait(doing, stopping)
-        if not doing.cancelled():
-            doing.result()
-
-    async def _to_its_end(self, loop: asyncio.Task[None]) -> None:
-        try:
-            await asyncio.shield(loop)
-        except asyncio.CancelledError:
-            self.stop()
-            try:
-                await asyncio.wait([loop])
-            finally:
-                await cancel_and_wait(loop)
-            # The program was told to end, and did: an error of its last steps is told, not lost.
-            if not loop.cancelled():
-                loop.result()
-            raise
-
 
 async def cancel_and_wait(*tasks: asyncio.Task[Any], again: float = RECANCEL_INTERVAL) -> None:
-    """Cancel tasks, again and again until each has ended; what they end with is left for others to ask.
+    """Cancel tasks repeatedly until each has ended; their results and errors are left to the caller.
 
-    Once is not enough: on Python 3.11 `asyncio.wait_for`, which redis-py sends commands with, returns a result although
-    its task was cancelled in the same moment. `again` is the pause in seconds; it must leave time for what the tasks do
-    on their way out.
+    One cancellation is not enough: on Python 3.11, `asyncio.wait_for`, which redis-py uses to send commands, may return
+    a result although its task was cancelled at the same moment. `again` is the pause in seconds between cancellations;
+    it must be long enough for the tasks to clean up.
     """
     pending = {task for task in tasks if not task.done()}
     while pending:

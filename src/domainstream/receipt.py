@@ -1,4 +1,4 @@
-"""What became of each event of a `publish` call."""
+"""Receipts: the outcome of each event of a `publish` call."""
 
 from enum import StrEnum
 
@@ -6,35 +6,35 @@ from msgspec import Struct
 
 
 class Outcome(StrEnum):
-    """The four things that can have become of an event."""
+    """The four possible outcomes of publishing an event."""
 
     PUBLISHED = "published"
-    """The server has the entry."""
+    """The server stored the entry."""
 
     NOT_PUBLISHED = "not_published"
-    """The mapper said None: the event stays inside its service."""
+    """The mapper returned None: the event stays inside its service."""
 
     REJECTED = "rejected"
-    """It is certain that the server has no entry: publishing again makes no duplicate."""
+    """The server certainly has no entry, so publishing the event again cannot create a duplicate."""
 
     UNKNOWN = "unknown"
-    """It was sent but no answer came in time: the server may have the entry or not."""
+    """The event was sent but no answer arrived in time: the server may or may not have the entry."""
 
 
 class Receipt(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of one event."""
+    """The outcome of publishing one event."""
 
     event_id: str
     """The event's id."""
 
     outcome: Outcome
-    """One of the four outcomes."""
+    """Whether the event was published."""
 
     channel: str | None = None
-    """The channel it was meant for; None when the mapper said None."""
+    """The event's channel; None if the event stays inside its service."""
 
     entry_id: str | None = None
-    """The stream entry's id, `milliseconds-number` on the server's clock, when published."""
+    """The id of the stream entry, `milliseconds-number` by the server's clock; None unless published."""
 
     error: Exception | None = None
-    """Why it was rejected, or why its fate is unknown."""
+    """Why the event was rejected, or why its outcome is unknown; otherwise None."""

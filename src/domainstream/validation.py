@@ -1,10 +1,14 @@
-"""Settings that several stages share: frozen, checked when they are made, all problems reported at once.
+"""Checks for settings: each check returns a problem or None, and `raise_problems` reports all problems at once.
 
-Each field says what it is, its unit, its special values and its default. A stage's own settings live in the stage.
+Settings are checked when they are created, so that a wrong unit shows at start-up and not when the value is first used.
+A class calls the checks like this::
+
+    def __post_init__(self) -> None:
+        raise_problems("RetryPolicy", [*positive_fields(self), at_most(self, "first_delay", "longest_delay")])
 """
 
 from collections.abc import Iterable
-from dataclasses import Field, fields
+from dataclasses import fields
 from datetime import timedelta
 from types import NoneType
 from typing import Any, Final, get_args
@@ -12,51 +16,53 @@ from typing import Any, Final, get_args
 from domainstream.errors import ConfigurationError
 
 ZERO = timedelta()
-_KINDS: Final[dict[Any, tuple[Any, str]]] = {
-    int: (0, "a whole number above zero"),
-    timedelta: (ZERO, "a timedelta above zero"),
+_POSITIVE: Final[dict[Any, tuple[Any, str]]] = {
+    int: (0, "a positive integer"),
+    timedelta: (ZERO, "a positive timedelta"),
 }
 
 
-def raise_problems(what: str, problems: Iterable[str | None]) -> None:
-    """Raise one `ConfigurationError` naming every problem, if there is any.
+def raise_problems(subject: str, problems: Iterable[str | None]) -> None:
+    """Raise a `ConfigurationError` about `subject` that lists all problems; do nothing if there are none.
 
-    `problems` holds a sentence for each check that failed and None for each that passed.
+    `problems` are the results of checks: a sentence for each that failed, None for each that passed.
     """
-    found = [problem for problem in problems if problem is not None]
-    if found:
-        raise ConfigurationError(f"{what} cannot be used:", found)
+    failed = [problem for problem in problems if problem is not None]
+    if failed:
+        raise ConfigurationError(f"{subject} cannot be used:", failed)
 
 
 def positive_fields(settings: Any, *, but: Iterable[str] = ()) -> list[str]:
-    """Say of each whole number and duration among the fields of `settings` that is not above zero, or something else.
+    """Return one problem per int or timedelta field of the dataclass `settings` that is not positive.
 
-    None is fine where the field's type has it: it switches a limit off. The fields `but` are not looked at.
+    None is valid if the field's type allows it: it switches a limit off. The fields named in `but` are not checked.
     """
-    named = [field for field in fields(settings) if field.name not in but]
-    checked = [_not_above_zero(field, getattr(settings, field.name)) for field in named]
-    return [problem for problem in checked if problem is not None]
-
-
-def _not_above_zero(field: Field[Any], value: object) -> str | None:
-    types = get_args(field.type) or (field.type,)
-    kind = next((one for one in _KINDS if one in types), None)
-    if kind is None or (value is None and NoneType in types):
-        return None
-    return positive(field.name, value, kind)
+    problems = []
+    for field in fields(settings):
+        value, types = getattr(settings, field.name), get_args(field.type) or (field.type,)
+        kind = next((kind for kind in _POSITIVE if kind in types), None)
+        if kind is None or field.name in but or (value is None and NoneType in types):
+            continue
+        if (problem := positive(field.name, value, kind)) is not None:
+            problems.append(problem)
+    return problems
 
 
 def positive(name: str, value: object, kind: type[int] | type[timedelta]) -> str | None:
-    """Say what is wrong with a value that should be a whole number, or a duration, above zero."""
-    zero, expected = _KINDS[kind]
+    """Return a problem unless `value` is a positive int, or a positive timedelta."""
+    zero, expected = _POSITIVE[kind]
+    # A bool is an int to Python, but True as a limit is a mistake.
     if isinstance(value, kind) and not isinstance(value, bool) and value > zero:
         return None
     return f"{name} is {value if isinstance(value, timedelta) else repr(value)}, expected {expected}"
 
 
 def at_most(settings: Any, name: str, limit: str) -> str | None:
-    """Say that the duration `name` is longer than the duration `limit`, if both are there and it is."""
-    one, other = getattr(settings, name), getattr(settings, limit)
-    if isinstance(one, timedelta) and isinstance(other, timedelta) and one > other:
-        return f"{name} ({one}) is longer than {limit} ({other})"
+    """Return a problem if the duration `name` of `settings` is longer than the duration `limit`.
+
+    Values of other types are left to `positive_fields`.
+    """
+    duration, longest = getattr(settings, name), getattr(settings, limit)
+    if isinstance(duration, timedelta) and isinstance(longest, timedelta) and duration > longest:
+        return f"{name} ({duration}) is longer than {limit} ({longest})"
     return None

@@ -95,4 +95,4 @@ async def test_a_missing_url_is_one_line() -> None:
     async with notifications() as service:
         _, errors = await service.communicate()
     assert service.returncode == 1
-    assert errors == b"no server is named; type: export REDIS_URL=redis://localhost:6379\n"
+    assert errors == b"no server is configured; run: export REDIS_URL=redis://localhost:6379\n"

@@ -99,7 +99,7 @@ def travelled(error: BaseException) -> Any:
 
 
 @pytest.mark.parametrize(("name", "parent"), [(name, parent) for name, parent in drawn().items() if parent])
-def test_an_error_derives_from_the_one_it_is_drawn_under(name: str, parent: str) -> None:
+def test_error_derives_from_the_one_it_is_drawn_under(name: str, parent: str) -> None:
     """The drawing shows what catching an error catches."""
     assert parent.rpartition(".")[2] in [base.__name__ for base in defined()[name].__bases__]
 
@@ -125,7 +125,7 @@ def test_these_tests_know_every_error() -> None:
 
 
 @EVERY
-def test_an_error_survives_pickling(error: BaseException) -> None:
+def test_error_survives_pickling(error: BaseException) -> None:
     """Kind, message and attributes arrive in another process as they were sent."""
     copy = travelled(error)
 
@@ -136,7 +136,7 @@ def test_an_error_survives_pickling(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("kind", [PublishError, PublishCancelledError])
-def test_the_cause_in_a_receipt_survives_pickling(kind: type[PublishError | PublishCancelledError]) -> None:
+def test_cause_in_a_receipt_survives_pickling(kind: type[PublishError | PublishCancelledError]) -> None:
     """An error inside of an error's receipt arrives too."""
     copy = travelled(kind([FAILED]))
 
@@ -144,7 +144,7 @@ def test_the_cause_in_a_receipt_survives_pickling(kind: type[PublishError | Publ
 
 
 @EVERY
-def test_an_error_has_a_message(error: BaseException) -> None:
+def test_error_has_a_message(error: BaseException) -> None:
     """No error leaves its reader with a class name alone."""
     assert str(error)
 
@@ -156,36 +156,36 @@ def test_problems_stand_in_the_message_one_a_line() -> None:
     assert str(error).splitlines() == ["it cannot be used:", *(f"  - {problem}" for problem in PROBLEMS)]
 
 
-def test_an_event_error_names_event_and_type() -> None:
+def test_event_error_names_event_and_type() -> None:
     """Both can be searched for in logs."""
     error = errors.EventError("it is too large", event_id="event-1", event_type="domain_shop_order_sent")
 
     assert str(error) == "it is too large [event event-1, type domain_shop_order_sent]"
 
 
-def test_an_event_error_without_a_name_says_so() -> None:
+def test_event_error_without_a_name_says_so() -> None:
     """What could not be read is not left out silently."""
     assert str(errors.EventError("it is no JSON")) == "it is no JSON [event without id, type unknown]"
 
 
-def test_an_invalid_payload_is_told_by_path_expected_and_got() -> None:
+def test_invalid_payload_is_told_by_path_expected_and_got() -> None:
     """The place and the kinds are named."""
     error = errors.InvalidPayloadError("$.a[0]", "int", "str", event_id="event-1", event_type="domain_shop_order_sent")
 
     assert "payload at $.a[0]: expected int, got str" in str(error)
 
 
-def test_a_missing_extra_says_what_to_type() -> None:
+def test_missing_extra_says_what_to_type() -> None:
     """The command to install it stands in the message."""
     assert "pip install 'domainstream[bullmq]'" in str(errors.MissingExtraError("the worker", "bullmq"))
 
 
-def test_a_missing_extra_is_an_import_error() -> None:
+def test_missing_extra_is_an_import_error() -> None:
     """Code that tries an import catches it as any other."""
     assert issubclass(errors.MissingExtraError, ImportError)
 
 
-def test_a_cancelled_publish_counts_its_outcomes() -> None:
+def test_cancelled_publish_counts_its_outcomes() -> None:
     """The message says how many events had which fate."""
     assert str(PublishCancelledError(RECEIPTS)) == "publishing was cancelled: 1 published, 1 rejected, 1 unknown"
 

@@ -70,11 +70,11 @@ async def test_stop_before_run_ends_it_at_once() -> None:
     assert program.ended == ["well"]
 
 
-async def test_a_program_runs_once() -> None:
+async def test_program_runs_once() -> None:
     """A second run is refused, also after close, with what to type."""
     program = Program()
     await program.close()
-    with pytest.raises(ConfigurationError, match=r"(?s)Program\.run.*make a new one with Program\.from_url"):
+    with pytest.raises(ConfigurationError, match=r"(?s)Program\.run.*create a new one with Program\.from_url"):
         await program.run()
 
 
@@ -89,7 +89,7 @@ async def test_cancellation_lets_the_loop_end_well() -> None:
     assert program.ended == ["well"]
 
 
-async def test_a_second_cancellation_cuts_the_loop_off() -> None:
+async def test_second_cancellation_cuts_the_loop_off() -> None:
     """Whoever cannot wait is not made to."""
     lifecycle, began, cut_off = Lifecycle("Program"), asyncio.Event(), asyncio.Event()
 
@@ -119,16 +119,6 @@ async def test_errors_of_the_loop_are_raised() -> None:
 
     with pytest.raises(ValueError, match="broken"):
         await Lifecycle("Program").run(failing)
-
-
-async def test_work_is_cancelled_when_the_program_stops() -> None:
-    """A wait that may be cut off ends with the program."""
-    lifecycle = Lifecycle("Program")
-    waiting = asyncio.create_task(lifecycle.until_stopped(asyncio.sleep(60)))
-    await asyncio.sleep(0)
-    lifecycle.stop()
-    async with asyncio.timeout(1):
-        await waiting
 
 
 async def test_task_is_cancelled_until_it_ends() -> None:

@@ -29,7 +29,7 @@ def above_zero(settings: type[Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("settings", ALL)
-def test_the_defaults_can_be_used(settings: type[Any]) -> None:
+def test_defaults_can_be_used(settings: type[Any]) -> None:
     """Who sets nothing is refused nothing."""
     assert settings() == settings()
 
@@ -61,7 +61,7 @@ def test_every_problem_is_reported_at_once(settings: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("settings", ALL)
-def test_a_refusal_names_the_settings(settings: type[Any]) -> None:
+def test_refusal_names_the_settings(settings: type[Any]) -> None:
     """The message begins with the class, whose docstring tells more."""
     name = above_zero(settings)[0]
 
@@ -72,21 +72,21 @@ def test_a_refusal_names_the_settings(settings: type[Any]) -> None:
 @pytest.mark.parametrize(
     ("value", "got"), [(0, "0"), (-1, "-1"), (1.5, "1.5"), ("5", "'5'"), (True, "True"), (HOUR, "1:00:00")]
 )
-def test_a_number_must_be_a_whole_one_above_zero(value: object, got: str) -> None:
+def test_number_must_be_a_whole_one_above_zero(value: object, got: str) -> None:
     """Anything else is reported with what was expected and what was got."""
-    assert problems_of(MessageLimits, max_bytes=value) == (f"max_bytes is {got}, expected a whole number above zero",)
+    assert problems_of(MessageLimits, max_bytes=value) == (f"max_bytes is {got}, expected a positive integer",)
 
 
 @pytest.mark.parametrize(
     ("value", "got"), [(ZERO, "0:00:00"), (-HOUR, "-1 day, 23:00:00"), (10, "10"), ("10s", "'10s'")]
 )
-def test_a_duration_must_be_a_timedelta_above_zero(value: object, got: str) -> None:
+def test_duration_must_be_a_timedelta_above_zero(value: object, got: str) -> None:
     """Seconds as a number are refused when the settings are made, not when they are first used."""
-    assert problems_of(RetryPolicy, deadline=value) == (f"deadline is {got}, expected a timedelta above zero",)
+    assert problems_of(RetryPolicy, deadline=value) == (f"deadline is {got}, expected a positive timedelta",)
 
 
 @pytest.mark.parametrize("settings", [MessageLimits, RetryPolicy])
-def test_a_limit_that_cannot_be_switched_off_refuses_none(settings: type[Any]) -> None:
+def test_limit_that_cannot_be_switched_off_refuses_none(settings: type[Any]) -> None:
     """None is only taken where the field says what it does."""
     names = above_zero(settings)
 
@@ -103,14 +103,14 @@ def test_wrong_types_are_reported_at_once(settings: type[Any]) -> None:
     assert len(problems_of(settings, **dict.fromkeys(names, "much"))) == len(names)
 
 
-def test_a_first_delay_beyond_the_longest_is_refused() -> None:
+def test_first_delay_beyond_the_longest_is_refused() -> None:
     """Pauses grow from the first to the longest, so the first is not the longer one."""
     (problem,) = problems_of(RetryPolicy, first_delay=HOUR)
 
     assert problem == "first_delay (1:00:00) is longer than longest_delay (0:00:01)"
 
 
-def test_a_contradiction_is_reported_beside_other_problems() -> None:
+def test_contradiction_is_reported_beside_other_problems() -> None:
     """What two settings say together is checked along with each of them."""
     assert len(problems_of(RetryPolicy, first_delay=HOUR, deadline=ZERO)) == 2
 
@@ -149,7 +149,7 @@ def test_retention_refuses_limits_of_zero_or_less(name: str, value: object) -> N
 
 def test_retention_refuses_seconds_as_a_number() -> None:
     """An hour is `timedelta(hours=1)`, not 3600."""
-    assert problems_of(Retention, max_age=3600) == ("max_age is 3600, expected a timedelta above zero",)
+    assert problems_of(Retention, max_age=3600) == ("max_age is 3600, expected a positive timedelta",)
 
 
 def test_retention_refuses_to_drop_unread_entries_before_read_ones() -> None:
@@ -166,19 +166,19 @@ def test_retention_may_drop_read_and_unread_entries_together() -> None:
     assert retention.max_age == retention.max_unread_age
 
 
-def test_a_publishers_contradictions_are_reported_at_once() -> None:
+def test_publishers_contradictions_are_reported_at_once() -> None:
     """A producer id that a key cannot hold, and a memory shorter than retries need, come together."""
     problems = problems_of(PublisherSettings, url="redis://localhost", producer_id="a b", memory=timedelta(seconds=1))
 
     assert [problem.split()[0] for problem in problems] == ["producer_id", "memory"]
 
 
-def test_a_url_is_not_shown() -> None:
+def test_url_is_not_shown() -> None:
     """A password in the URL does not reach logs by way of the settings."""
     assert "secret" not in repr(PublisherSettings(url="redis://user:secret@localhost"))
 
 
-def test_a_refusal_is_one_of_our_errors() -> None:
+def test_refusal_is_one_of_our_errors() -> None:
     """`DomainStreamError` catches refused settings."""
     with pytest.raises(DomainStreamError):
         MessageLimits(max_depth=0)

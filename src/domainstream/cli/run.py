@@ -94,7 +94,7 @@ def worker(*, concurrency: int, grace: timedelta, **shared: Any) -> None:
 
 def _url(shared: dict[str, Any]) -> str:
     if not shared["redis_url"]:
-        raise ServerNotFoundError(f"no server is named; type: export {URL_VARIABLE}=redis://localhost:6379")
+        raise ServerNotFoundError(f"no server is configured; run: export {URL_VARIABLE}=redis://localhost:6379")
     return str(shared["redis_url"])
 
 

@@ -21,7 +21,7 @@ async def test_second_run_is_refused_while_the_first_goes_on(worker: EventWorker
     """A worker that runs cannot be run again, and is not disturbed by the attempt."""
     async with running(worker) as first:
         await asyncio.sleep(0)
-        with pytest.raises(ConfigurationError, match=r"runs already, or is closed; make a new one with EventWorker"):
+        with pytest.raises(ConfigurationError, match=r"already running, or closed; create a new one with EventWorker"):
             await worker.run()
         assert not first.done()
 

@@ -119,7 +119,7 @@ async def test_undecodable_entry_becomes_a_dead_letter(
     async with running(open_subscriber()):
         assert await until(valuation.ids) == [f"event-{event.id}"]
         (letter,) = await until(lambda: streams.dead(EVALUATED))
-    assert letter.pop(b"reason").startswith(b"refused to read the message")
+    assert letter.pop(b"reason").startswith(b"the message was rejected")
     assert letter == {
         b"error": b"HostileJsonError",
         b"channel": EVALUATED.encode(),

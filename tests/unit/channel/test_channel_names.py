@@ -17,7 +17,7 @@ class GuideChannel(EventPublisherChannel):
     DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
 
 
-def test_the_guides_own_enum_is_accepted() -> None:
+def test_guides_own_enum_is_accepted() -> None:
     """The three channels that the guide shows keep all the rules."""
     assert len(GuideChannel) == 3
 
@@ -32,7 +32,7 @@ def test_the_guides_own_enum_is_accepted() -> None:
         ("DOMAIN_CODING_ICD10_MAPPED", ("coding", "icd10", "mapped")),
     ],
 )
-def test_a_name_has_a_service_an_aggregate_and_an_event_name(name: str, parts: tuple[str, str, str]) -> None:
+def test_name_has_a_service_an_aggregate_and_an_event_name(name: str, parts: tuple[str, str, str]) -> None:
     """Without known services, the first word is the service, the second the aggregate, the rest the event."""
     channel = define(name)[name]
 
@@ -51,7 +51,7 @@ def test_a_name_has_a_service_an_aggregate_and_an_event_name(name: str, parts: t
         ("DOMAIN", "DOMAIN_SERVICE_AGGREGATE_EVENT_NAME"),
     ],
 )
-def test_a_name_outside_the_grammar_is_refused_with_one_inside(name: str, fixed: str) -> None:
+def test_name_outside_the_grammar_is_refused_with_one_inside(name: str, fixed: str) -> None:
     """The refusal shows the grammar and the nearest name that keeps it."""
     (problem,) = problems_of(name)
 
@@ -59,7 +59,7 @@ def test_a_name_outside_the_grammar_is_refused_with_one_inside(name: str, fixed:
     assert fix_of(problem) == fixed
 
 
-def test_the_value_must_be_the_name_in_lower_case() -> None:
+def test_value_must_be_the_name_in_lower_case() -> None:
     """A value that differs from its name is refused with the line to type."""
     name = "DOMAIN_CODING_RUN_STARTED"
 
@@ -68,7 +68,7 @@ def test_the_value_must_be_the_name_in_lower_case() -> None:
     assert fix_of(problem) == f"{name} = 'domain_coding_run_started'"
 
 
-def test_a_value_may_be_left_to_auto() -> None:
+def test_value_may_be_left_to_auto() -> None:
     """`auto()` gives the name in lower case."""
 
     class Automatic(EventPublisherChannel):
@@ -90,7 +90,7 @@ def test_two_channels_must_not_share_a_value() -> None:
     assert fix_of(problem) == "DOMAIN_CODING_RUN_ENDED = 'domain_coding_run_ended'"
 
 
-def test_a_repeated_value_does_not_hide_what_else_is_wrong() -> None:
+def test_repeated_value_does_not_hide_what_else_is_wrong() -> None:
     """A channel that repeats a value is held to the other rules as well."""
     values = {
         "DOMAIN_CODING_RUN_STARTED": "domain_coding_run_started",
@@ -119,7 +119,7 @@ def test_all_violations_are_listed_in_one_error() -> None:
     ]
 
 
-def test_the_message_names_the_enum_and_lists_every_problem() -> None:
+def test_message_names_the_enum_and_lists_every_problem() -> None:
     """The text of the error is its problems, one a line, under the name of the class."""
     with pytest.raises(ChannelDefinitionError) as refusal:
         define("DOMAIN_CODING_RUN_START", "DOMAIN_CODING_RUN_END")
@@ -129,32 +129,32 @@ def test_the_message_names_the_enum_and_lists_every_problem() -> None:
     assert lines == [f"  - {problem}" for problem in refusal.value.problems]
 
 
-def test_a_refusal_is_one_of_our_errors() -> None:
+def test_refusal_is_one_of_our_errors() -> None:
     """`DomainStreamError` catches a refused enum."""
     with pytest.raises(DomainStreamError):
         define("DOMAIN")
 
 
-def test_an_enum_without_channels_is_accepted() -> None:
+def test_enum_without_channels_is_accepted() -> None:
     """A system may start with no channel at all."""
     assert list(define()) == []
 
 
-def test_a_channel_equals_its_value() -> None:
+def test_channel_equals_its_value() -> None:
     """A member is a string, as members of `StrEnum` are."""
     (channel,) = define("DOMAIN_CODING_RUN_STARTED")
 
     assert channel == "domain_coding_run_started"
 
 
-def test_a_channel_is_found_by_its_value_in_a_mapping() -> None:
+def test_channel_is_found_by_its_value_in_a_mapping() -> None:
     """A member used as a key is also found by the plain value."""
     table = {GuideChannel.DOMAIN_CODING_MEDICAL_STAY_CREATED: 1}
 
     assert table["domain_coding_medical_stay_created"] == 1  # type: ignore[index]
 
 
-def test_a_channel_is_found_by_calling_the_enum_with_its_value() -> None:
+def test_channel_is_found_by_calling_the_enum_with_its_value() -> None:
     """The enum gives the member of a value, as any enum does."""
     channel = GuideChannel("domain_coding_medical_stay_created")
 

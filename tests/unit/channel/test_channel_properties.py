@@ -19,7 +19,7 @@ ANYTHING = st.text(string.ascii_letters + string.digits + "_-. ", min_size=1, ma
 
 
 @given(service=WORD, aggregate=WORD, event_name=PAST)
-def test_a_name_built_from_single_words_is_accepted_and_read_back(
+def test_name_built_from_single_words_is_accepted_and_read_back(
     service: str, aggregate: str, event_name: str
 ) -> None:
     """Whatever service and aggregate of one word are joined, the channel gives them back."""
@@ -31,7 +31,7 @@ def test_a_name_built_from_single_words_is_accepted_and_read_back(
 
 
 @given(service=NAME, aggregate=SINGULAR, event_name=PAST)
-def test_a_name_built_from_known_parts_is_accepted_and_read_back(service: str, aggregate: str, event_name: str) -> None:
+def test_name_built_from_known_parts_is_accepted_and_read_back(service: str, aggregate: str, event_name: str) -> None:
     """Whatever known service and aggregate are joined, of any number of words, the channel gives them back."""
     (channel,) = define(f"domain_{service}_{aggregate}_{event_name}".upper(), services={service: (aggregate,)})
 
@@ -41,7 +41,7 @@ def test_a_name_built_from_known_parts_is_accepted_and_read_back(service: str, a
 
 
 @given(services=st.dictionaries(NAME, st.lists(SINGULAR, min_size=1, unique=True), min_size=1), data=st.data())
-def test_a_name_built_from_known_parts_is_accepted_whatever_else_is_known(
+def test_name_built_from_known_parts_is_accepted_whatever_else_is_known(
     services: dict[str, list[str]], data: st.DataObject
 ) -> None:
     """Other services and aggregates never make a good name a bad one."""

@@ -103,21 +103,21 @@ def test_it_is_built_from_verified_mappers_and_created_handlers() -> None:
     assert registry.listeners_of(EVALUATED) == ("valuation:price-stay",)
 
 
-def test_a_channel_missing_from_the_subscriptions_is_refused() -> None:
+def test_channel_missing_from_the_subscriptions_is_refused() -> None:
     """The refusal holds the line to type."""
     found = problems(subscriptions={channel: [] for channel in Channel if channel is not CREATED})
 
     assert found == (f"{CREATED.name} is missing from the subscriptions; add: Channel.{CREATED.name}: [],",)
 
 
-def test_a_subscription_to_an_unknown_channel_is_refused() -> None:
+def test_subscription_to_an_unknown_channel_is_refused() -> None:
     """A key that is not a channel of the enum is named."""
     (problem,) = problems(subscriptions={**SUBSCRIPTIONS, "domain_coding_run_started": []})
 
     assert "'domain_coding_run_started', which is not a channel of Channel" in problem
 
 
-def test_a_mapper_to_a_channel_of_another_enum_is_refused() -> None:
+def test_mapper_to_a_channel_of_another_enum_is_refused() -> None:
     """There is one enum of channels for the whole system, even where another has the same value."""
     (stranger,) = define(EVALUATED.name)
 
@@ -127,7 +127,7 @@ def test_a_mapper_to_a_channel_of_another_enum_is_refused() -> None:
     assert "not in Channel" in problem
 
 
-def test_a_service_that_publishes_to_another_ones_channel_is_refused() -> None:
+def test_service_that_publishes_to_another_ones_channel_is_refused() -> None:
     """A channel belongs to the service in its name."""
     (problem,) = problems({"coding": {OptimizationEvaluated: CALCULATED}})
 
@@ -156,7 +156,7 @@ def test_everything_that_does_not_fit_is_listed_at_once() -> None:
     assert len(found) == 5
 
 
-def test_a_registry_does_not_change_with_what_it_was_built_from() -> None:
+def test_registry_does_not_change_with_what_it_was_built_from() -> None:
     """Handlers and mappings changed afterwards leave it as it was."""
     handlers = ["valuation:price-stay"]
     mapped = dict(CODING)
@@ -170,7 +170,7 @@ def test_a_registry_does_not_change_with_what_it_was_built_from() -> None:
 
 
 @pytest.mark.parametrize("name", ["channels", "without_publisher", "without_listeners"])
-def test_a_registry_is_frozen(name: str) -> None:
+def test_registry_is_frozen(name: str) -> None:
     """What it answers cannot be set."""
     with pytest.raises(AttributeError):
         setattr(build(), name, ())

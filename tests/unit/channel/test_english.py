@@ -23,7 +23,7 @@ NOT_PAST = """
 
 
 @pytest.mark.parametrize("event_name", f"{REGULAR} {IRREGULAR} {SIMPLE_PAST} {SEVERAL_WORDS}".split())
-def test_an_event_name_in_the_past_tense_is_accepted(event_name: str) -> None:
+def test_event_name_in_the_past_tense_is_accepted(event_name: str) -> None:
     """One past form among the words is enough, regular or irregular, also behind a prefix such as RE or OVER."""
     (channel,) = define(PREFIX + event_name)
 
@@ -31,7 +31,7 @@ def test_an_event_name_in_the_past_tense_is_accepted(event_name: str) -> None:
 
 
 @pytest.mark.parametrize("event_name", NOT_PAST.split())
-def test_an_event_name_without_a_past_tense_is_refused(event_name: str) -> None:
+def test_event_name_without_a_past_tense_is_refused(event_name: str) -> None:
     """A command, a noun or a progressive is refused, also when it happens to end in -ED."""
     (problem,) = problems_of(PREFIX + event_name)
 
@@ -64,13 +64,13 @@ def test_an_event_name_without_a_past_tense_is_refused(event_name: str) -> None:
         ("MP3", "MP3_HAPPENED"),
     ],
 )
-def test_the_refusal_says_what_to_type(event_name: str, fixed: str) -> None:
+def test_refusal_says_what_to_type(event_name: str, fixed: str) -> None:
     """The whole name is given with its last word in the past tense."""
     (problem,) = problems_of(PREFIX + event_name)
 
     assert fix_of(problem) == PREFIX + fixed
 
 
-def test_a_past_form_in_the_aggregate_does_not_count() -> None:
+def test_past_form_in_the_aggregate_does_not_count() -> None:
     """Only the event's name is asked for a past tense."""
     assert problems_of("DOMAIN_SHOP_BUILT_SEND")

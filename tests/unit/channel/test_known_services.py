@@ -25,14 +25,14 @@ def test_names_of_several_words_are_told_apart(name: str, parts: tuple[str, str,
     assert (channel.service, channel.aggregate, channel.event_name) == parts
 
 
-def test_the_longest_aggregate_that_fits_is_taken() -> None:
+def test_longest_aggregate_that_fits_is_taken() -> None:
     """Of two aggregates that a name may begin with, the longer one is meant."""
     (channel,) = define("DOMAIN_CODING_MEDICAL_STAY_CREATED", services={"coding": ("medical", "medical_stay")})
 
     assert channel.aggregate == "medical_stay"
 
 
-def test_the_longest_service_that_fits_is_taken() -> None:
+def test_longest_service_that_fits_is_taken() -> None:
     """Of two services that a name may begin with, the longer one is meant."""
     services: Services = {"coding": ("run_job",), "coding_run": ("job",)}
 
@@ -42,7 +42,7 @@ def test_the_longest_service_that_fits_is_taken() -> None:
     assert channel.aggregate == "job"
 
 
-def test_a_longer_service_does_not_hide_a_shorter_one_that_fits() -> None:
+def test_longer_service_does_not_hide_a_shorter_one_that_fits() -> None:
     """A service is only taken when one of its aggregates follows."""
     services: Services = {"coding": ("run",), "coding_run": ("job",)}
 
@@ -53,7 +53,7 @@ def test_a_longer_service_does_not_hide_a_shorter_one_that_fits() -> None:
     assert channel.event_name == "started"
 
 
-def test_an_unknown_service_is_refused() -> None:
+def test_unknown_service_is_refused() -> None:
     """The refusal lists the services there are, and says where to add one."""
     (problem,) = problems_of("DOMAIN_BILLING_RUN_STARTED", services=SERVICES)
 
@@ -61,7 +61,7 @@ def test_an_unknown_service_is_refused() -> None:
     assert "add it to services=" in problem
 
 
-def test_an_unknown_aggregate_is_refused() -> None:
+def test_unknown_aggregate_is_refused() -> None:
     """The refusal lists the aggregates of the service, and says where to add one."""
     (problem,) = problems_of("DOMAIN_CODING_RUN_STARTED", services=SERVICES)
 
@@ -69,14 +69,14 @@ def test_an_unknown_aggregate_is_refused() -> None:
     assert "add it to services=" in problem
 
 
-def test_an_aggregate_of_another_service_is_unknown() -> None:
+def test_aggregate_of_another_service_is_unknown() -> None:
     """Each service has aggregates of its own."""
     (problem,) = problems_of("DOMAIN_VALUATION_OPTIMIZATION_EVALUATED", services=SERVICES)
 
     assert "unknown aggregate of valuation" in problem
 
 
-def test_a_service_may_have_no_aggregates_yet() -> None:
+def test_service_may_have_no_aggregates_yet() -> None:
     """A name of such a service is refused, saying that none is known yet."""
     (problem,) = problems_of("DOMAIN_BILLING_RUN_STARTED", services={"billing": ()})
 
@@ -95,7 +95,7 @@ def test_a_service_may_have_no_aggregates_yet() -> None:
         ("person", "PEOPLE"),
     ],
 )
-def test_the_plural_of_a_known_aggregate_is_refused(aggregate: str, plural: str) -> None:
+def test_plural_of_a_known_aggregate_is_refused(aggregate: str, plural: str) -> None:
     """The refusal gives the whole name with the singular."""
     (problem,) = problems_of(f"DOMAIN_CODING_{plural}_CREATED", services={"coding": (aggregate,)})
 
@@ -103,7 +103,7 @@ def test_the_plural_of_a_known_aggregate_is_refused(aggregate: str, plural: str)
     assert fix_of(problem) == f"DOMAIN_CODING_{aggregate.upper()}_CREATED"
 
 
-def test_an_event_name_may_speak_of_several_things() -> None:
+def test_event_name_may_speak_of_several_things() -> None:
     """A plural behind an aggregate belongs to the event's name."""
     (channel,) = define("DOMAIN_SHOP_ORDER_ITEMS_ADDED", services={"shop": ("order", "order_item")})
 
@@ -123,7 +123,7 @@ def test_an_event_name_may_speak_of_several_things() -> None:
         ("people", "person"),
     ],
 )
-def test_a_plural_aggregate_is_refused_in_services(plural: str, singular: str) -> None:
+def test_plural_aggregate_is_refused_in_services(plural: str, singular: str) -> None:
     """The refusal gives the singular, before any channel uses the aggregate."""
     (problem,) = problems_of(services={"coding": (plural,)})
 
@@ -148,14 +148,14 @@ def test_a_plural_aggregate_is_refused_in_services(plural: str, singular: str) -
         "email_alias",
     ],
 )
-def test_a_singular_on_s_is_accepted(aggregate: str) -> None:
+def test_singular_on_s_is_accepted(aggregate: str) -> None:
     """Not every -s is a plural."""
     (channel,) = define(f"DOMAIN_CODING_{aggregate}_CREATED".upper(), services={"coding": (aggregate,)})
 
     assert channel.aggregate == aggregate
 
 
-def test_a_name_that_ends_with_the_aggregate_is_refused() -> None:
+def test_name_that_ends_with_the_aggregate_is_refused() -> None:
     """A name of several words that says nothing of what happened is told so, once."""
     (problem,) = problems_of("DOMAIN_CODING_MEDICAL_STAY", services=SERVICES)
 
@@ -165,7 +165,7 @@ def test_a_name_that_ends_with_the_aggregate_is_refused() -> None:
 @pytest.mark.parametrize(
     ("wrong", "fixed"), [("Coding", "coding"), ("medicalCoding", "medical_coding"), ("a-b", "a_b")]
 )
-def test_a_service_is_named_in_lower_case_words(wrong: str, fixed: str) -> None:
+def test_service_is_named_in_lower_case_words(wrong: str, fixed: str) -> None:
     """A service or aggregate in another style is refused with its name in this one."""
     (problem,) = problems_of(services={wrong: ()})
 

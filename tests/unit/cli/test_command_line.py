@@ -77,7 +77,7 @@ def test_a_place_never_shows_a_password(url: str, place: str) -> None:
     assert place_of(url) == place
 
 
-NEEDS_AN_EXTRA = "`domainstream demo` needs an extra. Type: pip install 'domainstream[demo]'"
+NEEDS_AN_EXTRA = "`domainstream demo` needs an extra. Run: pip install 'domainstream[demo]'"
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def revised(**fields: Any) -> OptimizationRevised:
     return OptimizationRevised(**{"aggregate_id": "opt-1", "payload": Evaluated(score=0.6), **fields})
 
 
-def test_an_event_needs_its_aggregate_and_its_payload_only() -> None:
+def test_event_needs_its_aggregate_and_its_payload_only() -> None:
     """Everything but the aggregate's id and the payload has a default."""
     event = OptimizationEvaluated(aggregate_id="opt-1", payload=Evaluated(score=0.5))
     assert event.aggregate_id == "opt-1"
@@ -64,7 +64,7 @@ def test_an_event_needs_its_aggregate_and_its_payload_only() -> None:
     assert event.sequence is None
 
 
-def test_an_event_keeps_what_it_is_given() -> None:
+def test_event_keeps_what_it_is_given() -> None:
     """Each field can be given, and is kept as it is."""
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     given_fields = {
@@ -79,14 +79,14 @@ def test_an_event_keeps_what_it_is_given() -> None:
     assert {name: getattr(event, name) for name in given_fields} == given_fields
 
 
-def test_the_id_is_a_uuid_of_version_7() -> None:
+def test_id_is_a_uuid_of_version_7() -> None:
     """An event's own id carries the version 7 and the RFC's variant."""
     event_id = UUID(evaluated().id)
     assert event_id.version == 7
     assert event_id.variant == "specified in RFC 4122"
 
 
-def test_the_id_says_when_the_event_was_created() -> None:
+def test_id_says_when_the_event_was_created() -> None:
     """The first 48 bits of the id are the milliseconds of its creation."""
     before = datetime.now(UTC)
     milliseconds = UUID(evaluated().id).int >> 80
@@ -104,7 +104,7 @@ def test_ids_sort_by_creation() -> None:
     assert ids == sorted(ids)
 
 
-def test_the_id_is_made_once() -> None:
+def test_id_is_made_once() -> None:
     """Asking again gives the same id."""
     event = evaluated()
     first = event.id
@@ -142,7 +142,7 @@ def test_any_aware_time_keeps_its_moment(moment: datetime) -> None:
     assert evaluated(occurred_at=moment).occurred_at == moment.astimezone(UTC)
 
 
-def test_a_naive_time_is_refused() -> None:
+def test_naive_time_is_refused() -> None:
     """A time without zone cannot be a moment, and the error says what to write instead."""
     with pytest.raises(InvalidEventError, match=r"datetime\.now\(UTC\)"):
         evaluated(occurred_at=datetime(2026, 1, 1))  # noqa: DTZ001
@@ -172,12 +172,12 @@ def test_fields_that_no_message_can_carry_are_refused(fields: dict[str, Any], wh
         evaluated(**fields)
 
 
-def test_the_largest_sequence_is_allowed() -> None:
+def test_largest_sequence_is_allowed() -> None:
     """A sequence may have as many digits as the wire has room for."""
     assert evaluated(sequence=10**20 - 1).sequence == 10**20 - 1
 
 
-def test_the_error_names_event_and_type() -> None:
+def test_error_names_event_and_type() -> None:
     """A refused event is named by class, id and type, in the message and as attributes."""
     with pytest.raises(InvalidEventError) as caught:
         evaluated(id="event-1", sequence=-1)
@@ -187,7 +187,7 @@ def test_the_error_names_event_and_type() -> None:
         assert name in str(caught.value)
 
 
-def test_the_error_is_a_domain_stream_error_and_a_value_error() -> None:
+def test_error_is_a_domain_stream_error_and_a_value_error() -> None:
     """A refused event can be caught as the project's own error or as Python's usual one."""
     assert issubclass(InvalidEventError, DomainStreamError)
     assert issubclass(InvalidEventError, ValueError)
@@ -226,38 +226,38 @@ def test_equal_fields_make_equal_events() -> None:
     assert evaluated(id="event-1", occurred_at=moment) == evaluated(id="event-1", occurred_at=moment)
 
 
-def test_the_type_belongs_to_the_class() -> None:
+def test_type_belongs_to_the_class() -> None:
     """The event type is known without an event, and is no field."""
     assert OptimizationEvaluated.event_type is OptimizationEventType.EVALUATED
     assert "event_type" not in OptimizationEvaluated.__struct_fields__
 
 
-def test_the_version_is_one_unless_the_class_says_otherwise() -> None:
+def test_version_is_one_unless_the_class_says_otherwise() -> None:
     """The version is known without an event, and is no field."""
     assert OptimizationEvaluated.version == 1
     assert OptimizationRevised.version == 3
     assert "version" not in OptimizationRevised.__struct_fields__
 
 
-def test_a_caused_event_keeps_the_correlation() -> None:
+def test_caused_event_keeps_the_correlation() -> None:
     """A follow-up belongs to the same business transaction as its cause."""
     cause = evaluated(correlation_id="transaction-1")
     assert cause.caused(revised()).correlation_id == "transaction-1"
 
 
-def test_an_event_without_correlation_starts_one() -> None:
+def test_event_without_correlation_starts_one() -> None:
     """The first event of a business transaction lends it its id."""
     cause = evaluated()
     assert cause.caused(revised()).correlation_id == cause.id
 
 
-def test_a_caused_event_names_its_cause() -> None:
+def test_caused_event_names_its_cause() -> None:
     """A follow-up carries the id of the event that led to it."""
     cause = evaluated(correlation_id="transaction-1")
     assert cause.caused(revised()).causation_id == cause.id
 
 
-def test_a_caused_event_keeps_everything_else() -> None:
+def test_caused_event_keeps_everything_else() -> None:
     """Being caused changes correlation and causation, nothing more, and leaves the original as it was."""
     follow_up = revised(sequence=2, partition_key="stay-1")
     caused = evaluated().caused(follow_up)

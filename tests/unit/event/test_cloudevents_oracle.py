@@ -79,7 +79,7 @@ def attributes_of(event: StayCoded, trace: dict[str, str] | None) -> dict[str, A
 
 @settings(deadline=None)
 @given(event=EVENTS, trace=TRACES)
-def test_the_sdk_reads_every_attribute_that_we_write(event: StayCoded, trace: dict[str, str] | None) -> None:
+def test_sdk_reads_every_attribute_that_we_write(event: StayCoded, trace: dict[str, str] | None) -> None:
     """Whatever the event, the SDK sees exactly the attributes that we mean, and no others."""
     seen = read_by_sdk(EventEncoder("coding").encode(event, trace))
     assert seen.get_attributes() == attributes_of(event, trace)
@@ -87,7 +87,7 @@ def test_the_sdk_reads_every_attribute_that_we_write(event: StayCoded, trace: di
 
 @settings(deadline=None)
 @given(event=EVENTS)
-def test_the_sdk_reads_the_payload_that_we_write(event: StayCoded) -> None:
+def test_sdk_reads_the_payload_that_we_write(event: StayCoded) -> None:
     """Whatever the payload, the SDK sees its fields and values."""
     payload = event.payload
     assert read_by_sdk(EventEncoder("coding").encode(event)).get_data() == {

@@ -178,7 +178,7 @@ def round_trip(event: BaseEvent[Any], limits: MessageLimits | None = None) -> Ba
         pytest.param(ModelEvent(aggregate_id="stay-1", payload=MODEL), id="pydantic"),
     ],
 )
-def test_an_event_is_read_as_it_was_written(event: BaseEvent[Any]) -> None:
+def test_event_is_read_as_it_was_written(event: BaseEvent[Any]) -> None:
     """An event comes back equal, of the same class, with a payload of the same class."""
     read = round_trip(event)
     assert read == event
@@ -207,7 +207,7 @@ def test_text_is_read_as_bytes_are() -> None:
     assert EventDecoder([ModelEvent]).decode(EventEncoder("coding").encode(event).decode()) == event
 
 
-def test_a_model_is_written_under_its_aliases() -> None:
+def test_model_is_written_under_its_aliases() -> None:
     """A pydantic field with an alias stands under the alias on the wire."""
     assert b'"stayId":"stay-1"' in EventEncoder("coding").encode(ModelEvent(aggregate_id="stay-1", payload=MODEL))
 
@@ -219,7 +219,7 @@ def test_fields_that_the_type_does_not_know_are_skipped() -> None:
     assert read.payload == {"code": CODED}
 
 
-def test_an_integer_in_a_float_field_is_allowed() -> None:
+def test_integer_in_a_float_field_is_allowed() -> None:
     """Python and JSON take an integer for a float; the consumer reads the same number."""
     assert round_trip(AttrsEvent(aggregate_id="a", payload=AttrsPayload(DATACLASS, 3))).payload.score == 3.0
 

@@ -19,12 +19,12 @@ def ids(event: CodingEvent) -> tuple[str | None, str | None]:
     return event.correlation_id, event.causation_id
 
 
-def test_an_event_outside_starts_a_transaction() -> None:
+def test_event_outside_starts_a_transaction() -> None:
     """Without a cause there is neither a correlation nor a causation."""
     assert ids(created()) == (None, None)
 
 
-def test_an_event_made_inside_has_cause_and_correlation() -> None:
+def test_event_made_inside_has_cause_and_correlation() -> None:
     """Nobody has to hand the ids on."""
     with caused_by(CAUSE):
         event = created()
@@ -32,7 +32,7 @@ def test_an_event_made_inside_has_cause_and_correlation() -> None:
     assert ids(created()) == (None, None)
 
 
-def test_the_first_event_correlates_by_its_own_id() -> None:
+def test_first_event_correlates_by_its_own_id() -> None:
     """An event that started a transaction gives it its id."""
     with caused_by(evaluated(id="event-1")):
         assert ids(created()) == ("event-1", "event-1")
@@ -53,7 +53,7 @@ def test_causes_nest() -> None:
         assert ids(created()) == ("stay-7", "event-1")
 
 
-def test_a_failing_block_leaves_nothing_behind() -> None:
+def test_failing_block_leaves_nothing_behind() -> None:
     """The cause ends with its block, however that ends."""
     with pytest.raises(KeyError), caused_by(CAUSE):
         raise KeyError
@@ -82,14 +82,14 @@ async def test_tasks_side_by_side_have_their_own_causes() -> None:
     assert second == ("stay-8", "event-2")
 
 
-def test_a_decoded_event_keeps_what_its_message_says() -> None:
+def test_decoded_event_keeps_what_its_message_says() -> None:
     """Reading an old message while handling another event gives it no cause that it did not have."""
     data = EventEncoder("coding").encode(evaluated())
     with caused_by(CAUSE):
         assert ids(EventDecoder([OptimizationEvaluated]).decode(data)) == (None, None)  # type: ignore[arg-type]
 
 
-def test_a_copied_event_keeps_what_it_has() -> None:
+def test_copied_event_keeps_what_it_has() -> None:
     """Neither copies nor pickled events pick up a cause."""
     event = evaluated()
     with caused_by(CAUSE):

@@ -61,12 +61,12 @@ def refused(**attributes: Any) -> EventDecodingError:
     return caught.value
 
 
-def test_a_sound_message_is_read() -> None:
+def test_sound_message_is_read() -> None:
     """The message that these tests spoil is readable to begin with."""
     assert EventDecoder([BillSent]).decode(message()).payload == Bill(amount=1)
 
 
-def test_an_unknown_type_is_refused_with_the_nearest_known_one() -> None:
+def test_unknown_type_is_refused_with_the_nearest_known_one() -> None:
     """A misspelt type is answered with the type that was probably meant."""
     error = refused(type="domain_billing_bill_send")
     assert isinstance(error, UnknownEventTypeError)
@@ -75,7 +75,7 @@ def test_an_unknown_type_is_refused_with_the_nearest_known_one() -> None:
     assert error.event_type == "domain_billing_bill_send"
 
 
-def test_an_unknown_type_that_resembles_none_is_refused_with_what_to_do() -> None:
+def test_unknown_type_that_resembles_none_is_refused_with_what_to_do() -> None:
     """A type that is like no known one is answered with how to register its class."""
     error = refused(type="something_else")
     assert isinstance(error, UnknownEventTypeError)
@@ -94,7 +94,7 @@ def test_an_unknown_type_that_resembles_none_is_refused_with_what_to_do() -> Non
         pytest.param("urn:x/" + "9" * 5000, "does not end in a version", id="5,000 digits"),
     ],
 )
-def test_an_unknown_version_is_refused(dataschema: str, words: str) -> None:
+def test_unknown_version_is_refused(dataschema: str, words: str) -> None:
     """A version that the class does not have is named, together with what to do about it."""
     error = refused(dataschema=dataschema)
     assert isinstance(error, UnknownEventVersionError)
@@ -104,7 +104,7 @@ def test_an_unknown_version_is_refused(dataschema: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["specversion", "id", "source", "type", "time", "subject", "data"])
-def test_a_missing_attribute_is_refused(name: str) -> None:
+def test_missing_attribute_is_refused(name: str) -> None:
     """An envelope without an attribute that we need is refused by that attribute's name."""
     attributes: dict[str, Any] = {name: ...}
     error = refused(**attributes)
@@ -138,14 +138,14 @@ def test_a_missing_attribute_is_refused(name: str) -> None:
         pytest.param({"sequence": 1}, "$.sequence: expected str | null, got int", id="number as sequence"),
     ],
 )
-def test_an_attribute_that_is_wrong_is_refused(attributes: dict[str, Any], words: str) -> None:
+def test_attribute_that_is_wrong_is_refused(attributes: dict[str, Any], words: str) -> None:
     """An envelope with a wrong attribute is refused by that attribute's name."""
     error = refused(**attributes)
     assert isinstance(error, InvalidEnvelopeError)
     assert words in str(error)
 
 
-def test_an_unreadable_envelope_is_named_as_far_as_it_can_be() -> None:
+def test_unreadable_envelope_is_named_as_far_as_it_can_be() -> None:
     """Id and type are named where they are readable, whatever else is not."""
     error = refused(time=..., id=["event-1"])
     assert error.event_id is None
@@ -192,7 +192,7 @@ def test_classes_without_type_are_refused_all_at_once() -> None:
     assert "event_type = YourEventType.NAME" in str(caught.value)
 
 
-def test_a_class_that_does_not_name_its_payload_is_refused() -> None:
+def test_class_that_does_not_name_its_payload_is_refused() -> None:
     """A decoder is not made for an event whose payload type nobody can know."""
 
     class Nameless(BaseEvent):  # type: ignore[type-arg]

@@ -110,7 +110,7 @@ def test_one_bad_event_among_many_is_named(bad: Any) -> None:
 
 
 @pytest.mark.parametrize("max_depth", [1, 2, 3])
-def test_the_depth_is_limited_for_many_events_too(max_depth: int) -> None:
+def test_depth_is_limited_for_many_events_too(max_depth: int) -> None:
     """A limit below the depth of the payload is held for many events as for one."""
     encoder = EventEncoder("coding", MessageLimits(max_depth=max_depth))
     with pytest.raises(EventEncodingError, match=f"nests deeper than {max_depth} levels"):

@@ -154,7 +154,7 @@ def refused(event_class: Callable[..., BaseEvent[Any]], payload: Any, limits: Me
         ),
     ],
 )
-def test_a_payload_that_does_not_fit_its_type_is_refused(
+def test_payload_that_does_not_fit_its_type_is_refused(
     event_class: Callable[..., BaseEvent[Any]], payload: Any, words: str
 ) -> None:
     """What a consumer's decoder would refuse, the encoder refuses, with place, expected and found kind."""
@@ -176,7 +176,7 @@ def test_numbers_that_json_does_not_know_are_refused(payload_with: Callable[[flo
     assert "is NaN or infinite" in refused(Billed, payload_with(number))
 
 
-def test_a_number_that_json_does_not_know_is_found() -> None:
+def test_number_that_json_does_not_know_is_found() -> None:
     """The error says where it is, without the keys of dictionaries, which are data."""
     assert "payload at $.by_ward[...].price:" in refused(Billed, Bill(by_ward={PATIENT: Line(price=float("nan"))}))
 
@@ -219,12 +219,12 @@ def test_long_digits_that_are_no_integers_pass() -> None:
     assert EventEncoder("billing").encode(Billed(aggregate_id="bill-1", payload=payload, sequence=10**19))
 
 
-def test_a_message_over_the_limit_is_refused() -> None:
+def test_message_over_the_limit_is_refused() -> None:
     """A message above 256 KiB is refused, and the error says how large it is."""
     assert "at most 262,144 are allowed" in refused(Billed, Bill(patient=PATIENT * 30_000))
 
 
-def test_a_message_at_the_limit_passes() -> None:
+def test_message_at_the_limit_passes() -> None:
     """The limit counts the whole message, and a message of exactly that size passes."""
     event = Billed(aggregate_id="bill-1", payload=Bill(patient="x" * 1000))
     size = len(EventEncoder("billing").encode(event))
@@ -250,7 +250,7 @@ def test_values_that_json_cannot_hold_are_refused(value: object) -> None:
     assert "use types that JSON has" in refused(Billed, Bill(anything=value))
 
 
-def test_a_model_that_cannot_be_written_is_refused() -> None:
+def test_model_that_cannot_be_written_is_refused() -> None:
     """A pydantic model that pydantic cannot write is refused as any other payload."""
     refused(ModelBilled, ModelBill.model_construct(amount=object()))
 
@@ -275,14 +275,14 @@ def test_what_every_decoder_would_read_passes(value: object) -> None:
     assert EventEncoder("billing").encode(Billed(aggregate_id="bill-1", payload=Bill(anything=value)))
 
 
-def test_the_depth_counts_the_envelope() -> None:
+def test_depth_counts_the_envelope() -> None:
     """A payload may nest 31 levels, since the envelope is one level more."""
     limits = MessageLimits(max_depth=32)
     assert EventEncoder("billing", limits).encode(DataclassBilled(aggregate_id="a", payload=DataclassBill(nested(30))))
     refused(DataclassBilled, DataclassBill(nested(31)), limits)
 
 
-def test_an_event_class_without_type_is_refused() -> None:
+def test_event_class_without_type_is_refused() -> None:
     """A class that forgot its event type is reported with what to type."""
 
     class Forgotten(BaseEvent[Bill]):

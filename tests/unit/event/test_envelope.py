@@ -61,7 +61,7 @@ def written(event: BaseEvent[Any], trace: dict[str, str] | None = None) -> dict[
     return message
 
 
-def test_a_minimal_event_has_the_attributes_that_every_event_has() -> None:
+def test_minimal_event_has_the_attributes_that_every_event_has() -> None:
     """Without optional fields, exactly the nine attributes of every message are written, in this order."""
     assert list(written(MINIMAL).items()) == [
         ("specversion", "1.0"),
@@ -76,7 +76,7 @@ def test_a_minimal_event_has_the_attributes_that_every_event_has() -> None:
     ]
 
 
-def test_a_full_event_has_every_attribute() -> None:
+def test_full_event_has_every_attribute() -> None:
     """With all optional fields and a trace, their attributes stand between the common ones and the data."""
     assert list(written(FULL, TRACE).items())[7:] == [
         ("dataschema", "urn:domainstream:events/domain_coding_stay_recoded/12"),
@@ -100,7 +100,7 @@ def test_without_a_trace_there_are_no_trace_attributes(trace: dict[str, str] | N
     assert not {"traceparent", "tracestate", "baggage"} & written(MINIMAL, trace).keys()
 
 
-def test_a_trace_may_have_no_state() -> None:
+def test_trace_may_have_no_state() -> None:
     """`traceparent` alone is written alone."""
     assert "tracestate" not in written(MINIMAL, {"traceparent": TRACE["traceparent"]})
 
@@ -108,27 +108,27 @@ def test_a_trace_may_have_no_state() -> None:
 @pytest.mark.parametrize(
     ("sequence", "text"), [(0, "0" * 20), (42, "0" * 18 + "42"), (10**20 - 1, "9" * 20)], ids=["first", "some", "last"]
 )
-def test_a_sequence_is_twenty_digits(sequence: int, text: str) -> None:
+def test_sequence_is_twenty_digits(sequence: int, text: str) -> None:
     """A sequence is zero-padded to 20 digits, so that it sorts as text as it does as a number."""
     event = StayCoded(aggregate_id="stay-1", payload=Code(code="J18.9"), sequence=sequence)
     assert written(event)["sequence"] == text
 
 
-def test_the_time_is_in_utc() -> None:
+def test_time_is_in_utc() -> None:
     """A time of another zone is written as the same moment in UTC, with a Z."""
     moment = datetime(2026, 1, 2, 5, 4, 5, tzinfo=timezone(timedelta(hours=2)))
     event = StayCoded(aggregate_id="stay-1", payload=Code(code="J18.9"), occurred_at=moment)
     assert written(event)["time"] == "2026-01-02T03:04:05Z"
 
 
-def test_the_message_is_compact_utf_8() -> None:
+def test_message_is_compact_utf_8() -> None:
     """A message has no white space between its values and writes letters as they are."""
     data = EventEncoder("coding").encode(StayCoded(aggregate_id="stäy", payload=Code(code="é")))
     assert '"subject":"stäy"'.encode() in data
     assert data.endswith('"data":{"code":"é"}}'.encode())
 
 
-def test_the_envelope_can_be_read_without_knowing_the_payload() -> None:
+def test_envelope_can_be_read_without_knowing_the_payload() -> None:
     """A reader that only passes events on gets the attributes, and the payload as the text it was."""
     message = read_message(EventEncoder("coding").encode(FULL))
     assert message.id == "event-2"

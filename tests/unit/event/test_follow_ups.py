@@ -15,7 +15,7 @@ CAUSE = evaluated(
 )
 
 
-def test_a_repeat_makes_the_same_id() -> None:
+def test_repeat_makes_the_same_id() -> None:
     """The id depends on the cause, type and aggregate alone, not on clock or chance."""
     first, second = follow_up(CAUSE, created()), follow_up(CAUSE, created())
     assert first.id == second.id
@@ -44,7 +44,7 @@ def test_other_events_have_other_ids() -> None:
     assert len({event.id for event in events}) == len(events)
 
 
-def test_a_chain_of_repeats_makes_the_same_ids() -> None:
+def test_chain_of_repeats_makes_the_same_ids() -> None:
     """The repeat of an event occurs later than the first, and what follows from it still has the same id."""
     first, second = (
         follow_up(follow_up(CAUSE, created(occurred_at=CAUSE.occurred_at + timedelta(hours=hour))), drafted())
@@ -77,7 +77,7 @@ def test_any_id_of_a_cause_will_do(cause_id: str) -> None:
         ("018bcfe5-687b-7000-8000-000000000000", "018bcfe5-687b-8c0e-a63b-758c2957204c"),
     ],
 )
-def test_the_id_is_the_documented_one(cause_id: str, made: str) -> None:
+def test_id_is_the_documented_one(cause_id: str, made: str) -> None:
     """Ids must not change with a new version of this package: events made before and after it are the same events."""
     assert follow_up_id(evaluated(id=cause_id), "price", "stay-1") == made
 

@@ -107,7 +107,7 @@ def golden(name: str) -> bytes:
 @pytest.mark.parametrize(
     ("name", "event", "trace"), [("minimal_event.json", MINIMAL, None), ("full_event.json", FULL, TRACE)]
 )
-def test_the_encoder_writes_the_golden_file(name: str, event: BaseEvent[Any], trace: dict[str, str] | None) -> None:
+def test_encoder_writes_the_golden_file(name: str, event: BaseEvent[Any], trace: dict[str, str] | None) -> None:
     """An event is written byte for byte as its golden file shows."""
     assert EventEncoder("coding").encode(event, trace) == golden(name)
 
@@ -116,17 +116,17 @@ def test_the_encoder_writes_the_golden_file(name: str, event: BaseEvent[Any], tr
     ("name", "event"),
     [("minimal_event.json", MINIMAL), ("full_event.json", FULL), ("old_version.json", OLD), ("job.json", FULL)],
 )
-def test_the_decoder_reads_the_golden_file(name: str, event: BaseEvent[Any]) -> None:
+def test_decoder_reads_the_golden_file(name: str, event: BaseEvent[Any]) -> None:
     """Each golden file is read as the event it shows, the old version through its upcaster."""
     assert DECODER.decode(golden(name)) == event
 
 
-def test_the_full_event_has_every_attribute() -> None:
+def test_full_event_has_every_attribute() -> None:
     """The golden file of a full event leaves out no attribute of the envelope."""
     assert set(json.loads(golden("full_event.json"))) == set(read_message(golden("full_event.json")).__struct_fields__)
 
 
-def test_a_job_is_the_event_and_where_it_came_from() -> None:
+def test_job_is_the_event_and_where_it_came_from() -> None:
     """A job's data is the stream entry's, byte for byte, followed by `_redisEvent` and `correlationId`."""
     event, job = golden("full_event.json"), golden("job.json")
     assert job.startswith(event.removesuffix(b"}") + b",")
@@ -152,6 +152,6 @@ def test_every_golden_file_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(WIRE_FORMAT.glob("*.json"))])
-def test_the_page_names_every_golden_file(name: str) -> None:
+def test_page_names_every_golden_file(name: str) -> None:
     """The description of the wire format links to each golden file."""
     assert f"({name})" in (WIRE_FORMAT / "README.md").read_text(encoding="utf-8")

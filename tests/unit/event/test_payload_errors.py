@@ -162,7 +162,7 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("event_class", "data", "path", "expected", "got"), MISFITS)
-def test_a_payload_that_does_not_fit_its_type_is_refused(
+def test_payload_that_does_not_fit_its_type_is_refused(
     event_class: type[BaseEvent[Any]], data: Any, path: str, expected: str, got: str
 ) -> None:
     """The error says where in the payload what was expected, and what kind of value was found."""
@@ -174,7 +174,7 @@ def test_a_payload_that_does_not_fit_its_type_is_refused(
 
 
 @pytest.mark.parametrize(("event_class", "data", "path", "expected", "got"), MISFITS)
-def test_the_event_is_named(event_class: type[BaseEvent[Any]], data: Any, path: str, expected: str, got: str) -> None:
+def test_event_is_named(event_class: type[BaseEvent[Any]], data: Any, path: str, expected: str, got: str) -> None:
     """The error carries the event's id and type, in its message and as attributes."""
     error = refused(event_class, data)
     assert error.event_id == "event-1"

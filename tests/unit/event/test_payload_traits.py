@@ -182,7 +182,7 @@ def test_what_consumers_can_read_is_written(payload_type: Any, payload: Any) -> 
 @pytest.mark.parametrize(
     ("payload_type", "depth"), [(str, 0), (Text, 1), (InnerText, 2), (Nested, 4), (list[Text] | None, 2), (set[str], 1)]
 )
-def test_the_depth_is_known_from_the_type(payload_type: Any, depth: int) -> None:
+def test_depth_is_known_from_the_type(payload_type: Any, depth: int) -> None:
     """A type of texts proves how deep its JSON nests."""
     assert traits_of(payload_type) == (depth, None)
 
@@ -193,7 +193,7 @@ def test_open_types_prove_nothing(payload_type: Any) -> None:
     assert traits_of(payload_type) is None
 
 
-def test_a_type_of_numbers_tells_where_they_are() -> None:
+def test_type_of_numbers_tells_where_they_are() -> None:
     """The numbers of a payload are found through its type."""
     traits = traits_of(Numbers)
     assert traits is not None
@@ -201,7 +201,7 @@ def test_a_type_of_numbers_tells_where_they_are() -> None:
     assert traits.numbers(Numbers(number=7, score=0.5)) == (7, 0.5)
 
 
-def test_a_type_that_nests_deeper_than_the_limit_is_looked_at() -> None:
+def test_type_that_nests_deeper_than_the_limit_is_looked_at() -> None:
     """A limit below the depth of a type is held, although the type proves its depth."""
     event = event_of(Nested)(aggregate_id="stay-1", payload=Nested([Point("", ("", True))]))
     assert EventEncoder("coding", MessageLimits(max_depth=5)).encode(event)

@@ -121,7 +121,7 @@ def test_steps_run_from_the_message_s_version_on() -> None:
     assert taken == [1, 2, 2]
 
 
-def test_a_chain_applies_to_its_own_event_only() -> None:
+def test_chain_applies_to_its_own_event_only() -> None:
     """Another event's payload is read as it is."""
     data = message(1, VERSION_3).replace("stay_priced", "stay_repriced")
     read = EventDecoder([StayPriced, StayRepriced], upcasters=[CHAIN]).decode(data)
@@ -129,7 +129,7 @@ def test_a_chain_applies_to_its_own_event_only() -> None:
     assert read.payload.cents == 1200
 
 
-def test_the_envelope_is_kept() -> None:
+def test_envelope_is_kept() -> None:
     """Upcasting changes the payload, not the event's id, time or aggregate."""
     read = EventDecoder([StayPriced], upcasters=[CHAIN]).decode(message(1, VERSION_1))
     assert read.id == "event-1"
@@ -137,7 +137,7 @@ def test_the_envelope_is_kept() -> None:
     assert read.occurred_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_a_chain_may_begin_late() -> None:
+def test_chain_may_begin_late() -> None:
     """Versions that nobody can have kept need no step, and are then unknown."""
     chain = UpcasterChain(StayPriced, {2: count_in_cents})
     assert decoded(2, VERSION_2, chain).cents == 1200
@@ -151,21 +151,21 @@ def test_without_upcasters_an_old_version_is_refused_with_what_to_add() -> None:
     assert "no upcaster from version 1 to 3; add one: UpcasterChain(StayPriced, {1: function})" in str(error)
 
 
-def test_a_newer_version_is_refused() -> None:
+def test_newer_version_is_refused() -> None:
     """A version that this service does not know yet is refused whatever steps there are."""
     error = refused(4, VERSION_3)
     assert isinstance(error, UnknownEventVersionError)
     assert "version 4 is newer than version 3 of StayPriced; update this service" in str(error)
 
 
-def test_a_gap_is_refused_at_registration_with_what_to_add() -> None:
+def test_gap_is_refused_at_registration_with_what_to_add() -> None:
     """A chain that lacks a step between the oldest and the newest version is not made."""
     with pytest.raises(UpcasterError, match=r"no step from version 2 to 3; add 2: function"):
         UpcasterChain(StayPriced, {1: add_currency})
 
 
 @pytest.mark.parametrize("step", [3, 4, 0, -1])
-def test_a_step_that_leads_nowhere_is_refused(step: int) -> None:
+def test_step_that_leads_nowhere_is_refused(step: int) -> None:
     """A step from the newest version or beyond, or from a version that cannot be, is refused with the way out."""
     with pytest.raises(UpcasterError, match=rf"from version {step} leads beyond version 3; remove it or raise"):
         UpcasterChain(StayPriced, {1: add_currency, 2: count_in_cents, step: add_currency})
@@ -179,7 +179,7 @@ def test_all_problems_are_listed_at_once() -> None:
     assert "StayPriced (version 3)" in str(caught.value)
 
 
-def test_a_chain_cannot_be_changed() -> None:
+def test_chain_cannot_be_changed() -> None:
     """The steps are as they were when the chain was checked."""
     given = {1: add_currency, 2: count_in_cents}
     chain = UpcasterChain(StayPriced, given)
@@ -198,7 +198,7 @@ def test_a_chain_cannot_be_changed() -> None:
         pytest.param(PATIENT, "TypeError", id="text"),
     ],
 )
-def test_an_upcaster_that_fails_is_named_by_its_error(data: Any, kind: str) -> None:
+def test_upcaster_that_fails_is_named_by_its_error(data: Any, kind: str) -> None:
     """Whatever an upcaster raises becomes a decoding error with version and kind, without the payload."""
     error = refused(1, data)
     assert f"the upcasters from version 1 failed with {kind}" in str(error)
@@ -207,7 +207,7 @@ def test_an_upcaster_that_fails_is_named_by_its_error(data: Any, kind: str) -> N
 @pytest.mark.parametrize(
     "error", [ValueError(PATIENT), LookupError(PATIENT), AssertionError(PATIENT), RecursionError(PATIENT)]
 )
-def test_the_words_of_an_upcaster_are_not_passed_on(error: Exception) -> None:
+def test_words_of_an_upcaster_are_not_passed_on(error: Exception) -> None:
     """What an upcaster says might quote the payload, so only the kind of its error is told."""
 
     def failing(_: JsonObject) -> JsonObject:
@@ -225,20 +225,20 @@ def test_the_words_of_an_upcaster_are_not_passed_on(error: Exception) -> None:
         pytest.param({**VERSION_3, "by_day": {"1": PATIENT}}, "$.by_day[...]", id="in a dictionary"),
     ],
 )
-def test_a_result_that_does_not_fit_is_an_invalid_payload(result: Any, path: str) -> None:
+def test_result_that_does_not_fit_is_an_invalid_payload(result: Any, path: str) -> None:
     """What the steps lead to is checked against the newest type as any payload is."""
     error = refused(2, VERSION_2, UpcasterChain(StayPriced, {2: lambda _: result}))
     assert isinstance(error, InvalidPayloadError)
     assert error.path == path
 
 
-def test_a_result_that_json_cannot_hold_is_refused() -> None:
+def test_result_that_json_cannot_hold_is_refused() -> None:
     """A step that returns a Python object instead of plain values is at fault."""
     error = refused(2, VERSION_2, UpcasterChain(StayPriced, {2: lambda _: {"cents": object()}}))
     assert "the upcasters from version 2 failed with TypeError" in str(error)
 
 
-def test_a_hostile_message_never_reaches_an_upcaster() -> None:
+def test_hostile_message_never_reaches_an_upcaster() -> None:
     """Steps run on sound JSON only."""
     data = message(1, VERSION_1).replace('"euros": 12', '"euros": 12, "euros": 13')
     with pytest.raises(HostileJsonError, match="same key twice"):

@@ -43,16 +43,16 @@ def server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_missing_url_is_one_line(module: str) -> None:
+def test_missing_url_is_one_line(module: str) -> None:
     """Without REDIS_URL the process ends with exit code 1 and what to type."""
     with process(module) as program:
         _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == 1
-    assert errors == "no server is named; type: export REDIS_URL=redis://localhost:6379\n"
+    assert errors == "no server is configured; run: export REDIS_URL=redis://localhost:6379\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_processes_in_order(server: EmbeddedServer, number: int) -> None:
+def test_signal_ends_the_processes_in_order(server: EmbeddedServer, number: int) -> None:
     """A stay that coding hands in reaches screenflow; SIGTERM or Ctrl-C then ends each with exit code 0."""
     with (
         process("contracts.bootstrap", REDIS_URL=server.url) as subscriber,

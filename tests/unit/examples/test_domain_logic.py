@@ -25,7 +25,7 @@ STAY = MedicalStay(
 TO_SCREEN = StayToScreen(stay_id="stay-1", codes=("I50.1", "I48.1"), length_of_stay_days=9, age_years=60)
 
 
-def test_a_stay_is_created_from_its_draft() -> None:
+def test_stay_is_created_from_its_draft() -> None:
     """The draft leads to the stay: same correlation, the draft as cause."""
     drafted, created = admit(STAY)
     assert created.correlation_id == created.causation_id == drafted.id
@@ -41,25 +41,25 @@ def test_optimising_finds_what_was_documented_but_not_coded() -> None:
     assert optimization.score == pytest.approx(1 - 1.14 / 1.42, abs=0.001)
 
 
-def test_a_stay_that_is_coded_completely_scores_nothing() -> None:
+def test_stay_that_is_coded_completely_scores_nothing() -> None:
     """There is nothing to add."""
     optimization = optimise(replace(STAY, coded_diagnoses=STAY.documented_diagnoses))
     assert optimization.added_diagnoses == ()
     assert optimization.score == 0
 
 
-def test_a_stay_without_complications_is_in_the_lightest_group() -> None:
+def test_stay_without_complications_is_in_the_lightest_group() -> None:
     """The grade of the group is that of the gravest diagnosis."""
     assert optimise(replace(STAY, coded_diagnoses=(), documented_diagnoses=())).diagnosis_group == "F62D"
 
 
-def test_an_unknown_principal_diagnosis_cannot_be_optimised() -> None:
+def test_unknown_principal_diagnosis_cannot_be_optimised() -> None:
     """It is in no group."""
     with pytest.raises(UncodableStayError, match="stay-1"):
         optimise(replace(STAY, principal_diagnosis="Z99.9"))
 
 
-def test_an_evaluated_optimization_happens_to_optimization_and_stay() -> None:
+def test_evaluated_optimization_happens_to_optimization_and_stay() -> None:
     """One event for each of the two aggregates."""
     of_optimization, of_stay = evaluated(optimise(STAY))
     assert of_optimization.aggregate_id == "optimization-stay-1"
@@ -67,14 +67,14 @@ def test_an_evaluated_optimization_happens_to_optimization_and_stay() -> None:
     assert of_stay.payload.added_diagnoses == ("N18.4",)
 
 
-def test_a_stay_keeps_what_becomes_of_it() -> None:
+def test_stay_keeps_what_becomes_of_it() -> None:
     """Reopening and pricing return changed copies."""
     assert reopened(STAY).status is StayStatus.REOPENED
     assert priced(STAY, 100).status == StayStatus.PRICED
     assert priced(STAY, 100).price_cents == 100
 
 
-def test_an_unknown_stay_is_an_error() -> None:
+def test_unknown_stay_is_an_error() -> None:
     """Its number is named."""
     with pytest.raises(UnknownStayError, match="stay-9"):
         InMemoryMedicalStays().get("stay-9")
@@ -88,7 +88,7 @@ def test_screening_starts_a_run_with_its_findings() -> None:
 
 
 @pytest.mark.parametrize(("codes", "number"), [(("I501",), "1 of 1"), (("I50.1", "x"), "2 of 2")])
-def test_a_mistyped_code_fails_the_run(codes: tuple[str, ...], number: str) -> None:
+def test_mistyped_code_fails_the_run(codes: tuple[str, ...], number: str) -> None:
     """The reason says which diagnosis, and does not repeat what was typed."""
     event = screen(StayToScreen(stay_id="stay-1", codes=codes, length_of_stay_days=1, age_years=20))
     assert isinstance(event, RunFailed)
@@ -105,12 +105,12 @@ def test_every_code_of_the_catalogue_passes_the_screening() -> None:
     ("weight", "days", "cents"),
     [(1.0, 5, 421_065), (1.0, 14, 421_065), (1.0, 16, 421_065 + 2 * 38_450), (0.1, 3, 42_106)],
 )
-def test_a_price_is_weight_times_base_rate_and_extra_days(weight: float, days: int, cents: int) -> None:
+def test_price_is_weight_times_base_rate_and_extra_days(weight: float, days: int, cents: int) -> None:
     """Days beyond what the weight covers are paid one by one."""
     assert price_cents(weight, days) == cents
 
 
-def test_a_calculated_price_names_stay_and_group() -> None:
+def test_calculated_price_names_stay_and_group() -> None:
     """The amount is in cents of euros."""
     payload = calculated("stay-1", "F62B", 100).payload
     assert payload.stay_id == "stay-1"
@@ -119,7 +119,7 @@ def test_a_calculated_price_names_stay_and_group() -> None:
     assert payload.currency == "EUR"
 
 
-def test_the_same_seed_draws_the_same_stays() -> None:
+def test_same_seed_draws_the_same_stays() -> None:
     """Another seed draws others."""
     assert list(synthetic_stays(50, seed=3)) == list(synthetic_stays(50, seed=3))
     assert list(synthetic_stays(50, seed=3)) != list(synthetic_stays(50, seed=4))

@@ -53,7 +53,7 @@ def hospital() -> Hospital:
     return Hospital()
 
 
-async def test_a_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None:
+async def test_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None:
     """One event on each channel but the one of failed runs, and every service knows the result."""
     await hospital.hand_in(STAY)
     counts = {channel: len(hospital.flow.published(channel)) for channel in Channel}
@@ -65,7 +65,7 @@ async def test_a_stay_is_screened_optimised_and_priced(hospital: Hospital) -> No
     assert hospital.screenflow.runs.diagnosis_groups == {"stay-1": "F62B"}
 
 
-async def test_the_price_is_announced(hospital: Hospital) -> None:
+async def test_price_is_announced(hospital: Hospital) -> None:
     """The Node.js service gets one job, which holds the price."""
     await hospital.hand_in(STAY)
     [job] = hospital.flow.jobs(BullMqQueues.NOTIFICATIONS)
@@ -74,7 +74,7 @@ async def test_the_price_is_announced(hospital: Hospital) -> None:
     assert msgspec.json.decode(job.data)["data"] == price["data"]
 
 
-async def test_a_mistyped_stay_is_reopened(hospital: Hospital) -> None:
+async def test_mistyped_stay_is_reopened(hospital: Hospital) -> None:
     """Its run fails, and nothing else happens."""
     await hospital.hand_in(replace(STAY, principal_diagnosis="I501"))
     assert hospital.coding.stays.get("stay-1").status is StayStatus.REOPENED
@@ -82,7 +82,7 @@ async def test_a_mistyped_stay_is_reopened(hospital: Hospital) -> None:
     assert hospital.flow.published(RunStarted) == []
 
 
-async def test_the_draft_is_not_published(hospital: Hospital) -> None:
+async def test_draft_is_not_published(hospital: Hospital) -> None:
     """Its receipt says so; the stay's says that it was."""
     receipts = await hand_in_stays([STAY], producer=hospital.coding.producer, known=hospital.coding.stays)
     assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_PUBLISHED, Outcome.PUBLISHED]
@@ -104,7 +104,7 @@ async def test_every_event_carries_the_correlation_of_its_stay_and_its_cause(hos
     assert [event["source"] for event in events[1:3]] == ["/services/screenflow", "/services/coding"]
 
 
-async def test_a_handler_that_runs_twice_publishes_the_same_ids(hospital: Hospital) -> None:
+async def test_handler_that_runs_twice_publishes_the_same_ids(hospital: Hospital) -> None:
     """So the subscriber gives the repeat the same job ids, and no later handler runs twice."""
     await hospital.hand_in(STAY)
     jobs = {queue: hospital.flow.jobs(queue) for queue in BullMqQueues}
@@ -113,7 +113,7 @@ async def test_a_handler_that_runs_twice_publishes_the_same_ids(hospital: Hospit
     assert {queue: hospital.flow.jobs(queue) for queue in BullMqQueues} == jobs
 
 
-async def test_an_unknown_stay_is_given_up(hospital: Hospital) -> None:
+async def test_unknown_stay_is_given_up(hospital: Hospital) -> None:
     """No later attempt would find it."""
     started = RunStarted(aggregate_id="run-1", payload=RunStartedPayload(stay_id="stay-9", findings=()))
     await hospital.screenflow.producer.publish(started)

@@ -27,20 +27,20 @@ MAPPERS: dict[str, Mapper] = {
 
 
 @pytest.mark.parametrize("service", MAPPERS)
-def test_a_mapper_sends_each_event_to_the_channel_of_its_type(service: str) -> None:
+def test_mapper_sends_each_event_to_the_channel_of_its_type(service: str) -> None:
     """Every class of the service's union is mapped, and every channel is the service's own."""
     mapped = verify_mapper(MAPPERS[service])
     assert mapped
     assert {channel.service for channel in mapped.values() if channel} == {service}
 
 
-def test_the_mappers_cover_their_unions() -> None:
+def test_mappers_cover_their_unions() -> None:
     """What is proven about a mapper is proven about the whole union."""
     assert set(verify_mapper(MAPPERS["coding"])) == set(get_args(CodingDomainEvent))
     assert set(verify_mapper(MAPPERS["screenflow"])) == set(get_args(ScreenflowDomainEvent))
 
 
-def test_a_draft_stays_inside_its_service() -> None:
+def test_draft_stays_inside_its_service() -> None:
     """Only drafts are mapped to None."""
     inside = [event for mapper in MAPPERS.values() for event, channel in verify_mapper(mapper).items() if not channel]
     assert inside == [MedicalStayDrafted]
@@ -58,7 +58,7 @@ def test_every_channel_has_a_publisher_and_a_listener() -> None:
     assert registry.listeners_of(Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED) == ("valuation:price-stay",)
 
 
-def test_a_service_knows_its_own_channels_when_it_starts() -> None:
+def test_service_knows_its_own_channels_when_it_starts() -> None:
     """A service that registers sees which channels are its own, and who listens to them."""
     registry = register("valuation", MAPPERS["valuation"])
     assert registry.publisher_of(Channel.DOMAIN_VALUATION_PRICING_CALCULATED) == "valuation"
@@ -66,7 +66,7 @@ def test_a_service_knows_its_own_channels_when_it_starts() -> None:
     assert listeners == ("coding:record-price", "notifications:announce-price")
 
 
-def test_a_service_with_the_mapper_of_another_does_not_start() -> None:
+def test_service_with_the_mapper_of_another_does_not_start() -> None:
     """Registering refuses to publish to channels of another service."""
     with pytest.raises(RegistryError, match="a channel of coding"):
         register("valuation", MAPPERS["coding"])

@@ -55,14 +55,14 @@ def stored(publisher: MemoryPublisher, channel: EventPublisherChannel) -> list[d
     return [json.loads(data) for _, data in publisher.streams.get(channel.value, [])]
 
 
-async def test_an_event_goes_to_its_channel(producer: EventProducer[CodingEvent], publisher: MemoryPublisher) -> None:
+async def test_event_goes_to_its_channel(producer: EventProducer[CodingEvent], publisher: MemoryPublisher) -> None:
     """The entry stands in the channel that the mapper names, and in no other."""
     await producer.publish(evaluated())
 
     assert list(publisher.streams) == [EVALUATED.value]
 
 
-async def test_a_published_event_has_its_entry_in_the_receipt(producer: EventProducer[CodingEvent]) -> None:
+async def test_published_event_has_its_entry_in_the_receipt(producer: EventProducer[CodingEvent]) -> None:
     """The receipt names event, channel and entry."""
     event = evaluated()
 
@@ -74,7 +74,7 @@ async def test_a_published_event_has_its_entry_in_the_receipt(producer: EventPro
     assert receipt.entry_id == "1700000000000-0"
 
 
-async def test_an_event_mapped_to_none_is_not_published(producer: EventProducer[CodingEvent]) -> None:
+async def test_event_mapped_to_none_is_not_published(producer: EventProducer[CodingEvent]) -> None:
     """The receipt says so, and names neither channel nor entry."""
     event = drafted()
 
@@ -87,7 +87,7 @@ async def test_an_event_mapped_to_none_is_not_published(producer: EventProducer[
     assert receipt.error is None
 
 
-async def test_an_event_mapped_to_none_never_reaches_the_publisher() -> None:
+async def test_event_mapped_to_none_never_reaches_the_publisher() -> None:
     """Alone, in a batch of its like or among others, it stays in the service."""
     publisher = ScriptedPublisher()
     producer = EventProducer(publisher, channel_for=channel_for, source="coding")
@@ -129,7 +129,7 @@ async def test_many_events_go_to_the_publisher_in_one_call() -> None:
     assert [[message.channel for message in call] for call in publisher.calls] == [[EVALUATED, CREATED, EVALUATED]]
 
 
-async def test_a_message_knows_its_channel_as_plain_text() -> None:
+async def test_message_knows_its_channel_as_plain_text() -> None:
     """What a publisher gets is a string, not the member of an enum."""
     publisher = ScriptedPublisher()
 
@@ -156,7 +156,7 @@ async def test_events_may_come_from_a_generator(producer: EventProducer[CodingEv
     assert [receipt.outcome for receipt in receipts] == [Outcome.PUBLISHED, Outcome.NOT_PUBLISHED]
 
 
-async def test_the_mapper_runs_once_for_each_event(publisher: MemoryPublisher) -> None:
+async def test_mapper_runs_once_for_each_event(publisher: MemoryPublisher) -> None:
     """Neither batches nor the check of a class ask it again."""
     asked: list[str] = []
 
@@ -173,7 +173,7 @@ async def test_the_mapper_runs_once_for_each_event(publisher: MemoryPublisher) -
     assert asked == [event.id for event in [*events[1:], events[0]]]
 
 
-async def test_the_source_is_on_the_wire(producer: EventProducer[CodingEvent], publisher: MemoryPublisher) -> None:
+async def test_source_is_on_the_wire(producer: EventProducer[CodingEvent], publisher: MemoryPublisher) -> None:
     """A message says which service it comes from."""
     await producer.publish(created())
 
@@ -211,7 +211,7 @@ async def test_without_a_span_there_are_no_trace_headers(
     assert TRACE.keys().isdisjoint(stored(publisher, CREATED)[0])
 
 
-async def test_a_message_beyond_the_limits_is_not_sent(publisher: MemoryPublisher) -> None:
+async def test_message_beyond_the_limits_is_not_sent(publisher: MemoryPublisher) -> None:
     """The producer's limits decide what a message may be."""
     producer = EventProducer(publisher, channel_for=channel_for, source="coding", limits=MessageLimits(max_bytes=64))
 
@@ -221,7 +221,7 @@ async def test_a_message_beyond_the_limits_is_not_sent(publisher: MemoryPublishe
     assert publisher.streams == {}
 
 
-def test_a_producer_refuses_an_annotated_mapper_that_is_wrong(publisher: MemoryPublisher) -> None:
+def test_producer_refuses_an_annotated_mapper_that_is_wrong(publisher: MemoryPublisher) -> None:
     """What `verify_mapper` finds keeps the service from starting."""
 
     def swapped(event: OptimizationEvaluated | MedicalStayCreated) -> Channel:
@@ -233,7 +233,7 @@ def test_a_producer_refuses_an_annotated_mapper_that_is_wrong(publisher: MemoryP
     assert len(refusal.value.problems) == 2
 
 
-async def test_a_producer_refuses_an_open_mapper_at_the_first_wrong_event(publisher: MemoryPublisher) -> None:
+async def test_producer_refuses_an_open_mapper_at_the_first_wrong_event(publisher: MemoryPublisher) -> None:
     """Where the annotation proves nothing, the class of each event is checked before its first one is sent."""
 
     def swapped(event: BaseEvent[Any]) -> EventPublisherChannel | None:
@@ -247,7 +247,7 @@ async def test_a_producer_refuses_an_open_mapper_at_the_first_wrong_event(publis
     assert publisher.streams == {}
 
 
-async def test_a_class_is_checked_again_when_its_channel_changes(publisher: MemoryPublisher) -> None:
+async def test_class_is_checked_again_when_its_channel_changes(publisher: MemoryPublisher) -> None:
     """A mapper that was right for one event of a class is not taken to be right for the next."""
     channels = iter([CREATED, EVALUATED])
     producer = EventProducer[BaseEvent[Any]](publisher, channel_for=lambda _: next(channels), source="coding")
@@ -259,7 +259,7 @@ async def test_a_class_is_checked_again_when_its_channel_changes(publisher: Memo
     assert len(publisher.streams[CREATED.value]) == 1
 
 
-async def test_a_class_without_a_type_is_refused(publisher: MemoryPublisher) -> None:
+async def test_class_without_a_type_is_refused(publisher: MemoryPublisher) -> None:
     """An event class that forgot its type is named, and nothing of the batch is sent."""
 
     @final
@@ -274,21 +274,21 @@ async def test_a_class_without_a_type_is_refused(publisher: MemoryPublisher) -> 
     assert publisher.streams == {}
 
 
-async def test_an_event_that_is_not_published_needs_no_type(publisher: MemoryPublisher) -> None:
+async def test_event_that_is_not_published_needs_no_type(publisher: MemoryPublisher) -> None:
     """What stays inside the service is not looked at."""
     producer = EventProducer[BaseEvent[Any]](publisher, channel_for=lambda _: None, source="coding")
 
     assert (await producer.publish(MedicalStayDrafted(aggregate_id="a", payload=object()))).entry_id is None  # type: ignore[arg-type]
 
 
-def test_a_source_that_is_no_name_is_refused(publisher: MemoryPublisher) -> None:
+def test_source_that_is_no_name_is_refused(publisher: MemoryPublisher) -> None:
     """A producer's source is the name of a service: an empty one, or a path, would be wrong on the wire."""
     for source in ("", "/services/coding", "two words"):
-        with pytest.raises(ConfigurationError, match="expected a service's name"):
+        with pytest.raises(ConfigurationError, match="source must be a service name"):
             EventProducer(publisher, channel_for=channel_for, source=source)
 
 
-async def test_an_event_of_another_service_is_refused_without_quoting_it(publisher: MemoryPublisher) -> None:
+async def test_event_of_another_service_is_refused_without_quoting_it(publisher: MemoryPublisher) -> None:
     """A class that is not in the mapper's union is refused by name before the mapper sees it."""
     producer: EventProducer[Any] = EventProducer(publisher, channel_for=channel_for, source="coding")
     stranger = StrangerPayload(name="patient-4711")

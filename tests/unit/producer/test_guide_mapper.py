@@ -80,7 +80,7 @@ def get_channel_name_from_guides_enum(event: CodingDomainEvent) -> EventPublishe
             assert_never(event)
 
 
-def test_the_guides_mapper_is_refused_for_the_channel_of_another_event() -> None:
+def test_guides_mapper_is_refused_for_the_channel_of_another_event() -> None:
     """The event that goes to another one's channel is named, with the channel it should go to."""
     with pytest.raises(MapperError) as refusal:
         verify_mapper(get_channel_name_for_event)
@@ -91,7 +91,7 @@ def test_the_guides_mapper_is_refused_for_the_channel_of_another_event() -> None
     assert problem.endswith("map it to DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED")
 
 
-def test_the_guides_mapper_is_refused_for_a_channel_that_its_enum_does_not_have() -> None:
+def test_guides_mapper_is_refused_for_a_channel_that_its_enum_does_not_have() -> None:
     """The event is named, with the channel that does not exist."""
     with pytest.raises(MapperError) as refusal:
         verify_mapper(get_channel_name_from_guides_enum)

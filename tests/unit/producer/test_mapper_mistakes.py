@@ -40,7 +40,7 @@ def forgetful(event: CodingEvent) -> Channel | None:
             assert_never(event)  # type: ignore[arg-type]
 
 
-def test_a_forgotten_class_is_named_with_the_case_to_add() -> None:
+def test_forgotten_class_is_named_with_the_case_to_add() -> None:
     """The class that ends in `assert_never` has no case."""
     (problem,) = problems(forgetful)
 
@@ -48,7 +48,7 @@ def test_a_forgotten_class_is_named_with_the_case_to_add() -> None:
     assert "add: case MedicalStayCreated(): return" in problem
 
 
-def test_a_class_missing_from_a_table_is_forgotten_too() -> None:
+def test_class_missing_from_a_table_is_forgotten_too() -> None:
     """A `KeyError` of the mapper says the same as `assert_never`."""
     table: dict[type[BaseEvent[Any]], Channel] = {OptimizationEvaluated: EVALUATED}
 
@@ -57,7 +57,7 @@ def test_a_class_missing_from_a_table_is_forgotten_too() -> None:
     assert problem.startswith("MedicalStayCreated has no case")
 
 
-def test_a_wrong_channel_is_named_with_the_right_one() -> None:
+def test_wrong_channel_is_named_with_the_right_one() -> None:
     """Event type and channel must agree."""
     (problem,) = problems(lambda _: ARCHIVED, MedicalStayCreated)
 
@@ -65,7 +65,7 @@ def test_a_wrong_channel_is_named_with_the_right_one() -> None:
     assert f"map it to {CREATED.name}" in problem
 
 
-def test_a_member_of_another_kind_of_enum_is_no_channel() -> None:
+def test_member_of_another_kind_of_enum_is_no_channel() -> None:
     """Only members of an `EventPublisherChannel` are channels, whatever their value."""
 
     class Topic(StrEnum):
@@ -76,21 +76,21 @@ def test_a_member_of_another_kind_of_enum_is_no_channel() -> None:
     assert "neither a channel nor None" in problem
 
 
-def test_a_plain_text_is_no_channel() -> None:
+def test_plain_text_is_no_channel() -> None:
     """The channel's value is not enough."""
     (problem,) = problems(lambda _: CREATED.value, MedicalStayCreated)  # type: ignore[arg-type, return-value]
 
     assert f"MedicalStayCreated is mapped to {CREATED.value!r}" in problem
 
 
-def test_a_class_without_a_type_is_named() -> None:
+def test_class_without_a_type_is_named() -> None:
     """Nothing can be proven about a class that has no event type."""
     (problem,) = problems(lambda _: None, StayWithoutType)
 
     assert problem == "StayWithoutType has no event_type; add: event_type = YourEventType.NAME"
 
 
-def test_a_mapper_that_looks_into_the_payload_is_told_so() -> None:
+def test_mapper_that_looks_into_the_payload_is_told_so() -> None:
     """A mapper decides on the class alone, so that what is proven for a class holds for all its events."""
 
     def curious(event: OptimizationEvaluated) -> Channel | None:
@@ -144,7 +144,7 @@ def annotated_otherwise(event: list[int]) -> Channel | None:
 @pytest.mark.parametrize(
     "mapper", [open_base, open_generic, unannotated, annotated_otherwise, {"a": EVALUATED}.get, partial(open_generic)]
 )
-def test_a_mapper_that_names_no_events_cannot_be_verified(mapper: Mapper) -> None:
+def test_mapper_that_names_no_events_cannot_be_verified(mapper: Mapper) -> None:
     """An open base class, another type or no annotation is refused with the annotation to type."""
     (problem,) = problems(mapper)
 
@@ -160,7 +160,7 @@ def test_no_events_at_all_cannot_be_verified() -> None:
 
 
 @pytest.mark.parametrize("annotation", ["Missing", "Channel.Missing", "1 +", "'CodingEvent' | 'Channel'"])
-def test_an_annotation_that_cannot_be_read_is_refused(annotation: str) -> None:
+def test_annotation_that_cannot_be_read_is_refused(annotation: str) -> None:
     """A name that exists for type checkers only is refused with its way out."""
 
     def mapper(event: Any) -> Channel | None:
@@ -173,13 +173,13 @@ def test_an_annotation_that_cannot_be_read_is_refused(annotation: str) -> None:
     assert "import it outside `if TYPE_CHECKING:`" in problem
 
 
-def test_the_message_names_the_mapper() -> None:
+def test_message_names_the_mapper() -> None:
     """Who reads the error knows which function to open."""
     with pytest.raises(MapperError, match="The mapper forgetful is wrong"):
         verify_mapper(forgetful)
 
 
-def test_the_message_names_the_class_of_a_callable_object() -> None:
+def test_message_names_the_class_of_a_callable_object() -> None:
     """A mapper without a name of its own goes by its class, not by its address."""
 
     class Forgetful:

@@ -25,7 +25,7 @@ def producer_of(publisher: ScriptedPublisher | MemoryPublisher) -> EventProducer
     return EventProducer(publisher, channel_for=channel_for, source="coding")
 
 
-async def test_an_exception_of_the_mapper_publishes_nothing() -> None:
+async def test_exception_of_the_mapper_publishes_nothing() -> None:
     """It comes out as it is, and the events before it stay unsent."""
     publisher = ScriptedPublisher()
 
@@ -42,7 +42,7 @@ async def test_an_exception_of_the_mapper_publishes_nothing() -> None:
     assert publisher.calls == []
 
 
-async def test_an_event_that_cannot_be_encoded_publishes_nothing() -> None:
+async def test_event_that_cannot_be_encoded_publishes_nothing() -> None:
     """Wherever in the batch it stands, no other event of it is sent, and its id is in the error."""
     publisher = ScriptedPublisher()
     bad = evaluated(score=float("nan"))
@@ -54,7 +54,7 @@ async def test_an_event_that_cannot_be_encoded_publishes_nothing() -> None:
     assert failure.value.event_id == bad.id
 
 
-async def test_an_exception_of_the_events_source_publishes_nothing() -> None:
+async def test_exception_of_the_events_source_publishes_nothing() -> None:
     """A generator that fails half way has published nothing."""
     publisher = ScriptedPublisher()
 
@@ -82,7 +82,7 @@ async def test_publish_raises_when_the_server_has_no_entry_for_certain(outcome: 
     assert receipt.channel == CREATED.value
 
 
-async def test_a_publish_error_carries_the_receipts_of_all_events() -> None:
+async def test_publish_error_carries_the_receipts_of_all_events() -> None:
     """Those that were published and those that stay inside have theirs too, in the order of the events."""
     events: list[CodingEvent] = [drafted(), evaluated(), created(), drafted(), evaluated()]
 
@@ -95,7 +95,7 @@ async def test_a_publish_error_carries_the_receipts_of_all_events() -> None:
     ]
 
 
-async def test_a_published_event_in_a_publish_error_keeps_its_entry_id() -> None:
+async def test_published_event_in_a_publish_error_keeps_its_entry_id() -> None:
     """What the server has is not forgotten over what it has not."""
     with pytest.raises(PublishError) as failure:
         await producer_of(ScriptedPublisher(PUBLISHED, REJECTED)).publish_many([created(), created()])
@@ -103,7 +103,7 @@ async def test_a_published_event_in_a_publish_error_keeps_its_entry_id() -> None
     assert failure.value.receipts[0].entry_id == "1700000000000-0"
 
 
-async def test_the_message_of_a_publish_error_counts_and_names() -> None:
+async def test_message_of_a_publish_error_counts_and_names() -> None:
     """It says how many events failed, how many of unknown fate, and gives the ids of those that failed."""
     events = [created(), created(), created()]
 
@@ -111,12 +111,12 @@ async def test_the_message_of_a_publish_error_counts_and_names() -> None:
         await producer_of(ScriptedPublisher(PUBLISHED, REJECTED, UNKNOWN)).publish_many(events)
 
     message = str(failure.value)
-    assert "2 of 3 events were not published (1 of unknown fate)" in message
+    assert "2 of 3 events were not published (1 with unknown outcome)" in message
     assert events[0].id not in message
     assert all(event.id in message for event in events[1:])
 
 
-async def test_the_message_of_a_publish_error_stays_short() -> None:
+async def test_message_of_a_publish_error_stays_short() -> None:
     """Of many failed events the first three are named."""
     events = [created() for _ in range(500)]
 
@@ -127,7 +127,7 @@ async def test_the_message_of_a_publish_error_stays_short() -> None:
     assert events[3].id not in str(failure.value)
 
 
-async def test_the_message_of_a_publish_error_lists_each_cause_once() -> None:
+async def test_message_of_a_publish_error_lists_each_cause_once() -> None:
     """What the receipts give as the reason stands in the message, with the kind of error."""
     publisher = ScriptedPublisher(REJECTED, error=ServerOutOfMemoryError("raise maxmemory"))
 
@@ -137,7 +137,7 @@ async def test_the_message_of_a_publish_error_lists_each_cause_once() -> None:
     assert str(failure.value).count("ServerOutOfMemoryError: raise maxmemory") == 1
 
 
-async def test_the_receipt_of_a_failed_event_holds_the_cause() -> None:
+async def test_receipt_of_a_failed_event_holds_the_cause() -> None:
     """The error itself is at hand, for code that acts on its kind."""
     cause = ServerUnavailableError("no answer within 10 s")
 
@@ -147,7 +147,7 @@ async def test_the_receipt_of_a_failed_event_holds_the_cause() -> None:
     assert failure.value.receipts[0].error is cause
 
 
-async def test_a_cancelled_batch_keeps_the_receipts_of_all_events() -> None:
+async def test_cancelled_batch_keeps_the_receipts_of_all_events() -> None:
     """The receipts of what was cancelled stand among those that stay inside, in the order of the events."""
     events: list[CodingEvent] = [drafted(), created(), drafted(), evaluated()]
     publisher = ScriptedPublisher(PUBLISHED, UNKNOWN, cancelled=True)
@@ -160,7 +160,7 @@ async def test_a_cancelled_batch_keeps_the_receipts_of_all_events() -> None:
     assert [receipt.outcome for receipt in receipts] == [NOT_PUBLISHED, PUBLISHED, NOT_PUBLISHED, UNKNOWN]
 
 
-async def test_a_cancelled_event_keeps_its_receipt() -> None:
+async def test_cancelled_event_keeps_its_receipt() -> None:
     """A single event's fate is told as a batch's is."""
     with pytest.raises(asyncio.CancelledError) as cancelled:
         await producer_of(ScriptedPublisher(REJECTED, cancelled=True)).publish(created())
@@ -168,7 +168,7 @@ async def test_a_cancelled_event_keeps_its_receipt() -> None:
     assert [receipt.outcome for receipt in receipts_of(cancelled.value)] == [REJECTED]
 
 
-async def test_a_cancelled_publish_is_a_cancellation() -> None:
+async def test_cancelled_publish_is_a_cancellation() -> None:
     """A task that publishes when it is cancelled ends as cancelled."""
     task = asyncio.create_task(producer_of(ScriptedPublisher(UNKNOWN, cancelled=True)).publish(created()))
 
@@ -177,7 +177,7 @@ async def test_a_cancelled_publish_is_a_cancellation() -> None:
     assert task.cancelled()
 
 
-async def test_a_closed_publisher_is_not_hidden() -> None:
+async def test_closed_publisher_is_not_hidden() -> None:
     """Publishing after close says that the publisher is closed."""
     publisher = MemoryPublisher()
     await publisher.close()
@@ -194,7 +194,7 @@ async def test_what_stays_inside_needs_no_open_publisher() -> None:
     assert (await producer_of(publisher).publish(drafted())).outcome is NOT_PUBLISHED
 
 
-async def test_a_producer_goes_on_after_a_failure() -> None:
+async def test_producer_goes_on_after_a_failure() -> None:
     """An event that was refused leaves nothing behind that the next one would meet."""
     publisher = MemoryPublisher()
     producer = producer_of(publisher)

@@ -86,12 +86,12 @@ class Mapper:
         Mapper().channel_for,
     ],
 )
-def test_the_events_are_those_of_the_annotation(mapper: Callable[[Any], EventPublisherChannel | None]) -> None:
+def test_events_are_those_of_the_annotation(mapper: Callable[[Any], EventPublisherChannel | None]) -> None:
     """A function, method, callable object or `partial` is proven for every class its parameter names."""
     assert verify_mapper(mapper) == ALL
 
 
-def test_the_annotation_may_be_a_type_alias() -> None:
+def test_annotation_may_be_a_type_alias() -> None:
     """What `type CodingEvent = A | B` makes is looked into, also where it stands inside of a union."""
     extensions = importlib.import_module("typing_extensions")
     alias = extensions.TypeAliasType("alias", OptimizationEvaluated | MedicalStayCreated)
@@ -104,7 +104,7 @@ def test_the_annotation_may_be_a_type_alias() -> None:
     assert verify_mapper(mapper) == ALL
 
 
-def test_a_service_may_have_a_single_event() -> None:
+def test_service_may_have_a_single_event() -> None:
     """An annotation of one class is proven for that class."""
 
     def mapper(event: OptimizationEvaluated) -> Channel:
@@ -114,7 +114,7 @@ def test_a_service_may_have_a_single_event() -> None:
     assert verify_mapper(mapper) == {OptimizationEvaluated: EVALUATED}
 
 
-def test_a_service_may_publish_nothing() -> None:
+def test_service_may_publish_nothing() -> None:
     """`Never`, also behind an alias, says that there is nothing to prove anything about."""
 
     def mapper(event: Never) -> Channel | None:
@@ -125,7 +125,7 @@ def test_a_service_may_publish_nothing() -> None:
     assert verify_mapper(channel_for, alias) == {}
 
 
-def test_a_generic_event_with_its_payload_counts_as_its_class() -> None:
+def test_generic_event_with_its_payload_counts_as_its_class() -> None:
     """`Event[Payload]` in a union is proven like any other class of it."""
 
     def mapper(event: GenericEvaluated[Evaluation] | MedicalStayDrafted) -> Channel | None:
@@ -149,7 +149,7 @@ def test_a_generic_event_with_its_payload_counts_as_its_class() -> None:
         [OptimizationEvaluated, OptimizationEvaluated, MedicalStayCreated, MedicalStayDrafted],
     ],
 )
-def test_the_events_may_be_given(events: object) -> None:
+def test_events_may_be_given(events: object) -> None:
     """A union or an iterable of classes takes the place of the annotation."""
 
     def mapper(event: Any) -> Channel | None:
@@ -163,12 +163,12 @@ def test_given_events_go_before_the_annotation() -> None:
     assert verify_mapper(channel_for, MedicalStayDrafted) == {MedicalStayDrafted: None}
 
 
-def test_the_order_is_that_of_the_union() -> None:
+def test_order_is_that_of_the_union() -> None:
     """The mapping lists the classes as they were declared."""
     assert list(verify_mapper(channel_for)) == [OptimizationEvaluated, MedicalStayCreated, MedicalStayDrafted]
 
 
-def test_a_mapper_may_look_its_classes_up() -> None:
+def test_mapper_may_look_its_classes_up() -> None:
     """A table of classes is as good as a `match`."""
     table: dict[type[BaseEvent[Any]], Channel | None] = {MedicalStayCreated: CREATED, MedicalStayDrafted: None}
 
@@ -178,7 +178,7 @@ def test_a_mapper_may_look_its_classes_up() -> None:
     assert verify_mapper(mapper) == table
 
 
-def test_the_members_may_come_from_several_enums() -> None:
+def test_members_may_come_from_several_enums() -> None:
     """The channel's value decides; that there is one enum in the system is the registry's to say."""
 
     class Another(EventPublisherChannel):

@@ -86,7 +86,7 @@ def test_entry_that_was_delivered_too_often_is_a_dead_letter() -> None:
     letter = sorted_one(replace(last, deliveries=4, data=b"never read"), router).letter
     assert letter
     assert letter.error == "DeliveryLimitError"
-    assert "delivered 4 times and never handed over, where 3 times are allowed" in letter.reason
+    assert "delivered 4 times (limit 3) without being forwarded" in letter.reason
 
 
 def test_senseless_delivery_limit_is_refused() -> None:

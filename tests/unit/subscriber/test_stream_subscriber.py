@@ -206,7 +206,7 @@ async def test_second_run_is_refused_while_the_first_goes_on() -> None:
     subscriber = subscriber_of(streams, MemoryQueue())
     async with running(subscriber):
         await asyncio.sleep(0)
-        with pytest.raises(ConfigurationError, match="runs already, or is closed; make a new one"):
+        with pytest.raises(ConfigurationError, match="already running, or closed; create a new one"):
             await subscriber.run()
         streams.add(EVALUATED, message(evaluated()))
         await until(lambda: settled(streams))

@@ -10,7 +10,7 @@ import { ANNOUNCE_PRICE, QUEUE } from "./jobs.js";
 
 const url = process.env.REDIS_URL;
 if (!url) {
-  console.error("no server is named; type: export REDIS_URL=redis://localhost:6379");
+  console.error("no server is configured; run: export REDIS_URL=redis://localhost:6379");
   process.exit(1);
 }
 

@@ -194,7 +194,7 @@ def test_without_its_extra_the_command_says_what_to_type(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "`domainstream new` needs an extra. Type: pip install 'domainstream[cli]'\n"
+    assert done.stderr == "`domainstream new` needs an extra. Run: pip install 'domainstream[cli]'\n"
 
 
 def test_the_wheel_has_the_templates() -> None:
