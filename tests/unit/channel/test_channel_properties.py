@@ -19,9 +19,7 @@ ANYTHING = st.text(string.ascii_letters + string.digits + "_-. ", min_size=1, ma
 
 
 @given(service=WORD, aggregate=WORD, event_name=PAST)
-def test_name_built_from_single_words_is_accepted_and_read_back(
-    service: str, aggregate: str, event_name: str
-) -> None:
+def test_name_built_from_single_words_is_accepted_and_read_back(service: str, aggregate: str, event_name: str) -> None:
     """Whatever service and aggregate of one word are joined, the channel gives them back."""
     (channel,) = define(f"domain_{service}_{aggregate}_{event_name}".upper())
 

@@ -1,7 +1,7 @@
-/** From the event that a stay has its price to the message for the billing office. Pure. */
+/** Turns the event that a stay was priced into a notification for the billing office. */
 
 /**
- * A job may come twice, so the notification has the event's id: whoever sends it drops a repeat by that.
+ * A job may be delivered twice, so the notification carries the event's id, by which its sender can drop duplicates.
  *
  * @param {import("./jobs.js").EventData<import("./jobs.js").PricingCalculated>} event
  */

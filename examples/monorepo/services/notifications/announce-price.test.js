@@ -25,7 +25,7 @@ test("a notification belongs to the business transaction of its event", () => {
   assert.equal(announcePrice(event).correlationId, event.correlationId);
 });
 
-test("a repeat of the event makes the same notification again", () => {
+test("a duplicate of the event makes the same notification", () => {
   assert.deepEqual(announcePrice(event), announcePrice(structuredClone(event)));
   assert.equal(announcePrice(event).notificationId, event.id);
 });

@@ -1,12 +1,12 @@
-/** What a job of the subscriber holds; see docs/wire-format. Queue and job names are those of the contracts package. */
+/** The data of the subscriber's jobs; see docs/wire-format. Queue and job names come from the contracts package. */
 
 export const QUEUE = "notifications";
 export const ANNOUNCE_PRICE = "announce-price";
 
 /**
  * @template Payload
- * @typedef {object} EventData - the event, as it stands in its stream, and two fields more
- * @property {string} id - the event's id; a repeat has the same
+ * @typedef {object} EventData - the event as in its stream, plus two fields
+ * @property {string} id - the event's id; a duplicate has the same
  * @property {string} type - what happened: the channel's value
  * @property {string} time - when it happened: RFC 3339, in UTC
  * @property {Payload} data - the payload

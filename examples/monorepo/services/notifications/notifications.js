@@ -1,7 +1,7 @@
 /**
- * The notifications service: tells people about events. Run it: `REDIS_URL=redis://localhost node notifications.js`.
+ * The notifications service: notifies people of events. Run it: `REDIS_URL=redis://localhost node notifications.js`.
  *
- * "Sending" is a line of JSON on standard output here.
+ * Here, "sending" prints a line of JSON to standard output.
  */
 import { UnrecoverableError, Worker } from "bullmq";
 
@@ -19,7 +19,7 @@ const notificationFor = { [ANNOUNCE_PRICE]: announcePrice };
 /** @param {import("bullmq").Job} job */
 async function handle(job) {
   const notification = notificationFor[job.name];
-  // No later attempt would find a handler: the job fails at once instead of coming again.
+  // Retrying would not find a handler either, so the job fails at once.
   if (!notification) throw new UnrecoverableError(`no handler for job ${job.name} of event type ${job.data.type}`);
   console.log(JSON.stringify(notification(job.data)));
 }
@@ -28,5 +28,5 @@ const worker = new Worker(QUEUE, handle, { connection: { url }, concurrency: 10 
 worker.on("failed", (job, error) => console.error(`job ${job?.id}, attempt ${job?.attemptsMade}: ${error.message}`));
 worker.on("error", (error) => console.error(`the server: ${error.message || error.code}`));
 
-// What has begun is finished; jobs that wait are for the next start.
+// Running jobs are finished; waiting jobs are left for the next start.
 for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => worker.close());

@@ -1,1 +1,1 @@
-"""What all services agree on: channels, who subscribes to them, queues and job names."""
+"""The contracts between all services: channels, subscriptions, queues and job names."""

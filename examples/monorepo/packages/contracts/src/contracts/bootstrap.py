@@ -1,4 +1,4 @@
-"""Runs the subscriber: from all streams to the queues. `REDIS_URL=redis://localhost python -m contracts.bootstrap`."""
+"""Runs the subscriber, which turns events into jobs: `REDIS_URL=redis://localhost python -m contracts.bootstrap`."""
 
 import logging
 
@@ -10,7 +10,7 @@ from domainstream.subscriber import SubscriberSettings
 
 
 async def run() -> None:
-    """Deliver events until SIGTERM or Ctrl-C. Several of these may run: they share the group."""
+    """Deliver events until SIGTERM or Ctrl-C. Several processes may run; they share the consumer group."""
     async with open_subscriber(subscriptions, settings=SubscriberSettings(retention=RETENTION)) as subscriber:
         stop_at_signals(subscriber.stop)
         await subscriber.run()

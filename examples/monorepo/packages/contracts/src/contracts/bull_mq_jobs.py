@@ -1,4 +1,4 @@
-"""The names of the jobs: what the consuming service is to do about an event."""
+"""Job names: each says what the consuming service does about an event."""
 
 from enum import StrEnum
 

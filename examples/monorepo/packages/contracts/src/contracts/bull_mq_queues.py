@@ -4,10 +4,10 @@ from enum import StrEnum
 
 
 class BullMqQueues(StrEnum):
-    """Where the subscriber puts jobs, and where each service's worker takes them."""
+    """The subscriber adds jobs to these queues, and each service's worker takes jobs from its own."""
 
     CODING = "coding"
     SCREENFLOW = "screenflow"
     VALUATION = "valuation"
     NOTIFICATIONS = "notifications"
-    """Worked by Node.js: see `services/notifications`."""
+    """Consumed by a Node.js worker: see `services/notifications`."""

@@ -1,4 +1,4 @@
-"""Every channel of the system. A channel is one kind of event; its name says who publishes it and what happened."""
+"""Every channel of the system. A channel carries one event type; its name says who publishes it and what happened."""
 
 from domainstream import EventPublisherChannel
 
@@ -11,7 +11,7 @@ SERVICES = {
 
 
 class Channel(EventPublisherChannel, services=SERVICES):
-    """Event publisher channels have to be unique across all events."""
+    """The channels. Each event has a channel of its own."""
 
     DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
     DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"

@@ -1,4 +1,4 @@
-"""What the processes share: how they start, and how they end at SIGTERM or Ctrl-C."""
+"""Starts a process and stops it gracefully at SIGTERM or Ctrl-C."""
 
 import asyncio
 import signal
@@ -10,13 +10,13 @@ from domainstream import DomainStreamError
 
 
 def stop_at_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` at SIGTERM and at Ctrl-C, so that what has begun is finished. To be called by a coroutine."""
+    """Call `stop` at SIGTERM and Ctrl-C, so that work in progress is finished. Call this from a coroutine."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 def start(process: Coroutine[Any, Any, None]) -> None:
-    """Run `process` to its end; an error of domainstream, as for a missing REDIS_URL, ends it with one line."""
+    """Run `process`; report an error of domainstream, such as a missing REDIS_URL, in one line without traceback."""
     try:
         asyncio.run(process)
     except DomainStreamError as error:

@@ -1,4 +1,8 @@
-"""How long streams keep events; the same for all who publish and for the subscriber, which tidies quiet streams."""
+"""How long streams keep events.
+
+All publishers and the subscriber use the same retention: publishers trim the streams they write to, and the subscriber
+trims streams that are quiet.
+"""
 
 from datetime import timedelta
 

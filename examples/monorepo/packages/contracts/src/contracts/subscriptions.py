@@ -1,4 +1,4 @@
-"""Who listens to which channel. Every channel stands here; `[]` where nobody listens yet."""
+"""Which queues each channel is delivered to. Every channel is listed, with `[]` if it has no listener yet."""
 
 from contracts.bull_mq_jobs import BullMqJobs
 from contracts.bull_mq_queues import BullMqQueues

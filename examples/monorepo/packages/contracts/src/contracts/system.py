@@ -1,4 +1,4 @@
-"""What each service proves when it starts: that it fits into the system."""
+"""The check that each service makes when it starts: do its events match the channels and subscriptions?"""
 
 from contracts.event_publisher_channels import Channel
 from contracts.subscriptions import subscriptions
@@ -7,10 +7,10 @@ from domainstream.producer.mapper import Mapper
 
 
 def register(service: str, channel_for: Mapper) -> ChannelRegistry:
-    """Return who publishes and who listens, as far as one service knows.
+    """Return the registry of channels, with the publishers and listeners that one service knows.
 
-    Raises `MapperError` when the service's mapper is not total, and `RegistryError` when it publishes to a channel of
-    another service or a channel is missing from the subscriptions.
+    Raises `MapperError` if the service's mapper misses an event, and `RegistryError` if it publishes to a channel of
+    another service, or a channel is missing from the subscriptions.
     """
     mappers = {service: verify_mapper(channel_for)}
     return ChannelRegistry.build(Channel, mappers=mappers, subscriptions=subscriptions)

@@ -23,17 +23,17 @@ class Coding(NamedTuple):
     """The parts of the service."""
 
     producer: EventProducer[CodingDomainEvent]
-    """Where its events go out."""
+    """Publishes the service's events."""
 
     stays: InMemoryMedicalStays
-    """What it knows."""
+    """The service's data."""
 
     consumer: EventConsumer
-    """Where others' events come in."""
+    """Handles events of other services."""
 
 
 def wire(publisher: EventPublisher) -> Coding:
-    """Return the service, publishing through `publisher`; it starts only if it fits into the system."""
+    """Return the service, publishing through `publisher`. Raises an error if it does not fit into the system."""
     register("coding", channel_for)
     producer = EventProducer(publisher, channel_for=channel_for, source="coding")
     stays = InMemoryMedicalStays()
@@ -41,7 +41,7 @@ def wire(publisher: EventPublisher) -> Coding:
 
 
 async def run(stays: int) -> None:
-    """Hand in so many stays, then handle events until SIGTERM or Ctrl-C; what has begun is finished."""
+    """Hand in `stays` stays, then handle events until SIGTERM or Ctrl-C; running handlers are finished."""
     async with open_publisher(retention=RETENTION) as publisher:
         coding = wire(publisher)
         worker = open_worker(coding.consumer)

@@ -1,4 +1,4 @@
-"""Medical stays drawn from a seed: no patient ever had them."""
+"""Generates synthetic medical stays from a seed; no data of real patients is used."""
 
 from collections.abc import Iterator
 from random import Random
@@ -11,7 +11,7 @@ _MISTYPED = 0.02
 
 
 def synthetic_stays(count: int, seed: int) -> Iterator[MedicalStay]:
-    """Yield `count` stays, always the same for a seed. About one in fifty has a mistyped principal diagnosis."""
+    """Yield `count` stays, the same for the same seed. About one in fifty has a mistyped principal diagnosis."""
     random = Random(seed)
     for number in range(1, count + 1):
         yield _draw(random, f"stay-{number:06}")

@@ -1,1 +1,1 @@
-"""The screenflow service: it runs rules over medical stays before anybody works on them."""
+"""The screenflow service: it checks medical stays against rules before they are coded."""

@@ -1,1 +1,1 @@
-"""The valuation service: it says what a stay is worth."""
+"""The valuation service: it calculates the price of a stay."""

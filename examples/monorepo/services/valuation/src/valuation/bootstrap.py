@@ -19,21 +19,21 @@ class Valuation(NamedTuple):
     """The parts of the service."""
 
     producer: EventProducer[ValuationDomainEvent]
-    """Where its events go out."""
+    """Publishes the service's events."""
 
     consumer: EventConsumer
-    """Where others' events come in."""
+    """Handles events of other services."""
 
 
 def wire(publisher: EventPublisher) -> Valuation:
-    """Return the service, publishing through `publisher`; it starts only if it fits into the system."""
+    """Return the service, publishing through `publisher`. Raises an error if it does not fit into the system."""
     register("valuation", channel_for)
     producer = EventProducer(publisher, channel_for=channel_for, source="valuation")
     return Valuation(producer, valuation_consumer(producer))
 
 
 async def run() -> None:
-    """Handle events until SIGTERM or Ctrl-C; what has begun is finished."""
+    """Handle events until SIGTERM or Ctrl-C; running handlers are finished."""
     async with open_publisher(retention=RETENTION) as publisher:
         worker = open_worker(wire(publisher).consumer)
         stop_at_signals(worker.stop)

@@ -1,1 +1,1 @@
-"""What one can ask of the coding service."""
+"""The use cases of the coding service."""

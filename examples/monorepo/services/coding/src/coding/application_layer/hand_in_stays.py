@@ -1,4 +1,4 @@
-"""Handing in stays: the start of the flow."""
+"""Hands in stays: the start of the flow."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,6 @@ from domainstream import EventProducer, Receipt
 async def hand_in_stays(
     stays: Sequence[MedicalStay], *, producer: EventProducer[CodingDomainEvent], known: InMemoryMedicalStays
 ) -> list[Receipt]:
-    """Keep `stays`, publish what has happened in one round trip, and return what became of each event."""
+    """Store `stays`, publish their events in one round trip, and return the receipt of each event."""
     known.save(stays)
     return await producer.publish_many(event for stay in stays for event in admit(stay))

@@ -12,4 +12,4 @@ from coding.domain_layer.optimization.optimization_events import OptimizationEva
 CodingDomainEvent: TypeAlias = (
     OptimizationEvaluated | MedicalStayCreated | MedicalStayOptimizationEvaluated | MedicalStayDrafted
 )
-"""A class that is missing in the mapper fails the type check there."""
+"""If the mapper misses one of these classes, the type checker reports it there."""

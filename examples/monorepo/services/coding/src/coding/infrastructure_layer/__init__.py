@@ -1,1 +1,1 @@
-"""What connects the domain to Redis and BullMQ."""
+"""Connects the domain to Redis and BullMQ."""

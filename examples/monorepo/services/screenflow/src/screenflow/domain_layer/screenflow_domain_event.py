@@ -5,4 +5,4 @@ from typing import TypeAlias
 from screenflow.domain_layer.run.run_events import RunFailed, RunStarted
 
 ScreenflowDomainEvent: TypeAlias = RunStarted | RunFailed
-"""A class that is missing in the mapper fails the type check there."""
+"""If the mapper misses one of these classes, the type checker reports it there."""

@@ -1,1 +1,1 @@
-"""What pricing is about: no Redis, no queue, no clock but the events' own."""
+"""The domain of pricing. It does not know Redis, queues or the library's settings."""

@@ -5,4 +5,4 @@ from typing import TypeAlias
 from valuation.domain_layer.pricing.pricing_events import PricingCalculated
 
 ValuationDomainEvent: TypeAlias = PricingCalculated
-"""A class that is missing in the mapper fails the type check there."""
+"""If the mapper misses one of these classes, the type checker reports it there."""

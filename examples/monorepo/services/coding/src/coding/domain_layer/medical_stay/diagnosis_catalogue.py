@@ -1,4 +1,4 @@
-"""A small catalogue of diagnoses: invented groups and weights behind well-known ICD-10 codes."""
+"""A small catalogue of diagnoses: real ICD-10 codes with invented groups and weights."""
 
 from typing import Final, NamedTuple
 
@@ -10,10 +10,10 @@ class PrincipalDiagnosis(NamedTuple):
     """The base of the diagnosis group."""
 
     cost_weight: float
-    """What such a stay costs, the average of all stays being 1."""
+    """The relative cost of such a stay; the average of all stays is 1."""
 
     usual_days: int
-    """How long it lasts as a rule."""
+    """The usual length of such a stay, in days."""
 
 
 PRINCIPAL_DIAGNOSES: Final = {
@@ -48,4 +48,4 @@ COMPLICATIONS: Final = {
     "R65.1": 3,
     "Z95.0": 0,
 }
-"""How much a further diagnosis adds to the effort of a stay: from 0, not at all, to 3."""
+"""How much a further diagnosis adds to the effort of a stay, from 0 (nothing) to 3."""

@@ -12,7 +12,7 @@ from coding.domain_layer.medical_stay.medical_stay_events import (
 
 
 class StayStatus(StrEnum):
-    """How far a stay has come."""
+    """The state of a stay."""
 
     CREATED = "created"
     REOPENED = "reopened"
@@ -24,10 +24,10 @@ class MedicalStay:
     """One stay of one patient."""
 
     stay_id: str
-    """Its number in the hospital."""
+    """The stay's number in the hospital."""
 
     ward: str
-    """Where the patient lay."""
+    """The ward that treated the patient."""
 
     age_years: int
     """The patient's age at admission."""
@@ -42,17 +42,17 @@ class MedicalStay:
     """Further ICD-10 codes, as the ward typed them."""
 
     documented_diagnoses: tuple[str, ...]
-    """What laboratory and letters say the patient had, coded or not."""
+    """The diagnoses in laboratory reports and letters, coded or not."""
 
     status: StayStatus = StayStatus.CREATED
-    """How far it has come."""
+    """The state of the stay."""
 
     price_cents: int | None = None
-    """What the stay is worth; None until it is priced."""
+    """The price of the stay; None until it is priced."""
 
 
 def admit(stay: MedicalStay) -> tuple[MedicalStayDrafted, MedicalStayCreated]:
-    """Return what happens when a ward hands in a stay: a draft, and the stay created from it."""
+    """Return the events of a ward handing in a stay: a draft, and the stay created from it."""
     drafted = MedicalStayDrafted(
         aggregate_id=stay.stay_id, payload=MedicalStayDraftedPayload(stay_id=stay.stay_id, ward=stay.ward)
     )
@@ -70,7 +70,7 @@ def admit(stay: MedicalStay) -> tuple[MedicalStayDrafted, MedicalStayCreated]:
 
 
 def reopened(stay: MedicalStay) -> MedicalStay:
-    """Return the stay, back with the ward for correction."""
+    """Return the stay as reopened for correction by the ward."""
     return replace(stay, status=StayStatus.REOPENED)
 
 

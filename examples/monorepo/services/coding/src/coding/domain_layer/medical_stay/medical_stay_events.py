@@ -1,4 +1,4 @@
-"""What happens to a medical stay."""
+"""The events of a medical stay."""
 
 from enum import StrEnum
 from typing import final
@@ -7,7 +7,7 @@ from domainstream import BaseEvent, EventPayload
 
 
 class MedicalStayEventType(StrEnum):
-    """The types of events of this aggregate."""
+    """The event types of this aggregate."""
 
     DOMAIN_CODING_MEDICAL_STAY_DRAFTED = "domain_coding_medical_stay_drafted"
     DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
@@ -15,17 +15,17 @@ class MedicalStayEventType(StrEnum):
 
 
 class MedicalStayDraftedPayload(EventPayload):
-    """What is known of a draft."""
+    """The facts of a draft."""
 
     stay_id: str
     """The stay's number."""
 
     ward: str
-    """Who drafted it."""
+    """The ward that drafted the stay."""
 
 
 class MedicalStayCreatedPayload(EventPayload):
-    """What other services need to know of a new stay."""
+    """The facts about a new stay that other services need."""
 
     stay_id: str
     """The stay's number."""
@@ -44,13 +44,13 @@ class MedicalStayCreatedPayload(EventPayload):
 
 
 class MedicalStayOptimizationEvaluatedPayload(EventPayload):
-    """What the optimization means for the stay."""
+    """The result of an optimization, as far as the stay is concerned."""
 
     stay_id: str
     """The stay's number."""
 
     diagnosis_group: str
-    """The group that the stay is paid by."""
+    """The diagnosis group that determines the price."""
 
     added_diagnoses: tuple[str, ...]
     """ICD-10 codes that were documented but not coded."""
@@ -58,7 +58,7 @@ class MedicalStayOptimizationEvaluatedPayload(EventPayload):
 
 @final
 class MedicalStayDrafted(BaseEvent[MedicalStayDraftedPayload]):
-    """A ward began to write a stay down. Nobody outside of coding needs to know."""
+    """A ward began to document a stay. Other services do not need this event."""
 
     event_type = MedicalStayEventType.DOMAIN_CODING_MEDICAL_STAY_DRAFTED
 
@@ -72,6 +72,6 @@ class MedicalStayCreated(BaseEvent[MedicalStayCreatedPayload]):
 
 @final
 class MedicalStayOptimizationEvaluated(BaseEvent[MedicalStayOptimizationEvaluatedPayload]):
-    """It is known which diagnoses the stay lacks."""
+    """The missing diagnoses of a stay were determined."""
 
     event_type = MedicalStayEventType.DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED

@@ -1,1 +1,1 @@
-"""What coding a stay completely would change."""
+"""The effect of coding a stay completely."""

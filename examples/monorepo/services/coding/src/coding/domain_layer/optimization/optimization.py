@@ -1,4 +1,4 @@
-"""Optimising a stay: which documented diagnoses lack a code, and what the stay weighs once they have one."""
+"""Optimises a stay: finds documented diagnoses without a code, and the cost weight once they are coded."""
 
 from dataclasses import dataclass
 
@@ -15,34 +15,34 @@ _GRADES = "DCBA"
 
 
 class UncodableStayError(Exception):
-    """The principal diagnosis is in no group."""
+    """The principal diagnosis does not belong to a group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Optimization:
-    """What coding a stay completely leads to."""
+    """The result of coding a stay completely."""
 
     stay_id: str
-    """Which stay."""
+    """The stay's number."""
 
     added_diagnoses: tuple[str, ...]
-    """What was documented but not coded, sorted."""
+    """ICD-10 codes that were documented but not coded, sorted."""
 
     diagnosis_group: str
-    """The group that the stay is paid by, such as "F62B"."""
+    """The diagnosis group that determines the price, such as "F62B"."""
 
     cost_weight: float
-    """The stay's weight in that group."""
+    """The stay's cost weight in that group."""
 
     score: float
-    """The share of the weight that would have been missed, from 0 to 1."""
+    """The share of the cost weight that would have been missed, from 0 to 1."""
 
     length_of_stay_days: int
     """Nights in hospital."""
 
 
 def optimise(stay: MedicalStay) -> Optimization:
-    """Return the optimization of `stay`; raise `UncodableStayError` when its principal diagnosis is in no group."""
+    """Return the optimization of `stay`; raise `UncodableStayError` if its diagnosis has no group."""
     principal = PRINCIPAL_DIAGNOSES.get(stay.principal_diagnosis)
     if principal is None:
         raise UncodableStayError(f"{stay.stay_id}: its principal diagnosis is in no group")
@@ -59,7 +59,7 @@ def optimise(stay: MedicalStay) -> Optimization:
 
 
 def evaluated(optimization: Optimization) -> tuple[OptimizationEvaluated, MedicalStayOptimizationEvaluated]:
-    """Return what has happened once a stay is optimised: to the optimization, and to the stay."""
+    """Return the events of a finished optimization: one of the optimization, one of the stay."""
     return (
         OptimizationEvaluated(
             aggregate_id=f"optimization-{optimization.stay_id}",

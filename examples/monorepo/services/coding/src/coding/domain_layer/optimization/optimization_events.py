@@ -1,4 +1,4 @@
-"""What happens to an optimization."""
+"""The events of an optimization."""
 
 from enum import StrEnum
 from typing import final
@@ -7,25 +7,25 @@ from domainstream import BaseEvent, EventPayload
 
 
 class OptimizationEventType(StrEnum):
-    """The types of events of this aggregate."""
+    """The event types of this aggregate."""
 
     DOMAIN_CODING_OPTIMIZATION_EVALUATED = "domain_coding_optimization_evaluated"
 
 
 class OptimizationEvaluatedPayload(EventPayload):
-    """What a stay weighs once it is coded completely."""
+    """The cost weight of a stay that is coded completely."""
 
     stay_id: str
     """The stay's number."""
 
     score: float
-    """The share of the weight that would have been missed, from 0 to 1."""
+    """The share of the cost weight that would have been missed, from 0 to 1."""
 
     diagnosis_group: str
-    """The group that the stay is paid by, such as "F62B"."""
+    """The diagnosis group that determines the price, such as "F62B"."""
 
     cost_weight: float
-    """The stay's weight in that group."""
+    """The stay's cost weight in that group."""
 
     length_of_stay_days: int
     """Nights in hospital."""
@@ -33,6 +33,6 @@ class OptimizationEvaluatedPayload(EventPayload):
 
 @final
 class OptimizationEvaluated(BaseEvent[OptimizationEvaluatedPayload]):
-    """An optimization was worked out."""
+    """An optimization was evaluated."""
 
     event_type = OptimizationEventType.DOMAIN_CODING_OPTIMIZATION_EVALUATED

@@ -1,1 +1,1 @@
-"""Events of other services on their way in."""
+"""Handlers for events of other services."""

@@ -1,4 +1,4 @@
-"""What coding does about events of screenflow and valuation."""
+"""Coding's handlers for events of screenflow and valuation."""
 
 import logging
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def coding_consumer(producer: EventProducer[CodingDomainEvent], stays: InMemoryMedicalStays) -> EventConsumer:
-    """Return coding's handlers. Each may run twice for one event, to the same effect as once."""
+    """Return coding's handlers. They are idempotent: running twice for one event has the same effect as once."""
     consumer = EventConsumer(BullMqQueues.CODING)
 
     @consumer.on(RunStarted)
@@ -24,7 +24,7 @@ def coding_consumer(producer: EventProducer[CodingDomainEvent], stays: InMemoryM
         log.info("optimising %s [%s]", event.payload.stay_id, context.correlation_id)
         try:
             optimization = optimise(stays.get(event.payload.stay_id))
-        except (UnknownStayError, UncodableStayError) as error:  # no later attempt would find more
+        except (UnknownStayError, UncodableStayError) as error:  # retrying would not help
             raise GiveUp(str(error)) from error
         await producer.publish_many([follow_up(event, each) for each in evaluated(optimization)])
 

@@ -1,1 +1,1 @@
-"""Events on their way out."""
+"""Publishes the service's events."""

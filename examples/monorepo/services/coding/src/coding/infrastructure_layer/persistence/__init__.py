@@ -1,1 +1,1 @@
-"""Where stays are kept."""
+"""Stores stays."""

@@ -12,13 +12,13 @@ _OLD_AGE_YEARS = 75
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StayToScreen:
-    """What the rules look at."""
+    """The facts about a stay that the rules check."""
 
     stay_id: str
     """The stay's number."""
 
     codes: tuple[str, ...]
-    """Its ICD-10 codes, the principal diagnosis first."""
+    """The ICD-10 codes, principal diagnosis first."""
 
     length_of_stay_days: int
     """Nights in hospital."""
@@ -28,7 +28,7 @@ class StayToScreen:
 
 
 def screen(stay: StayToScreen) -> RunStarted | RunFailed:
-    """Start a run with the findings that matter, or fail it when a code cannot be one."""
+    """Start a run with the findings that apply, or fail it if a code is not an ICD-10 code."""
     mistyped = next((number for number, code in enumerate(stay.codes, 1) if not _ICD_10_CODE.fullmatch(code)), None)
     if mistyped is not None:
         reason = f"diagnosis {mistyped} of {len(stay.codes)} is not an ICD-10 code"

@@ -1,4 +1,4 @@
-"""What happens to a run."""
+"""The events of a screening run."""
 
 from enum import StrEnum
 from typing import final
@@ -7,30 +7,30 @@ from domainstream import BaseEvent, EventPayload
 
 
 class RunEventType(StrEnum):
-    """The types of events of this aggregate."""
+    """The event types of this aggregate."""
 
     DOMAIN_SCREENFLOW_RUN_STARTED = "domain_screenflow_run_started"
     DOMAIN_SCREENFLOW_RUN_FAILED = "domain_screenflow_run_failed"
 
 
 class RunStartedPayload(EventPayload):
-    """What the rules found before the run began."""
+    """The findings at the start of a run."""
 
     stay_id: str
-    """The stay that is screened."""
+    """The screened stay's number."""
 
     findings: tuple[str, ...]
-    """The rules that hold for it."""
+    """The rules that apply to the stay."""
 
 
 class RunFailedPayload(EventPayload):
     """Why a stay cannot be screened."""
 
     stay_id: str
-    """The stay."""
+    """The stay's number."""
 
     reason: str
-    """What is to be corrected."""
+    """The mistake to correct."""
 
 
 @final

@@ -1,4 +1,4 @@
-"""What screenflow does about events of coding."""
+"""Screenflow's handlers for events of coding."""
 
 import logging
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def screenflow_consumer(producer: EventProducer[ScreenflowDomainEvent], runs: InMemoryRuns) -> EventConsumer:
-    """Return screenflow's handlers. Each may run twice for one event, to the same effect as once."""
+    """Return screenflow's handlers. They are idempotent: running twice for one event has the same effect as once."""
     consumer = EventConsumer(BullMqQueues.SCREENFLOW)
 
     @consumer.on(MedicalStayCreated)

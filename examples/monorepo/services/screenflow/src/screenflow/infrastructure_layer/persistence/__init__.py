@@ -1,1 +1,1 @@
-"""Where runs are kept."""
+"""Stores the outcome of runs."""

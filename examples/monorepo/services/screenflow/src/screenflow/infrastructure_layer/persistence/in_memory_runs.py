@@ -1,9 +1,9 @@
-"""The outcome of runs, kept in memory: an example needs no database."""
+"""Stores the outcome of runs in memory, because an example should not need a database."""
 
 
 class InMemoryRuns:
-    """What coding made of the stays that were screened."""
+    """The results of screened stays, as reported by coding."""
 
     def __init__(self) -> None:
         self.diagnosis_groups: dict[str, str] = {}
-        """The diagnosis group by stay."""
+        """The diagnosis group of each stay."""

@@ -1,4 +1,4 @@
-"""What happens to a pricing."""
+"""The events of a pricing."""
 
 from enum import StrEnum
 from typing import final
@@ -7,29 +7,29 @@ from domainstream import BaseEvent, EventPayload
 
 
 class PricingEventType(StrEnum):
-    """The types of events of this aggregate."""
+    """The event types of this aggregate."""
 
     DOMAIN_VALUATION_PRICING_CALCULATED = "domain_valuation_pricing_calculated"
 
 
 class PricingCalculatedPayload(EventPayload):
-    """What a stay is worth."""
+    """The price of a stay."""
 
     stay_id: str
     """The stay's number."""
 
     diagnosis_group: str
-    """The group that it is paid by."""
+    """The diagnosis group that determines the price."""
 
     amount_cents: int
     """The price, in cents."""
 
     currency: str
-    """ISO 4217."""
+    """The currency code (ISO 4217)."""
 
 
 @final
 class PricingCalculated(BaseEvent[PricingCalculatedPayload]):
-    """A stay has its price."""
+    """The price of a stay was calculated."""
 
     event_type = PricingEventType.DOMAIN_VALUATION_PRICING_CALCULATED

@@ -1,4 +1,4 @@
-"""What valuation does about events of coding."""
+"""Valuation's handlers for events of coding."""
 
 import logging
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def valuation_consumer(producer: EventProducer[ValuationDomainEvent]) -> EventConsumer:
-    """Return valuation's handlers. Each may run twice for one event, to the same effect as once."""
+    """Return valuation's handlers. They are idempotent: running twice for one event has the same effect as once."""
     consumer = EventConsumer(BullMqQueues.VALUATION)
 
     @consumer.on(OptimizationEvaluated)

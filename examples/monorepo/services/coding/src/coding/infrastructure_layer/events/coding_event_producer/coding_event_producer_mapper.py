@@ -1,4 +1,4 @@
-"""Which channel each event of coding goes to. None: it stays inside the service."""
+"""Maps each event of coding to its channel, or to None if it stays inside the service."""
 
 from typing import assert_never
 
@@ -13,7 +13,7 @@ from contracts.event_publisher_channels import Channel
 
 
 def channel_for(event: CodingDomainEvent) -> Channel | None:
-    """Return the channel of `event`, or None when it is not to be published."""
+    """Return the channel of `event`, or None if it is not published."""
     match event:
         case OptimizationEvaluated():
             return Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED

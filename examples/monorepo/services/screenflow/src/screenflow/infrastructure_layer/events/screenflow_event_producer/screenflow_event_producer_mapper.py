@@ -1,4 +1,4 @@
-"""Which channel each event of screenflow goes to. None: it stays inside the service."""
+"""Maps each event of screenflow to its channel, or to None if it stays inside the service."""
 
 from typing import assert_never
 
@@ -8,7 +8,7 @@ from screenflow.domain_layer.screenflow_domain_event import ScreenflowDomainEven
 
 
 def channel_for(event: ScreenflowDomainEvent) -> Channel | None:
-    """Return the channel of `event`, or None when it is not to be published."""
+    """Return the channel of `event`, or None if it is not published."""
     match event:
         case RunStarted():
             return Channel.DOMAIN_SCREENFLOW_RUN_STARTED

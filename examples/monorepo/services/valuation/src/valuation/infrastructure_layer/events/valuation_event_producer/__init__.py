@@ -1,1 +1,1 @@
-"""Which event goes to which channel."""
+"""Maps the service's events to channels."""

@@ -1,4 +1,4 @@
-"""Which channel each event of valuation goes to. None: it stays inside the service."""
+"""Maps each event of valuation to its channel, or to None if it stays inside the service."""
 
 from typing import assert_never
 
@@ -8,7 +8,7 @@ from valuation.domain_layer.valuation_domain_event import ValuationDomainEvent
 
 
 def channel_for(event: ValuationDomainEvent) -> Channel | None:
-    """Return the channel of `event`, or None when it is not to be published."""
+    """Return the channel of `event`, or None if it is not published."""
     match event:
         case PricingCalculated():
             return Channel.DOMAIN_VALUATION_PRICING_CALCULATED
