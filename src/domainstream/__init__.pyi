@@ -40,4 +40,4 @@ from domainstream.settings import (
     RetryPolicy as RetryPolicy,
 )
 
-__all__: list[str]
+__all__: list[str]  # noqa: PYI035 - computed at run time

@@ -1,4 +1,4 @@
-"""The domain events of a sample service, and its mapper as it should be."""
+"""The domain events of a sample service, and a correct mapper for them."""
 
 from enum import StrEnum
 from typing import Any, assert_never, final
@@ -17,7 +17,7 @@ class CodingEventType(StrEnum):
 
 
 class Evaluation(EventPayload):
-    """What an optimization came to."""
+    """The result of an optimization."""
 
     score: float
 
@@ -53,7 +53,7 @@ CodingEvent = OptimizationEvaluated | MedicalStayCreated | MedicalStayDrafted
 
 
 def channel_for(event: CodingEvent) -> Channel | None:
-    """Map as a service does."""
+    """Map each event to its channel."""
     match event:
         case OptimizationEvaluated():
             return EVALUATED

@@ -1,4 +1,4 @@
-"""Publishers that do as they are told, in place of one with a server."""
+"""Publishers with scripted outcomes, in place of one with a server."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class ScriptedPublisher:
         return receipts
 
     async def health(self) -> Health:
-        """Say that all is well."""
+        """Report good health."""
         return Health(ok=True)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What tests of publishers share: messages, settings that give up soon, and a look into streams."""
+"""Helpers for tests of publishers: messages, retry policies that give up soon, and stream contents."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,13 +14,13 @@ _numbers = count(1)
 
 
 def messages(channel: str, number: int) -> list[OutgoingMessage]:
-    """Make messages that differ."""
+    """Return messages that are all different."""
     ids = [f"event-{next(_numbers)}" for _ in range(number)]
     return [OutgoingMessage(channel, event_id, f'{{"id":"{event_id}"}}'.encode()) for event_id in ids]
 
 
 async def entries(redis: Any, key: str) -> list[tuple[str, bytes]]:
-    """Read a whole stream as entry id and message."""
+    """Return all entries of a stream as pairs of entry id and message."""
     return [(entry_id.decode(), fields[b"data"]) for entry_id, fields in await redis.xrange(key)]
 
 

@@ -1,4 +1,4 @@
-"""Senders that do as they are told, and a coalescer over them."""
+"""Senders under the control of a test, and a coalescer on top of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ ALL = 1_000
 
 
 class GatedSender:
-    """A sender that publishes a flush when it is let through, and notes what each flush held."""
+    """A sender that publishes a flush when it is let through, and records the messages of each flush."""
 
     def __init__(self, *, letting_through: int = 0) -> None:
         self.flushes: list[dict[str, list[OutgoingMessage]]] = []
@@ -21,7 +21,7 @@ class GatedSender:
         self._permits = asyncio.Semaphore(letting_through)
 
     def open(self) -> None:
-        """Let through all that come."""
+        """Let every flush through from now on."""
         for _ in range(ALL):
             self._permits.release()
 
@@ -37,7 +37,7 @@ class GatedSender:
 
 
 class BrokenSender:
-    """A sender with a mistake in it."""
+    """A sender with a bug."""
 
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:
         """Fail before anything is settled."""

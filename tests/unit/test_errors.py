@@ -11,7 +11,7 @@ import pytest
 from domainstream import Outcome, Receipt, errors
 from domainstream.errors import DomainStreamError, PublishCancelledError, PublishError, receipts_of
 
-PROBLEMS = ("one thing; type: this", "another")
+PROBLEMS = ("one thing; use this", "another")
 RECEIPTS = (
     Receipt(event_id="event-1", outcome=Outcome.PUBLISHED, channel="domain_shop_order_sent", entry_id="1-0"),
     Receipt(event_id="event-2", outcome=Outcome.REJECTED, channel="domain_shop_order_sent"),
@@ -52,7 +52,7 @@ EXAMPLES: list[BaseException] = [
     errors.MissingExtraError("the worker", "bullmq"),
     errors.DeliveryLimitError(6, 5),
     *(
-        kind("the server said no")
+        kind("the server rejected the command")
         for kind in (
             DomainStreamError,
             errors.PublisherClosedError,
@@ -87,9 +87,9 @@ def drawn() -> dict[str, str | None]:
 def defined() -> dict[str, type[BaseException]]:
     """Return every error of the module."""
     return {
-        name: one
-        for name, one in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(one, BaseException) and one.__module__ == errors.__name__
+        name: error
+        for name, error in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(error, BaseException) and error.__module__ == errors.__name__
     }
 
 
@@ -105,7 +105,7 @@ def test_error_derives_from_the_one_it_is_drawn_under(name: str, parent: str) ->
 
 
 def test_every_error_is_drawn() -> None:
-    """Who reads the drawing knows them all."""
+    """Every error of the module appears in the drawing."""
     assert sorted(defined().keys() - drawn().keys()) == []
 
 
@@ -115,12 +115,12 @@ def test_every_drawn_error_exists() -> None:
 
 
 def test_there_is_one_root() -> None:
-    """Whoever catches `DomainStreamError` catches them all."""
+    """`DomainStreamError` is the only root of the tree."""
     assert [name for name, parent in drawn().items() if parent is None] == ["DomainStreamError"]
 
 
 def test_these_tests_know_every_error() -> None:
-    """A new error is tried like the others."""
+    """The examples of these tests cover every error of the module."""
     assert {type(error).__name__ for error in EXAMPLES} == set(defined())
 
 
@@ -157,7 +157,7 @@ def test_problems_stand_in_the_message_one_a_line() -> None:
 
 
 def test_event_error_names_event_and_type() -> None:
-    """Both can be searched for in logs."""
+    """An event error names the event's id and type, so that both can be found in logs."""
     error = errors.EventError("it is too large", event_id="event-1", event_type="domain_shop_order_sent")
 
     assert str(error) == "it is too large [event event-1, type domain_shop_order_sent]"
@@ -165,11 +165,11 @@ def test_event_error_names_event_and_type() -> None:
 
 def test_event_error_without_a_name_says_so() -> None:
     """What could not be read is not left out silently."""
-    assert str(errors.EventError("it is no JSON")) == "it is no JSON [event without id, type unknown]"
+    assert str(errors.EventError("it is not JSON")) == "it is not JSON [event without id, type unknown]"
 
 
-def test_invalid_payload_is_told_by_path_expected_and_got() -> None:
-    """The place and the kinds are named."""
+def test_invalid_payload_is_described_by_path_expected_and_got() -> None:
+    """An invalid payload is described by its path and by the expected and actual kind."""
     error = errors.InvalidPayloadError("$.a[0]", "int", "str", event_id="event-1", event_type="domain_shop_order_sent")
 
     assert "payload at $.a[0]: expected int, got str" in str(error)
@@ -186,7 +186,7 @@ def test_missing_extra_is_an_import_error() -> None:
 
 
 def test_cancelled_publish_counts_its_outcomes() -> None:
-    """The message says how many events had which fate."""
+    """The message of a cancelled publish counts the events per outcome."""
     assert str(PublishCancelledError(RECEIPTS)) == "publishing was cancelled: 1 published, 1 rejected, 1 unknown"
 
 

@@ -9,7 +9,7 @@ from domainstream.lifecycle import Lifecycle, cancel_and_wait
 
 
 async def swallow(times: int) -> None:
-    """End only after so many cancellations."""
+    """End only after this many cancellations."""
     for _ in range(times):
         try:
             await asyncio.Event().wait()
@@ -71,15 +71,15 @@ async def test_stop_before_run_ends_it_at_once() -> None:
 
 
 async def test_program_runs_once() -> None:
-    """A second run is refused, also after close, with what to type."""
+    """A second run is rejected, also after close, with advice to create a new program."""
     program = Program()
     await program.close()
     with pytest.raises(ConfigurationError, match=r"(?s)Program\.run.*create a new one with Program\.from_url"):
         await program.run()
 
 
-async def test_cancellation_lets_the_loop_end_well() -> None:
-    """Ctrl-C ends as gracefully as `stop`, and the cancellation is raised afterwards."""
+async def test_cancellation_stops_the_loop_gracefully() -> None:
+    """Cancelling `run` stops the loop gracefully, and the cancellation is raised afterwards."""
     program = Program()
     running = asyncio.create_task(program.run())
     await program.began.wait()
@@ -90,7 +90,7 @@ async def test_cancellation_lets_the_loop_end_well() -> None:
 
 
 async def test_second_cancellation_cuts_the_loop_off() -> None:
-    """Whoever cannot wait is not made to."""
+    """A second cancellation aborts the loop."""
     lifecycle, began, cut_off = Lifecycle("Program"), asyncio.Event(), asyncio.Event()
 
     async def deaf() -> None:
@@ -112,7 +112,7 @@ async def test_second_cancellation_cuts_the_loop_off() -> None:
 
 
 async def test_errors_of_the_loop_are_raised() -> None:
-    """What ends a loop is told to whoever runs it."""
+    """An error that ends the loop is raised by `run`."""
 
     async def failing() -> None:
         raise ValueError("broken")
@@ -122,7 +122,7 @@ async def test_errors_of_the_loop_are_raised() -> None:
 
 
 async def test_task_is_cancelled_until_it_ends() -> None:
-    """A task that swallows the first cancellations ends all the same."""
+    """A task that swallows its first cancellations is cancelled until it ends."""
     task = asyncio.create_task(swallow(3))
     await asyncio.sleep(0)
     async with asyncio.timeout(1):

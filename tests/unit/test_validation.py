@@ -30,13 +30,13 @@ def above_zero(settings: type[Any]) -> list[str]:
 
 @pytest.mark.parametrize("settings", ALL)
 def test_defaults_can_be_used(settings: type[Any]) -> None:
-    """Who sets nothing is refused nothing."""
+    """Default settings are valid."""
     assert settings() == settings()
 
 
 @pytest.mark.parametrize("settings", ALL)
 def test_settings_are_frozen(settings: type[Any]) -> None:
-    """What was checked stays as it was checked."""
+    """Settings cannot change after they were checked."""
     made = settings()
 
     with pytest.raises(FrozenInstanceError):
@@ -45,7 +45,7 @@ def test_settings_are_frozen(settings: type[Any]) -> None:
 
 @pytest.mark.parametrize("settings", ALL)
 def test_settings_are_given_by_name(settings: type[Any]) -> None:
-    """A number without a name says nothing to a reader."""
+    """Settings only accept keyword arguments."""
     with pytest.raises(TypeError):
         settings(1)
 
@@ -72,7 +72,7 @@ def test_refusal_names_the_settings(settings: type[Any]) -> None:
 @pytest.mark.parametrize(
     ("value", "got"), [(0, "0"), (-1, "-1"), (1.5, "1.5"), ("5", "'5'"), (True, "True"), (HOUR, "1:00:00")]
 )
-def test_number_must_be_a_whole_one_above_zero(value: object, got: str) -> None:
+def test_number_must_be_a_positive_integer(value: object, got: str) -> None:
     """Anything else is reported with what was expected and what was got."""
     assert problems_of(MessageLimits, max_bytes=value) == (f"max_bytes is {got}, expected a positive integer",)
 
@@ -80,7 +80,7 @@ def test_number_must_be_a_whole_one_above_zero(value: object, got: str) -> None:
 @pytest.mark.parametrize(
     ("value", "got"), [(ZERO, "0:00:00"), (-HOUR, "-1 day, 23:00:00"), (10, "10"), ("10s", "'10s'")]
 )
-def test_duration_must_be_a_timedelta_above_zero(value: object, got: str) -> None:
+def test_duration_must_be_a_positive_timedelta(value: object, got: str) -> None:
     """Seconds as a number are refused when the settings are made, not when they are first used."""
     assert problems_of(RetryPolicy, deadline=value) == (f"deadline is {got}, expected a positive timedelta",)
 
@@ -117,7 +117,7 @@ def test_contradiction_is_reported_beside_other_problems() -> None:
 
 @pytest.mark.parametrize("name", above_zero(Retention))
 def test_none_switches_a_limit_of_retention_off(name: str) -> None:
-    """Each of the three limits can be given up alone."""
+    """Each limit of the retention can be switched off alone."""
     switched_off: Any = {name: None}
 
     assert getattr(Retention(**switched_off), name) is None
@@ -143,7 +143,7 @@ def test_without_a_maximal_age_the_one_of_unread_entries_has_no_effect() -> None
     [("max_age", ZERO), ("max_age", -HOUR), ("max_unread_age", ZERO), ("max_length", 0), ("max_length", -1)],
 )
 def test_retention_refuses_limits_of_zero_or_less(name: str, value: object) -> None:
-    """No limit is None, not zero."""
+    """Limits of zero or less are rejected, because None is the way to switch a limit off."""
     assert any(problem.startswith(f"{name} is ") for problem in problems_of(Retention, **{name: value}))
 
 
@@ -160,7 +160,7 @@ def test_retention_refuses_to_drop_unread_entries_before_read_ones() -> None:
 
 
 def test_retention_may_drop_read_and_unread_entries_together() -> None:
-    """Equal ages contradict nothing."""
+    """Read and unread entries may have the same maximum age."""
     retention = Retention(max_age=HOUR, max_unread_age=HOUR)
 
     assert retention.max_age == retention.max_unread_age

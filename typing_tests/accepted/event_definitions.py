@@ -80,7 +80,7 @@ def aggregate_of(event: BaseEvent[Any]) -> str:
 
 
 def score_of(event: BaseEvent[EventPayload]) -> str:
-    """The payload is covariant: an event of a special payload is an event of any payload."""
+    """The payload is covariant: an event with a specific payload is an event with any payload."""
     return event.id
 
 

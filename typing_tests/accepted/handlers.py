@@ -80,7 +80,7 @@ async def of_any(event: BaseEvent[Any], context: EventContext) -> None: ...
 
 
 async def call_as_before(event: Evaluated, context: EventContext) -> None:
-    """A registered function stays what it was."""
+    """A registered function can still be called directly."""
     await returns_nothing(event, context)
     assert_type(plain(Rejected(aggregate_id="opt-1", payload=event.payload), context), Done)
 

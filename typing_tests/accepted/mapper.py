@@ -1,4 +1,4 @@
-"""A mapper that names every event of its service, and a producer that takes these events only."""
+"""A mapper with a case for every event, and a producer that only accepts these events."""
 
 from typing import assert_never, assert_type, final
 

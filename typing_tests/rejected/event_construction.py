@@ -1,4 +1,4 @@
-"""Events and payloads that are made with the wrong arguments."""
+"""Events and payloads created with wrong arguments are rejected by type checkers."""
 
 from domainstream import BaseEvent, EventPayload
 

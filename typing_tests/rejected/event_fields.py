@@ -1,4 +1,4 @@
-"""Fields of events that are assigned, misspelt, or taken for something else."""
+"""Assigned, misspelt and mistyped fields of events are rejected by type checkers."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""A producer takes the events of its own service only."""
+"""A producer only accepts events of its own service."""
 
 from domainstream import BaseEvent, EventPayload, EventProducer, EventPublisherChannel, MemoryPublisher
 

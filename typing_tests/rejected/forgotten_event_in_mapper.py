@@ -1,4 +1,4 @@
-"""A mapper that forgets an event: the checkers name the event's class."""
+"""For a mapper without a case for an event, type checkers name the event's class."""
 
 from typing import assert_never, final
 

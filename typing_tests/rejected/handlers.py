@@ -1,4 +1,4 @@
-"""Handlers that are registered for what they cannot take."""
+"""Handlers registered for events that they cannot take are rejected by type checkers."""
 
 from domainstream import BaseEvent, EventPayload
 from domainstream.worker import ErrorHandler, EventConsumer, EventContext

@@ -120,7 +120,7 @@ def test_all_violations_are_listed_in_one_error() -> None:
 
 
 def test_message_names_the_enum_and_lists_every_problem() -> None:
-    """The text of the error is its problems, one a line, under the name of the class."""
+    """The error's message lists its problems, one per line, under the name of the class."""
     with pytest.raises(ChannelDefinitionError) as refusal:
         define("DOMAIN_CODING_RUN_START", "DOMAIN_CODING_RUN_END")
 

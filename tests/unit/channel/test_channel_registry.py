@@ -48,7 +48,7 @@ def problems(
 
 
 def test_it_holds_every_channel_in_the_order_of_the_enum() -> None:
-    """All members are there, as they are declared."""
+    """The registry lists every member of the enum in its order of declaration."""
     assert build().channels == tuple(Channel)
 
 
@@ -58,7 +58,7 @@ def test_it_says_who_publishes() -> None:
 
 
 def test_nobody_publishes_to_a_channel_that_no_mapper_names() -> None:
-    """Such a channel has no publisher."""
+    """A channel that no mapper names has no publisher."""
     assert build().publisher_of(CALCULATED) is None
 
 
@@ -68,7 +68,7 @@ def test_it_says_which_event_is_published() -> None:
 
 
 def test_no_event_is_published_to_a_channel_that_no_mapper_names() -> None:
-    """Such a channel has no event class."""
+    """A channel that no mapper names has no event class."""
     assert build().event_of(CALCULATED) is None
 
 
@@ -78,17 +78,17 @@ def test_it_says_who_listens() -> None:
 
 
 def test_nobody_listens_to_a_channel_with_an_empty_list() -> None:
-    """Such a channel has no listeners."""
+    """A channel with an empty list of handlers has no listeners."""
     assert build().listeners_of(CREATED) == ()
 
 
-def test_unpublished_channels_are_those_without_a_publisher() -> None:
-    """Whether anybody listens makes no difference."""
+def test_channels_without_publisher_are_listed() -> None:
+    """The channels without a publisher are listed whether or not they have listeners."""
     assert build().without_publisher == (ARCHIVED, CALCULATED)
 
 
-def test_unheard_channels_are_those_without_a_listener() -> None:
-    """Whether anybody publishes makes no difference."""
+def test_channels_without_listeners_are_listed() -> None:
+    """The channels without a listener are listed whether or not they have a publisher."""
     assert build().without_listeners == (CREATED, ARCHIVED)
 
 
@@ -104,7 +104,7 @@ def test_it_is_built_from_verified_mappers_and_created_handlers() -> None:
 
 
 def test_channel_missing_from_the_subscriptions_is_refused() -> None:
-    """The refusal holds the line to type."""
+    """The error for a missing channel contains the line to add."""
     found = problems(subscriptions={channel: [] for channel in Channel if channel is not CREATED})
 
     assert found == (f"{CREATED.name} is missing from the subscriptions; add: Channel.{CREATED.name}: [],",)
@@ -143,13 +143,13 @@ def test_two_services_on_one_channel_are_refused() -> None:
 
 
 def test_two_events_on_one_channel_are_refused() -> None:
-    """Both event classes are named."""
+    """The error names both event classes that share a channel."""
     (problem,) = problems({"coding": {**CODING, OptimizationEvaluatedAgain: EVALUATED}})
 
     assert "both OptimizationEvaluated of coding and OptimizationEvaluatedAgain of coding" in problem
 
 
-def test_everything_that_does_not_fit_is_listed_at_once() -> None:
+def test_everything_that_does_not_match_is_listed_at_once() -> None:
     """Problems of mappers and of subscriptions come in one error."""
     found = problems({"valuation": {OptimizationEvaluated: EVALUATED}}, {EVALUATED: [], "unknown": []})
 
@@ -171,6 +171,6 @@ def test_registry_does_not_change_with_what_it_was_built_from() -> None:
 
 @pytest.mark.parametrize("name", ["channels", "without_publisher", "without_listeners"])
 def test_registry_is_frozen(name: str) -> None:
-    """What it answers cannot be set."""
+    """The attributes of a registry cannot be assigned."""
     with pytest.raises(AttributeError):
         setattr(build(), name, ())

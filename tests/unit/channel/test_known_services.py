@@ -149,14 +149,14 @@ def test_plural_aggregate_is_refused_in_services(plural: str, singular: str) -> 
     ],
 )
 def test_singular_on_s_is_accepted(aggregate: str) -> None:
-    """Not every -s is a plural."""
+    """A singular that ends in -s is accepted."""
     (channel,) = define(f"DOMAIN_CODING_{aggregate}_CREATED".upper(), services={"coding": (aggregate,)})
 
     assert channel.aggregate == aggregate
 
 
 def test_name_that_ends_with_the_aggregate_is_refused() -> None:
-    """A name of several words that says nothing of what happened is told so, once."""
+    """A name that ends with its aggregate is reported once, as lacking an event name."""
     (problem,) = problems_of("DOMAIN_CODING_MEDICAL_STAY", services=SERVICES)
 
     assert "does not say what happened" in problem
@@ -180,7 +180,7 @@ def test_aggregates_given_as_one_text_are_refused() -> None:
 
 
 def test_violations_of_services_and_of_names_are_listed_together() -> None:
-    """One error holds both."""
+    """Violations of services and of names are listed in one error."""
     problems = problems_of("DOMAIN_BILLING_RUN_START", services={"coding": ("stays",)})
 
     assert [problem.partition(":")[0] for problem in problems] == [

@@ -1,4 +1,4 @@
-"""Events as users make them."""
+"""Events as users create them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -105,7 +105,7 @@ def test_ids_sort_by_creation() -> None:
 
 
 def test_id_is_made_once() -> None:
-    """Asking again gives the same id."""
+    """Reading an event's id twice returns the same id."""
     event = evaluated()
     first = event.id
     assert event.id == first
@@ -227,13 +227,13 @@ def test_equal_fields_make_equal_events() -> None:
 
 
 def test_type_belongs_to_the_class() -> None:
-    """The event type is known without an event, and is no field."""
+    """The event type is an attribute of the class and not a field."""
     assert OptimizationEvaluated.event_type is OptimizationEventType.EVALUATED
     assert "event_type" not in OptimizationEvaluated.__struct_fields__
 
 
 def test_version_is_one_unless_the_class_says_otherwise() -> None:
-    """The version is known without an event, and is no field."""
+    """The version is an attribute of the class and not a field."""
     assert OptimizationEvaluated.version == 1
     assert OptimizationRevised.version == 3
     assert "version" not in OptimizationRevised.__struct_fields__

@@ -25,7 +25,7 @@ def test_event_outside_starts_a_transaction() -> None:
 
 
 def test_event_made_inside_has_cause_and_correlation() -> None:
-    """Nobody has to hand the ids on."""
+    """An event created inside the scope gets its ids without anyone passing them."""
     with caused_by(CAUSE):
         event = created()
     assert ids(event) == ("stay-7", "event-1")
@@ -39,14 +39,14 @@ def test_first_event_correlates_by_its_own_id() -> None:
 
 
 def test_given_ids_stay() -> None:
-    """What the code says explicitly is right, None included."""
+    """Ids that are passed explicitly are kept, including None."""
     with caused_by(CAUSE):
         assert ids(created(correlation_id="other")) == ("other", "event-1")
         assert ids(created(correlation_id=None, causation_id=None)) == (None, None)
 
 
 def test_causes_nest() -> None:
-    """The innermost one counts, and the outer one again afterwards."""
+    """In nested scopes the innermost cause applies, and afterwards the outer one again."""
     with caused_by(CAUSE):
         with caused_by(evaluated(id="event-2", correlation_id="stay-8")):
             assert ids(created()) == ("stay-8", "event-2")
@@ -61,7 +61,7 @@ def test_failing_block_leaves_nothing_behind() -> None:
 
 
 async def test_tasks_and_threads_started_inside_know_the_cause() -> None:
-    """Also when they end later than the block."""
+    """Tasks and threads started inside a scope keep its ids even if they outlive it."""
     with caused_by(CAUSE):
         task = asyncio.create_task(asyncio.to_thread(created))
     assert ids(await task) == ("stay-7", "event-1")
@@ -123,7 +123,7 @@ def test_log_records_keep_fields_that_they_have() -> None:
 
 
 def test_filter_can_be_named_in_a_configuration() -> None:
-    """As `logging.config.dictConfig` does."""
+    """The filter can be configured by name with `logging.config.dictConfig`."""
     configurator = logging.config.DictConfigurator(
         {"filters": {"correlation": {"()": "domainstream.CorrelationFilter"}}}
     )

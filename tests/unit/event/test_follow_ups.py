@@ -23,7 +23,7 @@ def test_repeat_makes_the_same_id() -> None:
 
 
 def test_correlation_and_cause_are_kept() -> None:
-    """As `caused` does; all else stays as it is."""
+    """A follow-up gets correlation and cause as with `caused`, and keeps all other fields."""
     event = created(sequence=3)
     followed = follow_up(CAUSE, event)
     assert followed.correlation_id == "stay-7"
@@ -55,7 +55,7 @@ def test_chain_of_repeats_makes_the_same_ids() -> None:
 
 @pytest.mark.parametrize("cause_id", ["018bcfe5-687b-7000-8000-000000000000", "018bcfe5-687b-8000-8000-000000000000"])
 def test_ids_sort_by_the_time_of_the_first_cause(cause_id: str) -> None:
-    """A UUIDv8 of RFC 9562 that begins with the milliseconds of the cause's id."""
+    """A follow-up id is a UUIDv8 (RFC 9562) that begins with the milliseconds of the cause's id."""
     made = UUID(follow_up(evaluated(id=cause_id), created()).id)
     assert made.version == 8
     assert made.variant == RFC_4122
@@ -64,7 +64,7 @@ def test_ids_sort_by_the_time_of_the_first_cause(cause_id: str) -> None:
 
 @pytest.mark.parametrize("cause_id", ["event-1", "6f9619ff-8b86-4011-b42d-00cf4fc964ff", "7", "\U0001f600"])
 def test_any_id_of_a_cause_will_do(cause_id: str) -> None:
-    """Other systems make ids of other kinds."""
+    """The cause may have an id of any format, because other systems use other formats."""
     made = UUID(follow_up_id(evaluated(id=cause_id)))
     assert made.version == 8
     assert made.variant == RFC_4122

@@ -101,7 +101,7 @@ async def test_event_mapped_to_none_never_reaches_the_publisher() -> None:
 
 
 async def test_receipts_stand_in_the_order_of_the_events(producer: EventProducer[CodingEvent]) -> None:
-    """Also where events of several channels alternate with some that are not published."""
+    """Receipts keep the order of the events even where published and unpublished events alternate."""
     events: list[CodingEvent] = [drafted(), evaluated(), drafted(), created(), evaluated(), drafted()]
 
     receipts = await producer.publish_many(events)
@@ -120,7 +120,7 @@ async def test_events_of_a_channel_are_stored_in_order(
 
 
 async def test_many_events_go_to_the_publisher_in_one_call() -> None:
-    """However many channels they are for."""
+    """All events of a call go to the publisher in one call, whatever their channels."""
     publisher = ScriptedPublisher()
     producer = EventProducer(publisher, channel_for=channel_for, source="coding")
 
@@ -157,7 +157,7 @@ async def test_events_may_come_from_a_generator(producer: EventProducer[CodingEv
 
 
 async def test_mapper_runs_once_for_each_event(publisher: MemoryPublisher) -> None:
-    """Neither batches nor the check of a class ask it again."""
+    """The mapper is called exactly once per event, for batches and first events too."""
     asked: list[str] = []
 
     def counting(event: Any) -> EventPublisherChannel | None:
@@ -275,13 +275,13 @@ async def test_class_without_a_type_is_refused(publisher: MemoryPublisher) -> No
 
 
 async def test_event_that_is_not_published_needs_no_type(publisher: MemoryPublisher) -> None:
-    """What stays inside the service is not looked at."""
+    """The class of an event that stays inside the service is not checked."""
     producer = EventProducer[BaseEvent[Any]](publisher, channel_for=lambda _: None, source="coding")
 
     assert (await producer.publish(MedicalStayDrafted(aggregate_id="a", payload=object()))).entry_id is None  # type: ignore[arg-type]
 
 
-def test_source_that_is_no_name_is_refused(publisher: MemoryPublisher) -> None:
+def test_source_that_is_not_a_name_is_refused(publisher: MemoryPublisher) -> None:
     """A producer's source is the name of a service: an empty one, or a path, would be wrong on the wire."""
     for source in ("", "/services/coding", "two words"):
         with pytest.raises(ConfigurationError, match="source must be a service name"):

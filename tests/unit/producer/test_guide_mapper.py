@@ -102,6 +102,6 @@ def test_guides_mapper_is_refused_for_a_channel_that_its_enum_does_not_have() ->
 
 
 def test_no_producer_is_made_with_the_guides_mapper() -> None:
-    """The mistake shows when the service starts."""
+    """A producer with a wrong mapper cannot be created."""
     with pytest.raises(MapperError):
         EventProducer(MemoryPublisher(), channel_for=get_channel_name_for_event, source="coding")

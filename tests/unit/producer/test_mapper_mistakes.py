@@ -58,14 +58,14 @@ def test_class_missing_from_a_table_is_forgotten_too() -> None:
 
 
 def test_wrong_channel_is_named_with_the_right_one() -> None:
-    """Event type and channel must agree."""
+    """A class mapped to another event's channel is named together with the right channel."""
     (problem,) = problems(lambda _: ARCHIVED, MedicalStayCreated)
 
     assert f"MedicalStayCreated has the type '{CREATED.value}' but is mapped to {ARCHIVED.name}" in problem
     assert f"map it to {CREATED.name}" in problem
 
 
-def test_member_of_another_kind_of_enum_is_no_channel() -> None:
+def test_member_of_another_kind_of_enum_is_not_a_channel() -> None:
     """Only members of an `EventPublisherChannel` are channels, whatever their value."""
 
     class Topic(StrEnum):
@@ -76,8 +76,8 @@ def test_member_of_another_kind_of_enum_is_no_channel() -> None:
     assert "neither a channel nor None" in problem
 
 
-def test_plain_text_is_no_channel() -> None:
-    """The channel's value is not enough."""
+def test_plain_text_is_not_a_channel() -> None:
+    """A plain string is rejected, even if it equals the value of a channel."""
     (problem,) = problems(lambda _: CREATED.value, MedicalStayCreated)  # type: ignore[arg-type, return-value]
 
     assert f"MedicalStayCreated is mapped to {CREATED.value!r}" in problem
@@ -90,7 +90,7 @@ def test_class_without_a_type_is_named() -> None:
     assert problem == "StayWithoutType has no event_type; add: event_type = YourEventType.NAME"
 
 
-def test_mapper_that_looks_into_the_payload_is_told_so() -> None:
+def test_mapper_that_looks_into_the_payload_is_reported() -> None:
     """A mapper decides on the class alone, so that what is proven for a class holds for all its events."""
 
     def curious(event: OptimizationEvaluated) -> Channel | None:
@@ -153,7 +153,7 @@ def test_mapper_that_names_no_events_cannot_be_verified(mapper: Mapper) -> None:
 
 
 def test_no_events_at_all_cannot_be_verified() -> None:
-    """An empty iterable proves nothing."""
+    """An empty iterable of event classes is rejected."""
     (problem,) = problems(channel_for, [])
 
     assert problem.startswith("no event classes are known")
@@ -174,7 +174,7 @@ def test_annotation_that_cannot_be_read_is_refused(annotation: str) -> None:
 
 
 def test_message_names_the_mapper() -> None:
-    """Who reads the error knows which function to open."""
+    """The error names the mapper function."""
     with pytest.raises(MapperError, match="The mapper forgetful is wrong"):
         verify_mapper(forgetful)
 

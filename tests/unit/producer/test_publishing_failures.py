@@ -26,7 +26,7 @@ def producer_of(publisher: ScriptedPublisher | MemoryPublisher) -> EventProducer
 
 
 async def test_exception_of_the_mapper_publishes_nothing() -> None:
-    """It comes out as it is, and the events before it stay unsent."""
+    """An exception of the mapper is raised unchanged, and no event of the batch is sent."""
     publisher = ScriptedPublisher()
 
     def failing(event: Any) -> EventPublisherChannel | None:
@@ -161,7 +161,7 @@ async def test_cancelled_batch_keeps_the_receipts_of_all_events() -> None:
 
 
 async def test_cancelled_event_keeps_its_receipt() -> None:
-    """A single event's fate is told as a batch's is."""
+    """The cancellation of a single event carries its receipt, like that of a batch."""
     with pytest.raises(asyncio.CancelledError) as cancelled:
         await producer_of(ScriptedPublisher(REJECTED, cancelled=True)).publish(created())
 

@@ -87,7 +87,7 @@ class Mapper:
     ],
 )
 def test_events_are_those_of_the_annotation(mapper: Callable[[Any], EventPublisherChannel | None]) -> None:
-    """A function, method, callable object or `partial` is proven for every class its parameter names."""
+    """A function, method, callable object or `partial` is verified for every class that its parameter names."""
     assert verify_mapper(mapper) == ALL
 
 
@@ -159,7 +159,7 @@ def test_events_may_be_given(events: object) -> None:
 
 
 def test_given_events_go_before_the_annotation() -> None:
-    """Only the classes given are proven."""
+    """Event classes passed explicitly take precedence over the annotation."""
     assert verify_mapper(channel_for, MedicalStayDrafted) == {MedicalStayDrafted: None}
 
 
