@@ -216,13 +216,13 @@ async def test_run_after_close_is_refused() -> None:
     """A closed subscriber says so instead of returning as if there had been nothing to do."""
     subscriber = subscriber_of(MemoryStreams(), MemoryQueue())
     await subscriber.close()
-    with pytest.raises(ConfigurationError, match="or is closed; make a new one"):
+    with pytest.raises(ConfigurationError, match="already running, or closed; create a new one"):
         await subscriber.run()
 
 
 def test_empty_group_is_refused() -> None:
     """A consumer group needs a name, and the error says what to type."""
-    with pytest.raises(ConfigurationError, match="type: group='domain-events'"):
+    with pytest.raises(ConfigurationError, match="use group='domain-events'"):
         RedisBullMQStreamSubscriber.from_url("redis://127.0.0.1", group="", subscriptions=SUBSCRIPTIONS)
 
 
