@@ -1,4 +1,4 @@
-# Needs Python 3.11+, make and a package index; everything else comes from requirements.lock.
+# Requires Python 3.11+, make and a package index; everything else comes from requirements.lock.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
@@ -8,10 +8,10 @@ SYNCED := $(VENV)/.synced
 .DEFAULT_GOAL := help
 .PHONY: help sync demo test faults check format bench lock clean
 
-help: ## Show what can be made.
+help: ## List the commands.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-sync: $(SYNCED) ## Set up .venv from the lock, nothing more.
+sync: $(SYNCED) ## Set up .venv from the lock file.
 
 $(SYNCED): requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "domainstream needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -21,16 +21,16 @@ $(SYNCED): requirements.lock pyproject.toml Makefile
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: sync ## Watch three services' events go from mapper to handler.
+demo: sync ## Watch the events of three services go from mapper to handler.
 	@$(BIN)/domainstream demo
 
-test: sync ## Run everything a reader needs to trust it.
+test: sync ## Run all tests.
 	@$(BIN)/python -m pytest
 
-faults: sync ## Cause every fault at full size, which takes about 25 minutes.
+faults: sync ## Run the fault tests at full size, which takes about 25 minutes.
 	@$(BIN)/python -m pytest tests/faults --faults=full -n0
 
-check: sync ## Lint, format, types and layers.
+check: sync ## Check lint, format, types and layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -42,10 +42,10 @@ format: sync ## Fix what ruff can fix.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: sync ## Measure side by side with peers.
+bench: sync ## Run the benchmarks side by side with peers.
 	@$(BIN)/python -m benchmarks
 
-lock: sync ## Renew requirements.lock.
+lock: sync ## Update requirements.lock.
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev --group bench --upgrade --no-emit-package domainstream --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 clean: ## Remove .venv and caches.
