@@ -1,4 +1,4 @@
-# Needs Python 3.11+, make and a package index; everything else comes from requirements.lock.
+# Requires Python 3.11+, make and a package index; everything else comes from requirements.lock.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
@@ -9,10 +9,10 @@ NODE_PEERS := tests/interop/node/node_modules/.package-lock.json
 .DEFAULT_GOAL := help
 .PHONY: help sync demo test faults check format bench lock clean
 
-help: ## Show what can be made.
+help: ## List the commands.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-sync: $(SYNCED) ## Set up .venv from the lock, nothing more.
+sync: $(SYNCED) ## Set up .venv from the lock file.
 
 $(SYNCED): requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "domainstream needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -22,16 +22,16 @@ $(SYNCED): requirements.lock pyproject.toml Makefile
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: sync ## Watch three services' events go from mapper to handler.
+demo: sync ## Watch the events of three services go from mapper to handler.
 	@$(BIN)/domainstream demo
 
-test: sync ## Run everything a reader needs to trust it.
+test: sync ## Run all tests.
 	@$(BIN)/python -m pytest
 
-faults: sync ## Cause every fault at full size, which takes about 25 minutes.
+faults: sync ## Run the fault tests at full size, which takes about 25 minutes.
 	@$(BIN)/python -m pytest tests/faults --faults=full -n0
 
-check: sync ## Lint, format, types and layers.
+check: sync ## Check lint, format, types and layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -43,13 +43,13 @@ format: sync ## Fix what ruff can fix.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: sync $(NODE_PEERS) ## Measure side by side with peers.
+bench: sync $(NODE_PEERS) ## Run the benchmarks side by side with peers.
 	@$(BIN)/python -m benchmarks
 
 $(NODE_PEERS): tests/interop/node/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix tests/interop/node --loglevel=error --no-progress; else echo "note: no npm; the peers on Node.js are left out"; fi
 
-lock: sync ## Renew requirements.lock.
+lock: sync ## Update requirements.lock.
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev --group bench --upgrade --no-emit-package domainstream --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 clean: ## Remove .venv and caches.
