@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import checking, end_to_end, handing_over, memory, publishing, working
+from benchmarks import checking, end_to_end, forwarding, memory, publishing, working
 from domainstream.testing import find_server
 
 
@@ -10,7 +10,7 @@ def main() -> int:
     """Run all benchmarks."""
     with find_server() as server:
         print(f"server: {server.origin}\n")
-        met = [part.run(server.url) for part in (publishing, memory, handing_over, working, end_to_end)]
+        met = [part.run(server.url) for part in (publishing, memory, forwarding, working, end_to_end)]
     met.append(checking.main() == 0)
     return 0 if all(met) else 1
 
