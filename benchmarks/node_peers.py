@@ -42,9 +42,9 @@ class NodeProgramError(Exception):
 def missing() -> str | None:
     """Say what is missing to run the peers, and what to type; None when all is there."""
     if shutil.which("node") is None:
-        return "Node.js is not installed; type: apt-get install nodejs npm"
+        return "Node.js is not installed; run: apt-get install nodejs npm"
     if not PACKAGES.is_dir():
-        return f"npm's packages are not installed; type: npm ci --prefix {PACKAGES.parent}"
+        return f"the npm packages are not installed; run: npm ci --prefix {PACKAGES.parent}"
     return None
 
 
