@@ -44,7 +44,7 @@ def missing() -> str | None:
     if shutil.which("node") is None:
         return "Node.js is not installed; run: apt-get install nodejs npm"
     if not PACKAGES.is_dir():
-        return f"npm's packages are not installed; run: npm ci --prefix {PACKAGES.parent}"
+        return f"the npm packages are not installed; run: npm ci --prefix {PACKAGES.parent}"
     return None
 
 

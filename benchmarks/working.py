@@ -1,4 +1,4 @@
-"""How fast jobs are handled: our worker against Node's `Worker`; handlers that do nothing, the same jobs and server."""
+"""How fast our worker and Node's `Worker` handle the same jobs on the same server, with handlers that do nothing."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ CONCURRENCIES = (10, 50)
 
 
 async def fill(url: str) -> None:
-    """Empty the server and put the jobs into the queue."""
+    """Empty the server and add the jobs to the queue."""
     async with Redis.from_url(url) as redis:
         await redis.flushall()
     data = EventEncoder("coding").encode(make_event(0))
@@ -69,7 +69,7 @@ async def nodes(url: str, concurrency: int) -> float:
 
 @asynccontextmanager
 async def delayed(url: str) -> AsyncIterator[str]:
-    """Put a proxy that lets requests wait for a millisecond in front of a server."""
+    """Put a proxy in front of a server that delays each request by a millisecond."""
     where = urlsplit(url)
     program = [sys.executable, "-m", "benchmarks.delaying_proxy", str(where.hostname), str(where.port)]
     process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE)
@@ -82,7 +82,7 @@ async def delayed(url: str) -> AsyncIterator[str]:
 
 
 async def measure(url: str) -> dict[str, list[float]]:
-    """Run both workers in turn, near and far, several times over, and return their rates in jobs per second."""
+    """Run both workers in turn, with and without the delay, several times; return their rates in jobs per second."""
     rates: dict[str, list[float]] = {}
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What the tests beside Node.js need: Node.js, and one queue that both languages know."""
+"""What the tests with Node.js need: Node.js, and a queue that programs of both languages use."""
 
 import pytest
 from interop.node_process import missing
@@ -9,7 +9,7 @@ from support.consuming import Streams
 
 @pytest.fixture(autouse=True, scope="session")
 def node_is_there() -> None:
-    """Skip every test of this folder, and say why, where programs of Node.js cannot run."""
+    """Skip every test of this folder, with the reason, where Node.js programs cannot run."""
     problem = missing()
     if problem:
         pytest.skip(problem)

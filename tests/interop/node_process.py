@@ -1,4 +1,4 @@
-"""Programs of Node.js beside a test: what is needed to run them, and how a test talks to one."""
+"""Runs Node.js programs for tests, and exchanges lines of JSON with them."""
 
 import asyncio
 import json
@@ -13,58 +13,58 @@ from typing import Any, Final
 PROGRAMS: Final = Path(__file__).parent / "node"
 NOTIFICATIONS: Final = Path(__file__).parents[2] / "examples" / "monorepo" / "services" / "notifications"
 PATIENCE: Final = 10.0
-"""Seconds until a test stops waiting for a line; the first one takes a second on a busy machine."""
+"""Seconds that a test waits for a line; the first one takes a second on a busy machine."""
 
 
 def missing() -> str | None:
-    """Say what is missing to run programs of Node.js, and what to type; None when all is there."""
+    """Return what is missing to run Node.js programs, and how to install it; None when nothing is."""
     if shutil.which("node") is None:
-        return "Node.js is not installed; type: apt-get install nodejs npm"
+        return "Node.js is not installed; run: apt-get install nodejs npm"
     for folder in (PROGRAMS, NOTIFICATIONS):
         if not (folder / "node_modules").is_dir():
-            return f"npm's packages are not installed; type: npm ci --prefix {folder}"
+            return f"the npm packages are not installed; run: npm ci --prefix {folder}"
     return None
 
 
 def versions() -> str:
-    """Name the Node.js and the npm package that the tests run beside."""
+    """Return the versions of Node.js and of the npm package that the tests run with."""
     node = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     package = json.loads((PROGRAMS / "node_modules" / "bullmq" / "package.json").read_text(encoding="utf-8"))
     return f"Node.js {node} with bullmq {package['version']}"
 
 
 class NodeProgram:
-    """A running program that speaks lines of JSON."""
+    """A running program that reads and writes lines of JSON."""
 
     def __init__(self, name: str, process: Process) -> None:
         self._name = name
         self._process = process
 
     async def line(self) -> Any:
-        """Return the next thing it says; fail when it ends instead."""
+        """Return the next line it writes; fail if it ends instead."""
         async with asyncio.timeout(PATIENCE):
             text = await _pipe(self._process.stdout).readline()
         assert text, f"{self._name} ended: {(await _pipe(self._process.stderr).read()).decode()}"
         return json.loads(text)
 
     async def lines(self, count: int) -> list[Any]:
-        """Return the next things it says."""
+        """Return the next `count` lines it writes."""
         return [await self.line() for _ in range(count)]
 
     async def ask(self, question: str, *details: Any) -> Any:
-        """Ask something and return the answer, an object with `answer` or with `error`."""
+        """Send a question and return the reply, an object with `answer` or with `error`."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([question, *details]).encode() + b"\n")
         return await self.line()
 
     async def answer(self, question: str, *details: Any) -> Any:
-        """Ask something and return the answer itself."""
+        """Send a question and return the `answer` of the reply."""
         return (await self.ask(question, *details))["answer"]
 
 
 @asynccontextmanager
 async def node(name: str, **settings: Any) -> AsyncIterator[NodeProgram]:
-    """Run a program of `tests/interop/node` for the time of the block, from when it is ready; it must end in order."""
+    """Run a program of `tests/interop/node` during the block, once it is ready; it must exit with code 0."""
     process = await asyncio.create_subprocess_exec(
         "node", str(PROGRAMS / name), json.dumps(settings), stdin=PIPE, stdout=PIPE, stderr=PIPE
     )

@@ -1,4 +1,4 @@
-"""A queue that Python and Node.js work on side by side: opens either language's programs for it."""
+"""A queue for one test, and programs of both languages that use it."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -36,10 +36,10 @@ class SharedQueue:
         self._streams = streams
         self._prefix = f"{streams.prefix}bull"
         self.jobs = BullJobs(streams.redis, self._prefix, NAME)
-        """Its jobs, as they stand in Redis."""
+        """Its jobs, as Redis stores them."""
 
     def subscriber(self, settings: JobSettings | None = None) -> RedisBullMQStreamSubscriber:
-        """Open a subscriber that puts the events of the evaluated channel into the queue."""
+        """Return a subscriber that forwards the events of the evaluated channel to the queue."""
         handler = to_queue(NAME, job=JOB, settings=settings or JobSettings())
         return RedisBullMQStreamSubscriber.from_url(
             self._url,
@@ -50,19 +50,19 @@ class SharedQueue:
         )
 
     def job(self, job_id: str, settings: JobSettings | None = None) -> Job:
-        """Return a job for the queue, of an event that does not matter."""
+        """Return a job for the queue with any event."""
         delivered = delivery(evaluated())
         data = job_data(delivered, read_message(delivered.data or b""))
         return Job(NAME, JOB, job_id, data, settings or JobSettings())
 
     async def add(self, *jobs: Job) -> None:
-        """Put jobs into the queue in one call."""
+        """Add jobs to the queue in one call."""
         queue = BullMQQueue.from_url(self._url, bull_prefix=self._prefix)
         await queue.add(jobs)
         await queue.close()
 
     def worker(self, handle: Handle, *, concurrency: int = 50, settings: WorkerSettings | None = None) -> EventWorker:
-        """Open a worker of ours with one handler."""
+        """Return one of our workers with one handler."""
         consumer = EventConsumer(NAME)
         consumer.on(OptimizationEvaluated)(handle)
         return EventWorker.from_url(
@@ -74,5 +74,5 @@ class SharedQueue:
         )
 
     def node(self, program: str, **settings: Any) -> AbstractAsyncContextManager[NodeProgram]:
-        """Run a program of Node.js on the queue."""
+        """Run a Node.js program on the queue."""
         return node(program, url=self._url, prefix=self._prefix, queue=NAME, **settings)

@@ -1,4 +1,4 @@
-"""Workers of both languages on one queue."""
+"""Workers of both languages share one queue."""
 
 import asyncio
 from collections import Counter
@@ -12,17 +12,17 @@ from domainstream.worker import EventContext
 JOBS = 400
 
 
-async def test_each_job_is_handled_once_by_either(queue: SharedQueue) -> None:
-    """Of many jobs none is lost, none is handled twice, and both workers get some."""
+async def test_each_job_is_handled_once_by_one_of_the_workers(queue: SharedQueue) -> None:
+    """When workers of both languages share many jobs, none is lost, none is handled twice, and both get some."""
     first, *others = (f"event-{number}" for number in range(JOBS))
     ours: list[str] = []
     theirs: list[str] = []
-    node_has_begun = asyncio.Event()
+    node_has_started = asyncio.Event()
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
-        # Only the first job is handled before Node has one too: neither can be done before the other begins.
+        # Only the first job is handled before Node has one too: neither worker can finish before the other starts.
         if context.job_id != first:
-            await node_has_begun.wait()
+            await node_has_started.wait()
         ours.append(context.job_id)
 
     async with running(queue.worker(handle, concurrency=5)):
@@ -30,19 +30,19 @@ async def test_each_job_is_handled_once_by_either(queue: SharedQueue) -> None:
         await until(lambda: ours)
         async with queue.node("worker.mjs", concurrency=5) as worker:
             await queue.add(*map(queue.job, others))
-            reading = asyncio.create_task(read_ids(worker, theirs, node_has_begun))
+            reading = asyncio.create_task(read_ids(worker, theirs, node_has_started))
             await until(lambda: len(ours) + len(theirs) >= JOBS)
             reading.cancel()
     assert Counter(ours + theirs) == Counter([first, *others])
     assert theirs
     assert sorted(await queue.jobs.ids("completed")) == sorted([first, *others])
-    # BullMQ counts how often a job was begun, by whomever.
+    # BullMQ counts how often a job was started, by any worker.
     assert {(await queue.jobs.fields(name))["ats"] for name in [first, *others]} == {b"1"}
 
 
-async def read_ids(worker: NodeProgram, ids: list[str], begun: asyncio.Event) -> None:
-    """Add the ids of the jobs that a worker says it got, as they come."""
+async def read_ids(worker: NodeProgram, ids: list[str], started: asyncio.Event) -> None:
+    """Add the ids of the jobs that a Node worker reports, as they arrive."""
     while True:
         job = await worker.line()
         ids.append(job["id"])
-        begun.set()
+        started.set()

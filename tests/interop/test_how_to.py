@@ -1,4 +1,4 @@
-"""The programs shown in docs/how-to/use-with-node.md, run as they stand there."""
+"""The programs shown in docs/how-to/use-with-node.md, run exactly as they are shown."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ ANNOUNCE: Final = "const announce = (data, correlationId) => console.log(JSON.st
 
 
 def shown(number: int) -> str:
-    """Return one of the page's programs of JavaScript."""
+    """Return one of the page's JavaScript programs."""
     programs = re.findall(r"^ *```js\n(.*?)^ *```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(programs) == 2
     return str(programs[number])
@@ -30,7 +30,7 @@ def shown(number: int) -> str:
 
 @asynccontextmanager
 async def javascript(text: str, url: str) -> AsyncIterator[Process]:
-    """Run a program of JavaScript for the time of the block; it finds the packages of `tests/interop/node`."""
+    """Run a JavaScript program during the block, with the packages of `tests/interop/node`."""
     process = await asyncio.create_subprocess_exec(
         *("node", "--input-type=module", "--eval", text),
         cwd=PROGRAMS,
@@ -47,8 +47,8 @@ async def javascript(text: str, url: str) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-async def test_the_worker_that_is_shown_gets_events(own_database: str) -> None:
-    """Its handler is called with the payload and the correlation id."""
+async def test_worker_of_the_page_gets_events(own_database: str) -> None:
+    """The worker shown on the page calls its handler with the payload and the correlation id."""
     delivered = delivery(evaluated(correlation_id="stay-7"))
     data = job_data(delivered, read_message(delivered.data or b""))
     queue = BullMQQueue.from_url(own_database)
@@ -59,8 +59,8 @@ async def test_the_worker_that_is_shown_gets_events(own_database: str) -> None:
         assert json.loads(await worker.stdout.readline()) == {"data": {"score": 0.5}, "correlationId": "stay-7"}
 
 
-async def test_the_job_that_is_shown_is_handled(own_database: str) -> None:
-    """Added by the program that is shown, it reaches a typed handler of Python."""
+async def test_job_of_the_page_is_handled(own_database: str) -> None:
+    """A job added by the program shown on the page reaches a typed handler in Python."""
     handled: asyncio.Future[tuple[OptimizationEvaluated, EventContext]] = asyncio.get_running_loop().create_future()
     consumer = EventConsumer("valuation")
 

@@ -1,4 +1,4 @@
-"""From Queue.add of Node.js to our worker: both its own jobs, and how it asks for them to be handled."""
+"""Jobs that Node.js adds with Queue.add, and their options, as our worker handles them."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ from support.consuming import EVALUATED, OptimizationEvaluated, evaluated, messa
 from domainstream.worker import EventContext
 
 
-async def test_a_job_that_node_adds_reaches_its_typed_handler(queue: SharedQueue) -> None:
-    """The event arrives as it was; the context has the number that Node gave the job, and no stream entry."""
+async def test_job_that_node_adds_reaches_its_typed_handler(queue: SharedQueue) -> None:
+    """The event arrives unchanged; its context has the number that Node gave the job, and no stream entry."""
     event = evaluated(correlation_id="stay-7")
     handled: asyncio.Future[tuple[OptimizationEvaluated, EventContext]] = asyncio.get_running_loop().create_future()
 
@@ -31,7 +31,7 @@ async def test_a_job_that_node_adds_reaches_its_typed_handler(queue: SharedQueue
 
 
 async def test_our_worker_waits_for_the_delay_that_node_asks_for(queue: SharedQueue) -> None:
-    """A job with a delay begins after it, and soon after it."""
+    """A job with a delay starts soon after the delay, and never before."""
     handled = asyncio.Event()
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -46,7 +46,7 @@ async def test_our_worker_waits_for_the_delay_that_node_asks_for(queue: SharedQu
 
 
 async def test_our_worker_takes_the_most_urgent_job_of_node_first(queue: SharedQueue) -> None:
-    """Jobs without priority come first, then those with the smallest number, and those of one number in their order."""
+    """Jobs without priority start first, then those with the smallest number; equal numbers keep their order."""
     order: list[str] = []
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -62,7 +62,7 @@ async def test_our_worker_takes_the_most_urgent_job_of_node_first(queue: SharedQ
 
 
 async def test_our_worker_tries_as_often_as_node_asks_for(queue: SharedQueue) -> None:
-    """Attempts and a fixed backoff are those of the job that Node added."""
+    """The number of attempts and the fixed backoff are those of the job that Node added."""
     attempts: list[tuple[int, float]] = []
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:

@@ -1,4 +1,4 @@
-"""What Node.js sees of our worker's work: events, states, counts, results."""
+"""What Node.js observes of our worker: events, states, counts and results."""
 
 import asyncio
 import json
@@ -19,30 +19,30 @@ async def nothing(event: OptimizationEvaluated, context: EventContext) -> None:
 
 
 async def give_up(event: OptimizationEvaluated, context: EventContext) -> None:
-    """Handle an event by giving it up."""
+    """Handle an event by giving up."""
     raise GiveUp("no such stay")
 
 
-class ComeAgainOnce:
-    """A handler that asks once for a repeat."""
+class RetryOnce:
+    """A handler that asks once to be retried."""
 
     def __init__(self) -> None:
         self._asked = False
 
     async def handle(self, event: OptimizationEvaluated, context: EventContext) -> None:
-        """Ask for a repeat, or do nothing."""
+        """Ask for a retry the first time, then do nothing."""
         if not self._asked:
             self._asked = True
             raise RetryLater(delay=0.05)
 
 
 async def seen(events: NodeProgram, count: int, fields: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return these fields of the next events that Node.js says it saw; None where an event has none."""
+    """Return these fields of the next events that Node.js reports; None where an event has none."""
     return [tuple(line.get(field) for field in fields) for line in await events.lines(count)]
 
 
 async def test_node_sees_a_job_completed(queue: SharedQueue) -> None:
-    """QueueEvents tells of a job's beginning and its end, with its id and what the handler returned."""
+    """QueueEvents reports the start and the end of a job, with its id and the return value."""
     await queue.add(queue.job("event-1"))
     async with queue.node("events.mjs") as events, running(queue.worker(nothing)):
         assert await seen(events, 2, ["event", "jobId", "prev", "returnvalue"]) == [
@@ -52,7 +52,7 @@ async def test_node_sees_a_job_completed(queue: SharedQueue) -> None:
 
 
 async def test_node_sees_a_job_fail(queue: SharedQueue) -> None:
-    """QueueEvents tells why a job has failed."""
+    """QueueEvents reports why a job failed."""
     await queue.add(queue.job("event-1"))
     async with queue.node("events.mjs") as events, running(queue.worker(give_up)):
         assert await seen(events, 2, ["event", "jobId", "prev", "failedReason"]) == [
@@ -62,9 +62,9 @@ async def test_node_sees_a_job_fail(queue: SharedQueue) -> None:
 
 
 async def test_node_sees_a_job_delayed(queue: SharedQueue) -> None:
-    """QueueEvents tells of a job that asked to come again, until when it waits, and that it came."""
+    """QueueEvents reports that a handler asked for a retry, until when the job is delayed, and that it ran again."""
     await queue.add(queue.job("event-1"))
-    async with queue.node("events.mjs") as events, running(queue.worker(ComeAgainOnce().handle)):
+    async with queue.node("events.mjs") as events, running(queue.worker(RetryOnce().handle)):
         lines = await events.lines(4)
     assert [line["event"] for line in lines] == ["active", "delayed", "active", "completed"]
     assert {line["jobId"] for line in lines} == {"event-1"}
@@ -73,7 +73,7 @@ async def test_node_sees_a_job_delayed(queue: SharedQueue) -> None:
 
 
 async def test_node_sees_the_progress_of_a_job(queue: SharedQueue) -> None:
-    """QueueEvents tells what a handler reports on its way, and the job keeps the newest report."""
+    """QueueEvents reports the progress of a handler, and the job keeps the latest value."""
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
         await context.report_progress({"step": 1})
@@ -107,8 +107,8 @@ async def test_node_waits_for_a_job_of_our_worker(queue: SharedQueue) -> None:
         assert await node.answer("state", job_id) == "completed"
 
 
-async def test_node_is_told_why_the_job_it_waits_for_failed(queue: SharedQueue) -> None:
-    """`job.waitUntilFinished` raises what our worker gives as the reason."""
+async def test_node_learns_why_the_job_it_waits_for_failed(queue: SharedQueue) -> None:
+    """`job.waitUntilFinished` raises the reason that our worker reported."""
     async with queue.node("queue.mjs") as node, running(queue.worker(give_up)):
         job_id = await node.answer("add", JOB, json.loads(message(evaluated())))
         assert await node.ask("wait", job_id) == {"error": "no such stay"}
@@ -116,7 +116,7 @@ async def test_node_is_told_why_the_job_it_waits_for_failed(queue: SharedQueue) 
 
 
 async def test_node_counts_our_workers_jobs(queue: SharedQueue) -> None:
-    """`queue.getJobCounts` and `job.getState` tell active, completed, failed, delayed and waiting jobs apart."""
+    """`queue.getJobCounts` and `job.getState` distinguish active, completed, failed, delayed and waiting jobs."""
     going_on = asyncio.Event()
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -141,7 +141,7 @@ async def test_node_counts_our_workers_jobs(queue: SharedQueue) -> None:
 
 
 async def test_node_gets_the_metrics_of_our_worker(queue: SharedQueue) -> None:
-    """`queue.getMetrics` counts the jobs that our worker completed, and those that have failed for good."""
+    """`queue.getMetrics` counts the jobs that our worker completed, and those that failed permanently."""
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
         if context.job_id == "event-fails":
@@ -159,5 +159,5 @@ async def test_node_gets_the_metrics_of_our_worker(queue: SharedQueue) -> None:
 
 
 async def all_ended(queue: SharedQueue) -> bool:
-    """Tell whether two jobs are completed and one has failed."""
+    """Return whether two jobs are completed and one has failed."""
     return (len(await queue.jobs.ids("completed")), len(await queue.jobs.ids("failed"))) == (2, 1)

@@ -1,4 +1,4 @@
-"""Whole programs of Node.js: their own tests, and the notifications service of the example monorepo."""
+"""Whole Node.js programs: their own tests, and the notifications service of the example monorepo."""
 
 import asyncio
 import json
@@ -25,8 +25,8 @@ from valuation.infrastructure_layer.events.valuation_event_producer.valuation_ev
 
 
 @pytest.mark.parametrize("folder", [PROGRAMS, NOTIFICATIONS], ids=lambda folder: str(folder.name))
-def test_the_tests_that_are_written_in_javascript_pass(folder: Path) -> None:
-    """Those of the golden files of docs/wire-format, and those of the notifications service."""
+def test_javascript_tests_pass(folder: Path) -> None:
+    """The JavaScript tests of the golden files in docs/wire-format and of the notifications service pass."""
     tests = subprocess.run(["node", "--test"], cwd=folder, capture_output=True, text=True, check=False)
     assert tests.returncode == 0, tests.stdout
     assert "# fail 0" in tests.stdout
@@ -35,7 +35,7 @@ def test_the_tests_that_are_written_in_javascript_pass(folder: Path) -> None:
 
 @asynccontextmanager
 async def notifications(**variables: str) -> AsyncIterator[Process]:
-    """Run the notifications service, and make sure that it is gone at the end."""
+    """Run the notifications service during the block."""
     environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | variables
     process = await asyncio.create_subprocess_exec(
         "node", "notifications.js", cwd=NOTIFICATIONS, env=environment, stdout=PIPE, stderr=PIPE
@@ -49,8 +49,8 @@ async def notifications(**variables: str) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-async def test_a_price_that_python_publishes_is_announced(own_database: str) -> None:
-    """Published in Python, it is a line of the notifications service; SIGTERM then ends that with exit code 0."""
+async def test_price_that_python_publishes_is_announced(own_database: str) -> None:
+    """The notifications service announces a price published in Python; SIGTERM then ends it with exit code 0."""
     event = calculated("stay-1", "F62B", 421_065)
     async with (
         notifications(REDIS_URL=own_database) as service,
@@ -71,8 +71,8 @@ async def test_a_price_that_python_publishes_is_announced(own_database: str) -> 
         assert await service.wait() == 0
 
 
-async def test_a_job_that_nobody_handles_fails_at_once(own_database: str) -> None:
-    """The service names what it has no handler for, and the job is not tried again."""
+async def test_job_without_a_handler_fails_at_once(own_database: str) -> None:
+    """A job without a handler fails with a reason that names it, and is not retried."""
     async with Redis.from_url(own_database) as redis, notifications(REDIS_URL=own_database):
         jobs = BullJobs(redis, "bull", BullMqQueues.NOTIFICATIONS)
         await add_unknown_job(own_database)
@@ -83,15 +83,15 @@ async def test_a_job_that_nobody_handles_fails_at_once(own_database: str) -> Non
 
 
 async def add_unknown_job(url: str) -> None:
-    """Put a job into the service's queue whose name it does not know."""
+    """Add a job whose name the service does not know."""
     queue = BullMQQueue.from_url(url)
     data = b'{"type":"domain_valuation_pricing_calculated"}'
     await queue.add([Job(BullMqQueues.NOTIFICATIONS, "unknown-job", "event-1", data)])
     await queue.close()
 
 
-async def test_a_missing_url_is_one_line() -> None:
-    """Without REDIS_URL the service ends with exit code 1 and what to type, as those of Python do."""
+async def test_missing_url_is_reported_in_one_line() -> None:
+    """Without REDIS_URL the service ends with exit code 1 and the fix, as the Python services do."""
     async with notifications() as service:
         _, errors = await service.communicate()
     assert service.returncode == 1

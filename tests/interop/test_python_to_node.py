@@ -1,4 +1,4 @@
-"""From a stream, through our subscriber, to a Worker of Node.js."""
+"""Events that go from a stream through our subscriber to a Node.js Worker."""
 
 import json
 from datetime import timedelta
@@ -15,13 +15,13 @@ WIRE_FORMAT = Path(__file__).parents[2] / "docs" / "wire-format"
 
 
 async def node_gets(queue: SharedQueue, count: int, settings: JobSettings, **program: Any) -> list[Any]:
-    """Hand over what is in the streams, and return the next jobs that a Worker of Node.js says it got."""
+    """Forward what is in the streams, and return the next jobs that a Node.js Worker reports."""
     async with running(queue.subscriber(settings)), queue.node("worker.mjs", **program) as worker:
         return await worker.lines(count)
 
 
 async def test_node_gets_what_was_published(queue: SharedQueue, streams: Streams) -> None:
-    """A Worker of Node.js gets the event's JSON, where it came from, its correlation, and the subscription's job."""
+    """A Node.js Worker gets the event's JSON, its origin, its correlation id, and the job name of the subscription."""
     event = evaluated(correlation_id="stay-7")
     entry_id = await streams.add(event)
     [job] = await node_gets(queue, 1, JobSettings())
@@ -36,7 +36,7 @@ async def test_node_gets_what_was_published(queue: SharedQueue, streams: Streams
 
 
 async def test_node_gets_every_attribute_and_number_unchanged(queue: SharedQueue, streams: Streams) -> None:
-    """The golden event arrives as the golden job says: the largest whole number, fractions, texts of any language."""
+    """The golden event arrives as the golden job: the largest integer, fractions, text in any language."""
     golden_event = (WIRE_FORMAT / "full_event.json").read_bytes().rstrip(b"\n")
     entry_id = await streams.add_data(EVALUATED, data=golden_event)
     [job] = await node_gets(queue, 1, JobSettings())
@@ -47,7 +47,7 @@ async def test_node_gets_every_attribute_and_number_unchanged(queue: SharedQueue
 
 
 async def test_node_keeps_the_order_of_the_stream(queue: SharedQueue, streams: Streams) -> None:
-    """A Worker with a concurrency of one gets the events in the order in which they stand in their stream."""
+    """A Worker with a concurrency of one gets the events in the order of their stream."""
     events = [evaluated() for _ in range(20)]
     for event in events:
         await streams.add(event)
@@ -56,12 +56,12 @@ async def test_node_keeps_the_order_of_the_stream(queue: SharedQueue, streams: S
 
 
 async def test_node_retries_as_the_settings_say(queue: SharedQueue, streams: Streams) -> None:
-    """A processor of Node.js that fails gets the job again after pauses that double, then the job has failed."""
+    """A job whose Node.js processor fails is retried after pauses that double, and then fails."""
     await streams.add(evaluated())
     settings = JobSettings(attempts=3, backoff=timedelta(milliseconds=100), jitter=0)
-    tries = await node_gets(queue, 3, settings, failures=3)
-    assert [each["attemptsMade"] for each in tries] == [0, 1, 2]
-    pauses = [later["at"] - earlier["at"] for earlier, later in pairwise(tries)]
+    attempts = await node_gets(queue, 3, settings, failures=3)
+    assert [attempt["attemptsMade"] for attempt in attempts] == [0, 1, 2]
+    pauses = [later["at"] - earlier["at"] for earlier, later in pairwise(attempts)]
     assert 99 <= pauses[0] < 2_000
     assert 199 <= pauses[1] < 4_000
     [failed] = await queue.jobs.ids("failed")
@@ -69,7 +69,7 @@ async def test_node_retries_as_the_settings_say(queue: SharedQueue, streams: Str
 
 
 async def test_node_keeps_as_many_jobs_as_the_settings_say(queue: SharedQueue, streams: Streams) -> None:
-    """Of completed jobs, a Worker of Node.js leaves the newest, up to the number in the settings."""
+    """A Node.js Worker keeps the newest completed jobs, up to the number in the settings."""
     events = [evaluated() for _ in range(5)]
     for event in events:
         await streams.add(event)
@@ -79,7 +79,7 @@ async def test_node_keeps_as_many_jobs_as_the_settings_say(queue: SharedQueue, s
 
 
 async def test_node_waits_for_the_delay(queue: SharedQueue, streams: Streams) -> None:
-    """A Worker of Node.js begins a job no sooner than the delay in the settings after it was handed over."""
+    """A Node.js Worker starts a job no sooner than the delay in the settings after it was forwarded."""
     await streams.add(evaluated())
     async with running(queue.subscriber(JobSettings(delay=timedelta(milliseconds=500)))):
         [job_id] = await until(lambda: queue.jobs.ids("delayed"))
@@ -90,7 +90,7 @@ async def test_node_waits_for_the_delay(queue: SharedQueue, streams: Streams) ->
 
 
 async def test_node_takes_the_most_urgent_job_first(queue: SharedQueue) -> None:
-    """Jobs without priority come first, then those with the smallest number, and those of one number in their order."""
+    """Jobs without priority start first, then those with the smallest number; equal numbers keep their order."""
     priorities = {"event-a": 3, "event-b": 0, "event-c": 1, "event-d": 3, "event-e": 0}
     await queue.add(*(queue.job(job_id, JobSettings(priority=number)) for job_id, number in priorities.items()))
     async with queue.node("worker.mjs") as worker:

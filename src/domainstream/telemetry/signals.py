@@ -104,7 +104,7 @@ class Signal(Enum):
     )
     WORKER_RETRIED = (
         *("worker.retried", WARNING, "queue pause_s reason"),
-        "attempt 1, 2, 4, 8, ... of a round trip failed and will be repeated after the pause",
+        "call 1, 2, 4, 8, ... in a row to the server failed; it is repeated after the pause",
     )
     WORKER_LOCK_LOST = (
         *("worker.lock_lost", WARNING, "queue job name"),
@@ -116,7 +116,7 @@ class Signal(Enum):
     )
     WORKER_LOCKS_DELAYED = (
         *("worker.locks_delayed", DEBUG, "queue reason"),
-        "locks could not be renewed just now; renewal is repeated at once",
+        "the server did not answer the renewal of locks or the search for stalled jobs; it is repeated soon",
     )
     WORKER_JOB_STALLED = (
         *("worker.job_stalled", WARNING, "queue job"),
@@ -128,7 +128,7 @@ class Signal(Enum):
     )
     WORKER_OUTCOME_FAILED = (
         *("worker.outcome_failed", ERROR, "queue job name reason"),
-        "the server failed while it recorded the outcome of a job",
+        "an error of the server kept it from recording an outcome; the job is retried when its lock expires",
     )
     WORKER_FETCH_FAILED = (
         *("worker.fetch_failed", ERROR, "queue reason"),

@@ -92,7 +92,7 @@ async def test_end_without_a_server(monkeypatch: pytest.MonkeyPatch, caplog: pyt
             async with asyncio.timeout(2), working(queue.engine(hanging, url=proxy.url, grace=0.05)):
                 await hanging.started.wait()
                 proxy.swallow()
-    assert "the server could not be told of jobs ['event-1']; they come again" in caplog.text
+    assert "worker.outcomes_unreported queue=valuation jobs=['event-1']" in caplog.text
 
 
 async def test_connections_are_closed(queue: Valuation, redis: Redis) -> None:

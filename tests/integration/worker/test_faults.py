@@ -15,10 +15,10 @@ from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
 from domainstream.worker.attempt_result import AttemptResult, Completed, Failed
 from domainstream.worker.bullmq.round_trip import RoundTrip
-from domainstream.worker.bullmq.scripts import turn_script
+from domainstream.worker.bullmq.scripts import round_trip_script
 from domainstream.worker.bullmq.tracker import JobTracker
 
-SCRIPT = turn_script().sha.encode()
+SCRIPT = round_trip_script().sha.encode()
 SHORT = timedelta(milliseconds=100)
 
 
@@ -67,9 +67,9 @@ async def test_control_without_a_search_taken_jobs_stay_locked(
     """What the search protects against does happen without it."""
     failed = JobTracker.failed
 
-    def forget(ledger: JobTracker, turn: RoundTrip) -> None:
-        failed(ledger, turn)
-        ledger._lost.clear()
+    def forget(tracker: JobTracker, round_trip: RoundTrip) -> None:
+        failed(tracker, round_trip)
+        tracker._unanswered.clear()
 
     monkeypatch.setattr(JobTracker, "failed", forget)
     await load_scripts(queue)
@@ -97,7 +97,7 @@ async def test_lost_reply_to_the_outcome(
         await queue.ended(state, 2 if state == "completed" else 1)
         await asyncio.sleep(0.3)
     assert attempts == ["event-1"]
-    assert ("refused" in caplog.text) is False
+    assert ("worker.outcome" in caplog.text) is False
 
 
 @pytest.mark.parametrize("again", [0.0, 0.05])
@@ -208,7 +208,9 @@ async def test_job_whose_keys_are_broken(queue: Valuation, redis: Redis, caplog:
     await queue.add(job_of(), *jobs_of(1))
     async with working(queue.engine(attempt)):
         await queue.ended("completed")
-        await until(lambda: "job event-1 (price-stay): the server refused: WRONGTYPE" in caplog.text)
+        await until(
+            lambda: "worker.outcome_failed queue=valuation job=event-1 name=price-stay reason=WRONGTYPE" in caplog.text
+        )
     assert await queue.jobs.ids("completed") == ["event-0"]
 
 
@@ -219,6 +221,6 @@ async def test_job_that_cannot_be_taken(queue: Valuation, redis: Redis, caplog: 
     await redis.set(f"{queue.jobs.key}:event-0", "no hash")
     async with working(queue.engine(diary, lock=SHORT, stalled_interval=SHORT, concurrency=1)):
         await queue.ended("completed", 2)
-        await until(lambda: "cannot be kept: WRONGTYPE" in caplog.text)
-    assert "a job could not be taken: WRONGTYPE" in caplog.text
+        await until(lambda: "worker.locks_failed queue=valuation reason=WRONGTYPE" in caplog.text)
+    assert "worker.fetch_failed queue=valuation reason=WRONGTYPE" in caplog.text
     assert diary.ids == ["event-1", "event-2"]

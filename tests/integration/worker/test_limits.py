@@ -13,7 +13,6 @@ from support.working import Diary, Valuation, jobs_of, working
 from domainstream.queue.bullmq.package import bullmq_module
 from domainstream.worker import ReceivedJob
 from domainstream.worker.attempt_result import AttemptResult, Completed
-from domainstream.worker.bullmq import round_trip as bullmq_turn
 from domainstream.worker.settings import RateLimit
 
 
@@ -77,7 +76,7 @@ async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
 
 async def test_long_rate_limit(queue: Valuation, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that lasts longer than a worker goes without looking ends all the same."""
-    monkeypatch.setattr(bullmq_turn, "LONGEST_LIMIT", 0.05)
+    monkeypatch.setattr("domainstream.worker.bullmq.round_trip.LONGEST_LIMIT", 0.05)
     await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 1, "duration": 200})
     diary = Diary()
     await queue.add(*jobs_of(3))

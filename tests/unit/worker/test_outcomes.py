@@ -7,7 +7,7 @@ import pytest
 
 from domainstream.errors import ConfigurationError, MissingExtraError
 from domainstream.worker import EventConsumer, EventWorker, GiveUp, RetryLater
-from domainstream.worker.bullmq.scripts import bullmq_script, turn_script
+from domainstream.worker.bullmq.scripts import bullmq_script, round_trip_script
 
 
 @pytest.mark.parametrize("delay", [90, 90.0, timedelta(minutes=1, seconds=30)])
@@ -45,7 +45,7 @@ def test_missing_package_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> N
     """Without the extra, handlers can be registered and tested; only running them needs it."""
     for module in ("bullmq", *(name for name in sys.modules if name.startswith("bullmq."))):
         monkeypatch.setitem(sys.modules, module, None)
-    for read_once in (bullmq_script, turn_script):
+    for read_once in (bullmq_script, round_trip_script):
         read_once.cache_clear()
     with pytest.raises(MissingExtraError, match=r"^Handling jobs of .* pip install 'domainstream\[bullmq\]'$"):
         EventWorker.from_url("redis://127.0.0.1", EventConsumer("valuation"))

@@ -1,4 +1,4 @@
-"""Where a worker connects, and under which names."""
+"""Opens the connections of a worker, under the names that BullMQ's tools look for."""
 
 from base64 import b64encode
 from typing import Final
@@ -18,26 +18,26 @@ class WorkerConnections:
     """Makes the connections of one worker."""
 
     def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
-        """Connect to `url`, as the worker `name` of a queue. Raises `ConfigurationError` for a URL that is none."""
+        """Connect to `url` as the worker `name` of `queue`. Raises `ConfigurationError` for an invalid URL."""
         self.bull_prefix = bull_prefix
-        """What every key of BullMQ begins with."""
+        """The prefix of every key of BullMQ."""
         self.key_prefix = f"{bull_prefix}:{queue}:"
-        """What every key of the queue begins with."""
+        """The prefix of every key of the queue."""
         self._url = url
-        shown = b64encode(queue.encode()).decode()
-        self._shown_name = f"{bull_prefix}:{shown}" + (f":w:{name}" if name else "")
+        encoded = b64encode(queue.encode()).decode()
+        self._listed_name = f"{bull_prefix}:{encoded}" + (f":w:{name}" if name else "")
         self.link()
 
     def link(self) -> RedisLink:
-        """Return a link for calls."""
+        """Return a link for script calls."""
         return self._link(CLIENT_NAME)
 
-    def shown_link(self) -> RedisLink:
-        """Return the one link whose name makes BullMQ's tools count this worker."""
-        return self._link(self._shown_name)
+    def listed_link(self) -> RedisLink:
+        """Return the link by whose name BullMQ's tools list this worker; there must be one per worker."""
+        return self._link(self._listed_name)
 
-    def client_of_thread(self) -> Redis:
-        """Return a client for a thread."""
+    def blocking_client(self) -> Redis:
+        """Return a client for the thread that renews locks."""
         client = Redis.from_url(self._url)
         own = {
             "protocol": 2,
@@ -50,8 +50,8 @@ class WorkerConnections:
         client.connection_pool.connection_kwargs.update(own)
         return client
 
-    def client_of_package(self) -> AsyncRedis:
-        """Return a client for the package `bullmq`, which reads texts."""
+    def package_client(self) -> AsyncRedis:
+        """Return a client for the package `bullmq`, which expects decoded replies."""
         return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
 
     def _link(self, client_name: str) -> RedisLink:

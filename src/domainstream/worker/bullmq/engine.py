@@ -1,38 +1,37 @@
-"""Takes the jobs of one BullMQ queue, tries them side by side, and tells how it went.
+"""Works on one BullMQ queue: fetches its jobs, runs them concurrently, and reports how they end.
 
 ::
 
-    listener ── wakes ──▶ ledger ── turns ──▶ pumps ══▶ bullmq_turn.lua on the server
-                            ▲                     │
-                            └── steps ── running jobs ◀── jobs
+    marker listener ──wakes──▶ tracker ──round trips──▶ loops ══calls══▶ round_trip.lua on the server
+                                  ▲                       │
+                                  └──updates── runner ◀──jobs
 
-The lock keeper, a thread, renews the locks of what the ledger holds. The engine does not know what handles a job.
+The lock renewer, a thread, renews the locks of the jobs that the tracker holds. The engine does not know what handles
+a job.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
 from domainstream.lifecycle import cancel_and_wait
+from domainstream.retrying import LoggedBackoff
+from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.connections import WorkerConnections
 from domainstream.worker.bullmq.job_scheduler import JobSchedulerHook
-from domainstream.worker.bullmq.job_update import JobUpdates
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
 from domainstream.worker.bullmq.marker_listener import MarkerListener
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
 from domainstream.worker.bullmq.round_trip_loop import RoundTripLoop
-from domainstream.worker.bullmq.runner import AttemptRunner, JobRunner
-from domainstream.worker.bullmq.tracker import TURNS, JobTracker
-from domainstream.worker.patience import LoggedBackoff
+from domainstream.worker.bullmq.runner import JobRunner, RunAttempt
+from domainstream.worker.bullmq.tracker import MAX_IN_FLIGHT, JobTracker
 from domainstream.worker.settings import WorkerSettings
-
-log = logging.getLogger("domainstream.worker")
+from domainstream.worker.stats import WorkerStats
 
 SHUTDOWN_TIMEOUT: Final = 5.0
-"""Seconds that a worker which ends has to tell an absent server about its last jobs."""
+"""Seconds that a stopping worker tries to report its last outcomes to a server that does not answer."""
 
 
 class BullMQEngine:
@@ -42,13 +41,13 @@ class BullMQEngine:
         self,
         connections: WorkerConnections,
         queue: str,
-        attempt: AttemptRunner,
+        run_attempt: RunAttempt,
         *,
         concurrency: int,
         grace: timedelta,
         settings: WorkerSettings,
     ) -> None:
-        """Try jobs with `attempt`, up to `concurrency` at a time; at the end let them run on for `grace`.
+        """Run up to `concurrency` jobs at a time with `run_attempt`; a stop gives them `grace` to finish.
 
         Raises `MissingExtraError` without the package `bullmq`.
         """
@@ -56,47 +55,59 @@ class BullMQEngine:
         self._queue = queue
         self._grace = grace.total_seconds()
         self._tracker = JobTracker(uuid4().hex, concurrency)
-        self._jobs = JobRunner(
-            queue, attempt, self._tracker, JobUpdates(settings.metrics), JobSchedulerHook(connections, queue).add_next
-        )
-        calls = RoundTripCodec(prefix, settings)
-        self._pumps = [
-            RoundTripLoop(connections.link(), self._tracker, calls, self._jobs, LoggedBackoff(queue))
-            for _ in range(TURNS)
+        add_next = JobSchedulerHook(connections, queue).add_next
+        self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics)
+        codec = RoundTripCodec(prefix, settings)
+        self._loops = [
+            RoundTripLoop(queue, connections.link(), self._tracker, codec, self._runner, self._backoff())
+            for _ in range(MAX_IN_FLIGHT)
         ]
-        self._listener = MarkerListener(
-            connections.shown_link(), self._tracker, f"{prefix}marker", LoggedBackoff(queue)
+        self._listener = MarkerListener(connections.listed_link(), self._tracker, f"{prefix}marker", self._backoff())
+        self._renewer = LockRenewer(connections.blocking_client(), queue, prefix, self._tracker.held, settings)
+
+    def stats(self) -> WorkerStats:
+        """Return what the engine has done so far, and how it is doing now."""
+        runner, tracker = self._runner, self._tracker
+        return WorkerStats(
+            running=runner.running,
+            completed=runner.completed,
+            delayed=runner.delayed,
+            failed=runner.failed,
+            failures=tracker.failures,
+            last_error=tracker.last_error,
         )
-        self._keeper = LockRenewer(connections.client_of_thread(), prefix, self._tracker.held, settings)
 
     def update_progress(self, job_id: str, value: Any) -> bool:
-        """Tell BullMQ how far a running job has come, with the next turn; return whether the job is running here.
+        """Report to BullMQ how far a running job is, with the next round trip; return whether it is running here.
 
         `value` is a number or an object.
         """
-        return self._jobs.update_progress(job_id, value)
+        return self._runner.update_progress(job_id, value)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set; then finish what has begun. A cancellation leaves that undone."""
-        self._keeper.start(self._jobs.lost)
-        pumps = [asyncio.create_task(pump.run(), name=f"turns of {self._queue}") for pump in self._pumps]
-        listener = asyncio.create_task(self._listener.run(), name=f"listener of {self._queue}")
+        """Work until `stopping` is set; then finish the jobs that have started. A cancellation abandons them."""
+        self._renewer.start(self._runner.lock_lost)
+        loops = [asyncio.create_task(loop.run(), name=f"round trips of {self._queue}") for loop in self._loops]
+        listener = asyncio.create_task(self._listener.run(), name=f"marker listener of {self._queue}")
         try:
-            await _until(stopping, [*pumps, listener])
+            await _until(stopping, [*loops, listener])
             self._tracker.close()
             await cancel_and_wait(listener)
-            await self._finish(pumps)
+            await self._runner.finish(self._grace)
+            _, late = await asyncio.wait(loops, timeout=SHUTDOWN_TIMEOUT)
+            if late:
+                ids = sorted(job.received.id for job in self._tracker.held.values())
+                emit(Signal.WORKER_OUTCOMES_UNREPORTED, queue=self._queue, jobs=ids)
         finally:
-            await cancel_and_wait(listener, *pumps)
-            await self._jobs.cancel()
-            await self._keeper.stop()
+            await cancel_and_wait(listener, *loops)
+            await self._runner.cancel()
+            await self._renewer.stop()
 
-    async def _finish(self, pumps: Iterable[asyncio.Task[None]]) -> None:
-        await self._jobs.finish(self._grace)
-        _, late = await asyncio.wait(pumps, timeout=SHUTDOWN_TIMEOUT)
-        if late:
-            ids = sorted(job.received.id for job in self._tracker.held.values())
-            log.error("queue %s: the server could not be told of jobs %s; they come again", self._queue, ids)
+    def _backoff(self) -> LoggedBackoff:
+        def retried(pause: float, error: Exception) -> None:
+            emit(Signal.WORKER_RETRIED, queue=self._queue, pause_s=round(pause, 2), reason=error)
+
+        return LoggedBackoff(retried)
 
 
 async def _until(stopping: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -1,45 +1,47 @@
-"""Lets jobs of BullMQ's job schedulers come again.
+"""Adds the next job of a BullMQ job scheduler when one of its jobs starts.
 
-Events are no such jobs, but a queue may hold both; without its worker's help a scheduler's first job would be its last.
+Events do not come from schedulers, but a queue may hold both kinds of jobs. BullMQ leaves this to its workers: without
+their help a scheduler's first job would be its last.
 """
 
-import logging
 from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
 from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.connections import WorkerConnections
 from domainstream.worker.bullmq.job import HeldJob
 
-log = logging.getLogger("domainstream.worker")
-
 
 class JobSchedulerHook:
-    """Adds the next job of a scheduler."""
+    """Adds the next jobs to one queue."""
 
     def __init__(self, connections: WorkerConnections, queue: str) -> None:
-        """Work on one queue."""
+        """Add jobs to `queue`, through a connection of its own each time."""
         self._connections = connections
         self._queue = queue
 
     async def add_next(self, job: HeldJob) -> None:
-        """Add the job that follows on `job`, as the package's own worker does; log an error when it cannot be added."""
+        """Add the job that follows `job`, as the package's own worker does; log an error if that fails."""
+        received = job.received
         try:
-            await self._upsert(job)
+            bullmq: Any = bullmq_module()
+            options: dict[str, Any] = msgspec.json.decode(job.raw_options)
+            async with self._connections.package_client() as client:
+                queue = bullmq.Queue(self._queue, {"connection": client, "prefix": self._connections.bull_prefix})
+                scheduler = bullmq_module("bullmq.job_scheduler").JobScheduler(queue)
+                data, repeat = msgspec.json.decode(received.data), options.get("repeat")
+                await scheduler.upsertJobScheduler(
+                    job.scheduler, repeat, received.name, data, options, override=False, producer_id=received.id
+                )
         except (RedisError, OSError, ValueError, TypeError) as error:
-            who = (self._queue, job.received.id, job.scheduler, type(error).__name__)
-            log.error("queue %s: the job after %s of scheduler %s was not added: %s; upsert the scheduler again", *who)  # noqa: TRY400 - it may quote the data
-
-    async def _upsert(self, job: HeldJob) -> None:
-        bullmq: Any = bullmq_module()
-        options: dict[str, Any] = msgspec.json.decode(job.raw_options)
-        async with self._connections.client_of_package() as client:
-            queue = bullmq.Queue(self._queue, {"connection": client, "prefix": self._connections.bull_prefix})
-            scheduler = bullmq_module("bullmq.job_scheduler").JobScheduler(queue)
-            data = msgspec.json.decode(job.received.data)
-            repeat, name = options.get("repeat"), job.received.name
-            await scheduler.upsertJobScheduler(
-                job.scheduler, repeat, name, data, options, override=False, producer_id=job.received.id
+            # Only the type: the message may quote the data.
+            emit(
+                Signal.WORKER_SCHEDULE_FAILED,
+                queue=self._queue,
+                job=received.id,
+                scheduler=job.scheduler,
+                error=type(error).__name__,
             )

@@ -1,45 +1,47 @@
-"""Renews the locks of held jobs and finds those of workers that have died.
+"""Renews the locks of held jobs, and moves jobs whose workers died back to wait.
 
-In a thread with a connection of its own: a handler that blocks the event loop must not cost all others their locks.
-(Code that holds the interpreter itself for long, as some C extensions do, still does.)
+It does so in a thread with a connection of its own: a handler that blocks the event loop must not cost the other jobs
+their locks. (Code that holds the interpreter lock for long, as some C extensions do, still does.)
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from redis import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob
 from domainstream.worker.bullmq.scripts import bullmq_script
 from domainstream.worker.settings import WorkerSettings
 
-log = logging.getLogger("domainstream.worker")
-
 RETRY_PAUSE: Final = 0.5
-"""Seconds until a renewal or a look that failed is repeated."""
+"""Seconds until a renewal or a search for stalled jobs is repeated after the server did not answer."""
 
 STOP_TIMEOUT: Final = 1.0
-"""Seconds to wait for the end of a thread that is just connecting to a server that is not there."""
+"""Seconds to wait for the thread at the end; it may be connecting to a server that does not answer."""
 
 _STALLED_KEYS: Final = ("stalled", "wait", "active", "stalled-check", "meta", "paused", "marker", "events", "repeat")
 _pack = msgspec.msgpack.Encoder().encode
 
 
 class LockRenewer:
-    """Keeps the locks of one worker.
+    """Renews the locks of one worker.
 
-    `held` is read from the thread; only the event loop writes it.
+    The thread reads `held`, which only the event loop changes.
     """
 
-    def __init__(self, redis: Redis, key_prefix: str, held: dict[str, HeldJob], settings: WorkerSettings) -> None:
-        """Work through `redis`, which is then owned; the queue's keys begin with `key_prefix`."""
+    def __init__(
+        self, redis: Redis, queue: str, key_prefix: str, held: dict[str, HeldJob], settings: WorkerSettings
+    ) -> None:
+        """Call the server through `redis`, which `stop` closes; the keys of `queue` begin with `key_prefix`."""
         self._redis = redis
+        self._queue = queue
         self._prefix = key_prefix
         self._held = held
         self._lock_ms = round(settings.lock.total_seconds() * 1000)
@@ -48,18 +50,19 @@ class LockRenewer:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, lost: Callable[[HeldJob], None]) -> None:
-        """Begin. `lost` is called in the event loop, for each held job whose lock is not this worker's any more."""
+    def start(self, on_lost: Callable[[HeldJob], None]) -> None:
+        """Start the thread. The event loop calls `on_lost` for each held job whose lock this worker has lost."""
         loop = asyncio.get_running_loop()
 
-        def tell(job: HeldJob) -> None:
-            loop.call_soon_threadsafe(lost, job)
+        def report_lost(job: HeldJob) -> None:
+            loop.call_soon_threadsafe(on_lost, job)
 
-        self._thread = threading.Thread(target=self._keep, args=(tell,), name=f"locks of {self._prefix}", daemon=True)
+        name = f"locks of {self._prefix}"
+        self._thread = threading.Thread(target=self._run, args=(report_lost,), name=name, daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
-        """End, and close the connection. Stopping twice does nothing."""
+        """Stop the thread and close the connection. Stopping twice does nothing."""
         self._stopping.set()
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -68,33 +71,33 @@ class LockRenewer:
             await asyncio.to_thread(thread.join, STOP_TIMEOUT)
         self._redis.close()
 
-    def _keep(self, tell: Callable[[HeldJob], None]) -> None:
-        renewal = look = time.monotonic()
+    def _run(self, report_lost: Callable[[HeldJob], None]) -> None:
+        renew = partial(self._renew, report_lost)
+        next_renewal = next_search = time.monotonic()
         while not self._stopping.is_set():
-            if renewal <= time.monotonic():
-                renewal = self._next(self._try(lambda: self._renew(tell)), self._lock_ms / 2000)
-            if look <= time.monotonic():
-                look = self._next(self._try(self._look), self._interval_ms / 1000)
-            self._stopping.wait(max(0.0, min(renewal, look) - time.monotonic()))
+            if next_renewal <= time.monotonic():
+                next_renewal = time.monotonic() + self._pause_after(renew, self._lock_ms / 2000)
+            if next_search <= time.monotonic():
+                next_search = time.monotonic() + self._pause_after(self._recover_stalled, self._interval_ms / 1000)
+            self._stopping.wait(max(0.0, min(next_renewal, next_search) - time.monotonic()))
 
-    def _next(self, went_well: bool, interval: float) -> float:
-        return time.monotonic() + (interval if went_well else min(RETRY_PAUSE, interval))
-
-    def _try(self, work: Callable[[], None]) -> bool:
+    def _pause_after(self, task: Callable[[], None], interval: float) -> float:
+        """Run `task`; return the seconds until it runs again."""
+        soon = min(RETRY_PAUSE, interval)
         try:
-            work()
+            task()
         except ReadOnlyError:
-            return False
+            return soon
         except ResponseError as error:
-            # A key of the wrong type, for one: it would fail again at once.
-            log.warning("locks of %s cannot be kept: %s", self._prefix, error)
+            # A key of the wrong type, for example: repeated at once, it would fail in the same way.
+            emit(Signal.WORKER_LOCKS_FAILED, queue=self._queue, reason=error)
         except (RedisError, OSError) as error:
-            log.debug("locks of %s cannot be kept just now: %s", self._prefix, type(error).__name__)
-            return False
-        return True
+            emit(Signal.WORKER_LOCKS_DELAYED, queue=self._queue, reason=type(error).__name__)
+            return soon
+        return interval
 
-    def _renew(self, tell: Callable[[HeldJob], None]) -> None:
-        # One call, which no other thread can come between.
+    def _renew(self, report_lost: Callable[[HeldJob], None]) -> None:
+        # `copy` is one call that the event loop's thread cannot interrupt.
         jobs = list(self._held.copy().values())
         if not jobs:
             return
@@ -102,14 +105,13 @@ class LockRenewer:
         failed = set(self._call("extendLocks", ("stalled",), self._prefix, tokens, ids, self._lock_ms))
         for job in jobs:
             if job.id in failed and not self._stopping.is_set():
-                tell(job)
+                report_lost(job)
 
-    def _look(self) -> None:
+    def _recover_stalled(self) -> None:
         now = time.time_ns() // 1_000_000
         arguments = (self._max_stalled, self._prefix, now, self._interval_ms)
-        stalled = self._call("moveStalledJobsToWait", _STALLED_KEYS, *arguments)
-        for job_id in stalled:
-            log.warning("%s: job %s comes again: its worker renewed its lock no more", self._prefix, _text(job_id))
+        for job_id in self._call("moveStalledJobsToWait", _STALLED_KEYS, *arguments):
+            emit(Signal.WORKER_JOB_STALLED, queue=self._queue, job=_text(job_id))
 
     def _call(self, name: str, keys: tuple[str, ...], *arguments: Any) -> list[bytes]:
         script = bullmq_script(name)

@@ -1,14 +1,14 @@
--- One turn of a worker: says what became of jobs, finds jobs of turns whose answers were lost, takes jobs. Called by
--- bullmq_turn.py.
+-- One round trip of a worker: applies updates of jobs, finds the jobs of unanswered round trips, fetches jobs. Its
+-- arguments and its reply are encoded and decoded by round_trip.py.
 --
 -- KEYS     wait, active, prioritized, events, stalled, limiter, delayed, paused, meta, pc, marker, completed, failed,
---          metrics:completed, metrics:failed, then for each step its job
--- ARGV     prefix of all keys, now, options for taking, prefix of this turn's tokens, how many jobs to take,
---          how many turns were lost, then the prefix of each one's tokens, then for each step seven:
+--          metrics:completed, metrics:failed, then for each update its job
+-- ARGV     prefix of all keys, now, options for fetching, token prefix of this round trip, how many jobs to fetch,
+--          how many round trips are unanswered, then the token prefix of each, then for each update seven:
 --            kind, job id, token, now, and three that depend on the kind
 --
--- Returns {an answer for each step, jobs as {fields, id, token}, milliseconds of the rate limit, when the next delayed
--- job is due, why taking failed}. A step's answer is BullMQ's number, or the text of an error.
+-- Returns {an answer for each update, jobs as {fields, id, token}, milliseconds of the rate limit, when the next delayed
+-- job is due, why fetching failed}. The answer to an update is BullMQ's number, or the text of an error.
 
 local call = redis.call
 
@@ -37,10 +37,10 @@ local function update_progress(KEYS, ARGV)
 --[[updateProgress]]
 end
 
-local OWN_KEYS, STEP = 15, 7
+local OWN_KEYS, UPDATE_ARGUMENTS = 15, 7
 local wait, active, prioritized, events, stalled, limiter, delayed, paused, meta, pc, marker, completed, failed,
   completed_metrics, failed_metrics = unpack(KEYS, 1, OWN_KEYS)
-local prefix, now, options, turn, wanted, lost = unpack(ARGV, 1, 6)
+local prefix, now, options, token_prefix, fetch_count, unanswered = unpack(ARGV, 1, 6)
 
 local function finish(target, set, metrics, property)
   return function(job, id, token, at, packed, value, fields)
@@ -74,49 +74,50 @@ local function message_of(failure)
   return type(failure) == 'table' and failure.err or tostring(failure)
 end
 
--- A server that takes no writes (a replica, for one) refuses here, before anything is half done. And after a write that
--- needs no memory, a script may also do those that do: with its memory full, a server's queues can still be drained.
+-- A server that accepts no writes (a replica, for example) fails here, before anything is half done. And once a script
+-- has made a write that needs no memory, it may also make those that do: the queues of a full server can be drained.
 call('SREM', stalled, '')
 
 local answers, jobs = {}, {}
 
-local first_step = 7 + tonumber(lost)
-for number = 1, (#ARGV - first_step + 1) / STEP do
-  local at = first_step + (number - 1) * STEP
-  local done, answer = pcall(kinds[ARGV[at]], KEYS[OWN_KEYS + number], unpack(ARGV, at + 1, at + STEP - 1))
+local first_update = 7 + tonumber(unanswered)
+for number = 1, (#ARGV - first_update + 1) / UPDATE_ARGUMENTS do
+  local at = first_update + (number - 1) * UPDATE_ARGUMENTS
+  local job, last = KEYS[OWN_KEYS + number], at + UPDATE_ARGUMENTS - 1
+  local done, answer = pcall(kinds[ARGV[at]], job, unpack(ARGV, at + 1, last))
   answers[number] = done and answer or message_of(answer)
 end
 
-local function find(tokens)
+local function find(unanswered_prefix)
   for _, id in ipairs(call('LRANGE', active, 0, -1)) do
     local token = call('GET', prefix .. id .. ':lock')
-    if token and string.sub(token, 1, #tokens) == tokens then
+    if token and string.sub(token, 1, #unanswered_prefix) == unanswered_prefix then
       jobs[#jobs + 1] = {call('HGETALL', prefix .. id), id, token}
     end
   end
 end
 
-for number = 1, tonumber(lost) do find(ARGV[6 + number]) end
+for number = 1, tonumber(unanswered) do find(ARGV[6 + number]) end
 
 local limit, due = 0, 0
 
-local function take()
+local function fetch()
   local keys = {wait, active, prioritized, events, stalled, limiter, delayed, paused, meta, pc, marker}
-  local how = cmsgpack.unpack(options)
-  for number = 1, tonumber(wanted) do
-    how.token = turn .. number
-    local taken = move_to_active(keys, {prefix, now, cmsgpack.pack(how)})
-    if type(taken[1]) ~= 'table' then
-      limit, due = taken[3], taken[4]
+  local fetch_options = cmsgpack.unpack(options)
+  for number = 1, tonumber(fetch_count) do
+    fetch_options.token = token_prefix .. number
+    local job = move_to_active(keys, {prefix, now, cmsgpack.pack(fetch_options)})
+    if type(job[1]) ~= 'table' then
+      limit, due = job[3], job[4]
       return
     end
-    jobs[#jobs + 1] = {taken[1], taken[2], how.token}
+    jobs[#jobs + 1] = {job[1], job[2], fetch_options.token}
   end
 end
 
-local taken, failure = pcall(take)
+local fetched, failure = pcall(fetch)
 
--- Taking a job leaves a marker for others, who would find nothing in a queue that is empty now.
+-- Fetching a job leaves a marker for other workers, which would find nothing in a queue that is now empty.
 if #jobs > 0 and call('LLEN', wait) == 0 and call('ZCARD', prioritized) == 0 then call('ZREM', marker, '0') end
 
-return {answers, jobs, limit, due, taken and '' or message_of(failure)}
+return {answers, jobs, limit, due, fetched and '' or message_of(failure)}

@@ -1,80 +1,118 @@
-"""Does one turn after the other."""
+"""Makes one round trip after the other: from the tracker to the server, and from the reply to runner and tracker."""
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Final
 
 from domainstream.errors import ServerError
 from domainstream.redis.link import RedisLink
-from domainstream.worker.bullmq.one_shot_timer import OneShotTimer
+from domainstream.retrying import LoggedBackoff
+from domainstream.telemetry import Signal, emit
+from domainstream.worker.bullmq.job import handle_rejection
 from domainstream.worker.bullmq.round_trip import RoundTrip, RoundTripCodec, RoundTripReply
 from domainstream.worker.bullmq.runner import JobRunner
 from domainstream.worker.bullmq.tracker import JobTracker
-from domainstream.worker.patience import LoggedBackoff
 
-_AFTER_FAILURE = 1.0
-"""Seconds until jobs are asked for again after the server could not give one, which may be the fault of that one."""
+FAILED_FETCH_PAUSE: Final = 1.0
+"""Seconds until jobs are fetched again after the server failed to hand one out, perhaps because that one is damaged."""
+
+
+class OneShotTimer:
+    """Calls a function once, at the earliest of the times it was set to; then it can be set again."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        """Call `callback`."""
+        self._callback = callback
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        """Call the function in `seconds`, or earlier if it was set so before."""
+        loop = asyncio.get_running_loop()
+        if self._handle is None or self._handle.when() > loop.time() + seconds:
+            self.cancel()
+            self._handle = loop.call_later(seconds, self._fire)
+
+    def cancel(self) -> None:
+        """Forget the time it was set to."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _fire(self) -> None:
+        self._handle = None
+        self._callback()
 
 
 class RoundTripLoop:
-    """Takes turns from the ledger to the server, and what comes back to the running jobs."""
+    """One of the loops of a worker, with a connection of its own."""
 
     def __init__(
-        self, link: RedisLink, tracker: JobTracker, calls: RoundTripCodec, jobs: JobRunner, backoff: LoggedBackoff
+        self,
+        queue: str,
+        link: RedisLink,
+        tracker: JobTracker,
+        codec: RoundTripCodec,
+        runner: JobRunner,
+        backoff: LoggedBackoff,
     ) -> None:
-        """Work through `link`, which is then owned."""
+        """Call the server through `link`, which `run` closes at its end."""
+        self._queue = queue
         self._link = link
         self._tracker = tracker
-        self._calls = calls
-        self._jobs = jobs
+        self._codec = codec
+        self._runner = runner
         self._backoff = backoff
-        self._due = OneShotTimer(tracker.wake)
-        self._limit = OneShotTimer(tracker.wake)
+        self._job_due = OneShotTimer(tracker.wake)
+        self._limit_over = OneShotTimer(tracker.wake)
 
     async def run(self) -> None:
-        """Work until the ledger is over."""
+        """Work until the tracker has finished."""
         now = asyncio.get_running_loop().time
         try:
-            while not self._tracker.over:
-                self._tracker.changed.clear()
-                turn = self._tracker.next_turn(now())
-                if turn is None:
-                    await self._tracker.changed.wait()
+            while not self._tracker.finished:
+                round_trip = self._tracker.next_round_trip(now())
+                if round_trip is None:
+                    await self._tracker.wait_for_work()
                 else:
-                    await self._do(turn)
-            self._tracker.changed.set()  # others may be waiting
+                    await self._make(round_trip)
         finally:
-            self._due.cancel()
-            self._limit.cancel()
+            self._job_due.cancel()
+            self._limit_over.cancel()
             await self._link.close()
 
-    async def _do(self, turn: RoundTrip) -> None:
+    async def _make(self, round_trip: RoundTrip) -> None:
         try:
-            (raw,) = await self._link.run(self._calls.script, [self._calls.arguments(turn)])
+            (raw,) = await self._link.run(self._codec.script, [self._codec.arguments(round_trip)])
         except ServerError as error:
-            self._tracker.failed(turn)
+            self._tracker.failed(round_trip)
+            self._tracker.call_failed(error)
             await self._backoff.pause(error)
         except BaseException:
-            self._tracker.failed(turn)
+            self._tracker.failed(round_trip)
             raise
         else:
             self._backoff.reset()
-            self._apply(turn, self._calls.reply(raw))
+            self._apply(round_trip, self._codec.reply(raw))
 
-    def _apply(self, turn: RoundTrip, reply: RoundTripReply) -> None:
-        self._tracker.done(turn, reply, asyncio.get_running_loop().time())
-        for update, answer in zip(turn.updates, reply.answers, strict=True):
+    def _apply(self, round_trip: RoundTrip, reply: RoundTripReply) -> None:
+        self._tracker.done(round_trip, reply, asyncio.get_running_loop().time())
+        for update, answer in zip(round_trip.updates, reply.answers, strict=True):
             if answer != 0:
-                self._jobs.refused(update, answer)
+                reason = handle_rejection(update, answer, self._queue)
+                if reason is not None:
+                    self._runner.fail(update.job, reason)
         for job in reply.jobs:
-            self._jobs.begin(job)
-        self._set_alarms(reply)
+            self._runner.start(job)
+        self._set_timers(reply)
 
-    def _set_alarms(self, reply: RoundTripReply) -> None:
+    def _set_timers(self, reply: RoundTripReply) -> None:
         if reply.limited_for:
-            self._limit.cancel()  # what was said before is out of date
-            self._limit.set(reply.limited_for)
+            # The latest word on the limit counts: an earlier wake-up would fetch nothing, and be the only one.
+            self._limit_over.cancel()
+            self._limit_over.set(reply.limited_for)
         if reply.due:
-            self._due.set(max(0.0, reply.due / 1000 - time.time()))
+            self._job_due.set(max(0.0, reply.due / 1000 - time.time()))
         if reply.failure:
-            self._jobs.not_taken(reply.failure)
-            self._due.set(_AFTER_FAILURE)
+            emit(Signal.WORKER_FETCH_FAILED, queue=self._queue, reason=reply.failure)
+            self._job_due.set(FAILED_FETCH_PAUSE)

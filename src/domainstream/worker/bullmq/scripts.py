@@ -1,4 +1,4 @@
-"""BullMQ's own scripts for workers, from the installed package."""
+"""The scripts that a worker calls: BullMQ's own, from the installed package, and `round_trip.lua`, made of them."""
 
 from functools import cache
 from importlib.resources import files
@@ -17,7 +17,7 @@ FILES: Final = {
     "retryJob": "retryJob-11.lua",
     "updateProgress": "updateProgress-3.lua",
 }
-"""The package's own table of scripts lacks one of these, which it ships all the same."""
+"""Their files. The package ships all of them, but its own table of scripts lacks one."""
 
 
 def text_of(name: str) -> str:
@@ -32,8 +32,8 @@ def bullmq_script(name: str) -> Script:
 
 
 @cache
-def turn_script() -> Script:
-    """Return `bullmq_turn.lua` with BullMQ's scripts in it."""
+def round_trip_script() -> Script:
+    """Return `round_trip.lua` with BullMQ's scripts inserted."""
     text = files("domainstream.worker.bullmq").joinpath("round_trip.lua").read_text(encoding="utf-8")
     for name in FILES:
         text = text.replace(f"--[[{name}]]", text_of(name))

@@ -1,133 +1,173 @@
-"""Which jobs a worker holds, what is still to be told, what the next turn shall be."""
+"""Tracks the jobs a worker holds and the outcomes it has not reported, and plans the next round trip.
+
+One round trip reports outcomes and fetches jobs, many of each, because a call costs the server and this process about
+as much as the work on several jobs. How many it should carry, and how many should be under way at a time, is decided
+here:
+
+- *In flight.* While the server works on one round trip, this process handles the jobs of another, and more are on the
+  network. So up to `MAX_IN_FLIGHT` are under way at a time.
+- *Share.* Each fetches only its share of the concurrency, or the first would take all jobs and the others would find
+  nothing to do. But a share is not below `MIN_FETCH`: with a low concurrency, two round trips of some jobs each are
+  better than five of one. It is not above `MAX_FETCH` either, since the server does nothing else meanwhile.
+- *Room.* A job whose end is being reported makes room for one that the same round trip fetches. The script reports
+  first, so the server never sees more active jobs than the concurrency, and a full worker needs no second round trip
+  to get its next jobs.
+- *Backlog.* Several round trips fetch at the same time only while each gets all that it asks for. For a job now and
+  then one is enough; the others would ask in vain.
+- *Idle.* A fetch that gets fewer jobs than it asks for has emptied the queue. Nothing is fetched from then on, so that
+  an idle worker does not poll, until `wake` is called: by the marker listener when BullMQ announces jobs, or by a timer
+  when a delayed job is due. A wake-up during a fetch counts too: that fetch may have been too early for the new job.
+- *Unanswered.* When a reply is lost, the server may or may not have run the script. Its updates are reported again, and
+  the next round trip searches for jobs whose lock tokens begin with the prefix of the unanswered one.
+"""
 
 import asyncio
 from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
-from domainstream.worker.bullmq.job import HeldJob
-from domainstream.worker.bullmq.job_update import JobUpdate
+from domainstream.worker.bullmq.job import HeldJob, JobUpdate
 from domainstream.worker.bullmq.round_trip import RoundTrip, RoundTripReply
 
-LARGEST: Final = 100
-"""Jobs of one turn, at the most: the server does nothing else for the 4 ms or so that these take."""
+MAX_IN_FLIGHT: Final = 5
+"""Round trips under way at a time. Fewer are slower over a slow network; more gain nothing."""
 
-TURNS: Final = 5
-"""Turns that are under way at a time, at the most. Fewer are slower over a slow network, more bring nothing."""
+MIN_FETCH: Final = 5
+"""Jobs that make a round trip worth its cost."""
 
-WORTH_IT: Final = 5
-"""Jobs that make a turn worth its own cost."""
+MAX_FETCH: Final = 100
+"""Jobs fetched by one round trip: the server does nothing else for the 4 ms or so that these take."""
 
 
 class JobTracker:
-    """Books of one worker."""
+    """The jobs of one worker. For one event loop; `held` may also be copied by another thread."""
 
     def __init__(self, worker_id: str, concurrency: int) -> None:
         """Hold up to `concurrency` jobs; `worker_id` begins the tokens of their locks."""
         self.held: dict[str, HeldJob] = {}
-        """The jobs whose locks must be renewed, by their tokens: in handlers, or ended and not yet told."""
+        """The jobs whose locks must be renewed, by token: handlers run for them, or their ends are not reported yet."""
         self.closed = False
-        """Whether no more jobs are taken."""
-        self.changed = asyncio.Event()
-        """Rung when there may be something to do. All who wait for it look for themselves."""
-        self.idle = asyncio.Event()
-        """Set when the queue had fewer jobs than were asked for; until it is cleared nobody asks again."""
+        """Whether no more jobs are fetched."""
+        self.failures = 0
+        """Calls to the server that failed in a row; 0 as soon as a round trip succeeds."""
+        self.last_error = ""
+        """Why the last call failed; empty after a success."""
         self._id = worker_id
         self._concurrency = concurrency
-        # The server works at one turn while this process works at another and more are under way. With few jobs, two
-        # turns are better than many small ones: each costs something of its own.
-        self._share = min(max(-(-concurrency // TURNS), min(-(-concurrency // 2), WORTH_IT)), LARGEST)
+        self._share = min(max(-(-concurrency // MAX_IN_FLIGHT), min(-(-concurrency // 2), MIN_FETCH)), MAX_FETCH)
         self._numbers = count(1)
-        self._untold: list[JobUpdate] = []
-        self._lost: list[str] = []
-        self._asked = 0
+        self._unreported: list[JobUpdate] = []
+        self._unanswered: list[str] = []
+        # Of the round trips under way: how many jobs they fetch, and how many ends of jobs they report.
+        self._fetching = 0
         self._ending = 0
         self._limited_until = 0.0
-        # Several turns ask at a time only while each gets all that it asks for: for a job now and then, one is enough.
-        self._plenty = False
+        self._backlog = False
         self._woken = False
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
 
     @property
     def free(self) -> int:
-        """How many more jobs may be asked for."""
-        # A job whose end is being told makes room for the one that is asked for in the same turn.
-        return self._concurrency - len(self.held) + self._ending - self._asked
+        """How many more jobs may be fetched."""
+        return self._concurrency - len(self.held) + self._ending - self._fetching
 
     @property
-    def over(self) -> bool:
-        """Whether nothing is left to do, for good."""
-        return self.closed and not (self.held or self._untold or self._lost or self._asked)
+    def idle(self) -> bool:
+        """Whether the queue was empty when it was last asked, so that nothing is fetched until `wake` is called."""
+        return self._idle.is_set()
 
-    def close(self) -> None:
-        """Take no more jobs."""
-        self.closed = True
-        self.changed.set()
+    @property
+    def finished(self) -> bool:
+        """Whether no more jobs are fetched, and everything is reported."""
+        return self.closed and not (self.held or self._unreported or self._unanswered or self._fetching)
+
+    async def wait_for_work(self) -> None:
+        """Wait until something changes; call it right after `next_round_trip` returned None.
+
+        All waiting tasks are woken, and each must look for itself.
+        """
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def wait_until_idle(self) -> None:
+        """Wait until the queue is empty and there may be room for jobs."""
+        await self._idle.wait()
 
     def wake(self) -> None:
-        """Ask for jobs again: there may be some."""
+        """Fetch again: there may be jobs."""
         self._woken = True
-        self.idle.clear()
-        self.changed.set()
+        self._idle.clear()
+        self._changed.set()
 
-    def tell(self, update: JobUpdate) -> None:
-        """Note what the next turn has to tell."""
-        self._untold.append(update)
-        self.changed.set()
+    def close(self) -> None:
+        """Fetch no more jobs."""
+        self.closed = True
+        self._changed.set()
 
-    def next_turn(self, now: float) -> RoundTrip | None:
-        """Return what is to be done at `now`, by the clock of the event loop; None when there is nothing."""
-        updates, self._untold = self._untold[: self._share], self._untold[self._share :]
-        ending = _ending(updates)
-        takes = self._takes(ending, now)
-        if not (updates or self._lost) and (takes == 0 or self.idle.is_set()):
+    def report(self, update: JobUpdate) -> None:
+        """Report `update` with the next round trip. Until then its job is held, also when it was not any more."""
+        if update.ends:
+            self.held[update.job.token] = update.job
+        self._unreported.append(update)
+        self._changed.set()
+
+    def next_round_trip(self, now: float) -> RoundTrip | None:
+        """Return what to do at `now`, on the event loop's clock; None when there is nothing."""
+        updates, self._unreported = self._unreported[: self._share], self._unreported[self._share :]
+        ending = _count_ends(updates)
+        fetch_count = self._fetch_count(ending, now)
+        if not (updates or self._unanswered) and (fetch_count == 0 or self._idle.is_set()):
             return None
-        lost, self._lost = self._lost, []
-        if takes:
-            self._asked += takes
+        unanswered, self._unanswered = self._unanswered, []
+        if fetch_count:
+            self._fetching += fetch_count
             self._woken = False
         self._ending += ending
-        return RoundTrip(f"{self._id}:{next(self._numbers)}:", updates, takes, lost)
+        return RoundTrip(f"{self._id}:{next(self._numbers)}:", updates, fetch_count, unanswered)
 
-    def done(self, turn: RoundTrip, reply: RoundTripReply, now: float) -> None:
-        """Note what came of a turn; its jobs are held from now on."""
-        self._asked -= turn.takes
-        self._ending -= _ending(turn.updates)
-        for update in turn.updates:
+    def done(self, round_trip: RoundTrip, reply: RoundTripReply, now: float) -> None:
+        """Record the reply to a round trip; its jobs are held from now on."""
+        self.failures, self.last_error = 0, ""
+        self._fetching -= round_trip.fetch_count
+        self._ending -= _count_ends(round_trip.updates)
+        for update in round_trip.updates:
             if update.ends:
                 self.held.pop(update.job.token, None)
         for job in reply.jobs:
             self.held[job.token] = job
         if reply.limited_for:
             self._limited_until = now + reply.limited_for
-        elif turn.takes:
-            self._note_supply(short=len(reply.jobs) < turn.takes)
-        self.changed.set()
+        elif round_trip.fetch_count:
+            self._backlog = len(reply.jobs) >= round_trip.fetch_count
+            if self._backlog or self._woken:
+                self._idle.clear()
+            else:
+                self._idle.set()
+        self._changed.set()
 
-    def failed(self, turn: RoundTrip) -> None:
-        """Note that the answer to a turn is lost: nobody knows what of it was done."""
-        self._asked -= turn.takes
-        self._ending -= _ending(turn.updates)
-        for update in turn.updates:
-            update.doubtful = True
-        self._untold[:0] = turn.updates
-        self._lost += turn.lost
-        if turn.takes:
-            self._lost.append(turn.tokens)
-        self.changed.set()
+    def failed(self, round_trip: RoundTrip) -> None:
+        """Record that the reply to a round trip was lost: the server may have run it or not."""
+        self._fetching -= round_trip.fetch_count
+        self._ending -= _count_ends(round_trip.updates)
+        for update in round_trip.updates:
+            update.repeated = True
+        self._unreported[:0] = round_trip.updates
+        self._unanswered += round_trip.unanswered
+        if round_trip.fetch_count:
+            self._unanswered.append(round_trip.token_prefix)
+        self._changed.set()
 
-    def _takes(self, ending: int, now: float) -> int:
-        if self.closed or now < self._limited_until or (self._asked and not self._plenty):
+    def call_failed(self, error: Exception) -> None:
+        """Count a call to the server that failed."""
+        self.failures += 1
+        self.last_error = str(error)
+
+    def _fetch_count(self, ending: int, now: float) -> int:
+        if self.closed or now < self._limited_until or (self._fetching and not self._backlog):
             return 0
-        # What ends in this turn makes room in it: never does the server see more active jobs than the concurrency.
         return max(0, min(self.free + ending, self._share))
 
-    def _note_supply(self, *, short: bool) -> None:
-        self._plenty = not short
-        if short and not self._woken:
-            self.idle.set()
-        else:
-            self.idle.clear()
 
-
-def _ending(updates: Iterable[JobUpdate]) -> int:
+def _count_ends(updates: Iterable[JobUpdate]) -> int:
     return sum(update.ends for update in updates)

@@ -1,4 +1,4 @@
-"""A worker that waits: picks up what comes, when it comes."""
+"""Idle workers start jobs as soon as they are added or due, without polling."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from support.consuming import until
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
 from domainstream.queue import JobSettings
-from domainstream.redis.link import RedisLink
+from domainstream.redis.link import Arguments, RedisLink
 from domainstream.worker import ReceivedJob
 from domainstream.worker.attempt_result import AttemptResult, Completed
 
@@ -19,8 +19,46 @@ PROMPT = 0.05
 EXACT = 0.02
 
 
-async def test_job_is_picked_up_at_once_after_any_idle_time(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many waits have run out before, without ever leaving the connection."""
+class MarkerWaits:
+    """Counts how often the workers of a test wait for a marker."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        """Waits that have begun."""
+        self.timed_out = 0
+        """Waits that ended without a marker."""
+
+    async def idle(self, workers: int = 1) -> None:
+        """Wait until this number of waits have begun."""
+        await until(lambda: self.begun >= workers)
+
+    async def one_timed_out(self) -> None:
+        """Wait until a wait, from now on, ends without a marker."""
+        before = self.timed_out
+        await until(lambda: self.timed_out > before)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> MarkerWaits:
+    """Counts the waits of this test."""
+    waits, ask = MarkerWaits(), RedisLink.ask
+
+    async def counted(link: RedisLink, command: Arguments, *, seconds: float) -> object:
+        if command[0] != "BZPOPMIN":
+            return await ask(link, command, seconds=seconds)
+        waits.begun += 1
+        reply = await ask(link, command, seconds=seconds)
+        waits.timed_out += reply is None
+        return reply
+
+    monkeypatch.setattr(RedisLink, "ask", counted)
+    return waits
+
+
+async def test_job_is_picked_up_at_once_after_any_idle_time(
+    queue: Valuation, waits: MarkerWaits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many waits have timed out before, a new job starts at once, and the connections stay open."""
     monkeypatch.setattr("domainstream.worker.bullmq.marker_listener.LONGEST_WAIT", 0.2)
     closed: list[RedisLink] = []
     close = RedisLink.close
@@ -33,7 +71,7 @@ async def test_job_is_picked_up_at_once_after_any_idle_time(queue: Valuation, mo
     diary, took = Diary(), []
     async with working(queue.engine(diary)):
         for number in range(5):
-            await asyncio.sleep(0.3)
+            await waits.one_timed_out()
             begun = time.time()
             await queue.add(job_of(job_id=f"event-{number}"))
             await diary.handled(number + 1)
@@ -43,7 +81,7 @@ async def test_job_is_picked_up_at_once_after_any_idle_time(queue: Valuation, mo
 
 
 async def test_delayed_jobs_are_exact(queue: Valuation) -> None:
-    """An idle worker begins a delayed job within 20 ms of its time, never before."""
+    """An idle worker starts a delayed job within 20 ms of its time, never before."""
     diary, added = Diary(), []
     async with working(queue.engine(diary)):
         for number in range(7):
@@ -57,19 +95,21 @@ async def test_delayed_jobs_are_exact(queue: Valuation) -> None:
     assert sorted(late)[3] < EXACT
 
 
-async def test_a_later_job_with_an_earlier_time(queue: Valuation) -> None:
-    """A worker that waits for a delayed job gets one that is due before it."""
+async def test_job_that_is_added_later_and_due_earlier_starts_first(queue: Valuation, waits: MarkerWaits) -> None:
+    """A worker that waits for a delayed job starts one that is due before it."""
     diary = Diary()
     async with working(queue.engine(diary)):
+        await waits.idle()
+        before = waits.begun
         await queue.add(job_of(job_id="event-late", settings=JobSettings(delay=timedelta(milliseconds=400))))
-        await asyncio.sleep(0.1)
+        await until(lambda: waits.begun > before)  # the worker knows the late job, and waits again
         await queue.add(job_of(job_id="event-early", settings=JobSettings(delay=timedelta(milliseconds=100))))
         await queue.ended("completed", 2)
     assert diary.ids == ["event-early", "event-late"]
 
 
-async def test_jobs_that_one_worker_cannot_hold_wake_another(queue: Valuation) -> None:
-    """A worker that is full leaves the marker to one that is idle."""
+async def test_jobs_that_one_worker_cannot_hold_wake_another(queue: Valuation, waits: MarkerWaits) -> None:
+    """A worker that is full puts the marker back for one that is idle."""
     going_on = asyncio.Event()
     begun: list[str] = []
 
@@ -83,7 +123,7 @@ async def test_jobs_that_one_worker_cannot_hold_wake_another(queue: Valuation) -
         working(queue.engine(attempt, concurrency=1)),
         working(queue.engine(attempt, concurrency=1)),
     ):
-        await asyncio.sleep(0.1)
+        await waits.idle(workers=3)
         async with asyncio.timeout(1):
             await queue.add(*jobs_of(3))
             await until(lambda: len(begun) == 3)
@@ -91,22 +131,24 @@ async def test_jobs_that_one_worker_cannot_hold_wake_another(queue: Valuation) -
         await queue.ended("completed", 3)
 
 
-async def test_idle_worker_hardly_asks(queue: Valuation, redis: Redis) -> None:
-    """It costs the server a command now and then, not a loop."""
+async def test_idle_worker_does_not_poll(queue: Valuation, redis: Redis, waits: MarkerWaits) -> None:
+    """An idle worker costs the server one blocking command at a time, not a loop of commands."""
     async with working(queue.engine(Diary())):
+        await waits.idle()
+        begun = waits.begun
         await queue.add(job_of())
         await queue.ended("completed")
-        await asyncio.sleep(0.1)
+        await until(lambda: waits.begun > begun)
         before = (await redis.info("commandstats"))["cmdstat_bzpopmin"]["calls"]
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # the time in which it must not ask
         assert (await redis.info("commandstats"))["cmdstat_bzpopmin"]["calls"] - before <= 1
 
 
 async def test_jobs_keep_their_order(queue: Valuation) -> None:
-    """One at a time, jobs are handled in the order in which they were added."""
+    """A worker that runs one job at a time handles them in the order in which they were added."""
     diary = Diary()
     await queue.add(*jobs_of(30))
     async with working(queue.engine(diary, concurrency=1)):
         await queue.ended("completed", 30)
     numbers = [int(job_id.partition("-")[2]) for job_id in diary.ids]
-    assert all(one < other for one, other in pairwise(numbers))
+    assert all(earlier < later for earlier, later in pairwise(numbers))

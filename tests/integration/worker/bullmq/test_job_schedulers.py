@@ -1,4 +1,4 @@
-"""Jobs of BullMQ's job schedulers on a queue of events."""
+"""Jobs of BullMQ's job schedulers in a queue of events."""
 
 import logging
 from typing import Any
@@ -17,8 +17,8 @@ async def schedule(queue: Valuation) -> None:
         await other.upsertJobScheduler("every", {"every": 100}, "tick", {"a": 1})
 
 
-async def test_jobs_of_a_scheduler_come_again(queue: Valuation) -> None:
-    """Each is followed by the next."""
+async def test_each_job_of_a_scheduler_is_followed_by_the_next(queue: Valuation) -> None:
+    """The worker adds the next job of a scheduler when it starts one."""
     diary = Diary()
     await schedule(queue)
     async with working(queue.engine(diary)):
@@ -27,7 +27,7 @@ async def test_jobs_of_a_scheduler_come_again(queue: Valuation) -> None:
 
 
 async def test_next_job_that_cannot_be_added(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """The job itself is handled, and the log says what to do."""
+    """A job of a damaged scheduler is handled, and the log names the scheduler that stops."""
     diary = Diary()
     await schedule(queue)
     await redis.delete(f"{queue.jobs.key}:repeat:every")
@@ -35,4 +35,5 @@ async def test_next_job_that_cannot_be_added(queue: Valuation, redis: Redis, cap
     with caplog.at_level(logging.ERROR):
         async with working(queue.engine(diary)):
             await diary.handled(1)
-    assert "of scheduler every was not added" in caplog.text
+    assert "worker.schedule_failed queue=valuation job=repeat:every:" in caplog.text
+    assert "scheduler=every" in caplog.text

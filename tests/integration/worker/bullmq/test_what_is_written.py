@@ -1,4 +1,4 @@
-"""What the engine writes of a job: what Node's BullMQ writes, so that its tools show it rightly."""
+"""What the engine writes about a job: what Node's BullMQ writes, so that BullMQ's tools show it correctly."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -13,13 +13,14 @@ from support.working import Diary, Valuation, job_of, working
 from domainstream.queue import JobSettings
 from domainstream.worker import ReceivedJob
 from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
+from domainstream.worker.stats import WorkerStats
 
 AGAIN = timedelta(milliseconds=20)
 
 
-def answering(*verdicts: AttemptResult) -> Callable[[ReceivedJob], Awaitable[AttemptResult]]:
-    """Return an attempt that ends in these ways, one after the other."""
-    left = list(verdicts)
+def ending_in(*results: AttemptResult) -> Callable[[ReceivedJob], Awaitable[AttemptResult]]:
+    """Return an attempt that ends with one of `results` after the other."""
+    left = list(results)
 
     async def attempt(job: ReceivedJob) -> AttemptResult:
         return left.pop(0)
@@ -28,15 +29,15 @@ def answering(*verdicts: AttemptResult) -> Callable[[ReceivedJob], Awaitable[Att
 
 
 async def events(redis: Redis, queue: Valuation) -> list[dict[str, str]]:
-    """Return what the queue's event stream holds."""
+    """Return the entries of the queue's event stream."""
     entries: Any = await redis.xrange(f"{queue.jobs.key}:events")
     return [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in entries]
 
 
 async def test_completed_job(queue: Valuation, redis: Redis) -> None:
-    """It has its result, its times, its worker and its counts, and QueueEvents hear of each step."""
+    """A completed job has its result, times, worker and counts, and QueueEvents report each of its states."""
     await queue.add(job_of())
-    async with working(queue.engine(answering(Completed()), name="valuation-1")):
+    async with working(queue.engine(ending_in(Completed()), name="valuation-1")):
         await queue.ended("completed")
     fields = await queue.jobs.fields("event-1")
     assert fields["returnvalue"] == b"null"
@@ -44,28 +45,28 @@ async def test_completed_job(queue: Valuation, redis: Redis) -> None:
     assert fields["atm"] == b"1"
     assert fields["ats"] == b"1"
     assert int(fields["timestamp"]) <= int(fields["processedOn"]) <= int(fields["finishedOn"])
-    told = [(event["event"], event.get("prev")) for event in await events(redis, queue)]
-    assert told[-3:] == [("active", "waiting"), ("completed", "active"), ("drained", None)]
+    reported = [(event["event"], event.get("prev")) for event in await events(redis, queue)]
+    assert reported[-3:] == [("active", "waiting"), ("completed", "active"), ("drained", None)]
 
 
 async def test_failed_attempts(queue: Valuation, redis: Redis) -> None:
-    """Each attempt leaves its reason and its stack; the last one makes the job fail, and tells that it was the last."""
+    """Each attempt leaves its reason and its stack; the last one fails the job and exhausts its retries."""
     await queue.add(job_of())
-    async with working(queue.engine(answering(Failed("first", "stack 1", AGAIN), Failed("second", "stack 2")))):
+    async with working(queue.engine(ending_in(Failed("first", "stack 1", AGAIN), Failed("second", "stack 2")))):
         await queue.ended("failed")
     fields = await queue.jobs.fields("event-1")
     assert fields["failedReason"] == b"second"
     assert fields["atm"] == b"2"
     assert fields["ats"] == b"2"
     assert msgspec.json.decode(fields["stacktrace"]) == ["stack 1", "stack 2"]
-    told = [event["event"] for event in await events(redis, queue)]
-    assert told[-7:] == ["active", "delayed", "waiting", "active", "failed", "retries-exhausted", "drained"]
+    reported = [event["event"] for event in await events(redis, queue)]
+    assert reported[-7:] == ["active", "delayed", "waiting", "active", "failed", "retries-exhausted", "drained"]
 
 
 async def test_retry_without_a_pause(queue: Valuation) -> None:
-    """A job that may come again at once goes to the waiting ones, and its attempt counts."""
+    """A job that is retried at once moves to wait, and its attempt counts."""
     await queue.add(job_of())
-    async with working(queue.engine(answering(Failed("first", "stack 1", timedelta()), Completed()))):
+    async with working(queue.engine(ending_in(Failed("first", "stack 1", timedelta()), Completed()))):
         await queue.ended("completed")
     fields = await queue.jobs.fields("event-1")
     assert fields["failedReason"] == b"first"
@@ -73,10 +74,10 @@ async def test_retry_without_a_pause(queue: Valuation) -> None:
     assert fields["delay"] == b"0"
 
 
-async def test_coming_again_does_not_count(queue: Valuation) -> None:
-    """A job that comes again without having failed is still in its first attempt, with no reason to show."""
+async def test_delay_that_a_handler_asks_for_does_not_count(queue: Valuation) -> None:
+    """A job that is delayed without having failed is still in its first attempt and has no failure reason."""
     await queue.add(job_of())
-    async with working(queue.engine(answering(Delayed(AGAIN), Delayed(timedelta()), Completed()))):
+    async with working(queue.engine(ending_in(Delayed(AGAIN), Delayed(timedelta()), Completed()))):
         await queue.ended("completed")
     fields = await queue.jobs.fields("event-1")
     assert fields["atm"] == b"1"
@@ -84,16 +85,16 @@ async def test_coming_again_does_not_count(queue: Valuation) -> None:
     assert ("failedReason" in fields) is False
 
 
-async def test_text_that_no_utf8_can_hold(queue: Valuation) -> None:
-    """A reason with half of a surrogate pair is written with a replacement; the worker goes on."""
+async def test_text_that_utf8_cannot_encode(queue: Valuation) -> None:
+    """A reason with a lone surrogate is written with a replacement character, and the worker goes on."""
     await queue.add(job_of(), job_of(job_id="event-2"))
-    async with working(queue.engine(answering(Failed("\udcff", "\udcff"), Completed()), concurrency=1)):
+    async with working(queue.engine(ending_in(Failed("\udcff", "\udcff"), Completed()), concurrency=1)):
         await queue.ended("completed")
     assert (await queue.jobs.fields("event-1"))["failedReason"] == b"?"
 
 
 async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> None:
-    """Numbers keep every digit."""
+    """The data of a job is not parsed and written again, so numbers keep every digit."""
     received: list[ReceivedJob] = []
 
     async def attempt(job: ReceivedJob) -> AttemptResult:
@@ -113,21 +114,21 @@ async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> N
     assert job.backoff == backoff
 
 
-@pytest.mark.parametrize(("state", "verdict"), [("completed", Completed()), ("failed", Failed("no", "stack"))])
-async def test_metrics(queue: Valuation, redis: Redis, state: str, verdict: AttemptResult) -> None:
+@pytest.mark.parametrize(("state", "result"), [("completed", Completed()), ("failed", Failed("no", "stack"))])
+async def test_metrics(queue: Valuation, redis: Redis, state: str, result: AttemptResult) -> None:
     """With metrics on, BullMQ counts completed and failed jobs; with metrics off it does not."""
     await queue.add(job_of())
-    async with working(queue.engine(answering(verdict))):
+    async with working(queue.engine(ending_in(result))):
         await queue.ended(state)
     assert not await redis.exists(f"{queue.jobs.key}:metrics:{state}")
     await queue.add(job_of(job_id="event-2"))
-    async with working(queue.engine(answering(verdict), metrics=60)):
+    async with working(queue.engine(ending_in(result), metrics=60)):
         await queue.ended(state, 2)
     assert await redis.hget(f"{queue.jobs.key}:metrics:{state}", "count") == b"1"
 
 
 async def test_how_many_completed_jobs_are_kept(queue: Valuation) -> None:
-    """The job's own options say it."""
+    """The options of each job limit how many completed jobs are kept."""
     settings = JobSettings(keep_completed_count=2)
     diary = Diary()
     async with working(queue.engine(diary, concurrency=1)):
@@ -138,7 +139,7 @@ async def test_how_many_completed_jobs_are_kept(queue: Valuation) -> None:
 
 
 async def test_progress(queue: Valuation, redis: Redis) -> None:
-    """A running job's progress stands with the job, and QueueEvents hear of it; of others there is none to tell."""
+    """The progress of a running job is stored and reported by QueueEvents; that of other jobs is not accepted."""
 
     async def attempt(job: ReceivedJob) -> AttemptResult:
         assert engine.update_progress(job.id, {"done": 0.5})
@@ -150,14 +151,32 @@ async def test_progress(queue: Valuation, redis: Redis) -> None:
     async with working(engine):
         await queue.ended("completed")
     assert (await queue.jobs.fields("event-1"))["progress"] == b'{"done":0.5}'
-    told = [event.get("data") for event in await events(redis, queue) if event["event"] == "progress"]
-    assert told == ['{"done":0.5}']
+    reported = [event.get("data") for event in await events(redis, queue) if event["event"] == "progress"]
+    assert reported == ['{"done":0.5}']
 
 
 async def test_job_with_children_that_failed_fails(queue: Valuation, redis: Redis) -> None:
-    """BullMQ does not let such a job be completed; it fails instead of staying active for ever."""
+    """BullMQ does not let a job with failed children complete; it fails instead of staying active forever."""
     await queue.add(job_of())
     await redis.zadd(f"{queue.jobs.key}:event-1:unsuccessful", {"child": 1})
-    async with working(queue.engine(answering(Completed()))):
+    async with working(queue.engine(ending_in(Completed()))):
         await queue.ended("failed")
     assert (await queue.jobs.fields("event-1"))["failedReason"] == b"the job has children that failed"
+
+
+async def test_stats(queue: Valuation) -> None:
+    """The statistics of an engine count the attempts that are running and the outcomes that were recorded."""
+    running: list[WorkerStats] = []
+    attempt = ending_in(Delayed(timedelta()), Failed("first", "stack", timedelta()), Completed())
+
+    async def observed(job: ReceivedJob) -> AttemptResult:
+        running.append(engine.stats())
+        return await attempt(job)
+
+    await queue.add(job_of())
+    engine = queue.engine(observed)
+    assert engine.stats() == WorkerStats()
+    async with working(engine):
+        await queue.ended("completed")
+    assert running[0] == WorkerStats(running=1)
+    assert engine.stats() == WorkerStats(completed=1, delayed=1, failed=1)

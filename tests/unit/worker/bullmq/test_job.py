@@ -1,4 +1,4 @@
-"""Reading a job from what BullMQ keeps of it, and what is told about it."""
+"""What is read of the jobs that BullMQ stores, what is reported about them, and what follows from the answers."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,10 +8,17 @@ import pytest
 from support.working import held
 
 from domainstream.worker.attempt_result import Completed, Delayed, Failed
-from domainstream.worker.bullmq.job import HeldJob, held_job
-from domainstream.worker.bullmq.job_update import COMPLETE, DELAY, FAIL, RETRY, JobUpdates
-
-STEPS = JobUpdates(metrics=None)
+from domainstream.worker.bullmq.job import (
+    COMPLETE,
+    DELAY,
+    FAIL,
+    RETRY,
+    HeldJob,
+    JobUpdate,
+    handle_rejection,
+    held_job,
+    outcome_update,
+)
 
 
 def job(**fields: bytes) -> HeldJob:
@@ -21,12 +28,12 @@ def job(**fields: bytes) -> HeldJob:
 
 
 def unpacked(packed: Any) -> Any:
-    """Read what a script is given."""
+    """Unpack an argument of a script."""
     return msgspec.msgpack.decode(packed)
 
 
-def test_a_job_with_everything() -> None:
-    """Fields become what handlers and the engine need."""
+def test_job_with_every_field() -> None:
+    """The fields of a job's hash become what handlers and the engine need."""
     options = b'{"attempts":4,"backoff":{"type":"fixed","delay":5},"removeOnComplete":3,"jobId":"event-1"}'
     read = job(name=b"price-stay", data=b'{"a":1.10}', opts=options, atm=b"2", defa=b"doom", rjk=b"scheduler")
     assert read.received.id == "event-1"
@@ -41,8 +48,8 @@ def test_a_job_with_everything() -> None:
     assert read.scheduler == "scheduler"
 
 
-def test_a_job_with_nothing() -> None:
-    """A hash that lacks everything, as after a removal, is a job all the same, which will fail by its data."""
+def test_job_without_fields() -> None:
+    """An empty hash, as after a removal, is still read as a job, which its data will make fail."""
     read = job()
     assert read.received.attempt == 1
     assert read.received.attempts == 1
@@ -55,13 +62,13 @@ def test_a_job_with_nothing() -> None:
 @pytest.mark.parametrize(
     "options", [b"rubbish", b"[]", b'{"attempts":"many"}', b'{"attempts":-1}', b'{"attempts":1e99}']
 )
-def test_options_that_make_no_sense(options: bytes) -> None:
-    """There is one attempt."""
+def test_invalid_options(options: bytes) -> None:
+    """A job with invalid options has one attempt."""
     assert job(opts=options).received.attempts == 1
 
 
-def test_text_that_is_no_utf8() -> None:
-    """It reaches the handler's side, where it fails its own job."""
+def test_data_that_is_not_utf8() -> None:
+    """Data that is not UTF-8 reaches the handler's side, where it fails its own job."""
     assert job(data=b"\xff").received.data.encode("utf-8", "surrogateescape") == b"\xff"
 
 
@@ -75,16 +82,16 @@ def test_text_that_is_no_utf8() -> None:
         (b'{"age":60}', {"age": 60}),
     ],
 )
-def test_what_is_kept(remove: bytes, kept: dict[str, int]) -> None:
-    """As Node's worker reads `removeOnComplete` and `removeOnFail`."""
+def test_which_finished_jobs_are_kept(remove: bytes, kept: dict[str, int]) -> None:
+    """The options `removeOnComplete` and `removeOnFail` mean what they mean to Node's worker."""
     options = b'{"removeOnComplete":' + remove + b',"removeOnFail":' + remove + b"}"
     for result in (Completed(), Failed("no", "stack")):
-        assert unpacked(STEPS.after(job(opts=options), result).details[0])["keepJobs"] == kept
+        assert unpacked(outcome_update(job(opts=options), result, None).details[0])["keepJobs"] == kept
 
 
 def test_completed() -> None:
-    """The lock's token and the metrics go with it."""
-    update = JobUpdates(metrics=60).after(held("t"), Completed())
+    """A completed job is reported with the token of its lock and the length of its metrics."""
+    update = outcome_update(held("t"), Completed(), metrics=60)
     packed = unpacked(update.details[0])
     assert update.kind == COMPLETE
     assert update.ends is True
@@ -103,31 +110,65 @@ def test_completed() -> None:
         (Failed("no", "stack", timedelta()), RETRY, "LPUSH", ""),
     ],
 )
-def test_coming_again(result: Delayed | Failed, kind: str, first: object, second: str) -> None:
-    """A delay that counts as an attempt or does not; at once where there is no pause after a failure."""
-    update = STEPS.after(held("t"), result)
+def test_retries(result: Delayed | Failed, kind: str, first: object, second: str) -> None:
+    """A delay counts as an attempt or does not; a failure without a pause is retried at once."""
+    update = outcome_update(held("t"), result, None)
     assert (update.kind, *update.details[:2]) == (kind, first, second)
 
 
-def test_retry_of_a_job_that_goes_before_others() -> None:
-    """It goes before them again."""
-    assert STEPS.after(job(opts=b'{"lifo":true}'), Failed("no", "stack", timedelta())).details[0] == "RPUSH"
+def test_retry_of_a_lifo_job() -> None:
+    """A job that was added to the front of its queue returns to the front."""
+    assert outcome_update(job(opts=b'{"lifo":true}'), Failed("no", "stack", timedelta()), None).details[0] == "RPUSH"
 
 
 @pytest.mark.parametrize(
     ("limit", "kept"), [(b"null", ["a", "b", "c"]), (b"2", ["b", "c"]), (b"0", []), (b'"x"', ["a", "b", "c"])]
 )
 def test_stacks(limit: bytes, kept: list[str]) -> None:
-    """The newest are kept, as many as the job says."""
+    """The newest stack traces are kept, up to the limit of the job."""
     failed = job(opts=b'{"stackTraceLimit":' + limit + b"}", stacktrace=b'["a","b"]')
-    update = STEPS.after(failed, Failed("why", "c"))
+    update = outcome_update(failed, Failed("why", "c"), None)
     fields = unpacked(update.details[2])
     assert update.kind == FAIL
     assert fields[:3] == ["failedReason", "why", "stacktrace"]
     assert msgspec.json.decode(fields[3]) == kept
 
 
-def test_stacks_that_are_rubbish() -> None:
-    """They are replaced."""
-    update = STEPS.after(job(stacktrace=b"rubbish"), Failed("why", "c"))
+def test_invalid_stacks() -> None:
+    """Stack traces that are not JSON are replaced."""
+    update = outcome_update(job(stacktrace=b"rubbish"), Failed("why", "c"), None)
     assert unpacked(update.details[2])[3] == '["c"]'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (-4, "the job has children that are not done"),
+        (-9, "the job has children that failed"),
+        (-2, None),
+        (-6, None),
+        (-99, None),
+        (b"WRONGTYPE", None),
+    ],
+)
+def test_what_follows_a_rejected_completion(answer: int | bytes, reason: str | None) -> None:
+    """A job that cannot be completed because of its children must fail; any other rejection needs no other outcome."""
+    assert handle_rejection(JobUpdate(COMPLETE, held("t"), 0), answer, "q") == reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "repeated", "text"),
+    [
+        (-6, False, "worker.outcome_rejected queue=q job=event-1 name=price-stay outcome=complete reason=its lock had"),
+        (-99, False, "reason=BullMQ answered -99"),
+        (-1, True, ""),
+        (b"WRONGTYPE", True, "worker.outcome_failed queue=q job=event-1 name=price-stay reason=WRONGTYPE"),
+    ],
+)
+def test_rejections_are_logged(
+    answer: int | bytes, repeated: bool, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rejection is logged, except that of a repeated update, which only means that the server has it already."""
+    handle_rejection(JobUpdate(COMPLETE, held("t"), 0, repeated=repeated), answer, "q")
+    assert text in caplog.text
+    assert bool(caplog.text) is bool(text)

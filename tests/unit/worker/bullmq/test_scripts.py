@@ -1,8 +1,8 @@
-"""BullMQ's scripts, as the tests of this version knew them."""
+"""The scripts of the BullMQ package that this version was tested with."""
 
 import pytest
 
-from domainstream.worker.bullmq.scripts import FILES, bullmq_script, turn_script
+from domainstream.worker.bullmq.scripts import FILES, bullmq_script, round_trip_script
 
 KNOWN = {
     "extendLocks": "c35baf769e5dc3d9194b2bceca04ab59f7c510f7",
@@ -17,14 +17,14 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_script_is_the_one_that_was_tested(name: str) -> None:
-    """A release of the package that changes one must be tested anew before it is used."""
+def test_script_is_the_one_that_was_tested(name: str) -> None:
+    """A release of the package that changes a script must be tested before it is used."""
     assert bullmq_script(name).sha == KNOWN[name]
 
 
-def test_a_turn_holds_the_scripts_that_it_calls() -> None:
-    """Each takes the place of its name."""
-    text = turn_script().text
+def test_round_trip_contains_the_scripts_that_it_calls() -> None:
+    """Each script of BullMQ replaces the comment with its name."""
+    text = round_trip_script().text
     for name in ("moveToActive", "moveToFinished", "moveToDelayed", "retryJob", "moveJobFromActiveToWait"):
         assert bullmq_script(name).text in text
         assert f"--[[{name}]]" not in text
