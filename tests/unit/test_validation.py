@@ -167,8 +167,10 @@ def test_retention_may_drop_read_and_unread_entries_together() -> None:
 
 
 def test_publishers_contradictions_are_reported_at_once() -> None:
-    """A producer id that a key cannot hold, and a dedup_window shorter than retries need, come together."""
-    problems = problems_of(PublisherSettings, url="redis://localhost", producer_id="a b", dedup_window=timedelta(seconds=1))
+    """An invalid producer id and a `dedup_window` that is too short are reported together."""
+    problems = problems_of(
+        PublisherSettings, url="redis://localhost", producer_id="a b", dedup_window=timedelta(seconds=1)
+    )
 
     assert [problem.split()[0] for problem in problems] == ["producer_id", "dedup_window"]
 

@@ -5,11 +5,10 @@ from typing import Final
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from domainstream.redis.connection import connect
-from domainstream.redis.link import REPLY_TIMEOUT, RedisLink
+from domainstream.redis.connection import connect, connect_blocking
+from domainstream.redis.link import RedisLink
+from domainstream.redis.server_url import ServerUrl
 
 CLIENT_NAME: Final = "domainstream-worker"
 
@@ -23,36 +22,22 @@ class WorkerConnections:
         """The prefix of every key of BullMQ."""
         self.key_prefix = f"{bull_prefix}:{queue}:"
         """The prefix of every key of the queue."""
-        self._url = url
+        self._url = ServerUrl.parse(url).url
         encoded = b64encode(queue.encode()).decode()
         self._listed_name = f"{bull_prefix}:{encoded}" + (f":w:{name}" if name else "")
-        self.link()
 
     def link(self) -> RedisLink:
         """Return a link for script calls."""
-        return self._link(CLIENT_NAME)
+        return RedisLink.from_url(self._url, client_name=CLIENT_NAME)
 
     def listed_link(self) -> RedisLink:
         """Return the link by whose name BullMQ's tools list this worker; there must be one per worker."""
-        return self._link(self._listed_name)
+        return RedisLink.from_url(self._url, client_name=self._listed_name)
 
     def blocking_client(self) -> Redis:
         """Return a client for the thread that renews locks."""
-        client = Redis.from_url(self._url)
-        own = {
-            "protocol": 2,
-            "decode_responses": False,
-            "socket_timeout": REPLY_TIMEOUT,
-            "socket_connect_timeout": REPLY_TIMEOUT,
-            "retry": Retry(NoBackoff(), 0),
-            "client_name": CLIENT_NAME,
-        }
-        client.connection_pool.connection_kwargs.update(own)
-        return client
+        return connect_blocking(self._url, client_name=CLIENT_NAME)
 
     def package_client(self) -> AsyncRedis:
         """Return a client for the package `bullmq`, which expects decoded replies."""
         return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
-
-    def _link(self, client_name: str) -> RedisLink:
-        return RedisLink.from_url(self._url, client_name=client_name)
