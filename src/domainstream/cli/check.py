@@ -87,8 +87,8 @@ def chosen(findings: list[Finding], select: tuple[str, ...], ignore: tuple[str, 
 
 def _seen_from_here(finding: Finding, root: Path) -> Finding:
     """Name the file so that editors and GitHub find it from the folder the command was typed in."""
-    place = finding.place._replace(path=printable((root / finding.path).as_posix()))
-    return replace(finding, place=place, message=printable(finding.message), fix=printable(finding.fix))
+    location = finding.location._replace(path=printable((root / finding.path).as_posix()))
+    return replace(finding, location=location, message=printable(finding.message), fix=printable(finding.fix))
 
 
 def _summary(findings: list[Finding], services: int) -> str:

@@ -1,11 +1,11 @@
-"""What `check` reports: one mistake, where it stands, and what to type."""
+"""What `check` reports: what is wrong, where, and how to fix it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
-    """A place in the system's files."""
+class Location(NamedTuple):
+    """A position in one of the system's files."""
 
     path: str
     """Relative to the root, with `/`."""
@@ -19,47 +19,47 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One mistake. Findings sort by place."""
+    """One thing that is wrong. Findings sort by location."""
 
-    place: Place
-    """Where it stands."""
+    location: Location
+    """Where it is."""
 
     code: str
     """The rule's, such as "DS401"; its page is `docs/rules/DS401.md`."""
 
     message: str
-    """What is wrong, and why where that is not plain."""
+    """What is wrong, and why where that is not obvious."""
 
     fix: str
-    """What to type."""
+    """What to change."""
 
     @property
     def path(self) -> str:
         """The file, relative to the root, with `/`."""
-        return self.place.path
+        return self.location.path
 
     @property
     def line(self) -> int:
         """The line, from 1."""
-        return self.place.line
+        return self.location.line
 
     @property
     def column(self) -> int:
         """The column, from 1."""
-        return self.place.column
+        return self.location.column
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column} {self.code} {self.message}"
 
 
-class Mistake(NamedTuple):
-    """What a rule finds: a finding without the rule's code."""
+class RawFinding(NamedTuple):
+    """What a rule yields: a finding that does not have the rule's code yet."""
 
-    place: Place
-    """Where it stands."""
+    location: Location
+    """Where it is."""
 
     message: str
-    """What is wrong, and why where that is not plain."""
+    """What is wrong, and why where that is not obvious."""
 
     fix: str
-    """What to type."""
+    """What to change."""

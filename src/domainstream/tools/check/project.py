@@ -6,21 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from domainstream.tools.check.model.base import Project, Service
 from domainstream.tools.check.model.domain import ChannelEnum, Event, Shape
+from domainstream.tools.check.model.project import Project, Service
 from domainstream.tools.check.reading.channels import read_channels
 from domainstream.tools.check.reading.consumers import joined, read_consumers, read_upcasters
 from domainstream.tools.check.reading.events import read_events, read_unions
-from domainstream.tools.check.reading.ignores import read_ignores
 from domainstream.tools.check.reading.layers import read_breaches
 from domainstream.tools.check.reading.mappers import Known, read_mappers
-from domainstream.tools.check.reading.naive_calls import read_naive_calls
-from domainstream.tools.check.reading.shapes import read_shapes
+from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
 from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
 from domainstream.tools.check.reading.subscriptions import read_subscriptions
 from domainstream.tools.check.reading.symbols import Symbols
 from domainstream.tools.check.settings import CheckSettings, read_settings
 from domainstream.tools.check.snapshots.store import read_snapshots
+from domainstream.tools.check.suppressions import read_ignores
 
 FoundT = TypeVar("FoundT")
 
@@ -28,13 +27,13 @@ FoundT = TypeVar("FoundT")
 def read_project(root: Path, settings: CheckSettings | None = None) -> Project:
     """Return the system whose folder is `root`; `settings` are those of its `domainstream.toml` by default.
 
-    Files that are no Python are named in `unreadable`. Raises `ConfigurationError` for a `domainstream.toml` that
+    Files that are not Python are listed in `unreadable`. Raises `ConfigurationError` for a `domainstream.toml` that
     cannot be used.
     """
     root = root.resolve()
     chosen = read_settings(root) if settings is None else settings
     with warnings.catch_warnings():
-        # Python's own remarks on the code, such as on an invalid escape in a text.
+        # Python warns about the code it parses, such as an invalid escape in a string.
         warnings.simplefilter("ignore")
         return _read(root, chosen, Sources(root, chosen))
 
@@ -46,7 +45,9 @@ def _read(root: Path, settings: CheckSettings, sources: Sources) -> Project:
     everything = list(sources)
     each = partial(_each, sources)
     enums = each(channel_files, lambda file: read_channels([file], symbols))
-    events = {event.symbol: event for event in _together(sources, everything, lambda all_: read_events(all_, symbols))}
+    events = {
+        event.symbol: event for event in _read_together(sources, everything, lambda all_: read_events(all_, symbols))
+    }
     unions = each(everything, lambda file: read_unions([file], symbols, events))
     snapshots = read_snapshots(root, settings.contracts)
     naming = _naming(everything, enums)
@@ -74,10 +75,10 @@ def _read(root: Path, settings: CheckSettings, sources: Sources) -> Project:
 
 
 def _each(sources: Sources, files: Iterable[Source], read: Callable[[Source], Iterable[FoundT]]) -> tuple[FoundT, ...]:
-    return tuple(found for source in files for found in _patiently(sources, source, read))
+    return tuple(found for source in files for found in _read_one(sources, source, read))
 
 
-def _together(
+def _read_together(
     sources: Sources, files: list[Source], read: Callable[[Iterable[Source]], Iterable[FoundT]]
 ) -> list[FoundT]:
     """Read files that may only be understood together, without those that are nested too deeply."""
@@ -85,12 +86,12 @@ def _together(
         return list(read(files))
     except RecursionError:
         for source in files:
-            _patiently(sources, source, lambda one: read([one]))
+            _read_one(sources, source, lambda one: read([one]))
         return list(read([source for source in files if source.path not in sources.unreadable]))
 
 
-def _patiently(sources: Sources, source: Source, read: Callable[[Source], Iterable[FoundT]]) -> list[FoundT]:
-    """Read one file; when it is nested too deeply that is noted, and others are read all the same."""
+def _read_one(sources: Sources, source: Source, read: Callable[[Source], Iterable[FoundT]]) -> list[FoundT]:
+    """Read one file; one that is nested too deeply is noted as unreadable, and the others are still read."""
     try:
         return list(read(source))
     except RecursionError:
@@ -102,7 +103,7 @@ def _shapes(events: Iterable[Event], sources: Sources, symbols: Symbols) -> Iter
     for payload in dict.fromkeys(event.payload for event in events if event.payload is not None):
         found = symbols.class_of(payload)
         if found is not None:
-            yield from _patiently(sources, found[0].source, partial(_shapes_of, payload, symbols))
+            yield from _read_one(sources, found[0].source, partial(_shapes_of, payload, symbols))
 
 
 def _shapes_of(payload: str, symbols: Symbols, _: Source) -> Iterator[Shape]:

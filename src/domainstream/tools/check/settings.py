@@ -1,4 +1,4 @@
-"""Where the parts of a system lie: `domainstream.toml`, or the guide's layout."""
+"""Where the parts of a system are: `domainstream.toml`, or the guide's layout by default."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ SETTINGS_FILE: Final = "domainstream.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
-    """Where to look. Patterns are relative to the root; `*` stands for one folder or a part of its name."""
+    """Where to look. Patterns are relative to the root; `*` matches one folder or a part of its name."""
 
     channels: tuple[str, ...] = ("packages/contracts/src/contracts/event_publisher_channels.py",)
     """The files with the enums of channels."""
@@ -65,7 +65,7 @@ def nearest_system(folder: Path) -> Path:
 def read_settings(root: Path) -> CheckSettings:
     """Return the settings of the system at `root`; the defaults where it has no `domainstream.toml`.
 
-    A list of one may be written as a text. Raises `ConfigurationError` with everything that is wrong in the file.
+    A list of one may be written as a string. Raises `ConfigurationError` with everything that is wrong in the file.
     """
     path = root / SETTINGS_FILE
     if not path.is_file():
@@ -91,9 +91,9 @@ def _problems(name: str, value: object) -> Iterator[str]:
     if name not in _NAMES:
         yield f"there is no setting {name!r}; the settings are: {', '.join(_NAMES)}"
     elif name in _TEXTS and not isinstance(value, str):
-        yield f'{name} must be one text; type: {name} = "..."'
+        yield f'{name} must be a string; use {name} = "..."'
     elif not all(isinstance(each, str) for each in _listed(value)):
-        yield f'{name} must be a list of texts; type: {name} = ["..."]'
+        yield f'{name} must be a list of strings; use {name} = ["..."]'
     elif name in _PATHS:
         yield from (f"{name}: {each!r} must be a path below this folder" for each in _listed(value) if _leaves(each))
 

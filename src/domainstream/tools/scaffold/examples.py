@@ -4,8 +4,8 @@ import ast
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from domainstream.tools.check.model.base import Project
 from domainstream.tools.check.model.domain import Event, Shape
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.scaffold.names import kebab
 
 _PLAIN: Final = {

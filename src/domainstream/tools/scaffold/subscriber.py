@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from domainstream.tools.check.model.base import Project
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.flow import Consumer
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.scaffold.edits.subscriptions import all_subscribed, with_channel, with_handler
 from domainstream.tools.scaffold.errors import RefusedError, UnknownNameError
 from domainstream.tools.scaffold.handler import Work, plan_consumer, plan_handler
@@ -70,7 +70,7 @@ def plan_subscriber(system: System, new: NewSubscriber) -> list[str]:
     if new.service is None:
         return [f"{new.queue} is worked by others: let them handle jobs named {new.job}"]
     work = Work(service=new.service, queue=queue, job=job, job_name=new.job, event=new.event)
-    path = new.consumer.place.path if new.consumer else plan_consumer(system, work)
+    path = new.consumer.location.path if new.consumer else plan_consumer(system, work)
     if _handled(system.project, new):
         return []
     plan_handler(system, work, path)

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
 from domainstream.tools.scaffold.edits.channels import channel_enum
 from domainstream.tools.scaffold.edits.enums import members, with_member

@@ -33,7 +33,7 @@ def check(root: Path, *options: str) -> Result:
     return CliRunner().invoke(cli, ["check", str(root), *options])
 
 
-def test_a_clean_system_says_so_on_stderr(tmp_path: Path) -> None:
+def test_clean_system_says_so_on_stderr(tmp_path: Path) -> None:
     """Nothing goes to stdout, and the exit code is 0."""
     result = check(write_system(tmp_path, small_system()))
     assert result.exit_code == 0
@@ -46,12 +46,12 @@ def test_findings_go_to_stdout_and_the_summary_to_stderr(system: Path) -> None:
     result = check(system)
     assert result.exit_code == 1
     missing = "DS401 Channel.DOMAIN_CODING_STAY_CREATED is missing from the subscriptions"
-    unfinal = "DS202 StayCreated is not marked @final: a subclass would go to its channel unseen"
+    unfinal = "DS202 StayCreated is not marked @final, so a subclass would silently go to its channel"
     assert result.stdout.splitlines() == [
         f"{system.as_posix()}/{SUBSCRIPTIONS}:5:5 {missing}",
-        "    where nobody listens yet, type: Channel.DOMAIN_CODING_STAY_CREATED: [],",
+        "    add Channel.DOMAIN_CODING_STAY_CREATED: [], if it has no subscriber yet",
         f"{system.as_posix()}/{EVENTS}:14:1 {unfinal}",
-        "    type: @final above class StayCreated",
+        "    add @final above class StayCreated",
     ]
     assert result.stderr == "1 service: 2 findings, 2 of them can be mended with --fix\n"
 
@@ -80,7 +80,7 @@ def test_json_of_a_clean_system_is_an_empty_array(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "github"])
-def test_a_clean_system_has_no_lines(tmp_path: Path, form: str) -> None:
+def test_clean_system_has_no_lines(tmp_path: Path, form: str) -> None:
     """Stdout stays empty, also without an empty line."""
     assert check(write_system(tmp_path, small_system()), "--format", form).stdout == ""
 
@@ -152,10 +152,10 @@ def test_settings_that_cannot_be_used_end_with_2(tmp_path: Path) -> None:
         result = CliRunner().invoke(cli, [*command, str(tmp_path)])
         assert result.exit_code == 2
         assert "there is no setting 'chanels'" in result.stderr
-        assert "services must be a list of texts" in result.stderr
+        assert "services must be a list of strings" in result.stderr
 
 
-def test_a_check_imports_no_client_and_runs_none_of_the_code(tmp_path: Path) -> None:
+def test_check_imports_no_client_and_runs_none_of_the_code(tmp_path: Path) -> None:
     """Users' files are only read; neither Redis nor BullMQ is loaded."""
     bomb = "import sys\nsys.exit('this was run')\n"
     write_system(tmp_path, {name: f"{bomb}{text}" for name, text in small_system().items()})
@@ -168,12 +168,12 @@ def test_a_check_imports_no_client_and_runs_none_of_the_code(tmp_path: Path) -> 
     assert done.stdout.strip() == "set()"
 
 
-def test_the_codes_are_complete() -> None:
+def test_codes_are_complete() -> None:
     """Every group of rules is there."""
     assert {rule.code[:3] for rule in RULES} == {"DS0", "DS1", "DS2", "DS3", "DS4", "DS5", "DS6"}
 
 
-def test_a_folder_inside_of_a_system_is_enough(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_inside_of_a_system_is_enough(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearest system above is checked, with paths that can be opened from there or anywhere."""
     monkeypatch.chdir(system / "services")
     result = CliRunner().invoke(cli, ["check", "--select", "DS4"])
@@ -181,7 +181,7 @@ def test_a_folder_inside_of_a_system_is_enough(system: Path, monkeypatch: pytest
     assert Path(path).resolve() == system / SUBSCRIPTIONS
 
 
-def test_a_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback comes with --debug."""
 
     def broken(_root: Path) -> None:

@@ -126,9 +126,7 @@ BREAKING = {
 
 
 @pytest.mark.parametrize(("before", "after", "code", "message"), BREAKING.values(), ids=list(BREAKING))
-def test_a_change_that_breaks_readers_is_found(
-    before: str, after: str, code: str, message: str, tmp_path: Path
-) -> None:
+def test_change_that_breaks_readers_is_found(before: str, after: str, code: str, message: str, tmp_path: Path) -> None:
     """The finding says what changed and which handler of which service it breaks."""
     found = {finding.code: finding for finding in changed(tmp_path, before, after)}
     assert code in found
@@ -178,7 +176,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize(("before", "after"), HARMLESS.values(), ids=list(HARMLESS))
-def test_a_change_that_breaks_nobody_is_clean(before: str, after: str, tmp_path: Path) -> None:
+def test_change_that_breaks_nobody_is_clean(before: str, after: str, tmp_path: Path) -> None:
     """Another spelling of the same is no change, and readers bear what is only added."""
     assert changed(tmp_path, before, after) == []
 
@@ -202,7 +200,7 @@ def with_upcasters(steps: str) -> str:
         ("", "{1: step}", False),
     ],
 )
-def test_a_risen_version_with_upcasters_makes_a_change_safe(
+def test_risen_version_with_upcasters_makes_a_change_safe(
     version: str, steps: str, clean: bool, tmp_path: Path
 ) -> None:
     """Both are needed, and the upcasters have to lead from the version in the snapshot to the new one."""
@@ -211,7 +209,7 @@ def test_a_risen_version_with_upcasters_makes_a_change_safe(
     assert (check_project(tmp_path) == []) is clean
 
 
-def test_a_version_without_upcasters_is_told_which_steps_to_add(tmp_path: Path) -> None:
+def test_version_without_upcasters_is_told_which_steps_to_add(tmp_path: Path) -> None:
     """The fix names the steps from the old version on."""
     changed(tmp_path, fields("a: str"), fields("a: str"))
     write_system(tmp_path, {EVENTS: events(fields("a: int"), "    version = 3\n")})
@@ -219,7 +217,7 @@ def test_a_version_without_upcasters_is_told_which_steps_to_add(tmp_path: Path) 
     assert "UpcasterChain(StayCreated, {1: ..., 2: ...})" in finding.fix
 
 
-def test_a_reader_of_another_language_is_named(tmp_path: Path) -> None:
+def test_reader_of_another_language_is_named(tmp_path: Path) -> None:
     """Of a queue that is worked elsewhere, its job is told."""
     entry = '[to_queue("coding", job="record-stay"), to_queue("mails", job="send-mail")]'
     subscriptions = small_system()[SUBSCRIPTIONS].replace('[to_queue("coding", job="record-stay")]', entry)
@@ -230,7 +228,7 @@ def test_a_reader_of_another_language_is_named(tmp_path: Path) -> None:
     assert finding.message.endswith("which breaks record_stay of coding, the job send-mail of the queue mails")
 
 
-def test_an_event_that_stays_inside_has_no_contract(tmp_path: Path) -> None:
+def test_event_that_stays_inside_has_no_contract(tmp_path: Path) -> None:
     """What nobody else reads may change, and is in no snapshot."""
     inside = {
         MAPPER: small_system()[MAPPER].replace("return Channel.DOMAIN_CODING_STAY_CREATED", "return None"),
@@ -241,7 +239,7 @@ def test_an_event_that_stays_inside_has_no_contract(tmp_path: Path) -> None:
     assert not list((tmp_path / "contracts").iterdir())
 
 
-def test_an_event_that_is_published_now_and_then_has_a_contract(tmp_path: Path) -> None:
+def test_event_that_is_published_now_and_then_has_a_contract(tmp_path: Path) -> None:
     """A guard that keeps some of its events inside changes nothing about the others."""
     case = "        case StayCreated() if event.sequence:\n            return None\n"
     mapper = small_system()[MAPPER].replace("        case StayCreated():", f"{case}        case StayCreated():")
@@ -250,7 +248,7 @@ def test_an_event_that_is_published_now_and_then_has_a_contract(tmp_path: Path) 
     assert [path.name for path in (tmp_path / "contracts").iterdir()] == ["coding.json"]
 
 
-def test_a_snapshot_is_not_written_over_a_break(tmp_path: Path) -> None:
+def test_snapshot_is_not_written_over_a_break(tmp_path: Path) -> None:
     """Only --accept writes it, and then the check is clean."""
     changed(tmp_path, fields("a: str"), fields("a: int"))
     refused = snapshot(tmp_path)
@@ -261,7 +259,7 @@ def test_a_snapshot_is_not_written_over_a_break(tmp_path: Path) -> None:
     assert check_project(tmp_path) == []
 
 
-def test_a_snapshot_is_stable_and_sorted(tmp_path: Path) -> None:
+def test_snapshot_is_stable_and_sorted(tmp_path: Path) -> None:
     """A second one changes nothing, and the order of the fields in the code does not count."""
     changed(tmp_path, fields("b: str", "a: int"), fields("a: int", "b: str"))
     text = (tmp_path / "contracts/coding.json").read_text()
@@ -273,7 +271,7 @@ def test_a_snapshot_is_stable_and_sorted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"a": 1}', b"\xff", b"[" * 100_000])
-def test_a_damaged_snapshot_is_a_finding(content: bytes, tmp_path: Path) -> None:
+def test_damaged_snapshot_is_a_finding(content: bytes, tmp_path: Path) -> None:
     """It is named, and the rest is checked."""
     root = write_system(tmp_path, small_system() | {"contracts/coding.json": content})
     assert ("DS001", "contracts/coding.json") in [(one.code, one.path) for one in check_project(root)]

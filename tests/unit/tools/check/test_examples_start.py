@@ -71,6 +71,6 @@ def test_what_start_up_refuses_has_been_a_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", REFUSED_AT_START_UP)
-def test_the_rules_that_start_up_knows_too_exist(code: str) -> None:
+def test_rules_that_start_up_knows_too_exist(code: str) -> None:
     """A code that is no rule would prove nothing."""
     assert code in CODES

@@ -62,7 +62,7 @@ def unfinal(imports: str) -> str:
         ),
     ],
 )
-def test_a_missing_final_is_added_with_its_import(before: str, after: str, tmp_path: Path) -> None:
+def test_missing_final_is_added_with_its_import(before: str, after: str, tmp_path: Path) -> None:
     """The import stands where ruff wants it, and the rest of the file is as it was."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal(before)})
     assert fix(tmp_path) == [EVENTS]
@@ -104,7 +104,7 @@ CLOSED = "C.DOMAIN_CODING_STAY_CLOSED: []"
     ],
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_missing_subscription_is_added(before: str, after: str, line_end: str, tmp_path: Path) -> None:
+def test_missing_subscription_is_added(before: str, after: str, line_end: str, tmp_path: Path) -> None:
     """It stands last, in the manner of the table, under the name that the file gives the enum."""
     text = f"{HEAD}subscriptions = create_multiple_handlers({before})\n".replace("\n", line_end)
     write_system(tmp_path, two_channels() | {SUBSCRIPTIONS: text})
@@ -114,7 +114,7 @@ def test_a_missing_subscription_is_added(before: str, after: str, line_end: str,
     assert check_project(tmp_path) == []
 
 
-def test_an_empty_table_gets_all_entries(tmp_path: Path) -> None:
+def test_empty_table_gets_all_entries(tmp_path: Path) -> None:
     """They are those of the enum, in its order."""
     text = f"{HEAD.replace(' as C', '')}subscriptions = create_multiple_handlers({{}})\n"
     write_system(tmp_path, two_channels() | {SUBSCRIPTIONS: text})
@@ -136,7 +136,7 @@ def test_what_is_ignored_is_not_mended(tmp_path: Path) -> None:
     assert fix(tmp_path, select=("DS2",)) == [EVENTS]
 
 
-def test_the_command_tells_what_it_mended(tmp_path: Path) -> None:
+def test_command_tells_what_it_mended(tmp_path: Path) -> None:
     """A second run has nothing to do."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
     first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
@@ -147,7 +147,7 @@ def test_the_command_tells_what_it_mended(tmp_path: Path) -> None:
     assert second.stderr == "1 service: nothing to report\n"
 
 
-def test_a_byte_order_mark_stays_first(tmp_path: Path) -> None:
+def test_byte_order_mark_stays_first(tmp_path: Path) -> None:
     """What is added on top of a file comes behind it."""
     text = "\ufeff" + unfinal("").lstrip().replace("(StrEnum)", "(str)")
     write_system(tmp_path, small_system() | {EVENTS: text})
@@ -157,7 +157,7 @@ def test_a_byte_order_mark_stays_first(tmp_path: Path) -> None:
     assert check_project(tmp_path) == []
 
 
-def test_a_file_of_another_encoding_is_left_alone(tmp_path: Path) -> None:
+def test_file_of_another_encoding_is_left_alone(tmp_path: Path) -> None:
     """Its places cannot be told by the tree; the finding stays."""
     text = "# -*- coding: latin-1 -*-\n# ä\n" + unfinal("from enum import StrEnum\n")
     write_system(tmp_path, small_system() | {EVENTS: text.encode("latin-1")})

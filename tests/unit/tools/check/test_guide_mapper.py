@@ -91,7 +91,7 @@ def guide(mapper: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mapper", [BY_TYPE, BY_CLASS], ids=["by event type", "by class"])
-def test_the_guides_example_has_three_mistakes(mapper: str, tmp_path: Path) -> None:
+def test_guides_example_has_three_mistakes(mapper: str, tmp_path: Path) -> None:
     """A channel that does not exist, one of another event, and a return type that forbids the None it promises."""
     findings = check_project(write_system(tmp_path, guide(mapper)))
     assert [(finding.code, finding.path) for finding in findings] == [

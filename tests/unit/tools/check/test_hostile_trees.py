@@ -33,26 +33,26 @@ NASTY = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("content", NASTY.values(), ids=list(NASTY))
-def test_a_nasty_file_is_survived(tmp_path: Path, name: str, content: bytes) -> None:
+def test_nasty_file_is_survived(tmp_path: Path, name: str, content: bytes) -> None:
     """Where an important file is not what it should be, whatever is reported has a place that exists."""
     findings = check_project(write_system(tmp_path, {**small_system(), name: content}))
     assert all(finding.line >= 1 and finding.column >= 1 for finding in findings)
 
 
 @pytest.mark.parametrize("kind", ["no utf-8", "no python", "half a string", "deep brackets", "a zero byte"])
-def test_a_file_that_is_no_python_is_named(tmp_path: Path, kind: str) -> None:
+def test_file_that_is_no_python_is_named(tmp_path: Path, kind: str) -> None:
     """The finding names the file, and the rest is checked all the same."""
     events = write_system(tmp_path, {**small_system(), EVENTS: NASTY[kind]})
     assert ("DS001", EVENTS) in [(finding.code, finding.path) for finding in check_project(events)]
 
 
 @pytest.mark.parametrize("name", [CHANNELS, SUBSCRIPTIONS, UNION, MAPPER, CONSUMER])
-def test_a_file_that_is_empty_is_not_clean(tmp_path: Path, name: str) -> None:
+def test_file_that_is_empty_is_not_clean(tmp_path: Path, name: str) -> None:
     """What it should hold is missed."""
     assert check_project(write_system(tmp_path, {**small_system(), name: ""}))
 
 
-def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
+def test_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
     """Files of Windows editors are read as all others."""
     files = {name: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() for name, text in small_system().items()}
     assert check_project(write_system(tmp_path, files)) == []
@@ -69,7 +69,7 @@ def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
     assert check_project(root) == []
 
 
-def test_a_pipe_and_a_folder_with_the_name_of_a_file_are_left_alone(tmp_path: Path) -> None:
+def test_pipe_and_a_folder_with_the_name_of_a_file_are_left_alone(tmp_path: Path) -> None:
     """Nothing waits for a writer that never comes."""
     root = write_system(tmp_path, small_system())
     os.mkfifo(root / "services/coding/src/coding/pipe.py")
@@ -77,7 +77,7 @@ def test_a_pipe_and_a_folder_with_the_name_of_a_file_are_left_alone(tmp_path: Pa
     assert check_project(root) == []
 
 
-def test_a_folder_with_nothing_says_what_is_missing(tmp_path: Path) -> None:
+def test_folder_with_nothing_says_what_is_missing(tmp_path: Path) -> None:
     """An empty folder is not clean."""
     assert {finding.code for finding in check_project(tmp_path)} == {"DS002"}
 

@@ -22,7 +22,7 @@ def block(language: str) -> str:
     return found[1]
 
 
-def test_the_settings_are_all_there_with_their_defaults() -> None:
+def test_settings_are_all_there_with_their_defaults() -> None:
     """What the page shows is what holds without a file."""
     shown = {
         name: tuple(value) if isinstance(value, list) else value for name, value in tomllib.loads(block("toml")).items()
@@ -30,14 +30,14 @@ def test_the_settings_are_all_there_with_their_defaults() -> None:
     assert shown == asdict(CheckSettings())
 
 
-def test_the_options_are_all_there() -> None:
+def test_options_are_all_there() -> None:
     """Each option, and each format, is named."""
     options = {name for option in check.params if isinstance(option, Option) for name in option.opts}
     assert [name for name in options - {"--quiet"} if f"`{name}" not in PAGE] == []
     assert "--format " + r"\|".join(FORMATS) in PAGE
 
 
-def test_the_comment_ignores_its_rule(tmp_path: Path) -> None:
+def test_comment_ignores_its_rule(tmp_path: Path) -> None:
     """The line on the page works as it stands."""
     line, _ = block("python").splitlines()
     text = small_system()[EVENTS].replace("@final\nclass StayCreated(BaseEvent[StayPayload]):", line)

@@ -34,12 +34,12 @@ def codes_with(root: Path, line: str, **settings: str) -> list[str]:
         ("class StayCreated(BaseEvent[StayPayload]):  # domainstream: ignore[] why", ["DS202", "DS003"]),
     ],
 )
-def test_a_comment_ignores_what_it_names_on_its_line(line: str, codes: list[str], tmp_path: Path) -> None:
+def test_comment_ignores_what_it_names_on_its_line(line: str, codes: list[str], tmp_path: Path) -> None:
     """One that stands alone is about the next line; one without reason, rule or need is a finding itself."""
     assert sorted(codes_with(tmp_path, line)) == sorted(codes)
 
 
-def test_the_words_in_a_text_are_no_comment(tmp_path: Path) -> None:
+def test_words_in_a_text_are_no_comment(tmp_path: Path) -> None:
     """Only comments count."""
     text = small_system()[EVENTS] + 'TEXT = """\n# domainstream: ignore[DS202] mocked\n"""\n'
     assert check_project(write_system(tmp_path, small_system() | {EVENTS: text})) == []

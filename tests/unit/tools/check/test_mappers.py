@@ -134,7 +134,7 @@ def channel_for(event: CodingDomainEvent) -> Channel:
 
 
 @pytest.mark.parametrize("mapper", CLEAN.values(), ids=list(CLEAN))
-def test_a_mapper_that_is_right_or_not_understood_is_clean(mapper: str, tmp_path: Path) -> None:
+def test_mapper_that_is_right_or_not_understood_is_clean(mapper: str, tmp_path: Path) -> None:
     """Nothing is reported that is not certain."""
     assert check_project(write_system(tmp_path, system(mapper))) == []
 
@@ -233,14 +233,14 @@ def channel_for(event: CodingDomainEvent) -> Channel | None:
 
 
 @pytest.mark.parametrize(("mapper", "codes"), WRONG.values(), ids=list(WRONG))
-def test_a_mapper_that_is_wrong_is_found(mapper: str, codes: set[str], tmp_path: Path) -> None:
+def test_mapper_that_is_wrong_is_found(mapper: str, codes: set[str], tmp_path: Path) -> None:
     """Each mistake has its code."""
     assert {finding.code for finding in check_project(write_system(tmp_path, system(mapper)))} == codes
 
 
-def test_the_missing_case_is_told_with_what_to_type(tmp_path: Path) -> None:
+def test_missing_case_is_told_with_what_to_type(tmp_path: Path) -> None:
     """The fix can be copied."""
     mapper = WRONG["only with a guard"][0]
     (finding,) = check_project(write_system(tmp_path, system(mapper)))
     assert finding.message == "channel_for has no case for StayClosed"
-    assert finding.fix.startswith("type: case StayClosed(): return Channel.DOMAIN_CODING_STAY_CLOSED")
+    assert finding.fix.startswith("add case StayClosed(): return Channel.DOMAIN_CODING_STAY_CLOSED")

@@ -26,12 +26,12 @@ def damage(root: Path, name: str, change: Damage) -> None:
     assert path.read_text(encoding="utf-8") != before
 
 
-def test_the_example_is_clean() -> None:
+def test_example_is_clean() -> None:
     """`domainstream check examples/monorepo` has nothing to report."""
     assert check_project(monorepo()) == []
 
 
-def test_the_example_is_understood() -> None:
+def test_example_is_understood() -> None:
     """It is clean because all of it was read, not because nothing was."""
     project = read_project(monorepo())
     assert [service.name for service in project.services] == ["coding", "screenflow", "valuation"]
@@ -70,7 +70,7 @@ def test_the_example_is_understood() -> None:
         ("run_events.py", lambda text: text.replace("_RUN_FAILED\n", "_RUN_STARTED\n"), {"DS204", "DS305"}),
     ],
 )
-def test_a_part_that_does_not_fit_is_found(copy: Path, name: str, change: Damage, codes: set[str]) -> None:
+def test_part_that_does_not_fit_is_found(copy: Path, name: str, change: Damage, codes: set[str]) -> None:
     """One change in one file, and what it breaks; what cannot be understood breaks nothing."""
     damage(copy, name, change)
     assert {finding.code for finding in check_project(copy)} == codes

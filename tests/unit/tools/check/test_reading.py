@@ -81,7 +81,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("files", SAME.values(), ids=list(SAME))
-def test_the_same_written_differently_is_as_clean(files: dict[str, str], tmp_path: Path) -> None:
+def test_same_written_differently_is_as_clean(files: dict[str, str], tmp_path: Path) -> None:
     """Names are followed to what they stand for."""
     assert codes(tmp_path, files) == []
     project = read_project(tmp_path)
@@ -143,7 +143,7 @@ def test_handlers_may_stand_in_another_file_than_their_consumer(tmp_path: Path) 
     assert [handler.name for handler in consumer.handlers] == ["record_stay"]
 
 
-def test_a_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
+def test_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
     """`job=` is the only name that it takes."""
     other = replaced(CONSUMER, ("@consumer.on(StayCreated)", '@consumer.on(StayCreated, job="archive-stay")'))
     assert codes(tmp_path, other) == ["DS405"]
@@ -159,6 +159,8 @@ def test_a_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
         ("from ...infrastructure_layer.persistence import stays", ["DS206"]),
         ("from coding.infrastructure_layer import persistence, consumers", ["DS206"]),
         ("from domainstream.worker import GiveUp", ["DS206"]),
+        ("from domainstream.redis import keys", ["DS206"]),
+        ("from domainstream.tools.check import check_project", ["DS206"]),
         ("from domainstream import RedisStreamPublisherClient", ["DS206"]),
         ("def later():\n    import bullmq", ["DS206"]),
         ("from domainstream import BaseEvent, follow_up", []),
@@ -168,7 +170,7 @@ def test_a_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
         ('"""No redis, no infrastructure_layer, no domainstream.worker."""', []),
     ],
 )
-def test_a_domain_layer_imports_no_infrastructure(line: str, found: list[str], tmp_path: Path) -> None:
+def test_domain_layer_imports_no_infrastructure(line: str, found: list[str], tmp_path: Path) -> None:
     """Clients, the service's own infrastructure, and the parts of domainstream that talk to servers."""
     assert codes(tmp_path, {f"{DOMAIN}/stay/stay.py": f"{line}\n"}) == found
 

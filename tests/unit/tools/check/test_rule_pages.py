@@ -17,13 +17,13 @@ def codes_in(root: Path) -> list[str]:
     return [finding.code for finding in check_project(root)]
 
 
-def test_the_small_system_is_clean(tmp_path: Path) -> None:
+def test_small_system_is_clean(tmp_path: Path) -> None:
     """What the examples change has no finding of its own."""
     assert check_project(write_system(tmp_path, small_system())) == []
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_bad_example_breaks_its_rule_and_no_other(code: str, tmp_path: Path) -> None:
+def test_bad_example_breaks_its_rule_and_no_other(code: str, tmp_path: Path) -> None:
     """The code, and nothing else, is reported."""
     changed = example(code, "Bad")
     assert changed
@@ -32,7 +32,7 @@ def test_a_bad_example_breaks_its_rule_and_no_other(code: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_good_example_is_clean(code: str, tmp_path: Path) -> None:
+def test_good_example_is_clean(code: str, tmp_path: Path) -> None:
     """Nothing is reported."""
     changed = example(code, "Good")
     assert changed
@@ -40,7 +40,7 @@ def test_a_good_example_is_clean(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_good_example_is_python(code: str) -> None:
+def test_good_example_is_python(code: str) -> None:
     """Whoever copies it gets no syntax error."""
     for name, text in example(code, "Good").items():
         if name.endswith(".py"):
@@ -53,7 +53,7 @@ def test_every_rule_has_a_page_and_every_page_a_rule() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=CODES)
-def test_the_overview_lists_every_rule(rule: object) -> None:
+def test_overview_lists_every_rule(rule: object) -> None:
     """Code, what it finds and whether it can be mended stand in one row; the page has the same title."""
     code, summary, fixable = rule.code, rule.summary, rule.fixable  # type: ignore[attr-defined]
     row = f"| [{code}]({code}.md) | {summary} | {'yes' if fixable else ''} |"

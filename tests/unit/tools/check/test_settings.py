@@ -14,7 +14,7 @@ def test_without_a_file_the_layout_is_the_guides(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == CheckSettings()
 
 
-def test_a_list_of_one_may_be_a_text(tmp_path: Path) -> None:
+def test_list_of_one_may_be_a_text(tmp_path: Path) -> None:
     """What is not said keeps its default."""
     write_system(tmp_path, {"domainstream.toml": 'services = "apps/*"\nretired = ["A", "B"]\ncontracts = "schemas"\n'})
     expected = CheckSettings(services=("apps/*",), retired=("A", "B"), contracts="schemas")
@@ -45,15 +45,15 @@ def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
     [
         ("a = ", "it is not TOML"),
         ("serivces = 1", "there is no setting 'serivces'; the settings are: channels, subscriptions"),
-        ("channels = 1", "channels must be a list of texts"),
-        ("services = [1]", "services must be a list of texts"),
-        ('queues = ["a"]', "queues must be one text"),
+        ("channels = 1", "channels must be a list of strings"),
+        ("services = [1]", "services must be a list of strings"),
+        ('queues = ["a"]', "queues must be a string"),
         ('channels = "/etc/passwd"', "channels: '/etc/passwd' must be a path below this folder"),
         ('channels = "../x.py"', "channels: '../x.py' must be a path below this folder"),
         ('services = ""', "services: '' must be a path below this folder"),
     ],
 )
-def test_a_mistake_is_told(text: str, message: str, tmp_path: Path) -> None:
+def test_mistake_is_told(text: str, message: str, tmp_path: Path) -> None:
     """The error names the file and what to type."""
     write_system(tmp_path, {"domainstream.toml": text})
     with pytest.raises(ConfigurationError, match=r"domainstream\.toml cannot be used") as caught:
@@ -61,7 +61,7 @@ def test_a_mistake_is_told(text: str, message: str, tmp_path: Path) -> None:
     assert message in str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     """It is no traceback."""
     write_system(tmp_path, {"domainstream.toml": b"\xff\xfe"})
     with pytest.raises(ConfigurationError, match="it is not TOML"):

@@ -11,7 +11,7 @@ from hatchling.builders.wheel import WheelBuilder
 from integration.tools.scaffold.sequences import CHANNELS, make_project, run, tree
 
 from domainstream.cli.main import cli
-from domainstream.tools.check.findings import Finding, Place
+from domainstream.tools.check.findings import Finding, Location
 from domainstream.tools.scaffold import apply as finishing
 from domainstream.tools.scaffold import plan
 
@@ -77,7 +77,7 @@ def test_what_is_refused_changes_nothing(clinic: Path, arguments: list[str], cod
 
 def test_what_check_refuses_is_put_back(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Should the result have a finding that was not there before, every file is as it was."""
-    finding = Finding(Place(CHANNELS), "DS999", "all is wrong", "think again")
+    finding = Finding(Location(CHANNELS), "DS999", "all is wrong", "think again")
     answers = iter([[], [finding]])
     monkeypatch.setattr(finishing, "check_project", lambda _root: next(answers))
     before = tree(clinic)

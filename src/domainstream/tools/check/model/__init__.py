@@ -1,1 +1,1 @@
-"""What `check` knows of a system."""
+"""What `check` knows about a system: plain data that `reading` fills in and `rules` look at."""

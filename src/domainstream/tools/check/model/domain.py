@@ -1,9 +1,9 @@
-"""What a system's domain layers and channels say: part of `model`."""
+"""Channels, events and payloads, as the domain layers and contracts define them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from domainstream.tools.check.findings import Place
+from domainstream.tools.check.findings import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Channel:
     value: str | None
     """Its value; None when that is not a plain text."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -33,7 +33,7 @@ class ChannelEnum:
     services: Mapping[str, tuple[str, ...]] | None
     """What `services=` says: the aggregates of each service; None where it is not given or not plain."""
 
-    place: Place
+    location: Location
     """Where its class stands."""
 
     @property
@@ -70,7 +70,7 @@ class Event:
     payload: str | None
     """The symbol of its payload; None when that is not plain."""
 
-    place: Place
+    location: Location
     """Where its class stands."""
 
     @property
@@ -95,7 +95,7 @@ class EventUnion:
     complete: bool
     """Whether every member was understood."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -115,7 +115,7 @@ class Field:
     naive: bool
     """Whether its type takes datetimes without a time zone."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -135,7 +135,7 @@ class Shape:
     uses: tuple[str, ...]
     """The symbols of the shapes that its fields name."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
     @property
@@ -154,7 +154,7 @@ class Upcasters:
     versions: tuple[int, ...] | None
     """The versions that it leads on from; None when that is not plain."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -165,7 +165,7 @@ class LayerBreach:
     imported: str
     """The dotted name that is imported."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -179,5 +179,5 @@ class NaiveCall:
     call: str
     """What makes the datetime, as it is written."""
 
-    place: Place
+    location: Location
     """Where it stands."""

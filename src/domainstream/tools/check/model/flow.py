@@ -1,8 +1,8 @@
-"""Where a system's events go: mappers, subscriptions, consumers. Part of `model`."""
+"""Where events go: mappers, subscriptions and consumers."""
 
 from dataclasses import dataclass
 
-from domainstream.tools.check.findings import Place
+from domainstream.tools.check.findings import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Outcome:
     enum: str | None
     """The symbol of that enum; None where `channel` is."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -32,7 +32,7 @@ class Case:
     outcomes: tuple[Outcome, ...]
     """What it returns; empty where that is not plain."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -43,7 +43,7 @@ class Wildcard:
     unreachable: bool
     """Whether it proves by `assert_never` that there are none."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -78,10 +78,10 @@ class Mapper:
     promises_none: bool
     """Whether its docstring or a comment says that it returns None."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
-    return_place: Place
+    return_location: Location
     """Where its return type stands."""
 
 
@@ -95,7 +95,7 @@ class Subscription:
     job: str | None
     """The job's name, likewise."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -112,7 +112,7 @@ class SubscribedChannel:
     subscriptions: tuple[Subscription, ...]
     """Who gets its events."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -126,10 +126,10 @@ class SubscriptionMap:
     complete: bool
     """Whether every entry was understood."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
-    end: Place
+    end: Location
     """Where its last line stands, before which an entry can be added."""
 
 
@@ -146,7 +146,7 @@ class Handler:
     name: str
     """The function's name."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -169,7 +169,7 @@ class Consumer:
     complete: bool
     """Whether every handler was understood, and jobs without one fail."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
     made: bool

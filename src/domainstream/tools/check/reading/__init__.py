@@ -1,1 +1,1 @@
-"""Reads source files into the model, without importing them."""
+"""Turns the Python files of a system into the model by parsing them, without importing any."""

@@ -40,7 +40,7 @@ class CaseReader:
         wildcard = None
         for one in match.cases:
             if _is_wildcard(one.pattern) and one.guard is None:
-                wildcard = Wildcard(is_unreachable(one.body), self._module.source.place(one.pattern))
+                wildcard = Wildcard(is_unreachable(one.body), self._module.source.location(one.pattern))
                 continue
             case = self._case(one, events)
             cases += [case] if case else []
@@ -53,7 +53,7 @@ class CaseReader:
         if len(known) < len(named):
             return None
         covers = node.guard is None and all(map(_asks_for_nothing_else, _alternatives(node.pattern)))
-        return Case(known, covers, tuple(self._outcomes(node.body)), self._module.source.place(node.pattern))
+        return Case(known, covers, tuple(self._outcomes(node.body)), self._module.source.location(node.pattern))
 
     def _event(self, pattern: ast.pattern) -> str:
         if isinstance(pattern, ast.MatchClass):
@@ -66,13 +66,13 @@ class CaseReader:
     def _outcomes(self, body: list[ast.stmt]) -> Iterator[Outcome]:
         for returned in returns_of(body):
             for value in _branches(returned.value):
-                place = self._module.source.place(value or returned)
+                location = self._module.source.location(value or returned)
                 if value is None or (isinstance(value, ast.Constant) and value.value is None):
-                    yield Outcome(None, None, place)
+                    yield Outcome(None, None, location)
                     continue
                 enum, _, member = (self._symbols.of(value, self._module) or "").rpartition(".")
                 if enum in self._enums:
-                    yield Outcome(member, enum, place)
+                    yield Outcome(member, enum, location)
 
 
 def is_unreachable(body: list[ast.stmt]) -> bool:

@@ -20,9 +20,9 @@ def read_channels(files: Iterable[Source], symbols: Symbols) -> Iterator[Channel
 
 def _enum(node: ast.ClassDef, module: Module, symbols: Symbols) -> ChannelEnum:
     source = module.source
-    places = {name: source.place(statement) for name, _, statement in assignments_of(node.body)}
-    channels = tuple(Channel(name, value, places[name]) for name, value in members_of(node))
-    return ChannelEnum(module.symbol(node.name), channels, _services(node, module, symbols), source.place(node))
+    locations = {name: source.location(statement) for name, _, statement in assignments_of(node.body)}
+    channels = tuple(Channel(name, value, locations[name]) for name, value in members_of(node))
+    return ChannelEnum(module.symbol(node.name), channels, _services(node, module, symbols), source.location(node))
 
 
 def _services(node: ast.ClassDef, module: Module, symbols: Symbols) -> Mapping[str, tuple[str, ...]] | None:

@@ -49,13 +49,13 @@ def _consumers(module: Module, symbols: Symbols, events: Mapping[str, Event]) ->
         known, complete = _understood(own)
         complete = complete and bool(target) and not _lets_jobs_pass(call)
         queue = _queue(call, module, symbols)
-        yield Consumer(module.symbol(target), source.service, queue, known, complete, source.place(call), made=True)
+        yield Consumer(module.symbol(target), source.service, queue, known, complete, source.location(call), made=True)
     for name, own in handlers.items():
         known, complete = _understood(own)
         # Something else may have a method `on`.
         if known:
             symbol = symbols.of(owners[name], module) or ""
-            yield Consumer(symbol, source.service, None, known, complete, known[0].place, made=False)
+            yield Consumer(symbol, source.service, None, known, complete, known[0].location, made=False)
 
 
 def _understood(handlers: list[Handler | None]) -> tuple[tuple[Handler, ...], bool]:
@@ -95,7 +95,7 @@ def _handler(
     job_name = symbols.text_of(job, module)
     if not all(symbol in events for symbol in classes) or (job is not None and job_name is None):
         return None
-    return Handler(classes, job_name, name, module.source.place(call))
+    return Handler(classes, job_name, name, module.source.location(call))
 
 
 def _lets_jobs_pass(call: ast.Call) -> bool:
@@ -122,7 +122,7 @@ def read_upcasters(files: Iterable[Source], symbols: Symbols) -> Iterator[Upcast
             if isinstance(node, ast.Call) and module and last_part(f".{symbols.of(node.func, module)}") == _CHAIN:
                 event = symbols.of(_argument(node, 0, "event_class"), module)
                 if event is not None:
-                    yield Upcasters(event, _versions(node), module.source.place(node))
+                    yield Upcasters(event, _versions(node), module.source.location(node))
 
 
 def _versions(call: ast.Call) -> tuple[int, ...] | None:

@@ -70,7 +70,7 @@ def _event(module: Module, node: ast.ClassDef, symbols: Symbols) -> Event:
         version=1 if version is None else _number(version),
         final=any(last_part(f".{symbols.of(one, module)}") == "final" for one in node.decorator_list),
         payload=_payload(node, module, symbols),
-        place=source.place(node),
+        location=source.location(node),
     )
 
 
@@ -98,7 +98,7 @@ def read_unions(files: Iterable[Source], symbols: Symbols, events: Mapping[str, 
             if known:
                 complete = all(member in events for member in members)
                 source = module.source
-                yield EventUnion(module.symbol(name), source.service, known, complete, source.place(statement))
+                yield EventUnion(module.symbol(name), source.service, known, complete, source.location(statement))
 
 
 def _may_have_union(source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""Reads what domain layers import that they must not."""
+"""Reads imports of infrastructure in domain layers."""
 
 import ast
 import re
@@ -9,7 +9,9 @@ from domainstream.tools.check.reading.sources import Source, Sources
 from domainstream.tools.check.reading.symbols import absolute_name
 
 _CLIENTS = frozenset({"redis", "bullmq", "sqlalchemy", "psycopg", "asyncpg", "valkey"})
-_OURS = frozenset({"publisher", "stream", "queue", "subscriber", "worker", "bootstrap", "testing", "cli"})
+_OURS = frozenset(
+    {"redis", "publisher", "stream", "queue", "subscriber", "worker", "bootstrap", "testing", "tools", "cli"}
+)
 _OUR_NAMES = frozenset({"RedisStreamPublisherClient", "EventProducer", "MemoryPublisher"})
 _WORDS = re.compile(
     rb"infrastructure_layer|domainstream\.|" + b"|".join(sorted(map(str.encode, _CLIENTS | _OUR_NAMES)))
@@ -32,8 +34,8 @@ def _breaches(node: ast.Import | ast.ImportFrom, source: Source) -> Iterable[Lay
     else:
         origin = absolute_name(node, source)
         names = [f"{origin}.{alias.name}" for alias in node.names]
-    # One statement is one mistake, however many names it imports.
-    return [LayerBreach(name, source.place(node)) for name in names if _is_infrastructure(name)][:1]
+    # One statement is one finding, however many names it imports.
+    return [LayerBreach(name, source.location(node)) for name in names if _is_infrastructure(name)][:1]
 
 
 def _is_infrastructure(name: str) -> bool:

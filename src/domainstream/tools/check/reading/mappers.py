@@ -102,8 +102,8 @@ def _mapper(function: Function, match: ast.Match, module: Module, known: Known) 
         wildcard=wildcard or _after(function, match, source),
         allows_none=_allows_none(function.returns, module, known),
         promises_none=_promises_none(function, module),
-        place=source.place(function),
-        return_place=source.place(function.returns or function),
+        location=source.location(function),
+        return_location=source.location(function.returns or function),
     )
 
 
@@ -125,7 +125,7 @@ def _after(function: Function, match: ast.Match, source: Source) -> Wildcard | N
     rest = function.body[function.body.index(match) + 1 :]
     if not rest:
         return None
-    return Wildcard(unreachable=is_unreachable(rest), place=source.place(rest[0]))
+    return Wildcard(unreachable=is_unreachable(rest), location=source.location(rest[0]))
 
 
 def _allows_none(annotation: ast.expr | None, module: Module, known: Known) -> bool | None:

@@ -1,4 +1,4 @@
-"""The system's Python files: which there are, what they hold, and their trees.
+"""The system's Python files, their text and their syntax trees.
 
 Reading every file is cheap, parsing is not: readers look for a few words first and ask for the tree only then.
 """
@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from domainstream.tools.check.findings import Place
-from domainstream.tools.check.model.base import Unreadable
+from domainstream.tools.check.findings import Location
+from domainstream.tools.check.model.project import Unreadable
 from domainstream.tools.check.settings import CheckSettings
 
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "site-packages", "venv", "tests", "test"})
@@ -50,14 +50,14 @@ class Source:
         """Its lines."""
         return [line.decode("utf-8", "replace") for line in _lines(self.text)]
 
-    def place(self, node: ast.AST) -> Place:
+    def location(self, node: ast.AST) -> Location:
         """Return where a node begins."""
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-        return Place(self.path, line, self._characters(line, column) + 1)
+        return Location(self.path, line, self._characters(line, column) + 1)
 
-    def end(self, node: ast.AST) -> Place:
+    def end(self, node: ast.AST) -> Location:
         """Return where a node's last line begins."""
-        return Place(self.path, getattr(node, "end_lineno", None) or 1)
+        return Location(self.path, getattr(node, "end_lineno", None) or 1)
 
     def _characters(self, line: int, column: int) -> int:
         """Turn a column of UTF-8 bytes, as trees have it, into one of characters."""
@@ -68,7 +68,7 @@ class Source:
 
 
 class Sources:
-    """All files of the services and packages, and the trees of those that somebody asked for."""
+    """All files of the services and packages, and the syntax trees of those that a reader asked for."""
 
     def __init__(self, root: Path, settings: CheckSettings) -> None:
         self.files: dict[str, Source] = {}
@@ -94,25 +94,27 @@ class Sources:
         return [source for source in found if source is not None]
 
     def tree(self, source: Source) -> ast.Module | None:
-        """Return a file's tree; None, and a note in `unreadable`, when it is no Python."""
+        """Return a file's tree; None, and a note in `unreadable`, when it is not Python."""
         if source.path not in self._trees:
             self._trees[source.path] = self._parse(source)
         return self._trees[source.path]
 
-    def give_up(self, source: Source, why: str, fix: str, place: Place | None = None) -> None:
+    def give_up(self, source: Source, why: str, fix: str, location: Location | None = None) -> None:
         """Note that a file cannot be understood."""
-        self.unreadable.setdefault(source.path, Unreadable(why, fix, place or Place(source.path)))
+        self.unreadable.setdefault(source.path, Unreadable(why, fix, location or Location(source.path)))
 
     def _parse(self, source: Source) -> ast.Module | None:
         try:
             return ast.parse(source.text)
         except SyntaxError as error:
-            place = Place(source.path, max(error.lineno or 1, 1), max(error.offset or 1, 1))
-            self.give_up(source, f"this is no Python {_VERSION}: {error.msg}", "correct it, or remove the file", place)
+            location = Location(source.path, max(error.lineno or 1, 1), max(error.offset or 1, 1))
+            self.give_up(
+                source, f"this is not Python {_VERSION}: {error.msg}", "correct it, or remove the file", location
+            )
         except (RecursionError, MemoryError):
             self.give_up(source, *TOO_DEEP)
         except ValueError as error:  # a zero byte
-            self.give_up(source, f"this is no Python {_VERSION}: {error}", "remove what is no text from it")
+            self.give_up(source, f"this is not Python {_VERSION}: {error}", "remove what is not text")
         return None
 
     def _add_folder(self, top: Path, service: str) -> None:
@@ -150,7 +152,7 @@ class Sources:
 
 
 def _without_permission(error: OSError, shown: str) -> Unreadable:
-    return Unreadable(f"this cannot be read: {error.strerror}", "correct its permissions", Place(shown))
+    return Unreadable(f"this cannot be read: {error.strerror}", "correct its permissions", Location(shown))
 
 
 @lru_cache(maxsize=4)

@@ -22,7 +22,7 @@ def read_subscriptions(files: Iterable[Source], symbols: Symbols) -> Iterator[Su
 
 
 def _unclear(call: ast.Call, source: Source) -> SubscriptionMap:
-    return SubscriptionMap((), complete=False, place=source.place(call), end=source.end(call))
+    return SubscriptionMap((), complete=False, location=source.location(call), end=source.end(call))
 
 
 def _table(call: ast.Call, module: Module) -> ast.Dict | None:
@@ -43,7 +43,7 @@ def _map(table: ast.Dict, module: Module, symbols: Symbols) -> SubscriptionMap:
     entries = [_entry(key, value, module, symbols) for key, value in zip(table.keys, table.values, strict=True)]
     known = tuple(entry for entry in entries if entry is not None)
     source = module.source
-    return SubscriptionMap(known, len(known) == len(entries), source.place(table), source.end(table))
+    return SubscriptionMap(known, len(known) == len(entries), source.location(table), source.end(table))
 
 
 def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbols) -> SubscribedChannel | None:
@@ -53,13 +53,13 @@ def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbo
     enum, _, channel = symbol.rpartition(".")
     elements = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
     subscriptions = tuple(_subscription(element, module, symbols) for element in elements)
-    return SubscribedChannel(channel, enum, subscriptions, module.source.place(key))
+    return SubscribedChannel(channel, enum, subscriptions, module.source.location(key))
 
 
 def _subscription(node: ast.expr, module: Module, symbols: Symbols) -> Subscription:
-    place = module.source.place(node)
+    location = module.source.location(node)
     if not isinstance(node, ast.Call) or last_part(f".{symbols.of(node.func, module)}") != "to_queue":
-        return Subscription(None, None, place)
+        return Subscription(None, None, location)
     named = {keyword.arg: keyword.value for keyword in node.keywords}
     queue = node.args[0] if node.args else named.get("queue")
-    return Subscription(symbols.text_of(queue, module), symbols.text_of(named.get("job"), module), place)
+    return Subscription(symbols.text_of(queue, module), symbols.text_of(named.get("job"), module), location)

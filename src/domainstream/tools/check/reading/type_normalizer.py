@@ -9,7 +9,7 @@ _WRAPPERS: Final = frozenset({"ClassVar", "NotRequired", "Required", "ReadOnly",
 _OLD_NAMES: Final = {"List": "list", "Tuple": "tuple", "Dict": "dict", "Set": "set", "FrozenSet": "frozenset"}
 
 
-class Spelling:
+class TypeNormalizer:
     """Spells one annotation."""
 
     def __init__(self, module: Module, symbols: Symbols) -> None:

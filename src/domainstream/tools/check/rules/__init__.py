@@ -1,1 +1,1 @@
-"""The rules, one module for each family."""
+"""The rules: functions from a project to findings, one module per family, all listed in `table`."""

@@ -5,38 +5,38 @@ The grammar is `domainstream.channel`'s own, so that `check` and start-up say th
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import Final
 
 from domainstream.channel.channel_name import NameRule, Services, Violation, services_violations, violations_of
-from domainstream.tools.check.findings import Mistake, Place
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Channel, ChannelEnum
-from domainstream.tools.check.reading.near_services import services_near
+from domainstream.tools.check.model.project import Project
 
 
-def _broken(project: Project, rule: NameRule) -> Iterator[Mistake]:
-    for place, violation in _violations(project):
+def _broken(project: Project, rule: NameRule) -> Iterator[RawFinding]:
+    for location, violation in _violations(project):
         if violation.rule == rule:
             message, _, fix = violation.partition("; ")
-            yield Mistake(place, message, fix)
+            yield RawFinding(location, message, fix)
 
 
 @lru_cache(maxsize=1)
-def _violations(project: Project) -> list[tuple[Place, Violation]]:
+def _violations(project: Project) -> list[tuple[Location, Violation]]:
     """Return what the five rules of names find; each of them picks its own."""
     return [found for enum in project.enums for found in _violations_of(enum, _services(enum, project))]
 
 
-def _violations_of(enum: ChannelEnum, services: Services | None) -> Iterator[tuple[Place, Violation]]:
-    yield from ((enum.place, violation) for violation in services_violations(enum.services or {}))
+def _violations_of(enum: ChannelEnum, services: Services | None) -> Iterator[tuple[Location, Violation]]:
+    yield from ((enum.location, violation) for violation in services_violations(enum.services or {}))
     taken: set[str] = set()
     for channel in enum.channels:
         # An alias of another member is reported as a value used twice, and a value that is not plain is not judged.
         judged = channel.value is not None and channel.value not in taken
         value = channel.value if judged and channel.value is not None else channel.name.lower()
         taken.add(value)
-        for violation in violations_of(channel.name, value, services_near(channel.name, services)):
-            yield channel.place, violation
+        for violation in violations_of(channel.name, value, candidate_services(channel.name, services)):
+            yield channel.location, violation
 
 
 def _services(enum: ChannelEnum, project: Project) -> Services | None:
@@ -47,7 +47,19 @@ def _services(enum: ChannelEnum, project: Project) -> Services | None:
     return folders if folders and not project.settings.external_services else None
 
 
-def duplicate_values(project: Project) -> Iterator[Mistake]:
+def candidate_services(name: str, services: Services | None) -> Services | None:
+    """Return the services that a channel's name may begin with, or all of them, for the message to list.
+
+    Comparing a thousand names with every service would take most of the time of a check.
+    """
+    if services is None:
+        return None
+    words = name.lower().removeprefix("domain_").split("_")
+    beginnings = accumulate(words, lambda before, word: f"{before}_{word}")
+    return {service: services[service] for service in beginnings if service in services} or services
+
+
+def duplicate_values(project: Project) -> Iterator[RawFinding]:
     """Find values that two channels have, of one enum or of several."""
     first: dict[str, tuple[ChannelEnum, Channel]] = {}
     for enum in project.enums:
@@ -56,21 +68,21 @@ def duplicate_values(project: Project) -> Iterator[Mistake]:
                 continue
             owner, other = first.setdefault(channel.value, (enum, channel))
             if other is not channel:
-                where = "" if owner is enum else f" of {owner.name} ({other.place.path}:{other.place.line})"
+                where = "" if owner is enum else f" of {owner.name} ({other.location.path}:{other.location.line})"
                 own = f"use {channel.name} = {channel.name.lower()!r}"
                 fix = "remove one of the two" if channel.name == other.name else own
-                yield Mistake(channel.place, f"{channel.name}: has the same value as {other.name}{where}", fix)
+                yield RawFinding(channel.location, f"{channel.name}: has the same value as {other.name}{where}", fix)
 
 
-def retired_names(project: Project) -> Iterator[Mistake]:
+def retired_names(project: Project) -> Iterator[RawFinding]:
     """Find channels that have the name of one that was retired: its old entries and readers may still be there."""
     retired = {name.lower() for name in project.settings.retired}
     for enum in project.enums:
         for channel in enum.channels:
             if channel.name.lower() in retired or channel.value in retired:
                 message = f"{channel.name} was retired, so old entries and readers of that name may still be there"
-                yield Mistake(
-                    channel.place, message, "choose another name, or take it out of `retired` in domainstream.toml"
+                yield RawFinding(
+                    channel.location, message, "choose another name, or take it out of `retired` in domainstream.toml"
                 )
 
 

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Final
 
-from domainstream.tools.check.findings import Mistake, Place
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Event
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules.flow import kept_inside
 from domainstream.tools.check.snapshots.changes import Change, Kind, changes_between
 from domainstream.tools.check.snapshots.store import reachable, snapshot_of
 
 
-def _broken(project: Project, kind: Kind) -> Iterator[Mistake]:
+def _broken(project: Project, kind: Kind) -> Iterator[RawFinding]:
     for event, change in breaking_changes(project):
         if change.kind == kind:
             message = f"{change.message}, which breaks {_readers(project, event)}"
-            yield Mistake(_place(project, event, change), message, _way_out(project, event))
+            yield RawFinding(_location(project, event, change), message, _fix(project, event))
 
 
 @lru_cache(maxsize=1)
@@ -49,11 +49,11 @@ def _upcasters(project: Project, event: Event) -> list[tuple[int, ...] | None]:
     return [chain.versions for chain in project.upcasters if chain.event == event.symbol]
 
 
-def _place(project: Project, event: Event, change: Change) -> Place:
+def _location(project: Project, event: Event, change: Change) -> Location:
     """Return where the field stands, or its class."""
     root = project.shapes[event.payload or ""]
     shape = next(one for one in reachable(root, project.shapes) if one.name == change.shape)
-    return next((field.place for field in shape.fields if field.name == change.field), shape.place)
+    return next((field.location for field in shape.fields if field.name == change.field), shape.location)
 
 
 def _readers(project: Project, event: Event) -> str:
@@ -71,24 +71,24 @@ def _readers(project: Project, event: Event) -> str:
         for one in entry.subscriptions
         if entry.channel.lower() == event.event_type and one.queue in project.settings.external_queues
     ]
-    return ", ".join([*handlers, *queues]) or "whoever reads entries that are in the stream"
+    return ", ".join([*handlers, *queues]) or "readers of the entries still in the stream"
 
 
-def _way_out(project: Project, event: Event) -> str:
+def _fix(project: Project, event: Event) -> str:
     old = (project.snapshots or {})[event.event_type or ""].version
     if event.version is not None and event.version > old:
         steps = ", ".join(f"{version}: ..." for version in range(old, event.version))
         return f"give its consumers UpcasterChain({event.name}, {{{steps}}}), or take the change back"
     chain = f"UpcasterChain({event.name}, {{{old}: ...}})"
-    return f"take the change back, or type: version = {old + 1} in {event.name}, and give its consumers {chain}"
+    return f"take the change back, or set version = {old + 1} in {event.name} and give its consumers {chain}"
 
 
-def without_snapshot(project: Project) -> Iterator[Mistake]:
+def without_snapshot(project: Project) -> Iterator[RawFinding]:
     """Find events that are in no snapshot, where there are snapshots."""
     for event in published_events(project) if project.snapshots is not None else ():
         if event.event_type not in (project.snapshots or {}) and snapshot_of(event, project.shapes) is not None:
-            message = f"{event.name} is in no snapshot, so nobody would see its payload change"
-            yield Mistake(event.place, message, "type: domainstream schema snapshot")
+            message = f"{event.name} is not in a snapshot, so breaking changes of its payload go unnoticed"
+            yield RawFinding(event.location, message, "run domainstream schema snapshot")
 
 
 field_removed: Final = partial(_broken, kind="removed")

@@ -2,45 +2,43 @@
 
 from collections.abc import Iterator
 
-from domainstream.tools.check.findings import Mistake
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Event
+from domainstream.tools.check.model.project import Project
 
 
-def outside_domain_layer(project: Project) -> Iterator[Mistake]:
-    """Find event classes that stand in no aggregate's folder of the domain layer."""
+def outside_domain_layer(project: Project) -> Iterator[RawFinding]:
+    """Find event classes outside every aggregate's folder of the domain layer."""
     for event in project.events:
         if event.aggregate is None:
             folder = f"{_folder(project, event)}/domain_layer/{{aggregate}}/"
-            message = (
-                f"{event.name} stands outside of the domain layer's aggregates, where people look for what happens"
-            )
-            yield Mistake(event.place, message, f"move the class to {folder}{{aggregate}}_events.py")
+            message = f"{event.name} is outside the domain layer's aggregates, where readers look for events"
+            yield RawFinding(event.location, message, f"move the class to {folder}{{aggregate}}_events.py")
 
 
 def _folder(project: Project, event: Event) -> str:
     return next((service.path for service in project.services if service.name == event.service), event.service)
 
 
-def not_final(project: Project) -> Iterator[Mistake]:
+def not_final(project: Project) -> Iterator[RawFinding]:
     """Find event classes that may be derived from: a mapper's case would take the derived event for this one."""
     for event in project.events:
         if not event.final:
-            message = f"{event.name} is not marked @final: a subclass would go to its channel unseen"
-            yield Mistake(event.place, message, f"type: @final above class {event.name}")
+            message = f"{event.name} is not marked @final, so a subclass would silently go to its channel"
+            yield RawFinding(event.location, message, f"add @final above class {event.name}")
 
 
-def without_type(project: Project) -> Iterator[Mistake]:
+def without_type(project: Project) -> Iterator[RawFinding]:
     """Find event classes that do not say their type."""
     for event in project.events:
         if not event.has_type:
-            message = f"{event.name} has no event type, so no message of it can be written"
-            yield Mistake(
-                event.place, message, "type: event_type = ...EventType.DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}"
+            message = f"{event.name} has no event type, so it cannot be published"
+            yield RawFinding(
+                event.location, message, "add event_type = ...EventType.DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}"
             )
 
 
-def same_type(project: Project) -> Iterator[Mistake]:
+def same_type(project: Project) -> Iterator[RawFinding]:
     """Find event classes that share their type with another one: a consumer could not tell them apart."""
     first: dict[str, Event] = {}
     for event in project.events:
@@ -48,12 +46,12 @@ def same_type(project: Project) -> Iterator[Mistake]:
             continue
         other = first.setdefault(event.event_type, event)
         if other is not event:
-            where = f"{other.place.path}:{other.place.line}"
+            where = f"{other.location.path}:{other.location.line}"
             message = f"{event.name} has the event type of {other.name} ({where}): {event.event_type}"
-            yield Mistake(event.place, message, "give one of the two a type of its own")
+            yield RawFinding(event.location, message, "give one of them its own event type")
 
 
-def not_in_union(project: Project) -> Iterator[Mistake]:
+def not_in_union(project: Project) -> Iterator[RawFinding]:
     """Find events that are missing in their service's union: no type checker asks for their case in the mapper."""
     covered = {symbol for union in project.unions for symbol in union.events}
     covered |= {symbol for mapper in project.mappers for symbol in mapper.union or ()}
@@ -62,8 +60,8 @@ def not_in_union(project: Project) -> Iterator[Mistake]:
     for event in project.events:
         if event.symbol not in covered and event.service not in unclear:
             name = _union_name(project, event.service)
-            message = f"{event.name} is not in {name}, so nothing demands that it is mapped"
-            yield Mistake(event.place, message, f"add it to the union: {name} = ... | {event.name}")
+            message = f"{event.name} is not in {name}, so no type checker demands a case for it"
+            yield RawFinding(event.location, message, f"add it to the union: {name} = ... | {event.name}")
 
 
 def _union_name(project: Project, service: str) -> str:
@@ -71,23 +69,25 @@ def _union_name(project: Project, service: str) -> str:
     return own[-1] if own else f"{service.title().replace('_', '')}DomainEvent"
 
 
-def infrastructure_imported(project: Project) -> Iterator[Mistake]:
+def infrastructure_imported(project: Project) -> Iterator[RawFinding]:
     """Find domain layers that import infrastructure."""
     for breach in project.breaches:
         message = f"the domain layer imports {breach.imported}, which is infrastructure"
-        yield Mistake(
-            breach.place, message, "hand it in from outside: as a parameter, or behind a Protocol of the domain's"
+        yield RawFinding(
+            breach.location, message, "pass it in from outside, as a parameter or behind a Protocol of the domain layer"
         )
 
 
-def naive_datetimes(project: Project) -> Iterator[Mistake]:
+def naive_datetimes(project: Project) -> Iterator[RawFinding]:
     """Find fields of payloads that take datetimes without a time zone, and calls that give them one."""
     for shape in project.shapes.values():
         for field in shape.fields:
             if field.naive:
-                message = f"{shape.name}.{field.name} takes datetimes without a time zone, which nobody else can place"
-                fix = f"type: {field.name}: Annotated[datetime, Meta(tz=True)]"
-                yield Mistake(field.place, message, f"{fix} (from typing import Annotated; from msgspec import Meta)")
+                message = f"{shape.name}.{field.name} takes datetimes without a time zone, which are ambiguous"
+                fix = f"use {field.name}: Annotated[datetime, Meta(tz=True)]"
+                yield RawFinding(
+                    field.location, message, f"{fix} (from typing import Annotated; from msgspec import Meta)"
+                )
     for call in project.naive_calls:
         message = f"{call.field} is given {call.call}, which has no time zone"
-        yield Mistake(call.place, message, "type: datetime.now(UTC)")
+        yield RawFinding(call.location, message, "use datetime.now(UTC)")

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from domainstream.tools.check.findings import Mistake, Place
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import Location, RawFinding
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.settings import SETTINGS_FILE
 
 
-def unreadable(project: Project) -> Iterator[Mistake]:
-    """Find files that are no Python, or that Python cannot take."""
+def unreadable(project: Project) -> Iterator[RawFinding]:
+    """Find files that are not Python, or that Python cannot parse."""
     for file in project.unreadable:
-        yield Mistake(file.place, file.why, file.fix)
+        yield RawFinding(file.location, file.why, file.fix)
 
 
-def nothing_to_check(project: Project) -> Iterator[Mistake]:
+def nothing_to_check(project: Project) -> Iterator[RawFinding]:
     """Find settings that lead to no channels or no subscriptions: a check of nothing would always be clean."""
-    broken = {file.place.path for file in project.unreadable}
+    broken = {file.location.path for file in project.unreadable}
     settings = project.settings
     no_channels = bool(project.enums) and not project.channel_by_name  # a new project has nothing to subscribe to yet
     for what, patterns, found in (
@@ -25,15 +25,17 @@ def nothing_to_check(project: Project) -> Iterator[Mistake]:
         if not found and not broken.intersection(patterns):
             name = "channels" if patterns is settings.channels else "subscriptions"
             message = f"there is no {what} in {', '.join(patterns) or 'no file'}"
-            yield Mistake(Place(SETTINGS_FILE), message, f'say in {SETTINGS_FILE} where it is: {name} = "..."')
+            yield RawFinding(Location(SETTINGS_FILE), message, f'set its path in {SETTINGS_FILE}: {name} = "..."')
 
 
-def ignored_without_reason(project: Project) -> Iterator[Mistake]:
+def ignored_without_reason(project: Project) -> Iterator[RawFinding]:
     """Find comments that ignore a rule, but do not say which or why."""
     for comment in project.ignores:
         if not comment.codes:
-            yield Mistake(comment.place, "this comment ignores no rule", "type: # domainstream: ignore[CODE] reason")
+            yield RawFinding(
+                comment.location, "this comment does not name a rule", "use # domainstream: ignore[CODE] reason"
+            )
         elif not comment.reason:
             codes = ", ".join(comment.codes)
             message = f"this comment ignores {codes} without saying why"
-            yield Mistake(comment.place, message, f"type: # domainstream: ignore[{codes}] reason")
+            yield RawFinding(comment.location, message, f"use # domainstream: ignore[{codes}] reason")

@@ -1,44 +1,44 @@
-"""Rules of the flow, DS501 to DS503: what is heard is published, and by one service."""
+"""Rules of the flow, DS501 to DS503: what is subscribed to is published, and by one service."""
 
 from collections.abc import Iterator
 
 from domainstream.channel.channel_name import parse_channel_name
-from domainstream.tools.check.findings import Mistake
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Channel, ChannelEnum
 from domainstream.tools.check.model.flow import SubscribedChannel
-from domainstream.tools.check.reading.near_services import services_near
+from domainstream.tools.check.model.project import Project
+from domainstream.tools.check.rules.channels import candidate_services
 from domainstream.tools.check.rules.mapping import returned
 
 
-def unpublished_channels(project: Project) -> Iterator[Mistake]:
-    """Find channels that nobody publishes to and nobody listens to."""
-    heard = set(_heard(project))
+def unpublished_channels(project: Project) -> Iterator[RawFinding]:
+    """Find channels without a publisher and without a subscription."""
+    subscribed = set(_subscribed(project))
     for channel, why in _unpublished(project):
-        if channel.name not in heard:
-            yield Mistake(channel.place, f"nobody publishes to {channel.name}{why}", _publish(channel))
+        if channel.name not in subscribed:
+            yield RawFinding(channel.location, f"no service publishes to {channel.name}{why}", _fix(channel))
 
 
-def unpublished_subscriptions(project: Project) -> Iterator[Mistake]:
-    """Find subscriptions to channels that nobody publishes to: their handlers are never called."""
-    heard = _heard(project)
+def unpublished_subscriptions(project: Project) -> Iterator[RawFinding]:
+    """Find subscriptions to channels without a publisher: their handlers are never called."""
+    subscribed = _subscribed(project)
     for channel, why in _unpublished(project):
-        if channel.name in heard:
-            message = f"{channel.name} has a subscription, but nobody publishes to it{why}"
-            yield Mistake(heard[channel.name].place, message, _publish(channel))
+        if channel.name in subscribed:
+            message = f"{channel.name} has a subscription, but no service publishes to it{why}"
+            yield RawFinding(subscribed[channel.name].location, message, _fix(channel))
 
 
-def _heard(project: Project) -> dict[str, SubscribedChannel]:
+def _subscribed(project: Project) -> dict[str, SubscribedChannel]:
     entries = (entry for one in project.subscription_maps for entry in one.entries)
     return {entry.channel: entry for entry in entries if entry.subscriptions}
 
 
-def _publish(channel: Channel) -> str:
+def _fix(channel: Channel) -> str:
     return f"add a case to the mapper of its service that returns {channel.name}, or remove the channel"
 
 
 def _unpublished(project: Project) -> Iterator[tuple[Channel, str]]:
-    """Yield the channels that nobody publishes to, and what is known of the reason.
+    """Yield the channels without a publisher, and the reason if it is known.
 
     Where the service's mapper forgets the channel's event, or sends it elsewhere, that is reported as what it is.
     """
@@ -81,15 +81,15 @@ def _unclear_services(project: Project) -> set[str]:
 def _service_of(channel: Channel, enum: ChannelEnum, project: Project) -> str:
     folders = {service.name: service.aggregates for service in project.services}
     known = folders if enum.services is None else enum.services
-    return parse_channel_name(channel.name, services_near(channel.name, known)).service
+    return parse_channel_name(channel.name, candidate_services(channel.name, known)).service
 
 
-def published_twice(project: Project) -> Iterator[Mistake]:
-    """Find events that two services publish: nobody could say whose they are."""
+def published_twice(project: Project) -> Iterator[RawFinding]:
+    """Find events that two services publish: it is unclear which of them owns the event."""
     first: dict[str, str] = {}
     for mapper, event, outcome in returned(project):
         service = first.setdefault(event.symbol, mapper.service)
         if service != mapper.service:
             message = f"{event.name} is published by {service} and by {mapper.service}"
             fix = f"publish it from {event.service} alone; the other one needs an event of its own"
-            yield Mistake(outcome.place, message, fix)
+            yield RawFinding(outcome.location, message, fix)

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from domainstream.tools.check.findings import Mistake
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.flow import Consumer, SubscribedChannel, Subscription
+from domainstream.tools.check.model.project import Project
 
 
-def missing_channels(project: Project) -> Iterator[Mistake]:
+def missing_channels(project: Project) -> Iterator[RawFinding]:
     """Find channels that the subscriptions do not name."""
     for name in missing_names(project):
         message = f"{name} is missing from the subscriptions"
-        yield Mistake(project.subscription_maps[0].place, message, f"where nobody listens yet, type: {name}: [],")
+        yield RawFinding(project.subscription_maps[0].location, message, f"add {name}: [], if it has no subscriber yet")
 
 
 def missing_names(project: Project) -> list[str]:
@@ -25,18 +25,18 @@ def missing_names(project: Project) -> list[str]:
     return [f"{enum.name}.{channel.name}" for enum, channel in pairs if channel.name not in present]
 
 
-def unknown_channels(project: Project) -> Iterator[Mistake]:
+def unknown_channels(project: Project) -> Iterator[RawFinding]:
     """Find subscriptions to channels that no enum has."""
     members = {enum.symbol: {channel.name for channel in enum.channels} for enum in project.enums}
     for entry in _entries(project):
         if entry.enum in members and entry.channel not in members[entry.enum]:
             name = entry.enum.rpartition(".")[2]
             message = f"the subscriptions name {name}.{entry.channel}, which {name} does not have"
-            yield Mistake(entry.place, message, "remove the entry, or add the channel to the enum")
+            yield RawFinding(entry.location, message, "remove the entry, or add the channel to the enum")
 
 
-def doubled_jobs(project: Project) -> Iterator[Mistake]:
-    """Find handlers that stand twice on a channel."""
+def doubled_jobs(project: Project) -> Iterator[RawFinding]:
+    """Find jobs that a channel has twice for one queue."""
     for entry in _entries(project):
         seen: set[tuple[str, str]] = set()
         for one in entry.subscriptions:
@@ -44,25 +44,25 @@ def doubled_jobs(project: Project) -> Iterator[Mistake]:
                 continue
             if (one.queue, one.job) in seen:
                 message = f"{entry.channel}: the queue {one.queue} has the job {one.job} twice"
-                yield Mistake(one.place, message, "remove one of the two")
+                yield RawFinding(one.location, message, "remove one of the two")
             seen.add((one.queue, one.job))
 
 
-def queues_without_consumer(project: Project) -> Iterator[Mistake]:
-    """Find queues whose jobs nobody takes."""
+def queues_without_consumer(project: Project) -> Iterator[RawFinding]:
+    """Find queues without a consumer."""
     if project.broken_services or any(consumer.queue is None for consumer in project.consumers):
         return
     known = {consumer.queue for consumer in project.consumers} | set(project.settings.external_queues)
     for _, one in _subscriptions(project):
         if one.queue is not None and one.queue not in known:
             known.add(one.queue)
-            message = f"nobody consumes the queue {one.queue}, so its jobs pile up"
-            fix = f'type: EventConsumer("{one.queue}") in a service, or add it to external_queues in domainstream.toml'
-            yield Mistake(one.place, message, fix)
+            message = f"the queue {one.queue} has no consumer, so its jobs pile up"
+            fix = f'add EventConsumer("{one.queue}") to a service, or add it to external_queues in domainstream.toml'
+            yield RawFinding(one.location, message, fix)
 
 
-def unhandled_jobs(project: Project) -> Iterator[Mistake]:
-    """Find jobs that the consumer of their queue has no handler for: they fail for good."""
+def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
+    """Find jobs that the consumer of their queue has no handler for: they fail permanently."""
     # A handler that was not understood may be the one that takes the job.
     if project.broken_services or not all(consumer.complete for consumer in project.consumers):
         return
@@ -75,10 +75,10 @@ def unhandled_jobs(project: Project) -> Iterator[Mistake]:
         if not any(_handles(consumer, event, one.job) for consumer in consumers for event in own):
             name = own[0].name
             message = (
-                f"nobody handles the job {one.job}: the consumer of the queue {one.queue} has no handler for {name}"
+                f"the job {one.job} is never handled: the consumer of the queue {one.queue} has no handler for {name}"
             )
-            fix = f"type: @consumer.on({name}) in {consumers[0].place.path}, or remove this subscription"
-            yield Mistake(one.place, message, fix)
+            fix = f"add @consumer.on({name}) in {consumers[0].location.path}, or remove this subscription"
+            yield RawFinding(one.location, message, fix)
 
 
 def _events_by_type(project: Project) -> dict[str, list[Event]]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from domainstream.tools.check.findings import Mistake
-from domainstream.tools.check.model.base import Project
+from domainstream.tools.check.findings import RawFinding
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules import channels as rules_channels
 from domainstream.tools.check.rules import contract as rules_contract
 from domainstream.tools.check.rules import events as rules_events
@@ -12,30 +12,31 @@ from domainstream.tools.check.rules import files as rules_files
 from domainstream.tools.check.rules import flow as rules_flow
 from domainstream.tools.check.rules import mapping as rules_mapping
 from domainstream.tools.check.rules import subscriptions as rules_subscriptions
+from domainstream.tools.check.suppressions import UNUSED_IGNORE
 
 
 class Rule(NamedTuple):
-    """One rule."""
+    """A rule and how it is checked."""
 
     code: str
-    """Its name for good, such as "DS401"."""
+    """Its permanent name, such as "DS401"."""
 
     summary: str
     """What it finds, in a few words."""
 
-    find: Callable[[Project], Iterable[Mistake]]
-    """Yields what it finds."""
+    find: Callable[[Project], Iterable[RawFinding]] | None
+    """Yields what it finds in a project; None for a rule that `suppressions` raises, after all others have run."""
 
     fixable: bool = False
-    """Whether `check --fix` mends it."""
+    """Whether `check --fix` can fix it."""
 
 
 RULES: Final = (
     Rule("DS001", "file that cannot be read", rules_files.unreadable),
     Rule("DS002", "no channels or no subscriptions found", rules_files.nothing_to_check),
     Rule("DS003", "ignored without a reason", rules_files.ignored_without_reason),
-    # What ignores nothing is known only when all rules have been asked: see `ignoring`.
-    Rule("DS004", "ignored without need", lambda _: ()),
+    # Only the findings of all other rules show whether a comment is needed.
+    Rule(UNUSED_IGNORE, "ignored without need", None),
     Rule("DS101", "channel name outside of the grammar", rules_channels.wrong_grammar),
     Rule("DS102", "channel value that is not the name in lower case", rules_channels.wrong_value),
     Rule("DS103", "channel value used twice", rules_channels.duplicate_values),
@@ -61,10 +62,10 @@ RULES: Final = (
     Rule("DS402", "subscription to an unknown channel", rules_subscriptions.unknown_channels),
     Rule("DS403", "same queue and job twice on a channel", rules_subscriptions.doubled_jobs),
     Rule("DS404", "queue without a consumer", rules_subscriptions.queues_without_consumer),
-    Rule("DS405", "job that nobody handles", rules_subscriptions.unhandled_jobs),
-    Rule("DS501", "channel that nobody publishes to", rules_flow.unpublished_channels),
+    Rule("DS405", "job without a handler", rules_subscriptions.unhandled_jobs),
+    Rule("DS501", "channel without a publisher", rules_flow.unpublished_channels),
     Rule("DS502", "event published by two services", rules_flow.published_twice),
-    Rule("DS503", "subscription to a channel that nobody publishes to", rules_flow.unpublished_subscriptions),
+    Rule("DS503", "subscription to a channel without a publisher", rules_flow.unpublished_subscriptions),
     Rule("DS601", "payload field removed", rules_contract.field_removed),
     Rule("DS602", "payload field retyped", rules_contract.field_retyped),
     Rule("DS603", "new required payload field", rules_contract.field_required),

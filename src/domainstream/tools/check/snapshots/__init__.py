@@ -1,1 +1,1 @@
-"""Payload snapshots, and what changed since."""
+"""Committed snapshots of payloads: reads and writes the files, and compares them with today's payloads."""

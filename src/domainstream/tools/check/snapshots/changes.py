@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
-from domainstream.tools.check.snapshots.model import EventSnapshot, FieldSnapshot, ShapeSnapshot
+from domainstream.tools.check.model.snapshots import EventSnapshot, FieldSnapshot, ShapeSnapshot
 
 Kind = Literal["removed", "retyped", "required", "narrowed"]
 _WORD: Final = re.compile(r"\w+")

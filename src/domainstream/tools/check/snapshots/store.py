@@ -1,4 +1,4 @@
-"""Committed snapshots of payloads: `contracts/{service}.json`. Read by `project`, written by `schema_command`.
+"""Reads and writes the committed snapshots of payloads, `contracts/{service}.json`.
 
 A file has one object per event type, sorted, so that a change of one field is a change of one line.
 """
@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from domainstream.tools.check.findings import Place
-from domainstream.tools.check.model.base import Project, Unreadable
+from domainstream.tools.check.findings import Location
 from domainstream.tools.check.model.domain import Event, Shape
-from domainstream.tools.check.snapshots.model import EventSnapshot, FieldSnapshot, ShapeSnapshot
+from domainstream.tools.check.model.project import Project, Unreadable
+from domainstream.tools.check.model.snapshots import EventSnapshot, FieldSnapshot, ShapeSnapshot
 
-_REWRITE: Final = "correct it, or remove it and type: domainstream schema snapshot"
+_REWRITE: Final = "correct it, or remove it and run domainstream schema snapshot"
 
 
 _decode = msgspec.json.Decoder(dict[str, EventSnapshot]).decode
@@ -27,7 +27,7 @@ class ReadSnapshots(NamedTuple):
     """The events as they were; None when there is no snapshot at all."""
 
     unreadable: tuple[Unreadable, ...]
-    """Files that are no snapshots."""
+    """Files that are not snapshots."""
 
 
 def read_snapshots(root: Path, folder: str) -> ReadSnapshots:
@@ -39,8 +39,8 @@ def read_snapshots(root: Path, folder: str) -> ReadSnapshots:
         try:
             events.update(_decode(path.read_bytes()))
         except (msgspec.DecodeError, OSError, RecursionError) as error:
-            place = Place(path.relative_to(root).as_posix())
-            unreadable.append(Unreadable(f"this is no snapshot of payloads: {error}", _REWRITE, place))
+            location = Location(path.relative_to(root).as_posix())
+            unreadable.append(Unreadable(f"this is not a snapshot of payloads: {error}", _REWRITE, location))
     return ReadSnapshots(events if paths else None, tuple(unreadable))
 
 

@@ -1,4 +1,4 @@
-"""Payloads as they were when somebody wrote them down: part of `model`."""
+"""Payloads as they were when their snapshot was written."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ class FieldSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A field as it was."""
 
     type: str
-    """Its type, in the one spelling of `spelling`."""
+    """Its type, as `type_normalizer` writes it."""
 
     required: bool = True
     """Whether it had no default."""

@@ -1,4 +1,4 @@
-"""A system as its files describe it: what the rules look at. Built by `project`; next: the rules.
+"""A whole system as its files describe it: `project` builds it, the rules look at it.
 
 A `symbol` is a class's dotted name, such as `coding.domain_layer.stay.stay_events.StayCreated`, wherever it is imported
 from. What a file says in a way that cannot be understood without running it is None, or missing, and no rule speaks of
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from domainstream.tools.check.findings import Place
+from domainstream.tools.check.findings import Location
 from domainstream.tools.check.model.domain import (
     Channel,
     ChannelEnum,
@@ -22,8 +22,8 @@ from domainstream.tools.check.model.domain import (
     Upcasters,
 )
 from domainstream.tools.check.model.flow import Consumer, Mapper, SubscriptionMap
+from domainstream.tools.check.model.snapshots import EventSnapshot
 from domainstream.tools.check.settings import CheckSettings
-from domainstream.tools.check.snapshots.model import EventSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Unreadable:
     fix: str
     """What to do."""
 
-    place: Place
+    location: Location
     """Where it is."""
 
 
@@ -70,7 +70,7 @@ class IgnoreComment:
     line: int
     """The line that it is about."""
 
-    place: Place
+    location: Location
     """Where it stands."""
 
 
@@ -132,7 +132,7 @@ class Project:
     @cached_property
     def broken_services(self) -> frozenset[str]:
         """The services of which a file could not be understood: what seems to be missing may stand there."""
-        paths = [file.place.path for file in self.unreadable]
+        paths = [file.location.path for file in self.unreadable]
         return frozenset(one.name for one in self.services if any(path.startswith(f"{one.path}/") for path in paths))
 
     @cached_property

@@ -1,14 +1,19 @@
-"""Reads what payloads are made of: fields, structs inside of them, enums."""
+"""Reads what payloads are made of (fields, nested structs, enums), and the naive datetimes that code puts into them."""
 
 import ast
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from domainstream.tools.check.model.domain import Field, Shape
+from domainstream.tools.check.model.domain import Field, NaiveCall, Shape
+from domainstream.tools.check.reading.sources import Source
 from domainstream.tools.check.reading.symbols import Module, Symbols, last_part
-from domainstream.tools.check.reading.type_normalizer import Spelling
+from domainstream.tools.check.reading.type_normalizer import TypeNormalizer
 
 _DEFAULTS: Final = frozenset({"default", "default_factory", "factory"})
+_CLOCK_CALLS = re.compile(rb"\bnow\(\)|\butcnow\(|\butcfromtimestamp\(")
+_ALWAYS_NAIVE = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"})
+_NOW = "datetime.datetime.now"
 
 
 def read_shapes(payloads: Iterable[str], symbols: Symbols) -> Iterator[Shape]:
@@ -28,15 +33,15 @@ def read_shapes(payloads: Iterable[str], symbols: Symbols) -> Iterator[Shape]:
 
 
 def _shape(symbol: str, module: Module, node: ast.ClassDef, symbols: Symbols) -> Shape:
-    place = module.source.place(node)
+    location = module.source.location(node)
     if any(last_part(f".{symbols.of(base, module)}").endswith("Enum") for base in node.bases):
-        return Shape(symbol, (), tuple(sorted(_values(node))), (), place)
+        return Shape(symbol, (), tuple(sorted(_values(node))), (), location)
     fields: dict[str, Field] = {}
     uses: list[str] = []
     for owner, class_node in reversed(_lineage(module, node, symbols)):
         for field in _fields(owner, class_node, symbols, uses):
             fields[field.name] = field
-    return Shape(symbol, tuple(fields.values()), None, tuple(dict.fromkeys(uses)), place)
+    return Shape(symbol, tuple(fields.values()), None, tuple(dict.fromkeys(uses)), location)
 
 
 def _lineage(module: Module, node: ast.ClassDef, symbols: Symbols) -> list[tuple[Module, ast.ClassDef]]:
@@ -58,13 +63,13 @@ def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str
     total = not any(one.arg == "total" and ast.unparse(one.value) == "False" for one in node.keywords)
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            spelling = Spelling(module, symbols)
-            annotation = spelling.of(statement.annotation)
-            if spelling.wrapper != "ClassVar" and not statement.target.id.startswith("_"):
-                uses += spelling.uses
-                required = total and spelling.wrapper != "NotRequired" and _is_required(statement.value)
+            normalizer = TypeNormalizer(module, symbols)
+            annotation = normalizer.of(statement.annotation)
+            if normalizer.wrapper != "ClassVar" and not statement.target.id.startswith("_"):
+                uses += normalizer.uses
+                required = total and normalizer.wrapper != "NotRequired" and _is_required(statement.value)
                 name = _wire_name(statement.value) or statement.target.id
-                yield Field(name, annotation, required, spelling.naive, module.source.place(statement))
+                yield Field(name, annotation, required, normalizer.naive, module.source.location(statement))
 
 
 def _is_required(value: ast.expr | None) -> bool:
@@ -83,3 +88,21 @@ def _wire_name(value: ast.expr | None) -> str | None:
         one.value.value for one in keywords if one.arg in {"name", "alias"} and isinstance(one.value, ast.Constant)
     ]
     return next((name for name in names if isinstance(name, str)), None)
+
+
+def read_naive_calls(files: Iterable[Source], symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
+    """Yield each `datetime.now()` without a time zone, and the like, among the arguments of a payload."""
+    for module in symbols.modules(source for source in files if source.service and _CLOCK_CALLS.search(source.text)):
+        for node in (node for statement in module.body for node in ast.walk(statement)):
+            if isinstance(node, ast.Call) and symbols.of(node.func, module) in payloads:
+                for keyword in node.keywords:
+                    if _is_naive(keyword.value, module, symbols):
+                        name = f"{ast.unparse(node.func)}.{keyword.arg}"
+                        yield NaiveCall(name, ast.unparse(keyword.value), module.source.location(keyword.value))
+
+
+def _is_naive(node: ast.expr, module: Module, symbols: Symbols) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    symbol = symbols.of(node.func, module)
+    return symbol in _ALWAYS_NAIVE or (symbol == _NOW and not node.args and not node.keywords)
