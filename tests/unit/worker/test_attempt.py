@@ -79,10 +79,8 @@ async def test_give_up_fails_permanently(caplog: pytest.LogCaptureFixture) -> No
     assert end.reason == "no such stay"
     assert end.again_in is None
     assert re.search(r"(?s)KeyError: 'stay-7'.*direct cause.*GiveUp: no such stay", end.stack)
-    assert caplog.messages == [
-        "worker.handler_gave_up queue=valuation job=event-1 name=price-stay attempt=1 handler=handler "
-        "event=OptimizationEvaluated"
-    ]
+    job = "queue=valuation job=event-1 name=price-stay"
+    assert caplog.messages == [f"worker.handler_gave_up {job} attempt=1 handler=handler event=OptimizationEvaluated"]
     assert "no such stay" not in caplog.text
 
 
@@ -93,7 +91,7 @@ async def test_outcome_of_a_task_in_a_group_counts() -> None:
 
 
 async def test_other_error_fails_the_attempt(caplog: pytest.LogCaptureFixture) -> None:
-    """A failed attempt keeps message and causes; the log says which attempt, where and what follows, not the message."""
+    """A failed attempt keeps message and causes; the log has attempt, place and what follows, not the message."""
     end = await failed(raising(ValueError("a secret"), OSError("disk")))
     assert end.reason == "a secret"
     assert end.again_in == timedelta(milliseconds=500)

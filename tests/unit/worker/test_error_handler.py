@@ -72,7 +72,7 @@ async def test_other_errors_use_up_attempts() -> None:
 
 @pytest.mark.parametrize("error", [FileNotFoundError(), ConnectionRefusedError()])
 async def test_most_specific_type_wins(error: OSError) -> None:
-    """The most specific rule applies in whatever order they are given; None exempts a type from the rule of its base."""
+    """The most specific rule applies in any order; None exempts a type from the rule of its base."""
     rules: Mapping[type[BaseException], Any] = {
         Exception: GiveUp("anything"),
         OSError: GiveUp("anything of the system"),
