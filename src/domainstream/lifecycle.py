@@ -60,12 +60,13 @@ class Lifecycle:
         """Ask the loop to end. May be called before `run`, and more than once."""
         self.stopping.set()
 
-    async def close(self, release: Callable[[], Awaitable[None]]) -> None:
-        """Stop, wait for `run` to return, then await `release()`, which must tolerate a second call."""
+    async def close(self, release: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Stop, wait for `run` to return, then await `release()` if given, which must tolerate a second call."""
         self._used_up = True
         self.stop()
         await self._at_rest.wait()
-        await release()
+        if release is not None:
+            await release()
 
     async def rest(self, seconds: float) -> None:
         """Pause; end at once when stopped."""

@@ -1,4 +1,4 @@
-"""What the tests of inboxes share: effects that show when they happen twice."""
+"""Effects that show when they happen twice, for the tests of inboxes."""
 
 from sqlalchemy import Connection, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -8,7 +8,7 @@ from domainstream.worker.inbox.sql import SqlInbox
 
 
 class CrashError(Exception):
-    """Stands for the end of the process at this place."""
+    """Simulates the end of the process at this place."""
 
 
 class Ledger:

@@ -1,4 +1,4 @@
-"""What the tests of workers share: a queue of their own, jobs for it, and workers and engines on it."""
+"""A queue of its own for each test of the worker, jobs for it, and workers and engines on it."""
 
 import asyncio
 import time
@@ -36,13 +36,13 @@ def job_of(
 
 
 def jobs_of(count: int, settings: JobSettings = SETTINGS) -> list[Job]:
-    """Return so many jobs: event-0, event-1, ..."""
+    """Return `count` jobs: event-0, event-1, ..."""
     data = b'{"x":1}'
     return [job_of(job_id=f"event-{number}", data=data, settings=settings) for number in range(count)]
 
 
 class Valuation:
-    """The queue `valuation` of one test: adds to it, opens workers for it, and looks at its jobs."""
+    """The queue `valuation` of one test: adds to it, opens workers for it, and inspects its jobs."""
 
     def __init__(self, url: str, prefix: str, jobs: BullJobs) -> None:
         self.url = url
@@ -70,7 +70,7 @@ class Valuation:
         url: str | None = None,
         **settings: Any,
     ) -> BullMQEngine:
-        """Return an engine, which does not know handlers; `url` may lead through a proxy."""
+        """Return an engine that runs `attempt`; `url` may lead through a proxy."""
         chosen = WorkerSettings(**settings)
         connections = WorkerConnections(url or self.url, "valuation", bull_prefix=self.prefix, name=chosen.name)
         return BullMQEngine(
@@ -83,19 +83,19 @@ class Valuation:
         )
 
     async def ended(self, state: str, count: int = 1) -> list[str]:
-        """Wait until so many jobs are in a state, and return their ids."""
+        """Wait until `count` jobs are in a state, and return their ids."""
 
         async def enough() -> list[str] | None:
             ids = await self.jobs.ids(state)
             return ids if len(ids) >= count else None
 
-        found: list[str] = await until(enough)
-        return found
+        ids: list[str] = await until(enough)
+        return ids
 
 
 @asynccontextmanager
 async def working(engine: BullMQEngine) -> AsyncIterator[asyncio.Event]:
-    """Run an engine for the time of the block; the event that is given stops it earlier."""
+    """Run an engine for the time of the block; the event that is yielded stops it earlier."""
     stopping = asyncio.Event()
     task = asyncio.create_task(engine.run(stopping))
     try:
@@ -108,7 +108,7 @@ async def working(engine: BullMQEngine) -> AsyncIterator[asyncio.Event]:
 
 
 class Diary:
-    """An attempt that completes every job and notes which, and when."""
+    """An attempt that completes every job and records which, and when."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -121,7 +121,7 @@ class Diary:
         return Completed()
 
     async def handled(self, count: int) -> None:
-        """Wait until so many jobs were handled."""
+        """Wait until `count` jobs were handled."""
         await until(lambda: len(self.ids) >= count)
 
 

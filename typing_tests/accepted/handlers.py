@@ -4,7 +4,17 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 from domainstream import BaseEvent, EventPayload, follow_up
-from domainstream.worker import Done, ErrorHandler, EventConsumer, EventContext, GiveUp, RetryLater
+from domainstream.worker import (
+    Done,
+    ErrorHandler,
+    EventConsumer,
+    EventContext,
+    GiveUp,
+    Middleware,
+    Next,
+    PreparedCall,
+    RetryLater,
+)
 
 
 class Payload(EventPayload):
@@ -91,3 +101,15 @@ class Patient(ErrorHandler):
 
 
 EventConsumer("coding", errors=Patient())
+
+
+async def measure(call: PreparedCall, call_next: Next) -> None:
+    assert_type(call.context, EventContext)
+    await call_next(call)
+
+
+async def call_with_middlewares(event: Evaluated, context: EventContext) -> None:
+    middleware: Middleware = measure
+    with_middlewares = EventConsumer("coding", middlewares=[measure, middleware])
+    with_middlewares.add_middleware(measure)
+    await PreparedCall(event, context, returns_nothing).run()

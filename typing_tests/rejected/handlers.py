@@ -37,8 +37,8 @@ async def of_one_of_two(event: Evaluated, context: EventContext) -> None: ...
 async def without_context(event: Evaluated) -> None: ...
 
 
-# expect-mypy: Value of type variable "AnswerT" of function cannot be "Coroutine[Any, Any, int]"
-# expect-pyright: is incompatible with type "AnswerT@on"
+# expect-mypy: Value of type variable "ReturnT" of function cannot be "Coroutine[Any, Any, int]"
+# expect-pyright: is incompatible with type "ReturnT@on"
 @consumer.on(Evaluated)
 async def with_a_result(event: Evaluated, context: EventContext) -> int:
     return 7

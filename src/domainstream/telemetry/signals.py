@@ -88,7 +88,15 @@ class Signal(Enum):
 
     WORKER_ATTEMPT_FAILED = (
         *("worker.attempt_failed", WARNING, "queue job name attempt attempts error where event next"),
-        "a handler failed; `next` says whether and when the job is tried again",
+        "a handler or a middleware failed; `next` says whether and when the job is retried",
+    )
+    WORKER_HANDLER_GAVE_UP = (
+        *("worker.handler_gave_up", WARNING, "queue job name attempt handler event"),
+        "a handler raised `GiveUp`: the job has failed permanently; its reason is stored with the job",
+    )
+    WORKER_ERROR_HANDLER_FAILED = (
+        *("worker.error_handler_failed", WARNING, "queue job name reason"),
+        "the consumer's error handler raised, or returned something that is not an outcome; the default applies",
     )
     WORKER_JOB_REJECTED = (
         *("worker.job_rejected", WARNING, "queue job name error reason"),
@@ -96,7 +104,7 @@ class Signal(Enum):
     )
     WORKER_JOB_SKIPPED = (
         *("worker.job_skipped", INFO, "queue job name reason"),
-        "nobody handles this job, and the consumer was told to skip such jobs",
+        "no handler takes this job, and the consumer is configured to skip such jobs",
     )
     WORKER_GAVE_UP = (
         *("worker.gave_up", WARNING, "queue job name reason"),
@@ -152,7 +160,7 @@ class Signal(Enum):
     )
     WORKER_THREAD_ABANDONED = (
         *("worker.thread_abandoned", WARNING, "handler"),
-        "nobody waits for this handler any longer, but its thread runs on",
+        "the call of this plain function was cancelled, but its thread runs on",
     )
     WORKER_THREAD_LATE = (
         *("worker.thread_late", DEBUG, "thread"),

@@ -1,17 +1,17 @@
-"""The end of the arrow: handlers of events, and the worker that runs them on a queue's jobs.
+"""The last stage of the arrow: handlers of events, and the worker that runs them on a queue's jobs.
 
-Here belongs what a service writes to handle events. How jobs came into the queue must not. Before:
-`domainstream.subscriber`, across BullMQ. `EventConsumer` works without the package `bullmq`; `EventWorker.from_url`
-says what to type when it is missing.
+Before: `domainstream.subscriber`, whose jobs come through BullMQ. `EventConsumer` works without the package `bullmq`;
+`EventWorker.from_url` says how to install it when it is missing.
 """
 
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import EventContext, ReceivedJob
-from domainstream.worker.error_handler import ErrorHandler
 from domainstream.worker.event_worker import EventWorker
 from domainstream.worker.inbox.redis import RedisInbox
-from domainstream.worker.outcomes import Done, GiveUp, RetryLater
+from domainstream.worker.outcomes import Done, ErrorHandler, GiveUp, RetryLater
+from domainstream.worker.prepared_call import Middleware, Next, PreparedCall
 from domainstream.worker.settings import RateLimit, WorkerSettings
+from domainstream.worker.stats import WorkerStats
 
 __all__ = [
     "Done",
@@ -20,9 +20,13 @@ __all__ = [
     "EventContext",
     "EventWorker",
     "GiveUp",
+    "Middleware",
+    "Next",
+    "PreparedCall",
     "RateLimit",
     "ReceivedJob",
     "RedisInbox",
     "RetryLater",
     "WorkerSettings",
+    "WorkerStats",
 ]

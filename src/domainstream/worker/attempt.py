@@ -1,26 +1,26 @@
 """One attempt at a job, from what was received to how it ended."""
 
 import asyncio
-import logging
+import traceback
+from collections.abc import Iterator
+from datetime import timedelta
+from traceback import walk_tb
 
 from domainstream.errors import DomainStreamError, HandlerCancelledError, HandlerNotFoundError
 from domainstream.event import correlation_scope
+from domainstream.telemetry import Signal, emit
 from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
 from domainstream.worker.backoff import next_pause
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import ReceivedJob
-from domainstream.worker.error_handler import is_outcome
-from domainstream.worker.failure_text import failure_line, message_of, pause_text, sole_error, stack_of
-from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater
-from domainstream.worker.prepared_call import PreparedCall, name_of
-
-log = logging.getLogger("domainstream.worker")
+from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater, is_outcome
+from domainstream.worker.prepared_call import PreparedCall
 
 
 class AttemptRunner:
-    """Tries jobs with the handlers of one consumer; `await attempt(job)` returns how it went.
+    """Runs attempts at jobs with the handlers of one consumer; `await runner(job)` returns how the attempt ended.
 
-    For many tasks at once, each attempt in a task of its own, which time limits and cancellations need.
+    For many tasks concurrently. Each attempt needs a task of its own, because time limits and cancellations act on it.
     """
 
     def __init__(self, consumer: EventConsumer) -> None:
@@ -28,92 +28,181 @@ class AttemptRunner:
         self._consumer = consumer
 
     async def __call__(self, job: ReceivedJob) -> AttemptResult:
-        """Handle `job` once. Raises `CancelledError` when its task is cancelled, and nothing else.
+        """Handle `job` once. Raises `CancelledError` when its task is cancelled, and no other error.
 
-        Only what ends the process passes too: a signal's `KeyboardInterrupt` or `SystemExit`.
+        `KeyboardInterrupt` and `SystemExit`, which end the process, pass as well.
         """
         try:
-            handling = self._consumer.prepare(job)
+            call = self._consumer.prepare(job)
         except Exception as error:  # noqa: BLE001 - a job's data may hold anything
             return self._unprepared(job, error)
         try:
-            await handling()
+            await call.run()
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except asyncio.CancelledError as cancelled:
-            if _being_cancelled():
+            if _is_cancelled_by_worker():
                 raise
-            # Something inside the handler was cancelled, not the worker: that is a failure like any other.
-            ours = HandlerCancelledError(f"the handler of job {job.id} was cancelled from inside")
-            ours.__cause__ = cancelled
-            return self._failed(job, handling, ours)
+            # The handler cancelled something of its own, or itself: a failure like any other.
+            failure = HandlerCancelledError(f"the handler of job {job.id} was cancelled from inside")
+            failure.__cause__ = cancelled
+            return self._failed(job, call, failure)
         except BaseException as error:
-            if _being_cancelled() and not isinstance(sole_error(error), RetryLater | GiveUp):
-                self._tell(job, handling, error, "not counted, since the worker cancelled it")
+            if _is_cancelled_by_worker() and not isinstance(sole_error(error), RetryLater | GiveUp):
+                self._report(job, call, error, "not counted: cancelled by the worker")
                 raise asyncio.CancelledError from error
-            return self._failed(job, handling, error)
+            return self._failed(job, call, error)
         return Completed()
 
     def _unprepared(self, job: ReceivedJob, error: Exception) -> AttemptResult:
-        # What is not ours may quote the job's data.
-        text = message_of(error) if isinstance(error, DomainStreamError) else "an error that should not happen"
+        queue, kind = self._consumer.queue, type(error).__name__
+        # Only our own errors are known not to quote the job's data.
+        reason = message_of(error) if isinstance(error, DomainStreamError) else "unexpected error"
         if isinstance(error, HandlerNotFoundError) and self._consumer.unhandled == "skip":
-            log.info("queue %s: job %s (%s) is skipped: %s", self._consumer.queue, job.id, job.name, text)
+            emit(Signal.WORKER_JOB_SKIPPED, queue=queue, job=job.id, name=job.name, reason=reason)
             return Completed()
-        self._warn(job, "fails for good: %s: %s", type(error).__name__, text)
-        return Failed(f"{type(error).__name__}: {message_of(error)}", stack_of(error))
+        emit(Signal.WORKER_JOB_REJECTED, queue=queue, job=job.id, name=job.name, error=kind, reason=reason)
+        return Failed(f"{kind}: {message_of(error)}", stack_of(error))
 
-    def _failed(self, job: ReceivedJob, handling: PreparedCall, error: BaseException) -> AttemptResult:
-        context = handling.context
-        with correlation_scope(correlation_id=context.correlation_id, causation_id=context.event_id):
-            return self._judged(job, handling, error, self._outcome_of(job, handling, sole_error(error)))
+    def _failed(self, job: ReceivedJob, call: PreparedCall, error: BaseException) -> AttemptResult:
+        # The error handler and the log records belong to the event, although its handler has ended.
+        with correlation_scope(correlation_id=call.context.correlation_id, causation_id=call.context.event_id):
+            raised = sole_error(error)
+            if isinstance(raised, RetryLater | GiveUp):
+                return self._decided_by_handler(job, call, error, raised)
+            return self._decided_by_error_handler(job, call, error, self._outcome_of(job, call, raised))
 
-    def _judged(
-        self, job: ReceivedJob, handling: PreparedCall, error: BaseException, outcome: HandlerOutcome | None
+    def _decided_by_handler(
+        self, job: ReceivedJob, call: PreparedCall, error: BaseException, outcome: RetryLater | GiveUp
     ) -> AttemptResult:
-        asked = sole_error(error) is outcome
+        if isinstance(outcome, RetryLater):
+            return Delayed(outcome.delay)
+        emit(
+            Signal.WORKER_HANDLER_GAVE_UP,
+            queue=self._consumer.queue,
+            job=job.id,
+            name=job.name,
+            attempt=job.attempt,
+            handler=call.handler_name,
+            event=call.event_name,
+        )
+        return Failed(message_of(outcome), stack_of(error))
+
+    def _decided_by_error_handler(
+        self, job: ReceivedJob, call: PreparedCall, error: BaseException, outcome: HandlerOutcome | None
+    ) -> AttemptResult:
         match outcome:
             case Done():
-                self._tell(job, handling, error, "done all the same, says the error handler")
+                self._report(job, call, error, "completed, by the error handler")
                 return Completed()
             case RetryLater():
-                if not asked:
-                    self._tell(job, handling, error, f"{pause_text(outcome.delay)}, says the error handler")
+                self._report(job, call, error, f"{_next_step(outcome.delay)}, by the error handler")
                 return Delayed(outcome.delay)
             case GiveUp():
-                handler, event = name_of(handling.handler), handling.event_name
-                if asked:
-                    self._warn(job, "%s gave up %s in attempt %d; failed for good", handler, event, job.attempt)
-                else:
-                    self._tell(job, handling, error, "failed for good, says the error handler")
+                self._report(job, call, error, "failed permanently, by the error handler")
                 return Failed(message_of(outcome), stack_of(error))
             case None:
                 pause = next_pause(job)
-                self._tell(job, handling, error, pause_text(pause))
+                self._report(job, call, error, _next_step(pause))
                 return Failed(message_of(error), stack_of(error), pause)
 
-    def _outcome_of(self, job: ReceivedJob, handling: PreparedCall, error: BaseException) -> HandlerOutcome | None:
-        if isinstance(error, RetryLater | GiveUp):
-            return error
+    def _outcome_of(self, job: ReceivedJob, call: PreparedCall, error: BaseException) -> HandlerOutcome | None:
         try:
-            outcome = self._consumer.errors.outcome_of(error, handling.context)
+            outcome = self._consumer.errors.outcome_of(error, call.context)
         except (RetryLater, GiveUp) as raised:
             return raised
         except Exception as failure:  # noqa: BLE001 - an error handler is the user's code
-            self._warn(job, "the error handler failed with %s; the default applies", type(failure).__name__)
-            return None
-        if is_outcome(outcome):
-            return outcome
-        self._warn(job, "the error handler returned a %s; the default applies", type(outcome).__name__)
+            problem = f"raised {type(failure).__name__}"
+        else:
+            if is_outcome(outcome):
+                return outcome
+            problem = f"returned {type(outcome).__name__}, which is not an outcome"
+        emit(
+            Signal.WORKER_ERROR_HANDLER_FAILED,
+            queue=self._consumer.queue,
+            job=job.id,
+            name=job.name,
+            reason=f"the error handler {problem}; the default applies",
+        )
         return None
 
-    def _tell(self, job: ReceivedJob, handling: PreparedCall, error: BaseException, following: str) -> None:
-        self._warn(job, "%s", failure_line(error, handling, job, following))
+    def _report(self, job: ReceivedJob, call: PreparedCall, error: BaseException, next_step: str) -> None:
+        emit(
+            Signal.WORKER_ATTEMPT_FAILED,
+            queue=self._consumer.queue,
+            job=job.id,
+            name=job.name,
+            attempt=job.attempt,
+            # A job that stalled may be at an attempt beyond its last.
+            attempts=max(job.attempts, job.attempt),
+            error=type(error).__name__,
+            where=place_of(error, call.handler),
+            event=call.event_name,
+            next=next_step,
+        )
 
-    def _warn(self, job: ReceivedJob, text: str, *values: object) -> None:
-        log.warning(f"queue %s: job %s (%s): {text}", self._consumer.queue, job.id, job.name, *values)  # noqa: G004 - a constant
+
+def message_of(error: BaseException) -> str:
+    """Return the error's message, or its type's name if the message is blank."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001 - a broken exception of the user's
+        text = f"{type(error).__name__}, whose message fails with {type(failure).__name__}"
+    return _encodable(text.strip() or type(error).__name__)
 
 
-def _being_cancelled() -> bool:
+def stack_of(error: BaseException) -> str:
+    """Return the traceback of the error and of all its causes."""
+    return _encodable("".join(traceback.format_exception(error)))
+
+
+def sole_error(error: BaseException) -> BaseException:
+    """Return the only error in a group, since a task group wraps even a single one; otherwise the error itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def place_of(error: BaseException, handler: object) -> str:
+    """Return the innermost line in the handler's own package: the line in a library it called says less.
+
+    For errors that passed through none of its lines, as those of a middleware, it is the innermost line of all.
+    """
+    home = _package(getattr(handler, "__module__", None))
+    traces = [list(walk_tb(cause.__traceback__)) for cause in _causes(error)]
+    own = ([step for step in trace if _package(step[0].f_globals.get("__name__")) == home] for trace in traces)
+    steps = next(filter(None, own), traces[0])
+    if not steps:
+        return "unknown"
+    frame, line = steps[-1]
+    return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+
+
+def _is_cancelled_by_worker() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _next_step(pause: timedelta | None) -> str:
+    if pause is None:
+        return "failed permanently"
+    return f"retried in {pause.total_seconds():g} s" if pause else "retried at once"
+
+
+def _encodable(text: str) -> str:
+    """Escape lone surrogates, which cannot be sent as UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes: only the cause of a `HandlerTimeoutError` shows where the handler was."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _package(module: object) -> str:
+    return str(module).partition(".")[0]

@@ -1,4 +1,4 @@
-"""When a failed job comes again: BullMQ's backoff, computed as Node's bullmq 6 does. Pure; used by `attempt`."""
+"""The pause before a failed job is retried: BullMQ's backoff, computed as bullmq 6 for Node.js does."""
 
 import math
 import random
@@ -10,34 +10,34 @@ from domainstream.worker.context import ReceivedJob
 from domainstream.worker.outcomes import LONGEST
 
 _FALLBACK: Final[Mapping[str, Any]] = {"type": "exponential", "delay": 1000, "jitter": 0.5}
-"""For kinds that only the program which added the job knows."""
+"""For custom strategies, which are code of the program that added the job."""
 
 _LONGEST_MS: Final = LONGEST / timedelta(milliseconds=1)
 
 
 def next_pause(job: ReceivedJob) -> timedelta | None:
-    """Return the pause before the next try of `job`, whose current one has failed; None when that was the last."""
+    """Return the pause before the next attempt at `job`, whose current one has failed; None if that was the last."""
     if job.attempt >= job.attempts:
         return None
     return timedelta(milliseconds=_milliseconds(job.backoff, job.attempt))
 
 
 def _milliseconds(backoff: Any, attempt: int) -> float:
-    """Compute what `Backoffs` of Node's bullmq does (`src/classes/backoffs.ts`): 0 without a backoff."""
+    """Compute what `Backoffs` of bullmq does (`src/classes/backoffs.ts`): 0 without a backoff."""
     if not isinstance(backoff, Mapping):
-        return _amount(backoff)
+        return _number(backoff)
     known = backoff if backoff.get("type") in ("fixed", "exponential") else _FALLBACK
-    delay = _amount(known.get("delay"))
+    delay = _number(known.get("delay"))
     if known["type"] == "exponential":
         delay = round(min(delay * 2.0 ** min(attempt - 1, 64), _LONGEST_MS))
-    jitter = min(_amount(known.get("jitter")), 1.0)
+    jitter = min(_number(known.get("jitter")), 1.0)
     if jitter == 0:
         return delay
-    return math.floor(random.random() * delay * jitter + delay * (1 - jitter))  # noqa: S311 - no secret
+    return math.floor(random.random() * delay * jitter + delay * (1 - jitter))  # noqa: S311 - jitter, not a secret
 
 
-def _amount(given: Any) -> float:
-    """Return a number of the job's options; 0 for what is none, since anybody may have added the job."""
+def _number(given: Any) -> float:
+    """Return a number from the job's options, or 0 for anything else: any program may have added the job."""
     if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
         return 0.0
     return min(max(given, 0.0), _LONGEST_MS)

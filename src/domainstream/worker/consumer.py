@@ -1,10 +1,12 @@
-"""Which function handles which event of a queue."""
+"""The handlers of one queue: which function handles which event, and what surrounds its calls."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Literal, TypeVar, overload
+
+from msgspec import Struct
 
 from domainstream.errors import HandlerNotFoundError, UnknownEventTypeError
 from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
@@ -13,10 +15,17 @@ from domainstream.queue.names import name_problem
 from domainstream.settings import MessageLimits
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.context import EventContext, ReceivedJob, context_of
-from domainstream.worker.error_handler import ErrorHandler
-from domainstream.worker.invocation import HandlerInvoker
-from domainstream.worker.outcomes import HandlerOutcome
-from domainstream.worker.prepared_call import PreparedCall, class_problem, handler_problem, name_of
+from domainstream.worker.invocation import around, handler_chain
+from domainstream.worker.outcomes import ErrorHandler, HandlerOutcome
+from domainstream.worker.prepared_call import (
+    Middleware,
+    Next,
+    PreparedCall,
+    event_class_problem,
+    handler_problem,
+    middleware_problem,
+    name_of,
+)
 from domainstream.worker.thread_pool import HandlerThreadPool
 
 DEFAULT_LIMITS: Final = MessageLimits()
@@ -25,13 +34,20 @@ DEFAULT_ERRORS: Final = ErrorHandler()
 EventA = TypeVar("EventA", bound=BaseEvent[Any])
 EventB = TypeVar("EventB", bound=BaseEvent[Any])
 EventC = TypeVar("EventC", bound=BaseEvent[Any])
-Answer = HandlerOutcome | None
-AnswerT = TypeVar("AnswerT", bound=Awaitable[Answer] | Answer)
+Returned = HandlerOutcome | None
+ReturnT = TypeVar("ReturnT", bound=Awaitable[Returned] | Returned)
 AnyHandlerT = TypeVar("AnyHandlerT", bound=Callable[..., Any])
 
 EventClass = type[BaseEvent[Any]]
-HandlerOf = Callable[[EventA, EventContext], AnswerT]
+HandlerOf = Callable[[EventA, EventContext], ReturnT]
 Unhandled = Literal["fail", "skip"]
+
+
+class _Registration(Struct, eq=False):
+    """A handler, and the chain that calls it."""
+
+    handler: Callable[..., Any]
+    chain: Next
 
 
 class EventConsumer:
@@ -46,8 +62,8 @@ class EventConsumer:
             ...
 
     A handler that returns has done its job; it raises `RetryLater` or `GiveUp` for the other outcomes, and any other
-    exception goes to `errors`. Handlers run at least once per event, so they must bear a repeat. A plain function runs
-    in a thread. Events made by a handler have the event it handles as their cause.
+    exception goes to `errors`. Handlers run at least once per event, so they must tolerate being run again. A plain
+    function runs in a thread. Events made by a handler have the event it handles as their cause.
     """
 
     def __init__(
@@ -59,37 +75,49 @@ class EventConsumer:
         errors: ErrorHandler = DEFAULT_ERRORS,
         unhandled: Unhandled = "fail",
         time_limit: timedelta | None = None,
+        middlewares: Iterable[Middleware] = (),
     ) -> None:
-        """Handle the jobs of `queue`; raise `ConfigurationError` for a name that is empty or holds ":" or white space.
+        """Handle the jobs of `queue`.
 
-        `upcasters` bring payloads of old versions to the newest; `limits` are those of the event alone; `time_limit`
-        is how long a handler may run unless it has a limit of its own, None being without end.
+        `upcasters` bring payloads of old versions to the newest; `limits` apply to the event alone; `time_limit` is for
+        handlers without one of their own, None being no limit; `middlewares` surround every call of a handler, the
+        first one outermost.
+
+        Raises `ConfigurationError` for a queue name that is empty or contains ":" or whitespace, and for settings that
+        make no sense.
         """
-        settings = [_unhandled_problem(unhandled), _time_limit_problem(time_limit)]
+        middlewares = tuple(middlewares)
+        settings = [
+            _unhandled_problem(unhandled),
+            _time_limit_problem(time_limit),
+            *map(middleware_problem, middlewares),
+        ]
         raise_problems("EventConsumer", [name_problem("queue", queue), *settings])
         self.queue = queue
         """The queue's name."""
         self.errors = errors
         """What the handlers' exceptions mean."""
         self.unhandled: Unhandled = unhandled
-        """What becomes of a job that no handler takes: "fail" for good, or "skip" as if it were done."""
+        """What happens to a job without a handler: "fail" fails it permanently, "skip" completes it."""
         self._upcasters = tuple(upcasters)
         # A job repeats the channel and the correlation id beside the event, which at most doubles its size.
         self._limits = replace(limits, max_bytes=limits.max_bytes * 2)
         self._time_limit = time_limit
+        self._middlewares = middlewares
         self._threads = HandlerThreadPool(queue)
-        self._calls: dict[EventClass, dict[str | None, HandlerInvoker]] = {}
+        self._registrations: list[_Registration] = []
+        self._by_event: dict[EventClass, dict[str | None, _Registration]] = {}
         self._decoder = self._decoder_of(())
 
     @overload
     def on(
         self, a: type[EventA], /, *, job: str | None = None, time_limit: timedelta | None = None
-    ) -> Callable[[HandlerOf[EventA, AnswerT]], HandlerOf[EventA, AnswerT]]: ...
+    ) -> Callable[[HandlerOf[EventA, ReturnT]], HandlerOf[EventA, ReturnT]]: ...
 
     @overload
     def on(
         self, a: type[EventA], b: type[EventB], /, *, job: str | None = None, time_limit: timedelta | None = None
-    ) -> Callable[[HandlerOf[EventA | EventB, AnswerT]], HandlerOf[EventA | EventB, AnswerT]]: ...
+    ) -> Callable[[HandlerOf[EventA | EventB, ReturnT]], HandlerOf[EventA | EventB, ReturnT]]: ...
 
     @overload
     def on(
@@ -101,7 +129,7 @@ class EventConsumer:
         *,
         job: str | None = None,
         time_limit: timedelta | None = None,
-    ) -> Callable[[HandlerOf[EventA | EventB | EventC, AnswerT]], HandlerOf[EventA | EventB | EventC, AnswerT]]: ...
+    ) -> Callable[[HandlerOf[EventA | EventB | EventC, ReturnT]], HandlerOf[EventA | EventB | EventC, ReturnT]]: ...
 
     @overload
     def on(
@@ -121,74 +149,92 @@ class EventConsumer:
     ) -> Callable[[Any], Any]:
         """Register the decorated function as the handler of these event classes; the function itself stays as it is.
 
-        With `job` it handles only jobs of that name; a handler without takes the names that no other one has. A handler
-        that runs longer than `time_limit` has failed its attempt: a coroutine function is cancelled, a plain function
-        cannot be and runs on in its thread.
+        With `job` it handles only jobs of that name; a handler without one handles the names that no other handler has.
+        A handler that runs longer than `time_limit` has failed its attempt: a coroutine function is cancelled; a plain
+        function cannot be, and runs on in its thread.
 
-        Raises `ConfigurationError` for a class that has a handler already or shares its event type with one that has,
-        for what is no event class, for a function that cannot take an event and a context, and when no class is given.
+        Raises `ConfigurationError` if a class already has a handler, shares its event type with one that has, or is not
+        an event class; if the function cannot take an event and a context; and if no class is given.
         """
-        problems = [*map(class_problem, event_classes), _job_problem(job), _time_limit_problem(time_limit)]
+        problems = [*map(event_class_problem, event_classes), _job_problem(job), _time_limit_problem(time_limit)]
         raise_problems(f"@consumer.on of queue {self.queue}", problems)
         return partial(self._register, event_classes, job, time_limit)
+
+    def add_middleware(self, middleware: Middleware) -> None:
+        """Put `middleware` around all others and every handler, including handlers that are registered already.
+
+        For code that gets a finished consumer, such as instrumentation. Raises `ConfigurationError` for a function that
+        cannot take a call and the next one.
+        """
+        raise_problems(f"The consumer of queue {self.queue}", [middleware_problem(middleware)])
+        self._middlewares = (middleware, *self._middlewares)
+        for registration in self._registrations:
+            registration.chain = around(middleware, registration.chain)
 
     @property
     def event_classes(self) -> tuple[EventClass, ...]:
         """The classes that have a handler."""
-        return tuple(self._calls)
+        return tuple(self._by_event)
 
     def prepare(self, job: ReceivedJob) -> PreparedCall:
-        """Decode a job and return what is left to do: to call its handler.
+        """Decode a job and return the call of its handler, ready to run.
 
-        Raises `HandlerNotFoundError` for an event type or job name that has no handler, `EventDecodingError` for data
-        that is no event.
+        Raises `HandlerNotFoundError` for an event type or job name without a handler, and `EventDecodingError` for data
+        that is not an event.
         """
         try:
             event = self._decoder.decode(job.data)
         except UnknownEventTypeError as error:
             raise self._no_handler(job, f"event type {error.event_type}", "") from None
-        calls = self._calls[type(event)]
-        call = calls.get(job.name) or calls.get(None)
-        if call is None:
+        registrations = self._by_event[type(event)]
+        registration = registrations.get(job.name) or registrations.get(None)
+        if registration is None:
             name = type(event).__name__
             raise self._no_handler(job, f"{name} in jobs of this name", f'{name}, job="{job.name}"')
         context = context_of(job, job_origin(job.data), event)
-        return PreparedCall(event, call.handler, partial(call, event, context), context)
+        return PreparedCall(event, context, registration.handler, registration.chain)
 
     async def handle(self, job: ReceivedJob) -> None:
-        """Decode a job and call its handler, as a worker does; for tests of handlers.
+        """Decode a job and call its handler with all middlewares, as a worker does; for tests of handlers.
 
         Raises what `prepare` raises, unless such jobs are skipped, and what the handler raises.
         """
         try:
-            handling = self.prepare(job)
+            call = self.prepare(job)
         except HandlerNotFoundError:
             if self.unhandled == "skip":
                 return
             raise
-        await handling()
+        await call.run()
 
     def _register(
         self, event_classes: tuple[EventClass, ...], job: str | None, time_limit: timedelta | None, handler: Any
     ) -> Any:
-        taken = [self._taken(event_class, job) for event_class in event_classes]
-        none = None if event_classes else "no event class is given; type: @consumer.on(SomethingHappened)"
+        taken = [self._taken_problem(event_class, job) for event_class in event_classes]
+        none_given = None if event_classes else "no event class is given; use @consumer.on(SomethingHappened)"
         raise_problems(
-            f"The handler {name_of(handler)!r} of queue {self.queue}", [*taken, none, handler_problem(handler)]
+            f"The handler {name_of(handler)!r} of queue {self.queue}", [*taken, none_given, handler_problem(handler)]
         )
-        # First the decoder: it refuses classes that cannot be told apart.
-        self._decoder = self._decoder_of(dict.fromkeys((*self._calls, *event_classes)))
-        call = HandlerInvoker(handler, threads=self._threads, time_limit=time_limit or self._time_limit)
+        # The decoder first: it rejects classes that share an event type, and then nothing may have changed.
+        self._decoder = self._decoder_of(dict.fromkeys((*self._by_event, *event_classes)))
+        chain = handler_chain(
+            handler,
+            threads=self._threads,
+            time_limit=time_limit or self._time_limit,
+            middlewares=self._middlewares,
+        )
+        registration = _Registration(handler, chain)
+        self._registrations.append(registration)
         for event_class in event_classes:
-            self._calls.setdefault(event_class, {})[job] = call
+            self._by_event.setdefault(event_class, {})[job] = registration
         return handler
 
-    def _taken(self, event_class: EventClass, job: str | None) -> str | None:
-        other = self._calls.get(event_class, {}).get(job)
+    def _taken_problem(self, event_class: EventClass, job: str | None) -> str | None:
+        other = self._by_event.get(event_class, {}).get(job)
         if other is None:
             return None
         jobs = "" if job is None else f" in jobs named {job}"
-        return f"{event_class.__name__} is handled by {name_of(other.handler)} already{jobs}; remove one of the two"
+        return f"{event_class.__name__} is already handled by {name_of(other.handler)}{jobs}; remove one of the two"
 
     def _decoder_of(self, event_classes: Iterable[EventClass]) -> EventDecoder:
         return EventDecoder(event_classes, upcasters=self._upcasters, limits=self._limits)
@@ -196,7 +242,7 @@ class EventConsumer:
     def _no_handler(self, job: ReceivedJob, what: str, arguments: str) -> HandlerNotFoundError:
         return HandlerNotFoundError(
             f"queue {self.queue}, job {job.name} ({job.id}): no handler for {what}. "
-            f"Type: @consumer.on({arguments or '...'}){'' if arguments else ' with its class'}, "
+            f"Use @consumer.on({arguments or '...'}){'' if arguments else ' with its class'}, "
             f"or do not subscribe this queue to it"
         )
 
@@ -212,4 +258,4 @@ def _time_limit_problem(given: object) -> str | None:
 def _job_problem(given: object) -> str | None:
     if given is None or (isinstance(given, str) and given):
         return None
-    return f'job is {given!r}, expected the name of jobs; type: @consumer.on(SomethingHappened, job="do-something")'
+    return f'job is {given!r}, expected the name of jobs; use @consumer.on(SomethingHappened, job="do-something")'

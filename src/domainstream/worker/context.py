@@ -1,4 +1,4 @@
-"""What a handler is told beside the event."""
+"""What a handler gets beside the event: its job, its attempt, and where the event came from."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from domainstream.errors import InvalidEnvelopeError
 from domainstream.event import BaseEvent
-from domainstream.queue import JobOrigin, RedisEvent
+from domainstream.queue import JobOrigin
 
 Progress = Callable[[Any], Awaitable[None]]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,25 +24,25 @@ class ReceivedJob(Struct, frozen=True):
     """The job's name."""
 
     attempt: int
-    """Which try this is, from 1; a job that came again by `RetryLater` is still in the same try."""
+    """The number of this attempt, from 1; a retry after `RetryLater` keeps the number."""
 
     data: str
     """JSON text: the event, `_redisEvent` and `correlationId`."""
 
     attempts: int = 1
-    """How many tries there may be. Defaults to 1."""
+    """How many attempts the job has in all. Defaults to 1."""
 
     backoff: Any = None
-    """The pause between two tries, as BullMQ's job has it: milliseconds, or an object with `type`, `delay` and perhaps
+    """The pause between two attempts, as BullMQ stores it: milliseconds, or an object with `type`, `delay` and perhaps
     `jitter`. Defaults to None: no pause.
     """
 
     progress: Progress | None = None
-    """Stores how far the job is, for those who watch the queue. Defaults to None: nobody can be told."""
+    """Stores the job's progress for tools that watch the queue. Defaults to None: progress goes nowhere."""
 
 
 class EventContext(Struct, frozen=True):
-    """Where an event came from, and which try this is."""
+    """Where an event came from, and which attempt this is."""
 
     job_id: str
     """The job's id."""
@@ -51,7 +51,7 @@ class EventContext(Struct, frozen=True):
     """The job's name."""
 
     attempt: int
-    """Which try this is, from 1; a job that came again by `RetryLater` is still in the same try."""
+    """The number of this attempt, from 1; a retry after `RetryLater` keeps the number."""
 
     channel: str
     """The channel's value; the event's type for a job that did not come from a stream."""
@@ -60,62 +60,60 @@ class EventContext(Struct, frozen=True):
     """The stream entry's id; empty for a job that did not come from a stream."""
 
     timestamp: datetime
-    """When the entry was added, on the server's clock, aware; when the event occurred for a job that did not come from
-    a stream.
+    """When the entry was added, by the server's clock, timezone-aware; when the event occurred for a job that did not
+    come from a stream.
     """
 
     correlation_id: str
-    """The business transaction the event belongs to; the event's own id where it started one."""
+    """The business transaction the event belongs to; the event's own id if it started one."""
 
     event_id: str = ""
-    """The event's id: the same for each repeat."""
+    """The event's id: the same each time the event is handled."""
 
     causation_id: str | None = None
     """The id of the event that led to this one, or None."""
 
     attempts: int = 1
-    """How many tries there may be. Defaults to 1."""
+    """How many attempts the job has in all. Defaults to 1."""
 
     progress: Progress | None = None
-    """Where `report_progress` goes; None outside of a worker."""
+    """Where `report_progress` sends its values; None outside of a worker."""
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether the job has failed for good if this try fails."""
+        """Whether the job fails permanently if this attempt fails."""
         return self.attempt >= self.attempts
 
     async def report_progress(self, value: Any) -> None:
-        """Tell those who watch the queue how far the job is: a number of percent, or whatever JSON can hold.
+        """Store the job's progress for tools that watch the queue: a percentage, or anything that JSON can hold.
 
-        For coroutine functions. It goes with the worker's next call to the server; outside of a worker, nowhere.
+        For coroutine functions. It is sent with the worker's next call to the server; outside of a worker it is
+        ignored.
         """
         if self.progress is not None:
             await self.progress(value)
 
 
 def context_of(job: ReceivedJob, origin: JobOrigin, event: BaseEvent[Any]) -> EventContext:
-    """Put together what is known about `job`, whose data holds `event` and `origin`.
+    """Return the context of `job`, whose data holds `event` and `origin`.
 
-    Raises `InvalidEnvelopeError` for a time that no calendar has.
+    Raises `InvalidEnvelopeError` for a timestamp beyond the year 9999.
     """
     source = origin.redis_event
+    try:
+        added_at = EPOCH + timedelta(milliseconds=source.timestamp) if source else event.occurred_at
+    except OverflowError:
+        raise InvalidEnvelopeError("the timestamp of the job's _redisEvent is beyond the year 9999") from None
     return EventContext(
         job_id=job.id,
         job_name=job.name,
         attempt=job.attempt,
         channel=source.name if source else str(event.event_type),
         entry_id=source.id if source else "",
-        timestamp=_added_at(source) if source else event.occurred_at,
+        timestamp=added_at,
         correlation_id=origin.correlation_id or event.correlation_id or event.id,
         event_id=event.id,
         causation_id=event.causation_id,
         attempts=job.attempts,
         progress=job.progress,
     )
-
-
-def _added_at(source: RedisEvent) -> datetime:
-    try:
-        return EPOCH + timedelta(milliseconds=source.timestamp)
-    except OverflowError:
-        raise InvalidEnvelopeError("the timestamp of the job's _redisEvent is beyond the year 9999") from None

@@ -4,6 +4,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
+from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.attempt import AttemptRunner
@@ -11,27 +12,29 @@ from domainstream.worker.bullmq.connections import WorkerConnections
 from domainstream.worker.bullmq.engine import BullMQEngine
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.settings import WorkerSettings
+from domainstream.worker.stats import WorkerStats
 
 GRACE: Final = timedelta(seconds=30)
 DEFAULT_SETTINGS: Final = WorkerSettings()
 
 
 class EventWorker:
-    """Handles the jobs of one queue, many at a time.
+    """Handles the jobs of one queue, many concurrently.
 
     Usage::
 
         await EventWorker.from_url(url, consumer, concurrency=50).run()
 
-    Survives restarts of the server, also a start before it is there. For one event loop; `run` may be called once.
-    A handler that blocks the event loop stops all others, though not the renewal of their locks: make it a plain
+    Survives restarts of the server, and may be started before it. For one event loop; `run` may be called once. A
+    handler that blocks the event loop stops all others, although their locks are still renewed: make it a plain
     function instead.
     """
 
     def __init__(self, engine: BullMQEngine) -> None:
-        """Work with `engine`, which the worker then owns."""
+        """Run `engine`, which opens its connections and closes them when its run ends."""
         self._engine = engine
-        self._lifecycle = Lifecycle("EventWorker")
+        self._lifecycle = Lifecycle(type(self).__name__)
+        self._running = False
 
     @classmethod
     def from_url(
@@ -44,11 +47,11 @@ class EventWorker:
         grace: timedelta = GRACE,
         settings: WorkerSettings = DEFAULT_SETTINGS,
     ) -> Self:
-        """Return a worker with connections of its own, made when it runs; `bull_prefix` begins every key of BullMQ.
+        """Return a worker that opens its own connections when it runs; every key of BullMQ begins with `bull_prefix`.
 
-        Up to `concurrency` handlers run at a time. `grace` is how long they may still run once the worker stops; after
-        that they are cancelled, and their jobs go back to their queue. Raises `MissingExtraError` without the package
-        `bullmq`, `ConfigurationError` for a URL that is none and for numbers of zero or less.
+        Up to `concurrency` handlers run at a time. When the worker stops, handlers may run on for `grace`; then they
+        are cancelled, and their jobs return to the queue. Raises `MissingExtraError` without the package `bullmq`, and
+        `ConfigurationError` for an invalid URL and for numbers of zero or less.
         """
         raise_problems("EventWorker", [positive("concurrency", concurrency, int), positive("grace", grace, timedelta)])
         connections = WorkerConnections(url, consumer.queue, bull_prefix=bull_prefix, name=settings.name)
@@ -65,17 +68,34 @@ class EventWorker:
     async def run(self) -> None:
         """Handle jobs until `stop` or cancellation; then let running handlers finish and close the connections.
 
-        Raises `ConfigurationError` when it is called a second time, or after `close`.
+        Raises `ConfigurationError` when called a second time, or after `close`.
         """
         await self._lifecycle.run(self._work)
 
     def stop(self) -> None:
-        """Let `run` take no more jobs and return once running handlers have finished. Stopping twice does nothing."""
+        """Take no more jobs, and let `run` return once running handlers have finished. Stopping twice is harmless."""
         self._lifecycle.stop()
 
     async def close(self) -> None:
-        """Stop, and wait for `run` to return. Closing twice does nothing."""
-        await self._lifecycle.close(_nothing)
+        """Stop, and wait for `run` to return. Closing twice is harmless."""
+        await self._lifecycle.close()
+
+    @property
+    def stats(self) -> WorkerStats:
+        """What the worker has counted so far."""
+        return self._engine.stats()
+
+    async def health(self) -> Health:
+        """Return whether the worker takes jobs: it runs, is not stopping, and the server answers it; never raises."""
+        if not self._running:
+            return Health(ok=False, problem="the worker does not run")
+        if self._lifecycle.stopping.is_set():
+            return Health(ok=False, problem="the worker is stopping")
+        stats = self.stats
+        if stats.failures:
+            problem = f"{stats.failures} calls in a row to the server failed: {stats.last_error}"
+            return Health(ok=False, problem=problem)
+        return Health(ok=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,8 +106,8 @@ class EventWorker:
         await self.close()
 
     async def _work(self) -> None:
-        await self._engine.run(self._lifecycle.stopping)
-
-
-async def _nothing() -> None:
-    """Release nothing: the engine closes its connections when its run ends."""
+        self._running = True
+        try:
+            await self._engine.run(self._lifecycle.stopping)
+        finally:
+            self._running = False

@@ -1,4 +1,4 @@
-"""What may be a handler, and a handler with the event it is about to get."""
+"""The call of a handler: a decoded job that is ready to run, and the middlewares around it."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -7,64 +7,115 @@ from typing import Any, Union, get_args, get_origin
 
 from msgspec import Struct
 
-from domainstream.event import BaseEvent
+from domainstream.event import BaseEvent, correlation_scope
 from domainstream.worker.context import EventContext
+from domainstream.worker.outcomes import GiveUp, RetryLater
+
+Next = Callable[["PreparedCall"], Awaitable[None]]
+"""The rest of a call, seen from a middleware: the middlewares inside of it, and at last the handler."""
+
+Middleware = Callable[["PreparedCall", Next], Awaitable[None]]
+"""A callable around the calls of handlers.
+
+It must await `call_next(call)` for the handler to run, and may do anything before and after that::
+
+    async def measured(call: PreparedCall, call_next: Next) -> None:
+        started = time.perf_counter()
+        try:
+            await call_next(call)
+        finally:
+            durations.labels(call.handler_name).observe(time.perf_counter() - started)
+"""
 
 _EXAMPLE = "@consumer.on(SomethingHappened)"
 
 
+async def call_handler(call: "PreparedCall") -> None:
+    """Call a coroutine function with event and context; the innermost part of every chain."""
+    raise_outcome(await call.handler(call.event, call.context))
+
+
+def raise_outcome(returned: object) -> None:
+    """Raise an outcome that a handler returned: a forgotten `raise` must not complete the job."""
+    if isinstance(returned, RetryLater | GiveUp):
+        raise returned
+
+
 class PreparedCall(Struct, frozen=True, gc=False):
-    """A job that is decoded: calling this calls its handler."""
+    """A decoded job with the handler it goes to."""
 
     event: BaseEvent[Any]
-    """The event as it was decoded."""
-
-    handler: Callable[..., Any]
-    """The function that handles it."""
-
-    call: Callable[[], Awaitable[None]]
-    """Calls the function with the event and its context."""
+    """The decoded event."""
 
     context: EventContext
-    """What the function is told beside the event."""
+    """The job's context, which the handler gets beside the event."""
+
+    handler: Callable[..., Any]
+    """The handler, as it was registered."""
+
+    chain: Next = call_handler
+    """The middlewares around the handler, composed when it was registered. Defaults to the handler alone, which must be
+    a coroutine function.
+    """
 
     @property
     def event_name(self) -> str:
         """The name of the event's class."""
         return type(self.event).__name__
 
-    async def __call__(self) -> None:
-        """Call the handler; raise what it raises."""
-        await self.call()
+    @property
+    def handler_name(self) -> str:
+        """The name of the handler's function."""
+        return name_of(self.handler)
+
+    async def run(self) -> None:
+        """Run middlewares and handler; raise what they raise.
+
+        The event is the cause of every event made meanwhile, and its ids are in every log record.
+        """
+        with correlation_scope(correlation_id=self.context.correlation_id, causation_id=self.event.id):
+            await self.chain(self)
 
 
-def name_of(handler: object) -> str:
-    """Return what people call a handler."""
-    return str(getattr(handler, "__name__", handler))
+def name_of(function: object) -> str:
+    """Return the name of a handler or middleware."""
+    return str(getattr(function, "__name__", function))
 
 
-def class_problem(given: object) -> str | None:
-    """Say what is wrong with an argument of `@consumer.on`; None when it is an event class."""
+def event_class_problem(given: object) -> str | None:
+    """Say what is wrong with an argument of `@consumer.on`; None for an event class."""
     if isinstance(given, type) and issubclass(given, BaseEvent):
         return None
     if get_origin(given) in (Union, UnionType):
-        classes = ", ".join(name_of(each) for each in get_args(given))
-        return f"{given} is a union, not event classes; type: @consumer.on({classes})"
+        classes = ", ".join(name_of(member) for member in get_args(given))
+        return f"{given} is a union, not event classes; use @consumer.on({classes})"
     if isinstance(given, type) or not callable(given):
-        return f"{given!r} is no event class; type: {_EXAMPLE} with a subclass of BaseEvent"
-    return f"the function {name_of(given)!r} is given, not event classes; type: {_EXAMPLE} above it"
+        return f"{given!r} is not an event class; use {_EXAMPLE} with a subclass of BaseEvent"
+    return f"{name_of(given)!r} is a function, not an event class; use {_EXAMPLE} above it"
 
 
 def handler_problem(handler: Any) -> str | None:
     """Say why `handler` cannot be called with an event and a context; None when it can."""
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        return "it yields, so that calling it would do nothing; remove the yield"
+    return _signature_problem(
+        handler, "an event and a context", f"async def {name_of(handler)}(event, context) -> None: ..."
+    )
+
+
+def middleware_problem(middleware: Any) -> str | None:
+    """Say why `middleware` cannot be called with a call and the rest of it; None when it can."""
+    name = name_of(middleware)
+    problem = _signature_problem(middleware, "a call and call_next", f"async def {name}(call, call_next) -> None: ...")
+    return None if problem is None else f"middleware {name!r}: {problem}"
+
+
+def _signature_problem(function: Any, arguments: str, example: str) -> str | None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return "it yields, so calling it would do nothing; remove the yield"
     try:
-        inspect.signature(handler).bind(None, None)
+        inspect.signature(function).bind(None, None)
     except TypeError as error:
-        name = name_of(handler)
-        return f"it cannot take an event and a context: {error}; type: async def {name}(event, context) -> None: ..."
+        return f"it cannot take {arguments}: {error}; use {example}"
     except ValueError:
-        # Some functions of C do not tell their parameters.
+        # Some functions written in C do not reveal their parameters.
         return None
     return None

@@ -1,4 +1,4 @@
-"""How a worker keeps its jobs, and how fast it may take them."""
+"""The settings of a worker: how long it may keep jobs, and how fast it may take them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,13 +8,13 @@ from domainstream.validation import positive_fields, raise_problems
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RateLimit:
-    """How many jobs of a queue may begin in a while, all its workers together; each must be told the same."""
+    """How many jobs of a queue may start per period, over all its workers; give each worker the same limit."""
 
     jobs: int
-    """How many, at the most."""
+    """The largest number of jobs per period."""
 
     per: timedelta = timedelta(seconds=1)
-    """In which time, from the first of them. Defaults to 1 second."""
+    """The period, which begins with its first job. Defaults to 1 second."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for numbers of zero or less."""
@@ -23,35 +23,36 @@ class RateLimit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerSettings:
-    """What a worker tells BullMQ."""
+    """How a worker uses BullMQ."""
 
     lock: timedelta = timedelta(seconds=30)
-    """For how long a job is this worker's own without a renewal, which comes at half of it. A job of a worker that has
-    died comes again after that, and after the next look. Defaults to 30 seconds.
+    """How long a job stays locked for this worker without a renewal; locks are renewed after half of it. If the worker
+    dies, its jobs are retried once the lock has expired and the next check for stalled jobs has run. Defaults to 30
+    seconds.
     """
 
     stalled_interval: timedelta = timedelta(seconds=30)
-    """How often the workers of a queue look for jobs of workers that have died; a job comes again at the second look
-    that finds it without a lock. Defaults to 30 seconds.
+    """How often the workers of a queue check for stalled jobs, whose workers have died; a job is retried at the second
+    check that finds it without a lock. Defaults to 30 seconds.
     """
 
     max_stalled: int = 10
-    """How often a job may come again in this way before it fails: one that brings down its worker each time must not go
-    round for ever, one that only stood beside such a job should not fail. Defaults to 10.
+    """How often a job may stall before it fails: high enough that a job which only ran beside one that crashes its
+    worker survives, and finite so that the crashing one does not run forever. Defaults to 10.
     """
 
     rate_limit: RateLimit | None = None
-    """How many jobs may begin in a while. Defaults to None: no limit but that of the queue itself."""
+    """How many jobs may start per period. Defaults to None: no limit except one set on the queue itself."""
 
     metrics: int | None = None
-    """For how many minutes BullMQ counts completed and failed jobs. Defaults to None: they are not counted."""
+    """For how many minutes BullMQ keeps counts of completed and failed jobs. Defaults to None: they are not counted."""
 
     name: str | None = None
-    """What BullMQ's tools call the worker; stored with each job it takes. Defaults to None: no name."""
+    """The worker's name in BullMQ's tools; stored with each job it takes. Defaults to None: no name."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for numbers of zero or less, and for a name that a connection cannot have."""
         name = self.name
-        blank = name is not None and (not name or any(sign.isspace() for sign in name))
-        problem = f"name is {name!r}, expected no white space and not nothing; type: name='valuation-1'"
-        raise_problems("WorkerSettings", [*positive_fields(self), problem if blank else None])
+        invalid = name is not None and (not name or any(character.isspace() for character in name))
+        problem = f"name is {name!r}, must be non-empty and contain no whitespace; use name='valuation-1'"
+        raise_problems("WorkerSettings", [*positive_fields(self), problem if invalid else None])

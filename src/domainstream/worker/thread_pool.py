@@ -1,11 +1,10 @@
-"""HandlerThreadPool for handlers that are plain functions.
+"""Threads for handlers that are plain functions.
 
-Not asyncio's default executor: its few threads are shared with name look-ups and file access, and a handler that hangs
-would keep the process from ending.
+asyncio's default executor will not do: its few threads are shared with DNS lookups and file access, and a handler that
+hangs would keep the process from exiting.
 """
 
 import asyncio
-import logging
 import threading
 import weakref
 from collections.abc import Callable
@@ -15,115 +14,113 @@ from queue import SimpleQueue
 from typing import Any, Final, NoReturn
 
 from domainstream.errors import HandlerCancelledError
+from domainstream.telemetry import Signal, emit
 from domainstream.worker.prepared_call import name_of
 
-log = logging.getLogger("domainstream.worker")
+MAX_THREADS: Final = 1_000
+"""How many threads may exist at once, abandoned ones included; further calls wait until one is free."""
 
-MOST_THREADS: Final = 1_000
-"""At most so many at once, those included that nobody waits for any more; further calls wait for one to be free."""
-
-Step = Callable[[], None]
+Task = Callable[[], None]
 
 
 class HandlerThreadPool:
-    """Runs functions, each in a thread of its own for the time of the call; the threads are used again.
+    """Runs each call in a thread of its own, and reuses the threads.
 
-    As many calls run at once as are made, so that the worker's concurrency alone is the limit. The threads are daemons:
-    one that never returns keeps no process alive. They know the caller's context variables. Idle ones end when this
-    object goes.
+    As many calls run at once as are made, so that the worker's concurrency is the only limit. The threads are daemons:
+    one that never returns does not keep the process alive. They see the caller's context variables. Idle threads end
+    when this object is garbage collected.
     """
 
-    def __init__(self, name: str, *, most: int = MOST_THREADS) -> None:
-        """Name the threads after `name`, and have at most `most` of them."""
+    def __init__(self, name: str, *, max_threads: int = MAX_THREADS) -> None:
+        """Name the threads after `name`, and have at most `max_threads` of them."""
         self._name = name
-        self._free = asyncio.Semaphore(most)
-        self._idle: list[SimpleQueue[Step | None]] = []
+        self._free = asyncio.Semaphore(max_threads)
+        # A queue per idle thread, in which it waits for its next task; None ends it.
+        self._idle: list[SimpleQueue[Task | None]] = []
         weakref.finalize(self, _dismiss, self._idle)
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call `function` in a thread; return what it returns, or raise what it raises.
 
-        When this is cancelled, the thread cannot be: it goes on to its end, and the log says so.
+        If this is cancelled, the function runs on to its end, which is logged: a thread cannot be cancelled.
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Callable[[], Any]] = loop.create_future()
         try:
-            steps = self._idle.pop() if self._idle else self._start()
+            tasks = self._idle.pop() if self._idle else self._start_thread()
         except RuntimeError:
-            # The machine has no thread left for us.
+            # The system has no thread left for us.
             self._free.release()
             raise
-        steps.put(partial(self._step, steps, partial(copy_context().run, function, *args), loop, ended))
+        tasks.put(partial(self._run_in_thread, tasks, partial(copy_context().run, function, *args), loop, ended))
         try:
             return (await ended)()
         except asyncio.CancelledError:
             if ended.cancelled():
-                log.warning("nobody waits any longer for %s, but its thread runs on", name_of(function))
+                emit(Signal.WORKER_THREAD_ABANDONED, handler=name_of(function))
             raise
 
-    def _start(self) -> SimpleQueue[Step | None]:
-        steps: SimpleQueue[Step | None] = SimpleQueue()
-        threading.Thread(target=_work, args=(steps,), name=f"handlers of {self._name}", daemon=True).start()
-        return steps
+    def _start_thread(self) -> SimpleQueue[Task | None]:
+        tasks: SimpleQueue[Task | None] = SimpleQueue()
+        threading.Thread(target=_work, args=(tasks,), name=f"handlers of {self._name}", daemon=True).start()
+        return tasks
 
-    def _step(
+    def _run_in_thread(
         self,
-        steps: SimpleQueue[Step | None],
+        tasks: SimpleQueue[Task | None],
         call: Callable[[], Any],
         loop: asyncio.AbstractEventLoop,
         ended: asyncio.Future[Callable[[], Any]],
     ) -> None:
-        """Call, in the thread, and tell the event loop how it went."""
-        answer = _answer(call)
+        """Make the call, in the thread, and pass its result to the event loop."""
+        result = _result_of(call)
         try:
-            loop.call_soon_threadsafe(self._end, steps, ended, answer)
+            loop.call_soon_threadsafe(self._finish, tasks, ended, result)
         except RuntimeError:
-            log.debug("a handler ended after its event loop, in thread %s", threading.current_thread().name)
+            # The loop is closed.
+            emit(Signal.WORKER_THREAD_LATE, thread=threading.current_thread().name)
             self._free.release()
-            steps.put(None)
+            tasks.put(None)
 
-    def _end(
-        self, steps: SimpleQueue[Step | None], ended: asyncio.Future[Callable[[], Any]], answer: Callable[[], Any]
+    def _finish(
+        self, tasks: SimpleQueue[Task | None], ended: asyncio.Future[Callable[[], Any]], result: Callable[[], Any]
     ) -> None:
-        self._idle.append(steps)
+        self._idle.append(tasks)
         self._free.release()
         if not ended.done():
-            ended.set_result(answer)
+            ended.set_result(result)
 
 
-def _answer(call: Callable[[], Any]) -> Callable[[], Any]:
+def _result_of(call: Callable[[], Any]) -> Callable[[], Any]:
     """Return a function that returns or raises what `call` does: a future cannot hold every exception."""
     try:
-        return partial(_identity, call())
+        value = call()
     except BaseException as error:  # noqa: BLE001 - raised again where the call was made
         return partial(_raise, error)
-
-
-def _identity(value: Any) -> Any:
-    return value
+    return lambda: value
 
 
 def _raise(error: BaseException) -> NoReturn:
     if isinstance(error, SystemExit):
-        # In a thread it never comes from a signal: the process is not meant.
+        # A signal never raises it in a thread, so it is not meant for the process.
         raise HandlerCancelledError("the handler called sys.exit, which ends it and not the worker") from error
     raise error
 
 
-def _work(steps: SimpleQueue[Step | None]) -> None:
-    while _do_next(steps):
+def _work(tasks: SimpleQueue[Task | None]) -> None:
+    while _run_next(tasks):
         pass
 
 
-def _do_next(steps: SimpleQueue[Step | None]) -> bool:
-    # A function of its own: while the thread waits for the next step, nothing holds on to the last one.
-    step = steps.get()
-    if step is not None:
-        step()
-    return step is not None
+def _run_next(tasks: SimpleQueue[Task | None]) -> bool:
+    # A function of its own, so that no local variable keeps the last task alive while the thread waits for the next.
+    task = tasks.get()
+    if task is not None:
+        task()
+    return task is not None
 
 
-def _dismiss(idle: list[SimpleQueue[Step | None]]) -> None:
-    for steps in idle:
-        steps.put(None)
+def _dismiss(idle: list[SimpleQueue[Task | None]]) -> None:
+    for tasks in idle:
+        tasks.put(None)

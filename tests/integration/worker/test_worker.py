@@ -12,6 +12,7 @@ from support.consuming import OptimizationEvaluated, calculated, delivery, runni
 from support.working import Valuation, job_of
 
 from domainstream.event import read_message
+from domainstream.health import Health
 from domainstream.queue import BullMQQueue, job_data
 from domainstream.testing import EmbeddedServer
 from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, RetryLater
@@ -59,7 +60,7 @@ async def test_give_up_fails_at_once(queue: Valuation, caplog: pytest.LogCapture
         await queue.ended("failed")
     assert (await queue.jobs.fields("event-1"))["failedReason"] == b"no such stay"
     assert calls == [1]
-    gave_up = "job event-1 (price-stay): handle gave up OptimizationEvaluated in attempt 1; failed for good"
+    gave_up = "worker.handler_gave_up queue=valuation job=event-1 name=price-stay attempt=1 handler=handle event=Optim"
     assert gave_up in caplog.text
     assert "no such stay" not in caplog.text
 
@@ -79,9 +80,10 @@ async def test_other_exceptions_use_up_the_attempts(queue: Valuation, caplog: py
     assert (await queue.jobs.fields("event-1"))["failedReason"] == b"a secret of the payload"
     assert attempts == [1, 2]
     assert "secret" not in caplog.text
-    place = rf"ValueError at {re.escape(__file__)}:\d+ in handle, handling OptimizationEvaluated"
-    assert re.search(rf"job event-1 \(price-stay\): attempt 1 of 2 failed: {place}; again in 0\.02 s\n", caplog.text)
-    assert re.search(rf"job event-1 \(price-stay\): attempt 2 of 2 failed: {place}; failed for good\n", caplog.text)
+    job = r"worker\.attempt_failed queue=valuation job=event-1 name=price-stay"
+    place = rf"error=ValueError where={re.escape(__file__)}:\d+ in handle event=OptimizationEvaluated"
+    assert re.search(rf"{job} attempt=1 attempts=2 {place} next=retried in 0\.02 s\n", caplog.text)
+    assert re.search(rf"{job} attempt=2 attempts=2 {place} next=failed permanently\n", caplog.text)
 
 
 async def test_cancellation_inside_a_handler_is_a_failure_like_any_other(queue: Valuation) -> None:
@@ -254,3 +256,24 @@ async def test_worker_survives_a_restart_of_the_server() -> None:
                 await queue.close()
                 await until(lambda: len(handled) > number)  # noqa: B023 - awaited within the turn
     assert handled == ["event-0", "event-1"]
+
+
+async def test_health_follows_the_life_of_the_worker(queue: Valuation) -> None:
+    """A worker is healthy while it takes jobs: not before `run`, and no more once it is stopping."""
+    started, going_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
+        started.set()
+        await going_on.wait()
+
+    await queue.add(job_of())
+    worker = queue.worker(handle)
+    assert await worker.health() == Health(ok=False, problem="the worker does not run")
+    async with running(worker):
+        await started.wait()
+        assert await worker.health() == Health(ok=True)
+        assert worker.stats.running == 1
+        worker.stop()
+        assert await worker.health() == Health(ok=False, problem="the worker is stopping")
+        going_on.set()
+    assert (await worker.health()).problem == "the worker does not run"

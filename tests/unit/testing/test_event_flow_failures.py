@@ -130,7 +130,7 @@ async def test_a_job_that_no_handler_takes_fails() -> None:
     """The failure says which handler to write, and nothing was handled."""
     flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation")])
     await producer_of(flow).publish(evaluated())
-    with pytest.raises(FlowFailedError, match=r"no handler for event type domain_coding.* Type: @consumer\.on"):
+    with pytest.raises(FlowFailedError, match=r"no handler for event type domain_coding.* Use @consumer\.on"):
         await flow.settle()
 
 

@@ -78,5 +78,5 @@ async def test_what_the_handler_raises_is_raised() -> None:
 
 async def test_an_event_that_no_handler_takes_says_what_to_type() -> None:
     """A test of the wrong consumer does not pass silently."""
-    with pytest.raises(HandlerNotFoundError, match=r"Type: @consumer\.on"):
+    with pytest.raises(HandlerNotFoundError, match=r"Use @consumer\.on"):
         await handle(consumer_of("valuation", OptimizationEvaluated, do_nothing), calculated())

@@ -1,4 +1,4 @@
-"""When a failed job comes again: as Node's bullmq computes it."""
+"""When a failed job is retried: as bullmq for Node.js computes it."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,9 @@ EXPONENTIAL = {"type": "exponential", "delay": 1000}
 
 def pause(backoff: Any, attempt: int = 1, attempts: int = 1000) -> float:
     """Return the seconds until the next attempt."""
-    found = next_pause(ReceivedJob("event-1", "price-stay", attempt, "{}", attempts, backoff))
-    assert found is not None
-    return found.total_seconds()
+    seconds = next_pause(ReceivedJob("event-1", "price-stay", attempt, "{}", attempts, backoff))
+    assert seconds is not None
+    return seconds.total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -38,20 +38,20 @@ def pause(backoff: Any, attempt: int = 1, attempts: int = 1000) -> float:
     ],
 )
 def test_pause_is_that_of_bullmq(backoff: Any, attempt: int, seconds: float) -> None:
-    """A number is milliseconds; fixed stays as it is; exponential doubles from one attempt to the next."""
+    """A number means milliseconds; fixed stays the same; exponential doubles from one attempt to the next."""
     assert pause(backoff, attempt) == seconds
 
 
 @pytest.mark.parametrize(("attempt", "attempts"), [(1, 1), (3, 3), (4, 3), (1, 0)])
 def test_last_attempt_has_no_next_one(attempt: int, attempts: int) -> None:
-    """A job without `attempts` is tried once."""
+    """A job whose attempts are used up, or that has only one, is not retried."""
     assert next_pause(ReceivedJob("event-1", "price-stay", attempt, "{}", attempts, FIXED)) is None
 
 
 @pytest.mark.parametrize(("backoff", "longest"), [(FIXED, 1.0), (EXPONENTIAL, 4.0)])
 @pytest.mark.parametrize("jitter", [0.25, 0.5, 1])
 def test_jitter_shortens_the_pause_by_up_to_its_share(backoff: dict[str, Any], longest: float, jitter: float) -> None:
-    """Pauses lie evenly between `1 - jitter` and all of it, so that jobs which failed together come apart."""
+    """Pauses are spread evenly over the last `jitter` of the delay, so that jobs which failed together drift apart."""
     pauses = [pause({**backoff, "jitter": jitter}, 3) for _ in range(2_000)]
     shortest = longest * (1 - jitter)
     assert shortest - 0.001 <= min(pauses) < shortest + longest * jitter / 10
@@ -59,7 +59,7 @@ def test_jitter_shortens_the_pause_by_up_to_its_share(backoff: dict[str, Any], l
 
 
 def test_unknown_kind_is_exponential_from_a_second() -> None:
-    """Custom strategies are code of the program that added the job; ours must still space out."""
+    """A custom strategy, which only the program that added the job has, is replaced by an exponential one."""
     pauses = [pause({"type": "custom", "delay": 7}, 3) for _ in range(100)]
     assert 2 <= min(pauses) <= max(pauses) <= 4
 
@@ -75,8 +75,8 @@ def test_unknown_kind_is_exponential_from_a_second() -> None:
     ),
     st.integers(1, 10**6),
 )
-def test_whatever_the_options_say_a_pause_comes_out(backoff: Any, attempt: int) -> None:
-    """Anybody may add jobs to the queue; a nonsensical backoff must not break the worker."""
-    found = next_pause(ReceivedJob("event-1", "price-stay", attempt, "{}", 10**7, backoff))
-    assert found is not None
-    assert timedelta() <= found <= timedelta(days=36_500)
+def test_any_options_yield_a_pause(backoff: Any, attempt: int) -> None:
+    """A nonsensical backoff, which any program may add to the queue, does not break the worker."""
+    seconds = next_pause(ReceivedJob("event-1", "price-stay", attempt, "{}", 10**7, backoff))
+    assert seconds is not None
+    assert timedelta() <= seconds <= timedelta(days=36_500)

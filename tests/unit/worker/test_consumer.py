@@ -24,7 +24,7 @@ from domainstream.worker import EventConsumer, EventContext, ReceivedJob
 
 
 async def test_handler_gets_the_typed_event_and_its_context() -> None:
-    """The event equals the published one; the context tells job, attempt, stream entry and correlation."""
+    """The handler gets the published event, and a context with job, attempt, stream entry and correlation."""
     consumer, calls = EventConsumer("valuation"), []
 
     @consumer.on(OptimizationEvaluated)
@@ -49,7 +49,7 @@ async def test_handler_gets_the_typed_event_and_its_context() -> None:
 
 
 async def test_job_added_by_hand_has_a_context_too() -> None:
-    """A job that came through no stream names its event's type, time and id instead."""
+    """The context of a job that did not come through a stream has the event's type, time and id instead."""
     consumer, contexts = EventConsumer("valuation"), []
 
     @consumer.on(OptimizationEvaluated)
@@ -66,7 +66,7 @@ async def test_job_added_by_hand_has_a_context_too() -> None:
 
 
 async def test_one_handler_may_take_several_events() -> None:
-    """Each of the classes it is registered for reaches it."""
+    """A handler gets the events of every class it is registered for."""
     consumer, types = EventConsumer("valuation"), []
 
     @consumer.on(OptimizationEvaluated, PricingCalculated)
@@ -79,7 +79,7 @@ async def test_one_handler_may_take_several_events() -> None:
 
 
 async def test_plain_function_runs_in_a_thread() -> None:
-    """A handler that blocks does not stop the event loop."""
+    """A plain function runs outside of the event loop's thread, so that blocking it stops no other handler."""
     consumer, threads = EventConsumer("valuation"), []
 
     @consumer.on(OptimizationEvaluated)
@@ -91,7 +91,7 @@ async def test_plain_function_runs_in_a_thread() -> None:
 
 
 async def test_decorated_function_stays_what_it_was() -> None:
-    """A handler can be called by a test as any other function."""
+    """`on` returns the function itself, so that a test can call it like any other."""
     consumer = EventConsumer("valuation")
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -101,21 +101,21 @@ async def test_decorated_function_stays_what_it_was() -> None:
 
 
 async def test_event_without_handler_is_an_explicit_error() -> None:
-    """The error names queue, job and type, and what to type."""
+    """The error for an event without a handler names queue, job and type, and the decorator to use."""
     consumer = EventConsumer("valuation")
     with pytest.raises(HandlerNotFoundError, match=r"queue valuation, job price-stay \(event-1\).*@consumer\.on"):
         await consumer.handle(received(evaluated()))
 
 
 @pytest.mark.parametrize("data", ["", "null", "rubbish", "{}", '{"a":1,"a":2}', "[" * 1_000])
-async def test_data_that_is_no_event_is_refused(data: str) -> None:
-    """Whatever somebody puts into the queue, the answer is an error of ours."""
+async def test_data_that_is_not_an_event_is_rejected(data: str) -> None:
+    """Whatever the queue holds, the consumer raises an `EventDecodingError`."""
     with pytest.raises(EventDecodingError):
         await EventConsumer("valuation").handle(ReceivedJob("1", "job", 1, data))
 
 
 async def test_largest_event_still_fits_as_a_job() -> None:
-    """What a job's data adds to an event does not push an event within the limits beyond them."""
+    """The fields that a job adds to an event do not push an event within the limits beyond them."""
     consumer, handled = EventConsumer("valuation"), asyncio.Event()
 
     @consumer.on(OptimizationEvaluated)
@@ -127,19 +127,19 @@ async def test_largest_event_still_fits_as_a_job() -> None:
     assert handled.is_set()
 
 
-def test_second_handler_of_an_event_is_refused() -> None:
-    """Two handlers of one queue for one event would leave open which runs."""
+def test_second_handler_of_an_event_is_rejected() -> None:
+    """A second handler of one queue for one event is an error, because it would be unclear which of them runs."""
     consumer = EventConsumer("valuation")
 
     @consumer.on(OptimizationEvaluated)
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="OptimizationEvaluated is handled by price_stay already"):
+    with pytest.raises(ConfigurationError, match="OptimizationEvaluated is already handled by price_stay"):
         consumer.on(OptimizationEvaluated)(price_stay)
 
 
-def test_classes_of_one_type_are_refused_and_change_nothing() -> None:
-    """Two classes that share an event type cannot be told apart; what was registered before stays."""
+def test_classes_of_one_type_are_rejected_and_change_nothing() -> None:
+    """A class that shares its event type with another is rejected, and the handlers registered before it stay."""
 
     class Twin(BaseEvent[EvaluatedPayload]):
         event_type = EVALUATED
@@ -154,21 +154,21 @@ def test_classes_of_one_type_are_refused_and_change_nothing() -> None:
     assert consumer.event_classes == (OptimizationEvaluated,)
 
 
-def test_decorator_without_classes_is_refused() -> None:
-    """A handler for nothing is a mistake."""
+def test_decorator_without_classes_is_rejected() -> None:
+    """A handler without an event class is an error."""
     with pytest.raises(ConfigurationError, match="no event class is given"):
         EventConsumer("valuation").on()(print)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("queue", ["", "a:b", "a b"])
-def test_queue_names_that_bullmq_cannot_take_are_refused(queue: str) -> None:
-    """The same rule as for `to_queue`."""
+def test_queue_names_that_bullmq_cannot_take_are_rejected(queue: str) -> None:
+    """A consumer rejects the same queue names as `to_queue`."""
     with pytest.raises(ConfigurationError, match="queue"):
         EventConsumer(queue)
 
 
 async def test_old_versions_are_brought_up_to_date() -> None:
-    """Events of an old version reach the handler in the newest shape."""
+    """Events of an old version reach the handler with a payload of the newest one."""
 
     class NewPayload(EvaluatedPayload):
         currency: str
@@ -188,12 +188,14 @@ async def test_old_versions_are_brought_up_to_date() -> None:
     assert payloads == [NewPayload(score=0.5, currency="EUR")]
 
 
-def test_decorator_without_parentheses_is_refused() -> None:
-    """`@consumer.on` is given the function itself, and says what to type above it."""
+def test_decorator_without_parentheses_is_rejected() -> None:
+    """`@consumer.on` without parentheses raises an error that shows the decorator to use."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"the function 'price_stay' is given.*@consumer\.on\(Something"):
+    with pytest.raises(
+        ConfigurationError, match=r"'price_stay' is a function, not an event class; use @consumer\.on\(Something"
+    ):
         EventConsumer("valuation").on(price_stay)  # type: ignore[call-overload]
 
 
@@ -201,40 +203,38 @@ def test_decorator_without_parentheses_is_refused() -> None:
     "union",
     [OptimizationEvaluated | PricingCalculated, Union[OptimizationEvaluated, PricingCalculated]],  # noqa: UP007
 )
-def test_union_of_classes_is_refused(union: Any) -> None:
-    """The error says how its classes are given one by one."""
-    with pytest.raises(ConfigurationError, match=r"type: @consumer\.on\(OptimizationEvaluated, PricingCalculated\)"):
+def test_union_of_classes_is_rejected(union: Any) -> None:
+    """The error for a union of classes shows how to pass them one by one."""
+    with pytest.raises(ConfigurationError, match=r"use @consumer\.on\(OptimizationEvaluated, PricingCalculated\)"):
         EventConsumer("valuation").on(union)
 
 
 @pytest.mark.parametrize("given", ["OptimizationEvaluated", int, None])
-def test_what_is_no_event_class_is_refused(given: Any) -> None:
-    """A text or another class is named, with what to type instead."""
-    with pytest.raises(ConfigurationError, match=r"is no event class; type: @consumer\.on\(SomethingHappened\)"):
+def test_what_is_not_an_event_class_is_rejected(given: Any) -> None:
+    """The error names the argument that is not an event class, and the decorator to use."""
+    with pytest.raises(ConfigurationError, match=r"is not an event class; use @consumer\.on\(SomethingHappened\)"):
         EventConsumer("valuation").on(given)
 
 
 @pytest.mark.parametrize("handler", [lambda _event: None, lambda _event, _context, _more: None, "price_stay"])
-def test_handler_that_cannot_take_event_and_context_is_refused(handler: Any) -> None:
-    """A wrong signature shows when the handler is registered, not at its first event."""
-    with pytest.raises(
-        ConfigurationError, match=r"(?s)The handler '.*cannot take an event and a context: .*type: async"
-    ):
+def test_handler_that_cannot_take_event_and_context_is_rejected(handler: Any) -> None:
+    """A wrong signature is an error when the handler is registered, not at its first event."""
+    with pytest.raises(ConfigurationError, match=r"(?s)The handler '.*cannot take an event and a context: .*use async"):
         EventConsumer("valuation").on(OptimizationEvaluated)(handler)
 
 
 async def async_generator(event: OptimizationEvaluated, context: EventContext) -> AsyncIterator[None]:
-    """Do nothing until somebody iterates."""
+    """Do nothing until iterated."""
     yield
 
 
 def generator(event: OptimizationEvaluated, context: EventContext) -> Iterator[None]:
-    """Do nothing until somebody iterates."""
+    """Do nothing until iterated."""
     yield
 
 
 @pytest.mark.parametrize("handler", [async_generator, generator])
-def test_handler_that_yields_is_refused(handler: Any) -> None:
-    """Calling it does nothing, and its jobs would be completed without having been handled."""
-    with pytest.raises(ConfigurationError, match="it yields, so that calling it would do nothing; remove the yield"):
+def test_handler_that_yields_is_rejected(handler: Any) -> None:
+    """A generator is rejected: calling it does nothing, and its jobs would be completed unhandled."""
+    with pytest.raises(ConfigurationError, match="it yields, so calling it would do nothing; remove the yield"):
         EventConsumer("valuation").on(OptimizationEvaluated)(handler)

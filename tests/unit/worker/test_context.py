@@ -1,4 +1,4 @@
-"""What a handler is told beside the event, and what flows from it."""
+"""What a handler gets beside the event, and what it passes on to events and logs."""
 
 import asyncio
 import logging
@@ -29,13 +29,13 @@ async def context_in(**fields: Any) -> EventContext:
 
 @pytest.mark.parametrize(("attempt", "attempts", "last"), [(1, 1, True), (1, 3, False), (3, 3, True), (4, 3, True)])
 async def test_last_attempt_is_known(attempt: int, attempts: int, last: bool) -> None:
-    """So that a handler can do something else before its job has failed."""
+    """`is_last_attempt` lets a handler act before its job has failed permanently."""
     context = await context_in(attempt=attempt, attempts=attempts)
     assert context.is_last_attempt is last
 
 
 async def test_progress_goes_to_the_queue() -> None:
-    """Whatever was reported is handed on as it is."""
+    """Progress reaches the queue as it was reported."""
     reported: list[object] = []
 
     async def progress(value: object) -> None:
@@ -47,13 +47,13 @@ async def test_progress_goes_to_the_queue() -> None:
     assert reported == [50, {"step": "done"}]
 
 
-async def test_progress_outside_of_a_worker_goes_nowhere() -> None:
-    """A test of a handler needs no queue."""
+async def test_progress_outside_of_a_worker_is_ignored() -> None:
+    """A handler that reports progress can be tested without a queue."""
     await (await context_in()).report_progress(50)
 
 
 async def test_events_of_a_handler_have_its_event_as_their_cause() -> None:
-    """Made directly, in a task, or in a thread; nobody has to hand the ids on."""
+    """Events made in a handler, its tasks and its threads get the ids without passing them on explicitly."""
     consumer, made = EventConsumer("valuation"), list[PricingCalculated]()
 
     async def later() -> None:
@@ -71,8 +71,8 @@ async def test_events_of_a_handler_have_its_event_as_their_cause() -> None:
     assert calculated().causation_id is None
 
 
-async def test_a_repeat_makes_the_same_events() -> None:
-    """With `follow_up` whoever comes next can tell the repeat."""
+async def test_repeat_makes_the_same_events() -> None:
+    """`follow_up` gives an event the same id when its handler runs again."""
     consumer, made = EventConsumer("valuation"), list[str]()
 
     @consumer.on(OptimizationEvaluated)
@@ -85,7 +85,7 @@ async def test_a_repeat_makes_the_same_events() -> None:
 
 
 async def test_logs_of_a_handler_carry_its_transaction(caplog: pytest.LogCaptureFixture) -> None:
-    """The filter on a log handler is all that is needed."""
+    """A `CorrelationFilter` on a log handler is enough to log the ids in every handler."""
     consumer = EventConsumer("valuation")
 
     @consumer.on(OptimizationEvaluated)

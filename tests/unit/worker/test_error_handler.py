@@ -1,4 +1,4 @@
-"""What an exception of a handler means for its job."""
+"""What a handler's exception means for its job."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.consuming import OptimizationEvaluated
-from support.handling import received, verdict_on
+from support.handling import attempt_with, received
 
 from domainstream.errors import ConfigurationError
 from domainstream.worker import Done, ErrorHandler, EventContext, GiveUp, RetryLater
@@ -14,7 +14,7 @@ from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed
 
 
 class RateLimitedError(Exception):
-    """An error that knows when to come again."""
+    """An error that says when to retry."""
 
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
@@ -27,42 +27,43 @@ async def result(error: BaseException, errors: ErrorHandler) -> AttemptResult:
     async def handler(event: OptimizationEvaluated, context: EventContext) -> None:
         raise error
 
-    return await verdict_on(handler, received(attempts=2, backoff=500), errors=errors)
+    return await attempt_with(handler, received(attempts=2, backoff=500), errors=errors)
 
 
-async def test_error_may_come_again_uncounted(caplog: pytest.LogCaptureFixture) -> None:
-    """As if the handler had raised `RetryLater` itself, but the log tells of the error."""
+async def test_error_may_be_retried_uncounted(caplog: pytest.LogCaptureFixture) -> None:
+    """A rule may turn an error into `RetryLater`, and the error is logged."""
     errors = ErrorHandler({ConnectionError: RetryLater(delay=5)})
     assert await result(ConnectionError(), errors) == Delayed(timedelta(seconds=5))
-    assert "failed: ConnectionError at " in caplog.text
-    assert caplog.messages[0].endswith("; again in 5 s, says the error handler")
+    assert "worker.attempt_failed " in caplog.text
+    assert " error=ConnectionError where=/" in caplog.text
+    assert caplog.messages[0].endswith(" next=retried in 5 s, by the error handler")
 
 
-async def test_error_may_fail_for_good(caplog: pytest.LogCaptureFixture) -> None:
-    """The reason is the rule's, the trace is the error's."""
+async def test_error_may_fail_permanently(caplog: pytest.LogCaptureFixture) -> None:
+    """A rule may turn an error into `GiveUp`; the job keeps the rule's reason and the error's traceback."""
     failed = await result(PermissionError("door"), ErrorHandler({PermissionError: GiveUp("we may not")}))
     assert isinstance(failed, Failed)
     assert failed.reason == "we may not"
     assert failed.again_in is None
     assert "PermissionError: door" in failed.stack
-    assert "failed: PermissionError at " in caplog.text
-    assert caplog.messages[0].endswith("; failed for good, says the error handler")
+    assert " error=PermissionError where=/" in caplog.text
+    assert caplog.messages[0].endswith(" next=failed permanently, by the error handler")
 
 
 async def test_error_may_mean_that_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
-    """As when somebody else has done it already."""
+    """A rule may turn an error into `Done`, as when another process has done the work already."""
     assert await result(FileExistsError(), ErrorHandler({FileExistsError: Done()})) == Completed()
-    assert caplog.messages[0].endswith("; done all the same, says the error handler")
+    assert caplog.messages[0].endswith(" next=completed, by the error handler")
 
 
 async def test_rule_may_be_a_function_of_error_and_context() -> None:
-    """It sees the error's own fields, and which try this is."""
+    """A rule that is a function gets the error and the context."""
     errors = ErrorHandler({RateLimitedError: lambda error, context: RetryLater(error.retry_after * context.attempt)})
     assert await result(RateLimitedError(7), errors) == Delayed(timedelta(seconds=7))
 
 
 async def test_other_errors_use_up_attempts() -> None:
-    """The default: again after the queue's backoff, with the error's message."""
+    """An error without a rule is retried after the job's backoff, with the error's message."""
     failed = await result(ValueError("why"), ErrorHandler({KeyError: GiveUp("no")}))
     assert isinstance(failed, Failed)
     assert failed.reason == "why"
@@ -71,7 +72,7 @@ async def test_other_errors_use_up_attempts() -> None:
 
 @pytest.mark.parametrize("error", [FileNotFoundError(), ConnectionRefusedError()])
 async def test_most_specific_type_wins(error: OSError) -> None:
-    """In whatever order the rules stand; None exempts a type from the rule of its base."""
+    """The most specific rule applies in any order; None exempts a type from the rule of its base."""
     rules: Mapping[type[BaseException], Any] = {
         Exception: GiveUp("anything"),
         OSError: GiveUp("anything of the system"),
@@ -85,28 +86,28 @@ async def test_most_specific_type_wins(error: OSError) -> None:
 
 
 async def test_single_error_of_a_group_is_what_counts() -> None:
-    """A task group wraps the error of its only failing task."""
+    """A group that holds one error, as of a task group, counts as that error."""
     group = ExceptionGroup("tasks", [ExceptionGroup("inner", [ConnectionError()])])
     errors = ErrorHandler({ConnectionError: RetryLater(5)})
     assert await result(group, errors) == Delayed(timedelta(seconds=5))
 
 
 async def test_group_of_several_errors_is_an_error_of_its_own() -> None:
-    """Which of them should count nobody can say; a rule for groups can."""
+    """A group of several errors matches only rules for groups."""
     group = ExceptionGroup("tasks", [ConnectionError(), ValueError()])
     errors = ErrorHandler({ConnectionError: GiveUp("one"), ExceptionGroup: RetryLater(5)})
     assert await result(group, errors) == Delayed(timedelta(seconds=5))
 
 
 @pytest.mark.parametrize("answer", [RetryLater(5), GiveUp("no")])
-async def test_answers_of_the_handler_are_not_asked_about(answer: Exception) -> None:
-    """A rule for all exceptions does not undo what a handler says itself."""
+async def test_outcomes_of_the_handler_bypass_the_error_handler(answer: Exception) -> None:
+    """A rule for all exceptions does not apply to an outcome that the handler raised."""
     mapped = await result(answer, ErrorHandler({Exception: Done()}))
     assert not isinstance(mapped, Completed)
 
 
 async def test_subclass_may_decide_otherwise() -> None:
-    """An error handler with rules of another kind."""
+    """A subclass that overrides `outcome_of` decides by its own logic."""
 
     class Patient(ErrorHandler):
         def outcome_of(self, error: BaseException, context: EventContext) -> RetryLater | None:
@@ -116,8 +117,8 @@ async def test_subclass_may_decide_otherwise() -> None:
 
 
 @pytest.mark.parametrize("raised", [RetryLater(5), GiveUp("no")])
-async def test_answer_may_be_raised_as_in_a_handler(raised: Exception) -> None:
-    """Both spellings mean the same."""
+async def test_rule_may_raise_an_outcome(raised: Exception) -> None:
+    """A rule may raise an outcome instead of returning it."""
 
     def rule(error: ValueError, context: EventContext) -> None:
         raise raised
@@ -127,23 +128,25 @@ async def test_answer_may_be_raised_as_in_a_handler(raised: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"), [(lambda error, _: error.args[1], "failed with IndexError"), (lambda *_: 5, "returned a int")]
+    ("rule", "said"),
+    [(lambda error, _: error.args[1], "raised IndexError"), (lambda *_: 5, "returned int, which is not an outcome")],
 )
 async def test_failing_error_handler_counts_as_the_default(
     rule: Any, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, without the message, and the job comes again."""
+    """A failing error handler is logged without its error's message, and the default applies."""
     failed = await result(ValueError("why"), ErrorHandler({ValueError: rule}))
     assert isinstance(failed, Failed)
     assert failed.reason == "why"
     assert failed.again_in == timedelta(milliseconds=500)
-    assert f"{said}; the default applies" in caplog.text
+    about = "worker.error_handler_failed queue=valuation job=event-1 name=price-stay"
+    assert f"{about} reason=the error handler {said}; the default applies" in caplog.text
 
 
 @pytest.mark.parametrize(
     "rules", [{"TimeoutError": RetryLater(5)}, {int: RetryLater(5)}, {KeyError: "no"}, {KeyError: GiveUp}]
 )
-def test_nonsense_is_refused(rules: Any) -> None:
-    """Rules are checked when they are given, not at the first error."""
-    with pytest.raises(ConfigurationError, match=r"type: ErrorHandler\(\{TimeoutError: RetryLater\(5\)"):
+def test_invalid_rules_are_rejected(rules: Any) -> None:
+    """Rules are checked when the error handler is made, not at the first error."""
+    with pytest.raises(ConfigurationError, match=r"use ErrorHandler\(\{TimeoutError: RetryLater\(5\)"):
         ErrorHandler(rules)

@@ -9,7 +9,7 @@ from domainstream.worker import EventConsumer, EventContext
 
 
 class Rooms:
-    """A consumer with handlers for two jobs about one event, and the calls they got."""
+    """A consumer with handlers for two jobs of one event, and the calls they got."""
 
     def __init__(self) -> None:
         self.consumer = EventConsumer("valuation")
@@ -31,20 +31,20 @@ class Rooms:
 
 
 async def test_each_job_reaches_the_handler_of_its_name() -> None:
-    """One event may ask one queue for several things."""
+    """One event may lead to several jobs of one queue, each with a handler of its own."""
     calls = await Rooms().handle("price-room", "price-stay")
     assert calls == [("price_room", "price-room"), ("price_stay", "price-stay")]
 
 
 async def test_job_of_another_name_is_an_explicit_error() -> None:
-    """The error names the job and what to type."""
-    said = r'no handler for OptimizationEvaluated in jobs of this name\. Type: @consumer\.on\(.*, job="price-bed"\)'
+    """The error for a job name without a handler shows the decorator to use."""
+    said = r'no handler for OptimizationEvaluated in jobs of this name\. Use @consumer\.on\(.*, job="price-bed"\)'
     with pytest.raises(HandlerNotFoundError, match=said):
         await Rooms().handle("price-bed")
 
 
 async def test_handler_without_a_name_takes_the_rest() -> None:
-    """The handler of the very name wins over the one of all names."""
+    """A handler without a job name gets the jobs that no handler of their name takes."""
     rooms = Rooms()
 
     @rooms.consumer.on(OptimizationEvaluated)
@@ -56,7 +56,7 @@ async def test_handler_without_a_name_takes_the_rest() -> None:
 
 
 async def test_name_belongs_to_the_event_it_is_given_with() -> None:
-    """The same job name may be used with other events."""
+    """A job name may be used with several events."""
     rooms = Rooms()
 
     @rooms.consumer.on(PricingCalculated, job="price-stay")
@@ -68,23 +68,23 @@ async def test_name_belongs_to_the_event_it_is_given_with() -> None:
     assert rooms.consumer.event_classes == (OptimizationEvaluated, PricingCalculated)
 
 
-def test_second_handler_of_a_name_is_refused() -> None:
-    """It would be open which of the two runs."""
+def test_second_handler_of_a_name_is_rejected() -> None:
+    """A second handler of one event and job name is an error, because it would be unclear which of them runs."""
 
     async def price_again(event: OptimizationEvaluated, context: EventContext) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="is handled by price_stay already in jobs named price-stay"):
+    with pytest.raises(ConfigurationError, match="is already handled by price_stay in jobs named price-stay"):
         Rooms().consumer.on(OptimizationEvaluated, job="price-stay")(price_again)
 
 
 @pytest.mark.parametrize("name", ["", 7])
-def test_name_that_is_none_is_refused(name: str) -> None:
-    """The error says what to type."""
-    with pytest.raises(ConfigurationError, match=r"expected the name of jobs; type: @consumer\.on\("):
+def test_invalid_job_name_is_rejected(name: str) -> None:
+    """The error for an invalid job name shows the decorator to use."""
+    with pytest.raises(ConfigurationError, match=r"expected the name of jobs; use @consumer\.on\("):
         EventConsumer("valuation").on(OptimizationEvaluated, job=name)
 
 
-def test_nonsense_about_unhandled_jobs_is_refused() -> None:
-    """A misspelt setting would fail jobs that were to be skipped."""
+def test_invalid_unhandled_is_rejected() -> None:
+    """A misspelt `unhandled` is an error, because it would fail jobs that should be skipped."""
     with pytest.raises(ConfigurationError, match='expected "fail" or "skip"'):
         EventConsumer("valuation", unhandled="ignore")  # type: ignore[arg-type]

@@ -118,10 +118,10 @@ class FlowDriver:
     async def _attempt(self, waiting: WaitingJob) -> None:
         job, consumer = waiting.job, self.consumers[waiting.job.queue]
         received = _received(waiting)
-        handling = _prepared(consumer, received)
+        call = _prepared(consumer, received)
         # A task of its own, as in a worker: time limits and cancellations need it, and context variables stay inside.
         outcome = await asyncio.create_task(AttemptRunner(consumer)(received))
-        event, context = (handling.event, handling.context) if handling else (None, None)
+        event, context = (call.event, call.context) if call else (None, None)
         self.attempts.append(JobAttempt(job, waiting.attempt, self._clock.now, outcome, event, context))
         match outcome:
             case Delayed(delay):

@@ -1,4 +1,4 @@
-"""Effects that are Redis commands and happen once per event, however often its handler runs."""
+"""Redis commands as effects that happen once per event, however often its handler runs."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Effects = Callable[[Pipeline], object]
 
 
 class RedisInbox:
-    """Remembers in Redis which events have had their effects.
+    """Records in Redis which events have had their effects.
 
     Usage::
 
@@ -34,15 +34,16 @@ class RedisInbox:
             await inbox.once(event, lambda commands: commands.incrby("revenue", event.payload.cents))
 
     The mark of the event and the effects are one transaction (MULTI), so a crash at any moment leaves both or none; a
-    server that loses acknowledged writes loses both together. For many tasks and processes at once. In a cluster the
+    server that loses acknowledged writes loses both together. For many concurrent tasks and processes. In a cluster the
     keys of mark and effects must share a slot: put a hash tag into the name.
     """
 
     def __init__(self, client: Redis, name: str, *, horizon: timedelta = HORIZON, prefix: str = "inbox:") -> None:
-        """Remember by `client`, which is used and not closed, for `horizon` per event.
+        """Record events through `client`, which the caller closes, and keep each mark for `horizon`.
 
-        `name` tells the handlers of an event apart. Keys are `{prefix}{name}:{event id}`. A repeat that comes after the
-        horizon has effects again. Raises `ConfigurationError` for an empty name or a horizon of zero.
+        `name` distinguishes the handlers of an event. Keys are `{prefix}{name}:{event id}`. An event that is handled
+        again after the horizon has its effects again. Raises `ConfigurationError` for an empty name and a horizon of
+        zero or less.
         """
         raise_problems("RedisInbox", [name_problem("name", name), positive("horizon", horizon, timedelta)])
         self._client = client
@@ -50,14 +51,13 @@ class RedisInbox:
         self._prefix = f"{prefix}{name}:"
 
     async def once(self, event: BaseEvent[Any], effects: Effects) -> bool:
-        """Queue the commands of `effects(commands)` and run them, unless those of `event` have been run already.
+        """Let `effects(commands)` queue commands, and run them unless those of `event` have already been run.
 
-        Returns whether this call ran them. What else follows, as publishing, must be done in either case: the run
-        before may have ended between the effects and the rest.
+        Returns whether this call ran them. Do whatever else follows, such as publishing, in either case: an earlier
+        run of the handler may have ended between the effects and the rest.
 
-        Raises `ServerError`; then the effects may have happened, which the next call finds out. Raises `InboxError`
-        when the server ran some of the commands and refused others, which it does not undo; each further call raises
-        it too.
+        Raises `ServerError`; the effects may have happened then, which the next call finds out. Raises `InboxError`
+        when the server ran some of the commands and rejected others, which it does not undo; so does each later call.
         """
         key, token = f"{self._prefix}{event.id}", str(uuid4())
         with translated_errors(self._client):
@@ -65,7 +65,7 @@ class RedisInbox:
                 try:
                     return await self._try(key, token, effects)
                 except WatchError:
-                    # Somebody else was faster, or the reply was lost: the mark tells.
+                    # Another run was faster, or our reply was lost: reading the mark again shows which.
                     continue
 
     async def _try(self, key: str, token: str, effects: Effects) -> bool:
@@ -74,35 +74,28 @@ class RedisInbox:
             await commands.watch(key)
             mark: Any = await commands.get(key)
             if mark is not None:
-                return self._is_ours(key, mark, token)
+                text = mark.decode() if isinstance(mark, bytes) else mark
+                if text == _IN_PART:
+                    raise _applied_in_part(key, "see the first attempt's error")
+                # Our own token means that a transaction of this call succeeded although its reply was lost.
+                return bool(text == token)
             commands.multi()
             queued = effects(commands)
             if inspect.isawaitable(queued):
                 await queued
             commands.set(key, token, px=self._horizon)
             replies: list[Any] = await commands.execute(raise_on_error=False)
-        await self._refuse_part(key, replies)
-        return True
-
-    def _is_ours(self, key: str, mark: bytes | str, token: str) -> bool:
-        text = mark.decode() if isinstance(mark, bytes) else mark
-        if text == _IN_PART:
-            raise _applied_in_part(key, "see the first attempt's error")
-        return text == token
-
-    async def _refuse_part(self, key: str, replies: list[Any]) -> None:
-        refused = [f"command {number}: {reply}" for number, reply in enumerate(replies, 1) if _is_error(reply)]
-        if refused:
+        rejected = [
+            f"command {number}: {reply}" for number, reply in enumerate(replies, 1) if isinstance(reply, Exception)
+        ]
+        if rejected:
             await self._client.set(key, _IN_PART, px=self._horizon)
-            raise _applied_in_part(key, "; ".join(refused))
-
-
-def _is_error(reply: object) -> bool:
-    return isinstance(reply, Exception)
+            raise _applied_in_part(key, "; ".join(rejected))
+        return True
 
 
 def _applied_in_part(key: str, why: str) -> InboxError:
     return InboxError(
-        f"the effects behind {key} were applied in part: {why}. Mend the keys by hand and keep the mark; "
-        f"or undo them and type: redis-cli DEL {key}"
+        f"the effects behind {key} were applied in part: {why}. "
+        f"Fix: complete them by hand and keep the mark, or undo them and run redis-cli DEL {key}"
     )

@@ -1,6 +1,6 @@
 """Effects in a SQL database that happen once per event, however often its handler runs.
 
-Needs SQLAlchemy 2: the extra `sql`.
+Needs SQLAlchemy 2, from the extra `sql`.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,9 +25,9 @@ _INSERTS: Final[Mapping[str, Callable[[Table], Any]]] = {"postgresql": postgresq
 
 
 def inbox_table(metadata: MetaData, *, name: str = TABLE_NAME, schema: str | None = None) -> Table:
-    """Add the inbox's table to `metadata`, so that `create_all` and migrations know it, and return it.
+    """Add the inbox's table to `metadata`, so that `create_all` and migrations include it, and return it.
 
-    One table serves all handlers of a service. A row is one event that one handler has handled.
+    One table serves all handlers of a service. Each row is one event that one handler has handled.
     """
     return Table(
         name,
@@ -41,7 +41,7 @@ def inbox_table(metadata: MetaData, *, name: str = TABLE_NAME, schema: str | Non
 
 
 class SqlInbox:
-    """Remembers in the caller's own transaction which events a handler has handled.
+    """Records in the caller's own transaction which events a handler has handled.
 
     Usage::
 
@@ -53,35 +53,35 @@ class SqlInbox:
                 if await connection.run_sync(inbox.first_time, event):
                     await connection.execute(...)
 
-    The row and the effects are committed together or not at all. PostgreSQL and SQLite. For many threads and processes
-    at once: of two transactions about one event, the second waits for the first one's end.
+    The row and the effects are committed together or not at all. For PostgreSQL and SQLite, and for many concurrent
+    threads and processes: of two transactions about one event, the second waits until the first has ended.
     """
 
     def __init__(self, name: str, table: Table | None = None) -> None:
-        """Remember under `name`, which tells the handlers of an event apart, in `table`, by default `TABLE_NAME`.
+        """Record under `name`, which distinguishes the handlers of an event, in `table`, by default `TABLE_NAME`.
 
         Raises `ConfigurationError` for an empty name.
         """
         raise_problems("SqlInbox", [name_problem("name", name)])
         self.table = inbox_table(MetaData()) if table is None else table
-        """Where the rows are."""
+        """The table that holds the rows."""
         self._name = name
 
     def create_table(self, connection: Connection) -> None:
-        """Create the table unless it is there; for services without migrations."""
+        """Create the table unless it exists; for services without migrations."""
         self.table.create(connection, checkfirst=True)
 
     def first_time(self, connection: Connection | Session, event: BaseEvent[Any]) -> bool:
-        """Return whether `event` is new to the handler, and remember it, in the transaction of `connection`.
+        """Return whether `event` is new to the handler, and record it, in the transaction of `connection`.
 
-        To be called before the effects. What else follows, as publishing, must be done in either case: the run before
-        may have ended between the commit and the rest. Raises `InboxError` where no transaction can hold both, and what
-        SQLAlchemy raises.
+        Call it before the effects. Do whatever else follows, such as publishing, in either case: an earlier run of the
+        handler may have ended between the commit and the rest. Raises `InboxError` if no transaction can hold both, and
+        the errors of SQLAlchemy.
         """
         real = _connection_of(connection)
         insert = _INSERTS.get(real.dialect.name)
         if insert is None:
-            raise InboxError(f"SqlInbox knows PostgreSQL and SQLite, not {real.dialect.name}; use one of these")
+            raise InboxError(f"SqlInbox supports PostgreSQL and SQLite, not {real.dialect.name}; use one of these")
         if real.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
             raise InboxError("the connection commits each statement by itself; use a transaction: engine.begin()")
         row = {"handler": self._name, "event_id": event.id, "handled_at": datetime.now(UTC)}
@@ -89,10 +89,10 @@ class SqlInbox:
         return real.execute(statement).first() is not None
 
     def purge(self, connection: Connection | Session, *, older_than: timedelta, at_most: int = 10_000) -> int:
-        """Forget the handler's oldest events, `at_most` so many at once, and return how many they were.
+        """Delete the rows of the handler's oldest events, up to `at_most` of them, and return how many were deleted.
 
-        `older_than` must be longer than a repeat can take: an event that comes again after that has effects again.
-        Raises `ConfigurationError` for amounts of zero or less.
+        `older_than` must exceed the time after which an event may still be handled again: its effects would happen
+        again. Raises `ConfigurationError` for amounts of zero or less.
         """
         amounts = [positive("older_than", older_than, timedelta), positive("at_most", at_most, int)]
         raise_problems("SqlInbox.purge", amounts)

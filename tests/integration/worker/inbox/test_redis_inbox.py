@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from support.consuming import OptimizationEvaluated, evaluated
-from support.handling import received, verdict_on
+from support.handling import attempt_with, received
 from support.inboxes import CrashError
 
 from domainstream.errors import ConfigurationError, InboxError, ServerRefusedError, ServerUnavailableError
@@ -60,8 +60,8 @@ async def crash_once(account: Account, effect: Callable[[OptimizationEvaluated],
             raise CrashError
 
     job = received(attempts=2)
-    assert isinstance(await verdict_on(pay, job), Failed)
-    assert await verdict_on(pay, job) == Completed()
+    assert isinstance(await attempt_with(pay, job), Failed)
+    assert await attempt_with(pay, job) == Completed()
     return await account.balance()
 
 

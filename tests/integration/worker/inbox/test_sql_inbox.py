@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, MetaData, create_engine, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from support.consuming import OptimizationEvaluated, evaluated
-from support.handling import received, verdict_on
+from support.handling import attempt_with, received
 from support.inboxes import CrashError, Ledger
 
 from domainstream.errors import ConfigurationError, InboxError
@@ -32,8 +32,8 @@ async def test_crash_after_the_effect_has_it_twice_without_an_inbox(ledger: Ledg
             raise CrashError
 
     job = received(attempts=2)
-    assert isinstance(await verdict_on(pay, job), Failed)
-    assert await verdict_on(pay, job) == Completed()
+    assert isinstance(await attempt_with(pay, job), Failed)
+    assert await attempt_with(pay, job) == Completed()
     assert await ledger.paid() == 2
 
 
@@ -48,8 +48,8 @@ async def test_crash_after_the_effect_has_it_once_with_an_inbox(ledger: Ledger) 
             raise CrashError
 
     job = received(attempts=2)
-    assert isinstance(await verdict_on(pay, job), Failed)
-    assert await verdict_on(pay, job) == Completed()
+    assert isinstance(await attempt_with(pay, job), Failed)
+    assert await attempt_with(pay, job) == Completed()
     assert firsts == [True, False]
     assert await ledger.paid() == 1
 

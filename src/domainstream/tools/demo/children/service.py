@@ -7,7 +7,7 @@ from datetime import timedelta
 from domainstream import RedisStreamPublisherClient
 from domainstream.producer import EventPublisher
 from domainstream.tools.demo.children.reporter import Reporter
-from domainstream.tools.demo.children.reporting_consumer import ReportingConsumer
+from domainstream.tools.demo.children.reporting_middleware import report_jobs
 from domainstream.tools.demo.children.reporting_publisher import ReportingPublisher
 from domainstream.tools.demo.settings import ChildSettings
 from domainstream.worker import EventConsumer, EventWorker
@@ -24,8 +24,7 @@ async def open_publisher(settings: ChildSettings, reporter: Reporter) -> AsyncIt
 
 async def handle_events(consumer: EventConsumer, settings: ChildSettings, reporter: Reporter) -> None:
     """Handle the jobs of the consumer's queue until cancelled."""
-    worker = EventWorker.from_url(
-        settings.url, ReportingConsumer(consumer, reporter), bull_prefix=settings.bull_prefix, grace=_GRACE
-    )
+    report_jobs(consumer, reporter)
+    worker = EventWorker.from_url(settings.url, consumer, bull_prefix=settings.bull_prefix, grace=_GRACE)
     reporter.pending.ready = True
     await worker.run()
