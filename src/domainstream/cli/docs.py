@@ -7,12 +7,14 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from domainstream.cli.common import exit_codes as exits
+from domainstream.cli.common.errors import NotFoundError
 from domainstream.cli.common.exit_handling import end_well
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import MissingExtraError
 from domainstream.tools.docgen.asyncapi import SPECIFICATIONS, asyncapi_document
-from domainstream.tools.docgen.lookup import registry_at
-from domainstream.tools.docgen.output import compare, write
+from domainstream.tools.docgen.lookup import RegistryNotFoundError, registry_at
+from domainstream.tools.docgen.output import difference, write
 from domainstream.tools.docgen.system import DocumentedChannel, documented_channels
 from domainstream.tools.docgen.typescript import typescript_of
 
@@ -85,7 +87,24 @@ def _end(document: Document, *, place: str, output: Path | None, check: Path | N
     terminal = Terminal()
 
     def work() -> int:
-        text = document(documented_channels(registry_at(place)))
-        return compare(text, check, terminal) if check else write(text, output)
+        try:
+            text = document(documented_channels(registry_at(place)))
+        except RegistryNotFoundError as error:
+            raise NotFoundError(str(error)) from error
+        if check:
+            return _compare(text, check, terminal)
+        if output:
+            write(text, output)
+        else:
+            click.echo(text, nl=False)
+        return exits.OK
 
     click.get_current_context().exit(end_well(work, terminal, debug=debug))
+
+
+def _compare(text: str, path: Path, terminal: Terminal) -> int:
+    problem = difference(text, path)
+    if problem is None:
+        return exits.OK
+    terminal.error(problem)
+    return exits.FAILED

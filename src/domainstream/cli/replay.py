@@ -11,11 +11,11 @@ from domainstream.cli.common.durations import Since, entry_id_since
 from domainstream.cli.common.options import bull_prefix_option, yes_option
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.suggestions import did_you_mean
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.names import name_problem
+from domainstream.tools.common.suggestions import did_you_mean
 from domainstream.tools.replay import Replay, ReplayOutcome, replay_events
 
 

@@ -1,4 +1,4 @@
-"""The written documents, read by those who are to read them: AsyncAPI's parser and TypeScript's compiler."""
+"""Generated documents, read by AsyncAPI's own parser and the TypeScript compiler."""
 
 import json
 import shutil
@@ -20,9 +20,9 @@ REGISTRIES = pytest.mark.parametrize("system", [registry, sample()], ids=["monor
 
 @pytest.fixture(autouse=True, scope="module")
 def packages_are_there() -> None:
-    """Skip, and say why, where npm's packages are not installed."""
+    """Skip where the npm packages are not installed."""
     if not (HERE / "node_modules").is_dir():
-        pytest.skip(f"npm's packages are not installed; type: npm ci --prefix {HERE}")
+        pytest.skip(f"the npm packages are not installed; run: npm ci --prefix {HERE}")
 
 
 def node(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -31,7 +31,7 @@ def node(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 def compile_types(folder: Path, *files: str) -> "subprocess.CompletedProcess[str]":
-    """Compile files in a folder as a strict project does."""
+    """Compile files of a folder with strict settings."""
     options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--skipLibCheck"]
     compiler = HERE / "node_modules" / "typescript" / "bin" / "tsc"
     return node(compiler, *options, "--erasableSyntaxOnly", *(folder / name for name in files))
@@ -40,7 +40,7 @@ def compile_types(folder: Path, *files: str) -> "subprocess.CompletedProcess[str
 @REGISTRIES
 @pytest.mark.parametrize("spec", SPECIFICATIONS)
 def test_asyncapi_is_valid(system: ChannelRegistry, spec: str, tmp_path: Path) -> None:
-    """AsyncAPI's own parser finds no error, and reads the version that was asked for."""
+    """AsyncAPI's own parser finds no error, and reads the requested version."""
     path = tmp_path / "asyncapi.json"
     written = asyncapi_document(documented_channels(system), spec=spec, title="Test", release="1.0.0")
     path.write_text(json.dumps(written), encoding="utf-8")
@@ -50,8 +50,8 @@ def test_asyncapi_is_valid(system: ChannelRegistry, spec: str, tmp_path: Path) -
     assert done.stdout.split()[:2] == [spec, str(len(system.channels))]
 
 
-def test_an_invalid_document_is_found(tmp_path: Path) -> None:
-    """The parser that passes our documents refuses one whose operation has no such channel."""
+def test_invalid_document_is_rejected(tmp_path: Path) -> None:
+    """The parser that accepts our documents rejects one with an operation on a missing channel."""
     path = tmp_path / "asyncapi.json"
     written = asyncapi_document(documented_channels(registry), spec="3.0.0", title="Test", release="1.0.0")
     written["channels"].popitem()
@@ -61,7 +61,7 @@ def test_an_invalid_document_is_found(tmp_path: Path) -> None:
 
 @REGISTRIES
 def test_typescript_compiles(system: ChannelRegistry, tmp_path: Path) -> None:
-    """The strict compiler accepts the module, also where docstrings try to end a comment."""
+    """The strict compiler accepts the module, even if docstrings contain `*/`."""
     (tmp_path / "events.ts").write_text(typescript_of(documented_channels(system)), encoding="utf-8")
     done = compile_types(tmp_path, "events.ts")
     assert done.returncode == 0
@@ -69,7 +69,7 @@ def test_typescript_compiles(system: ChannelRegistry, tmp_path: Path) -> None:
 
 
 def test_usage_compiles_and_mistakes_do_not(tmp_path: Path) -> None:
-    """A service reads payloads with their types; each mistake marked in `usage.ts` is one."""
+    """A service reads payloads with their types, and the compiler rejects each mistake marked in `usage.ts`."""
     (tmp_path / "events.ts").write_text(typescript_of(documented_channels(registry)), encoding="utf-8")
     shutil.copy(HERE / "usage.ts", tmp_path)
     done = compile_types(tmp_path, "events.ts", "usage.ts")

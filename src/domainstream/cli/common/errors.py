@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.suggestions import did_you_mean
 from domainstream.errors import ConfigurationError, DomainStreamError, ServerNotFoundError, ServerUnavailableError
+from domainstream.tools.common.suggestions import did_you_mean
 
 
 class NotFoundError(DomainStreamError):

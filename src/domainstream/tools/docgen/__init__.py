@@ -1,1 +1,1 @@
-"""Documents of a whole system, written from the registry of its channels."""
+"""Documents of a whole system, generated from the registry of its channels."""

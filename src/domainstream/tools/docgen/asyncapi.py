@@ -1,4 +1,4 @@
-"""The AsyncAPI document of a system: channels, who sends, who receives, messages.
+"""The AsyncAPI document of a system: its channels, operations and messages.
 
 Source of the format: https://www.asyncapi.com/docs/reference/specification/v3.0.0, which 3.1.0 extends.
 """
@@ -9,20 +9,20 @@ from typing import Any, Final
 
 from domainstream.event.message import schema_of
 from domainstream.tools.docgen.docstrings import parse_docstring
-from domainstream.tools.docgen.draft_07 import Schema
 from domainstream.tools.docgen.envelope import envelope_schema
-from domainstream.tools.docgen.example_messages import example_message
-from domainstream.tools.docgen.schemas import REFERENCE, Schemas, schemas_of
+from domainstream.tools.docgen.examples import example_message
+from domainstream.tools.docgen.json_schema import REFERENCE, Schema
+from domainstream.tools.docgen.schemas import Schemas, schemas_of
 from domainstream.tools.docgen.system import DocumentedChannel, EventClass, events_of
 
 SPECIFICATIONS: Final = ("3.0.0", "3.1.0")
 _CONTENT_TYPE: Final = "application/cloudevents+json"
 _ENVELOPE: Final = "domainstream.CloudEvent"
-"""No class of a user's has this name."""
+"""The envelope's component; the dot keeps it apart from the names of classes."""
 
 
 def asyncapi_document(channels: Iterable[DocumentedChannel], *, spec: str, title: str, release: str) -> Schema:
-    """Return the document of the whole system; `release` is the version that it gives itself."""
+    """Return the document of the whole system; `release` is the version of the document itself."""
     documented = tuple(channels)
     schemas = schemas_of(events_of(documented))
     return {
@@ -30,7 +30,7 @@ def asyncapi_document(channels: Iterable[DocumentedChannel], *, spec: str, title
         "info": {"title": title, "version": release, "description": "Domain events on Redis Streams."},
         "defaultContentType": _CONTENT_TYPE,
         "channels": {channel.value: _channel(channel) for channel in documented},
-        "operations": {name: one for channel in documented for name, one in _operations(channel)},
+        "operations": {name: operation for channel in documented for name, operation in _operations(channel)},
         "components": {
             "messages": {
                 message_name(channel, event): _message(channel, event, schemas)
@@ -43,52 +43,51 @@ def asyncapi_document(channels: Iterable[DocumentedChannel], *, spec: str, title
 
 
 def message_name(channel: DocumentedChannel, event: EventClass) -> str:
-    """Return the name of a message within the document: several may share a channel."""
+    """Return the name of a message within the document; several messages may share a channel."""
     return channel.value if len(channel.events) == 1 else f"{channel.value}.{event.__name__}"
 
 
 def _channel(channel: DocumentedChannel) -> dict[str, Any]:
     names = [message_name(channel, event) for event in channel.events]
+    missing = [] if channel.publisher else ["No service publishes to it."]
+    missing += [] if channel.handlers else ["No queue is subscribed to it."]
     return {
         "address": channel.value,
         "title": channel.channel.name,
-        "description": _loose_end(channel) or f"A Redis stream; {channel.publisher} publishes to it.",
+        "description": " ".join(missing) or f"A Redis stream; {channel.publisher} publishes to it.",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
         "bindings": {"redis": {}},
     }
 
 
-def _loose_end(channel: DocumentedChannel) -> str | None:
-    ends = ["" if channel.publisher else "Nobody publishes to it.", "" if channel.listeners else "Nobody listens yet."]
-    return " ".join(filter(None, ends)) or None
-
-
 def _operations(channel: DocumentedChannel) -> Iterator[tuple[str, dict[str, Any]]]:
     if channel.publisher:
-        what: dict[str, Any] = {"title": f"{channel.publisher} publishes", "tags": [{"name": channel.publisher}]}
-        yield f"{channel.publisher}.send.{channel.value}", _operation("send", channel, what)
-    for queue, job in channel.listeners:
-        what = {
+        details: dict[str, Any] = {"title": f"{channel.publisher} publishes", "tags": [{"name": channel.publisher}]}
+        yield f"{channel.publisher}.send.{channel.value}", _operation("send", channel, details)
+    for queue, job in channel.handlers:
+        details = {
             "title": f"{queue} gets the job {job}",
             "tags": [{"name": queue}],
             "x-bullmq": {"queue": queue, "job": job},
         }
-        yield f"{queue}.{job}.receive.{channel.value}", _operation("receive", channel, what)
+        yield f"{queue}.{job}.receive.{channel.value}", _operation("receive", channel, details)
 
 
-def _operation(action: str, channel: DocumentedChannel, what: dict[str, Any]) -> dict[str, Any]:
+def _operation(action: str, channel: DocumentedChannel, details: dict[str, Any]) -> dict[str, Any]:
     here = f"#/channels/{channel.value}"
     messages = [{"$ref": f"{here}/messages/{message_name(channel, event)}"} for event in channel.events]
     return {
         "action": action,
         "channel": {"$ref": here},
-        **what,
+        **details,
         "messages": messages,
         "bindings": {"redis": {}},
     }
 
 
 def _message(channel: DocumentedChannel, event: EventClass, schemas: Schemas) -> dict[str, Any]:
+    service = channel.publisher or channel.channel.service
+    example = example_message(event, service, schemas.payloads[event], schemas.components)
     return {
         "name": channel.value,
         "title": event.__name__,
@@ -110,11 +109,5 @@ def _message(channel: DocumentedChannel, event: EventClass, schemas: Schemas) ->
             ]
         },
         "bindings": {"redis": {}},
-        **_examples(channel, event, schemas),
+        **({"examples": [{"payload": json.loads(example)}]} if example else {}),
     }
-
-
-def _examples(channel: DocumentedChannel, event: EventClass, schemas: Schemas) -> dict[str, Any]:
-    service = channel.publisher or channel.channel.service
-    example = example_message(event, service, schemas.payloads[event], schemas.components)
-    return {"examples": [{"payload": json.loads(example)}]} if example else {}

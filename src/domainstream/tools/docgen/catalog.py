@@ -1,4 +1,4 @@
-"""The catalogue of a system: one HTML page that needs no network."""
+"""The catalogue of a system: one HTML page that works offline."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from domainstream.tools.docgen.docstrings import parse_docstring
-from domainstream.tools.docgen.draft_07 import Schema
-from domainstream.tools.docgen.example_messages import example_message
-from domainstream.tools.docgen.schemas import Schemas, resolved, schemas_of
-from domainstream.tools.docgen.system import DocumentedChannel, EventClass, Listener, events_of
+from domainstream.tools.docgen.examples import example_message
+from domainstream.tools.docgen.json_schema import Schema, resolved
+from domainstream.tools.docgen.schemas import Schemas, schemas_of
+from domainstream.tools.docgen.system import DocumentedChannel, EventClass, QueueHandler, events_of
 from domainstream.tools.docgen.typescript_types import TypeWriter
 
 
@@ -27,14 +27,14 @@ class Field(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A payload, or a type within one."""
+    """The fields of a payload, or of a type within one."""
 
     name: str
     fields: tuple[Field, ...]
 
 
 class Message(NamedTuple):
-    """A kind of event of a channel; `example` is None where none could be made."""
+    """An event class of a channel; `example` is None where none could be made."""
 
     name: str
     version: int
@@ -49,7 +49,7 @@ class Entry:
 
     value: str
     publisher: str | None
-    listeners: tuple[Listener, ...]
+    handlers: tuple[QueueHandler, ...]
     messages: tuple[Message, ...]
 
 
@@ -65,7 +65,7 @@ def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:
     )
     script, _, _ = environment.loader.get_source(environment, "catalog.js")  # type: ignore[union-attr]  # set above
     entries = [_entry(channel, schemas) for channel in documented]
-    # Only this script may run, also where a docstring should ever get past the escaping.
+    # Only this script may run, even if a docstring ever gets past the escaping.
     digest = b64encode(sha256(script.encode()).digest()).decode()
     page = environment.get_template("catalog.html.jinja")
     return page.render(title=title, channels=entries, script=Markup(script), script_hash=digest) + "\n"  # noqa: S704
@@ -74,7 +74,7 @@ def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:
 def _entry(channel: DocumentedChannel, schemas: Schemas) -> Entry:
     service = channel.publisher or channel.channel.service
     messages = tuple(_message(event, service, schemas) for event in channel.events)
-    return Entry(channel.value, channel.publisher, channel.listeners, messages)
+    return Entry(channel.value, channel.publisher, channel.handlers, messages)
 
 
 def _message(event: EventClass, service: str, schemas: Schemas) -> Message:
@@ -98,9 +98,9 @@ def _tables(payload: Schema, schemas: Schemas) -> Iterator[Table]:
 
 
 def _fields(schema: Schema, writer: TypeWriter) -> Iterator[Field]:
-    for name, one in schema["properties"].items():
-        description = one.get("description", "") if isinstance(one, dict) else ""
-        yield Field(name, writer.type_of(one), name in schema.get("required", ()), description)
+    for name, field in schema["properties"].items():
+        description = field.get("description", "") if isinstance(field, dict) else ""
+        yield Field(name, writer.type_of(field), name in schema.get("required", ()), description)
 
 
 def _references(schema: Any) -> Iterator[Schema]:

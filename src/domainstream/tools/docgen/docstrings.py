@@ -1,9 +1,13 @@
-"""Takes a docstring apart: what it says of the whole, and of each field."""
+"""Reads docstrings: what they say about a class, and about each of its fields.
 
+Fields may be documented in a section of the class docstring, as in Google's style, or by a docstring under each field.
+"""
+
+import ast
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _SECTION: Final = re.compile(r"(Attributes|Args|Fields):[ \t]*")
 _FIELD: Final = re.compile(r"(?P<names>\w+(?:, \w+)*)(?: \([^)]*\))?:(?: +(?P<text>.*))?")
@@ -13,14 +17,14 @@ class Docstring(NamedTuple):
     """The parts of a docstring."""
 
     description: str
-    """What it says of the whole."""
+    """What it says about the whole."""
 
     fields: dict[str, str]
-    """What it says of each field, by name."""
+    """What it says about each field, by name."""
 
 
 def parse_docstring(text: str) -> Docstring:
-    """Take apart a docstring written in Google's style."""
+    """Split a docstring in Google's style into its description and its section on fields."""
     lines = inspect.cleandoc(text).splitlines()
     start = next((number for number, line in enumerate(lines) if _SECTION.fullmatch(line)), None)
     if start is None:
@@ -34,12 +38,41 @@ def parse_docstring(text: str) -> Docstring:
 def _fields(lines: list[str]) -> Iterator[tuple[str, str]]:
     indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     names: list[str] = []
-    said: list[str] = []
+    texts: list[str] = []
     for line in lines:
-        found = _FIELD.fullmatch(line[indent:])
-        if found:
-            yield from ((name, " ".join(said)) for name in names)
-            names, said = found["names"].split(", "), [found["text"]] if found["text"] else []
+        field = _FIELD.fullmatch(line[indent:])
+        if field:
+            yield from ((name, " ".join(texts)) for name in names)
+            names, texts = field["names"].split(", "), [field["text"]] if field["text"] else []
         elif line.strip():
-            said.append(line.strip())
-    yield from ((name, " ".join(said)) for name in names)
+            texts.append(line.strip())
+    yield from ((name, " ".join(texts)) for name in names)
+
+
+def field_docstrings(record: type[Any]) -> dict[str, str]:
+    """Return the docstrings under the fields of a class, inherited ones included, by the fields' names.
+
+    Python does not keep them, so they are read from the source; a class whose source is not available has none.
+    """
+    docstrings: dict[str, str] = {}
+    for base in reversed(record.__mro__):
+        docstrings |= _docstrings_in_source(base)
+    return docstrings
+
+
+def _docstrings_in_source(record: type[Any]) -> dict[str, str]:
+    try:
+        source = inspect.getsource(record)
+        # A nested class is indented, and dedenting it could break its texts of several lines: it gets a block instead.
+        tree = ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
+    except (OSError, TypeError, SyntaxError):  # made at run time, written in C, or changed since it was imported
+        return {}
+    definition = next((node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)), None)
+    if definition is None:
+        return {}
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in zip(definition.body, definition.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }

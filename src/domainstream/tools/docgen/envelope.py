@@ -1,11 +1,11 @@
-"""The schema of the CloudEvents envelope, as `docs/wire-format` describes it."""
+"""The JSON Schema of the CloudEvents envelope, as `docs/wire-format` describes it."""
 
 from typing import Any, Final
 
 import msgspec
 
 from domainstream.event import EventMessage
-from domainstream.tools.docgen.draft_07 import Schema
+from domainstream.tools.docgen.json_schema import Schema
 
 ATTRIBUTES: Final = {
     "specversion": "The version of CloudEvents.",
@@ -23,16 +23,16 @@ ATTRIBUTES: Final = {
     "partitionkey": "Events that share it must stay in order; without it, those of one aggregate.",
     "sequence": "The event's number within the aggregate: 20 digits.",
 }
-"""What each attribute holds; `data` differs from message to message."""
+"""The description of each attribute; `data` is missing because it differs from message to message."""
 
 ALWAYS: Final = ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data")
-"""What every message has."""
+"""The attributes that every message has."""
 
 
 def envelope_schema() -> Schema:
-    """Return the schema of what all messages have in common, as publishers write it: nothing is null."""
+    """Return the schema that all messages share. Publishers leave an attribute out rather than write null."""
     generated = msgspec.json.schema_components([EventMessage])[1]["EventMessage"]["properties"]
-    properties = {name: {**_written(generated[name]), "description": text} for name, text in ATTRIBUTES.items()}
+    properties = {name: {**_not_null(generated[name]), "description": text} for name, text in ATTRIBUTES.items()}
     return {
         "title": "CloudEvent",
         "description": "One event as a CloudEvents 1.0 JSON object.",
@@ -42,6 +42,6 @@ def envelope_schema() -> Schema:
     }
 
 
-def _written(schema: Schema) -> dict[str, Any]:
+def _not_null(schema: Schema) -> dict[str, Any]:
     options: list[Schema] = schema.get("anyOf", [schema])
     return next(option for option in options if option.get("type") != "null")

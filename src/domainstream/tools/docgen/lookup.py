@@ -2,19 +2,21 @@
 
 import re
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from domainstream.channel import ChannelRegistry
-from domainstream.cli.common.errors import NotFoundError
-from domainstream.cli.common.suggestions import did_you_mean
 from domainstream.errors import ConfigurationError, DomainStreamError
+from domainstream.tools.common.suggestions import did_you_mean
 
 _PLACE: Final = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _BUILD: Final = "registry = ChannelRegistry.build(Channel, mappers={...}, subscriptions=subscriptions)"
+
+
+class RegistryNotFoundError(DomainStreamError):
+    """The module or the object does not exist."""
 
 
 class ImportFailedError(DomainStreamError):
@@ -24,18 +26,27 @@ class ImportFailedError(DomainStreamError):
 def registry_at(place: str) -> ChannelRegistry:
     """Return the registry at `MODULE:OBJECT`: the object itself, or what it returns when it is called.
 
-    Modules are looked for in the current folder first, then where Python looks.
+    Modules are looked for in the current folder first, then on Python's path.
 
-    Raises `ConfigurationError` for a place that is none and an object that is no registry, `NotFoundError` for a module
-    or object that does not exist, `ImportFailedError` for code that raises.
+    Raises `ConfigurationError` for a malformed place and an object that is not a registry, `RegistryNotFoundError` for
+    a module or object that does not exist, `ImportFailedError` for code that raises.
     """
-    found = _PLACE.fullmatch(place)
-    if found is None:
+    match = _PLACE.fullmatch(place)
+    if match is None:
         raise ConfigurationError(
             f"{place!r} is not MODULE:OBJECT:", ["name the registry as in: myapp.system:registry, with one colon"]
         )
-    module = _module(found[1])
-    return _registry(_object(module, found[2]), place)
+    registry = _object(_module(match[1]), match[2])
+    # A class is not called: an enum of channels, for example, would complain about something else.
+    if callable(registry) and not isinstance(registry, type | ChannelRegistry):
+        try:
+            registry = registry()
+        except Exception as error:
+            raise _import_failed(f"calling {place} without arguments", error) from error
+    if isinstance(registry, ChannelRegistry):
+        return registry
+    kind = registry.__name__ if isinstance(registry, type) else type(registry).__name__
+    raise ConfigurationError(f"{place} is not a ChannelRegistry but {kind}:", [f"name one, or build it: {_BUILD}"])
 
 
 def _module(name: str) -> ModuleType:
@@ -46,56 +57,38 @@ def _module(name: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise NotFoundError(_no_module(name, error.name, here)) from error
-        raise ImportFailedError(_failed(f"importing {name}", error)) from error
+            raise RegistryNotFoundError(
+                f"there is no module {error.name} in {here} or on Python's path. Go to the folder that holds "
+                f"{error.name.partition('.')[0]}, or run: export PYTHONPATH=folder, or install the package of {name}"
+            ) from error
+        raise _import_failed(f"importing {name}", error) from error
     except Exception as error:
-        raise ImportFailedError(_failed(f"importing {name}", error)) from error
-
-
-def _no_module(name: str, missing: str, here: str) -> str:
-    return (
-        f"there is no module {missing}, looked for in {here} and where Python looks. Go to the folder that holds "
-        f"{missing.partition('.')[0]}, or type: export PYTHONPATH=folder, or install the package of {name}"
-    )
+        raise _import_failed(f"importing {name}", error) from error
 
 
 def _object(module: ModuleType, name: str) -> Any:
-    found: Any = module
+    part_of: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
-            raise NotFoundError(_no_object(module, found, part))
-        found = getattr(found, part)
-    return found
+        if not hasattr(part_of, part):
+            raise _no_object(module, part_of, part)
+        part_of = getattr(part_of, part)
+    return part_of
 
 
-def _no_object(module: ModuleType, inside: object, part: str) -> str:
+def _no_object(module: ModuleType, inside: object, part: str) -> RegistryNotFoundError:
     registries = [name for name, value in vars(module).items() if isinstance(value, ChannelRegistry)]
     if registries:
-        return f"{module.__name__} has no {part}, but a registry. Type: {module.__name__}:{registries[0]}"
+        return RegistryNotFoundError(
+            f"{module.__name__} has no {part}, but it has a registry. Use: {module.__name__}:{registries[0]}"
+        )
     public = [name for name in dir(inside) if not name.startswith("_")]
-    return f"{module.__name__} has no {part}.{did_you_mean(part, public)} To make one, write there: {_BUILD}"
+    return RegistryNotFoundError(
+        f"{module.__name__} has no {part}.{did_you_mean(part, public)} To build one there, write: {_BUILD}"
+    )
 
 
-def _registry(found: Any, place: str) -> ChannelRegistry:
-    made = found if isinstance(found, ChannelRegistry) or not _is_function(found) else _called(found, place)
-    if isinstance(made, ChannelRegistry):
-        return made
-    kind = made.__name__ if isinstance(made, type) else type(made).__name__
-    raise ConfigurationError(f"{place} is no ChannelRegistry but {kind}:", [f"name one, or make it: {_BUILD}"])
-
-
-def _is_function(found: object) -> bool:
-    """A class is not called: an enum of channels, say, would complain about something else."""
-    return callable(found) and not isinstance(found, type)
-
-
-def _called(make: Callable[[], Any], place: str) -> Any:
-    try:
-        return make()
-    except Exception as error:
-        raise ImportFailedError(_failed(f"calling {place} without arguments", error)) from error
-
-
-def _failed(doing: str, error: Exception) -> str:
-    # Our own errors never quote data, and those of an import or a call name what is to be mended.
-    return f"{doing} raised {type(error).__name__}: {error}. Mend it, or to see where, add: --debug"
+def _import_failed(action: str, error: Exception) -> ImportFailedError:
+    # The message is quoted: our own errors never quote data, and those of an import or a call name the fault.
+    return ImportFailedError(
+        f"{action} raised {type(error).__name__}: {error}. Fix it, or add --debug for the traceback"
+    )

@@ -10,7 +10,7 @@ from domainstream.event import BaseEvent
 EventClass = type[BaseEvent[Any]]
 
 
-class Listener(NamedTuple):
+class QueueHandler(NamedTuple):
     """A queue that gets a job for each event of a channel."""
 
     queue: str
@@ -22,7 +22,7 @@ class Listener(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DocumentedChannel:
-    """A channel and what stands at both of its ends."""
+    """A channel, who publishes to it, and who handles its events."""
 
     channel: EventPublisherChannel
     """The member of the enum."""
@@ -31,10 +31,10 @@ class DocumentedChannel:
     """The service that publishes to it; None where none does."""
 
     events: tuple[EventClass, ...]
-    """The classes of its events; empty where nobody publishes."""
+    """The classes of its events; empty without a publisher."""
 
-    listeners: tuple[Listener, ...]
-    """Who gets its events; empty where nobody does yet."""
+    handlers: tuple[QueueHandler, ...]
+    """The queues that are subscribed to it, and their jobs; sorted."""
 
     @property
     def value(self) -> str:
@@ -44,15 +44,17 @@ class DocumentedChannel:
 
 def documented_channels(registry: ChannelRegistry) -> tuple[DocumentedChannel, ...]:
     """Return every channel, sorted by its value, so that a document differs only where the system does."""
-    return tuple(_documented(registry, channel) for channel in sorted(registry.channels, key=lambda one: one.value))
+    return tuple(
+        _documented(registry, channel) for channel in sorted(registry.channels, key=lambda channel: channel.value)
+    )
+
+
+def _documented(registry: ChannelRegistry, channel: EventPublisherChannel) -> DocumentedChannel:
+    event = registry.event_of(channel)
+    handlers = sorted(QueueHandler(*name.split(":", 1)) for name in registry.listeners_of(channel))
+    return DocumentedChannel(channel, registry.publisher_of(channel), () if event is None else (event,), (*handlers,))
 
 
 def events_of(channels: Iterable[DocumentedChannel]) -> tuple[EventClass, ...]:
     """Return the classes of all events, in the order of their channels."""
     return tuple(event for channel in channels for event in channel.events)
-
-
-def _documented(registry: ChannelRegistry, channel: EventPublisherChannel) -> DocumentedChannel:
-    event = registry.event_of(channel)
-    listeners = sorted(Listener(*name.split(":", 1)) for name in registry.listeners_of(channel))
-    return DocumentedChannel(channel, registry.publisher_of(channel), () if event is None else (event,), (*listeners,))

@@ -1,28 +1,27 @@
-"""From JSON Schema to TypeScript types."""
+"""Writes JSON Schema as TypeScript types."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from domainstream.tools.docgen.draft_07 import Schema
-from domainstream.tools.docgen.schemas import REFERENCE
+from domainstream.tools.docgen.json_schema import REFERENCE, Schema
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 _OWN_NAMES: Final = "Channel RedisEvent CloudEvent DomainEvents DomainEvent JobData Queues Record Readonly"
 _WORDS: Final = "any bigint boolean never null number object string symbol undefined unknown void default class enum"
 RESERVED: Final = frozenset(f"{_OWN_NAMES} {_WORDS}".split())
-"""What the file defines or uses itself, and words that cannot name a type."""
+"""Names that the generated file defines or uses itself, and words that cannot name a type."""
 
 
 def literal(value: Any) -> str:
-    """Return a value of JSON as TypeScript; signs beyond ASCII are escaped."""
+    """Return a JSON value as TypeScript; characters beyond ASCII are escaped."""
     return json.dumps(value)
 
 
 def comment(text: str, indent: str = "") -> str:
-    """Return `text` as a comment above a declaration, or nothing for no text; it cannot end the comment early."""
+    """Return `text` as a comment above a declaration, or nothing for an empty text. The text cannot end the comment."""
     lines = text.replace("*/", "*\\/").splitlines()
     if len(lines) < 2:
         return f"{indent}/** {lines[0]} */\n" if lines else ""
@@ -43,7 +42,7 @@ class TypeWriter:
             self.names[component] = name
 
     def type_of(self, schema: Any) -> str:
-        """Return the type of what fits `schema`."""
+        """Return the type of the values that fit `schema`."""
         if not isinstance(schema, Mapping):
             return "never" if schema is False else "unknown"
         if "$ref" in schema:
@@ -54,7 +53,7 @@ class TypeWriter:
             return " | ".join(map(literal, schema["enum"])) or "never"
         for key, sign in (("anyOf", " | "), ("oneOf", " | "), ("allOf", " & ")):
             if key in schema:
-                parts = dict.fromkeys(self._part(one) for one in schema[key])
+                parts = dict.fromkeys(self._part(option) for option in schema[key])
                 return sign.join(parts)
         return self._by_kind(dict(schema))
 
@@ -65,7 +64,7 @@ class TypeWriter:
     def _by_kind(self, schema: Schema) -> str:
         kind = schema.get("type")
         if isinstance(kind, list):
-            return " | ".join(self.type_of({**schema, "type": one}) for one in kind)
+            return " | ".join(self.type_of({**schema, "type": name}) for name in kind)
         if kind == "array":
             return self._array(schema)
         if kind == "object":
@@ -77,7 +76,7 @@ class TypeWriter:
         if not isinstance(items, list):
             return f"readonly {self._part(items)}[]"
         least = schema.get("minItems", 0)
-        parts = [self._part(one) + ("" if number < least else "?") for number, one in enumerate(items)]
+        parts = [self._part(item) + ("" if number < least else "?") for number, item in enumerate(items)]
         open_end = schema.get("additionalItems", True) is not False and "maxItems" not in schema
         return f"readonly [{', '.join([*parts, *(['...unknown[]'] if open_end else [])])}]"
 
@@ -89,5 +88,5 @@ class TypeWriter:
 
     def _field(self, name: str, schema: Any, required: bool) -> str:
         key = name if _IDENTIFIER.fullmatch(name) else literal(name)
-        said = comment(schema.get("description", "") if isinstance(schema, Mapping) else "", "  ")
-        return f"{said}  readonly {key}{'' if required else '?'}: {self.type_of(schema)};\n"
+        description = comment(schema.get("description", "") if isinstance(schema, Mapping) else "", "  ")
+        return f"{description}  readonly {key}{'' if required else '?'}: {self.type_of(schema)};\n"

@@ -1,14 +1,15 @@
-"""The documents of a system: what they hold, and how the commands that write them answer."""
+"""Documents of a system: what they contain, and the output and exit codes of the commands that write them."""
 
 import json
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, ClassVar, final
 
 import pydantic
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import Meta, defstruct
 from support.channels import EVALUATED, Channel
 from unit.tools.docgen.monorepo_system import registry
 
@@ -17,9 +18,10 @@ from domainstream.cli.main import cli
 from domainstream.event import EventMessage
 from domainstream.tools.docgen.asyncapi import asyncapi_document
 from domainstream.tools.docgen.catalog import catalog_of
-from domainstream.tools.docgen.docstrings import parse_docstring
-from domainstream.tools.docgen.draft_07 import to_draft_07
+from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
 from domainstream.tools.docgen.envelope import ALWAYS, ATTRIBUTES
+from domainstream.tools.docgen.json_schema import to_draft_07
+from domainstream.tools.docgen.schemas import schemas_of
 from domainstream.tools.docgen.system import documented_channels
 from domainstream.tools.docgen.typescript import typescript_of
 
@@ -46,7 +48,12 @@ class Kind(StrEnum):
 
 
 class Nested(EventPayload):
-    """A payload with everything. */ alert(1); /* and more."""
+    """A payload with everything. */ alert(1); /* and more.
+
+    Attributes:
+        kind: One of
+            a few.
+    """
 
     when: datetime
     """The moment."""
@@ -65,7 +72,7 @@ class Evaluated(BaseEvent[Nested]):
 
 
 def sample() -> ChannelRegistry:
-    """Return a registry with one publisher, and channels that nobody is at."""
+    """Return a registry with one publisher, and channels without publisher or subscriber."""
     subscriptions: dict[Any, list[str]] = {channel: [] for channel in Channel}
     subscriptions[EVALUATED] = ["queue:b", "queue:a"]
     return ChannelRegistry.build(Channel, mappers={"coding": {Evaluated: EVALUATED}}, subscriptions=subscriptions)
@@ -82,7 +89,7 @@ def run(*arguments: str) -> Result:
 
 
 def test_every_publisher_sends_and_every_job_receives() -> None:
-    """There is an operation per publisher and per subscription, and a message per event."""
+    """The AsyncAPI document has an operation per publisher and per subscription, and a message per event."""
     written = document(registry)
     actions = [operation["action"] for operation in written["operations"].values()]
     assert actions.count("send") == 6
@@ -90,41 +97,88 @@ def test_every_publisher_sends_and_every_job_receives() -> None:
     assert len(written["components"]["messages"]) == len(written["channels"]) == 6
 
 
-def test_channels_and_listeners_are_sorted() -> None:
-    """The order of the enum and of the subscriptions does not show."""
+def test_channels_and_handlers_are_sorted() -> None:
+    """Documents do not depend on the order of the enum and of the subscriptions."""
     channels = documented_channels(sample())
-    assert [one.value for one in channels] == sorted(channel.value for channel in Channel)
-    assert [job for one in channels for _, job in one.listeners] == ["a", "b"]
+    assert [channel.value for channel in channels] == sorted(channel.value for channel in Channel)
+    assert [job for channel in channels for _, job in channel.handlers] == ["a", "b"]
 
 
-def test_a_loose_end_is_told() -> None:
-    """A channel that nobody publishes to or listens to says so."""
-    told = document(sample())["channels"]["domain_valuation_pricing_calculated"]
-    assert told["description"] == "Nobody publishes to it. Nobody listens yet."
-    assert told["messages"] == {}
+def test_missing_publisher_or_subscriber_is_described() -> None:
+    """The description of a channel without a publisher or a subscriber says so."""
+    channel = document(sample())["channels"]["domain_valuation_pricing_calculated"]
+    assert channel["description"] == "No service publishes to it. No queue is subscribed to it."
+    assert channel["messages"] == {}
 
 
-def test_moments_tuples_and_fields_are_described() -> None:
-    """Moments have a format, tuples stand as draft 07 has them, docstrings of fields are with their fields."""
+def test_times_tuples_and_fields_are_described() -> None:
+    """Dates and times have a format, tuples are written in draft 07, and both forms of field documentation are read."""
     schemas = document(sample())["components"]["schemas"]
     properties = schemas["Nested"]["properties"]
     assert properties["when"] == {"type": "string", "format": "date-time", "description": "The moment."}
+    assert properties["kind"]["description"] == "One of a few."
     assert properties["maybe"]["anyOf"][0] == {"type": "string", "format": "date-time"}
     assert properties["pair"]["items"] == [{"type": "integer"}, {"type": "string"}]
     assert properties["pair"]["additionalItems"] is False
     assert "Attributes" not in schemas["Nested"]["description"]
 
 
+class Outer:
+    """Holds a payload, whose source is indented."""
+
+    class Renamed(EventPayload, rename="camel"):
+        """A payload within a class."""
+
+        stay_id: str
+        """The stay
+        that was coded."""
+
+        kind: Annotated[Kind, Meta(description="From the type.")]
+        """From the docstring."""
+
+        _secret: ClassVar[str] = """
+unindented: dedenting the source would not help"""
+        """Not a field of the payload."""
+
+
+class Inheriting(Outer.Renamed):
+    """A payload with the fields of another."""
+
+    codes: list[str]
+    """What was coded."""
+
+
+def test_docstrings_under_fields_are_read() -> None:
+    """Fields of nested, renamed and inherited payloads are described; a description in the type takes precedence."""
+
+    @final
+    class Coded(BaseEvent[Inheriting]):
+        """A stay was coded."""
+
+        event_type = EVALUATED.value
+
+    fields = schemas_of([Coded]).components["Inheriting"]["properties"]
+    assert fields["stayId"]["description"] == "The stay\nthat was coded."
+    assert fields["codes"]["description"] == "What was coded."
+    assert fields["kind"]["description"] == "From the type."
+    assert field_docstrings(Outer.Renamed).keys() == {"stay_id", "kind", "_secret"}
+
+
+def test_class_without_source_has_no_field_docstrings() -> None:
+    """A class that is made at run time is documented by its class docstring alone."""
+    assert field_docstrings(defstruct("Made", [("stay_id", str)])) == {}
+
+
 def test_pydantic_models_are_components() -> None:
-    """A model and those within it are referred to by names of their own."""
+    """A pydantic model and the models within it are components with names of their own."""
     schemas = document(sample())["components"]["schemas"]
     assert schemas["Nested"]["properties"]["foreign"] == {"$ref": "#/components/schemas/Foreign"}
     assert schemas["Foreign"]["properties"]["parts"]["items"] == {"$ref": "#/components/schemas/Foreign.Part"}
     assert "Foreign.Part" in schemas
 
 
-def test_the_envelope_is_that_of_the_wire_format() -> None:
-    """Every attribute of a message is described, there and here, and required where it is always there."""
+def test_envelope_is_that_of_the_wire_format() -> None:
+    """Every attribute of a message is described here and in the wire format, and required here if it always exists."""
     page = (Path(__file__).parents[4] / "docs" / "wire-format" / "README.md").read_text(encoding="utf-8")
     assert {*ATTRIBUTES, "data"} == set(EventMessage.__struct_fields__)
     assert all(f"`{name}`" in page for name in ATTRIBUTES)
@@ -132,14 +186,14 @@ def test_the_envelope_is_that_of_the_wire_format() -> None:
 
 
 def test_comments_cannot_be_ended_by_a_docstring() -> None:
-    """What stands in a docstring stays in its comment."""
+    """A docstring that contains `*/` stays inside its TypeScript comment."""
     written = typescript_of(documented_channels(sample()))
     assert "*/ alert" not in written
     assert "*\\/ alert(1)" in written
 
 
 def test_references_lose_no_description() -> None:
-    """In draft 07 nothing may stand beside a reference; a default is data and stays."""
+    """A description beside a reference, which draft 07 ignores, is kept; a default is data and stays as it is."""
     schema = {"$ref": "#/x", "description": "said", "default": {"prefixItems": 1}}
     assert to_draft_07(schema) == {
         "allOf": [{"$ref": "#/x"}],
@@ -148,15 +202,15 @@ def test_references_lose_no_description() -> None:
     }
 
 
-def test_a_docstring_is_taken_apart() -> None:
-    """Several names may share a text, which may go on for lines; what follows the section is kept."""
+def test_docstring_is_split() -> None:
+    """Several fields may share a text of several lines; what follows the section belongs to the description."""
     text = "Whole.\n\n    Attributes:\n        a, b (int): First\n            line.\n\n        c: Other.\n\n    After."
     assert parse_docstring(text) == ("Whole.\n\nAfter.", {"a": "First line.", "b": "First line.", "c": "Other."})
 
 
 @pytest.mark.parametrize("kind", ["asyncapi", "catalog", "typescript"])
-def test_a_committed_file_is_checked(kind: str, tmp_path: Path) -> None:
-    """--check exits 0 for what --output wrote, and 1 for another or none, with what to type."""
+def test_committed_file_is_checked(kind: str, tmp_path: Path) -> None:
+    """`--check` exits 0 for what `--output` wrote, and 1 for other text or no file, naming the command to use."""
     path = tmp_path / "document"
     missing = run(kind, PLACE, "--check", str(path))
     assert missing.exit_code == 1
@@ -169,8 +223,8 @@ def test_a_committed_file_is_checked(kind: str, tmp_path: Path) -> None:
     assert ("is not up to date" in stale.output) is True
 
 
-def test_the_document_goes_to_stdout() -> None:
-    """Without --output the JSON is what the command writes, twice the same."""
+def test_document_goes_to_stdout() -> None:
+    """Without `--output` a command writes the document to stdout, the same text each time."""
     first = run("asyncapi", PLACE, "--spec", "3.1.0", "--title", "Hospital")
     assert json.loads(first.stdout)["info"]["title"] == "Hospital"
     assert first.stdout == run("asyncapi", PLACE, "--spec", "3.1.0", "--title", "Hospital").stdout
@@ -184,51 +238,51 @@ def test_the_document_goes_to_stdout() -> None:
         (
             "unit.tools.docgen.monorepo_system:registrie",
             4,
-            "has no registrie, but a registry. Type: unit.tools.docgen.monorepo_system",
+            "has no registrie, but it has a registry. Use: unit.tools.docgen.monorepo_system",
         ),
         ("contracts.event_publisher_channels:Chanel", 4, "Did you mean Channel?"),
-        ("contracts.event_publisher_channels:Channel", 2, "is no ChannelRegistry but Channel"),
+        ("contracts.event_publisher_channels:Channel", 2, "is not a ChannelRegistry but Channel"),
         ("contracts.system:register", 1, "calling contracts.system:register without arguments raised TypeError"),
     ],
 )
-def test_a_wrong_place_says_what_to_type(place: str, code: int, message: str) -> None:
-    """The exit code tells scripts, the message people."""
+def test_wrong_place_is_reported(place: str, code: int, message: str) -> None:
+    """A registry that cannot be found or imported is an exit code for scripts and a message with a fix."""
     result = run("asyncapi", place)
     assert result.exit_code == code
     assert (message in result.output) is True
 
 
 def test_output_and_check_exclude_each_other(tmp_path: Path) -> None:
-    """Naming both is a usage error."""
+    """`--output` together with `--check` is a usage error."""
     path = str(tmp_path / "document")
     assert run("typescript", PLACE, "--output", path, "--check", path).exit_code == 2
 
 
 def test_hostile_docstrings_stay_text() -> None:
-    """A docstring can neither end the page's script nor begin one."""
+    """A docstring can neither end the script of the catalogue nor start one."""
     page = catalog_of(documented_channels(sample()), title="</title><script>")
     assert page.count("<script") == page.count("</script>") == 1
     assert "a script: &lt;/script&gt;." in page
 
 
-def test_the_catalogue_shows_orphans_and_examples() -> None:
-    """Who is missing is said, and each example is a message that the encoder made."""
+def test_catalogue_shows_orphans_and_examples() -> None:
+    """The catalogue names channels without a publisher; each example is a message that the encoder made."""
     page = catalog_of(documented_channels(sample()), title="Test")
-    assert page.count("Orphan: nobody publishes to it.") == 3
+    assert page.count("Orphan: no service publishes to it.") == 3
     assert "2026-01-02T03:04:05Z" in page
     assert "urn:domainstream:events/domain_coding_optimization_evaluated/1" in page
 
 
-def test_orphans_stand_at_the_top() -> None:
-    """Channels without a publisher or without a listener are listed before all others; without any, nothing is."""
+def test_orphans_are_listed_first() -> None:
+    """Channels without a publisher or a subscriber are listed at the top of the catalogue, if there are any."""
     top = catalog_of(documented_channels(sample()), title="Test").partition("<article")[0]
-    assert "Orphans that nobody publishes to: 3<" in top
-    assert top.count('<a href="#domain_') == 3 + top.count("Orphans that nobody listens to: 3<") * 3 == 6
+    assert "Orphans without a publisher: 3<" in top
+    assert top.count('<a href="#domain_') == 3 + top.count("Orphans without a subscriber: 3<") * 3 == 6
     whole = documented_channels(registry)
-    joined = [one for one in whole if one.publisher and one.listeners]
+    joined = [channel for channel in whole if channel.publisher and channel.handlers]
     assert "Orphans" not in catalog_of(joined, title="Test").partition("<article")[0]
 
 
 def test_every_event_of_the_monorepo_has_an_example() -> None:
-    """No payload of the example needs help to have one."""
+    """Every payload of the example monorepo has an example without `Meta(examples=...)`."""
     assert catalog_of(documented_channels(registry), title="Test").count("<details>") == 6
