@@ -215,7 +215,7 @@ async def test_job_whose_keys_are_broken(queue: Valuation, redis: Redis, caplog:
 
 
 async def test_job_that_cannot_be_taken(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """A job that cannot be fetched is logged, also by the check for stalled jobs, and the jobs behind it are handled."""
+    """A job that cannot be fetched is logged, also by the stalled check, and the jobs behind it are handled."""
     diary = Diary()
     await queue.add(*jobs_of(3))
     await redis.set(f"{queue.jobs.key}:event-0", "no hash")
