@@ -1,4 +1,4 @@
-"""The end of a worker: what runs finishes or goes back, and comes again at once."""
+"""The end of a worker: running jobs finish, or return to the queue and are retried at once."""
 
 import asyncio
 
@@ -47,7 +47,7 @@ async def test_late_jobs_are_handed_back(queue: Valuation) -> None:
 
 
 async def test_jobs_that_arrive_at_the_end_are_handed_back(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that was taken while the worker was told to stop is not begun; it goes back as it was."""
+    """A job that arrives while the worker is stopping is not started; it returns to the queue unchanged."""
     run, stopping = RedisLink.run, asyncio.Event()
 
     async def late(link: RedisLink, *arguments: object) -> object:
@@ -68,7 +68,7 @@ async def test_jobs_that_arrive_at_the_end_are_handed_back(queue: Valuation, mon
 
 
 async def test_second_cancellation_ends_at_once(queue: Valuation) -> None:
-    """A run that is cut off cancels its attempts and leaves no task behind; the jobs come again later."""
+    """A second cancellation cancels the attempts and leaves no task behind; the jobs are retried later."""
     hanging = Hanging()
     await queue.add(job_of())
     task = asyncio.create_task(queue.engine(hanging).run(asyncio.Event()))
@@ -82,7 +82,7 @@ async def test_second_cancellation_ends_at_once(queue: Valuation) -> None:
 
 
 async def test_end_without_a_server(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A worker whose server is gone ends all the same, soon, and says which jobs the server could not be told of."""
+    """A worker whose server is gone ends soon, and logs the jobs whose outcomes it could not report."""
     monkeypatch.setattr("domainstream.worker.bullmq.engine.SHUTDOWN_TIMEOUT", 0.3)
     with EmbeddedServer() as server:
         async with Redis.from_url(server.url) as redis, FaultProxy(server.url) as proxy:

@@ -77,21 +77,21 @@ async def test_control_without_a_search_taken_jobs_stay_locked(
     assert len(await queue.jobs.ids("active")) == 6 - len(diary.ids) > 0
 
 
-@pytest.mark.parametrize("verdict", [Completed(), Failed("no", "stack")], ids=["completed", "failed"])
+@pytest.mark.parametrize("result", [Completed(), Failed("no", "stack")], ids=["completed", "failed"])
 async def test_lost_reply_to_the_outcome(
-    queue: Valuation, proxy: FaultProxy, caplog: pytest.LogCaptureFixture, verdict: AttemptResult
+    queue: Valuation, proxy: FaultProxy, caplog: pytest.LogCaptureFixture, result: AttemptResult
 ) -> None:
-    """The outcome is told again, BullMQ says that it has it, and nobody is alarmed; the job does not run twice."""
+    """An outcome whose reply was lost is reported again without a warning, and the job does not run twice."""
     attempts: list[str] = []
 
     async def attempt(job: ReceivedJob) -> AttemptResult:
         attempts.append(job.id)
         proxy.lose_replies_to(SCRIPT, 1)
-        return verdict
+        return result
 
     await load_scripts(queue)
     await queue.add(job_of())
-    state = "completed" if isinstance(verdict, Completed) else "failed"
+    state = "completed" if isinstance(result, Completed) else "failed"
     async with working(queue.engine(attempt, url=proxy.url)):
         await until(lambda: proxy.faults == 1)
         await queue.ended(state, 2 if state == "completed" else 1)
@@ -102,7 +102,7 @@ async def test_lost_reply_to_the_outcome(
 
 @pytest.mark.parametrize("again", [0.0, 0.05])
 async def test_lost_reply_to_a_retry_counts_one_attempt(queue: Valuation, proxy: FaultProxy, again: float) -> None:
-    """A failed attempt that is told twice counts once, although the job may be this worker's again meanwhile."""
+    """A failed attempt that is reported twice counts once, even if this worker has got the job again meanwhile."""
     tries: list[int] = []
 
     async def attempt(job: ReceivedJob) -> AttemptResult:
@@ -198,7 +198,7 @@ async def test_full_memory_does_not_keep_a_queue_from_draining() -> None:
 
 
 async def test_job_whose_keys_are_broken(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """An error of one job's step is told, and the steps beside it are done all the same."""
+    """A server error for one job's outcome is logged, and the outcomes beside it are recorded."""
 
     async def attempt(job: ReceivedJob) -> AttemptResult:
         if job.id == "event-1":
@@ -215,7 +215,7 @@ async def test_job_whose_keys_are_broken(queue: Valuation, redis: Redis, caplog:
 
 
 async def test_job_that_cannot_be_taken(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """The error is told, also when dead workers' jobs are looked for, and the jobs behind it are handled."""
+    """A job that cannot be fetched is logged, also by the stalled check, and the jobs behind it are handled."""
     diary = Diary()
     await queue.add(*jobs_of(3))
     await redis.set(f"{queue.jobs.key}:event-0", "no hash")

@@ -35,8 +35,8 @@ def worker_of(queue: Valuation, handler: Callable[..., Any] | None = None, **set
     return EventWorker.from_url(queue.url, consumer, bull_prefix=queue.prefix, concurrency=CONCURRENCY)
 
 
-async def test_failed_job_tells_the_whole_cause(queue: Valuation) -> None:
-    """The last error's message, and a trace with all causes for each attempt."""
+async def test_failed_job_keeps_all_causes(queue: Valuation) -> None:
+    """A failed job has the last error's message, and a traceback with all causes for each attempt."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
         raise ValueError(f"no price in attempt {context.attempt}") from OSError("disk")
@@ -52,7 +52,7 @@ async def test_failed_job_tells_the_whole_cause(queue: Valuation) -> None:
 
 
 async def test_error_handler_decides(queue: Valuation) -> None:
-    """A rule fails the job at once that the queue would have tried twice."""
+    """A rule of the error handler fails a job at once that would otherwise be retried."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
         raise PermissionError
@@ -65,15 +65,15 @@ async def test_error_handler_decides(queue: Valuation) -> None:
     assert fields["atm"] == b"1"
 
 
-async def test_job_that_nobody_handles_may_be_skipped(queue: Valuation) -> None:
-    """It is completed, as a queue that is shared on purpose needs it."""
+async def test_job_without_a_handler_may_be_skipped(queue: Valuation) -> None:
+    """A consumer of a shared queue may complete jobs without a handler."""
     await queue.add(job_of())
     async with running(worker_of(queue, unhandled="skip")):
         assert await queue.ended("completed") == ["event-1"]
 
 
 async def test_plain_functions_fill_the_concurrency(queue: Valuation) -> None:
-    """As many block at once as the worker may handle; none waits for a thread."""
+    """As many plain functions run at once as the concurrency allows; none waits for a thread."""
     met = threading.Barrier(CONCURRENCY, timeout=10)
 
     def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -85,7 +85,7 @@ async def test_plain_functions_fill_the_concurrency(queue: Valuation) -> None:
 
 
 async def test_handler_that_hangs_does_not_hang_the_worker(queue: Valuation) -> None:
-    """At its time limit the attempt fails, thread or not, and others go on."""
+    """A handler in a thread fails its attempt at its time limit, and other jobs are handled meanwhile."""
     going_on = threading.Event()
 
     def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -101,8 +101,8 @@ async def test_handler_that_hangs_does_not_hang_the_worker(queue: Valuation) -> 
     assert reason == b"price_stay took longer than its time limit of 0.5 s"
 
 
-async def test_progress_stands_with_the_job(queue: Valuation) -> None:
-    """A handler tells those who watch the queue how far it is."""
+async def test_progress_is_stored_with_the_job(queue: Valuation) -> None:
+    """Progress that a handler reports is stored with the job."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
         await context.report_progress({"step": 1})
@@ -115,7 +115,7 @@ async def test_progress_stands_with_the_job(queue: Valuation) -> None:
 
 
 async def test_causes_of_jobs_side_by_side_are_not_mixed_up(queue: Valuation) -> None:
-    """Each event is caused by the one its own handler handles."""
+    """Events made by concurrent handlers have the event of their own handler as their cause."""
     met, made = asyncio.Barrier(10), list[BaseEvent[Any]]()
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -134,7 +134,7 @@ async def test_causes_of_jobs_side_by_side_are_not_mixed_up(queue: Valuation) ->
 async def test_effect_of_a_job_that_is_handed_back_happens_once(
     queue: Valuation, redis: Redis, stream_prefix: str, *, protected: bool, balance: int
 ) -> None:
-    """A worker ends between a handler's effect and the job's completion; the next one handles the job again."""
+    """With an inbox an effect happens once, although the job is handed back after it and handled again."""
     key, paid, runs = f"{stream_prefix}balance", asyncio.Event(), list[str]()
     inbox = RedisInbox(redis, "valuation.pay", prefix=stream_prefix)
 

@@ -40,7 +40,7 @@ async def packages_queue(queue: Valuation) -> AsyncIterator[Any]:
 
 @pytest.mark.parametrize("concurrency", [1, 2, 7])
 async def test_concurrency(queue: Valuation, concurrency: int) -> None:
-    """As many attempts run at once as the engine was told, and no more."""
+    """As many attempts run at once as the concurrency allows, and no more."""
     crowd = Crowd()
     await queue.add(*jobs_of(60))
     async with working(queue.engine(crowd, concurrency=concurrency)):
@@ -65,7 +65,7 @@ async def test_rate_limit(queue: Valuation) -> None:
 
 
 async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
-    """A limit that somebody set on the queue itself holds for workers that were told none."""
+    """A rate limit set on the queue itself applies to workers without one of their own."""
     await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 5, "duration": 300})
     diary = Diary()
     await queue.add(*jobs_of(20))
@@ -75,7 +75,7 @@ async def test_rate_limit_of_the_queue(queue: Valuation, redis: Redis) -> None:
 
 
 async def test_long_rate_limit(queue: Valuation, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that lasts longer than a worker goes without looking ends all the same."""
+    """A rate limit that lasts longer than the longest wait of a worker ends in time."""
     monkeypatch.setattr("domainstream.worker.bullmq.round_trip.LONGEST_LIMIT", 0.05)
     await redis.hset(f"{queue.jobs.key}:meta", mapping={"max": 1, "duration": 200})
     diary = Diary()

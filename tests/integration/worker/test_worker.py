@@ -31,7 +31,7 @@ async def test_returning_completes_the_job(queue: Valuation) -> None:
 
 
 async def test_retry_later_comes_back_in_the_same_attempt(queue: Valuation) -> None:
-    """The job comes again after the delay, not before, and the attempt does not count."""
+    """`RetryLater` retries the job after the delay, not before, and the attempt does not count."""
     calls: list[tuple[float, int]] = []
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -66,7 +66,7 @@ async def test_give_up_fails_at_once(queue: Valuation, caplog: pytest.LogCapture
 
 
 async def test_other_exceptions_use_up_the_attempts(queue: Valuation, caplog: pytest.LogCaptureFixture) -> None:
-    """The job is tried as often as its queue says, then it has failed with the last error; logs do not quote that."""
+    """A job fails with its last error once its attempts are used up, and logs do not quote that error."""
     attempts = []
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -100,7 +100,7 @@ async def test_cancellation_inside_a_handler_is_a_failure_like_any_other(queue: 
 
 
 async def test_event_without_handler_fails_at_once(queue: Valuation) -> None:
-    """A type that nobody handles is an explicit failure, not a silent success."""
+    """A job whose event type has no handler fails, instead of succeeding silently."""
     delivered = delivery(calculated())
     await queue.add(job_of(data=job_data(delivered, read_message(delivered.data or b""))))
     async with running(queue.worker(nothing)):
@@ -115,8 +115,8 @@ async def test_event_without_handler_fails_at_once(queue: Valuation) -> None:
     [b"rubbish", b"{}", b'{"a":' * 5_000, b"\xff", b'"x"'],
     ids=["no JSON", "no event", "nested too deep", "no UTF-8", "no object"],
 )
-async def test_data_that_is_no_event_fails_at_once(queue: Valuation, data: bytes) -> None:
-    """Job data that nobody can read, not even as JSON, fails its job instead of coming round for ever."""
+async def test_data_that_is_not_an_event_fails_at_once(queue: Valuation, data: bytes) -> None:
+    """Job data that cannot be decoded fails its job at once instead of being retried forever."""
     await queue.add(job_of(data=data), job_of(job_id="event-2"))
     async with running(queue.worker(nothing)):
         assert await queue.ended("failed") == ["event-1"]
@@ -124,7 +124,7 @@ async def test_data_that_is_no_event_fails_at_once(queue: Valuation, data: bytes
 
 
 async def test_handlers_run_side_by_side_up_to_the_concurrency(queue: Valuation) -> None:
-    """As many handlers run at once as the worker was told, and no more."""
+    """As many handlers run at once as the concurrency allows, and no more."""
     started: list[str] = []
     going_on = asyncio.Event()
 
@@ -179,7 +179,7 @@ async def test_close_cancels_handlers_that_take_too_long(queue: Valuation) -> No
 
 
 async def test_stop_while_idle_returns_at_once(queue: Valuation) -> None:
-    """A worker that waits for jobs ends when it is told to, not when its wait is over."""
+    """A worker that waits for jobs ends as soon as it is stopped."""
     async with queue.worker(nothing) as worker:
         task = asyncio.create_task(worker.run())
         await asyncio.sleep(0.1)
@@ -216,7 +216,7 @@ async def test_cancelled_run_finishes_its_handlers(queue: Valuation) -> None:
 
 
 async def test_cancellation_ends_the_worker_at_whatever_moment(queue: Valuation) -> None:
-    """The client library may swallow a cancellation; the worker ends all the same."""
+    """A cancellation ends the worker at whatever moment it comes, although the client library may swallow it."""
     for ticks in range(60):
         task = asyncio.create_task(queue.worker(nothing).run())
         for _ in range(ticks):
@@ -238,7 +238,7 @@ async def test_worker_is_named_on_the_server(queue: Valuation, redis: Redis) -> 
 
 
 async def test_worker_survives_a_restart_of_the_server() -> None:
-    """A worker that starts before its server, and sees it go and come again, handles jobs as soon as it is there."""
+    """A worker that starts before its server, or whose server restarts, handles jobs as soon as it is up."""
     handled = []
 
     async def handle(event: OptimizationEvaluated, context: EventContext) -> None:

@@ -75,8 +75,8 @@ async def test_crash_after_the_effect_has_it_once_with_an_inbox(account: Account
     assert await crash_once(account, lambda event: account.inbox.once(event, account.pay)) == 5
 
 
-async def test_it_says_whether_this_was_the_first_time(account: Account) -> None:
-    """For logs; what follows must be done in either case."""
+async def test_once_returns_whether_this_was_the_first_time(account: Account) -> None:
+    """`once` returns True for the run that had the effects, and False for repeats."""
     event = evaluated()
     assert [await account.inbox.once(event, account.pay) for _ in range(3)] == [True, False, False]
 
@@ -113,7 +113,7 @@ async def test_effects_may_be_a_coroutine_function(account: Account) -> None:
     assert await account.balance() == 5
 
 
-async def test_client_that_decodes_will_do(redis_url: str, account: Account) -> None:
+async def test_client_that_decodes_is_supported(redis_url: str, account: Account) -> None:
     """The mark is text to one client and bytes to another."""
     event = evaluated()
     async with Redis.from_url(redis_url, decode_responses=True) as client:
@@ -122,7 +122,7 @@ async def test_client_that_decodes_will_do(redis_url: str, account: Account) -> 
     assert not await account.inbox.once(event, account.pay)
 
 
-async def test_handlers_and_events_are_told_apart(account: Account) -> None:
+async def test_handlers_and_events_are_distinguished(account: Account) -> None:
     """Each handler has each event once."""
     other = account.inbox_by(account.redis, "valuation.notify")
     events = [evaluated(), evaluated()]
@@ -137,8 +137,8 @@ async def test_mark_goes_after_the_horizon(account: Account) -> None:
     assert 0 < await account.redis.pttl(f"{account.prefix}valuation.pay:{event.id}") <= 90_000
 
 
-async def test_commands_that_were_applied_in_part_are_told_each_time(account: Account) -> None:
-    """Redis undoes nothing: neither repeating the good ones nor forgetting the bad ones would be right."""
+async def test_commands_that_were_applied_in_part_raise_each_time(account: Account) -> None:
+    """Commands that were applied in part are an error each time, since Redis cannot undo them."""
     event = evaluated()
 
     def pay_wrongly(commands: Any) -> None:
@@ -160,7 +160,7 @@ async def test_lost_reply_has_the_effect_again_without_an_inbox(redis_url: str, 
 
 
 async def test_lost_reply_has_the_effect_once_with_an_inbox(redis_url: str, account: Account) -> None:
-    """The mark tells that the transaction had been run, and that it was this call's."""
+    """The mark shows that the transaction had been run, and by this call."""
     event = evaluated()
     async with FaultProxy(redis_url) as proxy, Redis(port=int(proxy.url.rpartition(":")[2])) as client:
         proxy.lose_replies_to(b"EXEC", 1)
@@ -170,14 +170,14 @@ async def test_lost_reply_has_the_effect_once_with_an_inbox(redis_url: str, acco
     assert not await account.inbox.once(event, account.pay)
 
 
-async def test_server_that_is_not_there_is_told_in_our_words() -> None:
-    """The handler's attempt fails, and comes again."""
+async def test_absent_server_is_an_error_of_ours() -> None:
+    """An absent server raises `ServerUnavailableError`, so that the attempt is retried."""
     async with Redis(port=1, retry=Retry(NoBackoff(), 0)) as client:
         with pytest.raises(ServerUnavailableError):
             await RedisInbox(client, "valuation.pay").once(evaluated(), lambda _commands: None)
 
 
-async def test_command_that_is_refused_before_the_start_leaves_nothing(account: Account) -> None:
+async def test_command_rejected_before_the_transaction_leaves_nothing(account: Account) -> None:
     """As a misspelt one, or any while the memory is full: the server runs none of them."""
     event = evaluated()
 

@@ -101,7 +101,7 @@ async def test_second_transaction_takes_over_when_the_first_rolls_back(ledger: L
     assert await ledger.paid() == 1
 
 
-async def test_handlers_and_events_are_told_apart(ledger: Ledger) -> None:
+async def test_handlers_and_events_are_distinguished(ledger: Ledger) -> None:
     """Each handler has each event once."""
     other = SqlInbox("valuation.notify", ledger.inbox.table)
     events = [evaluated(), evaluated()]
@@ -113,7 +113,7 @@ async def test_handlers_and_events_are_told_apart(ledger: Ledger) -> None:
     assert firsts == [True] * 4 + [False] * 4
 
 
-async def test_session_of_the_orm_will_do(ledger: Ledger) -> None:
+async def test_session_of_the_orm_is_supported(ledger: Ledger) -> None:
     """The row is part of the session's transaction."""
     event = evaluated()
     async with AsyncSession(ledger.engine) as session:
@@ -125,7 +125,7 @@ async def test_session_of_the_orm_will_do(ledger: Ledger) -> None:
 
 
 async def test_old_events_are_forgotten(ledger: Ledger) -> None:
-    """So many at a time as are asked for, and only this handler's."""
+    """`purge` deletes up to `at_most` rows, and only those of its own handler."""
     other = SqlInbox("valuation.notify", ledger.inbox.table)
 
     def purge(connection: Connection, at_most: int, older_than: timedelta = timedelta(microseconds=1)) -> int:
@@ -150,7 +150,7 @@ async def test_table_can_be_made_without_migrations(ledger: Ledger) -> None:
         await connection.run_sync(inbox.table.drop)
 
 
-async def test_connection_that_commits_by_itself_is_refused(ledger: Ledger) -> None:
+async def test_connection_that_commits_by_itself_is_rejected(ledger: Ledger) -> None:
     """It would commit the row before the effect, and a crash between the two would lose that."""
     async with ledger.engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -158,8 +158,8 @@ async def test_connection_that_commits_by_itself_is_refused(ledger: Ledger) -> N
             await connection.run_sync(ledger.inbox.first_time, evaluated())
 
 
-def test_other_databases_are_refused() -> None:
-    """What nobody has tested is not promised."""
+def test_other_databases_are_rejected() -> None:
+    """A database other than PostgreSQL and SQLite is an error, because it is untested."""
     connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
     with pytest.raises(InboxError, match="PostgreSQL and SQLite, not mysql"):
         SqlInbox("valuation.pay").first_time(connection, evaluated())
