@@ -13,7 +13,7 @@ CRUMB = re.compile(r"\b(?:Before|Next stage): (?P<stage>`[^`]+`(?:, [^.]+)?)")
 
 PHRASES = {
     r"; type: ": "write what to use, run or fix",
-    r"\b(?:is|are) no [a-z]": "write: is not a",
+    r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]": "write: is not a",
     r"\bmend": "write: fix",
     r"\b(?:told|tells)\b": "write: report, return, log or say",
     r"\bshall\b": "write: must, or will",
