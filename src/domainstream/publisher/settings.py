@@ -63,22 +63,13 @@ class PublisherSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for an invalid prefix, producer id or duration."""
-        raise_problems(
-            "PublisherSettings",
-            [
-                prefix_problem(self.prefix),
-                self._unfit_for_a_key(),
-                next(iter(positive_fields(self)), None) or self._short_window(),
-            ],
-        )
-
-    def _unfit_for_a_key(self) -> str | None:
-        if self.producer_id is None or self.producer_id.isalnum():
-            return None
-        return "producer_id must be letters and digits"
-
-    def _short_window(self) -> str | None:
-        least = 2 * self.retry.deadline
-        if self.dedup_window >= least:
-            return None
-        return f"dedup_window ({self.dedup_window}) must be at least twice the retry deadline ({least})"
+        problems = [prefix_problem(self.prefix), *positive_fields(self)]
+        if self.producer_id is not None and not self.producer_id.isalnum():
+            problems.append("producer_id must be letters and digits")
+        # A repeat that comes when its batch is forgotten would be added as another one.
+        shortest = 2 * self.retry.deadline
+        if isinstance(self.dedup_window, timedelta) and timedelta() < self.dedup_window < shortest:
+            problems.append(
+                f"dedup_window ({self.dedup_window}) must be at least twice the retry deadline ({shortest})"
+            )
+        raise_problems("PublisherSettings", problems)

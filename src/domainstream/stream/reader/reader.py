@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from time import monotonic
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -174,9 +174,7 @@ class RedisStreamReader:
         # Losses first: they come before the entries, and no other reader will report them.
         if check:
             self._recorder.lost(self._detector.losses(accepted(replies[0])))
-        return self._deliveries(accepted(replies[-1]) or ())
-
-    def _deliveries(self, reply: Sequence[Any]) -> list[Delivery]:
+        reply = accepted(replies[-1]) or ()
         deliveries = [delivery for key, entries in reply for delivery in self._streams.new_entries(key, entries)]
         self._detector.note_reads(key for key, _ in reply)
         self._batch_size.learn(deliveries, max((len(entries) for _, entries in reply), default=0))

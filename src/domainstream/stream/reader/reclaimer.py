@@ -1,10 +1,10 @@
 """Walks through pending entries, page by page: first the reader's own, then those that other consumers abandoned.
 
 A crashed consumer leaves entries pending in its name, and a lost reply to XREADGROUP leaves them pending in ours,
-without our ever having seen them. So after a start or a failure the reader walks through everything in its own name,
-by XREADGROUP with an id, and then takes over what has been idle for too long, by XAUTOCLAIM. Neither command returns
-how often an entry has been delivered, which distinguishes a poison entry from a slow one, and XAUTOCLAIM scans only a part of
-the list per call: so each page begins with XPENDING, and each walk remembers where it has come to.
+without our ever having seen them. So after a start or a failure the reader walks through everything in its own name, by
+XREADGROUP with an id, and then takes over what has been idle for too long, by XAUTOCLAIM. Neither command returns how
+often an entry has been delivered, which distinguishes a poison entry from a slow one, and XAUTOCLAIM scans only a part
+of the list per call: so each page begins with XPENDING, and each walk remembers where it has come to.
 """
 
 from collections import deque
