@@ -76,13 +76,17 @@ class RedisStreamTrimmer:
     async def run_once(self) -> None:
         """Trim each stream, in steps, unless another trimmer works on it; see `MaintenanceTask.run_once`."""
         token = secrets.token_hex(8)
-        arguments = [token, milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP]
         for key in self._keys:
-            lock = companion_key(key, "janitor")  # the name that earlier versions use too
             with translated_errors(self._client):
-                while await self._trim(keys=[key, lock], args=arguments) > 0:
+                while await self._step(key, token) > 0:
                     pass
 
     async def close(self) -> None:
         """Close the connections that it owns; see `MaintenanceTask.close`."""
         await self._owned.aclose()
+
+    async def _step(self, key: str, token: str) -> int:
+        lock = companion_key(key, "janitor")
+        arguments = [token, milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP]
+        gone: int = await self._trim(keys=[key, lock], args=arguments)
+        return gone
