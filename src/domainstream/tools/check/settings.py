@@ -89,7 +89,7 @@ def _read_table(path: Path) -> Mapping[str, Any]:
 
 def _problems(name: str, value: object) -> Iterator[str]:
     if name not in _NAMES:
-        yield f"there is no setting {name!r}; the settings are: {', '.join(_NAMES)}"
+        yield f"unknown setting {name!r}; the settings are: {', '.join(_NAMES)}"
     elif name in _TEXTS and not isinstance(value, str):
         yield f'{name} must be a string; use {name} = "..."'
     elif not all(isinstance(each, str) for each in _listed(value)):

@@ -146,12 +146,12 @@ def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
 
 
 def test_settings_that_cannot_be_used_end_with_2(tmp_path: Path) -> None:
-    """Every problem of the file is told."""
+    """Every command that reads the settings reports every problem of the file and exits with 2."""
     write_system(tmp_path, {"domainstream.toml": 'services = 3\nchanels = "a"\n'})
     for command in (["check"], ["check", "--fix"], ["schema", "snapshot"]):
         result = CliRunner().invoke(cli, [*command, str(tmp_path)])
         assert result.exit_code == 2
-        assert "there is no setting 'chanels'" in result.stderr
+        assert "unknown setting 'chanels'" in result.stderr
         assert "services must be a list of strings" in result.stderr
 
 

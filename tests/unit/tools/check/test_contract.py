@@ -209,7 +209,7 @@ def test_risen_version_with_upcasters_makes_a_change_safe(
     assert (check_project(tmp_path) == []) is clean
 
 
-def test_version_without_upcasters_is_told_which_steps_to_add(tmp_path: Path) -> None:
+def test_fix_for_a_version_without_upcasters_names_the_steps_to_add(tmp_path: Path) -> None:
     """The fix names the steps from the old version on."""
     changed(tmp_path, fields("a: str"), fields("a: str"))
     write_system(tmp_path, {EVENTS: events(fields("a: int"), "    version = 3\n")})
@@ -218,7 +218,7 @@ def test_version_without_upcasters_is_told_which_steps_to_add(tmp_path: Path) ->
 
 
 def test_reader_of_another_language_is_named(tmp_path: Path) -> None:
-    """Of a queue that is worked elsewhere, its job is told."""
+    """A change that breaks a job of an external queue names that job and its queue."""
     entry = '[to_queue("coding", job="record-stay"), to_queue("mails", job="send-mail")]'
     subscriptions = small_system()[SUBSCRIPTIONS].replace('[to_queue("coding", job="record-stay")]', entry)
     write_system(tmp_path, {"domainstream.toml": 'external_queues = ["mails"]\n'})

@@ -124,8 +124,8 @@ def test_empty_table_gets_all_entries(tmp_path: Path) -> None:
     assert check_project(tmp_path) == []
 
 
-def test_what_is_ignored_is_not_mended(tmp_path: Path) -> None:
-    """Neither by a comment, nor by --ignore, nor by --select."""
+def test_ignored_findings_are_not_fixed(tmp_path: Path) -> None:
+    """Findings that a comment, --ignore or --select leaves out are not fixed."""
     line = "class StayCreated(BaseEvent[StayPayload]):"
     ignored = unfinal(IMPORTS).replace(line, f"{line}  # domainstream: ignore[DS202] mocked")
     write_system(tmp_path, small_system() | {EVENTS: ignored})
@@ -136,7 +136,7 @@ def test_what_is_ignored_is_not_mended(tmp_path: Path) -> None:
     assert fix(tmp_path, select=("DS2",)) == [EVENTS]
 
 
-def test_command_tells_what_it_mended(tmp_path: Path) -> None:
+def test_command_lists_the_files_it_fixed(tmp_path: Path) -> None:
     """A second run has nothing to do."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
     first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])

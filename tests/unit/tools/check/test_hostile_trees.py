@@ -41,7 +41,7 @@ def test_nasty_file_is_survived(tmp_path: Path, name: str, content: bytes) -> No
 
 @pytest.mark.parametrize("kind", ["no utf-8", "no python", "half a string", "deep brackets", "a zero byte"])
 def test_file_that_is_no_python_is_named(tmp_path: Path, kind: str) -> None:
-    """The finding names the file, and the rest is checked all the same."""
+    """The finding names the file, and the rest is still checked."""
     events = write_system(tmp_path, {**small_system(), EVENTS: NASTY[kind]})
     assert ("DS001", EVENTS) in [(finding.code, finding.path) for finding in check_project(events)]
 
@@ -136,7 +136,7 @@ def test_mangled_files_are_survived(tmp_path: Path, name: str, seed: int) -> Non
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from([EVENTS, SUBSCRIPTIONS]), seed=st.integers(0, 10**9))
-def test_mending_mangled_files_breaks_none_of_them(tmp_path: Path, name: str, seed: int) -> None:
+def test_fixing_mangled_files_breaks_none_of_them(tmp_path: Path, name: str, seed: int) -> None:
     """What was Python stays Python, and a second time there is nothing left to add."""
     system = small_system()
     text = system[name].replace("@final\n", "").replace("from typing import final\n", "")

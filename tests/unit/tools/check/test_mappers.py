@@ -238,8 +238,8 @@ def test_mapper_that_is_wrong_is_found(mapper: str, codes: set[str], tmp_path: P
     assert {finding.code for finding in check_project(write_system(tmp_path, system(mapper)))} == codes
 
 
-def test_missing_case_is_told_with_what_to_type(tmp_path: Path) -> None:
-    """The fix can be copied."""
+def test_missing_case_comes_with_a_case_to_copy(tmp_path: Path) -> None:
+    """The fix of a missing case is a line of code that can be copied."""
     mapper = WRONG["only with a guard"][0]
     (finding,) = check_project(write_system(tmp_path, system(mapper)))
     assert finding.message == "channel_for has no case for StayClosed"

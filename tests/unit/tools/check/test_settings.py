@@ -1,4 +1,4 @@
-"""`domainstream.toml`: what may stand there, and what is told of what may not."""
+"""`domainstream.toml`: what may stand there, and what is reported about the rest."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from domainstream.tools.check import CheckSettings, check_project, read_settings
 
 
 def test_without_a_file_the_layout_is_the_guides(tmp_path: Path) -> None:
-    """A missing file is no mistake."""
+    """A system without a settings file has the default settings."""
     assert read_settings(tmp_path) == CheckSettings()
 
 
@@ -44,7 +44,7 @@ def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a = ", "it is not TOML"),
-        ("serivces = 1", "there is no setting 'serivces'; the settings are: channels, subscriptions"),
+        ("serivces = 1", "unknown setting 'serivces'; the settings are: channels, subscriptions"),
         ("channels = 1", "channels must be a list of strings"),
         ("services = [1]", "services must be a list of strings"),
         ('queues = ["a"]', "queues must be a string"),
@@ -53,7 +53,7 @@ def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
         ('services = ""', "services: '' must be a path below this folder"),
     ],
 )
-def test_mistake_is_told(text: str, message: str, tmp_path: Path) -> None:
+def test_every_mistake_is_reported(text: str, message: str, tmp_path: Path) -> None:
     """The error names the file and what to type."""
     write_system(tmp_path, {"domainstream.toml": text})
     with pytest.raises(ConfigurationError, match=r"domainstream\.toml cannot be used") as caught:
@@ -61,8 +61,8 @@ def test_mistake_is_told(text: str, message: str, tmp_path: Path) -> None:
     assert message in str(caught.value)
 
 
-def test_file_that_is_no_text_is_told(tmp_path: Path) -> None:
-    """It is no traceback."""
+def test_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
+    """A settings file that is not UTF-8 raises a ConfigurationError instead of a decoding error."""
     write_system(tmp_path, {"domainstream.toml": b"\xff\xfe"})
     with pytest.raises(ConfigurationError, match="it is not TOML"):
         read_settings(tmp_path)

@@ -16,7 +16,7 @@ class Cases(NamedTuple):
     """Its cases about events."""
 
     understood: bool
-    """Whether there are no others."""
+    """Whether every case was understood."""
 
     wildcard: Wildcard | None
     """Its `case _`; None when it has none."""

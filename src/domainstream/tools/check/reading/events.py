@@ -128,7 +128,7 @@ def union_members(node: ast.expr | None, module: Module, symbols: Symbols) -> li
 
 
 def _parts(node: ast.expr | None, module: Module, symbols: Symbols) -> list[ast.expr] | None:
-    """Return what a union is made of; None for what is no union."""
+    """Return what a union is made of; None for anything else."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return [node.left, node.right]
     if isinstance(node, ast.Constant) and isinstance(node.value, str):

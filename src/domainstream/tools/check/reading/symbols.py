@@ -164,7 +164,7 @@ def last_part(symbol: str | None) -> str:
 
 
 def members_of(node: ast.ClassDef) -> Iterator[tuple[str, str | None]]:
-    """Yield an enum's members with their values; None for a value that is no plain text."""
+    """Yield an enum's members with their values; None for a value that is not a literal string."""
     for name, value, _ in assignments_of(node.body):
         if not name.startswith("_"):
             yield name, _member_value(name, value)

@@ -1,4 +1,4 @@
-"""Spells a type in one way, however it is written: another spelling is no change."""
+"""Writes a type in one normal form, so that another spelling of the same type does not count as a change."""
 
 import ast
 from typing import Final

@@ -24,7 +24,7 @@ class ReadSnapshots(NamedTuple):
     """What the folder of snapshots holds."""
 
     events: dict[str, EventSnapshot] | None
-    """The events as they were; None when there is no snapshot at all."""
+    """The events as they were; None when the folder has no snapshots."""
 
     unreadable: tuple[Unreadable, ...]
     """Files that are not snapshots."""
