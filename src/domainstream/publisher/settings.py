@@ -63,12 +63,13 @@ class PublisherSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for an invalid prefix, producer id or duration."""
-        problems = [prefix_problem(self.prefix), *positive_fields(self)]
+        wrong_durations = positive_fields(self)
+        problems = [prefix_problem(self.prefix), *wrong_durations]
         if self.producer_id is not None and not self.producer_id.isalnum():
             problems.append("producer_id must be letters and digits")
         # A repeat that comes when its batch is forgotten would be added as another one.
         shortest = 2 * self.retry.deadline
-        if isinstance(self.dedup_window, timedelta) and timedelta() < self.dedup_window < shortest:
+        if not wrong_durations and self.dedup_window < shortest:
             problems.append(
                 f"dedup_window ({self.dedup_window}) must be at least twice the retry deadline ({shortest})"
             )
