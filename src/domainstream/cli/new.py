@@ -153,15 +153,15 @@ class _Telling:
 
     def finish(self, plan: Any, *, dry_run: bool, show: str | None) -> None:
         """Write a plan and show what changed."""
-        from domainstream.tools.scaffold.apply import finish  # noqa: PLC0415 - as above
+        from domainstream.tools.scaffold.apply import apply  # noqa: PLC0415 - as above
 
-        written = finish(plan, dry_run=dry_run)
+        applied = apply(plan, dry_run=dry_run)
         if show == "json":
-            click.echo(written.as_json())
+            click.echo(applied.as_json())
         elif show is None:
-            click.echo(written.diff, nl=False)
-        click.echo(written.summary(dry_run=dry_run), err=True)
-        if written.unseen:
+            click.echo(applied.diff, nl=False)
+        click.echo(applied.summary(dry_run=dry_run), err=True)
+        if applied.needs_snapshot:
             self.next("domainstream schema snapshot")
 
     def next(self, what: str) -> None:

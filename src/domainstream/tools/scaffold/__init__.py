@@ -1,5 +1,5 @@
-"""`domainstream new`: writes projects, services, events and subscribers in the guide's layout. Beside: `check`.
+"""`domainstream new`: writes projects, services, events and subscribers in the guide's layout.
 
-`command` reads the options; `project`, `service`, `event` and `subscriber` plan what is to change, in memory; `plan`
-writes it; `edits` changes code in place; `templates` are the files that begin their lives here.
+`project`, `service`, `event` and `subscriber` plan the changes of one command in memory, `edits` change existing code
+in place, `templates` hold the files that are new, and `apply` writes the plan.
 """

@@ -1,22 +1,22 @@
-"""Why `domainstream new` changes nothing."""
+"""Errors of `domainstream new`; each leaves the project unchanged."""
 
 from domainstream.errors import DomainStreamError, ProblemsError
 
 
 class RefusedError(ProblemsError):
-    """What was asked for breaks rules, or does not fit what is there."""
+    """The request breaks a rule, or conflicts with existing code."""
 
 
 class UnknownNameError(DomainStreamError):
-    """What was asked for does not exist."""
+    """A name on the command line does not exist in the project."""
 
 
 class MisspeltError(DomainStreamError):
-    """An argument cannot be read."""
+    """An argument cannot be parsed."""
 
 
 class CannotEditError(DomainStreamError):
-    """Code has a shape that cannot be edited in place."""
+    """Code has a form that cannot be edited in place."""
 
     def __init__(self, path: str, what: str, by_hand: str) -> None:
-        super().__init__(f"{path}: {what}. Do this step by hand, then type the command again: {by_hand}")
+        super().__init__(f"{path}: {what}. Do this step by hand, then run the command again: {by_hand}")

@@ -1,6 +1,6 @@
-"""`domainstream new event`: the guide's four steps in one.
+"""`domainstream new event`: an event from its class to its channel.
 
-Each step adds only what is not there, so that a step that was made by hand is taken as it is.
+Each step adds only what is missing, so a step that was done by hand is kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,43 +19,42 @@ from domainstream.tools.scaffold.edits.unions import EMPTY, with_class
 from domainstream.tools.scaffold.errors import RefusedError
 from domainstream.tools.scaffold.examples import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.fields import Field, imports_of_examples
-from domainstream.tools.scaffold.layout import Service, module_of
+from domainstream.tools.scaffold.layout import Service, ServiceFiles, events_file, module_of, service_files
 from domainstream.tools.scaffold.names import module_problems, pascal, snake, words
-from domainstream.tools.scaffold.service import retold
-from domainstream.tools.scaffold.service_files import Places, events_file, places_of
+from domainstream.tools.scaffold.service import reinterpreted
 from domainstream.tools.scaffold.source import Source, dotted, small
 from domainstream.tools.scaffold.system import System
 
 _NO_SUBSCRIPTIONS: Final = "project/packages/contracts/src/contracts/subscriptions.py.j2"
-"""What stands there in a project without channels."""
+"""The subscriptions of a project without channels, which cannot be edited: the first channel replaces the file."""
 
 _LONGEST_CLASS: Final = 56
-"""So long may the name of an event's class be; with more, no formatter can keep lines within 79 characters."""
+"""The maximum length of an event's class name; a longer one would not fit into lines of 79 characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewEvent:
-    """An event that is to be."""
+    """An event that is to be made."""
 
     service: Service
-    """Who publishes it."""
+    """The service that publishes it."""
 
     aggregate: str
-    """What it happens to, in snake case."""
+    """The aggregate that it happens to, in snake case."""
 
     name: str
-    """What happens, in snake case and the past tense."""
+    """The event's name without service and aggregate, in snake case and the past tense."""
 
     fields: Sequence[Field]
-    """What its payload tells."""
+    """The fields of its payload."""
 
     internal: bool
-    """Whether it stays inside the service."""
+    """Whether it stays inside the service, without a channel."""
 
     file: str
-    """The file it stands in."""
+    """The file of its class."""
 
-    places: Places
+    files: ServiceFiles
     """The other files of the service that it changes."""
 
     @property
@@ -70,38 +69,38 @@ class NewEvent:
 
     @property
     def type_name(self) -> str:
-        """The name of its type, which is that of its channel."""
+        """The name of its type and of its channel."""
         return f"domain_{self.service.name}_{self.aggregate}_{self.name}".upper()
 
 
 def read_event(
     system: System, service: str, aggregate: str, event: str, fields: Sequence[Field], *, internal: bool
 ) -> NewEvent:
-    """Return the event that is meant; `OptimizationEvaluated` of the aggregate `optimization` is `evaluated`.
+    """Return the event that the arguments name; `OptimizationEvaluated` of `optimization` is read as `evaluated`.
 
-    Raises `UnknownNameError` for a service that is not there.
+    Raises `UnknownNameError` for a service that does not exist.
     """
-    found = system.layout.existing(snake(service, "name of the service"))
+    owner = system.layout.existing(snake(service, "name of the service"))
     about = snake(aggregate, "name of the aggregate")
     name = snake(event, "name of the event")
-    own = name.removeprefix(f"domain_{found.name}_").removeprefix(f"{about}_")
+    own = name.removeprefix(f"domain_{owner.name}_").removeprefix(f"{about}_")
     return NewEvent(
-        service=found,
+        service=owner,
         aggregate=about,
         name=own,
         fields=fields,
         internal=internal,
-        file=events_file(system.project, found, about),
-        places=places_of(system.project, found),
+        file=events_file(system.project, owner, about),
+        files=service_files(system.project, owner),
     )
 
 
 def plan_event(system: System, event: NewEvent) -> None:
     """Plan an event: class and type, union, channel, subscription, mapper case and test.
 
-    Raises `RefusedError` for what `check` would refuse, and for an event that is there and is another.
+    Raises `RefusedError` for what `check` would report, and for an existing event that differs.
     """
-    refuse_event(system, event)
+    _require_valid(system, event)
     channels = system.plan.source(system.layout.channels)
     system.plan.put(with_aggregate(channels, event.service.name, event.aggregate))
     _plan_class(system, event)
@@ -113,7 +112,7 @@ def plan_event(system: System, event: NewEvent) -> None:
     _plan_test(system, event)
 
 
-def refuse_event(system: System, event: NewEvent) -> None:
+def _require_valid(system: System, event: NewEvent) -> None:
     """Raise `RefusedError` with every rule that an event breaks."""
     problems = [*_name_problems(system, event), *_retired(system, event), *_differences(system, event)]
     if problems:
@@ -126,31 +125,31 @@ def _name_problems(system: System, event: NewEvent) -> Iterator[str]:
     after = {**before, service: tuple(dict.fromkeys((*aggregates, event.aggregate)))}
     own = [*services_violations({service: (event.aggregate,)}), *module_problems(event.aggregate)]
     if len(event.event_class) > _LONGEST_CLASS:
-        own.append(f"its class has a name of more than {_LONGEST_CLASS} characters; type a shorter one")
+        own.append(f"the name of its class has more than {_LONGEST_CLASS} characters; use a shorter one")
     yield from own
     if own:
         return
-    yield from retold(system, before, after)
+    yield from reinterpreted(system, before, after)
     yield from violations_of(event.type_name, event.type_name.lower(), after)
     read = parse_channel_name(event.type_name, after)
     if read != (service, event.aggregate, event.name):
-        told = f"{read.event_name} of aggregate {read.aggregate} of {read.service}"
-        yield f"{event.type_name} would be read as {told}; type that, or another"
+        reading = f"{read.event_name} of aggregate {read.aggregate} of {read.service}"
+        yield f"{event.type_name} would be read as {reading}; use that, or another name"
 
 
 def _retired(system: System, event: NewEvent) -> Iterator[str]:
     if event.type_name in {name.upper() for name in system.layout.settings.retired}:
-        yield f"{event.type_name} was in use once; its name must not come back, so choose another"
+        yield f"{event.type_name} is the name of a retired channel; choose another name"
 
 
 def _differences(system: System, event: NewEvent) -> Iterator[str]:
-    """Yield how the event that is there differs from the one that is asked for."""
-    mapper = find_mapper(system.plan.source(event.places.mapper))
+    """Yield how an existing event differs from the requested one."""
+    mapper = find_mapper(system.plan.source(event.files.mapper))
     returned = mapper.cases.get(event.event_class)
     if returned is not None and (returned == INSIDE) != event.internal:
         now = "stays inside the service" if returned == INSIDE else f"goes to {returned}"
         option = "with" if returned == INSIDE else "without"
-        yield f"it is there, and {now}; type the command {option} --internal, or change {event.places.mapper} by hand"
+        yield f"it exists, and {now}; run the command {option} --internal, or change {event.files.mapper} by hand"
     if not system.plan.exists(event.file):
         return
     source = system.plan.source(event.file)
@@ -158,18 +157,18 @@ def _differences(system: System, event: NewEvent) -> Iterator[str]:
     there = {line.rstrip() for line in _declarations(source, payload)} if payload else set()
     asked = {field.declaration for field in event.fields}
     if payload and asked and there != asked:
-        yield f"it is there with other fields; change {event.file} by hand, and raise its version if it was published"
+        yield f"it exists with other fields; change {event.file} by hand, and increase its version if it was published"
 
 
 def _declarations(source: Source, payload: cst.ClassDef) -> Iterator[str]:
     for line in payload.body.body:
-        yield from (source.text_of(one) for one in small(line) if isinstance(one, cst.AnnAssign))
+        yield from (source.text_of(field) for field in small(line) if isinstance(field, cst.AnnAssign))
 
 
 def _plan_class(system: System, event: NewEvent) -> None:
     aggregate = event.service.aggregate(event.aggregate)
     system.create("event/aggregate_init.py.j2", f"{aggregate}/__init__.py", aggregate=event.aggregate)
-    imports = sorted({one for field in event.fields for one in field.imports})
+    imports = sorted({wanted for field in event.fields for wanted in field.imports})
     system.create("event/events.py.j2", event.file, aggregate=event.aggregate, field_imports=imports)
     source = system.plan.source(event.file)
     types = _types_of(source)
@@ -182,9 +181,9 @@ def _plan_class(system: System, event: NewEvent) -> None:
 
 
 def _types_of(source: Source) -> cst.ClassDef:
-    for one in source.classes():
-        if any(dotted(base.value).endswith("StrEnum") for base in one.bases) and one.name.value.endswith("EventType"):
-            return one
+    for enum in source.classes():
+        if any(dotted(base.value).endswith("StrEnum") for base in enum.bases) and enum.name.value.endswith("EventType"):
+            return enum
     raise source.cannot_edit("there is no enum of event types", "class ...EventType(StrEnum): ...")
 
 
@@ -205,8 +204,8 @@ def _sentence(event: NewEvent) -> str:
 
 
 def _plan_union(system: System, event: NewEvent) -> None:
-    source = system.plan.source(event.places.union)
-    changed = with_class(source, event.places.union_name, event.event_class)
+    source = system.plan.source(event.files.union)
+    changed = with_class(source, event.files.union_name, event.event_class)
     if changed is not source:
         source = system.add_imports(without_import(changed, "typing", EMPTY), [_place(event)])
         system.plan.put(source)
@@ -225,7 +224,7 @@ def _plan_subscription(system: System, channel: str) -> None:
 
 
 def _plan_case(system: System, event: NewEvent) -> None:
-    source = system.plan.source(event.places.mapper)
+    source = system.plan.source(event.files.mapper)
     channel = INSIDE if event.internal else f"{system.channels.name}.{event.type_name}"
     changed = with_case(source, event.event_class, channel)
     if changed is source:
@@ -239,7 +238,7 @@ def _plan_test(system: System, event: NewEvent) -> None:
     known = system.project.event_by_symbol.get(_place(event).replace(":", "."))
     try:
         payload = _payload_values(event) if known is None else payload_values(known, system.project)
-    except UnknownTypeError:  # an event of somebody's own, who knows how to test it
+    except UnknownTypeError:  # the payload was written by hand, and so will be its test
         return
     values = {
         "sentence": _sentence(event),
@@ -247,8 +246,8 @@ def _plan_test(system: System, event: NewEvent) -> None:
         "aggregate": event.aggregate,
         "event_class": event.event_class,
         "events_module": module_of(event.file),
-        "mapper_module": module_of(event.places.mapper),
-        "mapper": find_mapper(system.plan.source(event.places.mapper)).function.name.value,
+        "mapper_module": module_of(event.files.mapper),
+        "mapper": find_mapper(system.plan.source(event.files.mapper)).function.name.value,
         "channel": f"{system.channels.name}.{event.type_name}",
     }
     system.create("event/test.py.j2", path, internal=event.internal, **values, **payload)

@@ -1,4 +1,4 @@
-"""Values for the payloads of tests, from what their fields' types say."""
+"""Example values for the payloads in generated tests, derived from the types of their fields."""
 
 import ast
 from collections.abc import Mapping
@@ -35,23 +35,23 @@ _MAPPINGS: Final = ("dict", "Mapping")
 
 
 class Example(NamedTuple):
-    """An expression of a value."""
+    """A Python expression for a value."""
 
     text: str
     """The expression."""
 
     imports: tuple[str, ...] = ()
-    """What it needs, as `module:name`."""
+    """The imports that it needs, as `module:name`."""
 
 
 class UnknownTypeError(Exception):
-    """No value of a type is known."""
+    """No example value of a type is known."""
 
 
 def payload_values(event: Event, project: Project) -> dict[str, object]:
-    """Return what the templates of tests need to know about the payload of an event that is there.
+    """Return the variables of the test templates for the payload of an existing event.
 
-    Raises `UnknownTypeError` for a payload, or a field in it, of which no value is known.
+    Raises `UnknownTypeError` for a payload or a field without a known example.
     """
     shape = project.shapes.get(event.payload or "")
     if shape is None:
@@ -62,7 +62,7 @@ def payload_values(event: Event, project: Project) -> dict[str, object]:
         "payload": name,
         "payload_place": f"{module}:{name}",
         "examples": [example.text for example in examples],
-        "example_imports": sorted({one for example in examples for one in example.imports}),
+        "example_imports": sorted({wanted for example in examples for wanted in example.imports}),
     }
 
 
@@ -71,8 +71,10 @@ def _arguments(shape: Shape, shapes: Mapping[str, Shape], inside: tuple[str, ...
         raise UnknownTypeError(shape.symbol)
     named = {symbol.rpartition(".")[2]: shapes[symbol] for symbol in shape.uses if symbol in shapes}
     values = _Values(named, shapes, (*inside, shape.symbol))
-    found = [(field.name, values.of(_parsed(field.annotation), field.name)) for field in shape.fields if field.required]
-    return [Example(f"{name}={example.text}", example.imports) for name, example in found]
+    examples = [
+        (field.name, values.of(_parsed(field.annotation), field.name)) for field in shape.fields if field.required
+    ]
+    return [Example(f"{name}={example.text}", example.imports) for name, example in examples]
 
 
 def _parsed(annotation: str) -> ast.expr:
@@ -83,19 +85,19 @@ def _parsed(annotation: str) -> ast.expr:
 
 
 class _Values(NamedTuple):
-    """Makes values of types."""
+    """Derives example values from types."""
 
     named: Mapping[str, Shape]
-    """The classes that the types name."""
+    """The classes that the annotations name."""
 
     shapes: Mapping[str, Shape]
-    """All classes, by symbol."""
+    """All classes by symbol."""
 
     inside: tuple[str, ...]
-    """The classes that are being made."""
+    """The classes around the value, to detect recursion."""
 
     def of(self, node: ast.expr, field: str) -> Example:
-        """Return a value of the type that `node` says; raise `UnknownTypeError` when none is known."""
+        """Return a value of the annotation `node`; raise `UnknownTypeError` when none is known."""
         if isinstance(node, ast.Name | ast.Constant):
             return self._plain(ast.unparse(node), field)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
@@ -106,7 +108,7 @@ class _Values(NamedTuple):
         raise UnknownTypeError(ast.unparse(node))
 
     def _first(self, nodes: list[ast.expr], field: str) -> Example:
-        """Return a value of the first type of a union that is known and not None."""
+        """Return a value of the first member of a union that is not None."""
         for node in nodes:
             if ast.unparse(node) != "None":
                 return self.of(node, field)
@@ -128,8 +130,8 @@ class _Values(NamedTuple):
         if shape.members is not None:
             return Example(f"{name}({_literal(next(iter(shape.members), name))})", (place,))
         inner = _arguments(shape, self.shapes, self.inside)
-        needed = tuple(one for each in inner for one in each.imports)
-        return Example(f"{name}({', '.join(each.text for each in inner)})", (place, *needed))
+        needed = tuple(wanted for example in inner for wanted in example.imports)
+        return Example(f"{name}({', '.join(example.text for example in inner)})", (place, *needed))
 
     def _generic(self, name: str, arguments: list[ast.expr], field: str) -> Example:
         if name in _SEQUENCES:
@@ -140,7 +142,7 @@ class _Values(NamedTuple):
                 "({},)" if alone or len(arguments) == 1 else "({})", arguments[: 1 if alone else None], field
             )
         if name in _MAPPINGS:
-            key, value = (self.of(one, field) for one in arguments)
+            key, value = (self.of(argument, field) for argument in arguments)
             return Example(f"{{{key.text}: {value.text}}}", (*key.imports, *value.imports))
         if name == "Literal":
             return Example(_literal(ast.unparse(arguments[0])))
@@ -149,8 +151,8 @@ class _Values(NamedTuple):
         raise UnknownTypeError(name)
 
     def _wrapped(self, around: str, arguments: list[ast.expr], field: str) -> Example:
-        values = [self.of(one, field) for one in arguments]
-        needed = tuple(one for value in values for one in value.imports)
+        values = [self.of(argument, field) for argument in arguments]
+        needed = tuple(wanted for value in values for wanted in value.imports)
         return Example(around.format(", ".join(value.text for value in values)), needed)
 
 
@@ -159,7 +161,7 @@ def _imports_of(name: str) -> tuple[str, ...]:
 
 
 def _literal(text: str) -> str:
-    """Return a literal as the formatters write it; raise `UnknownTypeError` for what is none."""
+    """Return a literal as the formatters write it; raise `UnknownTypeError` for other expressions."""
     try:
         value = ast.literal_eval(text)
     except ValueError:

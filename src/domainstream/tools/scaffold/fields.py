@@ -1,44 +1,45 @@
-"""The fields of a payload as they are typed: `stay_id:str score:float? codes:list[str]`."""
+"""Reads the fields of a payload from the command line: `stay_id:str score:float? codes:list[str]`."""
 
 import keyword
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from domainstream.tools.common.suggestions import did_you_mean
 from domainstream.tools.scaffold.errors import MisspeltError, RefusedError
-from domainstream.tools.scaffold.names import did_you_mean, kebab, snake
+from domainstream.tools.scaffold.names import kebab, snake
 
 
 class FieldType(NamedTuple):
     """A type of a field."""
 
     annotation: str
-    """As it is written in the payload."""
+    """The type as it is written in the payload."""
 
     example: str
-    """An expression of a value, for tests; `{}` stands for the field's name."""
+    """An expression for a value in tests; `{}` is replaced by the field's name."""
 
     imports: tuple[str, ...] = ()
-    """What both need, as `module:name`; without a name, `module` itself is imported as the annotation says."""
+    """The imports that both need, as `module:name` or `module as alias`."""
 
 
 class Field(NamedTuple):
     """A field of a payload."""
 
     name: str
-    """In snake case."""
+    """The name in snake case."""
 
     annotation: str
-    """Its type, as it is written."""
+    """The type as it is written."""
 
     example: str
-    """An expression of a value, for tests."""
+    """An expression for a value in tests."""
 
     imports: tuple[str, ...]
-    """What the annotation needs, as `module:name`."""
+    """The imports that the annotation needs, as `module:name`."""
 
     @property
     def declaration(self) -> str:
-        """The line in the payload; what may be missing is None then."""
+        """The line in the payload; an optional field is None by default."""
         return f"{self.name}: {self.annotation}{' = None' if self.annotation.endswith('| None') else ''}"
 
 
@@ -50,7 +51,7 @@ _TYPES: Final = {
     "bool": FieldType("bool", "True"),
     "decimal": FieldType("Decimal", 'Decimal("1.50")', ("decimal:Decimal",)),
     "date": FieldType("dt.date", "dt.date(2026, 1, 31)", (_DATES,)),
-    # Only with a time zone: a naive time means something else on another machine.
+    # Always with a time zone: a naive time means something else on another machine.
     "datetime": FieldType(
         "Annotated[dt.datetime, Meta(tz=True)]",
         "dt.datetime(2026, 1, 31, 12, 0, tzinfo=dt.UTC)",
@@ -59,14 +60,14 @@ _TYPES: Final = {
     "uuid": FieldType("UUID", "UUID(int=1)", ("uuid:UUID",)),
 }
 _SHADOWING: Final = frozenset({"str", "int", "float", "bool", "list", "dt"})
-"""Field names that would hide the types of the fields after them."""
+"""Field names that would shadow the types of the fields after them."""
 
 
 def parse_fields(typed: Iterable[str]) -> tuple[Field, ...]:
-    """Return the fields; raise `MisspeltError` for a type that is none, `RefusedError` for names that cannot be."""
+    """Return the fields; raise `MisspeltError` for an unknown type, `RefusedError` for invalid or repeated names."""
     fields = tuple(map(_parse_field, typed))
     names = [field.name for field in fields]
-    twice = [f"{name} is there twice; remove one" for name in dict.fromkeys(names) if names.count(name) > 1]
+    twice = [f"{name} is given twice; remove one" for name in dict.fromkeys(names) if names.count(name) > 1]
     problems = [*twice, *(problem for name in dict.fromkeys(names) for problem in _problems(name))]
     if problems:
         raise RefusedError("The fields cannot be used:", problems)
@@ -74,18 +75,18 @@ def parse_fields(typed: Iterable[str]) -> tuple[Field, ...]:
 
 
 def imports_of_examples(fields: Sequence[Field]) -> list[str]:
-    """Return what the examples of the fields need, as `module:name`."""
-    needed = {one for field in fields for one in field.imports}
-    return sorted(one for one in needed if not one.startswith(("typing:", "msgspec:")))
+    """Return the imports that the examples of the fields need, as `module:name`."""
+    needed = {wanted for field in fields for wanted in field.imports}
+    return sorted(wanted for wanted in needed if not wanted.startswith(("typing:", "msgspec:")))
 
 
 def _parse_field(typed: str) -> Field:
     name, colon, type_name = typed.partition(":")
     if not (name and colon and type_name):
-        raise MisspeltError(f"{typed!r} is no field; type: name:type, for example {name or 'stay_id'}:str")
-    found = _parse_type(type_name.strip().lower(), typed)
+        raise MisspeltError(f"{typed!r} is not a field; use name:type, for example {name or 'stay_id'}:str")
+    field_type = _parse_type(type_name.strip().lower(), typed)
     name = snake(name.strip(), "name of a field")
-    return Field(name, found.annotation, found.example.replace("{}", kebab(name)), found.imports)
+    return Field(name, field_type.annotation, field_type.example.replace("{}", kebab(name)), field_type.imports)
 
 
 def _parse_type(name: str, typed: str) -> FieldType:
@@ -97,12 +98,13 @@ def _parse_type(name: str, typed: str) -> FieldType:
         return inner._replace(annotation=f"list[{inner.annotation}]", example=f"[{inner.example}]")
     if name not in _TYPES:
         known = [*_TYPES, "list[...]"]
-        hint = did_you_mean(name, known)
-        known_too = "" if hint.startswith("known") else f" Known: {', '.join(known)}."
-        raise MisspeltError(f"{typed!r}: {name} is no type; {hint}{known_too} A ? at the end: it may be missing.")
+        raise MisspeltError(
+            f"{typed!r}: {name} is not a type.{did_you_mean(name, known)} Known: {', '.join(known)}."
+            " A ? at the end makes the field optional."
+        )
     return _TYPES[name]
 
 
 def _problems(name: str) -> Iterable[str]:
     if keyword.iskeyword(name) or name in _SHADOWING:
-        yield f"{name} is a word of Python; type, for example: {name}_value"
+        yield f"{name} would shadow a name of Python; use, for example: {name}_value"

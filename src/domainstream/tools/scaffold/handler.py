@@ -1,37 +1,44 @@
-"""Writes the handler of a job, and a consumer for a queue that has none."""
+"""Writes the handler of a job with its test, and a consumer for a queue that has none."""
 
 import keyword
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Final, NamedTuple
 
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.scaffold.edits.consumers import Consumer, Handler, consumers, logger_of, names_in, with_handler
 from domainstream.tools.scaffold.edits.imports import imported_from, local_name
+from domainstream.tools.scaffold.edits.mappers import find_mapper
 from domainstream.tools.scaffold.edits.toml_lists import toml_table, with_toml_item, with_toml_line
-from domainstream.tools.scaffold.layout import Service, module_of
+from domainstream.tools.scaffold.examples import UnknownTypeError, payload_values
+from domainstream.tools.scaffold.layout import Service, module_of, service_files
 from domainstream.tools.scaffold.names import pascal
 from domainstream.tools.scaffold.source import Source
 from domainstream.tools.scaffold.system import System
 
+_WIRE: Final = re.compile(r"^def wire\(\s*publisher\b", re.MULTILINE)
+"""The function of the guide's bootstrap that wires a service."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """Jobs that a service is to do."""
+class HandledJob:
+    """A job that a service is to handle."""
 
     service: Service
-    """The service."""
+    """The service that handles it."""
 
     queue: str
-    """Its queue, as it is written: `BullMqQueues.VALUATION`."""
+    """The queue, as it is written in code: `BullMqQueues.VALUATION`."""
 
-    job: str
-    """The jobs' name, as it is written: `BullMqJobs.PRICE_STAY`."""
+    member: str
+    """The job's name, as it is written in code: `BullMqJobs.PRICE_STAY`."""
 
-    job_name: str
-    """The jobs' name."""
+    name: str
+    """The job's name: `price-stay`."""
 
     event: Event
-    """What they are about."""
+    """The event that it is about."""
 
     @property
     def event_place(self) -> tuple[str, str]:
@@ -40,63 +47,59 @@ class Work:
         return module, name
 
 
-def plan_consumer(system: System, work: Work) -> str:
-    """Plan the consumer of a queue that has none, and a process that works it; return the consumer's file."""
-    queue = work.queue.partition(".")[2].lower()
-    consumer = f"{work.service.consumers}/{queue}_consumer.py"
+def plan_consumer(system: System, job: HandledJob) -> str:
+    """Plan a consumer and a worker process for a queue that has none; return the consumer's file."""
+    queue = job.queue.partition(".")[2].lower()
+    consumer = f"{job.service.consumers}/{queue}_consumer.py"
     values = {
-        "service": work.service.name,
+        "service": job.service.name,
         "queue": queue,
-        "member": work.queue,
+        "member": job.queue,
         "consumer_module": module_of(consumer),
     }
     system.create("worker/consumer.py.j2", consumer, **values)
-    system.create("worker/worker.py.j2", f"{work.service.package}/{queue}_worker.py", **values)
+    system.create("worker/worker.py.j2", f"{job.service.package}/{queue}_worker.py", **values)
     return consumer
 
 
-def consumer_of(system: System, work: Work, path: str) -> Consumer:
-    """Return the consumer of the queue, as its file makes it."""
+def consumer_of(system: System, job: HandledJob, path: str) -> Consumer:
+    """Return the consumer of the queue, as its file defines it."""
     source = system.plan.source(path)
-    found = list(consumers(source))
-    named = [one for one in found if one.queue == work.queue]
-    if not (named or len(found) == 1):
+    defined = list(consumers(source))
+    named = [consumer for consumer in defined if consumer.queue == job.queue]
+    if not (named or len(defined) == 1):
         raise source.cannot_edit(
-            f"the consumer of {work.queue} could not be found", f"consumer = EventConsumer({work.queue})"
+            f"the consumer of {job.queue} could not be found", f"consumer = EventConsumer({job.queue})"
         )
-    return (named or found)[0]
+    return (named or defined)[0]
 
 
-def plan_handler(system: System, work: Work, path: str) -> None:
-    """Plan a handler that logs, beside the others of its queue."""
-    consumer = consumer_of(system, work, path)
-    source, event_class = _with_event(system, system.plan.source(path), work)
+def plan_handler(system: System, job: HandledJob, path: str) -> None:
+    """Plan a handler that logs, next to the others of its queue."""
+    consumer = consumer_of(system, job, path)
+    source, event_class = _with_event(system, system.plan.source(path), job)
     wanted = ["domainstream.worker:EventContext", system.jobs.place]
-    source = _with_logger(system.add_imports(source, wanted))
-    consumer = next(one for one in consumers(source) if (one.name, one.queue) == (consumer.name, consumer.queue))
-    function = _free_name(work.job_name.replace("-", "_"), names_in(source))
-    system.plan.put(with_handler(source, consumer, Handler(function, event_class, work.job)))
-    _plan_dependency(system, work)
+    source = system.add_imports(source, wanted)
+    if logger_of(source) is None:
+        raise source.cannot_edit(
+            "it has no logger", "import logging, and log = logging.getLogger(__name__) after the imports"
+        )
+    consumer = next(each for each in consumers(source) if (each.name, each.queue) == (consumer.name, consumer.queue))
+    function = _free_name(job.name.replace("-", "_"), names_in(source))
+    system.plan.put(with_handler(source, consumer, Handler(function, event_class, job.member)))
+    _plan_dependency(system, job)
 
 
-def _with_event(system: System, source: Source, work: Work) -> tuple[Source, str]:
-    """Return the source with the event imported, and under which name; two services may have one of that name."""
-    module, name = work.event_place
+def _with_event(system: System, source: Source, job: HandledJob) -> tuple[Source, str]:
+    """Return the source with the event imported, and its local name: two services may have events of the same name."""
+    module, name = job.event_place
     known = local_name(source, module, name)
     if known is not None:
         return source, known
     if imported_from(source, name) is None and name not in source.names():
         return system.add_imports(source, [f"{module}:{name}"]), name
-    alias = f"{pascal(work.event.service)}{name}"
+    alias = f"{pascal(job.event.service)}{name}"
     return system.add_imports(source, [f"{module}:{name} as {alias}"]), alias
-
-
-def _with_logger(source: Source) -> Source:
-    if logger_of(source) is not None:
-        return source
-    raise source.cannot_edit(
-        "it has no logger", "import logging, and log = logging.getLogger(__name__) after the imports"
-    )
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
@@ -105,14 +108,79 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     return wanted
 
 
-def _plan_dependency(system: System, work: Work) -> None:
-    """Let the service's package depend on the one whose event it handles, where each has a pyproject.toml."""
-    ours = f"{work.service.folder}/pyproject.toml"
-    theirs = str(PurePosixPath(system.layout.existing(work.event.service).folder, "pyproject.toml"))
+def _plan_dependency(system: System, job: HandledJob) -> None:
+    """Plan the dependency on the package of the event, where both services have a pyproject.toml."""
+    ours = f"{job.service.folder}/pyproject.toml"
+    theirs = str(PurePosixPath(system.layout.existing(job.event.service).folder, "pyproject.toml"))
     if ours == theirs or not (system.plan.exists(ours) and system.plan.exists(theirs)):
         return
-    name = toml_table(theirs, system.plan.read(theirs), ("project",)).get("name", work.event.service)
+    name = toml_table(theirs, system.plan.read(theirs), ("project",)).get("name", job.event.service)
     text = with_toml_item(ours, system.plan.read(ours), "dependencies", name, table=("project",))
     if toml_table(ours, text, ("tool", "uv", "sources")):
         text = with_toml_line(ours, text, f"{name} = {{ workspace = true }}", table=("tool", "uv", "sources"))
     system.plan.write(ours, text)
+
+
+class _ConsumerExpression(NamedTuple):
+    """How a test gets the consumer: an expression, and the import that it needs."""
+
+    place: str
+    expression: str
+
+
+def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, others: bool) -> list[str]:
+    """Plan the test of a handler; return what is left to do by hand where the test cannot be derived."""
+    path = _path(job)
+    if system.plan.exists(path):
+        return []
+    consumer = _consumer(system, job, consumer_path)
+    if consumer is None:
+        return [f"write a test of job {job.name}: the wiring of {job.service.name} was not recognised"]
+    try:
+        payload = payload_values(job.event, system.project)
+    except UnknownTypeError as error:
+        return [f"write a test of job {job.name}: no example of the type {error} is known"]
+    values = {
+        "job": job.member,
+        "job_name": job.name,
+        "queue": job.queue,
+        "others": others,
+        "consumer": consumer.expression,
+        "consumer_import": consumer.place,
+    }
+    system.create("subscriber/test.py.j2", path, **values, **payload, **_publisher(system, job))
+    return []
+
+
+def _path(job: HandledJob) -> str:
+    queue, name = job.queue.partition(".")[2].lower(), job.name.replace("-", "_")
+    prefix = "" if queue == job.service.name else f"{queue}_"
+    return f"{job.service.folder}/tests/test_{prefix}{name}_job.py"
+
+
+def _consumer(system: System, job: HandledJob, path: str) -> _ConsumerExpression | None:
+    consumer = consumer_of(system, job, path)
+    if consumer.factory is None:
+        return _ConsumerExpression(f"{module_of(path)}:{consumer.name}", consumer.name)
+    name = consumer.factory.name.value
+    if not consumer.factory.params.params:
+        return _ConsumerExpression(f"{module_of(path)}:{name}", f"{name}()")
+    bootstrap = f"{job.service.package}/bootstrap.py"
+    text = system.plan.read(bootstrap) if system.plan.exists(bootstrap) else ""
+    if _WIRE.search(text) and name in text:
+        return _ConsumerExpression(f"{module_of(bootstrap)}:wire", "wire(flow.publisher).consumer")
+    return None
+
+
+def _publisher(system: System, job: HandledJob) -> dict[str, object]:
+    publisher = system.layout.existing(job.event.service)
+    mapper = service_files(system.project, publisher).mapper
+    module, name = job.event_place
+    return {
+        "publisher": publisher.name,
+        "aggregate": job.event.aggregate or "aggregate",
+        "event_class": name,
+        "event_place": f"{module}:{name}",
+        "mapper_module": module_of(mapper),
+        "mapper": find_mapper(system.plan.source(mapper)).function.name.value,
+    }

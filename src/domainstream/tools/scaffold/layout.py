@@ -1,24 +1,25 @@
-"""Where the parts of a system are: the guide's layout, as `domainstream.toml` may change it."""
+"""Where the parts of a system are: where `check` found them, else where the guide and `domainstream.toml` put them."""
 
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
+from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.settings import SETTINGS_FILE, CheckSettings, read_settings
 from domainstream.tools.scaffold.errors import UnknownNameError
-from domainstream.tools.scaffold.names import did_you_mean
+from domainstream.tools.scaffold.names import near_or_known, pascal
 
 
 class Service(NamedTuple):
-    """The files of one service, below the project's folder."""
+    """The paths of one service, relative to the project's folder."""
 
     name: str
-    """Its name, in snake case; that of its package."""
+    """Its name in snake case, which is the name of its package."""
 
     folder: str
-    """`services/coding`."""
+    """Its folder: `services/coding`."""
 
     package: str
-    """`services/coding/src/coding`, the folder of its code."""
+    """The folder of its code: `services/coding/src/coding`."""
 
     @property
     def union(self) -> str:
@@ -52,7 +53,7 @@ class Layout(NamedTuple):
     """The project's folder."""
 
     settings: CheckSettings
-    """Where its parts are, below it."""
+    """Where its parts are, relative to the folder."""
 
     @property
     def channels(self) -> str:
@@ -65,13 +66,13 @@ class Layout(NamedTuple):
         return self.settings.subscriptions[0]
 
     def services(self) -> dict[str, Service]:
-        """Return the services that have a package of Python, by name."""
-        found = {}
+        """Return the services that have a Python package, by name."""
+        services = {}
         for pattern in self.settings.services:
             for path in sorted(self.root.glob(f"{pattern}/__init__.py")):
                 package = path.parent.relative_to(self.root)
-                found[package.name] = _service(package, pattern)
-        return found
+                services[package.name] = _service(package, pattern)
+        return services
 
     def service(self, name: str) -> Service:
         """Return where a service is, or would be."""
@@ -79,21 +80,21 @@ class Layout(NamedTuple):
         return self.services().get(name) or _service(PurePosixPath(pattern.replace("*", name)), pattern)
 
     def existing(self, name: str) -> Service:
-        """Return where a service is; raise `UnknownNameError` for one that is not there."""
+        """Return where a service is; raise `UnknownNameError` for one that does not exist."""
         services = self.services()
         if name not in services:
-            hint = did_you_mean(name, services)
-            raise UnknownNameError(f"There is no service {name}; {hint} To make it: domainstream new service {name}")
+            hint = near_or_known(name, services)
+            raise UnknownNameError(f"There is no service {name}.{hint} To make it: domainstream new service {name}")
         return services[name]
 
     def first_party(self) -> set[str]:
-        """Return the packages of the system."""
+        """Return the names of the system's own packages."""
         packages = (path for pattern in self.settings.packages for path in self.root.glob(f"{pattern}/__init__.py"))
-        return {*self.services(), *(path.parent.name for path in packages), _package_of(self.channels)}
+        return {*self.services(), *(path.parent.name for path in packages), module_of(self.channels).partition(".")[0]}
 
 
 def find_layout(start: Path) -> Layout:
-    """Return the layout of the project that `start` lies in; raise `UnknownNameError` where it lies in none."""
+    """Return the layout of the project around `start`; raise `UnknownNameError` outside of a project."""
     for folder in (start, *start.parents):
         if (folder / SETTINGS_FILE).is_file() or (folder / CheckSettings().channels[0]).is_file():
             return Layout(folder, read_settings(folder))
@@ -107,11 +108,41 @@ def _service(package: PurePath, pattern: str) -> Service:
     return Service(package.name, PurePosixPath(*package.parts[:depth]).as_posix(), package.as_posix())
 
 
-def _package_of(path: str) -> str:
-    return module_of(path).partition(".")[0]
-
-
 def module_of(path: str) -> str:
-    """Return the dotted name of a file: services/coding/src/coding/bootstrap.py → coding.bootstrap."""
+    """Return the dotted module name of a file: services/coding/src/coding/bootstrap.py → coding.bootstrap."""
     parts = PurePosixPath(path).with_suffix("").parts
     return ".".join(parts[parts.index("src") + 1 :] if "src" in parts else parts)
+
+
+class ServiceFiles(NamedTuple):
+    """The files of a service that an event changes."""
+
+    union: str
+    """The file with the union of all events."""
+
+    union_name: str
+    """The union's name."""
+
+    mapper: str
+    """The file with the mapper."""
+
+
+def service_files(project: Project, service: Service) -> ServiceFiles:
+    """Return where a service's union and mapper are: where `check` found them, else where the guide puts them."""
+    mapper = next(
+        (mapper.location.path for mapper in project.mappers if mapper.service == service.name), service.mapper
+    )
+    unions = [union for union in project.unions if union.service == service.name]
+    # A service may have smaller unions, too; the largest is the one of all its events.
+    whole = max(unions, key=lambda union: len(union.events), default=None)
+    if whole is None:
+        return ServiceFiles(service.union, f"{pascal(service.name)}DomainEvent", mapper)
+    return ServiceFiles(whole.location.path, whole.symbol.rpartition(".")[2], mapper)
+
+
+def events_file(project: Project, service: Service, aggregate: str) -> str:
+    """Return the file with the events of an aggregate."""
+    paths = (
+        event.location.path for event in project.events if (event.service, event.aggregate) == (service.name, aggregate)
+    )
+    return next(paths, service.events(aggregate))

@@ -1,4 +1,4 @@
-"""What is to change, in memory: nothing is written before all is known."""
+"""The planned changes, in memory: nothing is written before all of them are known."""
 
 import os
 import tempfile
@@ -13,20 +13,20 @@ from domainstream.tools.scaffold.style import FILES, Style, style_of
 
 
 class Change(NamedTuple):
-    """A file that is to change."""
+    """A planned change of one file."""
 
     path: str
-    """Where, below the project's folder."""
+    """The path relative to the project's folder."""
 
     before: str | None
-    """Its text; None for a new file."""
+    """The current text; None for a new file."""
 
     after: str
-    """Its new text."""
+    """The new text."""
 
     @property
     def diff(self) -> str:
-        """The change as `git apply` takes it."""
+        """The change in the format of `git apply`."""
         mode = "new file mode 100644\n" if self.before is None else ""
         head = f"diff --git a/{self.path} b/{self.path}\n{mode}"
         origin = "/dev/null" if self.before is None else f"a/{self.path}"
@@ -38,7 +38,7 @@ class Change(NamedTuple):
 
 
 class Plan:
-    """The files of a project as they will be."""
+    """The files of a project, with the planned changes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -47,37 +47,37 @@ class Plan:
         self._after: dict[str, str] = {}
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file will be there."""
+        """Return whether a file exists or will be created."""
         return path in self._after or (self.root / path).is_file()
 
     def read(self, path: str) -> str:
-        """Return the text that a file will have; raise `CannotEditError` when it is not there or no text."""
+        """Return the planned text of a file; raise `CannotEditError` when it is missing, unreadable or not UTF-8."""
         if path not in self._after:
             self._after[path] = self._read_from_disk(path)
             self._before[path] = self._after[path]
         return self._after[path]
 
     def source(self, path: str) -> Source:
-        """Return a file of Python, to edit it."""
+        """Return a Python file for editing."""
         return Source(path, self.read(path), self.style(path).width)
 
     def write(self, path: str, text: str) -> None:
-        """Let a file have another text."""
+        """Plan the text of a file."""
         if path not in self._before:
             self._before[path] = self._read_from_disk(path) if (self.root / path).is_file() else None
         self._after[path] = text
 
     def put(self, source: Source) -> None:
-        """Let a file of Python be as it was edited."""
+        """Plan an edited Python file."""
         self.write(source.path, source.text)
 
     def create(self, path: str, text: str) -> None:
-        """Let a file be there; one that is, stays as it is."""
+        """Plan a new file; an existing one stays as it is."""
         if not self.exists(path):
             self.write(path, text)
 
     def style(self, path: str) -> Style:
-        """Return how a file is to be written: as the nearest settings above it say."""
+        """Return the code style of a file, from the nearest settings above it."""
         inside = ((folder / name).as_posix() for folder in PurePosixPath(path).parents for name in FILES)
         texts = ((PurePosixPath(file).name, self.read(file)) for file in inside if self.exists(file))
         above = (parent / name for parent in self.root.resolve().parents for name in FILES)
@@ -86,14 +86,14 @@ class Plan:
 
     @property
     def changes(self) -> list[Change]:
-        """The files that will differ from what they are, by their path."""
+        """The files that will change, sorted by path."""
         changed = [path for path, text in self._after.items() if text != self._before[path]]
         return [Change(path, self._before[path], self._after[path]) for path in sorted(changed)]
 
     def commit(self) -> None:
-        """Write every change, each file in one step; put everything back when one of them fails.
+        """Write every change, each file atomically.
 
-        Raises `RefusedError` then, with the reason.
+        Raises `RefusedError`, after every file has been restored, when one cannot be written.
         """
         try:
             for change in self.changes:
@@ -104,7 +104,7 @@ class Plan:
             raise RefusedError("Nothing was changed:", [problem]) from error
 
     def undo(self) -> None:
-        """Put every file back as it was, and remove the folders that were made for new ones."""
+        """Restore every file, and remove the folders that were created for new ones."""
         for change in self.changes:
             path = self.root / change.path
             if change.before is not None:
@@ -115,26 +115,26 @@ class Plan:
 
     def _read_from_disk(self, path: str) -> str:
         try:
-            # Not read_text(): it would change the line ends.
+            # read_text() would change the line ends.
             return (self.root / path).read_bytes().decode()
         except FileNotFoundError:
             raise CannotEditError(
-                path, "there is no such file", "make it, or name its place in domainstream.toml"
+                path, "there is no such file", "create it, or set its path in domainstream.toml"
             ) from None
         except OSError as error:
-            raise CannotEditError(path, f"it cannot be read: {error.strerror}", "mend it") from None
+            raise CannotEditError(path, f"it cannot be read: {error.strerror}", "make it readable") from None
         except UnicodeDecodeError:
-            raise CannotEditError(path, "this is no UTF-8", "save it as UTF-8") from None
+            raise CannotEditError(path, "it is not UTF-8", "save it as UTF-8") from None
 
 
 def _lines(text: str) -> list[str]:
-    """Split at line feeds alone, as git does: a form feed or a carriage return begins no line."""
+    """Split at line feeds alone, as git does: a form feed or a carriage return does not end a line."""
     return [f"{line}\n" for line in text.split("\n")[:-1]] + [last for last in text.split("\n")[-1:] if last]
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a file in the place of another in one step: who reads it meanwhile sees the one or the other."""
-    path = path.resolve()  # a link stays one
+    """Replace a file atomically: a concurrent reader sees either the old or the new text."""
+    path = path.resolve()  # a symbolic link stays a link
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -148,7 +148,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _remove_empty(folder: Path, root: Path) -> None:
-    """Remove a folder and those above it, as far as they are empty and below `root`."""
+    """Remove a folder and its parents below `root`, as long as they are empty."""
     while folder != root and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""Lines of Python as the formatters of `ruff` and `black` would break them."""
+"""Breaks lines of Python as the formatters of `ruff` and `black` do, so that generated code needs no formatting."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,13 @@ _STEP = "    "
 
 
 def call(head: str, arguments: Sequence[str], tail: str, indent: int, width: int) -> str:
-    """Return `head(arguments)tail`, in one line, with the arguments in one line, or with each in its own."""
+    """Return `head(arguments)tail`: on one line, with the arguments on one line, or with one argument per line."""
     pad = " " * indent
     one = f"{pad}{head}({', '.join(arguments)}){tail}"
     if len(one) <= width or not arguments:
         return one
     inner = f"{pad}{_STEP}{', '.join(arguments)}"
-    # A parameter alone gets a comma, so that the next one changes no line.
+    # The formatters add a comma after a single parameter, so that adding another changes no line.
     if len(inner) > width or (len(arguments) == 1 and "def " in head):
         inner = "\n".join(f"{pad}{_STEP}{argument}," for argument in arguments)
     return f"{pad}{head}(\n{inner}\n{pad}){tail}"
@@ -38,7 +38,7 @@ def import_from(module: str, names: Iterable[str], width: int) -> str:
 
 
 def exploded(head: str, items: Iterable[str], tail: str, pad: str) -> str:
-    """Return items between brackets, each on a line of its own."""
+    """Return items between brackets, one per line."""
     return "\n".join([head, *(f"{pad}{_STEP}{item}," for item in items), f"{pad}{tail}"])
 
 
@@ -54,13 +54,13 @@ def union(head: str, names: Sequence[str], width: int) -> str:
 
 
 def member_key(name: str) -> tuple[int, Any, Any]:
-    """Return what the names of one import are sorted by: constants, classes, the rest."""
+    """Return the sort key of a name within an import: constants, classes, the rest."""
     bare = name.partition(" ")[0]
     kind = 0 if bare.isupper() and len(bare) > 1 else 1 if bare[:1].isupper() else 2
     return kind, natural(bare.lower()), natural(bare)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
-    """Return what texts are sorted by so that 10 comes after 9."""
+    """Return a sort key that puts 10 after 9."""
     parts = re.findall(r"\d+|\D", text)
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

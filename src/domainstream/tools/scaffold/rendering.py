@@ -1,7 +1,7 @@
-"""Fills the templates."""
+"""Renders the templates, in the code style of the project."""
 
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,18 @@ _FOLDER = Path(__file__).parent / "templates"
 
 
 def render(template: str, style: Style, first_party: set[str], **values: Any) -> str:
-    """Return a template's text, written in a style; `first_party` are the packages of the project."""
+    """Return a rendered template; `first_party` are the packages of the project, for the order of imports."""
     width, packages = style.width, first_party.union(style.first_party)
     helpers = {
         "imports": lambda wanted: import_paragraphs(wanted, packages, width),
-        "call": partial(_call, width),
-        "statement": partial(_statement, width),
+        "call": lambda head, arguments, tail="", indent=0: python_text.call(head, arguments, tail, indent, width),
+        "statement": lambda head, value, indent=0: python_text.statement(head, value, indent, width),
     }
     return _environment().get_template(template).render(**helpers, **values)
 
 
 def create_all(plan: Plan, folder: str, target: str, first_party: set[str], values: Mapping[str, Any]) -> None:
-    """Let every file of a folder of templates be there; `__name__` in a path is the value of that name."""
+    """Plan every missing file of a folder of templates; `__name__` in a path is replaced by that value."""
     for file in sorted((_FOLDER / folder).rglob("*.j2")):
         path = file.relative_to(_FOLDER / folder).as_posix().removesuffix(".j2")
         for name, value in values.items():
@@ -50,11 +50,3 @@ def _environment() -> jinja2.Environment:
         pascal=names.pascal, kebab=names.kebab, words=names.words, with_article=names.with_article
     )
     return environment
-
-
-def _call(width: int, head: str, arguments: list[str], tail: str = "", indent: int = 0) -> str:
-    return python_text.call(head, arguments, tail, indent, width)
-
-
-def _statement(width: int, head: str, value: str, indent: int = 0) -> str:
-    return python_text.statement(head, value, indent, width)

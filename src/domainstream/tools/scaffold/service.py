@@ -1,4 +1,4 @@
-"""`domainstream new service`: a service without events and handlers yet."""
+"""`domainstream new service`: a service without events and handlers."""
 
 from domainstream.channel.channel_name import Services, parse_channel_name, services_violations
 from domainstream.tools.scaffold.edits.channels import services_of, with_service
@@ -12,14 +12,14 @@ _ROOT_PROJECT = "pyproject.toml"
 
 
 def plan_service(system: System, typed: str) -> None:
-    """Plan a service: its package, its queue, its place among the services of the channels.
+    """Plan a service: its package, its queue, and its entry in the services of the channel enum.
 
     Raises `RefusedError` for a name that breaks a rule.
     """
     service = system.layout.service(snake(typed, "name of the service"))
     is_new = service.name not in system.layout.services()
     if is_new:
-        refuse_service(system, service)
+        _require_valid(system, service)
     system.plan.put(with_service(system.plan.source(system.layout.channels), service.name))
     if is_new:
         _plan_package(system, service)
@@ -33,34 +33,34 @@ def _plan_package(system: System, service: Service) -> None:
     system.create_all("service", service, mapper_module=module_of(service.mapper))
 
 
-def refuse_service(system: System, service: Service) -> None:
-    """Raise `RefusedError` when no service can have this name."""
+def _require_valid(system: System, service: Service) -> None:
+    """Raise `RefusedError` with every reason why no service can have this name."""
     name = service.name
     services = services_of(system.plan.source(system.layout.channels)) or {}
     after = {**services, name: services.get(name, ())}
-    problems = [*package_problems(name), *services_violations({name: ()}), *retold(system, services, after)]
+    problems = [*package_problems(name), *services_violations({name: ()}), *reinterpreted(system, services, after)]
     if name in system.first_party and name not in system.layout.services():
-        problems.append(f"{name} is a package that the services share; type another name")
+        problems.append(f"{name} is a package that the services share; use another name")
     if (system.layout.root / service.folder).exists():
-        problems.append(f"{service.folder} is there, and has no package of Python; type another name, or move it away")
+        problems.append(f"{service.folder} exists without a Python package; use another name, or move the folder away")
     if problems:
         raise RefusedError(f"The service {name} cannot be made:", problems)
 
 
-def retold(system: System, before: Services, after: Services) -> list[str]:
-    """Return what new services or aggregates would make of the names of channels that are there."""
+def reinterpreted(system: System, before: Services, after: Services) -> list[str]:
+    """Return the existing channels whose names would be parsed differently with new services or aggregates."""
     names = system.values_of(system.channels)
     changed = [name for name in names if parse_channel_name(name, before) != parse_channel_name(name, after)]
-    return [f"{name} would then be read as {_told(name, after)}; type another name" for name in changed]
-
-
-def _told(name: str, services: Services) -> str:
-    parts = parse_channel_name(name, services)
-    return f"{parts.event_name} of aggregate {parts.aggregate} of {parts.service}"
+    readings = ((name, parse_channel_name(name, after)) for name in changed)
+    return [
+        f"{name} would then be read as {parts.event_name} of aggregate {parts.aggregate} of {parts.service}; "
+        "use another name"
+        for name, parts in readings
+    ]
 
 
 def _add_to_tools(system: System, service: Service) -> None:
-    """Let pytest and mypy find the package, where the project's settings list the others."""
+    """Plan the paths of pytest and mypy, where the project's settings list the other packages."""
     if not system.plan.exists(_ROOT_PROJECT):
         return
     text, folder = system.plan.read(_ROOT_PROJECT), f"{service.folder}/src"

@@ -1,7 +1,7 @@
-"""A file of Python that is edited in place: its text, its tree, and where in the text each node stands.
+"""A Python file that is edited in place: its text, its syntax tree, and the position of each node in the text.
 
-Edits splice text at the places of nodes, so all that they do not touch stays as it is to the byte, comments and blank
-lines included.
+Edits splice text at the positions of nodes, so everything else stays the same to the byte, including comments and
+blank lines.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,19 +17,19 @@ NodeT = TypeVar("NodeT", bound=cst.CSTNode)
 
 
 class Source:
-    """One file at one moment; every edit makes another."""
+    """An immutable version of a file; every edit returns a new one."""
 
     def __init__(self, path: str, text: str, width: int) -> None:
         self.path = path
-        """Where it is, as messages name it."""
+        """The path, for messages."""
         self.text = text
-        """Its code."""
+        """The code."""
         self.width = width
-        """How long a line may be."""
+        """The maximum length of a line."""
 
     @cached_property
     def module(self) -> cst.Module:
-        """The tree; raises `CannotEditError` when it is no Python."""
+        """The syntax tree; raises `CannotEditError` for invalid Python."""
         return self._wrapper.module
 
     @cached_property
@@ -37,7 +37,7 @@ class Source:
         try:
             return MetadataWrapper(cst.parse_module(self.text), unsafe_skip_copy=True)
         except cst.ParserSyntaxError as error:
-            raise CannotEditError(self.path, f"line {error.raw_line} is no Python", "mend it") from None
+            raise CannotEditError(self.path, f"line {error.raw_line} is not valid Python", "fix it") from None
 
     @cached_property
     def _spans(self) -> Mapping[cst.CSTNode, CodeSpan]:
@@ -56,7 +56,7 @@ class Source:
         return self._spans[node].start + self._spans[node].length
 
     def whole(self, node: cst.BaseExpression) -> tuple[int, int]:
-        """Return where an expression begins and ends with its parentheses, which its own span leaves out."""
+        """Return the start and end of an expression with its parentheses, which its own span excludes."""
         return (
             self.start(node.lpar[0]) if node.lpar else self.start(node),
             self.end(node.rpar[-1]) if node.rpar else self.end(node),
@@ -67,56 +67,58 @@ class Source:
         return self._bytes[start:end].decode()
 
     def text_of(self, node: cst.CSTNode) -> str:
-        """Return the text of a node, without what stands around it."""
+        """Return the text of a node."""
         return self.slice(self.start(node), self.end(node))
 
     def line_start(self, offset: int) -> int:
-        """Return the offset at which the line of an offset begins."""
+        """Return the offset of the start of a line."""
         return self._bytes.rfind(b"\n", 0, offset) + 1
 
     def line_end(self, offset: int) -> int:
-        """Return the offset after the line of an offset, its end included."""
-        found = self._bytes.find(b"\n", offset)
-        return len(self._bytes) if found < 0 else found + 1
+        """Return the offset after a line, including its line end."""
+        newline = self._bytes.find(b"\n", offset)
+        return len(self._bytes) if newline < 0 else newline + 1
 
     def indent(self, offset: int) -> int:
-        """Return how far the line of an offset is indented."""
+        """Return the indentation of a line."""
         line = self.slice(self.line_start(offset), self.line_end(offset))
         return len(line) - len(line.lstrip(" "))
 
     def replaced(self, start: int, end: int, new: str) -> "Source":
-        """Return the source with other text between two offsets, in the file's own kind of line ends."""
+        """Return the source with other text between two offsets, using the file's own line ends."""
         new = new.replace("\n", "\r\n") if b"\r\n" in self._bytes else new
         return Source(self.path, self.slice(0, start) + new + self._bytes[end:].decode(), self.width)
 
     def inserted(self, offset: int, new: str) -> "Source":
-        """Return the source with more text at an offset."""
+        """Return the source with text inserted at an offset."""
         return self.replaced(offset, offset, new)
 
     def statements(self, kind: type[NodeT]) -> Iterator[NodeT]:
-        """Yield the statements of a kind on the top level, also small ones."""
-        for one in self.module.body:
-            yield from (part for part in small(one) if isinstance(part, kind))
+        """Yield the top-level statements of a kind, including small ones."""
+        for line in self.module.body:
+            yield from (statement for statement in small(line) if isinstance(statement, kind))
 
     def classes(self) -> Iterator[cst.ClassDef]:
-        """Yield the classes on the top level."""
+        """Yield the top-level classes."""
         return self.statements(cst.ClassDef)
 
     def names(self) -> set[str]:
-        """Return the names that the top level binds, as far as one sees."""
-        found = {one.name.value for one in self.statements(cst.ClassDef)}
-        found |= {one.name.value for one in self.statements(cst.FunctionDef)}
-        found |= {target for one in self.statements(cst.Assign) for target in map(_target, one.targets) if target}
-        found |= {one.target.value for one in self.statements(cst.AnnAssign) if isinstance(one.target, cst.Name)}
-        return found
+        """Return the names that top-level classes, functions and assignments bind."""
+        targets = [each.target for assignment in self.statements(cst.Assign) for each in assignment.targets]
+        targets += [assignment.target for assignment in self.statements(cst.AnnAssign)]
+        return {
+            *(definition.name.value for definition in self.statements(cst.ClassDef)),
+            *(definition.name.value for definition in self.statements(cst.FunctionDef)),
+            *(target.value for target in targets if isinstance(target, cst.Name)),
+        }
 
     def cannot_edit(self, what: str, by_hand: str) -> CannotEditError:
-        """Return the error that says what in this file has another shape than is known."""
+        """Return the error for a form of code that cannot be edited."""
         return CannotEditError(self.path, what, by_hand)
 
 
 def small(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """Yield a statement, or the small statements of a line."""
+    """Yield the small statements of a line, or a compound statement itself."""
     if isinstance(statement, cst.SimpleStatementLine):
         yield from statement.body
     else:
@@ -124,13 +126,9 @@ def small(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def dotted(node: Any) -> str:
-    """Return `a.b.c` of names and attributes; empty for all else."""
+    """Return `a.b.c` for names and attributes; empty for other nodes."""
     if isinstance(node, cst.Name):
         return node.value
     if isinstance(node, cst.Attribute):
         return f"{dotted(node.value)}.{node.attr.value}"
     return ""
-
-
-def _target(one: cst.AssignTarget) -> str:
-    return one.target.value if isinstance(one.target, cst.Name) else ""

@@ -1,28 +1,28 @@
-"""How a project writes its code: what the settings of ruff, or black, say about it."""
+"""The code style of a project, from its settings of ruff or black."""
 
 import tomllib
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 FILES: Final = ("ruff.toml", ".ruff.toml", "pyproject.toml")
-"""Where ruff looks in a folder, in its order."""
+"""The settings files that ruff reads in a folder, in its order."""
 
 _USUAL_WIDTH: Final = 88
-"""What ruff and black take where nothing is said."""
+"""The default of ruff and black."""
 
 
 class Style(NamedTuple):
-    """How code is written."""
+    """The settings that generated code follows."""
 
     width: int = _USUAL_WIDTH
-    """How long a line may be."""
+    """The maximum length of a line."""
 
     first_party: tuple[str, ...] = ()
-    """Packages whose imports stand with those of the project."""
+    """Packages that are sorted with the imports of the project."""
 
 
 def style_of(texts: Iterable[tuple[str, str]]) -> Style:
-    """Return what the first of some settings says that says anything; each is a file's name and its text."""
+    """Return the style of the first file with settings; each is given by name and text."""
     return next((style for name, text in texts if (style := _style_in(name, text)) is not None), Style())
 
 

@@ -1,4 +1,4 @@
-"""`domainstream new subscriber`: a queue that hears of a channel, and a handler for its jobs."""
+"""`domainstream new subscriber`: subscribes a queue to a channel, and adds a handler for its jobs."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,21 @@ from domainstream.tools.check.model.flow import Consumer
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.scaffold.edits.subscriptions import all_subscribed, with_channel, with_handler
 from domainstream.tools.scaffold.errors import RefusedError, UnknownNameError
-from domainstream.tools.scaffold.handler import Work, plan_consumer, plan_handler
-from domainstream.tools.scaffold.handler_test import plan_handler_test
+from domainstream.tools.scaffold.handler import HandledJob, plan_consumer, plan_handler, plan_handler_test
 from domainstream.tools.scaffold.layout import Service
-from domainstream.tools.scaffold.names import did_you_mean, kebab, snake
+from domainstream.tools.scaffold.names import kebab, near_or_known, snake
 from domainstream.tools.scaffold.system import System
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewSubscriber:
-    """A subscription that is to be."""
+    """A subscription that is to be made."""
 
     channel: str
     """The channel's name."""
 
     event: Event
-    """What is published to it."""
+    """The event that is published to the channel."""
 
     queue: str
     """The queue's name."""
@@ -31,25 +30,25 @@ class NewSubscriber:
     """The name of the jobs."""
 
     service: Service | None
-    """The service whose consumer works the queue; None for a queue that others work."""
+    """The service that consumes the queue; None for a queue with an external worker."""
 
     consumer: Consumer | None
-    """The consumer of the queue; None where it has none yet."""
+    """The consumer of the queue; None where there is none yet."""
 
 
 def read_subscriber(
     system: System, channel: str, queue: str, *, service: str | None = None, job: str | None = None
 ) -> NewSubscriber:
-    """Return the subscription that is meant.
+    """Return the subscription that the arguments name.
 
-    Raises `UnknownNameError` for a channel or a service that is not there, `RefusedError` for a queue of another
-    service and for a channel that nobody publishes to.
+    Raises `UnknownNameError` for a channel or a service that does not exist, `RefusedError` for a queue of another
+    service and for a channel without a publisher.
     """
     project = system.project
     name = _channel(system, channel)
     event = _event(project, name)
     queue_name = _queue(system, queue)
-    consumer = next((one for one in project.consumers if one.queue == queue_name and one.service), None)
+    consumer = next((each for each in project.consumers if each.queue == queue_name and each.service), None)
     return NewSubscriber(
         channel=name,
         event=event,
@@ -61,59 +60,59 @@ def read_subscriber(
 
 
 def plan_subscriber(system: System, new: NewSubscriber) -> list[str]:
-    """Plan queue, job, subscription, handler and test, as far as they are not there; return what is left to be done."""
-    _refuse_second_use(system, new)
+    """Plan the missing ones of queue, job, subscription, handler and test; return what is left to do by hand."""
+    _require_unused_job(system, new)
     queue, job = system.member(system.queues, new.queue), system.member(system.jobs, new.job)
     system.add_member(system.queues, queue.partition(".")[2], new.queue)
     system.add_member(system.jobs, job.partition(".")[2], new.job)
     _plan_subscription(system, new, queue, job)
     if new.service is None:
-        return [f"{new.queue} is worked by others: let them handle jobs named {new.job}"]
-    work = Work(service=new.service, queue=queue, job=job, job_name=new.job, event=new.event)
-    path = new.consumer.location.path if new.consumer else plan_consumer(system, work)
+        return [f"{new.queue} has an external worker: let it handle jobs named {new.job}"]
+    handled = HandledJob(service=new.service, queue=queue, member=job, name=new.job, event=new.event)
+    path = new.consumer.location.path if new.consumer else plan_consumer(system, handled)
     if _handled(system.project, new):
         return []
-    plan_handler(system, work, path)
-    return plan_handler_test(system, work, path, others=_others(new))
+    plan_handler(system, handled, path)
+    return plan_handler_test(system, handled, path, others=_others(new))
 
 
 def _channel(system: System, typed: str) -> str:
     known = system.values_of(system.channels)
     name = snake(typed.rpartition(".")[2], "name of the channel").upper()
     if name not in known:
-        hint = did_you_mean(name.lower(), known.values())
+        hint = near_or_known(name.lower(), known.values())
         raise UnknownNameError(
-            f"There is no channel {name}; {hint} To make it: domainstream new event SERVICE AGGREGATE EVENT"
+            f"There is no channel {name}.{hint} To make it: domainstream new event SERVICE AGGREGATE EVENT"
         )
     return name
 
 
 def _event(project: Project, channel: str) -> Event:
-    found = [event for event in project.events if event.event_type == channel.lower()]
-    if not found:
-        problem = f"nobody publishes to {channel}; first type: domainstream new event SERVICE AGGREGATE EVENT"
+    events = [event for event in project.events if event.event_type == channel.lower()]
+    if not events:
+        problem = f"no service publishes to {channel}; first run: domainstream new event SERVICE AGGREGATE EVENT"
         raise RefusedError("The subscriber cannot be made:", [problem])
-    return found[0]
+    return events[0]
 
 
 def _queue(system: System, typed: str) -> str:
-    """Return the queue that is there under a name, or the name as new queues are called."""
+    """Return the existing queue of a name, or the name of a new one."""
     queues = system.values_of(system.queues)
     name = snake(typed.rpartition(".")[2], "name of the queue")
     return queues.get(name.upper(), kebab(name))
 
 
 def _job(system: System, channel: str, queue: str, event: Event) -> str:
-    """Return the job that the queue has for the channel already, or a new one's name."""
+    """Return the job that the queue already has for the channel, or the name of a new one."""
     values = {f"{system.jobs.name}.{name}": value for name, value in system.values_of(system.jobs).items()}
     member = system.member(system.queues, queue)
-    found = [
+    jobs = [
         job
         for subscribed, at, job in all_subscribed(system.plan.source(system.layout.subscriptions))
         if (subscribed, at) == (f"{system.channels.name}.{channel}", member)
     ]
-    if found and found[0] in values:
-        return values[found[0]]
+    if jobs and jobs[0] in values:
+        return values[jobs[0]]
     return f"handle-{kebab(snake(event.name, 'name of the event'))}"
 
 
@@ -122,24 +121,24 @@ def _service(system: System, queue: str, typed: str | None, consumer: Consumer |
     if consumer is not None:
         if name not in (None, consumer.service):
             problem = (
-                f"queue {queue} is worked by {consumer.service}; type: --service {consumer.service}, or another queue"
+                f"queue {queue} is consumed by {consumer.service}; use --service {consumer.service}, or another queue"
             )
             raise RefusedError("The subscriber cannot be made:", [problem])
         return system.layout.existing(consumer.service)
     if name is None and queue in system.layout.settings.external_queues:
         return None
     if name is None and queue.replace("-", "_") not in system.layout.services():
-        hint = did_you_mean(queue, map(kebab, system.layout.services()))
-        raise UnknownNameError(f"There is no queue {queue} and no service of that name; {hint} Or type: --service NAME")
+        hint = near_or_known(queue, map(kebab, system.layout.services()))
+        raise UnknownNameError(f"There is no queue {queue} and no service of that name.{hint} Or use: --service NAME")
     return system.layout.existing(name or queue.replace("-", "_"))
 
 
-def _refuse_second_use(system: System, new: NewSubscriber) -> None:
-    """Raise `RefusedError` when the queue has jobs of this name from another channel."""
+def _require_unused_job(system: System, new: NewSubscriber) -> None:
+    """Raise `RefusedError` when the queue already gets jobs of this name from another channel."""
     queue, job = system.member(system.queues, new.queue), system.member(system.jobs, new.job)
     for channel, at, name in all_subscribed(system.plan.source(system.layout.subscriptions)):
         if (at, name) == (queue, job) and channel != f"{system.channels.name}.{new.channel}":
-            problem = f"queue {new.queue} has jobs named {new.job} from {channel}; type another: --job NAME"
+            problem = f"queue {new.queue} gets jobs named {new.job} from {channel}; use another name: --job NAME"
             raise RefusedError("The subscriber cannot be made:", [problem])
 
 
@@ -156,16 +155,16 @@ def _handled(project: Project, new: NewSubscriber) -> bool:
     handlers = new.consumer.handlers if new.consumer else ()
     subscribed = any(
         (each.queue, each.job) == (new.queue, new.job)
-        for one in project.subscription_maps
-        for entry in one.entries
+        for subscriptions in project.subscription_maps
+        for entry in subscriptions.entries
         if entry.channel == new.channel
         for each in entry.subscriptions
     )
     jobs = (new.job, None) if subscribed else (new.job,)
-    return any(new.event.symbol in one.events and one.job in jobs for one in handlers)
+    return any(new.event.symbol in handler.events and handler.job in jobs for handler in handlers)
 
 
 def _others(new: NewSubscriber) -> bool:
-    """Tell whether the queue does something else about the event, too."""
+    """Return whether the queue has other handlers of the event, too."""
     handlers = new.consumer.handlers if new.consumer else ()
-    return any(new.event.symbol in one.events and one.job != new.job for one in handlers)
+    return any(new.event.symbol in handler.events and handler.job != new.job for handler in handlers)

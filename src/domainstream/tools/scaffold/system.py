@@ -1,6 +1,6 @@
-"""A project that is being changed: its plan, its layout, and how its shared names are written."""
+"""The project that a command changes: its plan, its layout, and the names that its services share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,101 +16,100 @@ from domainstream.tools.scaffold.rendering import create_all, render
 from domainstream.tools.scaffold.source import Source, dotted
 
 
-class Shared(NamedTuple):
+class SharedEnum(NamedTuple):
     """An enum that all services share."""
 
     path: str
-    """Its file."""
+    """The path of its file."""
 
     name: str
-    """Its class."""
+    """The name of its class."""
 
     @property
     def module(self) -> str:
-        """The dotted name of its file."""
+        """The dotted name of its module."""
         return module_of(self.path)
 
     @property
     def place(self) -> str:
-        """What to import, as `module:name`."""
+        """Its import, as `module:name`."""
         return f"{self.module}:{self.name}"
 
 
 class System:
-    """A project that is being changed."""
+    """The project that a command changes."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         """Where its parts are."""
         self.plan = Plan(layout.root)
-        """What is to change."""
+        """The planned changes."""
 
     @classmethod
     def around(cls, folder: Path) -> "System":
-        """Return the project that a folder lies in; raise `UnknownNameError` where it lies in none."""
+        """Return the project around a folder; raise `UnknownNameError` outside of a project."""
         return cls(find_layout(folder.resolve()))
 
     @cached_property
     def first_party(self) -> set[str]:
-        """The packages of the project, also those that are new."""
+        """The packages of the project, including new ones."""
         return self.layout.first_party()
 
     @cached_property
     def project(self) -> Project:
-        """The system as `check` reads it, before anything changes."""
+        """The system as `check` reads it, before any change."""
         return read_project(self.layout.root)
 
     @cached_property
-    def channels(self) -> Shared:
+    def channels(self) -> SharedEnum:
         """The enum of channels."""
         source = self.plan.source(self.layout.channels)
-        return Shared(source.path, channel_enum(source).name.value)
+        return SharedEnum(source.path, channel_enum(source).name.value)
 
     @cached_property
-    def queues(self) -> Shared:
+    def queues(self) -> SharedEnum:
         """The enum of queues."""
         return self._text_enum(self.layout.settings.queues)
 
     @cached_property
-    def jobs(self) -> Shared:
+    def jobs(self) -> SharedEnum:
         """The enum of jobs."""
         return self._text_enum(self.layout.settings.jobs)
 
-    def values_of(self, shared: Shared) -> dict[str, str]:
+    def values_of(self, shared: SharedEnum) -> dict[str, str]:
         """Return the members of a shared enum and their values."""
         source = self.plan.source(shared.path)
-        found = [one for one in source.classes() if one.name.value == shared.name]
-        return members(found[0])
+        return members(next(enum for enum in source.classes() if enum.name.value == shared.name))
 
-    def add_member(self, shared: Shared, name: str, value: str) -> None:
-        """Let a shared enum have a member."""
+    def add_member(self, shared: SharedEnum, name: str, value: str) -> None:
+        """Plan a member of a shared enum, unless it exists."""
         source = self.plan.source(shared.path)
-        enum = next(one for one in source.classes() if one.name.value == shared.name)
+        enum = next(enum for enum in source.classes() if enum.name.value == shared.name)
         self.plan.put(with_member(source, enum, name, value))
 
-    def member(self, shared: Shared, value: str) -> str:
-        """Return how the member of a value is written; a new one where no member has it."""
-        known = {each: name for name, each in self.values_of(shared).items()}
+    def member(self, shared: SharedEnum, value: str) -> str:
+        """Return the member with a value as it is written in code, or the name of a new one."""
+        known = {value: name for name, value in self.values_of(shared).items()}
         return f"{shared.name}.{known.get(value, value.replace('-', '_').upper())}"
 
     def add_imports(self, source: Source, wanted: Iterable[str]) -> Source:
-        """Return a source with imports, given as `module:name`."""
+        """Return a source with more imports, given as `module:name`."""
         first_party = self.first_party.union(self.plan.style(source.path).first_party)
-        for one in wanted:
-            source = with_import(source, one, first_party)
+        for name in wanted:
+            source = with_import(source, name, first_party)
         return source
 
     def render(self, template: str, path: str, **values: Any) -> str:
-        """Return the text of a template for a file."""
+        """Return a template rendered for the file at `path`."""
         return render(template, self.plan.style(path), self.first_party, **values, **self._shared())
 
     def create(self, template: str, path: str, **values: Any) -> None:
-        """Let a file be there, from a template."""
+        """Plan a file from a template, unless it exists."""
         if not self.plan.exists(path):
             self.plan.write(path, self.render(template, path, **values))
 
     def create_all(self, folder: str, service: Service, **values: Any) -> None:
-        """Let every file of a folder of templates be there for a service."""
+        """Plan every missing file of a folder of templates for a service."""
         values = {**values, **self._shared(), "service": service.name}
         create_all(self.plan, folder, service.folder, self.first_party, values)
 
@@ -120,13 +119,9 @@ class System:
         enums = {f"{name}_enum": shared.name for name, shared in named.items()}
         return {**modules, **enums, "subscriptions_module": module_of(self.layout.subscriptions)}
 
-    def _text_enum(self, path: str) -> Shared:
+    def _text_enum(self, path: str) -> SharedEnum:
         source = self.plan.source(path)
-        for one in source.classes():
-            if _derives(one.bases, ("StrEnum", "Enum")):
-                return Shared(path, one.name.value)
+        for enum in source.classes():
+            if any(dotted(base.value).endswith(("StrEnum", "Enum")) for base in enum.bases):
+                return SharedEnum(path, enum.name.value)
         raise source.cannot_edit("there is no enum", "class BullMqQueues(StrEnum): ...")
-
-
-def _derives(bases: Sequence[Any], names: tuple[str, ...]) -> bool:
-    return any(dotted(base.value).endswith(names) for base in bases)

@@ -1,4 +1,4 @@
-"""Random sequences of `domainstream new` commands, and what must hold after each. Used by the tests beside it."""
+"""Random sequences of `domainstream new` commands, and the properties that hold after each."""
 
 import random
 import re
@@ -48,7 +48,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def commands(folder: Path, seed: int, count: int) -> Iterator[list[str]]:
-    """Yield random commands that fit what the project has by then; some of them break rules all the same."""
+    """Yield random commands that fit the state of the project; some of them still break rules."""
     dice = random.Random(seed)
     yield ["service", dice.choice(SERVICES[:5])]
     for _ in range(count):
@@ -77,12 +77,12 @@ def _channels(folder: Path) -> list[str]:
 
 def _fields(dice: random.Random) -> Iterator[str]:
     for name in dice.sample(FIELDS, dice.choice([0, 0, 1, 2, 4])):
-        one = dice.choice(TYPES)
-        yield f"{name}:{dice.choice([one, one, f'list[{one}]', f'{one}?', f'list[{one}?]?'])}"
+        kind = dice.choice(TYPES)
+        yield f"{name}:{dice.choice([kind, kind, f'list[{kind}]', f'{kind}?', f'list[{kind}?]?'])}"
 
 
 def follow(folder: Path, sequence: Iterator[list[str]]) -> int:
-    """Run commands; return how many changed something. A refusal changes nothing, nor does a second run."""
+    """Run commands and return how many changed something; a refused or repeated command must change nothing."""
     done = 0
     for command in sequence:
         before = tree(folder)
@@ -99,7 +99,7 @@ def follow(folder: Path, sequence: Iterator[list[str]]) -> int:
 
 
 def assert_sound(folder: Path) -> None:
-    """`check` finds nothing, and ruff would change nothing."""
+    """Assert that `check` finds nothing, and ruff would change nothing."""
     findings = [f"{finding}; {finding.fix}" for finding in check_project(folder)]
     assert findings == [], findings
     for command in (["check", "--no-cache"], ["format", "--check", "--diff", "--no-cache"]):
@@ -110,7 +110,7 @@ def assert_sound(folder: Path) -> None:
 
 
 def assert_types_and_tests_pass(folder: Path, *pytest_options: str) -> None:
-    """Type check the project by its own settings, and run its tests."""
+    """Assert that the project passes mypy with its own settings, and its own tests."""
     for command in (["mypy", "--cache-dir", str(folder / ".mypy_cache")], ["pytest", "-q", *pytest_options]):
         done = subprocess.run(
             [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False, timeout=200

@@ -24,7 +24,7 @@ SERVICES = ("coding", "screenflow", "valuation")
 
 
 def lost(before: bytes, after: bytes) -> list[str]:
-    """Return the lines that an edit took away, but for those that it only made longer."""
+    """Return the lines that an edit removed, except for those that it extended."""
     changes = unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=0, lineterm="")
     gone = [line[1:] for line in changes if line.startswith("-") and not line.startswith("---")]
     return [line for line in gone if not line.startswith(("from ", '    "')) and not LONGER.search(line)]
@@ -46,8 +46,8 @@ def example(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("seed", "width"), [(1, 120), (2, 88), (102, 79)])
-def test_a_project_stays_sound(tmp_path: Path, seed: int, width: int) -> None:
-    """`check` and ruff are content, however long its lines may be; a refusal changes nothing, nor does a second run."""
+def test_project_stays_sound(tmp_path: Path, seed: int, width: int) -> None:
+    """After any sequence of commands and with any line length, `check` and ruff find nothing in the project."""
     make_project(tmp_path / "project")
     settings = tmp_path / "project/pyproject.toml"
     settings.write_text(settings.read_text().replace("line-length = 120", f"line-length = {width}"))
@@ -56,8 +56,8 @@ def test_a_project_stays_sound(tmp_path: Path, seed: int, width: int) -> None:
     assert_sound(tmp_path / "project")
 
 
-def test_a_system_that_others_wrote_stays_sound(example: Path) -> None:
-    """In the example monorepo too: its comments, its order and its own code stay, and all that is new fits."""
+def test_existing_system_stays_sound(example: Path) -> None:
+    """The example monorepo keeps its comments, order and code, and all generated code fits into it."""
     before = tree(example)
     assert_sound(example)
     assert follow(example, commands(example, 8, count=20)) > 5

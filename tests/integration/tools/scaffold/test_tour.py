@@ -1,4 +1,4 @@
-"""The tour of docs/how-to/add-a-publisher.md, run as it stands: from an empty folder to a handled event."""
+"""The tour of docs/how-to/add-a-publisher.md, executed from an empty folder to a handled event."""
 
 import os
 import re
@@ -20,19 +20,19 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Return what is typed, in order."""
+    """Return the commands of the page, in order."""
     return [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
 
 
 def environment() -> dict[str, str]:
-    """Return a newcomer's environment: our programs on the path, no server, nothing of this test run."""
+    """Return the environment of a new user: our programs on the path, no server, nothing of this test run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "REDIS", "PYTHON"))}
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}", "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
 def typed(lines: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Type lines into one shell, which the last of them takes the place of; end it in any case."""
+    """Run lines in one shell, which the last command replaces; kill it at the end."""
     script = "\n".join(["set -e", *lines[:-1], f"exec {lines[-1]}"])
     with subprocess.Popen(
         ["bash", "-c", script],
@@ -49,8 +49,8 @@ def typed(lines: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
                 shell.kill()
 
 
-def test_a_newcomer_gets_from_an_empty_folder_to_a_handled_event(tmp_path: Path) -> None:
-    """Every command of the page succeeds, the last one shows the handled event, and all take far under five minutes."""
+def test_tour_leads_from_an_empty_folder_to_a_handled_event(tmp_path: Path) -> None:
+    """Every command of the page succeeds, the last one shows the handled event, and all take under two minutes."""
     begun = time.monotonic()
     (tmp_path / "clinic").mkdir()
     (tmp_path / "clinic/watch.py").write_text(blocks("python")[0], encoding="utf-8")
@@ -68,7 +68,7 @@ def test_a_newcomer_gets_from_an_empty_folder_to_a_handled_event(tmp_path: Path)
     assert time.monotonic() - begun < 120
 
 
-def test_the_page_names_every_command() -> None:
-    """The tour types each of the four commands."""
+def test_page_names_every_command() -> None:
+    """The tour uses each of the four commands."""
     kinds = {command.split()[2] for command in commands() if command.startswith("domainstream new ")}
     assert kinds == {"project", "service", "event", "subscriber"}

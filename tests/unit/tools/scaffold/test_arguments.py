@@ -1,10 +1,10 @@
-"""What is typed: names and fields."""
+"""Arguments of `domainstream new`: names and fields."""
 
 import pytest
 
 from domainstream.tools.scaffold.errors import MisspeltError, RefusedError
 from domainstream.tools.scaffold.fields import parse_fields
-from domainstream.tools.scaffold.names import did_you_mean, kebab, package_problems, pascal, snake, with_article
+from domainstream.tools.scaffold.names import kebab, near_or_known, package_problems, pascal, snake, with_article
 
 
 @pytest.mark.parametrize(
@@ -20,35 +20,35 @@ from domainstream.tools.scaffold.names import did_you_mean, kebab, package_probl
     ],
 )
 def test_names_are_taken_in_any_case(typed: str, name: str) -> None:
-    """Kebab, snake, Pascal and upper case mean the same; a number belongs to the word before it."""
+    """Names in kebab, snake, Pascal and upper case are equivalent; a number belongs to the word before it."""
     assert snake(typed, "name") == name
     assert snake(kebab(name), "name") == snake(pascal(name), "name") == name
 
 
 @pytest.mark.parametrize("typed", ["", "2stay", "stay!", "_stay", "été", "a b", "../a", "stay_"])
 def test_other_characters_are_refused(typed: str) -> None:
-    """The message names the argument and what was typed."""
+    """The error of a name with other characters names the argument."""
     with pytest.raises(RefusedError, match="The name of the service cannot be used"):
         snake(typed, "name of the service")
 
 
 @pytest.mark.parametrize("name", ["class", "json", "redis", "contracts", "tests"])
-def test_a_service_hides_no_package(name: str) -> None:
-    """Words of Python, modules of its library, and what every service imports are refused."""
+def test_service_shadows_no_package(name: str) -> None:
+    """A service cannot be named like a keyword, a module of the standard library, or a package that services import."""
     assert len(list(package_problems(name))) == 1
 
 
 def test_sentences_have_articles() -> None:
-    """What is generated reads as English."""
+    """Generated sentences use the right article."""
     assert with_article("medical_stay") == "a medical stay"
     assert with_article("optimization") == "an optimization"
 
 
-def test_what_was_meant_is_guessed() -> None:
-    """A near name is suggested, else all are listed."""
-    assert did_you_mean("codin", ["coding", "valuation"]) == "did you mean coding?"
-    assert did_you_mean("x", ["coding"]) == "known: coding."
-    assert did_you_mean("x", []) == "known: none yet."
+def test_similar_name_is_suggested() -> None:
+    """A message suggests a similar name, or lists all known names where none is similar."""
+    assert near_or_known("codin", ["coding", "valuation"]) == " Did you mean coding?"
+    assert near_or_known("x", ["coding"]) == " Known: coding."
+    assert near_or_known("x", []) == " Known: none yet."
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_was_meant_is_guessed() -> None:
     ],
 )
 def test_fields_are_declared(typed: str, declaration: str, example: str) -> None:
-    """Each type has its annotation and an example; what may be missing is None by default."""
+    """Each field type has its annotation and an example; an optional field is None by default."""
     [field] = parse_fields([typed])
     assert field.declaration == declaration
     assert field.example == example
@@ -80,30 +80,30 @@ def test_fields_are_declared(typed: str, declaration: str, example: str) -> None
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("score", "'score' is no field; type: name:type, for example score:str"),
-        ("score:", "type: name:type"),
+        ("score", "'score' is not a field; use name:type, for example score:str"),
+        ("score:", "use name:type"),
         (":str", "for example stay_id:str"),
-        ("score:strr", "strr is no type; did you mean str\\? Known: str, int, "),
-        ("score:dict", "dict is no type; .*list"),
-        ("score:list[strr]", "strr is no type"),
-        ("score:list", r"did you mean list\[...\]\?"),
-        ("score:?", "is no type"),
+        ("score:strr", "strr is not a type. Did you mean str\\? Known: str, int, "),
+        ("score:dict", "dict is not a type. .*list"),
+        ("score:list[strr]", "strr is not a type"),
+        ("score:list", r"list is not a type. Known: .*list\[...\]"),
+        ("score:?", "is not a type"),
     ],
 )
-def test_what_is_no_field_is_told(typed: str, message: str) -> None:
-    """The message says what is known."""
+def test_invalid_field_is_refused(typed: str, message: str) -> None:
+    """The error of an invalid field shows the form of a field or lists the known types."""
     with pytest.raises(MisspeltError, match=message):
         parse_fields([typed])
 
 
 @pytest.mark.parametrize("name", ["class", "str", "list", "dt"])
-def test_fields_hide_nothing(name: str) -> None:
-    """A word of Python is refused with another name to type."""
-    with pytest.raises(RefusedError, match=f"type, for example: {name}_value"):
+def test_fields_shadow_nothing(name: str) -> None:
+    """A field named like a keyword or a type is refused, and another name is suggested."""
+    with pytest.raises(RefusedError, match=f"use, for example: {name}_value"):
         parse_fields([f"{name}:str"])
 
 
-def test_fields_are_there_once() -> None:
-    """Two fields of one name are refused, also in different cases."""
-    with pytest.raises(RefusedError, match="stay_id is there twice"):
+def test_fields_are_unique() -> None:
+    """Two fields of the same name are refused, even in different cases."""
+    with pytest.raises(RefusedError, match="stay_id is given twice"):
         parse_fields(["stay_id:str", "StayId:int"])

@@ -1,20 +1,20 @@
-"""Commands on code that somebody else wrote: it is found, kept, or refused."""
+"""Commands on existing code, which is found, kept, or refused."""
 
 from pathlib import Path
 
 from integration.tools.scaffold.sequences import CHANNELS, SUBSCRIPTIONS, run, tree
 
 
-def test_names_that_would_change_what_others_mean_are_refused(clinic: Path) -> None:
-    """`stay_check` would make another event of `stay`'s, and a service `coding_stay` another service's."""
+def test_aggregate_that_changes_the_meaning_of_a_channel_is_refused(clinic: Path) -> None:
+    """An aggregate `stay_check` is refused if it would take over an event of the aggregate `stay`."""
     assert run(clinic, "event", "coding", "stay", "check_created").exit_code == 0
     aggregate = run(clinic, "event", "coding", "stay_check", "sent")
     assert aggregate.exit_code == 1
     assert "DOMAIN_CODING_STAY_CHECK_CREATED would then be read as created of aggregate stay_check" in aggregate.stderr
 
 
-def test_a_service_that_would_change_what_others_mean_is_refused(clinic: Path) -> None:
-    """`coding_stay` would be another publisher of what `coding` publishes about a `stay_check`."""
+def test_event_that_reads_as_another_services_is_refused(clinic: Path) -> None:
+    """An event of `coding` is refused if its channel would be read as one of the service `coding_stay`."""
     for event in (["stay", "check_created"], ["check", "created"]):
         assert run(clinic, "event", "coding", *event).exit_code == 0
     channels = clinic / CHANNELS
@@ -24,19 +24,19 @@ def test_a_service_that_would_change_what_others_mean_is_refused(clinic: Path) -
     assert "would be read as sent of aggregate check of coding_stay" in result.stderr
 
 
-def test_a_folder_of_others_becomes_no_service(clinic: Path) -> None:
-    """A service of Node.js, say, keeps its folder for itself."""
+def test_folder_without_python_is_not_used_for_a_service(clinic: Path) -> None:
+    """The folder of a service in another language, such as Node.js, is left alone."""
     (clinic / "services/notifications").mkdir()
     (clinic / "services/notifications/package.json").write_text("{}")
     before = tree(clinic)
     result = run(clinic, "service", "notifications")
     assert result.exit_code == 1
     assert tree(clinic) == before
-    assert "services/notifications is there, and has no package of Python" in result.stderr
+    assert "services/notifications exists without a Python package" in result.stderr
 
 
 def test_files_of_other_names_are_found(clinic: Path) -> None:
-    """Union, mapper and events are edited where they are, also where the guide would not put them."""
+    """Union, mapper and events are edited where they are, even outside of the guide's layout."""
     package = clinic / "services/coding/src/coding"
     moved = {
         "domain_layer/coding_domain_event.py": "domain_layer/events.py",
@@ -55,8 +55,8 @@ def test_files_of_other_names_are_found(clinic: Path) -> None:
     assert "Happening: TypeAlias = StayCoded | StaySent\n" in (package / "domain_layer/events.py").read_text()
 
 
-def test_an_event_that_is_there_gets_the_test_that_it_lacks(clinic: Path) -> None:
-    """Its payload is read from the code, so that the fields need not be typed again."""
+def test_existing_event_gets_its_missing_test(clinic: Path) -> None:
+    """The payload of an existing event is read from the code, so the fields need not be given again."""
     test = clinic / "services/coding/tests/test_publish_stay_coded.py"
     text = test.read_text()
     test.unlink()
@@ -64,8 +64,8 @@ def test_an_event_that_is_there_gets_the_test_that_it_lacks(clinic: Path) -> Non
     assert test.read_text() == text
 
 
-def test_steps_made_by_hand_are_taken(clinic: Path) -> None:
-    """A channel and its subscription that are there already are not added again."""
+def test_steps_done_by_hand_are_kept(clinic: Path) -> None:
+    """An existing channel and its subscription are not added again."""
     for path, line in ((CHANNELS, '    DOMAIN_CODING_STAY_SENT = "domain_coding_stay_sent"\n'),):
         (clinic / path).write_text((clinic / path).read_text() + line)
     subscriptions = clinic / SUBSCRIPTIONS
@@ -85,8 +85,8 @@ def test_steps_made_by_hand_are_taken(clinic: Path) -> None:
     }
 
 
-def test_code_of_another_shape_is_refused(clinic: Path) -> None:
-    """The message says what to do by hand; nothing is changed."""
+def test_code_of_unknown_form_is_refused(clinic: Path) -> None:
+    """Code that cannot be edited is left unchanged, and the message says what to do by hand."""
     (clinic / SUBSCRIPTIONS).write_text("subscriptions = make()\n")
     (clinic / "services/coding/src/coding/domain_layer/coding_domain_event.py").write_text(
         "CodingDomainEvent = some()\n"
@@ -94,5 +94,5 @@ def test_code_of_another_shape_is_refused(clinic: Path) -> None:
     before = tree(clinic)
     result = run(clinic, "event", "coding", "stay", "sent")
     assert result.exit_code == 1
-    assert "coding_domain_event.py: CodingDomainEvent is no union of classes" in result.stderr
+    assert "coding_domain_event.py: CodingDomainEvent is not a union of classes" in result.stderr
     assert tree(clinic) == before

@@ -1,4 +1,4 @@
-"""`domainstream new` as it is typed: what it changes, what it refuses, how it says so."""
+"""`domainstream new` on the command line: its changes, its refusals, its messages."""
 
 import json
 import subprocess
@@ -12,14 +12,13 @@ from integration.tools.scaffold.sequences import CHANNELS, make_project, run, tr
 
 from domainstream.cli.main import cli
 from domainstream.tools.check.findings import Finding, Location
-from domainstream.tools.scaffold import apply as finishing
-from domainstream.tools.scaffold import plan
+from domainstream.tools.scaffold import apply, plan
 
 ROOT = Path(__file__).parents[4]
 
 
-def test_a_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> None:
-    """It changes nothing; its diff, applied, is what the command itself does."""
+def test_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> None:
+    """A dry run changes nothing; applying its diff has the same effect as the command."""
     commands = [["event", "coding", "stay", "sent", "at:datetime"], ["service", "billing"]]
     for command in commands:
         before = tree(clinic)
@@ -37,8 +36,8 @@ def test_a_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> Non
         assert tree(other) == after
 
 
-def test_a_second_run_has_nothing_to_do(clinic: Path) -> None:
-    """It says so, and shows no diff."""
+def test_second_run_has_nothing_to_do(clinic: Path) -> None:
+    """Running a command again shows no diff and reports that there is nothing to do."""
     result = run(clinic, "event", "Coding", "Stay", "StayCoded", "Id:str")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -48,24 +47,28 @@ def test_a_second_run_has_nothing_to_do(clinic: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["service", "json"], 1, "json would hide the package of that name"),
+        (["service", "json"], 1, "json would shadow the package of that name"),
         (["service", "co.ding"], 1, "'co.ding' must be words of letters and digits"),
         (["event", "coding", "stays", "coded"], 1, "the aggregate 'stays' is plural; use 'stay'"),
         (["event", "coding", "stay", "code"], 1, "CODE is not in the past tense; use DOMAIN_CODING_STAY_CODED"),
-        (["event", "coding", "class", "coded"], 1, "class is a word of Python"),
-        (["event", "coding", "stay", "x" * 60 + "-coded"], 1, "more than 56 characters; type a shorter one"),
-        (["event", "coding", "stay", "removed"], 1, "DOMAIN_CODING_STAY_REMOVED was in use once"),
-        (["event", "coding", "stay", "coded", "--internal"], 1, "goes to Channel.DOMAIN_CODING_STAY_CODED; type the"),
-        (["event", "coding", "stay", "coded", "id:int"], 1, "it is there with other fields"),
-        (["event", "coding", "stay", "sent", "id:strr"], 2, "strr is no type; did you mean str"),
-        (["event", "codin", "stay", "sent"], 4, "no service codin; did you mean coding?"),
-        (["subscriber", "domain_coding_stay_code", "coding"], 4, "did you mean domain_coding_stay_coded?"),
-        (["subscriber", "domain_coding_stay_coded", "codin"], 4, "did you mean coding?"),
-        (["subscriber", "domain_coding_stay_coded", "coding", "--service", "x"], 1, "queue coding is worked by coding"),
+        (["event", "coding", "class", "coded"], 1, "class is a Python keyword"),
+        (["event", "coding", "stay", "x" * 60 + "-coded"], 1, "more than 56 characters; use a shorter one"),
+        (["event", "coding", "stay", "removed"], 1, "DOMAIN_CODING_STAY_REMOVED is the name of a retired channel"),
+        (["event", "coding", "stay", "coded", "--internal"], 1, "goes to Channel.DOMAIN_CODING_STAY_CODED; run the"),
+        (["event", "coding", "stay", "coded", "id:int"], 1, "it exists with other fields"),
+        (["event", "coding", "stay", "sent", "id:strr"], 2, "strr is not a type. Did you mean str"),
+        (["event", "codin", "stay", "sent"], 4, "no service codin. Did you mean coding?"),
+        (["subscriber", "domain_coding_stay_code", "coding"], 4, "Did you mean domain_coding_stay_coded?"),
+        (["subscriber", "domain_coding_stay_coded", "codin"], 4, "Did you mean coding?"),
+        (
+            ["subscriber", "domain_coding_stay_coded", "coding", "--service", "x"],
+            1,
+            "queue coding is consumed by coding",
+        ),
     ],
 )
-def test_what_is_refused_changes_nothing(clinic: Path, arguments: list[str], code: int, message: str) -> None:
-    """The exit code tells a rule from a slip and from a name that is not there; the message says what to type."""
+def test_refused_command_changes_nothing(clinic: Path, arguments: list[str], code: int, message: str) -> None:
+    """The exit code distinguishes broken rules, unreadable arguments and unknown names; the message has a fix."""
     (clinic / "domainstream.toml").write_text('retired = ["DOMAIN_CODING_STAY_REMOVED"]\n')
     before = tree(clinic)
     result = run(clinic, *arguments)
@@ -75,11 +78,11 @@ def test_what_is_refused_changes_nothing(clinic: Path, arguments: list[str], cod
     assert tree(clinic) == before
 
 
-def test_what_check_refuses_is_put_back(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Should the result have a finding that was not there before, every file is as it was."""
+def test_new_finding_of_check_restores_the_project(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If `check` has a new finding in the result, every file is restored."""
     finding = Finding(Location(CHANNELS), "DS999", "all is wrong", "think again")
     answers = iter([[], [finding]])
-    monkeypatch.setattr(finishing, "check_project", lambda _root: next(answers))
+    monkeypatch.setattr(apply, "check_project", lambda _root: next(answers))
     before = tree(clinic)
     result = run(clinic, "service", "billing")
     assert result.exit_code == 1
@@ -88,8 +91,8 @@ def test_what_check_refuses_is_put_back(clinic: Path, monkeypatch: pytest.Monkey
     assert not (clinic / "services/billing").exists()
 
 
-def test_a_snapshot_does_not_close_a_system(clinic: Path) -> None:
-    """Where payloads are kept already, a new event is made all the same; to keep its payload too is what comes next."""
+def test_snapshot_does_not_prevent_new_events(clinic: Path) -> None:
+    """In a project with snapshots a new event is made, and the next step is to take its snapshot."""
     snapshot = ["schema", "snapshot", str(clinic)]
     assert CliRunner().invoke(cli, snapshot).exit_code == 0
     result = run(clinic, "event", "coding", "stay", "billed", "id:str")
@@ -100,8 +103,8 @@ def test_a_snapshot_does_not_close_a_system(clinic: Path) -> None:
     assert "schema snapshot" not in run(clinic, "event", "coding", "stay", "moved", "--internal").stderr
 
 
-def test_a_failing_disk_leaves_everything_as_it_was(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written before the failure is put back."""
+def test_failing_disk_leaves_the_project_unchanged(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were written before a failure are restored."""
     write, left = plan._write, iter(range(5))
 
     def failing(path: Path, text: str) -> None:
@@ -117,19 +120,19 @@ def test_a_failing_disk_leaves_everything_as_it_was(clinic: Path, monkeypatch: p
     assert tree(clinic) == before
 
 
-def test_what_changes_may_be_one_object(clinic: Path) -> None:
-    """With --json the diff and its files are one line, for a program."""
+def test_changes_may_be_one_json_object(clinic: Path) -> None:
+    """`--json` prints the diff and its files as one JSON object on one line."""
     command = ["new", "service", "billing", "--project", str(clinic), "--dry-run"]
-    shown, told = (CliRunner().invoke(cli, [*command, *more]) for more in ([], ["--json"]))
-    (line,) = told.stdout.splitlines()
-    found = json.loads(line)
-    assert found["diff"] == shown.stdout
-    assert "services/billing/pyproject.toml" in found["new"]
-    assert "packages/contracts/src/contracts/event_publisher_channels.py" in found["edited"]
+    shown, as_json = (CliRunner().invoke(cli, [*command, *more]) for more in ([], ["--json"]))
+    (line,) = as_json.stdout.splitlines()
+    changes = json.loads(line)
+    assert changes["diff"] == shown.stdout
+    assert "services/billing/pyproject.toml" in changes["new"]
+    assert "packages/contracts/src/contracts/event_publisher_channels.py" in changes["edited"]
 
 
-def test_a_project_is_made_once(tmp_path: Path) -> None:
-    """Again, only what is missing is made; what was edited stays."""
+def test_project_is_made_once(tmp_path: Path) -> None:
+    """Making a project again adds missing files and keeps edited ones."""
     make_project(tmp_path)
     (tmp_path / "README.md").write_text("ours")
     (tmp_path / "Makefile").unlink()
@@ -139,20 +142,20 @@ def test_a_project_is_made_once(tmp_path: Path) -> None:
     assert "1 file new" in result.stderr
 
 
-def test_a_project_takes_no_place_of_others(tmp_path: Path) -> None:
-    """The workspace of something else is named, and nothing is made; a README and the like are kept."""
+def test_project_is_not_made_in_another_workspace(tmp_path: Path) -> None:
+    """A folder with a workspace of its own is refused; other existing files, such as a README, are kept."""
     (tmp_path / "pyproject.toml").write_text("")
     result = CliRunner().invoke(cli, ["new", "project", str(tmp_path)])
     assert result.exit_code == 1
-    assert "pyproject.toml is there" in result.stderr
+    assert "pyproject.toml exists" in result.stderr
     assert tree(tmp_path) == {"pyproject.toml": b""}
     (tmp_path / "pyproject.toml").rename(tmp_path / "README.md")
     make_project(tmp_path)
     assert (tmp_path / "README.md").read_bytes() == b""
 
 
-def test_a_project_is_no_part_of_another(tmp_path: Path) -> None:
-    """Inside of a project none is made: its commands would take the new one for a part of it."""
+def test_project_is_not_made_inside_another(tmp_path: Path) -> None:
+    """No project is made inside of a project, because the commands of the outer one would include it."""
     make_project(tmp_path)
     before = tree(tmp_path)
     result = CliRunner().invoke(cli, ["new", "project", str(tmp_path / "clinic")])
@@ -161,22 +164,22 @@ def test_a_project_is_no_part_of_another(tmp_path: Path) -> None:
     assert f"it lies in the project {tmp_path}" in result.stderr
 
 
-def test_outside_of_a_project_there_is_nothing_to_add_to(tmp_path: Path) -> None:
-    """The message says how to make one."""
+def test_command_outside_of_a_project_is_refused(tmp_path: Path) -> None:
+    """Outside of a project, the error names the command that makes one."""
     result = run(tmp_path, "service", "coding")
     assert result.exit_code == 4
     assert "domainstream new project DIR" in result.stderr
 
 
 def test_commands_work_in_folders_of_the_project(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project is found above the folder that one stands in."""
+    """Commands find the project above the current folder."""
     monkeypatch.chdir(clinic / "services/coding")
     assert CliRunner().invoke(cli, ["new", "service", "billing"]).exit_code == 0
     assert (clinic / "services/billing/pyproject.toml").is_file()
 
 
 def test_help_loads_no_parser() -> None:
-    """`domainstream new event --help` answers at once."""
+    """`domainstream new event --help` imports neither libcst nor jinja2."""
     program = (
         "import sys; from click.testing import CliRunner; from domainstream.cli.main import cli; "
         "result = CliRunner().invoke(cli, ['new', 'event', '--help']); assert 'list[...]' in result.output; "
@@ -186,8 +189,8 @@ def test_help_loads_no_parser() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_without_its_extra_the_command_says_what_to_type(tmp_path: Path) -> None:
-    """One line, no traceback."""
+def test_missing_extra_is_reported(tmp_path: Path) -> None:
+    """A missing extra is one line on stderr, without a traceback."""
     program = (
         "import sys; sys.modules['libcst'] = None; from domainstream.cli.main import cli; cli(['new', 'project', 'x'])"
     )
@@ -197,8 +200,8 @@ def test_without_its_extra_the_command_says_what_to_type(tmp_path: Path) -> None
     assert done.stderr == "`domainstream new` needs an extra. Run: pip install 'domainstream[cli]'\n"
 
 
-def test_the_wheel_has_the_templates() -> None:
-    """All that the commands fill in is part of what is installed."""
+def test_wheel_has_the_templates() -> None:
+    """Every template is part of the wheel."""
     folder = ROOT / "src/domainstream/tools/scaffold/templates"
     inside = {Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     assert set(folder.rglob("*.j2")) <= inside

@@ -1,4 +1,4 @@
-"""Edits in place: what is there stays as it is, comments and order included."""
+"""Edits in place, which keep all other code, including comments and order."""
 
 from collections.abc import Callable
 from textwrap import dedent
@@ -21,7 +21,7 @@ Edit = Callable[[Source], Source]
 
 
 def edited(text: str, edit: Edit, width: int = 60) -> str:
-    """Return a text after an edit, which must change nothing when it is made again."""
+    """Return a text after an edit, which must be idempotent."""
     source = edit(Source("file.py", dedent(text), width))
     assert edit(source).text == source.text
     return source.text
@@ -45,8 +45,8 @@ CHANNELS = """\
 """
 
 
-def test_a_channel_is_added_after_the_last() -> None:
-    """Comments before and behind members stay where they are."""
+def test_channel_is_added_after_the_last() -> None:
+    """A new channel leaves the comments around other members where they are."""
 
     def edit(source: Source) -> Source:
         return with_member(source, next(iter(source.classes())), "DOMAIN_A_B_DONE", "domain_a_b_done")
@@ -56,14 +56,14 @@ def test_a_channel_is_added_after_the_last() -> None:
     assert [line for line in lines if "DOMAIN_A" not in line] == dedent(CHANNELS).splitlines()
 
 
-def test_a_service_and_an_aggregate_are_added() -> None:
-    """The table's comments stay."""
+def test_service_and_aggregate_are_added() -> None:
+    """A new service and a new aggregate keep the comments of the table."""
     text = edited(CHANNELS, lambda source: with_aggregate(with_service(source, "billing"), "coding", "review"))
     assert '    "coding": ("stay", "review"),  # the oldest\n    # "billing" is to come\n    "billing": (),\n}' in text
 
 
-def test_services_may_stand_in_the_class_or_nowhere() -> None:
-    """A dict in the class is edited there; an enum without services needs none."""
+def test_services_may_be_inline_or_missing() -> None:
+    """A dict in the class statement is edited there; an enum without services stays without."""
     inline = "class Channel(EventPublisherChannel, services={'coding': ()}):\n    pass\n"
     assert "{'coding': (\"stay\",)}" in edited(
         inline, lambda source: with_aggregate(source, "coding", "stay"), width=99
@@ -89,13 +89,13 @@ def test_services_may_stand_in_the_class_or_nowhere() -> None:
     ],
 )
 def test_unions_grow(before: str, after: str) -> None:
-    """Each way to write a union is kept, and broken as the formatters do."""
+    """Each way to write a union is kept, and its lines are broken as the formatters do."""
     assert edited(before, lambda source: with_class(source, "X", "New")) == after
 
 
 @pytest.mark.parametrize("text", ["Y = A\n", "X = Union[A, B]\n", "X = some(A)\n"])
 def test_other_unions_are_refused(text: str) -> None:
-    """The message says what to do by hand."""
+    """The error for an unknown form of union says what to do by hand."""
     with pytest.raises(CannotEditError, match=r"file\.py: .*by hand.*add New to X"):
         with_class(Source("file.py", text, 99), "X", "New")
 
@@ -111,8 +111,8 @@ MAPPER = """\
 """
 
 
-def test_a_case_is_added_before_the_wildcard() -> None:
-    """A case that returns None widens the return type."""
+def test_case_is_added_before_the_wildcard() -> None:
+    """A new case goes before the wildcard; one that returns None widens the return type."""
     text = edited(MAPPER, lambda source: with_case(source, "B", "None"))
     assert text.startswith("def channel_for(event: Event) -> Channel | None:\n")
     case = "        case B():\n            return None  # stays inside the service\n"
@@ -120,7 +120,7 @@ def test_a_case_is_added_before_the_wildcard() -> None:
 
 
 def test_imports_are_sorted_in() -> None:
-    """Names join the import of their module, statements their paragraph, paragraphs their order."""
+    """Names join the import of their module, and new imports are sorted into the paragraph they belong to."""
     text = """\
         '''Doc.'''
 
@@ -146,8 +146,8 @@ def test_imports_are_sorted_in() -> None:
     )
 
     def edit(source: Source) -> Source:
-        for one in wanted:
-            source = with_import(source, one, {"coding", "valuation"})
+        for name in wanted:
+            source = with_import(source, name, {"coding", "valuation"})
         return source
 
     assert edited(text, edit) == dedent("""\
@@ -171,8 +171,8 @@ def test_imports_are_sorted_in() -> None:
     """)
 
 
-def test_an_import_is_removed() -> None:
-    """Its line goes with its last name."""
+def test_import_is_removed() -> None:
+    """Removing the last name of an import removes its line."""
     source = Source("file.py", "from typing import Never, TypeAlias\n", 99)
     assert without_import(source, "typing", "Never").text == "from typing import TypeAlias\n"
     assert (
@@ -191,8 +191,8 @@ SUBSCRIPTIONS = """\
 """
 
 
-def test_a_channel_and_a_queue_are_subscribed() -> None:
-    """The other entries stay as they are."""
+def test_channel_and_queue_are_subscribed() -> None:
+    """A new channel and a new handler leave the other subscriptions as they are."""
 
     def edit(source: Source) -> Source:
         return with_subscription(with_channel(source, "Channel.C"), "Channel.A", "Queues.B", "Jobs.B")
@@ -226,8 +226,8 @@ CONSUMERS = """\
 """
 
 
-def test_a_handler_is_added_to_a_factory_and_to_a_module() -> None:
-    """Before the factory's return, or at the end of the file."""
+def test_handler_is_added_to_a_factory_and_to_a_module() -> None:
+    """A handler is added before the factory's return, or at the end of the file."""
     handler = Handler("b", "B", "Jobs.B")
 
     def edit(source: Source) -> Source:
@@ -255,7 +255,7 @@ contracts = { workspace = true }
 
 
 def test_lists_of_toml_grow() -> None:
-    """Brackets in texts and comments are none."""
+    """A list of TOML gets an item, even if strings and comments contain brackets."""
     text = with_toml_item("x.toml", TOML, "dependencies", "coding", table=("project",))
     text = with_toml_item("x.toml", text, "mypy_path", "b", table=("tool", "mypy"))
     text = with_toml_line("x.toml", text, "coding = { workspace = true }", table=("tool", "uv", "sources"))
@@ -265,14 +265,14 @@ def test_lists_of_toml_grow() -> None:
     assert with_toml_item("x.toml", text, "mypy_path", "b", table=("tool", "mypy")) == text
 
 
-def test_toml_of_another_shape_is_refused() -> None:
-    """The message says what to add where."""
+def test_toml_without_the_list_is_refused() -> None:
+    """The error for a missing TOML list says what to add where."""
     with pytest.raises(CannotEditError, match=r'add "coding" to dependencies of \[project\]'):
         with_toml_item("x.toml", "[project]\nname = 'x'\n", "dependencies", "coding", table=("project",))
 
 
 def test_windows_line_ends_stay() -> None:
-    """New lines end as the file's others do; what is no ASCII moves nothing."""
+    """New lines get the line ends of the file; characters beyond ASCII do not shift an edit."""
     text = "'''é'''\r\nX = A | B\r\n"
     assert (
         with_class(Source("file.py", text, 12), "X", "Long").text
@@ -280,7 +280,7 @@ def test_windows_line_ends_stay() -> None:
     )
 
 
-def test_what_is_no_python_is_refused() -> None:
-    """The message names the line."""
-    with pytest.raises(CannotEditError, match=r"file\.py: line 2 is no Python"):
+def test_invalid_python_is_refused() -> None:
+    """The error for invalid Python names the line."""
+    with pytest.raises(CannotEditError, match=r"file\.py: line 2 is not valid Python"):
         with_class(Source("file.py", "x = 1\ndef (:\n", 99), "X", "New")

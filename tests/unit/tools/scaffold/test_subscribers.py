@@ -1,4 +1,4 @@
-"""`domainstream new subscriber`: who hears of an event, and what is written for it."""
+"""`domainstream new subscriber`: subscriptions, handlers, and their tests."""
 
 from pathlib import Path
 
@@ -6,24 +6,24 @@ import pytest
 from integration.tools.scaffold.sequences import SUBSCRIPTIONS, run, tree
 
 
-def test_a_queue_of_others_gets_jobs_and_no_handler(clinic: Path) -> None:
-    """A Node.js worker, say: the subscription and the job's name are made, and what is left is told."""
+def test_queue_with_external_worker_gets_no_handler(clinic: Path) -> None:
+    """For an external worker, the subscription and the job name are made, and the remaining step is reported."""
     (clinic / "domainstream.toml").write_text('external_queues = ["notifications"]\n')
     before = tree(clinic)
     result = run(clinic, "subscriber", "domain_coding_stay_coded", "notifications", "--job", "announce")
-    assert "next: notifications is worked by others: let them handle jobs named announce" in result.stderr
+    assert "next: notifications has an external worker: let it handle jobs named announce" in result.stderr
     assert "to_queue(BullMqQueues.NOTIFICATIONS, job=BullMqJobs.ANNOUNCE)," in (clinic / SUBSCRIPTIONS).read_text()
     assert set(tree(clinic)) == set(before)
 
 
-def test_a_queue_keeps_its_job(clinic: Path) -> None:
-    """Without --job, a queue that has the channel already is left as it is."""
+def test_queue_keeps_its_job(clinic: Path) -> None:
+    """Without `--job`, a queue that is already subscribed to the channel keeps its job."""
     assert run(clinic, "subscriber", "domain_coding_stay_coded", "valuation", "--job", "price").exit_code == 0
     assert "nothing to do" in run(clinic, "subscriber", "domain_coding_stay_coded", "valuation").stderr
 
 
-def test_events_of_one_name_are_told_apart(clinic: Path) -> None:
-    """The second of them is imported under its service's name, too."""
+def test_events_of_the_same_name_get_an_alias(clinic: Path) -> None:
+    """The second of two events of the same name is imported under an alias with its service's name."""
     assert run(clinic, "event", "valuation", "stay", "coded").exit_code == 0
     for service in ("coding", "valuation"):
         assert run(clinic, "subscriber", f"domain_{service}_stay_coded", "valuation", "--job", service).exit_code == 0
@@ -52,8 +52,8 @@ class Stay(EventPayload):
 @pytest.mark.parametrize(
     ("annotation", "written"), [("Stay | None", True), ("dict[str, Stay]", True), ("complex", False)]
 )
-def test_a_test_makes_payloads_of_any_shape(clinic: Path, annotation: str, written: bool) -> None:
-    """Enums and structs inside of a payload are made, too; where that cannot be, the missing test is told."""
+def test_generated_test_has_an_example_payload(clinic: Path, annotation: str, written: bool) -> None:
+    """The test's payload has examples of enums and structs; the missing test is reported for an unknown type."""
     events = clinic / "services/coding/src/coding/domain_layer/stay/stay_events.py"
     events.write_text(PAYLOAD + events.read_text().replace("    id: str\n", f"    id: str\n    stay: {annotation}\n"))
     result = run(clinic, "subscriber", "domain_coding_stay_coded", "valuation", "--job", "price")

@@ -1,4 +1,4 @@
-"""Adds an item to a list, tuple, set or dict that stands in the code. Beside: the other edits."""
+"""Adds an item to a list, tuple, set or dict literal."""
 
 import libcst as cst
 
@@ -9,24 +9,24 @@ Literal = cst.List | cst.Tuple | cst.Set | cst.Dict
 
 
 def with_item(source: Source, node: Literal, item: str) -> Source:
-    """Return the source with `item` as the last one of `node`; comments stay where they are.
+    """Return the source with `item` at the end of `node`; comments stay where they are.
 
-    What spans several lines gets another line. What stands in one line stays there where it fits.
+    A literal of several lines gets another line. A literal of one line stays on one line if it fits.
     """
     start, end = source.whole(node)
     if not source.slice(source.line_start(end - 1), end - 1).strip():
         return _with_line(source, node, end, item)
-    items = [_text(source, one) for one in node.elements]
+    items = [_text(source, element) for element in node.elements]
     opening, closing = source.slice(start, start + 1), source.slice(end - 1, end)
-    one = f"{opening}{', '.join([*items, item])}{',' if isinstance(node, cst.Tuple) and not items else ''}{closing}"
+    line = f"{opening}{', '.join([*items, item])}{',' if isinstance(node, cst.Tuple) and not items else ''}{closing}"
     rest = source.slice(source.line_start(start), start), source.slice(end, source.line_end(end)).rstrip()
-    if not isinstance(node, cst.Dict) and len(rest[0]) + len(one) + len(rest[1]) <= source.width:
-        return source.replaced(start, end, one)
+    if not isinstance(node, cst.Dict) and len(rest[0]) + len(line) + len(rest[1]) <= source.width:
+        return source.replaced(start, end, line)
     return source.replaced(start, end, exploded(opening, [*items, item], closing, " " * source.indent(start)))
 
 
 def _with_line(source: Source, node: Literal, end: int, item: str) -> Source:
-    """Put the item on a line of its own before the closing bracket."""
+    """Return the source with the item on its own line before the closing bracket."""
     if node.elements and isinstance(node.elements[-1].comma, cst.MaybeSentinel):
         last = source.end(node.elements[-1].value)
         source, end = source.inserted(last, ","), end + 1
@@ -34,9 +34,9 @@ def _with_line(source: Source, node: Literal, end: int, item: str) -> Source:
     return source.inserted(source.line_start(end - 1), "".join(f"{pad}{line}\n" for line in f"{item},".split("\n")))
 
 
-def _text(source: Source, one: cst.BaseElement | cst.BaseDictElement) -> str:
-    value = source.slice(*source.whole(one.value))
-    if isinstance(one, cst.DictElement):
-        return f"{source.text_of(one.key)}: {value}"
+def _text(source: Source, element: cst.BaseElement | cst.BaseDictElement) -> str:
+    value = source.slice(*source.whole(element.value))
+    if isinstance(element, cst.DictElement):
+        return f"{source.text_of(element.key)}: {value}"
     stars = {cst.StarredElement: "*", cst.StarredDictElement: "**"}
-    return f"{stars.get(type(one), '')}{value}"
+    return f"{stars.get(type(element), '')}{value}"

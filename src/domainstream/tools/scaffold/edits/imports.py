@@ -1,4 +1,4 @@
-"""Adds an import where ruff's and isort's order want it. Beside: the other edits."""
+"""Adds imports in the order of ruff and isort."""
 
 import sys
 from collections.abc import Collection, Iterator
@@ -15,7 +15,7 @@ _FUTURE, _STANDARD, _THIRD, _FIRST = range(4)
 
 
 class _Statement(NamedTuple):
-    """An import on the top level; several of one paragraph make a block."""
+    """A top-level import; the imports of one paragraph form a block."""
 
     node: cst.SimpleStatementLine
     statement: cst.Import | cst.ImportFrom
@@ -26,20 +26,20 @@ class _Statement(NamedTuple):
 
     @property
     def key(self) -> tuple[bool, Any, Any]:
-        """What a block is sorted by."""
+        """The sort key within a block."""
         return _key(isinstance(self.statement, cst.ImportFrom), self.module)
 
     @property
     def names(self) -> list[str]:
-        """What is imported; empty for a star, and for modules."""
+        """The imported names; empty for a star import and for modules."""
         listed = self.statement.names if isinstance(self.statement, cst.ImportFrom) else ()
-        return [] if isinstance(listed, cst.ImportStar) else [_as_typed(one) for one in listed]
+        return [] if isinstance(listed, cst.ImportStar) else [_as_typed(alias) for alias in listed]
 
 
 def with_import(source: Source, wanted: str, first_party: Collection[str]) -> Source:
     """Return the source with an import, given as `module:name`, `module:name as alias` or `module as alias`.
 
-    `first_party` are the packages of the project, which stand in a paragraph of their own.
+    `first_party` are the packages of the project, whose imports form their own paragraph.
     """
     module, colon, name = wanted.partition(":")
     found = list(_imports(source))
@@ -57,7 +57,7 @@ def with_import(source: Source, wanted: str, first_party: Collection[str]) -> So
 
 
 def without_import(source: Source, module: str, name: str) -> Source:
-    """Return the source without `name` in its import from `module`; its line goes with its last name."""
+    """Return the source without `name` in its import from `module`; a line without names is removed."""
     for one in _imports(source):
         if one.module == module and name in one.names:
             left = [each for each in one.names if each != name]
@@ -86,7 +86,7 @@ def _import_text(module: str, names: list[str], width: int) -> str:
 
 
 def imported_from(source: Source, name: str) -> str | None:
-    """Return the module from which the top level imports something under a name."""
+    """Return the module from which the top level imports a name."""
     for one in _imports(source):
         if any(each.rpartition(" as ")[2] == name for each in one.names):
             return one.module
@@ -94,7 +94,7 @@ def imported_from(source: Source, name: str) -> str | None:
 
 
 def local_name(source: Source, module: str, name: str) -> str | None:
-    """Return under which name the top level imports `name` of `module`; None where it does not."""
+    """Return the local name under which the top level imports `name` of `module`; None where it does not."""
     for one in _imports(source):
         if one.module == module:
             for each in one.names:
@@ -143,7 +143,7 @@ def _with_name(source: Source, one: _Statement, name: str) -> Source:
 
 
 def _line_for(source: Source, one: _Statement, name: str) -> int:
-    """Return where the line of a name begins among names of which some have comments."""
+    """Return where a name goes in an import of one name per line."""
     listed = one.statement.names if isinstance(one.statement, cst.ImportFrom) else ()
     aliases = [] if isinstance(listed, cst.ImportStar) else list(listed)
     later = (each for each in aliases if member_key(_as_typed(each)) > member_key(name))
@@ -170,7 +170,7 @@ def _with_statement(
 
 
 def _block_for(found: list[_Statement], module: str, first_party: Collection[str]) -> list[_Statement]:
-    """Return the paragraph that a module belongs to: where its own package stands, else others of its kind."""
+    """Return the block that a module belongs to: that of its own package, else one of the same section."""
     blocks = [list(some) for _, some in groupby(found, key=lambda one: one.block)]
     root, section = module.partition(".")[0], _section(module, first_party)
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Adds a case to a service's mapper. Beside: the other edits."""
+"""Adds a case to a service's mapper."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from domainstream.tools.scaffold.python_text import statement
 from domainstream.tools.scaffold.source import Source, dotted
 
 INSIDE = "None"
-"""What a case returns for an event that stays inside the service."""
+"""The value that a case returns for an event that stays inside the service."""
 
 
 class Mapper(NamedTuple):
@@ -23,20 +23,20 @@ class Mapper(NamedTuple):
     """Its `match` statement."""
 
     cases: dict[str, str]
-    """What the case of each class returns, as it is written."""
+    """The value that the case of each class returns, as it is written in code."""
 
 
 def find_mapper(source: Source) -> Mapper:
     """Return the mapper of a file: the first function with a `match`."""
     for function in source.statements(cst.FunctionDef):
-        for one in function.body.body:
-            if isinstance(one, cst.Match):
-                return Mapper(function, one, dict(_cases(source, one)))
+        for node in function.body.body:
+            if isinstance(node, cst.Match):
+                return Mapper(function, node, dict(_cases(source, node)))
     raise source.cannot_edit("there is no function with a match", "write it as in docs/how-to/add-a-publisher.md")
 
 
 def with_case(source: Source, class_name: str, returned: str) -> Source:
-    """Return the source with `case class_name(): return returned` before the wildcard, where it has none yet."""
+    """Return the source with `case class_name(): return returned` before the wildcard, unless the class has a case."""
     mapper = find_mapper(source)
     if class_name in mapper.cases:
         return source
@@ -44,17 +44,14 @@ def with_case(source: Source, class_name: str, returned: str) -> Source:
         source = _allowing_none(source, mapper)
         mapper = find_mapper(source)
     cases = mapper.match.cases
-    wildcard = next((one for one in cases if m.matches(one.pattern, m.MatchAs(name=None, pattern=None))), None)
-    place = source.line_end(source.end(cases[-1])) if wildcard is None else _line_of(source, wildcard)
+    wildcard = next((case for case in cases if m.matches(case.pattern, m.MatchAs(name=None, pattern=None))), None)
+    place = source.line_end(source.end(cases[-1]))
+    if wildcard is not None:
+        place = source.line_start(source.start(wildcard))
     pad = source.indent(source.start(cases[-1]))
     tail = "  # stays inside the service" if returned == INSIDE else ""
     body = statement("return", returned, pad + 4, source.width, tail)
     return source.inserted(place, f"{' ' * pad}case {class_name}():\n{body}\n")
-
-
-def _line_of(source: Source, case: cst.MatchCase) -> int:
-    """Return where the line of a case begins."""
-    return source.line_start(source.start(case))
 
 
 def _allowing_none(source: Source, mapper: Mapper) -> Source:

@@ -1,4 +1,4 @@
-"""Adds an item to a list in a TOML file, comments and order untouched. Beside: the other edits."""
+"""Adds items to lists and lines to tables of a TOML file, keeping comments and order."""
 
 import re
 import tomllib
@@ -7,11 +7,11 @@ from typing import Any, Final
 from domainstream.tools.scaffold.errors import CannotEditError
 
 _PARTS: Final = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'[^']*'|\[|\]""")
-"""What a bracket is to be told from: comments and texts."""
+"""Comments, strings and brackets: a bracket within a comment or a string does not count."""
 
 
 def with_toml_item(path: str, text: str, key: str, item: str, *, table: tuple[str, ...]) -> str:
-    """Return the text with `item` as the last one of the list `key` of `table`; as it is where it is in it."""
+    """Return the text with `item` at the end of the list `key` of `table`; unchanged if it is in the list."""
     by_hand = f'add "{item}" to {key} of [{".".join(table)}]'
     listed = toml_table(path, text, table).get(key)
     if not isinstance(listed, list):
@@ -24,12 +24,12 @@ def with_toml_item(path: str, text: str, key: str, item: str, *, table: tuple[st
     start, end = found
     changed = text[:start] + _with_item(text[start:end], item) + text[end:]
     if toml_table(path, changed, table).get(key) != [*listed, item]:
-        raise CannotEditError(path, f"the list {key} has a shape of its own", by_hand)
+        raise CannotEditError(path, f"the list {key} has an unknown form", by_hand)
     return changed
 
 
 def with_toml_line(path: str, text: str, line: str, *, table: tuple[str, ...]) -> str:
-    """Return the text with a line at the end of a table that is there, where it does not have that key."""
+    """Return the text with a line at the end of an existing table, unless the table has that key."""
     if line.partition("=")[0].strip() in toml_table(path, text, table):
         return text
     lines = text.splitlines(keepends=True)
@@ -39,18 +39,18 @@ def with_toml_line(path: str, text: str, line: str, *, table: tuple[str, ...]) -
 
 
 def toml_table(path: str, text: str, table: tuple[str, ...]) -> dict[str, Any]:
-    """Return what a table holds; nothing where it is not there."""
+    """Return the content of a table; empty if it does not exist."""
     try:
         found: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CannotEditError(path, f"no TOML: {error}", "mend it") from None
+        raise CannotEditError(path, f"it is not valid TOML: {error}", "fix it") from None
     for name in table:
         found = found.get(name, {}) if isinstance(found, dict) else {}
     return found if isinstance(found, dict) else {}
 
 
 def _find(text: str, key: str, table: tuple[str, ...]) -> tuple[int, int] | None:
-    """Return where the inside of a table's list begins and ends."""
+    """Return the start and end of the content of a list."""
     head = re.escape(f"[{'.'.join(table)}]")
     begin = re.search(rf"^{head}[^\n]*\n(?:(?!\[)[^\n]*\n)*?{re.escape(key)} *= *\[", text, re.MULTILINE)
     depth = 1
@@ -64,7 +64,7 @@ def _find(text: str, key: str, table: tuple[str, ...]) -> tuple[int, int] | None
 def _with_item(inside: str, item: str) -> str:
     if "\n" not in inside:
         return f'{inside}, "{item}"' if inside.strip() else f'"{item}"'
-    # Comments blanked, so that the last item is found before one that stands behind it.
+    # Comments are blanked, so that the end of the last item is found even if a comment follows it.
     bare = _PARTS.sub(lambda part: " " * len(part[0]) if part[0].startswith("#") else part[0], inside).rstrip()
     comma = "" if bare.endswith(",") or not bare else ","
     return f'{inside[: len(bare)]}{comma}{inside[len(bare) :].rstrip()}\n    "{item}",\n'

@@ -1,4 +1,4 @@
-"""Adds a class to a service's union of events. Beside: the other edits."""
+"""Adds a class to a service's union of events."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from domainstream.tools.scaffold.source import Source
 Alias = cst.AnnAssign | cst.Assign | cst.TypeAlias
 
 EMPTY = "Never"
-"""What stands for the union of a service that has no event yet."""
+"""The union of a service without events."""
 
 
 def with_class(source: Source, alias_name: str, class_name: str) -> Source:
-    """Return the source with `class_name` in the union of that name; as it is where it is in it already."""
+    """Return the source with `class_name` in the union of a name; unchanged if the union has it."""
     alias = find_alias(source, alias_name)
     by_hand = f"add {class_name} to {alias_name}"
     if alias is None or alias.value is None:
@@ -23,7 +23,7 @@ def with_class(source: Source, alias_name: str, class_name: str) -> Source:
     if class_name in names:
         return source
     if not all(names):
-        raise source.cannot_edit(f"{alias_name} is no union of classes", by_hand)
+        raise source.cannot_edit(f"{alias_name} is not a union of classes", by_hand)
     start, end = source.whole(alias.value)
     if "#" in source.slice(start, end):
         return source.inserted(source.line_start(end), f"    | {class_name}\n")
@@ -34,17 +34,17 @@ def with_class(source: Source, alias_name: str, class_name: str) -> Source:
 
 def find_alias(source: Source, name: str) -> Alias | None:
     """Return the statement that defines a union: `X: TypeAlias = ...`, `X = ...` or `type X = ...`."""
-    for one in source.statements(cst.AnnAssign):
-        if isinstance(one.target, cst.Name) and one.target.value == name:
-            return one
+    for annotated in source.statements(cst.AnnAssign):
+        if isinstance(annotated.target, cst.Name) and annotated.target.value == name:
+            return annotated
     for plain in source.statements(cst.Assign):
         if isinstance(plain.targets[0].target, cst.Name) and plain.targets[0].target.value == name:
             return plain
-    return next((one for one in source.statements(cst.TypeAlias) if one.name.value == name), None)
+    return next((alias for alias in source.statements(cst.TypeAlias) if alias.name.value == name), None)
 
 
 def _names(source: Source, value: cst.BaseExpression) -> Iterator[str]:
-    """Yield the classes of a union; an empty text for what is none."""
+    """Yield the classes of a union; an empty string for a member that is not a name."""
     if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.BitOr):
         yield from _names(source, value.left)
         yield from _names(source, value.right)
