@@ -21,26 +21,45 @@ class Field(NamedTuple):
     """A row of a payload's table."""
 
     name: str
+    """The field's name on the wire."""
+
     type: str
+    """Its type in TypeScript."""
+
     required: bool
+    """Whether every payload has it."""
+
     description: str
+    """What its documentation says; empty without any."""
 
 
 class Table(NamedTuple):
     """The fields of a payload, or of a type within one."""
 
     name: str
+    """The name of the type."""
+
     fields: tuple[Field, ...]
+    """One row per field."""
 
 
 class Message(NamedTuple):
-    """An event class of a channel; `example` is None where none could be made."""
+    """An event class of a channel."""
 
     name: str
+    """The name of the class."""
+
     version: int
+    """The version of its payload."""
+
     description: str
+    """What the docstring of the class says."""
+
     tables: tuple[Table, ...]
+    """The payload's fields, then those of each type within it."""
+
     example: str | None
+    """A message as indented JSON; None where no example could be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +67,16 @@ class Entry:
     """A channel of the catalogue."""
 
     value: str
+    """The channel's value."""
+
     publisher: str | None
+    """The service that publishes to it; None where none does."""
+
     handlers: tuple[QueueHandler, ...]
+    """The queues that are subscribed to it, and their jobs."""
+
     messages: tuple[Message, ...]
+    """Its event classes."""
 
 
 def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:

@@ -1,1 +1,1 @@
-"""Changes to code that exists, each a function from source to source. Before: `source`; next: the planners."""
+"""Edits of existing files: each returns the source with one addition, or unchanged if it has it already."""

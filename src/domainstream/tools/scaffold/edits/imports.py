@@ -15,7 +15,7 @@ _FUTURE, _STANDARD, _THIRD, _FIRST = range(4)
 
 
 class _Statement(NamedTuple):
-    """A top-level import; the imports of one paragraph form a block."""
+    """A top-level import; the imports of imported paragraph form a block."""
 
     node: cst.SimpleStatementLine
     statement: cst.Import | cst.ImportFrom
@@ -33,7 +33,7 @@ class _Statement(NamedTuple):
     def names(self) -> list[str]:
         """The imported names; empty for a star import and for modules."""
         listed = self.statement.names if isinstance(self.statement, cst.ImportFrom) else ()
-        return [] if isinstance(listed, cst.ImportStar) else [_as_typed(alias) for alias in listed]
+        return [] if isinstance(listed, cst.ImportStar) else [_as_written(alias) for alias in listed]
 
 
 def with_import(source: Source, wanted: str, first_party: Collection[str]) -> Source:
@@ -42,36 +42,38 @@ def with_import(source: Source, wanted: str, first_party: Collection[str]) -> So
     `first_party` are the packages of the project, whose imports form their own paragraph.
     """
     module, colon, name = wanted.partition(":")
-    found = list(_imports(source))
+    present = list(_imports(source))
     if not colon:
         module = module.partition(" ")[0]
-        there = any(_plain(one) == wanted for one in found)
-        return source if there else _with_statement(source, found, module, f"import {wanted}", first_party)
-    same = [one for one in found if one.module == module and isinstance(one.statement, cst.ImportFrom)]
-    if any(name in one.names for one in same):
+        there = any(_plain(imported) == wanted for imported in present)
+        return source if there else _with_statement(source, present, module, f"import {wanted}", first_party)
+    same = [
+        imported for imported in present if imported.module == module and isinstance(imported.statement, cst.ImportFrom)
+    ]
+    if any(name in imported.names for imported in same):
         return source
-    open_for_more = [one for one in same if not any(" as " in each for each in one.names)]
+    open_for_more = [imported for imported in same if not any(" as " in each for each in imported.names)]
     if open_for_more and " as " not in name:
         return _with_name(source, open_for_more[0], name)
-    return _with_statement(source, found, module, import_from(module, [name], source.width), first_party)
+    return _with_statement(source, present, module, import_from(module, [name], source.width), first_party)
 
 
 def without_import(source: Source, module: str, name: str) -> Source:
     """Return the source without `name` in its import from `module`; a line without names is removed."""
-    for one in _imports(source):
-        if one.module == module and name in one.names:
-            left = [each for each in one.names if each != name]
+    for imported in _imports(source):
+        if imported.module == module and name in imported.names:
+            left = [each for each in imported.names if each != name]
             if not left:
-                return source.replaced(one.start, one.end, "")
-            return source.replaced(one.start, source.end(one.node), import_from(module, left, source.width))
+                return source.replaced(imported.start, imported.end, "")
+            return source.replaced(imported.start, source.end(imported.node), import_from(module, left, source.width))
     return source
 
 
 def import_paragraphs(wanted: Collection[str], first_party: Collection[str], width: int) -> str:
     """Return imports, given as `module:name` or `module as alias`, sorted into their paragraphs."""
     names: dict[str, list[str]] = {}
-    for one in wanted:
-        module, _, name = one.partition(":")
+    for item in wanted:
+        module, _, name = item.partition(":")
         names.setdefault(module, []).extend([name] if name else [])
     lines = [
         (_section(module.partition(" ")[0], first_party), _key(bool(some), module), _import_text(module, some, width))
@@ -87,17 +89,17 @@ def _import_text(module: str, names: list[str], width: int) -> str:
 
 def imported_from(source: Source, name: str) -> str | None:
     """Return the module from which the top level imports a name."""
-    for one in _imports(source):
-        if any(each.rpartition(" as ")[2] == name for each in one.names):
-            return one.module
+    for imported in _imports(source):
+        if any(each.rpartition(" as ")[2] == name for each in imported.names):
+            return imported.module
     return None
 
 
 def local_name(source: Source, module: str, name: str) -> str | None:
     """Return the local name under which the top level imports `name` of `module`; None where it does not."""
-    for one in _imports(source):
-        if one.module == module:
-            for each in one.names:
+    for imported in _imports(source):
+        if imported.module == module:
+            for each in imported.names:
                 if each.partition(" as ")[0] == name:
                     return each.rpartition(" as ")[2]
     return None
@@ -121,62 +123,64 @@ def _module_of(statement: cst.Import | cst.ImportFrom) -> str:
     return "." * len(statement.relative) + dotted(statement.module)
 
 
-def _as_typed(one: cst.ImportAlias) -> str:
-    alias = dotted(one.asname.name) if one.asname else ""
-    return f"{dotted(one.name)} as {alias}" if alias else dotted(one.name)
+def _as_written(imported: cst.ImportAlias) -> str:
+    alias = dotted(imported.asname.name) if imported.asname else ""
+    return f"{dotted(imported.name)} as {alias}" if alias else dotted(imported.name)
 
 
-def _plain(one: _Statement) -> str:
-    return _as_typed(one.statement.names[0]) if isinstance(one.statement, cst.Import) else ""
+def _plain(imported: _Statement) -> str:
+    return _as_written(imported.statement.names[0]) if isinstance(imported.statement, cst.Import) else ""
 
 
-def _with_name(source: Source, one: _Statement, name: str) -> Source:
-    text = source.slice(one.start, source.end(one.node))
+def _with_name(source: Source, imported: _Statement, name: str) -> Source:
+    text = source.slice(imported.start, source.end(imported.node))
     if "\n" not in text:
-        new = import_from(one.module, [*one.names, name], source.width)
-        return source.replaced(one.start, source.end(one.node), new)
+        new = import_from(imported.module, [*imported.names, name], source.width)
+        return source.replaced(imported.start, source.end(imported.node), new)
     if "#" not in text:
-        names = sorted([*one.names, name], key=member_key)
-        new = exploded(f"from {one.module} import (", names, ")", "")
-        return source.replaced(one.start, source.end(one.node), new)
-    return source.inserted(_line_for(source, one, name), f"    {name},\n")
+        names = sorted([*imported.names, name], key=member_key)
+        new = exploded(f"from {imported.module} import (", names, ")", "")
+        return source.replaced(imported.start, source.end(imported.node), new)
+    return source.inserted(_line_for(source, imported, name), f"    {name},\n")
 
 
-def _line_for(source: Source, one: _Statement, name: str) -> int:
-    """Return where a name goes in an import of one name per line."""
-    listed = one.statement.names if isinstance(one.statement, cst.ImportFrom) else ()
+def _line_for(source: Source, imported: _Statement, name: str) -> int:
+    """Return where a name goes in an import of imported name per line."""
+    listed = imported.statement.names if isinstance(imported.statement, cst.ImportFrom) else ()
     aliases = [] if isinstance(listed, cst.ImportStar) else list(listed)
-    later = (each for each in aliases if member_key(_as_typed(each)) > member_key(name))
+    later = (each for each in aliases if member_key(_as_written(each)) > member_key(name))
     following = next(later, None)
-    return source.line_start(source.end(one.node) if following is None else source.start(following))
+    return source.line_start(source.end(imported.node) if following is None else source.start(following))
 
 
 def _with_statement(
-    source: Source, found: list[_Statement], module: str, text: str, first_party: Collection[str]
+    source: Source, present: list[_Statement], module: str, text: str, first_party: Collection[str]
 ) -> Source:
     key = _key(text.startswith("from "), module)
-    block = _block_for(found, module, first_party)
+    block = _block_for(present, module, first_party)
     if block:
-        following = next((one for one in block if one.key > key), None)
+        following = next((imported for imported in block if imported.key > key), None)
         place = following.start if following else block[-1].end
         return source.inserted(place, f"{text}\n")
     section = _section(module, first_party)
-    earlier = [one for one in found if _section(one.module, first_party) <= section]
+    earlier = [imported for imported in present if _section(imported.module, first_party) <= section]
     if earlier:
         return source.inserted(earlier[-1].end, f"\n{text}\n")
-    if found:
-        return source.inserted(found[0].start, f"{text}\n\n")
+    if present:
+        return source.inserted(present[0].start, f"{text}\n\n")
     return _with_first_import(source, text)
 
 
-def _block_for(found: list[_Statement], module: str, first_party: Collection[str]) -> list[_Statement]:
-    """Return the block that a module belongs to: that of its own package, else one of the same section."""
-    blocks = [list(some) for _, some in groupby(found, key=lambda one: one.block)]
+def _block_for(present: list[_Statement], module: str, first_party: Collection[str]) -> list[_Statement]:
+    """Return the block that a module belongs to: that of its own package, else that of the same section."""
+    blocks = [list(some) for _, some in groupby(present, key=lambda imported: imported.block)]
     root, section = module.partition(".")[0], _section(module, first_party)
     for block in blocks:
-        if any(one.module.partition(".")[0] == root for one in block):
+        if any(imported.module.partition(".")[0] == root for imported in block):
             return block
-    return next((some for some in blocks if any(_section(one.module, first_party) == section for one in some)), [])
+    return next(
+        (some for some in blocks if any(_section(imported.module, first_party) == section for imported in some)), []
+    )
 
 
 def _with_first_import(source: Source, text: str) -> Source:
