@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from domainstream.tools.demo.cancelling import cancel_all
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.tools.demo.children.reporter import Reporter
 from domainstream.tools.demo.settings import ChildSettings
+from domainstream.tools.signals import RECANCEL_INTERVAL
 
 _FLUSH_EVERY = 0.05
 
@@ -37,7 +38,7 @@ async def _live(work: Work, reporter: Reporter) -> None:
     works = (work(settings, reporter, go), _listen(stdin, go), _report(reporter))
     tasks = [asyncio.create_task(each) for each in works]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    await cancel_all(tasks)
+    await cancel_and_wait(*tasks, again=RECANCEL_INTERVAL)
     reporter.flush()
     for task in tasks:
         if not task.cancelled():
