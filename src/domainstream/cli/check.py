@@ -54,7 +54,8 @@ class CheckOptions:
     """The beginnings of the codes to report; empty for all."""
 
     ignore: Annotated[
-        tuple[str, ...], option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All but these rules.")
+        tuple[str, ...],
+        option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All but these rules."),
     ]
     """The beginnings of the codes not to report."""
 

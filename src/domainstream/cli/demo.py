@@ -29,7 +29,11 @@ class DemoOptions:
     events: Annotated[
         int,
         option(
-            "--events", type=click.IntRange(min=1), default=2000, show_default=True, help="How many medical stays to add."
+            "--events",
+            type=click.IntRange(min=1),
+            default=2000,
+            show_default=True,
+            help="How many medical stays to add.",
         ),
     ]
     """How many medical stays to add."""

@@ -49,7 +49,9 @@ class AsyncApiOptions(DocsOptions):
 
     spec: Annotated[
         str,
-        option("--spec", type=click.Choice(SPECIFICATIONS), default="3.0.0", show_default=True, help="AsyncAPI version."),
+        option(
+            "--spec", type=click.Choice(SPECIFICATIONS), default="3.0.0", show_default=True, help="AsyncAPI version."
+        ),
     ]
     """The version of AsyncAPI."""
 

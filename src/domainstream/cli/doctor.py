@@ -65,7 +65,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
 async def _server_findings(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
     inspection = RedisServerInspection(server.client)
     user = inspection.user
-    abilities = await RedisCommandProbe(server.client, prefix=server.prefix).tried(roles)
+    abilities = await RedisCommandProbe(server.client, prefix=server.prefix).probe(roles)
     findings = [*server_findings(await inspection.facts(), user=user)]
     if "time" not in abilities.forbidden:
         findings.append(clock_finding(await inspection.clock_ahead_ms()))

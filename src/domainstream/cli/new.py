@@ -155,9 +155,7 @@ def event(terminal: Terminal, options: EventOptions) -> None:
 
         system = System.around(options.folder)
         fields = parse_fields(options.fields)
-        meant = read_event(
-            system, options.service, options.aggregate, options.event, fields, internal=options.internal
-        )
+        meant = read_event(system, options.service, options.aggregate, options.event, fields, internal=options.internal)
         plan_event(system, meant)
         _apply(system.plan, terminal, options)
         if not options.internal:

@@ -86,7 +86,7 @@ class Candidate(NamedTuple):
 
 
 async def replay_events(client: Redis, replay: Replay, outcome: ReplayOutcome) -> None:
-    """Add the jobs unless `outcome.dry_run` is set; `outcome` is updated per batch, so it is also right after an error."""
+    """Add the jobs unless `outcome.dry_run` is set; `outcome` is updated per batch, so an error leaves it correct."""
     queue = BullMQQueue(client, bull_prefix=replay.bull_prefix)
     inspection = BullMQInspection(client, bull_prefix=replay.bull_prefix)
     async for batch in _batches(client, replay, outcome):

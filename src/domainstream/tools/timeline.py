@@ -106,8 +106,8 @@ async def _published(client: Redis, prefix: str, correlation_id: str, since: str
 async def _dead_letters(client: Redis, prefix: str, correlation_id: str) -> AsyncIterator[TimelineEntry]:
     dead_letters = RedisDeadLetterInspection(client, prefix=prefix)
     for channel in await dead_letters.channels():
-        async for stored in dead_letters.letters(channel):
-            if message := _message(stored.letter.delivery.data, correlation_id):
+        async for stored in dead_letters.dead_letters(channel):
+            if message := _message(stored.dead_letter.delivery.data, correlation_id):
                 stored_id = stored.dead_letter_id
                 yield _stream_entry(message, "buried", ms_of(stored_id), channel, stored_id)
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from integration.cli.conftest import Type
 from redis.asyncio import Redis
 
-from domainstream.cli.common.formatting import age, moment, printable
 from domainstream.cli.main import COMMANDS, cli
+from domainstream.tools.common.formatting import age, moment, printable
 
 SECRET = "a-secret"
 LOOKING = (["streams", "ls"], ["groups"], ["lag"], ["pending"], ["dead-letters", "ls"])

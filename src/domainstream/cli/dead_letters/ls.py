@@ -52,7 +52,7 @@ async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> Non
         terminal.say(f"{channel} has no dead letters.")
         return
     records = []
-    async for stored in dead_letter_inspection(server).letters(channel):
+    async for stored in dead_letter_inspection(server).dead_letters(channel):
         records.append(record_of(stored))
         if len(records) == options.count:
             break

@@ -70,7 +70,7 @@ class DeadLetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def record_of(stored: StoredDeadLetter, *, with_data: bool = False) -> DeadLetterRecord:
     """Return the record of a dead letter."""
-    delivery = stored.letter.delivery
+    delivery = stored.dead_letter.delivery
     content = content_of(delivery.data) if with_data else Content()
     return DeadLetterRecord(
         channel=delivery.channel,
@@ -78,8 +78,8 @@ def record_of(stored: StoredDeadLetter, *, with_data: bool = False) -> DeadLette
         buried_ms=ms_of(stored.dead_letter_id),
         group=stored.group,
         entry_id=delivery.entry_id,
-        error=stored.letter.error,
-        reason=stored.letter.reason,
+        error=stored.dead_letter.error,
+        reason=stored.dead_letter.reason,
         has_data=delivery.data is not None,
         data=content.data,
         data_base64=content.data_base64,

@@ -91,7 +91,7 @@ async def redrive(server: RedisServer, terminal: Terminal, options: RedriveOptio
 
 async def _ids_until(server: RedisServer, channel: str, last_id: str) -> list[str]:
     """Return the ids up to `last_id`: an entry that is dead-lettered again meanwhile must not be redriven forever."""
-    ids = [stored.dead_letter_id async for stored in dead_letter_inspection(server).letters(channel)]
+    ids = [stored.dead_letter_id async for stored in dead_letter_inspection(server).dead_letters(channel)]
     return [letter_id for letter_id in ids if id_order(letter_id) <= id_order(last_id)]
 
 

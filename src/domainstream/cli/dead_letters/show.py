@@ -33,7 +33,7 @@ class ShowOptions:
 async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) -> None:
     """Show a dead letter with the data of its entry."""
     await dead_letter_state(server, options.channel)
-    stored = await dead_letter_inspection(server).letter(options.channel, options.letter_id)
+    stored = await dead_letter_inspection(server).dead_letter(options.channel, options.letter_id)
     if stored is None:
         raise dead_letter_not_found(server, options.channel, [options.letter_id])
     record = record_of(stored, with_data=True)
@@ -45,6 +45,6 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
         "entry": printable(record.entry_id),
         "error": printable(record.error),
         "reason": printable(record.reason),
-        "data": "\n        ".join(pretty_lines(stored.letter.delivery.data)),
+        "data": "\n        ".join(pretty_lines(stored.dead_letter.delivery.data)),
     }
     terminal.facts(record, facts)
