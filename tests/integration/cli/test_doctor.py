@@ -226,7 +226,7 @@ def test_bad_fact_is_found(facts: dict[str, Any], status: str, mend: str) -> Non
     assert (mend in found.fix) is True
 
 
-@pytest.mark.parametrize(("fsync", "words"), [("always", "loses nothing"), (None, "may not be asked")])
+@pytest.mark.parametrize(("fsync", "words"), [("always", "loses nothing"), (None, "may not read how often")])
 def test_loss_window_is_told(fsync: str | None, words: str) -> None:
     """What a crash may take with it stands in words."""
     assert any(words in one.words for one in changed(fsync=fsync))

@@ -136,13 +136,13 @@ def test_what_is_ignored_is_not_mended(tmp_path: Path) -> None:
     assert fix(tmp_path, select=("DS2",)) == [EVENTS]
 
 
-def test_command_tells_what_it_mended(tmp_path: Path) -> None:
+def test_command_reports_what_it_fixed(tmp_path: Path) -> None:
     """A second run has nothing to do."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
     first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
     assert first.exit_code == 0
     assert first.stdout == ""
-    assert first.stderr == f"mended {(tmp_path / EVENTS).as_posix()}\n1 service: nothing to report\n"
+    assert first.stderr == f"fixed {(tmp_path / EVENTS).as_posix()}\n1 service: nothing to report\n"
     second = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
     assert second.stderr == "1 service: nothing to report\n"
 
