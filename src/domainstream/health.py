@@ -1,7 +1,7 @@
 """Whether a program could do its work now: one answer for publisher, subscriber and worker alike."""
 
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ class Health(Struct, frozen=True, kw_only=True):
     """How long the server took to answer; None when it was not asked or did not answer."""
 
 
+@runtime_checkable
 class HasHealth(Protocol):
     """What can be asked how it is."""
 

@@ -97,7 +97,7 @@ def test_a_server_that_dies_is_named_in_two_lines(tmp_path: Path) -> None:
         went_away, what_to_do = errors.splitlines()
         assert went_away.startswith("The server at 127.0.0.1:")
         assert went_away.endswith(" went away while the demo was running.")
-        assert what_to_do.endswith("type again: domainstream demo")
+        assert what_to_do.endswith("run again: domainstream demo")
         running.assert_nothing_is_left()
 
 

@@ -1,4 +1,4 @@
-"""The command line. A command reads its options, calls the code that does the work, and sets the exit code."""
+"""The command line. A command reads its options, calls a tool, prints the result, and sets the exit code."""
 
 
 def main() -> None:
@@ -6,7 +6,7 @@ def main() -> None:
     try:
         import click  # noqa: F401, PLC0415 - a publishing service installs no command line
     except ImportError:
-        from domainstream.errors import MissingExtraError  # noqa: PLC0415 - `--help` answers sooner without it
+        from domainstream.errors import MissingExtraError  # noqa: PLC0415 - keeps `--help` fast
 
         problem = MissingExtraError("The command line", "cli")
         raise SystemExit(f"{problem}, or 'domainstream[demo]' for the demo") from None

@@ -1,12 +1,19 @@
-"""`domainstream demo`: its options."""
+"""`domainstream demo`."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
 
 import click
 
-from domainstream.errors import MissingExtraError
+from domainstream.cli.common import exit_codes as exits
+from domainstream.cli.common.command import local_command
+from domainstream.cli.common.options import option
+from domainstream.cli.common.terminal import Terminal
+from domainstream.errors import DomainStreamError
+from domainstream.tools.common.errors import InterruptedRunError
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
-_FAILURE = 1
-_INTERRUPTED = 130
 
 
 def _check_url(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
@@ -15,39 +22,73 @@ def _check_url(_context: click.Context, _option: click.Parameter, url: str | Non
     return url
 
 
-@click.command()
-@click.option(
-    "--events", type=click.IntRange(min=1), default=2000, show_default=True, help="How many medical stays to hand in."
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="What the stays are drawn from.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--no-color", is_flag=True, help="Print without colours, as the variable NO_COLOR does.")
-@click.option("--redis-url", metavar="URL", callback=_check_url, help="Use this server, not REDIS_URL's or our own.")
-@click.pass_context
-def demo(
-    context: click.Context, /, events: int, seed: int, as_json: bool, no_color: bool, redis_url: str | None
-) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoOptions:
+    """The options of `demo`."""
+
+    events: Annotated[
+        int,
+        option(
+            "--events",
+            type=click.IntRange(min=1),
+            default=2000,
+            show_default=True,
+            help="How many medical stays to add.",
+        ),
+    ]
+    """How many medical stays to add."""
+
+    seed: Annotated[int, option("--seed", type=int, default=1, show_default=True, help="The seed of the stays.")]
+    """The seed of the stays."""
+
+    as_json: Annotated[bool, option("--json", is_flag=True, help="Print one JSON object instead of a table.")]
+    """Whether stdout gets only one JSON object."""
+
+    no_color: Annotated[
+        bool, option("--no-color", is_flag=True, help="Print without colours, as with the variable NO_COLOR.")
+    ]
+    """Whether colours are left out."""
+
+    redis_url: Annotated[
+        str | None,
+        option("--redis-url", metavar="URL", callback=_check_url, help="Use this server, not REDIS_URL or our own."),
+    ]
+    """The server to use; None finds or starts one."""
+
+
+@local_command(DemoOptions, error_prefix="")
+def demo(terminal: Terminal, options: DemoOptions) -> int:
     """Watch three services' events go from mapper to handler.
 
-    Starts the services of the example monorepo as processes, hands in medical stays, and counts every event from its
-    publication to the end of its handler. Brings its own server unless --redis-url or REDIS_URL names one; there, it
-    deletes its keys at the end.
+    Starts the services of the example monorepo as processes, adds medical stays, and counts every event from its
+    publication to the end of its handler. Starts a server of its own unless --redis-url or REDIS_URL names one, whose
+    keys of the demo are deleted at the end.
 
     Exit codes: 0 everything was handled, 1 something failed or is missing, 3 no server, 130 Ctrl-C.
     """
+    from domainstream.tools.demo.extras import require_extras  # noqa: PLC0415 - keeps `--help` fast
+
+    require_extras(options.redis_url)
+    from domainstream.tools.demo.run import run_demo  # noqa: PLC0415 - needs the extras
+    from domainstream.tools.demo.screen import DemoScreen  # noqa: PLC0415 - needs the extras
+    from domainstream.tools.demo.settings import DemoSettings  # noqa: PLC0415 - keeps `--help` fast
+
+    settings = DemoSettings(events=options.events, seed=options.seed, redis_url=options.redis_url)
+    # The screen also prints the errors of a run, in the colours and on the output of its table.
+    screen = DemoScreen(no_color=options.no_color, stderr=options.as_json)
     try:
-        # Imported late: `domainstream --help` is to answer at once.
-        from domainstream.tools.demo.extras import require_extras  # noqa: PLC0415
-
-        require_extras(redis_url)
-        from domainstream.tools.demo.settings import DemoSettings  # noqa: PLC0415
-        from domainstream.tools.demo.start import start_demo  # noqa: PLC0415 - needs the extras
-
-        settings = DemoSettings(events=events, seed=seed, redis_url=redis_url)
-        context.exit(start_demo(settings, as_json=as_json, no_color=no_color))
-    except MissingExtraError as error:
-        click.echo(str(error), err=True)
-        context.exit(_FAILURE)
-    except KeyboardInterrupt:
-        # So early that there is nothing to clean up.
-        context.exit(_INTERRUPTED)
+        with screen:
+            outcome = asyncio.run(run_demo(settings, screen))
+    except InterruptedRunError as interrupt:
+        screen.warn("Interrupted; everything is cleaned up.")
+        return exits.exit_code_of(interrupt)
+    except DomainStreamError as error:
+        screen.warn(str(error))
+        return exits.exit_code_of(error)
+    if options.as_json:
+        terminal.json(outcome)
+        for problem in outcome.problems:
+            screen.warn(problem)
+    else:
+        screen.summarise(outcome)
+    return exits.FAILED if outcome.problems else exits.OK

@@ -1,12 +1,13 @@
 """`domainstream doctor`."""
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.formatting import plural
+from domainstream.cli.common.options import option
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
@@ -15,66 +16,75 @@ from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspectio
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.server import RedisServerInspection
+from domainstream.tools.common.formatting import plural
 from domainstream.tools.doctor.finding import Finding, warning
 from domainstream.tools.doctor.server_checks import ability_findings, clock_finding, server_findings
-from domainstream.tools.doctor.stream_checks import group_findings, letter_findings, stream_findings
+from domainstream.tools.doctor.stream_checks import dead_letter_findings, group_findings, stream_findings
 
 COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-@click.command()
-@click.option("--group", help="Every channel must be read by this group.")
-@click.option(
-    "--role", "roles", type=click.Choice(ROLES), multiple=True, help="What the user is to be; all of them by default."
-)
-@server_command
-async def doctor(server: RedisServer, terminal: Terminal, *, group: str | None, roles: Sequence[str]) -> int:
-    """Find what is wrong with the server and its streams; each finding comes with what to type.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorOptions:
+    """The options of `doctor`."""
 
-    Looks at version, eviction, memory, persistence, clocks, the user's permissions, groups and dead letters. What a
-    server can do is found out by trying, which changes nothing.
+    group: Annotated[str | None, option("--group", help="Require every channel to be read by this group.")]
+    """The group that must read every channel; None for any group."""
 
-    Exit code 1: there is a problem; warnings alone are 0.
+    role: Annotated[
+        tuple[str, ...],
+        option(
+            "--role", type=click.Choice(ROLES), multiple=True, help="What the user is used for; default: all roles."
+        ),
+    ]
+    """The roles whose permissions are checked; empty for all."""
+
+
+@server_command(DoctorOptions)
+async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions) -> int:
+    """Diagnose a server and its streams, with a fix for each finding.
+
+    Checks version, eviction, memory, persistence, clocks, the user's permissions, groups and dead letters. Commands are
+    probed without changing anything. The fixes are printed, not run.
+
+    Exit code 1: there is a problem; warnings alone exit with 0.
     """
-    findings = [*await _of_server(server, roles or ROLES), *await _of_streams(server, group)]
+    findings = [
+        *await _server_findings(server, options.role or ROLES),
+        *await _stream_findings(server, options.group),
+    ]
     for finding in findings:
-        _show(terminal, finding)
+        fix = f"\n{'':9}Fix: {finding.fix}" if finding.fix else ""
+        text = f"{finding.status:9}{finding.check}: {finding.words}{fix}"
+        terminal.line(finding, text, color=COLORS[finding.status])
     counts = {status: sum(finding.status == status for finding in findings) for status in COLORS}
     terminal.say(f"{plural(counts['problem'], 'problem')}, {plural(counts['warning'], 'warning')} at {server.place}")
     return exits.FAILED if counts["problem"] else exits.OK
 
 
-async def _of_server(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
+async def _server_findings(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
     inspection = RedisServerInspection(server.client)
     user = inspection.user
     abilities = await RedisCommandProbe(server.client, prefix=server.prefix).probe(roles)
-    found = [*server_findings(await inspection.facts(), user=user)]
+    findings = [*server_findings(await inspection.facts(), user=user)]
     if "time" not in abilities.forbidden:
-        found.append(clock_finding(await inspection.clock_ahead_ms()))
-    return [*found, *ability_findings(abilities, user=user, roles=roles)]
+        findings.append(clock_finding(await inspection.clock_ahead_ms()))
+    return [*findings, *ability_findings(abilities, user=user, roles=roles)]
 
 
-async def _of_streams(server: RedisServer, group: str | None) -> list[Finding]:
-    try:
-        return await _all_of_streams(server, group)
-    except ServerRefusedError as error:
-        words = f"streams and groups could not be looked at: {error}"
-        return [warning("streams", words, "domainstream doctor --redis-url <the URL of a user who may look>")]
-
-
-async def _all_of_streams(server: RedisServer, group: str | None) -> list[Finding]:
+async def _stream_findings(server: RedisServer, group: str | None) -> list[Finding]:
     groups = RedisGroupInspection(server.client, prefix=server.prefix)
-    letters = RedisDeadLetterInspection(server.client, prefix=server.prefix)
-    streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
-    states = [state for stream in streams for state in await groups.groups(stream.channel)]
-    dead = [state for name in await letters.channels() if (state := await letters.state(name))]
+    dead_letters = RedisDeadLetterInspection(server.client, prefix=server.prefix)
+    try:
+        streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
+        group_states = [state for stream in streams for state in await groups.groups(stream.channel)]
+        dead_states = [state for name in await dead_letters.channels() if (state := await dead_letters.state(name))]
+        now = await server.streams.now_ms()
+    except ServerRefusedError as error:
+        words = f"streams and groups could not be read: {error}"
+        return [warning("streams", words, "domainstream doctor --redis-url <the URL of a user who may read them>")]
     return [
-        *stream_findings(streams, now_ms=await server.streams.now_ms()),
-        *group_findings(streams, states, wanted=group, prefix=server.prefix),
-        *letter_findings(dead),
+        *stream_findings(streams, now_ms=now),
+        *group_findings(streams, group_states, wanted=group, prefix=server.prefix),
+        *dead_letter_findings(dead_states),
     ]
-
-
-def _show(terminal: Terminal, finding: Finding) -> None:
-    mend = f"\n{'':9}type: {finding.mend}" if finding.mend else ""
-    terminal.line(finding, f"{finding.status:9}{finding.check}: {finding.words}{mend}", color=COLORS[finding.status])

@@ -1,61 +1,71 @@
 """`domainstream groups`."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-import click
-
-from domainstream.cli.common.formatting import age, number, printable
-from domainstream.cli.common.queries import inspection_of, states_of
+from domainstream.cli.common.options import argument, option
+from domainstream.cli.common.queries import group_inspection, group_states
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
+from domainstream.tools.common.formatting import age, number, printable
 
 GROUPS: Final[Columns] = {
-    "channel": lambda one: printable(one.channel),
-    "group": lambda one: printable(one.group),
-    "lag#": lambda one: number(one.lag),
-    "unread#": lambda one: number(one.unread),
-    "pending#": lambda one: number(one.pending),
-    "lost#": lambda one: number(one.lost),
-    "oldest": lambda one: age(one.oldest_ms),
-    "consumers#": lambda one: number(one.consumers),
+    "channel": lambda state: printable(state.channel),
+    "group": lambda state: printable(state.group),
+    "lag#": lambda state: number(state.lag),
+    "unread#": lambda state: number(state.unread),
+    "pending#": lambda state: number(state.pending),
+    "lost#": lambda state: number(state.lost),
+    "oldest": lambda state: age(state.oldest_ms),
+    "consumers#": lambda state: number(state.consumers),
 }
 CONSUMERS: Final[Columns] = {
-    "channel": lambda one: printable(one.channel),
-    "group": lambda one: printable(one.group),
-    "consumer": lambda one: printable(one.consumer),
-    "pending#": lambda one: number(one.pending),
-    "idle": lambda one: age(one.idle_ms),
+    "channel": lambda state: printable(state.channel),
+    "group": lambda state: printable(state.group),
+    "consumer": lambda state: printable(state.consumer),
+    "pending#": lambda state: number(state.pending),
+    "idle": lambda state: age(state.idle_ms),
 }
 
 
-@click.command()
-@click.argument("channel", required=False)
-@click.option("--consumers", is_flag=True, help="List each group's consumers instead.")
-@server_command
-async def groups(server: RedisServer, terminal: Terminal, *, channel: str | None, consumers: bool) -> None:
-    """Tell how far each consumer group has come, on one channel or on all.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupsOptions:
+    """The options of `groups`."""
+
+    channel: Annotated[str | None, argument(required=False)]
+    """The channel; None for all."""
+
+    consumers: Annotated[bool, option("--consumers", is_flag=True, help="List the consumers of each group instead.")]
+    """Whether consumers are listed instead of groups."""
+
+
+@server_command(GroupsOptions)
+async def groups(server: RedisServer, terminal: Terminal, options: GroupsOptions) -> None:
+    """Show the progress of each consumer group.
+
+    With CHANNEL, only the groups on that channel.
 
     \b
-    unread   entries that were not delivered yet
-    pending  delivered, not acknowledged
-    lag      both together: what is not settled
-    lost     left the stream unread, since the group's last read
-    oldest   for how long the oldest entry of the lag has been waiting
-    """  # noqa: D301 - click's sign for lines that stay lines
-    channels = await server.chosen_channels(channel)
-    if consumers:
-        inspection = inspection_of(server)
-        found = [one for name in channels for one in await inspection.consumers(name)]
-        _show(server, terminal, found, "consumers", CONSUMERS)
+    unread   entries not delivered yet
+    pending  entries delivered but not acknowledged
+    lag      unread and pending entries together
+    lost     entries removed from the stream before the group read them
+    oldest   how long the oldest entry of the lag has been waiting
+    """  # noqa: D301 - click's mark for a paragraph whose lines it must not rewrap
+    channels = await server.chosen_channels(options.channel)
+    if options.consumers:
+        inspection = group_inspection(server)
+        consumers = [consumer for channel in channels for consumer in await inspection.consumers(channel)]
+        _show(server, terminal, consumers, "consumers", CONSUMERS)
     else:
-        _show(server, terminal, await states_of(server, channels, None), "groups", GROUPS)
+        _show(server, terminal, await group_states(server, channels, None), "groups", GROUPS)
 
 
-def _show(server: RedisServer, terminal: Terminal, found: Sequence[Any], what: str, columns: Columns) -> None:
-    if found:
-        terminal.table(found, columns)
+def _show(server: RedisServer, terminal: Terminal, states: Sequence[Any], noun: str, columns: Columns) -> None:
+    if states:
+        terminal.table(states, columns)
     else:
-        terminal.say(f"There are no {what} {server.where}.")
+        terminal.say(f"There are no {noun} {server.where}.")

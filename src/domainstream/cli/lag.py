@@ -1,22 +1,24 @@
 """`domainstream lag`."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Annotated, Final
 
 import click
 from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.durations import Duration
-from domainstream.cli.common.formatting import moment
-from domainstream.cli.common.queries import states_of
+from domainstream.cli.common.options import argument, option
+from domainstream.cli.common.queries import group_states
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.groups import GROUPS
 from domainstream.stream import GroupState
+from domainstream.tools.common.formatting import moment
 
 LAG: Final[Columns] = {name: GROUPS[name] for name in ("channel", "group", "lag#", "unread#", "pending#", "oldest")}
 
@@ -25,7 +27,7 @@ class LagRecord(Struct, frozen=True, kw_only=True):
     """The lag of one group on one channel, as `--json` writes it."""
 
     time_ms: int
-    """When it was looked at, by the server's clock, in milliseconds since 1970."""
+    """When it was measured, by the server's clock, in milliseconds since 1970."""
 
     channel: str
     """The channel's value."""
@@ -37,17 +39,17 @@ class LagRecord(Struct, frozen=True, kw_only=True):
     """Unread and pending entries."""
 
     unread: int
-    """Entries that were not delivered yet."""
+    """Entries not delivered yet."""
 
     pending: int
-    """Entries that were delivered and not acknowledged."""
+    """Entries delivered but not acknowledged."""
 
     oldest_ms: int | None
-    """For how long the oldest of them has been waiting, in milliseconds; None without any."""
+    """How long the oldest of them has been waiting, in milliseconds; None if there is none."""
 
     @classmethod
     def of(cls, state: GroupState, time_ms: int) -> "LagRecord":
-        """Return what is written of a group's state."""
+        """Return the record of a group's state."""
         return cls(
             time_ms=time_ms,
             channel=state.channel,
@@ -59,40 +61,51 @@ class LagRecord(Struct, frozen=True, kw_only=True):
         )
 
 
-@click.command()
-@click.argument("channel", required=False)
-@click.option("--group", help="Look at this group alone.")
-@click.option("--max", "most", type=click.IntRange(min=0), help="Exit with 1 when a lag is above.")
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C or a lag above --max.")
-@click.option("--every", type=Duration(), default="2s", show_default=True, help="The pause of --watch.")
-@server_command
-async def lag(
-    server: RedisServer,
-    terminal: Terminal,
-    *,
-    channel: str | None,
-    group: str | None,
-    most: int | None,
-    watch: bool,
-    every: timedelta,
-) -> int:
-    """Tell what is not settled yet: per channel and group, how many entries are unread or pending.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LagOptions:
+    """The options of `lag`."""
+
+    channel: Annotated[str | None, argument(required=False)]
+    """The channel; None for all."""
+
+    group: Annotated[str | None, option("--group", help="Show only this group.")]
+    """The group; None for all."""
+
+    limit: Annotated[
+        int | None, option("--max", type=click.IntRange(min=0), help="Exit with code 1 if a lag is above this limit.")
+    ]
+    """The largest lag allowed; None for no limit."""
+
+    watch: Annotated[bool, option("--watch", is_flag=True, help="Repeat until Ctrl-C, or until a lag is above --max.")]
+    """Whether the table is refreshed."""
+
+    every: Annotated[
+        timedelta,
+        option("--every", type=Duration(), default="2s", show_default=True, help="The interval of --watch."),
+    ]
+    """The interval of `watch`."""
+
+
+@server_command(LagOptions)
+async def lag(server: RedisServer, terminal: Terminal, options: LagOptions) -> int:
+    """Show unread and pending entries, and fail above a limit.
 
     Exit code 1: a lag is above --max.
     """
     while True:
-        records = await _look(server, channel, group)
-        _show(server, terminal, records, watch=watch)
-        above = [record for record in records if most is not None and record.lag > most]
+        records = await _records(server, options)
+        _show(server, terminal, records, watch=options.watch)
+        limit = options.limit
+        above = [record for record in records if limit is not None and record.lag > limit]
         for record in above:
-            terminal.warn(f"{record.group} is {record.lag:,} entries behind on {record.channel}; allowed are {most:,}.")
-        if above or not watch:
+            terminal.warn(f"{record.group} is {record.lag:,} entries behind on {record.channel} (limit {limit:,}).")
+        if above or not options.watch:
             return exits.FAILED if above else exits.OK
-        await asyncio.sleep(every.total_seconds())
+        await asyncio.sleep(options.every.total_seconds())
 
 
-async def _look(server: RedisServer, channel: str | None, group: str | None) -> list[LagRecord]:
-    states = await states_of(server, await server.chosen_channels(channel), group)
+async def _records(server: RedisServer, options: LagOptions) -> list[LagRecord]:
+    states = await group_states(server, await server.chosen_channels(options.channel), options.group)
     now = await server.streams.now_ms()
     return [LagRecord.of(state, now) for state in states]
 

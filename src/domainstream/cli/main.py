@@ -1,28 +1,39 @@
 """The group of all commands."""
 
+from typing import Final
+
 import click
 
 from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
 
-COMMANDS = {
-    "check": LazyCommand("domainstream.cli.check:check", "Prove that the parts of a system fit together."),
-    "schema": LazyCommand("domainstream.cli.schema:schema", "Keep what payloads look like."),
-    "demo": LazyCommand("domainstream.cli.demo:demo", "Watch three services' events go from mapper to handler."),
-    "run": LazyCommand("domainstream.cli.run_group:run", "Run a subscriber or a worker until SIGTERM or Ctrl-C."),
-    "doctor": LazyCommand("domainstream.cli.doctor:doctor", "Find what is wrong with a server, and mend it."),
-    "streams": LazyCommand("domainstream.cli.streams.group:streams", "Look at channels and the events in them."),
-    "groups": LazyCommand("domainstream.cli.groups:groups", "Tell how far each consumer group has come."),
-    "lag": LazyCommand("domainstream.cli.lag:lag", "Tell what is not settled yet, and fail above a limit."),
-    "pending": LazyCommand("domainstream.cli.pending:pending", "List what was delivered and not acknowledged."),
-    "queues": LazyCommand("domainstream.cli.queues:queues", "Count the jobs of each queue by state."),
-    "replay": LazyCommand("domainstream.cli.replay:replay", "Make jobs of a channel's events once more."),
-    "trace": LazyCommand("domainstream.cli.trace:trace", "Tell the story of a business transaction."),
-    "dead-letters": LazyCommand(
-        "domainstream.cli.dead_letters.group:dead_letters", "Look at what could never become a job, and mend it."
+COMMANDS: Final = {
+    "check": LazyCommand(
+        "domainstream.cli.check:check",
+        "Prove that channels, events, mappers, subscriptions and consumers fit together.",
     ),
-    "new": LazyCommand("domainstream.cli.new:new", "Write projects, services, events and subscribers."),
+    "schema": LazyCommand(
+        "domainstream.cli.schema:schema", "Record payload schemas, so that `check` finds breaking changes."
+    ),
+    "demo": LazyCommand("domainstream.cli.demo:demo", "Watch three services' events go from mapper to handler."),
+    "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber or a worker until SIGTERM or Ctrl-C."),
+    "doctor": LazyCommand(
+        "domainstream.cli.doctor:doctor", "Diagnose a server and its streams, with a fix for each finding."
+    ),
+    "streams": LazyCommand("domainstream.cli.streams.group:streams", "List channels and show their events."),
+    "groups": LazyCommand("domainstream.cli.groups:groups", "Show the progress of each consumer group."),
+    "lag": LazyCommand("domainstream.cli.lag:lag", "Show unread and pending entries, and fail above a limit."),
+    "pending": LazyCommand("domainstream.cli.pending:pending", "List entries delivered but not acknowledged."),
+    "queues": LazyCommand("domainstream.cli.queues:queues", "Count the jobs of each BullMQ queue by state."),
+    "replay": LazyCommand("domainstream.cli.replay:replay", "Re-enqueue a channel's events as jobs."),
+    "trace": LazyCommand(
+        "domainstream.cli.trace:trace", "Trace a correlation id across streams, dead letters and queues."
+    ),
+    "dead-letters": LazyCommand(
+        "domainstream.cli.dead_letters.group:dead_letters", "Inspect, redrive or purge dead-lettered entries."
+    ),
+    "new": LazyCommand("domainstream.cli.new:new", "Generate projects, services, events and subscribers."),
     "docs": LazyCommand(
-        "domainstream.cli.docs:docs", "Write documents of the whole system: AsyncAPI, catalogue, TypeScript."
+        "domainstream.cli.docs:docs", "Document the whole system as AsyncAPI, a catalogue or TypeScript."
     ),
 }
 

@@ -1,56 +1,74 @@
 """`domainstream pending`."""
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Annotated, Final
 
 import click
 
 from domainstream.cli.common.durations import Duration
-from domainstream.cli.common.formatting import age, number, printable
-from domainstream.cli.common.queries import inspection_of, states_of
+from domainstream.cli.common.options import argument, option
+from domainstream.cli.common.queries import group_inspection, group_states
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
 from domainstream.stream import PendingEntry
+from domainstream.tools.common.formatting import age, number, printable
 
 PENDING: Final[Columns] = {
-    "channel": lambda one: printable(one.channel),
-    "group": lambda one: printable(one.group),
-    "entry": lambda one: one.entry_id,
-    "consumer": lambda one: printable(one.consumer),
-    "idle": lambda one: age(one.idle_ms),
-    "deliveries#": lambda one: number(one.deliveries),
+    "channel": lambda entry: printable(entry.channel),
+    "group": lambda entry: printable(entry.group),
+    "entry": lambda entry: entry.entry_id,
+    "consumer": lambda entry: printable(entry.consumer),
+    "idle": lambda entry: age(entry.idle_ms),
+    "deliveries#": lambda entry: number(entry.deliveries),
 }
 
 
-@click.command()
-@click.argument("channel", required=False)
-@click.option("--group", help="Look at this group alone.")
-@click.option("--consumer", help="Look at this consumer alone.")
-@click.option("--idle", type=Duration(), help="Leave out what was delivered more lately: 30s, 5m, 2h.")
-@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="So many of each group.")
-@server_command
-async def pending(
-    server: RedisServer,
-    terminal: Terminal,
-    *,
-    channel: str | None,
-    group: str | None,
-    consumer: str | None,
-    idle: timedelta | None,
-    count: int,
-) -> None:
-    """List entries that were delivered and not acknowledged, the oldest first."""
-    states = await states_of(server, await server.chosen_channels(channel), group)
-    inspection = inspection_of(server)
-    found: list[PendingEntry] = []
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingOptions:
+    """The options of `pending`."""
+
+    channel: Annotated[str | None, argument(required=False)]
+    """The channel; None for all."""
+
+    group: Annotated[str | None, option("--group", help="Show only this group.")]
+    """The group; None for all."""
+
+    consumer: Annotated[str | None, option("--consumer", help="Show only this consumer.")]
+    """The consumer; None for all."""
+
+    idle: Annotated[
+        timedelta | None,
+        option("--idle", type=Duration(), help="Only entries idle for at least this long: 30s, 5m, 2h."),
+    ]
+    """The shortest idle time; None for any."""
+
+    count: Annotated[
+        int,
+        option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Limit per group."),
+    ]
+    """The limit per group."""
+
+
+@server_command(PendingOptions)
+async def pending(server: RedisServer, terminal: Terminal, options: PendingOptions) -> None:
+    """List entries delivered but not acknowledged.
+
+    The oldest come first.
+    """
+    states = await group_states(server, await server.chosen_channels(options.channel), options.group)
+    inspection = group_inspection(server)
+    listed: list[PendingEntry] = []
     for state in states:
-        entries = await inspection.pending(state.channel, state.group, consumer=consumer, idle=idle, count=count)
-        found.extend(entries)
-        if len(entries) == count < state.pending:
+        entries = await inspection.pending(
+            state.channel, state.group, consumer=options.consumer, idle=options.idle, count=options.count
+        )
+        listed.extend(entries)
+        if len(entries) == options.count < state.pending:
             terminal.say(f"{state.group} has {state.pending:,} pending on {state.channel}; for more, add: --count")
-    if not found:
+    if not listed:
         terminal.say(f"Nothing is pending {server.where}.")
         return
-    terminal.table(found, PENDING)
+    terminal.table(listed, PENDING)

@@ -1,115 +1,227 @@
 """`domainstream run subscriber` and `domainstream run worker`."""
 
 import asyncio
-import os
-from collections.abc import Callable
+import signal
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import click
 
-from domainstream.bootstrap import PREFIX_VARIABLE, URL_VARIABLE
+from domainstream.bootstrap import URL_VARIABLE
+from domainstream.cli.common import exit_codes as exits
+from domainstream.cli.common.command import local_command
 from domainstream.cli.common.durations import Duration
-from domainstream.cli.common.exit_handling import end_well
-from domainstream.cli.common.options import bull_prefix_option, server_options
+from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
+from domainstream.cli.common.options import BullPrefix, Debug, RedisUrl, StreamPrefix, argument, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError
-from domainstream.subscriber import RedisBullMQStreamSubscriber, Subscriptions
+from domainstream.telemetry import Signal, emit
 from domainstream.tools.serving.logs import set_up_logs
 from domainstream.tools.serving.program import Build, Program
-from domainstream.tools.serving.serving import Serving, serve
-from domainstream.tools.serving.target import Target
-from domainstream.worker import EventConsumer, EventWorker
+from domainstream.tools.serving.serving import Serving, ServingOutcome, serve
 
-_FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
-_SHARED: Final = (
-    click.argument("target", metavar="MODULE:OBJECT", type=Target()),
-    server_options,
-    bull_prefix_option,
-    click.option(
-        "--app-dir",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=".",
-        help="Import from here.",
-    ),
-    click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
-    click.option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /live and /ready there."),
-    click.option("--health-host", default="127.0.0.1", show_default=True, help="On this address."),
-    click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors alone."),
-    click.option("-v", "--verbose", count=True, help="Log more; -vv also what others log."),
-    click.option("--debug", is_flag=True, help="Show a traceback with an error."),
-)
+COMMANDS: Final = {
+    "subscriber": LazyCommand("domainstream.cli.run:subscriber", "Forward the events of streams to queues."),
+    "worker": LazyCommand("domainstream.cli.run:worker", "Handle the jobs of a queue."),
+}
 
 
-def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_SHARED):
-        command = option(command)
-    return command
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def run() -> None:
+    """Run a subscriber or a worker until SIGTERM or Ctrl-C.
 
-
-@click.command()
-@_shared
-@click.option("--group", default="domain-events", show_default=True, help="The consumer group on every stream.")
-@click.option("--consumer", envvar="DOMAINSTREAM_CONSUMER", show_envvar=True, help="This instance; its host's name.")
-def subscriber(*, group: str, consumer: str | None, **shared: Any) -> None:
-    """Deliver the events of streams to queues, until SIGTERM or Ctrl-C.
-
-    OBJECT is Subscriptions, a program with `run` and `stop`, or a function or async context manager that gives one.
-
-    Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal cuts it off.
+    Work in progress is finished first.
     """
 
-    def build(found: Any) -> Program | None:
-        if not isinstance(found, Subscriptions):
+
+class Target(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
+    """`MODULE:OBJECT`, as `shop.subscriptions:subscriptions`."""
+
+    name = "module:object"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, or fail with an example."""
+        module, _, name = str(value).partition(":")
+        if not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+            self.fail(f"{value!r} is not MODULE:OBJECT, as in shop.subscriptions:subscriptions", param, ctx)
+        return str(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """The options of both `run` commands."""
+
+    target: Annotated[str, argument(metavar="MODULE:OBJECT", type=Target())]
+    """The object to run."""
+
+    redis_url: RedisUrl
+    """The server's URL; None if none is configured."""
+
+    prefix: StreamPrefix
+    """The prefix of all stream keys."""
+
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
+    app_dir: Annotated[
+        Path,
+        option(
+            "--app-dir",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            default=".",
+            help="The folder to import from.",
+        ),
+    ]
+    """The folder to import from."""
+
+    log_format: Annotated[
+        str, option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+    ]
+    """`text` or `json`."""
+
+    health_port: Annotated[
+        int | None, option("--health-port", type=click.IntRange(0, 65535), help="Serve GET /live and /ready here.")
+    ]
+    """The port of the health endpoint; None for no endpoint."""
+
+    health_host: Annotated[
+        str, option("--health-host", default="127.0.0.1", show_default=True, help="The endpoint's address.")
+    ]
+    """The address of the health endpoint."""
+
+    quiet: Annotated[bool, option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")]
+    """Whether only warnings and errors are logged."""
+
+    verbose: Annotated[
+        int, option("-v", "--verbose", count=True, help="Log more; -vv also logs other libraries' information.")
+    ]
+    """How much is logged."""
+
+    debug: Debug
+    """Whether an error shows its traceback."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubscriberOptions(RunOptions):
+    """The options of `run subscriber`."""
+
+    group: Annotated[
+        str, option("--group", default="domain-events", show_default=True, help="The consumer group on every stream.")
+    ]
+    """The consumer group on every stream."""
+
+    consumer: Annotated[
+        str | None,
+        option(
+            "--consumer",
+            envvar="DOMAINSTREAM_CONSUMER",
+            show_envvar=True,
+            help="This instance; default: its host name.",
+        ),
+    ]
+    """The name of this instance; None for its host name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOptions(RunOptions):
+    """The options of `run worker`."""
+
+    concurrency: Annotated[
+        int,
+        option(
+            "--concurrency",
+            type=click.IntRange(min=1),
+            default=50,
+            show_default=True,
+            help="How many jobs run at once.",
+        ),
+    ]
+    """How many jobs run at once."""
+
+    grace: Annotated[
+        timedelta,
+        option(
+            "--grace", type=Duration(), default="30s", show_default=True, help="Time for running handlers to finish."
+        ),
+    ]
+    """The time that running handlers have to finish."""
+
+
+@local_command(SubscriberOptions)
+def subscriber(_terminal: Terminal, options: SubscriberOptions) -> int:
+    """Forward the events of streams to queues.
+
+    OBJECT is Subscriptions, a program with `run` and `stop`, or a function or async context manager that returns one.
+    It runs until SIGTERM or Ctrl-C.
+
+    Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal aborts it.
+    """
+    from domainstream.subscriber import RedisBullMQStreamSubscriber, Subscriptions  # noqa: PLC0415 - keeps `--help` fast
+
+    def build(named: Any) -> Program | None:
+        if not isinstance(named, Subscriptions):
             return None
-        url, prefix, bull = _url(shared), shared["prefix"], shared["bull_prefix"]
         return RedisBullMQStreamSubscriber.from_url(
-            url, group=group, subscriptions=found, consumer=consumer, prefix=prefix, bull_prefix=bull
+            _url(options),
+            group=options.group,
+            subscriptions=named,
+            consumer=options.consumer,
+            prefix=options.prefix,
+            bull_prefix=options.bull_prefix,
         )
 
-    _run(build, **shared)
+    return _serve(options, build)
 
 
-@click.command()
-@_shared
-@click.option("--concurrency", type=click.IntRange(min=1), default=50, show_default=True, help="Jobs at a time.")
-@click.option("--grace", type=Duration(), default="30s", show_default=True, help="How long handlers may finish.")
-def worker(*, concurrency: int, grace: timedelta, **shared: Any) -> None:
-    """Handle the jobs of a queue, until SIGTERM or Ctrl-C.
+@local_command(WorkerOptions)
+def worker(_terminal: Terminal, options: WorkerOptions) -> int:
+    """Handle the jobs of a queue.
 
-    OBJECT is an EventConsumer, a program with `run` and `stop`, or a function or async context manager that gives one.
+    OBJECT is an EventConsumer, a program with `run` and `stop`, or a function or async context manager that returns
+    one. It runs until SIGTERM or Ctrl-C.
 
-    Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal cuts it off.
+    Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal aborts it.
     """
+    from domainstream.worker import EventConsumer, EventWorker  # noqa: PLC0415 - keeps `--help` fast
 
-    def build(found: Any) -> Program | None:
-        if not isinstance(found, EventConsumer):
+    def build(named: Any) -> Program | None:
+        if not isinstance(named, EventConsumer):
             return None
-        bull = shared["bull_prefix"]
-        return EventWorker.from_url(_url(shared), found, concurrency=concurrency, grace=grace, bull_prefix=bull)
+        return EventWorker.from_url(
+            _url(options),
+            named,
+            concurrency=options.concurrency,
+            grace=options.grace,
+            bull_prefix=options.bull_prefix,
+        )
 
-    _run(build, **shared)
+    return _serve(options, build)
 
 
-def _url(shared: dict[str, Any]) -> str:
-    if not shared["redis_url"]:
+def _url(options: RunOptions) -> str:
+    if not options.redis_url:
         raise ServerNotFoundError(f"no server is configured; run: export {URL_VARIABLE}=redis://localhost:6379")
-    return str(shared["redis_url"])
+    return options.redis_url
 
 
-def _run(build: Build, *, target: str, quiet: bool, verbose: int, debug: bool, **shared: Any) -> None:
-    set_up_logs(as_json=shared["log_format"] == "json", quiet=quiet, verbose=verbose)
-    # What OBJECT opens itself goes to the same server.
-    for variable, value in ((URL_VARIABLE, shared["redis_url"]), (PREFIX_VARIABLE, shared["prefix"])):
-        if value:
-            os.environ[variable] = value
+def _serve(options: RunOptions, build: Build) -> int:
+    set_up_logs(as_json=options.log_format == "json", quiet=options.quiet, verbose=options.verbose)
     serving = Serving(
-        target=target,
-        folder=shared["app_dir"].resolve(),
-        redis_url=shared["redis_url"],
-        health_port=shared["health_port"],
-        health_host=shared["health_host"],
+        target=options.target,
+        folder=options.app_dir.resolve(),
+        redis_url=options.redis_url,
+        prefix=options.prefix,
+        health_port=options.health_port,
+        health_host=options.health_host,
     )
-    code = end_well(lambda: asyncio.run(serve(serving, build)), Terminal(), debug=debug)
-    click.get_current_context().exit(code)
+    code = _exit_code(asyncio.run(serve(serving, build)))
+    emit(Signal.RUN_ENDED, exit_code=code)
+    return code
+
+
+def _exit_code(outcome: ServingOutcome) -> int:
+    if outcome.aborted_by is not None:
+        return exits.SIGNAL_BASE + outcome.aborted_by
+    return exits.INTERRUPTED if outcome.first_signal == signal.SIGINT else exits.OK

@@ -1,64 +1,77 @@
 """`domainstream trace`."""
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from typing import Annotated
 
-import click
-
-from domainstream.cli.common.durations import Since, entry_id_since
-from domainstream.cli.common.errors import NotFoundError
-from domainstream.cli.common.formatting import moment, printable
-from domainstream.cli.common.options import bull_prefix_option
+from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
+from domainstream.cli.common.options import BullPrefix, argument, option
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
-from domainstream.tools.timeline import Step, story_of
+from domainstream.tools.common.errors import NotFoundError
+from domainstream.tools.common.formatting import moment, printable
+from domainstream.tools.timeline import TimelineEntry, timeline_of
 
 
-@click.command()
-@click.argument("correlation_id")
-@click.option("--since", type=Since(), help="Look at entries from then on: 2h, 2026-01-31T12:00, or an entry's id.")
-@bull_prefix_option
-@server_command
-async def trace(
-    server: RedisServer,
-    terminal: Terminal,
-    *,
-    correlation_id: str,
-    since: timedelta | datetime | str | None,
-    bull_prefix: str,
-) -> None:
-    """Tell the whole story of a business transaction across channels, dead letters and queues, ordered by time.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TraceOptions:
+    """The options of `trace`."""
 
-    CORRELATION_ID is what its events share, which is the id of the first of them where nobody chose another; the id of
-    any of its events will do too. What streams and queues do not keep any more is not told.
+    correlation_id: Annotated[str, argument()]
+    """The correlation id, or the id of any event of the transaction."""
+
+    since: Annotated[
+        StartPoint | None,
+        option("--since", type=Since(), help="Look at entries since 2h, 2026-01-31T12:00, or an entry id."),
+    ]
+    """The first entries to look at; None for all."""
+
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
+
+@server_command(TraceOptions)
+async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) -> None:
+    """Trace a correlation id across streams, dead letters and queues.
+
+    Everything that is still stored about the business transaction is listed in the order in which it happened.
+    CORRELATION_ID is shared by all events of the transaction; by default it is the id of the first one. The id of any
+    of its events works too. Entries and jobs past their retention are missing.
     """
-    start = entry_id_since(since, now_ms=await server.streams.now_ms())
-    steps = await story_of(server, correlation_id, since=start, bull_prefix=bull_prefix)
-    transactions = {step.correlation_id for step in steps}
-    if len(transactions) == 1 and correlation_id not in transactions:
-        (meant,) = transactions
-        terminal.say(f"The event {correlation_id} belongs to {printable(meant)}:")
-        steps = await story_of(server, meant, since=start, bull_prefix=bull_prefix)
-    if not steps:
-        raise NotFoundError(
-            f"nothing {server.where}, or in queues below {bull_prefix}, belongs to {correlation_id}. Perhaps its "
-            "retention is over. To see recent events with their ids, type: domainstream streams tail CHANNEL"
+    meant = options.correlation_id
+    since = entry_id_since(options.since, now_ms=await server.streams.now_ms())
+
+    async def entries_of(correlation_id: str) -> list[TimelineEntry]:
+        return await timeline_of(
+            server.client, correlation_id, since=since, prefix=server.prefix, bull_prefix=options.bull_prefix
         )
-    began = steps[0].time_ms
+
+    timeline = await entries_of(meant)
+    transactions = {entry.correlation_id for entry in timeline}
+    if len(transactions) == 1 and meant not in transactions:
+        (transaction,) = transactions
+        terminal.say(f"The event {meant} belongs to {printable(transaction)}:")
+        timeline = await entries_of(transaction)
+    if not timeline:
+        raise NotFoundError(
+            f"nothing {server.where}, or in queues below {options.bull_prefix}, belongs to {meant}. Perhaps its "
+            "retention is over. To see recent events with their ids, run: domainstream streams tail CHANNEL"
+        )
+    began = timeline[0].time_ms
     columns: Columns = {
-        "time": lambda step: moment(step.time_ms),
-        "after#": lambda step: f"{step.time_ms - began:,} ms",
-        "": lambda step: step.what,
+        "time": lambda entry: moment(entry.time_ms),
+        "after#": lambda entry: f"{entry.time_ms - began:,} ms",
+        "": lambda entry: entry.what,
         "where": _where,
-        "event": lambda step: printable(step.event_id),
-        "about": lambda step: printable(step.aggregate_id),
+        "event": lambda entry: printable(entry.event_id),
+        "about": lambda entry: printable(entry.aggregate_id),
     }
-    terminal.table(steps, columns)
+    terminal.table(timeline, columns)
 
 
-def _where(step: Step) -> str:
-    if step.channel:
-        return printable(f"{step.channel} {step.entry_id}")
-    tries = f", try {step.attempts}" if step.attempts and step.attempts > 1 else ""
-    return printable(f"queue {step.queue}: {step.job}{tries}")
+def _where(entry: TimelineEntry) -> str:
+    if entry.channel:
+        return printable(f"{entry.channel} {entry.entry_id}")
+    attempt = f", attempt {entry.attempts}" if entry.attempts and entry.attempts > 1 else ""
+    return printable(f"queue {entry.queue}: {entry.job}{attempt}")

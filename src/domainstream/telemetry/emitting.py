@@ -9,7 +9,7 @@ FIELD_PREFIX: Final = "domainstream_"
 """Keeps the names of a signal's fields apart from a log record's own attributes."""
 
 
-def emit(signal: Signal, *, exc: BaseException | None = None, **fields: object) -> None:
+def emit(signal: Signal, /, *, exc: BaseException | None = None, **fields: object) -> None:
     """Log `signal` with its fields, which are those of its row in the table, unless its level is off.
 
     With `exc` the record also carries the traceback.

@@ -1,49 +1,54 @@
-"""Reads a channel and makes jobs of its events."""
+"""Adds jobs for the events of a channel to one queue again."""
 
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from redis.asyncio import Redis
 
-from domainstream.cli.common.redis_server import RedisServer
 from domainstream.errors import EventDecodingError, UnknownEventTypeError
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.stream import Delivery
+from domainstream.stream.inspection.streams import RedisStreamInspection
 
 BATCH: Final = 250
 
 
 class Replay(Struct, frozen=True, kw_only=True):
-    """What is to be replayed, and where to."""
+    """Which events are replayed, and to which queue."""
 
     channel: str
-    """Whose events."""
+    """The channel whose events are replayed."""
 
     since: str
-    """The id that the first of them has, or comes after."""
+    """The entry id at which to start; entries with this id or a later one are read."""
 
     until: str
-    """The id of the last."""
+    """The id of the last entry to read."""
 
     queue: str
     """The queue that gets the jobs."""
 
     job: str
-    """Their name."""
+    """The jobs' name."""
+
+    prefix: str
+    """The prefix of the stream's key."""
 
     bull_prefix: str
-    """What the keys of the queue begin with."""
+    """The prefix of the queue's keys."""
 
     mark: str = ""
-    """What the ids of the jobs end with, so that they are new to the queue; empty for the ids that a subscriber gives,
-    by which the queue knows what it had.
+    """Suffix of the job ids that makes them new to the queue.
+
+    When empty, jobs get the ids that a subscriber would give them, by which the queue recognises the jobs it has.
     """
 
 
 class ReplayOutcome(Struct, kw_only=True):
-    """What a replay came to, or would."""
+    """The result of a replay or, for a dry run, its forecast."""
 
     channel: str
     """The channel's value."""
@@ -55,16 +60,16 @@ class ReplayOutcome(Struct, kw_only=True):
     """The jobs' name."""
 
     dry_run: bool
-    """Whether nothing was done."""
+    """Whether nothing was added."""
 
     events: int = 0
-    """Events that were read."""
+    """Entries that were read."""
 
     added: int = 0
     """Jobs that were added, or would be."""
 
     known: int = 0
-    """Events that the queue has a job of, and that are passed over."""
+    """Events that were skipped because the queue has a job for them."""
 
     unreadable: int = 0
     """Entries that can never become a job."""
@@ -74,18 +79,19 @@ class Candidate(NamedTuple):
     """An event that may become a job."""
 
     job: Job
-    """What it would become."""
+    """The job that it would become."""
 
     other_id: str
-    """The id that the job has where the event has several in this queue."""
+    """The id of that job if the queue has several jobs for the event."""
 
 
-async def replay_events(server: RedisServer, replay: Replay, outcome: ReplayOutcome) -> None:
-    """Add the jobs, unless `outcome` says that it is a dry run; `outcome` is kept up to date, also by an error."""
-    queue = BullMQQueue(server.client, bull_prefix=replay.bull_prefix)
-    inspection = BullMQInspection(server.client, bull_prefix=replay.bull_prefix)
-    async for batch in _batches(server, replay, outcome):
-        known = await inspection.known(replay.queue, [one for job, other_id in batch for one in (job.id, other_id)])
+async def replay_events(client: Redis, replay: Replay, outcome: ReplayOutcome) -> None:
+    """Add the jobs unless `outcome.dry_run` is set; `outcome` is updated per batch, so an error leaves it correct."""
+    queue = BullMQQueue(client, bull_prefix=replay.bull_prefix)
+    inspection = BullMQInspection(client, bull_prefix=replay.bull_prefix)
+    async for batch in _batches(client, replay, outcome):
+        ids = [candidate_id for job, other_id in batch for candidate_id in (job.id, other_id)]
+        known = await inspection.known(replay.queue, ids)
         new = [job for job, other_id in batch if replay.mark or known.isdisjoint((job.id, other_id))]
         if not outcome.dry_run:
             await queue.add(new)
@@ -93,9 +99,10 @@ async def replay_events(server: RedisServer, replay: Replay, outcome: ReplayOutc
         outcome.added += len(new)
 
 
-async def _batches(server: RedisServer, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[list[Candidate]]:
+async def _batches(client: Redis, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[list[Candidate]]:
+    streams = RedisStreamInspection(client, prefix=replay.prefix)
     batch: list[Candidate] = []
-    async for delivery in server.streams.entries(replay.channel, since=replay.since, until=replay.until):
+    async for delivery in streams.entries(replay.channel, since=replay.since, until=replay.until):
         outcome.events += 1
         try:
             batch.append(_candidate(delivery, replay))
@@ -111,7 +118,7 @@ async def _batches(server: RedisServer, replay: Replay, outcome: ReplayOutcome) 
 def _candidate(delivery: Delivery, replay: Replay) -> Candidate:
     message = read_message(delivery.data or b"")
     if message.type != delivery.channel:
-        # A subscriber makes a dead letter of such an entry.
+        # A subscriber stores such an entry as a dead letter.
         raise UnknownEventTypeError("of another channel", event_id=message.id, event_type=message.type)
     job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
     return Candidate(job, job_id(message.id, job=replay.job))

@@ -1,26 +1,21 @@
-"""Ctrl-C and SIGTERM: they end the work, never the cleaning up after it."""
+"""Lets SIGINT and SIGTERM cancel the guarded work, but never the cleanup after it."""
 
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from domainstream.tools.demo.cancelling import cancel_all
+from domainstream.lifecycle import cancel_and_wait
+from domainstream.tools.common.errors import InterruptedRunError
+
+RECANCEL_INTERVAL: Final = 1.0
+"""Seconds that interrupted work has for its own cleanup before it is cancelled again."""
 
 ResultT = TypeVar("ResultT")
 
 
-class InterruptedRunError(Exception):
-    """Somebody wants the run to end."""
-
-    def __init__(self, signal_number: int) -> None:
-        self.signal_number = signal_number
-        """Which signal said so."""
-        super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
-
-
 class Interrupts:
-    """From its making until the event loop ends, SIGINT and SIGTERM end the work that it guards, and nothing else."""
+    """Once created, SIGINT and SIGTERM interrupt only the work that it guards, until the event loop ends."""
 
     def __init__(self) -> None:
         self._numbers: list[int] = []
@@ -29,11 +24,11 @@ class Interrupts:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
 
     async def guard(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Return what `work` returns, or cancel it at a signal and raise `InterruptedRunError`."""
+        """Return the result of `work`; on a signal, cancel it and raise `InterruptedRunError`."""
         task = asyncio.create_task(work)
         arrived = asyncio.create_task(self._arrived.wait())
         await asyncio.wait({task, arrived}, return_when=asyncio.FIRST_COMPLETED)
-        await cancel_all([arrived, task])
+        await cancel_and_wait(arrived, task, again=RECANCEL_INTERVAL)
         if task.cancelled():
             raise InterruptedRunError(self._numbers[0])
         return task.result()

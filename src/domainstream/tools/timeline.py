@@ -1,55 +1,56 @@
-"""Gathers what belongs to a correlation id, across channels, dead letters and queues."""
+"""Gathers everything that belongs to a correlation id, across streams, dead letters and queues."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final
 
 import msgspec
 from msgspec import Struct
+from redis.asyncio import Redis
 
-from domainstream.cli.common.redis_server import RedisServer
 from domainstream.errors import EventDecodingError, InvalidEnvelopeError
 from domainstream.event import EventMessage, read_message
 from domainstream.queue import job_origin
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
 
 ORDER: Final = ("published", "buried", "added", "started", "completed", "failed")
-"""What comes first of the steps of one event, and of two steps at the same millisecond."""
+"""The order of one event's entries, and of two entries in the same millisecond."""
 
 
-class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that happened."""
+class TimelineEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that happened in a business transaction."""
 
     time_ms: int
-    """When, in milliseconds since 1970; entries by the server's clock, jobs by those of their programs."""
+    """When, in milliseconds since 1970: stream entries by the server's clock, jobs by their programs' clocks."""
 
     what: str
-    """`published`, `buried` as a dead letter, or what became of a job: `added`, `started`, `completed`, `failed`."""
+    """`published`, `buried` (stored as a dead letter), or a job's `added`, `started`, `completed` or `failed`."""
 
     event_type: str = ""
-    """The event's type; empty where it cannot be read."""
+    """The event's type; empty if the event cannot be read."""
 
     event_id: str = ""
     """The event's id."""
 
     aggregate_id: str = ""
-    """What the event is about."""
+    """The aggregate that the event is about."""
 
     causation_id: str | None = None
-    """The event that caused it; None for the first."""
+    """The id of the event that caused it; None for the first."""
 
     correlation_id: str = ""
     """The transaction that the event belongs to."""
 
     channel: str | None = None
-    """Where the entry or the letter is."""
+    """The channel of the stream entry or dead letter."""
 
     entry_id: str | None = None
-    """The entry's, or the letter's id."""
+    """The id of the stream entry or dead letter."""
 
     queue: str | None = None
-    """Where the job is."""
+    """The job's queue."""
 
     job: str | None = None
     """The job's name."""
@@ -58,67 +59,71 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The job's id."""
 
     attempts: int | None = None
-    """How often the job was tried."""
+    """How often the job was attempted."""
 
 
-async def story_of(server: RedisServer, correlation_id: str, *, since: str, bull_prefix: str) -> list[Step]:
-    """Return everything that is still kept of a business transaction, in the order in which it happened.
+async def timeline_of(
+    client: Redis, correlation_id: str, *, since: str, prefix: str, bull_prefix: str
+) -> list[TimelineEntry]:
+    """Return everything that is still stored about a business transaction, in the order in which it happened.
 
-    `since` is the entry id from which on streams are looked at.
+    `since` is the id of the first stream entry to look at.
     """
-    steps = [step async for step in _entries(server, correlation_id, since)]
-    steps += [step async for step in _letters(server, correlation_id)]
-    steps += [step async for step in _jobs(server, correlation_id, bull_prefix)]
-    return in_order(steps)
+    entries = [entry async for entry in _published(client, prefix, correlation_id, since)]
+    entries += [entry async for entry in _dead_letters(client, prefix, correlation_id)]
+    entries += [entry async for entry in _jobs(client, bull_prefix, correlation_id)]
+    return in_order(entries)
 
 
-def in_order(steps: Iterable[Step]) -> list[Step]:
-    """Sort steps by time, but let none stand before its cause: the clocks of programs and servers differ."""
-    keyed: list[tuple[int, int, Step]] = []
+def in_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
+    """Sort entries by time, but never an effect before its cause: clocks of programs and servers differ."""
+    keyed: list[tuple[int, int, TimelineEntry]] = []
     published: dict[str, int] = {}
     latest: dict[tuple[str | None, str | None], int] = {}
-    for step in sorted(steps, key=_stage):
-        at = step.time_ms
-        if step.what == "published":
-            published[step.event_id] = min(at, published.get(step.event_id, at))
-        elif step.queue:
-            job = (step.queue, step.job_id)
-            at = latest[job] = max(at, latest.get(job, published.get(step.event_id, 0)))
-        keyed.append((at, _stage(step), step))
-    return [step for _, _, step in sorted(keyed, key=lambda one: one[:2])]
+    for entry in sorted(entries, key=_stage):
+        at = entry.time_ms
+        if entry.what == "published":
+            published[entry.event_id] = min(at, published.get(entry.event_id, at))
+        elif entry.queue:
+            job = (entry.queue, entry.job_id)
+            at = latest[job] = max(at, latest.get(job, published.get(entry.event_id, 0)))
+        keyed.append((at, _stage(entry), entry))
+    return [entry for _, _, entry in sorted(keyed, key=lambda key: key[:2])]
 
 
-def _stage(step: Step) -> int:
-    return ORDER.index(step.what)
+def _stage(entry: TimelineEntry) -> int:
+    return ORDER.index(entry.what)
 
 
-async def _entries(server: RedisServer, correlation_id: str, since: str) -> AsyncIterator[Step]:
-    for channel in await server.streams.channels():
-        async for delivery in server.streams.entries(channel, since=since):
+async def _published(client: Redis, prefix: str, correlation_id: str, since: str) -> AsyncIterator[TimelineEntry]:
+    streams = RedisStreamInspection(client, prefix=prefix)
+    for channel in await streams.channels():
+        async for delivery in streams.entries(channel, since=since):
             if message := _message(delivery.data, correlation_id):
-                yield _step(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
+                yield _stream_entry(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
 
 
-async def _letters(server: RedisServer, correlation_id: str) -> AsyncIterator[Step]:
-    letters = RedisDeadLetterInspection(server.client, prefix=server.prefix)
-    for channel in await letters.channels():
-        async for letter in letters.dead_letters(channel):
-            if message := _message(letter.dead_letter.delivery.data, correlation_id):
-                yield _step(message, "buried", ms_of(letter.dead_letter_id), channel, letter.dead_letter_id)
+async def _dead_letters(client: Redis, prefix: str, correlation_id: str) -> AsyncIterator[TimelineEntry]:
+    dead_letters = RedisDeadLetterInspection(client, prefix=prefix)
+    for channel in await dead_letters.channels():
+        async for stored in dead_letters.dead_letters(channel):
+            if message := _message(stored.dead_letter.delivery.data, correlation_id):
+                stored_id = stored.dead_letter_id
+                yield _stream_entry(message, "buried", ms_of(stored_id), channel, stored_id)
 
 
-async def _jobs(server: RedisServer, correlation_id: str, bull_prefix: str) -> AsyncIterator[Step]:
-    inspection = BullMQInspection(server.client, bull_prefix=bull_prefix)
+async def _jobs(client: Redis, bull_prefix: str, correlation_id: str) -> AsyncIterator[TimelineEntry]:
+    inspection = BullMQInspection(client, bull_prefix=bull_prefix)
     for queue in await inspection.queues():
         async for job in inspection.jobs(queue, holding=_as_json(correlation_id)):
             if _belongs(job, correlation_id):
-                for step in _steps_of(job, correlation_id, _message(job.data, correlation_id)):
-                    yield step
+                for entry in _job_entries(job, correlation_id, _message(job.data, correlation_id)):
+                    yield entry
 
 
 def _message(data: bytes | None, correlation_id: str) -> EventMessage | None:
-    """Return the event, when it belongs to the transaction, which has the id of its first event."""
-    # Most entries are others': looking for the bytes is much cheaper than reading.
+    """Return the event if it belongs to the transaction, whose id may be that of its first event."""
+    # Most entries belong to other transactions: searching for bytes is much cheaper than decoding.
     if data is None or _as_json(correlation_id) not in data:
         return None
     try:
@@ -129,7 +134,7 @@ def _message(data: bytes | None, correlation_id: str) -> EventMessage | None:
 
 
 def _as_json(correlation_id: str) -> bytes:
-    """Return how an id stands in JSON, between its quotation marks."""
+    """Return the id as encoded in JSON, without its quotation marks."""
     return msgspec.json.encode(correlation_id)[1:-1]
 
 
@@ -140,8 +145,8 @@ def _belongs(job: JobState, correlation_id: str) -> bool:
         return False
 
 
-def _step(message: EventMessage, what: str, time_ms: int, channel: str, entry_id: str) -> Step:
-    return Step(
+def _stream_entry(message: EventMessage, what: str, time_ms: int, channel: str, entry_id: str) -> TimelineEntry:
+    return TimelineEntry(
         time_ms=time_ms,
         what=what,
         event_type=message.type,
@@ -154,12 +159,12 @@ def _step(message: EventMessage, what: str, time_ms: int, channel: str, entry_id
     )
 
 
-def _steps_of(job: JobState, correlation_id: str, message: EventMessage | None) -> Iterator[Step]:
+def _job_entries(job: JobState, correlation_id: str, message: EventMessage | None) -> Iterator[TimelineEntry]:
     ended = job.state if job.state in ORDER else None
     times = {"added": job.added_ms, "started": job.started_ms, ended: job.ended_ms}
     for what, time_ms in times.items():
         if what and time_ms is not None:
-            yield Step(
+            yield TimelineEntry(
                 time_ms=time_ms,
                 what=what,
                 event_type=message.type if message else "",

@@ -1,16 +1,22 @@
 """What all commands that look at a server have in common: where it is, what is said, how they end."""
 
+import json
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from typing import cast
 
+import click
 import pytest
 from click.testing import CliRunner
-from integration.cli.conftest import Type
+from integration.cli.conftest import Type, store
 from redis.asyncio import Redis
+from support.consuming import EVALUATED, GROUP, Streams, evaluated
 
-from domainstream.cli.common.formatting import age, moment, printable
+from domainstream.cli.common.lazy_group import LazyGroup
 from domainstream.cli.main import COMMANDS, cli
+from domainstream.tools.common.formatting import age, moment, printable
 
 SECRET = "a-secret"
 LOOKING = (["streams", "ls"], ["groups"], ["lag"], ["pending"], ["dead-letters", "ls"])
@@ -31,7 +37,7 @@ async def test_wrong_password_is_told(typed: Type, redis_url: str) -> None:
     """The exit code is 3, and the password is not repeated."""
     result = await typed("groups", "--redis-url", redis_url.replace("://", f"://nobody:{SECRET}@"))
     assert result.exit_code == 3
-    assert "refused the user or the password; correct the URL" in result.stderr
+    assert "rejected the user or the password; correct the URL" in result.stderr
     assert SECRET not in result.output
 
 
@@ -128,3 +134,53 @@ def test_what_cannot_be_printed_is_written_out() -> None:
     """Control characters, also those beyond ASCII, direction marks and broken UTF-8."""
     assert printable("é 中\x1b\x9b\u202e\n") == "é 中\\x1b\\x9b\\u202e\\n"
     assert printable(b"\xff") == "\\xff"
+
+
+def lazy_groups(group: LazyGroup) -> Iterator[LazyGroup]:
+    """Yield a group and all lazy groups inside it."""
+    yield group
+    context = click.Context(group)
+    for name in group.lazy:
+        command = group.get_command(context, name)
+        if isinstance(command, LazyGroup):
+            yield from lazy_groups(command)
+
+
+SUMMARIES = [
+    (group, name, known.summary) for group in lazy_groups(cast("LazyGroup", cli)) for name, known in group.lazy.items()
+]
+
+
+@pytest.mark.parametrize(("group", "name", "summary"), SUMMARIES, ids=[f"{g.name}-{name}" for g, name, _ in SUMMARIES])
+def test_summary_in_the_list_is_the_first_paragraph_of_the_help(group: LazyGroup, name: str, summary: str) -> None:
+    """The list of commands, which imports none of them, shows the first paragraph of each command's own help."""
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    assert command.help is not None
+    assert command.help.partition("\n\n")[0] == summary
+
+
+KEYS_OF_JSON = {
+    "streams ls": {"channel", "length", "added", "first_id", "last_id", "groups"},
+    "groups": {"channel", "group", "lag", "unread", "pending", "lost", "oldest_ms", "consumers", "read_id"},
+    "lag": {"time_ms", "channel", "group", "lag", "unread", "pending", "oldest_ms"},
+    "dead-letters ls": {"channel", "letters", "first_id", "last_id"},
+    f"dead-letters ls {EVALUATED}": {
+        *("channel", "letter_id", "buried_ms", "group", "entry_id", "error", "reason", "has_data"),
+    },
+    "doctor": {"check", "status", "words", "mend"},
+    "trace event-1": {
+        *("time_ms", "what", "event_type", "event_id", "aggregate_id", "correlation_id", "channel", "entry_id"),
+    },
+}
+
+
+@pytest.mark.parametrize("words", KEYS_OF_JSON)
+async def test_keys_of_json_output_are_stable(typed: Type, streams: Streams, redis: Redis, words: str) -> None:
+    """Scripts read the JSON of commands, so its keys do not follow the names of attributes."""
+    await streams.add(evaluated())
+    await store(streams, b"1")
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    result = await typed(*words.split(), "--json")
+    keys = {key for line in result.stdout.splitlines() for key in json.loads(line)}
+    assert keys == KEYS_OF_JSON[words]

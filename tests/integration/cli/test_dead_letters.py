@@ -38,7 +38,7 @@ async def test_letters_of_a_channel_show_no_data(typed: Type, streams: Streams) 
     assert ids[0] in text.stdout
     assert "secret" not in text.output + as_json.output
     record = json.loads(as_json.stdout)
-    assert record["dead_letter_id"] == ids[0]
+    assert record["letter_id"] == ids[0]
     assert record["error"] == "HostileJsonError"
     assert record["has_data"] is True
 
@@ -47,8 +47,8 @@ async def test_list_ends_after_count(typed: Type, streams: Streams) -> None:
     """With `--count` the oldest are listed, and it is said that there are more."""
     ids = await store(streams, b"1", b"2", b"3")
     result = await typed("dead-letters", "ls", EVALUATED, "--count", "2", "--json")
-    assert [json.loads(line)["dead_letter_id"] for line in result.stdout.splitlines()] == ids[:2]
-    assert "2 of 3 letters" in result.stderr
+    assert [json.loads(line)["letter_id"] for line in result.stdout.splitlines()] == ids[:2]
+    assert "2 of 3 dead letters" in result.stderr
 
 
 @pytest.mark.parametrize("position", [0, 1])
@@ -109,7 +109,7 @@ async def test_letter_without_data_stays_and_the_exit_code_says_so(typed: Type, 
     await store(streams, b"1", None)
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes")
     assert result.exit_code == 5
-    assert "1 letter put back" in result.stdout
+    assert "1 dead letter put back" in result.stdout
     assert "dead-letters purge" in result.stderr
     assert len(await streams.dead(EVALUATED)) == 1
 
@@ -129,7 +129,7 @@ async def test_nothing_is_done_unasked(typed: Type, streams: Streams, command: s
     await store(streams, b"1", b"2")
     result = await typed("dead-letters", command, EVALUATED, "--all")
     assert result.exit_code == 2
-    assert "2 letters" in result.stderr
+    assert "2 dead letters" in result.stderr
     assert "--yes" in result.stderr
     assert len(await streams.dead(EVALUATED)) == 2
 
@@ -172,7 +172,7 @@ async def test_letter_that_comes_meanwhile_stays(
         with BlockingRedis.from_url(redis_url) as client:
             client.xadd(f"{streams.key(EVALUATED)}:dead", {"data": b"3"})
 
-    monkeypatch.setattr(f"domainstream.cli.dead_letters.{command}.ask", bury_another)
+    monkeypatch.setattr(f"domainstream.cli.dead_letters.{command}.confirm", bury_another)
     assert (await typed("dead-letters", command, EVALUATED, "--all")).exit_code == 0
     assert [letter[b"data"] for letter in await streams.dead(EVALUATED)] == [b"3"]
 
@@ -195,7 +195,7 @@ async def test_redrive_that_ends_early_tells_what_was_done(
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json")
     assert result.exit_code == 5
     assert len(json.loads(result.stdout)["entry_ids"]) == 1
-    assert "memory is full; to go on, type the same again" in result.stderr
+    assert "memory is full; to continue, run the same command again" in result.stderr
     assert len(await streams.dead(EVALUATED)) == 1
 
 

@@ -223,10 +223,10 @@ def test_bad_fact_is_found(facts: dict[str, Any], status: str, mend: str) -> Non
     """Each has a finding of its own with what to type."""
     found = only(changed(**facts))
     assert found.status == status
-    assert (mend in found.mend) is True
+    assert (mend in found.fix) is True
 
 
-@pytest.mark.parametrize(("fsync", "words"), [("always", "loses nothing"), (None, "may not be asked")])
+@pytest.mark.parametrize(("fsync", "words"), [("always", "loses nothing"), (None, "may not read how often")])
 def test_loss_window_is_told(fsync: str | None, words: str) -> None:
     """What a crash may take with it stands in words."""
     assert any(words in one.words for one in changed(fsync=fsync))
@@ -236,7 +236,7 @@ def test_unknown_facts_are_a_warning() -> None:
     """Where INFO is forbidden, it is said how to allow it."""
     (found,) = server_findings(None, user="reader")
     assert found.status == "warning"
-    assert found.mend == 'redis-cli -u "$REDIS_URL" ACL SETUSER reader +info'
+    assert found.fix == 'redis-cli -u "$REDIS_URL" ACL SETUSER reader +info'
 
 
 @pytest.mark.parametrize(("ahead", "status"), [(timedelta(), "ok"), (timedelta(hours=2), "problem")])
@@ -251,4 +251,4 @@ def test_missing_commands_are_a_problem() -> None:
     abilities = CommandProbeResult(missing=("xautoclaim",), forbidden=(), closed_key="")
     found = only([*ability_findings(abilities, user="default", roles=["subscriber"])])
     assert "xautoclaim" in found.words
-    assert "Redis 7.0" in found.mend
+    assert "Redis 7.0" in found.fix

@@ -23,7 +23,7 @@ from support.consuming import (
 from support.working import Valuation, job_of, jobs_of
 
 from domainstream.queue import job_id
-from domainstream.tools.timeline import Step, in_order
+from domainstream.tools.timeline import TimelineEntry, in_order
 from domainstream.worker import EventContext, GiveUp
 
 
@@ -235,10 +235,10 @@ async def test_unknown_transaction_is_not_found(typed: Type, streams: Streams, b
         assert result.stdout == ""
 
 
-def step(what: str, time_ms: int, event_id: str = "one") -> Step:
+def step(what: str, time_ms: int, event_id: str = "one") -> TimelineEntry:
     """Return a step of an event: of its entry, or of its one job."""
     queue = None if what in ("published", "buried") else "valuation"
-    return Step(time_ms=time_ms, what=what, event_id=event_id, queue=queue, job_id=event_id if queue else None)
+    return TimelineEntry(time_ms=time_ms, what=what, event_id=event_id, queue=queue, job_id=event_id if queue else None)
 
 
 def test_no_step_stands_before_its_cause() -> None:

@@ -173,7 +173,7 @@ async def test_failing_program_is_told_without_its_message(start: Start) -> None
         ("run_targets:number", 1, "is of type int, which cannot be run"),
         ("run_targets:consumer", 1, "is of type EventConsumer, which cannot be run"),
         ("run_targets:broken", 1, "failed before it could run: KeyError"),
-        ("run_targets", 2, "is no MODULE:OBJECT"),
+        ("run_targets", 2, "is not MODULE:OBJECT"),
     ],
 )
 async def test_object_that_cannot_be_run_is_told(start: Start, target: str, exit_code: int, words: str) -> None:

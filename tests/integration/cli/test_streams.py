@@ -72,7 +72,7 @@ async def test_unknown_channel_is_not_found(typed: Type, streams: Streams) -> No
     assert result.exit_code == 4
     assert result.stdout == ""
     assert f"below the prefix {streams.prefix}. Did you mean {EVALUATED}?" in result.stderr
-    assert "type: domainstream streams ls" in result.stderr
+    assert "run: domainstream streams ls" in result.stderr
 
 
 @pytest.mark.parametrize("words", [("streams", "info"), ("streams", "tail"), ("groups",), ("dead-letters", "ls")])

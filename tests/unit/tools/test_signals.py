@@ -1,17 +1,17 @@
-"""Ctrl-C and SIGTERM in the demo: they end the work, and never the cleaning up."""
+"""SIGINT and SIGTERM end the guarded work of a tool, and never its cleanup."""
 
 import asyncio
 import signal
 
 import pytest
 
-from domainstream.tools.demo import cancelling
-from domainstream.tools.demo.cancelling import cancel_all
-from domainstream.tools.signals import InterruptedRunError, Interrupts
+from domainstream.lifecycle import cancel_and_wait
+from domainstream.tools.common.errors import InterruptedRunError
+from domainstream.tools.signals import Interrupts
 
 
-async def test_without_a_signal_the_work_is_done() -> None:
-    """Its result and its errors come through."""
+async def test_guarded_work_returns_without_a_signal() -> None:
+    """Without a signal, guarded work returns its result and raises its own errors."""
 
     async def work() -> str:
         return "done"
@@ -26,8 +26,8 @@ async def test_without_a_signal_the_work_is_done() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_the_work(number: signal.Signals) -> None:
-    """The work is cancelled, and the error says by which signal."""
+async def test_signal_cancels_guarded_work(number: signal.Signals) -> None:
+    """A signal cancels guarded work, and the error names the signal."""
     interrupts = Interrupts()
     asyncio.get_running_loop().call_later(0.01, signal.raise_signal, number)
     with pytest.raises(InterruptedRunError, match=number.name) as caught:
@@ -35,8 +35,8 @@ async def test_a_signal_ends_the_work(number: signal.Signals) -> None:
     assert caught.value.signal_number == number
 
 
-async def test_cleaning_up_is_not_interrupted() -> None:
-    """Signals outside of guarded work wait until there is work to end; the first one counts."""
+async def test_signal_during_cleanup_interrupts_the_next_guarded_work() -> None:
+    """Signals outside of guarded work interrupt the next guarded work, and the first of them is reported."""
     interrupts = Interrupts()
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGINT)
@@ -45,9 +45,8 @@ async def test_cleaning_up_is_not_interrupted() -> None:
         await interrupts.guard(asyncio.sleep(60))
 
 
-async def test_work_that_swallows_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As asyncio.wait_for of Python 3.11 does now and then."""
-    monkeypatch.setattr(cancelling, "_AGAIN_AFTER", 0.01)
+async def test_work_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    """A task that swallows cancellations, as asyncio.wait_for of Python 3.11 may, is cancelled until it ends."""
     swallowed = 0
 
     async def work() -> None:
@@ -62,6 +61,6 @@ async def test_work_that_swallows_a_cancellation_is_cancelled_again(monkeypatch:
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
-    await cancel_all([task])
+    await cancel_and_wait(task, again=0.01)
     assert task.cancelled()
     assert swallowed == 3

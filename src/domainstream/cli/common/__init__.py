@@ -1,1 +1,1 @@
-"""What all commands that look at a server have in common: options, output, errors, exit codes. One file each."""
+"""What all commands share: declaring options, running, output, exit codes and confirmation."""

@@ -1,4 +1,4 @@
-"""Asks before something is destroyed."""
+"""Asks for confirmation before data is destroyed or added."""
 
 import signal
 import sys
@@ -8,18 +8,22 @@ from contextlib import contextmanager
 
 import click
 
-from domainstream.cli.common.errors import DeclinedError
+from domainstream.errors import DomainStreamError
 
 
-def ask(question: str, *, yes: bool) -> None:
-    """Return once `question` is answered with yes, or need not be asked.
+class DeclinedError(DomainStreamError):
+    """The user declined."""
 
-    Raises `DeclinedError` for no, and a usage error where nobody is there to answer.
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return once the user has agreed, or at once with `yes`.
+
+    Raises `DeclinedError` when the user declines, and a usage error when stdin is not a terminal.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody can be asked here; to agree, add: --yes")
+        raise click.UsageError(f"{question} Confirmation needs a terminal; to agree, add: --yes")
     try:
         with _interrupts_at_once():
             agreed = click.confirm(question, err=True)
@@ -31,7 +35,7 @@ def ask(question: str, *, yes: bool) -> None:
 
 @contextmanager
 def _interrupts_at_once() -> Iterator[None]:
-    # asyncio holds Ctrl-C back until the coroutine yields, which it does not while it waits for an answer.
+    # asyncio defers Ctrl-C until the coroutine yields, which it does not do while it waits for an answer.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The data of an entry, as it may be shown: the JSON that it is, or its bytes. Used where somebody asked for data."""
+"""Shows the data of an entry where the user asked for it: as the JSON that it is, or as bytes."""
 
 from base64 import b64encode
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from domainstream.cli.common.formatting import NONE, printable
+from domainstream.tools.common.formatting import NONE, printable
 
 
 class Content(Struct, frozen=True, omit_defaults=True):
-    """An entry's data in a JSON record; without data both are None."""
+    """An entry's data in a JSON record; both fields are None without data."""
 
     data: Any = None
-    """The JSON as it stands in the entry, numbers and all, without white space."""
+    """The JSON with its numbers as written in the entry, without whitespace."""
 
     data_base64: str | None = None
-    """The bytes, where they are no JSON."""
+    """The bytes, if they are not JSON."""
 
 
 def content_of(data: bytes | None) -> Content:
@@ -36,7 +36,7 @@ def text_of(data: bytes | None) -> str:
 
 
 def pretty_lines(data: bytes | None) -> list[str]:
-    """Return data on as many lines as are good to read."""
+    """Return data indented, one string per line; anything that is not JSON on one line."""
     if data is None or content_of(data).data is None:
         return [text_of(data)]
     return [printable(line) for line in msgspec.json.format(data, indent=2).decode().splitlines()]

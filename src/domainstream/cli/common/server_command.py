@@ -1,47 +1,52 @@
-"""Makes a click command of a coroutine function that looks at a server."""
+"""Builds a click command from a coroutine function that works on a server."""
 
 import logging
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, Final
+from dataclasses import fields
+from typing import Any, Final, TypeVar
 
 import click
 
-from domainstream.cli.common.exit_handling import end_well
-from domainstream.cli.common.options import output_options, server_options
+from domainstream.cli.common.command import command_of, exit_with
+from domainstream.cli.common.options import ServerOptions, parameters_of
+from domainstream.cli.common.redis_server import RedisServer, open_server
 from domainstream.cli.common.signals import run_until_interrupted
 from domainstream.cli.common.terminal import Terminal
 
+OptionsT = TypeVar("OptionsT")
+
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+_SHARED: Final = [field.name for field in fields(ServerOptions)]
 
-Work = Callable[..., Awaitable[int | None]]
 
+def server_command(
+    options: type[OptionsT],
+) -> Callable[[Callable[[RedisServer, Terminal, OptionsT], Awaitable[int | None]]], click.Command]:
+    """Make a command that connects to the server and awaits the function with it, a `Terminal` and its `options`.
 
-def server_command(work: Work) -> Callable[..., None]:
-    """Call `work` with a `RedisServer`, a `Terminal` and its own options, and exit with the code it returns."""
+    Adds `ServerOptions`; the command exits with the code that the function returns.
+    """
 
-    @wraps(work)
-    def command(
-        redis_url: str | None, prefix: str, *, as_json: bool, quiet: bool, verbose: int, debug: bool, **own: Any
-    ) -> None:
-        log_to_stderr(verbose)
-        terminal = Terminal(as_json=as_json, quiet=quiet)
+    def build(work: Callable[[RedisServer, Terminal, OptionsT], Awaitable[int | None]]) -> click.Command:
+        def callback(**values: Any) -> None:
+            shared = ServerOptions(**{name: values.pop(name) for name in _SHARED})
+            given = options(**values)
+            log_to_stderr(shared.verbose)
+            terminal = Terminal(as_json=shared.as_json, quiet=shared.quiet)
 
-        async def run() -> int | None:
-            from domainstream.cli.common.redis_server import open_server  # noqa: PLC0415 - `--help` needs no client
+            async def run() -> int | None:
+                async with open_server(shared.redis_url, shared.prefix) as server:
+                    return await work(server, terminal, given)
 
-            async with open_server(redis_url, prefix) as server:
-                return await work(server, terminal, **own)
+            exit_with(lambda: run_until_interrupted(run()), terminal, debug=shared.debug)
 
-        click.get_current_context().exit(
-            end_well(lambda: run_until_interrupted(run(), terminal), terminal, debug=debug)
-        )
+        return command_of(work, callback, [*parameters_of(options), *parameters_of(ServerOptions)])
 
-    return server_options(output_options(command))
+    return build
 
 
 def log_to_stderr(verbose: int) -> None:
-    """Log warnings, with 1 information as well, with 2 everything."""
+    """Log warnings, with 1 also information, with 2 everything; 0 configures nothing."""
     if verbose:
         logging.basicConfig(format="%(levelname)s %(name)s %(message)s", force=True)
         logging.getLogger("domainstream").setLevel(LEVELS[min(verbose, 2)])

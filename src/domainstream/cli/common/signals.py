@@ -1,29 +1,23 @@
-"""Ctrl-C ends a command, whatever it awaits."""
+"""Lets Ctrl-C and SIGTERM end a command, whatever it awaits."""
 
 import asyncio
 import threading
 from collections.abc import Coroutine
 from typing import Any
 
-from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.terminal import Terminal
-from domainstream.tools.signals import InterruptedRunError, Interrupts
+from domainstream.tools.signals import Interrupts
 
 
-def run_until_interrupted(work: Coroutine[Any, Any, int | None], terminal: Terminal) -> int | None:
-    """Run `work` and return what it returns, or the exit code of the signal that ended it.
+def run_until_interrupted(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Run `work` and return its result; raise `InterruptedRunError` when a signal ended it.
 
-    asyncio's own way with Ctrl-C cancels once, which redis-py swallows when it is about to send a command.
+    asyncio's own handling of Ctrl-C cancels only once, which redis-py swallows when it is about to send a command.
     """
     if threading.current_thread() is not threading.main_thread():
-        # Signals come to the main thread alone.
+        # Only the main thread receives signals.
         return asyncio.run(work)
-    return asyncio.run(_guarded(work, terminal))
 
-
-async def _guarded(work: Coroutine[Any, Any, int | None], terminal: Terminal) -> int | None:
-    try:
+    async def guarded() -> int | None:
         return await Interrupts().guard(work)
-    except InterruptedRunError as interrupt:
-        terminal.say("Interrupted.")
-        return exits.SIGNAL_BASE + interrupt.signal_number
+
+    return asyncio.run(guarded())

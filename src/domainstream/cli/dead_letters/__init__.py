@@ -1,1 +1,1 @@
-"""`domainstream dead-letters`: look at what could never become a job, send it once more, or throw it away."""
+"""`domainstream dead-letters`: inspects, redrives or purges dead-lettered entries."""

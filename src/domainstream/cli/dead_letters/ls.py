@@ -1,58 +1,76 @@
 """`domainstream dead-letters ls`."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import click
 
-from domainstream.cli.common.formatting import age, moment, number, printable
+from domainstream.cli.common.options import argument, option
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
-from domainstream.cli.dead_letters.letters import inspection_of, record_of, state_of
+from domainstream.cli.dead_letters.records import dead_letter_inspection, dead_letter_state, record_of
 from domainstream.stream.state import ms_of
+from domainstream.tools.common.formatting import age, moment, number, printable
 
-LETTERS: Columns = {
-    "letter": lambda one: one.dead_letter_id,
-    "buried": lambda one: moment(one.buried_ms),
-    "group": lambda one: printable(one.group),
-    "entry": lambda one: printable(one.entry_id),
-    "error": lambda one: printable(one.error),
-    "reason": lambda one: printable(one.reason),
+DEAD_LETTERS: Columns = {
+    "letter": lambda record: record.letter_id,
+    "buried": lambda record: moment(record.buried_ms),
+    "group": lambda record: printable(record.group),
+    "entry": lambda record: printable(record.entry_id),
+    "error": lambda record: printable(record.error),
+    "reason": lambda record: printable(record.reason),
 }
 
 
-@click.command()
-@click.argument("channel", required=False)
-@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="List so many, oldest first.")
-@server_command
-async def ls(server: RedisServer, terminal: Terminal, *, channel: str | None, count: int) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LsOptions:
+    """The options of `dead-letters ls`."""
+
+    channel: Annotated[str | None, argument(required=False)]
+    """The channel; None counts those of all channels."""
+
+    count: Annotated[
+        int,
+        option(
+            "--count", type=click.IntRange(min=1), default=100, show_default=True, help="List this many, oldest first."
+        ),
+    ]
+    """How many dead letters are listed."""
+
+
+@server_command(LsOptions)
+async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> None:
     """Count the dead letters of each channel, or list those of one."""
+    channel = options.channel
     if channel is None:
-        await _all_channels(server, terminal)
+        await _count_all(server, terminal)
         return
-    state = await state_of(server, channel)
+    state = await dead_letter_state(server, channel)
     if state is None:
         terminal.say(f"{channel} has no dead letters.")
         return
     records = []
-    async for letter in inspection_of(server).dead_letters(channel):
-        records.append(record_of(letter))
-        if len(records) == count:
+    async for stored in dead_letter_inspection(server).dead_letters(channel):
+        records.append(record_of(stored))
+        if len(records) == options.count:
             break
-    terminal.table(records, LETTERS)
+    terminal.table(records, DEAD_LETTERS)
     if state.letters > len(records):
-        terminal.say(f"{len(records):,} of {state.letters:,} letters; for more, add: --count {state.letters}")
+        terminal.say(f"{len(records):,} of {state.letters:,} dead letters; for more, add: --count {state.letters}")
 
 
-async def _all_channels(server: RedisServer, terminal: Terminal) -> None:
-    letters, now = inspection_of(server), await server.streams.now_ms()
-    states = [state for channel in await letters.channels() if (state := await letters.state(channel))]
+async def _count_all(server: RedisServer, terminal: Terminal) -> None:
+    inspection, now = dead_letter_inspection(server), await server.streams.now_ms()
+    states = [state for channel in await inspection.channels() if (state := await inspection.state(channel))]
     if not states:
         terminal.say(f"There are no dead letters {server.where}.")
         return
     columns: Columns = {
-        "channel": lambda one: printable(one.channel),
-        "letters#": lambda one: number(one.letters),
-        "oldest": lambda one: age(now - ms_of(one.first_id)),
-        "newest": lambda one: age(now - ms_of(one.last_id)),
+        "channel": lambda state: printable(state.channel),
+        "letters#": lambda state: number(state.letters),
+        "oldest": lambda state: age(now - ms_of(state.first_id)),
+        "newest": lambda state: age(now - ms_of(state.last_id)),
     }
     terminal.table(states, columns)

@@ -1,64 +1,78 @@
 """`domainstream dead-letters purge`."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
-import click
 from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.confirm import ask
-from domainstream.cli.common.formatting import plural
-from domainstream.cli.common.options import yes_option
+from domainstream.cli.common.confirm import confirm
+from domainstream.cli.common.options import Yes, argument
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
-from domainstream.cli.dead_letters.letters import (
-    LetterId,
-    inspection_of,
-    letter_not_found,
+from domainstream.cli.dead_letters.records import (
+    AllDeadLetters,
+    DeadLetterIds,
+    dead_letter_inspection,
+    dead_letter_not_found,
+    dead_letter_state,
     require_choice,
-    state_of,
 )
+from domainstream.tools.common.formatting import plural
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PurgeOptions:
+    """The options of `dead-letters purge`."""
+
+    channel: Annotated[str, argument()]
+    """The channel's value."""
+
+    letter_ids: DeadLetterIds
+    """The dead letters to delete."""
+
+    all: AllDeadLetters
+    """Whether all of the channel's dead letters are deleted."""
+
+    yes: Yes
+    """Whether no confirmation is asked for."""
 
 
 class PurgeOutcome(Struct, frozen=True, kw_only=True):
-    """What became of letters that were to be thrown away."""
+    """The result of a purge."""
 
     channel: str
     """The channel's value."""
 
     purged: int
-    """How many are gone."""
+    """How many dead letters were deleted."""
 
 
-@click.command()
-@click.argument("channel")
-@click.argument("dead_letter_ids", nargs=-1, metavar="[LETTER_ID]...", type=LetterId())
-@click.option("--all", "every", is_flag=True, help="All letters that the channel has now.")
-@yes_option
-@server_command
-async def purge(
-    server: RedisServer, terminal: Terminal, *, channel: str, dead_letter_ids: Sequence[str], every: bool, yes: bool
-) -> int:
-    """Throw dead letters away, for good.
+@server_command(PurgeOptions)
+async def purge(server: RedisServer, terminal: Terminal, options: PurgeOptions) -> int:
+    """Delete dead letters permanently.
 
-    Letters that are buried while this asks stay. Exit code 5: some letters were not there.
+    Dead letters stored while this waits for confirmation are kept. Exit code 5: some dead letters did not exist.
     """
-    require_choice(dead_letter_ids, every=every)
-    state = await state_of(server, channel)
+    channel = options.channel
+    require_choice(options.letter_ids, every=options.all)
+    state = await dead_letter_state(server, channel)
     if state is None:
         terminal.say(f"{channel} has no dead letters.")
-        return exits.OK if every else exits.NOT_FOUND
-    wanted = list(dict.fromkeys(dead_letter_ids))
-    count = state.letters if every else len(wanted)
-    ask(f"Throw {plural(count, 'letter')} of {channel} at {server.place} away, for good?", yes=yes)
-    letters = inspection_of(server)
-    purged = await letters.purge_until(channel, state.last_id) if every else await letters.purge(channel, wanted)
-    if not every and not purged:
-        raise letter_not_found(server, channel, ", ".join(wanted[:3]))
-    outcome = PurgeOutcome(channel=channel, purged=purged)
-    terminal.line(outcome, f"{plural(purged, 'letter')} of {channel} thrown away")
-    if every or purged == len(wanted):
+        return exits.OK if options.all else exits.NOT_FOUND
+    wanted = list(dict.fromkeys(options.letter_ids))
+    count = state.letters if options.all else len(wanted)
+    confirm(f"Permanently delete {plural(count, 'dead letter')} of {channel} at {server.place}?", yes=options.yes)
+    inspection = dead_letter_inspection(server)
+    if options.all:
+        purged = await inspection.purge_until(channel, state.last_id)
+    else:
+        purged = await inspection.purge(channel, wanted)
+        if not purged:
+            raise dead_letter_not_found(server, channel, wanted)
+    terminal.line(PurgeOutcome(channel=channel, purged=purged), f"{plural(purged, 'dead letter')} of {channel} deleted")
+    if options.all or purged == len(wanted):
         return exits.OK
-    terminal.warn(f"{plural(len(wanted) - purged, 'letter')} not there any more")
+    terminal.warn(f"{plural(len(wanted) - purged, 'dead letter')} did not exist any more")
     return exits.PARTIAL

@@ -1,1 +1,1 @@
-"""`domainstream streams`: which channels there are, and what is in them."""
+"""`domainstream streams`: lists channels and shows their events."""

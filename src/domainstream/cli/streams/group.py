@@ -9,11 +9,13 @@ from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
 _HERE: Final = "domainstream.cli.streams"
 COMMANDS: Final = {
     "ls": LazyCommand(f"{_HERE}.ls:ls", "List the channels that have a stream."),
-    "info": LazyCommand(f"{_HERE}.info:info", "Tell all there is to know of one channel's stream."),
-    "tail": LazyCommand(f"{_HERE}.tail:tail", "Show the newest events of a channel, and with -f each one as it comes."),
+    "info": LazyCommand(f"{_HERE}.info:info", "Show a channel's stream: length, memory, dead letters and groups."),
+    "tail": LazyCommand(
+        f"{_HERE}.tail:tail", "Show the newest events of a channel, and with -f new ones as they come."
+    ),
 }
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def streams() -> None:
-    """Look at channels and the events in them."""
+    """List channels and show their events."""

@@ -1,9 +1,11 @@
 """`domainstream streams info`."""
 
-import click
+from dataclasses import dataclass
+from typing import Annotated
+
 from msgspec import Struct
 
-from domainstream.cli.common.formatting import NONE, age, moment, number, printable
+from domainstream.cli.common.options import argument
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
@@ -12,42 +14,50 @@ from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.state import ms_of
+from domainstream.tools.common.formatting import NONE, age, moment, number, printable
 
 
 class StreamRecord(Struct, frozen=True, kw_only=True):
-    """All there is to know of a channel's stream."""
+    """A channel's stream, as `--json` writes it."""
 
     key: str
     """The stream's key."""
 
     stream: StreamState
-    """What the server says of it."""
+    """Its state on the server."""
 
     memory_bytes: int
-    """What it takes of the server's memory, estimated."""
+    """Its estimated memory on the server."""
 
     dead_letters: int
-    """How many letters lie beside it."""
+    """How many dead letters the channel has."""
 
     groups: list[GroupState]
-    """Who reads it, and how far each has come."""
+    """The groups that read it, with their progress."""
 
 
-@click.command()
-@click.argument("channel")
-@server_command
-async def info(server: RedisServer, terminal: Terminal, *, channel: str) -> None:
-    """Tell all there is to know of one channel's stream."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InfoOptions:
+    """The options of `streams info`."""
+
+    channel: Annotated[str, argument()]
+    """The channel's value."""
+
+
+@server_command(InfoOptions)
+async def info(server: RedisServer, terminal: Terminal, options: InfoOptions) -> None:
+    """Show a channel's stream: length, memory, dead letters and groups."""
+    channel = options.channel
     await server.require_channel(channel)
     state = await server.streams.stream(channel)
     if state is None:
-        return  # it vanished just now
-    letters = await RedisDeadLetterInspection(server.client, prefix=server.prefix).state(channel)
+        return  # it was deleted in between
+    dead = await RedisDeadLetterInspection(server.client, prefix=server.prefix).state(channel)
     record = StreamRecord(
         key=stream_key(channel, server.prefix),
         stream=state,
         memory_bytes=await server.streams.memory_bytes(channel),
-        dead_letters=letters.letters if letters else 0,
+        dead_letters=dead.letters if dead else 0,
         groups=await RedisGroupInspection(server.client, prefix=server.prefix).groups(channel),
     )
     terminal.facts(record, _shown(record))

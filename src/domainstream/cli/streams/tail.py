@@ -1,20 +1,21 @@
 """`domainstream streams tail`."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import click
 from msgspec import Struct
 
-from domainstream.cli.common.durations import Since, entry_id_since
-from domainstream.cli.common.formatting import moment
+from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
+from domainstream.cli.common.options import argument, option
 from domainstream.cli.common.payload_output import content_of, text_of
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.stream import Delivery
 from domainstream.stream.state import id_order
+from domainstream.tools.common.formatting import moment
 
 BLOCK_MS: Final = 1000
 
@@ -26,57 +27,71 @@ class EntryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The channel's value."""
 
     entry_id: str
-    """The entry."""
+    """The entry's id."""
 
     data: Any = None
-    """Its data, where that is JSON."""
+    """Its data, if that is JSON."""
 
     data_base64: str | None = None
-    """Its data, where that is no JSON."""
+    """Its data, if that is not JSON."""
 
 
-@click.command()
-@click.argument("channel")
-@click.option("-n", "--count", type=click.IntRange(min=0), default=10, show_default=True, help="Show so many, newest.")
-@click.option("--since", type=Since(), help="Show all from then on: 2h, 2026-01-31T12:00, or an entry's id.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with each event as it comes, until Ctrl-C.")
-@server_command
-async def tail(
-    server: RedisServer,
-    terminal: Terminal,
-    *,
-    channel: str,
-    count: int,
-    since: timedelta | datetime | str | None,
-    follow: bool,
-) -> None:
-    """Show the newest events of a channel, with their data, as no group's reading: nothing is taken from anybody.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TailOptions:
+    """The options of `streams tail`."""
 
-    With --follow, the channel need not exist yet.
+    channel: Annotated[str, argument()]
+    """The channel's value."""
+
+    count: Annotated[
+        int,
+        option(
+            "-n", "--count", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the newest."
+        ),
+    ]
+    """How many of the newest entries are shown."""
+
+    since: Annotated[
+        StartPoint | None,
+        option("--since", type=Since(), help="Show all entries since 2h, 2026-01-31T12:00, or an entry id."),
+    ]
+    """Where to start; None shows the newest `count`."""
+
+    follow: Annotated[
+        bool, option("-f", "--follow", is_flag=True, help="Keep printing new events as they come, until Ctrl-C.")
+    ]
+    """Whether new entries are shown as they come."""
+
+
+@server_command(TailOptions)
+async def tail(server: RedisServer, terminal: Terminal, options: TailOptions) -> None:
+    """Show the newest events of a channel, and with -f new ones as they come.
+
+    Reads without a consumer group, so it takes no event from any subscriber. With --follow, the channel need not exist
+    yet.
     """
-    if not follow:
+    channel = options.channel
+    if not options.follow:
         await server.require_channel(channel)
     state = await server.streams.stream(channel)
     last = state.last_id if state else "0-0"
-    async for delivery in _there(server, channel, count, since):
+    async for delivery in _stored(server, options):
         _show(terminal, delivery)
-        # The newest may be newer than `last`, which was asked for before; or older, where somebody deleted entries.
+        # Entries may have been added since `last` was read, or the newest ones deleted.
         last = max(last, delivery.entry_id, key=id_order)
-    while follow:
+    while options.follow:
         for delivery in await server.streams.new_entries(channel, after=last, block_ms=BLOCK_MS):
             _show(terminal, delivery)
             last = delivery.entry_id
 
 
-async def _there(
-    server: RedisServer, channel: str, count: int, since: timedelta | datetime | str | None
-) -> AsyncIterator[Delivery]:
-    if since is None:
-        for delivery in await server.streams.latest(channel, count) if count else ():
+async def _stored(server: RedisServer, options: TailOptions) -> AsyncIterator[Delivery]:
+    if options.since is None:
+        for delivery in await server.streams.latest(options.channel, options.count) if options.count else ():
             yield delivery
         return
-    start = entry_id_since(since, now_ms=await server.streams.now_ms())
-    async for delivery in server.streams.entries(channel, since=start):
+    start = entry_id_since(options.since, now_ms=await server.streams.now_ms())
+    async for delivery in server.streams.entries(options.channel, since=start):
         yield delivery
 
 

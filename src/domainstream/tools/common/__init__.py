@@ -1,1 +1,1 @@
-"""What the tools share with each other and with the command line."""
+"""What several tools share: errors, suggestions for misspelled names, and the formatting of values."""

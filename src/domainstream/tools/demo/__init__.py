@@ -1,8 +1,6 @@
 """`domainstream demo`: the example monorepo at work, counted.
 
-The parent starts one process per service and one for the subscriber; `children/` holds what runs there. A child writes
-reports, one JSON object a line, to its standard output. It lives until its standard input ends, and so ends with its
-parent, however that ends.
-
-`command` → `start` → `run` → `processes` → `children/`; `reports` come back into `tally`, shown by `screen`.
+The parent (`run`, `processes`) starts one process per service and one for the subscriber, which run the modules of
+`children/`. A child writes reports, one JSON object per line, to its standard output; `tally` counts them and `screen`
+shows the counts. A child runs until its standard input closes, so it ends with its parent, however that ends.
 """

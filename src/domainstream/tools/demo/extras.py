@@ -1,4 +1,4 @@
-"""Tells what the demo lacks before anything of it starts."""
+"""Checks that the packages of the demo are installed before anything starts."""
 
 import os
 from importlib.util import find_spec
@@ -8,9 +8,9 @@ from domainstream.testing import server_binaries
 
 
 def require_extras(redis_url: str | None) -> None:
-    """Raise `MissingExtraError` when a package is not installed that a run needs.
+    """Raise `MissingExtraError` if a package that a run needs is not installed.
 
-    The embedded server is one only where no server is named and none is on PATH.
+    The embedded server is only needed when no server is named and none is on PATH.
     """
     packages = ["bullmq", "rich"]
     if not (redis_url or os.environ.get("REDIS_URL") or server_binaries()):

@@ -15,17 +15,16 @@ class MonorepoNotFoundError(DomainStreamError):
 
 def monorepo() -> Path:
     """Return the folder of the example monorepo."""
-    places = [_PACKAGE / "_monorepo", _PACKAGE.parents[1] / "examples" / "monorepo"]
-    for place in places:
-        if (place / "packages").is_dir():
-            return place
+    candidates = [_PACKAGE / "_monorepo", _PACKAGE.parents[1] / "examples" / "monorepo"]
+    for folder in candidates:
+        if (folder / "packages").is_dir():
+            return folder
     raise MonorepoNotFoundError(
-        "The example monorepo is not where it should be; install domainstream again. Looked in: "
-        + ", ".join(map(str, places))
+        "the example monorepo is missing; reinstall domainstream. Looked in: " + ", ".join(map(str, candidates))
     )
 
 
 def source_folders() -> Iterator[Path]:
-    """Yield the folders that its processes need on PYTHONPATH."""
+    """Yield the folders that the demo's processes need on PYTHONPATH."""
     yield from sorted(monorepo().glob("packages/*/src"))
     yield from sorted(monorepo().glob("services/*/src"))

@@ -1,4 +1,4 @@
-"""What a run comes to: the object that `--json` prints, and whether the run was good."""
+"""The result of a run, as `--json` prints it."""
 
 from typing import Any, Self
 
@@ -8,16 +8,16 @@ from domainstream.tools.demo.tally import Tally, percentile
 
 
 class SubscriptionOutcome(Struct, frozen=True, kw_only=True):
-    """What became of one subscription."""
+    """The counts of one subscription."""
 
     channel: str
-    """Where the events came from."""
+    """The channel's value."""
 
     queue: str
-    """Where their jobs went."""
+    """The queue that gets the jobs."""
 
     job: str
-    """What the jobs were called."""
+    """The jobs' name."""
 
     published: int
     """How many events were published."""
@@ -27,10 +27,10 @@ class SubscriptionOutcome(Struct, frozen=True, kw_only=True):
 
 
 class DemoOutcome(Struct, frozen=True, kw_only=True):
-    """What a run came to."""
+    """The result of a run."""
 
     published: int
-    """Events that got an entry in their stream."""
+    """Events that were added to their stream."""
 
     not_published: int
     """Events that were mapped to None."""
@@ -39,32 +39,32 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     """Handled events, one for each subscription."""
 
     failed: int
-    """What went wrong: handlers that raised, events that were not published, processes that died."""
+    """Failures: handlers that raised, events that were not published, processes that died."""
 
     duplicates: int
-    """Events that a handler got more than once."""
+    """How often a handler got an event again."""
 
     p50_ms: float | None
-    """Half of the events took at most this long, from happening to handled; None when there were none."""
+    """The median time from an event to the end of its handler; None without events."""
 
     p99_ms: float | None
-    """99 of 100 took at most this long."""
+    """The 99th percentile of that time."""
 
     seconds: float
-    """How long it took from the first stay to the last handler."""
+    """The time from the first stay to the last handler."""
 
     server: str
     """The server's name and version."""
 
     subscriptions: list[SubscriptionOutcome]
-    """The same, by subscription."""
+    """The counts of each subscription."""
 
     problems: list[str]
-    """What is wrong, a sentence each; empty for a good run."""
+    """One sentence per problem; empty if the run succeeded."""
 
     @classmethod
     def of(cls, tally: Tally, *, seconds: float, server: str, problems: list[str]) -> Self:
-        """Sum `tally` up; `problems` are those that it does not know of itself."""
+        """Summarise `tally`; `problems` are those that the tally does not know."""
         milliseconds = tally.milliseconds()
         return cls(
             published=tally.total_published,

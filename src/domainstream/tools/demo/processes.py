@@ -1,4 +1,4 @@
-"""The child processes: started together, listened to, and ended together."""
+"""Starts the child processes, reads their reports, and ends them together."""
 
 import asyncio
 import os
@@ -14,29 +14,29 @@ from domainstream.tools.demo.reports import Report, read_report
 from domainstream.tools.demo.settings import ChildSettings
 
 NAMES = ("subscriber", "coding", "screenflow", "valuation")
-"""What runs: the modules of `children/`."""
+"""The modules of `children/` that run."""
 
 STOP_TIMEOUT = 10.0
-"""Seconds that the children have to end by themselves; they need a tenth of one."""
+"""Seconds that the children have to end by themselves; they normally need 0.1."""
 
 _LINE_LIMIT = 16 * 1024 * 1024
 _ERROR_LINES = 30
 
 
 class Child:
-    """One process."""
+    """A child process."""
 
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
-        """Which module of `children/` it runs."""
+        """The module of `children/` that it runs."""
         self.ready = False
-        """Whether it has said that it can work."""
+        """Whether it has reported that it can work."""
         self._process = process
         self._errors: list[str] = []
 
     @classmethod
     async def start(cls, name: str, settings: ChildSettings) -> Self:
-        """Start the process and tell it its settings."""
+        """Start the process and send it its settings."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", f"domainstream.tools.demo.children.{name}"),
             stdin=PIPE,
@@ -44,40 +44,40 @@ class Child:
             stderr=PIPE,
             env=_environment(),
             limit=_LINE_LIMIT,
-            # Ctrl-C reaches the whole terminal, but when the children end is for their parent to say.
+            # Ctrl-C reaches every process of the terminal, but only the parent decides when its children end.
             start_new_session=True,
         )
         child = cls(name, process)
-        child.tell(msgspec.json.encode(settings))
+        child.send(msgspec.json.encode(settings))
         return child
 
-    def tell(self, line: bytes) -> None:
+    def send(self, line: bytes) -> None:
         """Write a line to its standard input."""
         if self._process.stdin is not None:
             self._process.stdin.write(line + b"\n")
 
     async def listen(self, on_report: Callable[[Report], None]) -> None:
-        """Pass its reports on until it ends."""
+        """Pass on its reports until it ends."""
         await asyncio.gather(self._read_reports(on_report), self._read_errors())
         await self._process.wait()
 
     def end(self) -> None:
-        """Let it end by itself."""
+        """Close its standard input, so that it ends by itself."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill it if it still runs."""
         if self._process.returncode is None:
             self._process.kill()
 
     @property
     def failed(self) -> bool:
-        """Whether it ended other than it should."""
+        """Whether it ended with an error."""
         return self._process.returncode != 0
 
-    def obituary(self) -> str:
-        """Return how it ended, and its last words."""
+    def exit_report(self) -> str:
+        """Return its exit code, and the end of its standard error."""
         return "\n".join([f"the {self.name} process ended with code {self._process.returncode}", *self._errors])
 
     async def _read_reports(self, on_report: Callable[[Report], None]) -> None:
@@ -96,7 +96,7 @@ class Children:
 
     def __init__(self, on_report: Callable[[Report], None]) -> None:
         self.dead: list[str] = []
-        """How those ended that did so before their time, or other than they should."""
+        """The exit reports of processes that ended early or with an error."""
         self._on_report = on_report
         self._children: dict[str, Child] = {}
         self._listeners: list[asyncio.Task[None]] = []
@@ -106,7 +106,7 @@ class Children:
     async def start(self, settings: ChildSettings) -> None:
         """Start all of them."""
         self._starting = asyncio.create_task(self._start(settings))
-        # Shielded: an interrupt must not lose a process that has started but that is not in our books yet.
+        # Shielded: an interrupt must not lose a process that has started but is not registered yet.
         await asyncio.shield(self._starting)
 
     @property
@@ -115,11 +115,11 @@ class Children:
         return sum(child.ready for child in self._children.values())
 
     def hand_in_stays(self) -> None:
-        """Let the flow begin."""
-        self._children["coding"].tell(b"go")
+        """Ask the coding process to hand in the stays."""
+        self._children["coding"].send(b"go")
 
     async def stop(self) -> None:
-        """End all of them, by force where they do not."""
+        """End all of them, and kill those that do not end in time."""
         self._stopping = True
         if self._starting:
             await asyncio.wait([self._starting])
@@ -140,7 +140,7 @@ class Children:
     async def _listen(self, child: Child) -> None:
         await child.listen(self._on_report)
         if child.failed or not self._stopping:
-            self.dead.append(child.obituary())
+            self.dead.append(child.exit_report())
 
 
 async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""What the demo itself asks of the server: its name, the lengths of streams, and to forget the run."""
+"""The demo's own requests to the server: its version, the lengths of streams, and the cleanup of the run."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,18 +16,18 @@ _KEYS_AT_ONCE = 1000
 
 
 class ServerWentAwayError(DomainStreamError):
-    """The server answered when the run began, and does not any more."""
+    """The server stopped answering during the run."""
 
 
 class RedisDemoServer:
-    """The server of one run, over a connection of our own.
+    """The server of one run, over a connection of its own.
 
-    Raises `ConfigurationError` for a URL that is none.
+    Raises `ConfigurationError` for an invalid URL.
     """
 
     def __init__(self, url: str, run: str) -> None:
         self.run = run
-        """The name of the run, which stands in every key of it and in no other."""
+        """The name of the run, which all of its keys and no others contain."""
         self._place = place_of(url)
         self._lengths: dict[str, int] = {}
         self._client: Any = connect(
@@ -41,36 +41,36 @@ class RedisDemoServer:
         except (RedisError, OSError) as error:
             raise ServerUnavailableError(
                 f"cannot use the server at {self._place}: {str(error).rstrip('.')}. "
-                "Start it, or correct --redis-url or REDIS_URL; without both the demo brings a server of its own"
+                "Start it, or correct --redis-url or REDIS_URL; without both the demo starts a server of its own"
             ) from None
         if info.get("server_name") == "valkey":
             return f"Valkey {info['valkey_version']}"
         return f"Redis {info['redis_version']}"
 
     async def check(self) -> None:
-        """Raise `ServerWentAwayError` when the server does not answer any more."""
+        """Raise `ServerWentAwayError` if the server no longer answers."""
         try:
             await self._client.ping()
         except (RedisError, OSError):
             raise ServerWentAwayError(
                 f"The server at {self._place} went away while the demo was running.\n"
-                "See why it ended, start it if it is yours, and type again: domainstream demo"
+                "Check why it ended, start it if it is yours, and run again: domainstream demo"
             ) from None
 
     async def lengths(self, channels: Sequence[str]) -> dict[str, int]:
-        """Return how many entries the stream of each channel has; the last known lengths while the server is silent."""
+        """Return the length of each channel's stream; the last known lengths if the server does not answer."""
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for channel in channels:
                     pipeline.xlen(stream_key(channel, f"{self.run}:"))
                 self._lengths = dict(zip(channels, await pipeline.execute(), strict=True))
         except (RedisError, OSError):
-            # A server that has gone shows as events that are missing, which names more than an error here would.
+            # The run then ends with missing events or with `check`, which say more than an error here would.
             return self._lengths
         return self._lengths
 
     async def forget_run(self) -> str | None:
-        """Delete every key of the run; return what went wrong, or None."""
+        """Delete every key of the run; return the problem, or None."""
         try:
             keys: list[str] = []
             async for key in self._client.scan_iter(match=f"*{self.run}*", count=_KEYS_AT_ONCE):
@@ -90,6 +90,6 @@ class RedisDemoServer:
 
 
 def place_of(url: str) -> str:
-    """Return where `url` leads, without user and password."""
+    """Return host and port, or the socket's path, without user and password."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] or parts.path

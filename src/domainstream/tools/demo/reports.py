@@ -1,4 +1,4 @@
-"""What the children tell the parent: reports, one JSON object a line."""
+"""Reports that the children write for the parent, one JSON object per line."""
 
 from typing import NamedTuple
 
@@ -7,64 +7,64 @@ from msgspec import Struct
 
 
 class Subscription(NamedTuple):
-    """One subscription."""
+    """A channel's subscription by a queue."""
 
     channel: str
-    """Where the events come from."""
+    """The channel's value."""
 
     queue: str
-    """Where their jobs go."""
+    """The queue that gets the jobs."""
 
     job: str
-    """What the jobs are called."""
+    """The jobs' name."""
 
 
 class Published(NamedTuple):
-    """An event that has its entry in the stream."""
+    """An event that was added to its stream."""
 
     channel: str
-    """Which stream."""
+    """The channel's value."""
 
     event_id: str
-    """Which event."""
+    """The event's id."""
 
 
 class Handled(NamedTuple):
     """An event whose handler has returned."""
 
     subscription: Subscription
-    """Which handler."""
+    """The subscription that it was handled for."""
 
     event_id: str
-    """Which event."""
+    """The event's id."""
 
     milliseconds: float
-    """From the moment it happened to the end of the handler."""
+    """The time from the event to the end of its handler."""
 
 
 class Report(Struct, kw_only=True, omit_defaults=True):
-    """What is new in one process since its last report."""
+    """The news of one process since its last report."""
 
     ready: bool = False
-    """It can work."""
+    """Whether it is ready to work."""
 
     finished: bool = False
-    """It has handed in all stays."""
+    """Whether all stays are handed in."""
 
     subscriptions: list[Subscription] = []
-    """Who listens to what; from the subscriber only."""
+    """The subscriptions; only the subscriber reports them."""
 
     published: list[Published] = []
-    """Events that have their entries."""
+    """Events that were added to their streams."""
 
     not_published: int = 0
-    """How many events stayed in their service."""
+    """How many events were mapped to None."""
 
     handled: list[Handled] = []
     """Events whose handlers have returned."""
 
     failures: list[str] = []
-    """What went wrong, a sentence each."""
+    """One sentence per failure."""
 
 
 write_report = msgspec.json.Encoder().encode

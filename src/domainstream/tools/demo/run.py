@@ -1,4 +1,4 @@
-"""One run of the demo, from finding a server to the end of the last process."""
+"""Runs the demo, from finding a server to the end of the last process."""
 
 import asyncio
 import secrets
@@ -16,26 +16,26 @@ from domainstream.tools.demo.tally import Tally
 from domainstream.tools.signals import Interrupts
 
 STALL_TIMEOUT = 15.0
-"""Seconds without news after which a run is given up."""
+"""Seconds without progress after which a run is aborted."""
 
 _LOOK_EVERY = 0.1
 _NOT_OURS = ("explicit URL", "REDIS_URL")
 
 
 class Screen(Protocol):
-    """Where a run shows itself."""
+    """Shows the progress of a run."""
 
     def show(self, tally: Tally, lengths: dict[str, int]) -> None:
-        """Show what has happened so far; `lengths` is how many entries each channel's stream has."""
+        """Show the counts so far; `lengths` has the length of each channel's stream."""
         ...
 
     def warn(self, problem: str) -> None:
-        """Show a problem that does not make the run a failure."""
+        """Show a problem that does not fail the run."""
         ...
 
 
 async def run_demo(settings: DemoSettings, screen: Screen) -> DemoOutcome:
-    """Run the demo and return what it came to. Leaves no process, no file and no key.
+    """Run the demo and return its result. Leaves no process, no file and no key behind.
 
     Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
@@ -49,7 +49,7 @@ async def run_demo(settings: DemoSettings, screen: Screen) -> DemoOutcome:
             finally:
                 await run.clean_up(forget=found.origin in _NOT_OURS)
             if run.failed:
-                # First the cause: without a server, what the processes say of their ends is beside the point.
+                # The cause first: without a server, the exit reports of the processes are only consequences.
                 await redis.check()
             return run.outcome(f"{server} ({found.origin})")
 
@@ -64,7 +64,7 @@ class _Run:
         self._seconds = 0.0
 
     async def work(self, settings: DemoSettings, url: str) -> None:
-        """Start everything, hand the stays in, and watch until all is handled, or nothing moves any more."""
+        """Start everything, hand in the stays, and watch until all events are handled or progress stops."""
         await self._children.start(
             ChildSettings(url=url, run=self._redis.run, events=settings.events, seed=settings.seed)
         )
@@ -76,18 +76,18 @@ class _Run:
 
     @property
     def failed(self) -> bool:
-        """Whether a process died or nothing moved any more."""
+        """Whether a process died or progress stopped."""
         return bool(self._stalled or self._children.dead)
 
     async def clean_up(self, *, forget: bool) -> None:
-        """End the processes and, on a server that stays, delete the run's keys."""
+        """End the processes and, on a server of the user, delete the run's keys."""
         await self._children.stop()
         problem = await self._redis.forget_run() if forget else None
         if problem:
             self._screen.warn(problem)
 
     def outcome(self, server: str) -> DemoOutcome:
-        """Return what the run came to."""
+        """Return the result of the run."""
         problems = [*self._stalled, *self._children.dead]
         return DemoOutcome.of(self._tally, seconds=self._seconds, server=server, problems=problems)
 

@@ -1,4 +1,4 @@
-"""What the demo looks like: a live table while it runs, a summary at its end. The only module that imports rich."""
+"""Shows the demo as a live table and a final summary. The only module that imports rich."""
 
 import os
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _WIDTH_OF_FILES = 120
 
 
 class DemoScreen:
-    """A live table on a terminal; nothing but warnings elsewhere. A context manager: the table stays after it."""
+    """A live table on a terminal, and only warnings elsewhere. The table stays after the context manager has exited."""
 
     def __init__(self, *, no_color: bool, stderr: bool) -> None:
         # Without a colour system rich sends no styles at all; `no_color` would leave bold and italics.
@@ -40,7 +40,7 @@ class DemoScreen:
         self._live.stop()
 
     def show(self, tally: Tally, lengths: dict[str, int]) -> None:
-        """Bring the table up to date."""
+        """Update the table."""
         if self._console.is_terminal:
             view = _progress(tally, lengths) if lengths else "Starting the subscriber and three services ..."
             self._live.update(view, refresh=True)
@@ -50,7 +50,7 @@ class DemoScreen:
         self._console.print(f"[yellow]{escape(problem)}[/]", soft_wrap=True)
 
     def summarise(self, outcome: DemoOutcome) -> None:
-        """Print what the run came to."""
+        """Print the result of the run."""
         self._console.print(_subscriptions(outcome))
         self._console.print(_in_words(outcome), soft_wrap=True)
         for problem in outcome.problems:
@@ -89,7 +89,7 @@ def _in_words(outcome: DemoOutcome) -> str:
     return (
         f"{outcome.published:,} events published and {outcome.handled:,} handled in {outcome.seconds} s; "
         f"{outcome.not_published:,} stayed inside their service, {outcome.failed:,} failed, "
-        f"{outcome.duplicates:,} came twice.\n"
+        f"{outcome.duplicates:,} repeated.\n"
         f"From event to the end of its handler: half within {_time(outcome.p50_ms)} ms, "
         f"99 of 100 within {_time(outcome.p99_ms)} ms, on {escape(outcome.server)}."
     )

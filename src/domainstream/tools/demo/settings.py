@@ -1,51 +1,51 @@
-"""What a run of the demo is told."""
+"""The settings of a run and of its child processes."""
 
 from dataclasses import dataclass
 
 from msgspec import Struct
 
 STAYS_PER_SECOND = 300
-"""How fast stays are handed in: slower than the services are, so that latencies are not those of a backlog."""
+"""The rate at which stays are handed in: slower than the services, so that no backlog distorts latencies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoSettings:
-    """What the user asked for."""
+    """The settings of a run."""
 
     events: int
     """How many medical stays to hand in, at least 1."""
 
     seed: int
-    """What they are drawn from."""
+    """The seed of the stays."""
 
     redis_url: str | None
-    """Which server to use; None finds one."""
+    """The server to use; None finds or starts one."""
 
 
 class ChildSettings(Struct, frozen=True, kw_only=True):
-    """What the parent writes to a child's standard input, as one line of JSON."""
+    """The settings of a child, which the parent writes to its standard input as one line of JSON."""
 
     url: str
-    """The server, with its password: this is why it is not an argument."""
+    """The server's URL with its password, which is why it is not a command-line argument."""
 
     run: str
-    """The name of the run, which stands in every key of it and in no other."""
+    """The name of the run, which all of its keys and no others contain."""
 
     events: int
-    """How many medical stays coding hands in."""
+    """How many medical stays the coding service hands in."""
 
     seed: int
-    """What they are drawn from."""
+    """The seed of the stays."""
 
     stays_per_second: float = STAYS_PER_SECOND
-    """How fast."""
+    """The rate at which it hands them in."""
 
     @property
     def stream_prefix(self) -> str:
-        """What stands in front of each channel in its stream's key."""
+        """The prefix of all stream keys."""
         return f"{self.run}:"
 
     @property
     def bull_prefix(self) -> str:
-        """What stands in front of each queue in BullMQ's keys."""
+        """The prefix of all BullMQ keys."""
         return self.run

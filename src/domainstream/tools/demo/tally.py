@@ -1,4 +1,4 @@
-"""Counts what the children report: who published, who handled, what is missing."""
+"""Counts the children's reports: published, handled and missing events."""
 
 from collections.abc import Iterable, Sequence
 from math import ceil
@@ -7,32 +7,32 @@ from domainstream.tools.demo.reports import Handled, Published, Report, Subscrip
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return the smallest of `values` that at least `percent` of them do not exceed; None when there are none."""
+    """Return the smallest of `values` that at least `percent` of them do not exceed; None without values."""
     if not values:
         return None
     return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
 
 
 class Tally:
-    """What has happened so far in all processes."""
+    """The counts of all processes so far."""
 
     def __init__(self) -> None:
         self.subscriptions: list[Subscription] = []
-        """Who listens to what."""
+        """All subscriptions."""
         self.finished = False
-        """All stays are handed in."""
+        """Whether all stays are handed in."""
         self.not_published = 0
-        """How many events stayed in their service."""
+        """How many events were mapped to None."""
         self.duplicates = 0
-        """How many times a handler got an event it had handled before."""
+        """How often a handler got an event that it had handled before."""
         self.failures: list[str] = []
-        """What went wrong, a sentence each."""
+        """One sentence per failure."""
         self._published: dict[str, set[str]] = {}
         self._handled: dict[Subscription, set[str]] = {}
         self._milliseconds: dict[str, list[float]] = {}
 
     def add(self, report: Report) -> None:
-        """Count a report in."""
+        """Add a report."""
         self.subscriptions += report.subscriptions
         self.finished |= report.finished
         self.not_published += report.not_published
@@ -41,7 +41,7 @@ class Tally:
         self._add_handled(report.handled)
 
     def published(self, channel: str) -> int:
-        """Return how many events of `channel` have their entries."""
+        """Return how many events were added to the stream of `channel`."""
         return len(self._published.get(channel, ()))
 
     def handled(self, subscription: Subscription) -> int:
@@ -49,30 +49,30 @@ class Tally:
         return len(self._handled.get(subscription, ()))
 
     def milliseconds(self, channel: str | None = None) -> list[float]:
-        """Return how long each handled event of `channel`, or of all, took end to end."""
+        """Return the end-to-end time of each handled event of `channel`, or of all channels."""
         channels: Iterable[str] = self._milliseconds if channel is None else [channel]
-        return [one for each in channels for one in self._milliseconds.get(each, ())]
+        return [time for each in channels for time in self._milliseconds.get(each, ())]
 
     @property
     def total_published(self) -> int:
-        """How many events have their entries."""
+        """How many events were added to their streams."""
         return sum(map(len, self._published.values()))
 
     @property
     def total_handled(self) -> int:
-        """How many times an event was handled for a subscription, repeats not counted."""
+        """How many events were handled, summed over all subscriptions, without repeats."""
         return sum(map(len, self._handled.values()))
 
     @property
     def complete(self) -> bool:
-        """All stays are handed in, and every event that was published is handled by all who listen.
+        """Whether all stays are handed in and every published event is handled for each of its subscriptions.
 
-        A handler's own events are reported before its end, by the same process: nothing can be on its way unseen.
+        A handler's own events are reported before its end, by the same process, so no event can be missed.
         """
         return self.finished and not self.missing()
 
     def missing(self) -> list[str]:
-        """Return a sentence per subscription that has not handled exactly what was published."""
+        """Return a sentence for each subscription whose handled events are not exactly the published ones."""
         return [
             f"{channel} → {queue}:{job}: {self.published(channel):,} published, {self.handled(subscription):,} handled"
             for subscription in self.subscriptions

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from domainstream.channel import ChannelRegistry
 from domainstream.errors import ConfigurationError, DomainStreamError
+from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.suggestions import did_you_mean
 
 _PLACE: Final = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _BUILD: Final = "registry = ChannelRegistry.build(Channel, mappers={...}, subscriptions=subscriptions)"
 
 
-class RegistryNotFoundError(DomainStreamError):
+class RegistryNotFoundError(NotFoundError):
     """The module or the object does not exist."""
 
 

@@ -1,1 +1,1 @@
-"""`domainstream doctor`: what is wrong with a server and its streams, and the command that mends it."""
+"""`domainstream doctor`: diagnoses a server and its streams, with the command that fixes each finding."""

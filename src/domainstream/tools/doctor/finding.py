@@ -1,47 +1,48 @@
-"""What the doctor says of one thing."""
+"""A finding of the doctor."""
 
 import shlex
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 Status = Literal["ok", "warning", "problem"]
 
 REDIS_CLI: Final = 'redis-cli -u "$REDIS_URL"'
-"""What commands begin with that go to the server which was looked at."""
+"""The beginning of commands that go to the diagnosed server."""
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """One line of the doctor's."""
+    """The result of one check."""
 
     check: str
-    """What was looked at."""
+    """What was checked."""
 
     status: Status
-    """`ok`, `warning` for what may be meant so, or `problem`."""
+    """`ok`, `problem`, or `warning` for what may be intended."""
 
     words: str
     """What was found, and why it matters."""
 
-    mend: str = ""
-    """The command that mends it; empty where nothing is to be mended."""
+    fix: str = msgspec.field(default="", name="mend")
+    """The command that fixes it; empty if there is nothing to fix."""
 
 
 def ok(check: str, words: str) -> Finding:
-    """Return that all is well."""
+    """Return a finding without a problem."""
     return Finding(check, "ok", words)
 
 
-def warning(check: str, words: str, mend: str) -> Finding:
-    """Return what may be meant so, and what to type otherwise."""
-    return Finding(check, "warning", words, mend)
+def warning(check: str, words: str, fix: str) -> Finding:
+    """Return a finding that may be intended, with the command that changes it."""
+    return Finding(check, "warning", words, fix)
 
 
-def problem(check: str, words: str, mend: str) -> Finding:
-    """Return what is wrong, and what to type."""
-    return Finding(check, "problem", words, mend)
+def problem(check: str, words: str, fix: str) -> Finding:
+    """Return a problem, with the command that fixes it."""
+    return Finding(check, "problem", words, fix)
 
 
 def redis_cli(*words: str) -> str:
-    """Return a command for the server, fit to be pasted into a shell."""
+    """Return a command for the server, quoted for a shell."""
     return f"{REDIS_CLI} {shlex.join(words)}"

@@ -1,20 +1,20 @@
-"""What the doctor says of streams, groups and dead letters."""
+"""The doctor's checks of streams, groups and dead letters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from domainstream.cli.common.formatting import age, number, plural, printable
 from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters.inspection import DeadLetterState
 from domainstream.stream.state import ms_of
+from domainstream.tools.common.formatting import age, number, plural, printable
 from domainstream.tools.doctor.finding import Finding, ok, problem, redis_cli, warning
 from domainstream.tools.doctor.server_checks import SKEW_MS
 
 
 def stream_findings(streams: Sequence[StreamState], *, now_ms: int) -> Iterator[Finding]:
-    """Say whether streams count what was added, and whether the clock has jumped since."""
+    """Check whether streams count added entries, and whether the server's clock has jumped back."""
     if any(stream.added is None for stream in streams):
-        words = "the server does not count what was added, so that nobody notices a loss"
+        words = "the server does not count added entries, so losses go unnoticed"
         yield problem("streams", words, "install Redis 7.0 or Valkey 7.2 or newer")
     ahead = {stream.channel: ms_of(stream.last_id) - now_ms for stream in streams}
     for channel, milliseconds in ahead.items():
@@ -29,16 +29,17 @@ def stream_findings(streams: Sequence[StreamState], *, now_ms: int) -> Iterator[
 def group_findings(
     streams: Iterable[StreamState], groups: Iterable[GroupState], *, wanted: str | None, prefix: str
 ) -> Iterator[Finding]:
-    """Say which channels nobody reads, or `wanted` does not, and what groups lost."""
+    """Check which channels no group reads, or not the group `wanted`, and which groups lost entries."""
     known = list(groups)
     unread = [stream.channel for stream in streams if not _is_read(stream.channel, known, wanted)]
     for channel in unread:
         missing = f"the group {wanted} does not read {channel}" if wanted else f"no group reads {channel}"
         command = redis_cli("XGROUP", "CREATE", stream_key(channel, prefix), wanted or "domain-events", "0")
-        yield problem("groups", f"{missing}: its events go when their retention ends", command)
+        yield problem("groups", f"{missing}: its events are lost when their retention ends", command)
     for group in known:
         if group.lost:
-            words = f"{number(group.lost)} entries left {group.channel} before {printable(group.group)} read them"
+            name = printable(group.group)
+            words = f"{number(group.lost)} entries were removed from {group.channel} before {name} read them"
             yield warning("groups", words, f"domainstream groups {group.channel}")
     if not unread:
         yield ok("groups", "every channel is read by " + (f"the group {wanted}" if wanted else "a group"))
@@ -48,10 +49,10 @@ def _is_read(channel: str, groups: Iterable[GroupState], wanted: str | None) -> 
     return any(group.channel == channel and wanted in (None, group.group) for group in groups)
 
 
-def letter_findings(letters: Sequence[DeadLetterState]) -> Iterator[Finding]:
-    """Say which channels have dead letters."""
-    for state in letters:
+def dead_letter_findings(states: Sequence[DeadLetterState]) -> Iterator[Finding]:
+    """Check which channels have dead letters."""
+    for state in states:
         words = f"{state.channel} has {plural(state.letters, 'dead letter')}"
         yield warning("dead letters", words, f"domainstream dead-letters ls {state.channel}")
-    if not letters:
+    if not states:
         yield ok("dead letters", "there are none")

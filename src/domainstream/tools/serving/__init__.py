@@ -1,1 +1,1 @@
-"""`domainstream run`: a subscriber or worker as a process of production, with signals, logs and a health endpoint."""
+"""`domainstream run`: imports a program, runs it until a signal, and serves its health over HTTP."""

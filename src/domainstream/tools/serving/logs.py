@@ -1,4 +1,4 @@
-"""How a process of production logs: to stderr, as text or as one JSON object a line."""
+"""Sets up the logs of a production process: to stderr, as text or as one JSON object per line."""
 
 import logging
 import traceback
@@ -8,15 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from domainstream.event import CorrelationFilter
-
-OURS: Final = "domainstream_"
-"""What the names of a record's own fields begin with; see `domainstream.telemetry`."""
+from domainstream.telemetry import FIELD_PREFIX
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s [%(correlation_id)s]"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message, correlation id, a signal's fields, and an error's trace."""
+    """Formats a record as one JSON line: time, level, logger, message, correlation id, signal fields and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as JSON."""
@@ -27,14 +25,15 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "correlation_id": getattr(record, "correlation_id", "-"),
         }
-        line |= {name.removeprefix(OURS): str(value) for name, value in vars(record).items() if name.startswith(OURS)}
+        fields = {name: value for name, value in vars(record).items() if name.startswith(FIELD_PREFIX)}
+        line |= {name.removeprefix(FIELD_PREFIX): str(value) for name, value in fields.items()}
         if record.exc_info:
             line["trace"] = "".join(traceback.format_exception(*record.exc_info))
         return msgspec.json.encode(line).decode()
 
 
 def set_up_logs(*, as_json: bool, quiet: bool, verbose: int) -> None:
-    """Log to stderr: information of domainstream and warnings of others; less when quiet, more when verbose."""
+    """Log to stderr: INFO of domainstream and WARNING of other libraries; less when quiet, more when verbose."""
     handler = logging.StreamHandler()
     handler.addFilter(CorrelationFilter())
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(_TEXT))

@@ -53,7 +53,7 @@ def test_findings_go_to_stdout_and_the_summary_to_stderr(system: Path) -> None:
         f"{system.as_posix()}/{EVENTS}:14:1 {unfinal}",
         "    add @final above class StayCreated",
     ]
-    assert result.stderr == "1 service: 2 findings, 2 of them can be mended with --fix\n"
+    assert result.stderr == "1 service: 2 findings, 2 of them can be fixed with --fix\n"
 
 
 def test_paths_are_relative_to_the_folder_the_command_is_typed_in(
@@ -190,7 +190,7 @@ def test_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("domainstream.cli.check.read_project", broken)
     result = check(tmp_path)
     assert result.exit_code == 1
-    assert "this is a mistake in domainstream: AssertionError" in result.stderr
+    assert "this is a bug in domainstream: AssertionError" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Traceback" in check(tmp_path, "--debug").stderr
 
@@ -213,4 +213,4 @@ def test_what_the_system_refuses_is_no_mistake_of_ours(tmp_path: Path, monkeypat
     monkeypatch.setattr("domainstream.cli.check.read_project", full)
     result = check(tmp_path)
     assert result.exit_code == 1
-    assert result.stderr == "Error: the operating system says: No space left on device\n"
+    assert result.stderr == "Error: the operating system reports: No space left on device\n"

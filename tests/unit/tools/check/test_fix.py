@@ -136,13 +136,13 @@ def test_ignored_findings_are_not_fixed(tmp_path: Path) -> None:
     assert fix(tmp_path, select=("DS2",)) == [EVENTS]
 
 
-def test_command_lists_the_files_it_fixed(tmp_path: Path) -> None:
+def test_command_reports_what_it_fixed(tmp_path: Path) -> None:
     """A second run has nothing to do."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
     first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
     assert first.exit_code == 0
     assert first.stdout == ""
-    assert first.stderr == f"mended {(tmp_path / EVENTS).as_posix()}\n1 service: nothing to report\n"
+    assert first.stderr == f"fixed {(tmp_path / EVENTS).as_posix()}\n1 service: nothing to report\n"
     second = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
     assert second.stderr == "1 service: nothing to report\n"
 

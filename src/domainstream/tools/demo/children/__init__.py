@@ -1,1 +1,1 @@
-"""What runs in the child processes: one module each, named as the process. `child` is what they share."""
+"""The programs of the child processes, one module each, named like its process. `child` is what they share."""

@@ -1,4 +1,4 @@
-"""The life of a child: read the settings, work until standard input ends, report meanwhile."""
+"""Runs a child: it reads its settings, works until standard input closes, and reports meanwhile."""
 
 import asyncio
 import os
@@ -8,25 +8,26 @@ from typing import Any
 
 import msgspec
 
-from domainstream.tools.demo.cancelling import cancel_all
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.tools.demo.children.reporter import Reporter
 from domainstream.tools.demo.settings import ChildSettings
+from domainstream.tools.signals import RECANCEL_INTERVAL
 
 _FLUSH_EVERY = 0.05
 
 Work = Callable[[ChildSettings, Reporter, asyncio.Event], Coroutine[Any, Any, None]]
-"""Works until cancelled. The event says that stays may be handed in."""
+"""Works until cancelled. The event is set when stays may be handed in."""
 
 
 def run_child(work: Work) -> None:
-    """Run `work` until standard input ends, which also happens when the parent dies."""
+    """Run `work` until standard input closes, which also happens when the parent dies."""
     reporter = Reporter(os.dup(sys.stdout.fileno()))
-    # Whatever else prints must not be taken for a report.
+    # Anything else that prints must not be mistaken for a report.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         asyncio.run(_live(work, reporter))
     except BrokenPipeError:
-        # The parent has gone, so there is nobody to tell.
+        # The parent has ended, so an error would reach no one.
         os._exit(1)
 
 
@@ -37,7 +38,7 @@ async def _live(work: Work, reporter: Reporter) -> None:
     works = (work(settings, reporter, go), _listen(stdin, go), _report(reporter))
     tasks = [asyncio.create_task(each) for each in works]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    await cancel_all(tasks)
+    await cancel_and_wait(*tasks, again=RECANCEL_INTERVAL)
     reporter.flush()
     for task in tasks:
         if not task.cancelled():

@@ -1,4 +1,4 @@
-"""The coding process: hands stays in, and handles what screenflow and valuation say of them."""
+"""The coding process: hands in stays, and handles the events of screenflow and valuation."""
 
 import asyncio
 from itertools import islice
@@ -24,7 +24,7 @@ async def work(settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -
 
 
 async def _hand_in(coding: Coding, settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
-    """Hand all stays in at a steady pace: each group at its own time, however long the one before took."""
+    """Hand in all stays at a steady rate: each group is due at a fixed time, however long the previous one took."""
     await go.wait()
     now = asyncio.get_running_loop().time
     stays = synthetic_stays(settings.events, settings.seed)

@@ -1,4 +1,4 @@
-"""Collects what a child has to report and writes it out, a line at a time."""
+"""Collects the reports of a child and writes them, one per line."""
 
 import os
 
@@ -6,15 +6,15 @@ from domainstream.tools.demo.reports import Report, write_report
 
 
 class Reporter:
-    """Where a child's work puts its news."""
+    """Collects the news of a child."""
 
     def __init__(self, file_descriptor: int) -> None:
         self._file_descriptor = file_descriptor
         self.pending = Report()
-        """What has not been written yet; add to it."""
+        """The report that is not written yet; add to it."""
 
     def flush(self) -> None:
-        """Write the news, if there are any. Raises `BrokenPipeError` when nobody reads any more."""
+        """Write the pending report, if it is not empty. Raises `BrokenPipeError` when the parent has ended."""
         if self.pending == Report():
             return
         line, self.pending = write_report(self.pending) + b"\n", Report()

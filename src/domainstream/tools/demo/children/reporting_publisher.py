@@ -1,4 +1,4 @@
-"""A publisher that reports what it publishes: a decorator around the real one."""
+"""Decorates a publisher, so that it reports what it publishes."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from domainstream.tools.demo.reports import Published
 
 
 class ReportingPublisher:
-    """Implements `EventPublisher`."""
+    """An `EventPublisher` that reports each message."""
 
     def __init__(self, publisher: EventPublisher, reporter: Reporter) -> None:
         self._publisher = publisher
@@ -24,11 +24,11 @@ class ReportingPublisher:
         return receipts
 
     async def health(self) -> Health:
-        """Ask the publisher behind."""
+        """Return the health of the decorated publisher."""
         return await self._publisher.health()
 
     async def close(self) -> None:
-        """Close the publisher behind."""
+        """Close the decorated publisher."""
         await self._publisher.close()
 
     def _report(self, channel: str, receipt: Receipt) -> None:

@@ -1,4 +1,4 @@
-"""The screenflow process: handles what coding says."""
+"""The screenflow process: handles the events of coding."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What the services' processes share: a publisher and a worker that report."""
+"""The reporting publisher and worker that the service processes share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The subscriber process: from all streams to the queues."""
+"""The subscriber process: forwards the events of all streams to the queues."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from domainstream.tools.demo.children.reporter import Reporter
 from domainstream.tools.demo.reports import Subscription
 from domainstream.tools.demo.settings import ChildSettings
 
-# The service behind the queue `notifications` runs on Node.js, and not in the demo: its jobs would only wait.
+# The service of the queue `notifications` runs on Node.js and not in the demo, so its jobs would only wait.
 _worked = create_multiple_handlers(
     {
         channel: [handler for handler in handlers if handler.queue != BullMqQueues.NOTIFICATIONS]
@@ -20,7 +20,7 @@ _worked = create_multiple_handlers(
 
 
 async def work(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
-    """Deliver until cancelled."""
+    """Forward until cancelled."""
     async with RedisBullMQStreamSubscriber.from_url(
         settings.url,
         group="domain-events",

@@ -1,4 +1,4 @@
-"""The valuation process: handles what coding says."""
+"""The valuation process: handles the events of coding."""
 
 import asyncio
 

@@ -1,10 +1,10 @@
-"""How values are put into words: numbers, ages, moments, and text that nobody vouches for."""
+"""Formats values for people: numbers, ages, moments, and text from untrusted sources."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NONE: Final = "-"
-_STEPS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 
 def number(value: int | None) -> str:
@@ -13,7 +13,7 @@ def number(value: int | None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a number of things, as `1 letter` or `2 letters`."""
+    """Return a count with its noun, as `1 job` or `2 jobs`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -21,14 +21,14 @@ def age(milliseconds: int | None) -> str:
     """Return a duration in its largest whole unit, as `3 min`; `-` for None."""
     if milliseconds is None:
         return NONE
-    for size, unit in _STEPS:
+    for size, unit in _UNITS:
         if milliseconds >= size:
             return f"{milliseconds // size} {unit}"
     return f"{max(milliseconds, 0)} ms"
 
 
 def moment(milliseconds: int) -> str:
-    """Return a moment, given in milliseconds since 1970, in UTC; the number itself where no calendar has it."""
+    """Return a moment, given in milliseconds since 1970, in UTC; the number itself if it is out of range."""
     try:
         when = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -37,8 +37,10 @@ def moment(milliseconds: int) -> str:
 
 
 def printable(text: str | bytes) -> str:
-    """Return a text whose every character can be seen: data must not steer the terminal that shows it."""
+    """Return `text` with every unprintable character escaped, so that data cannot control the terminal."""
     shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     if shown.isprintable():
         return shown
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in shown)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in shown
+    )

@@ -1,0 +1,84 @@
+"""Serves a program's health over HTTP, for the supervisor that restarts it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from domainstream.errors import DomainStreamError
+
+TIMEOUT: Final = 5.0
+"""Seconds that a client has to send its request."""
+
+_PATHS: Final = ("/live", "/ready")
+
+
+class HealthResponse(Struct, frozen=True, kw_only=True):
+    """The body of a response."""
+
+    status: str
+    """`ok`, or `failing`, which is sent with the HTTP status 503."""
+
+    reason: str = ""
+    """What fails; empty if all is well."""
+
+    done: Struct | None = None
+    """The program's counters, if it has any."""
+
+
+Probe = Callable[[], Awaitable[HealthResponse]]
+"""Finds out whether the program is ready."""
+
+
+class HealthPortError(DomainStreamError):
+    """The endpoint cannot listen on its port."""
+
+
+@asynccontextmanager
+async def health_endpoint(host: str, port: int, probe: Probe) -> AsyncIterator[int]:
+    """Serve for the duration of a block and yield the port; the port 0 lets the system choose one.
+
+    `GET /live` is 200 as long as the event loop runs; `GET /ready` is the result of `probe`.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                request = await reader.readuntil(b"\r\n\r\n")
+            status, response = await _answer(request, probe)
+            writer.write(_encoded(status, response))
+            await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            return  # no complete request arrived, or the client has gone
+        finally:
+            writer.close()
+
+    try:
+        server = await asyncio.start_server(answer, host, port)
+    except OSError as error:
+        raise HealthPortError(
+            f"the health endpoint cannot listen at {host}:{port}: {error.strerror}; choose another: --health-port"
+        ) from None
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+async def _answer(request: bytes, probe: Probe) -> tuple[HTTPStatus, HealthResponse]:
+    method, _, rest = request.decode("latin-1").partition(" ")
+    path = rest.partition(" ")[0].partition("?")[0]
+    if path not in _PATHS:
+        return HTTPStatus.NOT_FOUND, HealthResponse(status="failing", reason=f"the paths are {', '.join(_PATHS)}")
+    if method != "GET":
+        return HTTPStatus.METHOD_NOT_ALLOWED, HealthResponse(status="failing", reason="only GET is supported")
+    response = HealthResponse(status="ok") if path == "/live" else await probe()
+    return HTTPStatus.OK if response.status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, response
+
+
+def _encoded(status: HTTPStatus, response: HealthResponse) -> bytes:
+    body = msgspec.json.encode(response)
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
