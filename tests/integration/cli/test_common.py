@@ -5,7 +5,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import cast
 
 import click
 import pytest
@@ -146,9 +145,7 @@ def lazy_groups(group: LazyGroup) -> Iterator[LazyGroup]:
             yield from lazy_groups(command)
 
 
-SUMMARIES = [
-    (group, name, known.summary) for group in lazy_groups(cast("LazyGroup", cli)) for name, known in group.lazy.items()
-]
+SUMMARIES = [(group, name, known.summary) for group in lazy_groups(cli) for name, known in group.lazy.items()]
 
 
 @pytest.mark.parametrize(("group", "name", "summary"), SUMMARIES, ids=[f"{g.name}-{name}" for g, name, _ in SUMMARIES])
