@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes
 
 
 def test_everything_that_is_published_is_handled(tmp_path: Path) -> None:
-    """Fifty stays end with one JSON object of equal counts, exit code 0, and nothing left."""
+    """A demo of fifty stays prints one JSON object with equal counts, ends with 0, and leaves nothing behind."""
     with demo(tmp_path, "--events", "50", "--json") as running:
         code, output, errors = running.finish()
     assert code == 0, errors
@@ -32,8 +32,8 @@ def test_everything_that_is_published_is_handled(tmp_path: Path) -> None:
     running.assert_nothing_is_left()
 
 
-def test_a_seed_always_leads_to_the_same_events(tmp_path: Path) -> None:
-    """Two runs of one seed agree in the counts of every subscription, failed runs included."""
+def test_seed_always_leads_to_the_same_events(tmp_path: Path) -> None:
+    """Two demos with one seed have the same counts for every subscription."""
     results = []
     for _ in range(2):
         with demo(tmp_path, "--events", "60", "--seed", "7", "--json") as running:
@@ -42,7 +42,7 @@ def test_a_seed_always_leads_to_the_same_events(tmp_path: Path) -> None:
 
 
 def test_people_get_a_table_with_every_subscription(tmp_path: Path) -> None:
-    """Without --json a summary is printed, without colours where the output is no terminal."""
+    """Without --json the demo prints a summary, without colours if the output is not a terminal."""
     with demo(tmp_path, "--events", "3") as running:
         code, output, errors = running.finish()
     assert code == 0, errors
@@ -52,8 +52,8 @@ def test_people_get_a_table_with_every_subscription(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: int, expected: int) -> None:
-    """Ctrl-C and SIGTERM end all processes and remove the server's folder; there is no traceback."""
+def test_interrupted_run_leaves_nothing_behind(tmp_path: Path, number: int, expected: int) -> None:
+    """Ctrl-C and SIGTERM end all processes and remove the server's folder, without a traceback."""
     with demo(tmp_path, "--events", "100000", "--json") as running:
         running.wait_until_busy()
         running.press_ctrl_c(number)
@@ -64,7 +64,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: int, expected
         running.assert_nothing_is_left()
 
 
-def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+def test_children_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     """SIGKILL of the parent ends services, subscriber and server within seconds, and leaves no file."""
     with demo(tmp_path, "--events", "100000") as running:
         assert len(running.wait_until_busy()) == PROCESSES
@@ -74,8 +74,8 @@ def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> Non
         running.assert_nothing_is_left()
 
 
-def test_a_child_that_dies_fails_the_run(tmp_path: Path) -> None:
-    """The exit code is 1, the message names the process and what is missing, and nothing is left."""
+def test_dead_child_fails_the_run(tmp_path: Path) -> None:
+    """A dead process ends the demo with 1, and the message names the process and what is missing."""
     with demo(tmp_path, "--events", "100000", "--json") as running:
         processes = running.wait_until_busy()
         os.kill(next(pid for pid, line in processes.items() if "children.valuation" in line), signal.SIGKILL)
@@ -86,8 +86,8 @@ def test_a_child_that_dies_fails_the_run(tmp_path: Path) -> None:
         running.assert_nothing_is_left()
 
 
-def test_a_server_that_dies_is_named_in_two_lines(tmp_path: Path) -> None:
-    """The exit code is 1, the message says which server went away and what to do, and there is no traceback."""
+def test_dead_server_is_reported_in_two_lines(tmp_path: Path) -> None:
+    """A dead server ends the demo with 1, and two lines name it and the next step, without a traceback."""
     with demo(tmp_path, "--events", "100000", "--json", command=IMPATIENT) as running:
         processes = running.wait_until_busy()
         os.kill(next(pid for pid, line in processes.items() if "-server" in line.split()[0]), signal.SIGKILL)
@@ -101,8 +101,8 @@ def test_a_server_that_dies_is_named_in_two_lines(tmp_path: Path) -> None:
         running.assert_nothing_is_left()
 
 
-def test_a_run_that_stalls_is_given_up(tmp_path: Path) -> None:
-    """A process that hangs ends the run with exit code 1 and what is missing, and is killed with the others."""
+def test_stalled_run_is_aborted(tmp_path: Path) -> None:
+    """A hanging process ends the demo with 1, and is killed with the others."""
     with demo(tmp_path, "--events", "100000", "--json", command=IMPATIENT) as running:
         for pid, line in running.wait_until_busy().items():
             if "children.coding" in line:
@@ -114,8 +114,8 @@ def test_a_run_that_stalls_is_given_up(tmp_path: Path) -> None:
         running.assert_nothing_is_left()
 
 
-async def test_a_server_of_the_user_keeps_no_key(tmp_path: Path, redis_url: str, redis: Redis) -> None:
-    """Keys of others stay, and all of the run's are deleted."""
+async def test_server_of_the_user_keeps_no_key(tmp_path: Path, redis_url: str, redis: Redis) -> None:
+    """On a server of the user, all of the run's keys are deleted, and other keys are kept."""
     await redis.set("a-key-of-somebody-else", "1", ex=60)
     before = await _demo_keys(redis)
     with demo(tmp_path, "--events", "20", "--json", "--redis-url", redis_url) as running:
@@ -127,16 +127,16 @@ async def test_a_server_of_the_user_keeps_no_key(tmp_path: Path, redis_url: str,
     running.assert_nothing_is_left()
 
 
-def test_an_environment_variable_names_the_server(tmp_path: Path, redis_url: str) -> None:
-    """REDIS_URL is taken when there is no option."""
+def test_environment_variable_names_the_server(tmp_path: Path, redis_url: str) -> None:
+    """Without the option, the demo uses the server of REDIS_URL."""
     with demo(tmp_path, "--events", "1", "--json", REDIS_URL=redis_url) as running:
         code, output, errors = running.finish()
     assert code == 0, errors
     assert json.loads(output)["server"].endswith("(REDIS_URL)")
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
-    """The exit code is 3; the message says where and what to do, without traceback and password."""
+def test_missing_server_is_named_without_its_password(tmp_path: Path) -> None:
+    """A missing server ends the demo with 3 and a message with its place and a next step, without the password."""
     with demo(tmp_path, "--json", "--redis-url", "redis://user:s3cret@127.0.0.1:1") as running:
         code, output, errors = running.finish()
     assert code == 3

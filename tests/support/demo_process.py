@@ -1,4 +1,4 @@
-"""Runs `domainstream demo` as users do, and looks at what it leaves behind. Used by `test_demo*`."""
+"""Runs `domainstream demo` as users do, and checks what it leaves behind."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ IMPATIENT = (
         "run.STALL_TIMEOUT = processes.STOP_TIMEOUT = 2.0; main()"
     ),
 )
-"""The same command, but it gives a run up after two seconds without news, and kills what takes as long to end."""
+"""The same command with timeouts of two seconds for stalled runs and for children that do not end."""
 
 PROCESSES = 5
 """The subscriber, three services, and the embedded server."""

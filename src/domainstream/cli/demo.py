@@ -1,6 +1,5 @@
 """`domainstream demo`."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -69,6 +68,8 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     from domainstream.tools.demo.extras import require_extras  # noqa: PLC0415 - keeps `--help` fast
 
     require_extras(options.redis_url)
+    import asyncio  # noqa: PLC0415 - keeps `--help` fast
+
     from domainstream.tools.demo.run import run_demo  # noqa: PLC0415 - needs the extras
     from domainstream.tools.demo.screen import DemoScreen  # noqa: PLC0415 - needs the extras
     from domainstream.tools.demo.settings import DemoSettings  # noqa: PLC0415 - keeps `--help` fast

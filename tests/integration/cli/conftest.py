@@ -1,4 +1,4 @@
-"""A server, a prefix and the command line for each test of commands that look at a server."""
+"""The streams of a test, and the command line with its server and prefix."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ def streams(redis: Redis, stream_prefix: str) -> Streams:
 
 @pytest.fixture
 def typed(redis_url: str, stream_prefix: str) -> Type:
-    """What happens when somebody types `domainstream` and these words, with the server in the environment."""
+    """A function that runs `domainstream` with these words and the server in the environment."""
     environment = {"REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": stream_prefix}
 
     async def type_words(*words: str, **more: str | None) -> Result:
@@ -36,12 +36,12 @@ def typed(redis_url: str, stream_prefix: str) -> Type:
 
 
 async def store(streams: Streams, *contents: bytes | None) -> list[str]:
-    """Put letters into the evaluated channel, as subscribers do, and return their ids; None has no data."""
+    """Store dead letters of the evaluated channel as subscribers do, and return their ids; None has no data."""
     ids = []
     for number, content in enumerate(contents):
         fields = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
         fields |= {"group": "domain-events", "entry_id": f"1700000000000-{number}"}
-        letter: dict[Any, Any] = {**fields, **({} if content is None else {"data": content})}
-        dead_letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", letter)
+        dead_letter: dict[Any, Any] = {**fields, **({} if content is None else {"data": content})}
+        dead_letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", dead_letter)
         ids.append(dead_letter_id.decode())
     return ids

@@ -1,4 +1,4 @@
-"""What `domainstream run` runs in the tests: each name is one kind of object."""
+"""Targets of `domainstream run` in the tests, one kind of object per name."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ consumer = EventConsumer("valuation")
 
 @consumer.on(OptimizationEvaluated)
 async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
-    """Take as long as a test wants, and tell that it began."""
+    """Take as long as a test wants, and print that it began."""
     print("handling", flush=True)  # noqa: T201 - the test waits for it
     await asyncio.sleep(float(os.environ.get("HANDLING_SECONDS", "0")))
     print("handled", flush=True)  # noqa: T201
 
 
 class Waiting:
-    """A program of one's own, that tells when it ends."""
+    """A program of the user that prints when it ends."""
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()

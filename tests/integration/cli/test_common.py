@@ -1,4 +1,4 @@
-"""What all commands that look at a server have in common: where it is, what is said, how they end."""
+"""What all commands on a server share: connection errors, output, exit codes and help."""
 
 import json
 import subprocess
@@ -22,8 +22,8 @@ LOOKING = (["streams", "ls"], ["groups"], ["lag"], ["pending"], ["dead-letters",
 
 
 @pytest.mark.parametrize("words", LOOKING)
-async def test_unreachable_server_is_told(typed: Type, words: list[str]) -> None:
-    """The exit code is 3; the message says where and what to correct, and has no password."""
+async def test_unreachable_server_is_reported(typed: Type, words: list[str]) -> None:
+    """An unreachable server ends a command with 3 and an error with its place and a fix, without the password."""
     result = await typed(*words, "--redis-url", f"redis://user:{SECRET}@127.0.0.1:1/3")
     assert result.exit_code == 3
     assert result.stdout == ""
@@ -32,16 +32,16 @@ async def test_unreachable_server_is_told(typed: Type, words: list[str]) -> None
     assert SECRET not in result.output
 
 
-async def test_wrong_password_is_told(typed: Type, redis_url: str) -> None:
-    """The exit code is 3, and the password is not repeated."""
+async def test_wrong_password_is_reported(typed: Type, redis_url: str) -> None:
+    """A wrong password ends a command with 3, and the error does not repeat it."""
     result = await typed("groups", "--redis-url", redis_url.replace("://", f"://nobody:{SECRET}@"))
     assert result.exit_code == 3
     assert "rejected the user or the password; correct the URL" in result.stderr
     assert SECRET not in result.output
 
 
-async def test_no_server_is_named(typed: Type) -> None:
-    """Without a URL it says what to type."""
+async def test_missing_url_is_reported(typed: Type) -> None:
+    """A command without a URL ends with 3 and names the variable to set."""
     result = await typed("groups", REDIS_URL=None)
     assert result.exit_code == 3
     assert "export REDIS_URL=redis://localhost:6379" in result.stderr
@@ -51,7 +51,7 @@ async def test_no_server_is_named(typed: Type) -> None:
     "words", [("--redis-url", f"{SECRET}:6379"), ("--redis-url", f"http://{SECRET}"), ("--prefix", "a b")]
 )
 async def test_wrong_url_or_prefix_is_a_usage_error(typed: Type, words: tuple[str, str]) -> None:
-    """The exit code is 2, and the message names what a good one looks like."""
+    """An invalid URL or prefix ends a command with 2, and the error shows a valid one."""
     result = await typed("groups", *words)
     assert result.exit_code == 2
     assert "cannot be used" in result.stderr
@@ -59,7 +59,7 @@ async def test_wrong_url_or_prefix_is_a_usage_error(typed: Type, words: tuple[st
 
 
 async def test_error_of_the_server_is_a_failure(typed: Type, redis: Redis, stream_prefix: str) -> None:
-    """What the server refuses ends with 1; a traceback comes with --debug alone."""
+    """A command that the server rejects ends with 1, and prints a traceback only with --debug."""
     bull = f"{stream_prefix}bull"
     await redis.hset(f"{bull}:valuation:meta", "version", "bullmq")
     await redis.set(f"{bull}:valuation:wait", "text")
@@ -71,8 +71,8 @@ async def test_error_of_the_server_is_a_failure(typed: Type, redis: Redis, strea
     assert "Traceback" in debug.stderr
 
 
-async def test_mistake_of_ours_is_told_without_its_message(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw may quote data: its type is told, and how to see more."""
+async def test_unexpected_error_is_reported_without_its_message(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error may quote data, so only its type is printed, and how to see more."""
 
     async def broken(*_: object) -> list[str]:
         raise ValueError(SECRET)
@@ -85,8 +85,8 @@ async def test_mistake_of_ours_is_told_without_its_message(typed: Type, monkeypa
 
 
 @pytest.mark.parametrize("words", [["stream"], ["streams", "inf"], ["dead-letter"], ["dead-letters", "rm"]])
-def test_unknown_command_names_what_was_meant(words: list[str]) -> None:
-    """The exit code is 2, and where a command is like the word, it is named; also in sub-groups."""
+def test_unknown_command_suggests_a_similar_one(words: list[str]) -> None:
+    """An unknown command ends with 2 and suggests a similar one, also in sub-groups."""
     result = CliRunner().invoke(cli, words)
     meant = {"stream": "streams", "inf": "info", "dead-letter": "dead-letters"}.get(words[-1])
     assert result.exit_code == 2
@@ -95,7 +95,7 @@ def test_unknown_command_names_what_was_meant(words: list[str]) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """`domainstream --help` loads neither a client nor what a single command needs."""
+    """`domainstream --help` imports neither a client nor anything that only one command needs."""
     command = [sys.executable, "-X", "importtime", "-m", "domainstream", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
@@ -113,15 +113,15 @@ def test_every_command_explains_itself(words: list[str]) -> None:
 
 
 def test_names_of_commands_are_completed() -> None:
-    """The shell gets the commands' names, also of a group, without any being run."""
+    """The shell completes the names of commands, also in a group, without importing any."""
     environment = {"COMP_WORDS": "domainstream dead-letters p", "COMP_CWORD": "2", "_DOMAINSTREAM_COMPLETE": "x"}
     environment["_DOMAINSTREAM_COMPLETE"] = "bash_complete"
     result = CliRunner().invoke(cli, [], env=environment, prog_name="domainstream")
     assert result.output == "plain,purge\n"
 
 
-def test_ages_and_moments_are_put_into_words() -> None:
-    """Ages have one unit; moments are UTC; what no calendar has stays a number."""
+def test_ages_and_moments_are_formatted() -> None:
+    """Ages have one unit, moments are in UTC, and a moment out of range stays a number."""
     assert [age(one) for one in (None, -5, 999, 61_000, 7_200_000, 86_400_000 * 3)] == [
         *("-", "0 ms", "999 ms", "1 min", "2 h", "3 d"),
     ]
@@ -129,8 +129,8 @@ def test_ages_and_moments_are_put_into_words() -> None:
     assert moment(2**63) == str(2**63)
 
 
-def test_what_cannot_be_printed_is_written_out() -> None:
-    """Control characters, also those beyond ASCII, direction marks and broken UTF-8."""
+def test_unprintable_characters_are_escaped() -> None:
+    """Control characters, also those beyond ASCII, direction marks and invalid UTF-8 are escaped."""
     assert printable("é 中\x1b\x9b\u202e\n") == "é 中\\x1b\\x9b\\u202e\\n"
     assert printable(b"\xff") == "\\xff"
 
@@ -159,14 +159,14 @@ def test_summary_in_the_list_is_the_first_paragraph_of_the_help(group: LazyGroup
 
 KEYS_OF_JSON = {
     "streams ls": {"channel", "length", "added", "first_id", "last_id", "groups"},
-    "groups": {"channel", "group", "lag", "unread", "pending", "lost", "oldest_ms", "consumers", "read_id"},
+    "groups": {"channel", "group", "lag", "unread", "pending", "lost", "oldest_ms", "consumers", "last_delivered_id"},
     "lag": {"time_ms", "channel", "group", "lag", "unread", "pending", "oldest_ms"},
     "dead-letters ls": {"channel", "letters", "first_id", "last_id"},
     f"dead-letters ls {EVALUATED}": {
         *("channel", "letter_id", "buried_ms", "group", "entry_id", "error", "reason", "has_data"),
     },
     "doctor": {"check", "status", "words", "mend"},
-    "trace event-1": {
+    "trace opt-event": {
         *("time_ms", "what", "event_type", "event_id", "aggregate_id", "correlation_id", "channel", "entry_id"),
     },
 }
@@ -175,7 +175,7 @@ KEYS_OF_JSON = {
 @pytest.mark.parametrize("words", KEYS_OF_JSON)
 async def test_keys_of_json_output_are_stable(typed: Type, streams: Streams, redis: Redis, words: str) -> None:
     """Scripts read the JSON of commands, so its keys do not follow the names of attributes."""
-    await streams.add(evaluated())
+    await streams.add(evaluated(id="opt-event"))
     await store(streams, b"1")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
     result = await typed(*words.split(), "--json")

@@ -1,4 +1,4 @@
-"""`domainstream dead-letters`: what people see, and that nothing goes that they did not mean."""
+"""`domainstream dead-letters`: what it prints, and that it only changes the chosen dead letters."""
 
 import json
 from base64 import b64encode
@@ -14,8 +14,8 @@ from domainstream.errors import ServerOutOfMemoryError
 from domainstream.stream import RedisDeadLetterRedrive, RedriveResult
 
 
-async def test_channels_are_listed_with_their_letters(typed: Type, streams: Streams) -> None:
-    """Without a channel, each that has letters stands on a line; its stream is no channel with letters."""
+async def test_channels_are_listed_with_their_dead_letters(typed: Type, streams: Streams) -> None:
+    """Without a channel, each channel with dead letters is on one line, and their own stream is not listed."""
     await store(streams, b"one", b"two")
     result = await typed("dead-letters", "ls")
     assert result.exit_code == 0
@@ -23,16 +23,16 @@ async def test_channels_are_listed_with_their_letters(typed: Type, streams: Stre
     assert len(result.stdout.splitlines()) == 2
 
 
-async def test_nothing_to_list_is_said_beside_the_data(typed: Type) -> None:
-    """Where there are no letters, stdout stays empty and the exit code is 0."""
+async def test_empty_list_is_reported_on_stderr(typed: Type) -> None:
+    """Without dead letters, stdout is empty and the exit code is 0."""
     result = await typed("dead-letters", "ls")
     assert result.exit_code == 0
     assert result.stdout == ""
     assert "There are no dead letters at 127.0.0.1:" in result.stderr
 
 
-async def test_letters_of_a_channel_show_no_data(typed: Type, streams: Streams) -> None:
-    """A list tells error and reason, as text and as JSON, and never the payload."""
+async def test_list_shows_no_data(typed: Type, streams: Streams) -> None:
+    """The list shows error and reason, as text and as JSON, and never the payload."""
     ids = await store(streams, b"secret")
     text, as_json = await typed("dead-letters", "ls", EVALUATED), await typed("dead-letters", "ls", EVALUATED, "--json")
     assert ids[0] in text.stdout
@@ -44,7 +44,7 @@ async def test_letters_of_a_channel_show_no_data(typed: Type, streams: Streams) 
 
 
 async def test_list_ends_after_count(typed: Type, streams: Streams) -> None:
-    """With `--count` the oldest are listed, and it is said that there are more."""
+    """With `--count` only the oldest are listed, and a remark says that there are more."""
     ids = await store(streams, b"1", b"2", b"3")
     result = await typed("dead-letters", "ls", EVALUATED, "--count", "2", "--json")
     assert [json.loads(line)["letter_id"] for line in result.stdout.splitlines()] == ids[:2]
@@ -52,8 +52,8 @@ async def test_list_ends_after_count(typed: Type, streams: Streams) -> None:
 
 
 @pytest.mark.parametrize("position", [0, 1])
-async def test_letter_is_shown_with_its_data(typed: Type, streams: Streams, position: int) -> None:
-    """JSON stays the JSON it is, its numbers as they were written; other bytes come in Base64."""
+async def test_dead_letter_is_shown_with_its_data(typed: Type, streams: Streams, position: int) -> None:
+    """JSON data is shown as it is, its numbers as they were written, and other bytes in Base64."""
     ids = await store(streams, b'{"price": 1.00}', b"\x00\xff\x1b[31m")
     result = await typed("dead-letters", "show", EVALUATED, ids[position], "--json")
     if position == 0:
@@ -62,8 +62,8 @@ async def test_letter_is_shown_with_its_data(typed: Type, streams: Streams, posi
         assert json.loads(result.stdout)["data_base64"] == b64encode(b"\x00\xff\x1b[31m").decode()
 
 
-async def test_shown_data_cannot_steer_the_terminal(typed: Type, streams: Streams) -> None:
-    """Escape sequences in an entry's data are written out, not sent."""
+async def test_shown_data_cannot_control_the_terminal(typed: Type, streams: Streams) -> None:
+    """Escape sequences in an entry's data are escaped."""
     (dead_letter_id,) = await store(streams, b"\x1b[2Jgone\xc2\x9b31m")
     result = await typed("dead-letters", "show", EVALUATED, dead_letter_id)
     assert "\\x1b[2Jgone\\x9b31m" in result.stdout
@@ -71,8 +71,8 @@ async def test_shown_data_cannot_steer_the_terminal(typed: Type, streams: Stream
 
 
 @pytest.mark.parametrize("words", [("show",), ("redrive", "--yes"), ("redrive", "18-0", "--yes"), ("purge", "--yes")])
-async def test_letter_that_is_not_there_is_not_found(typed: Type, streams: Streams, words: tuple[str, ...]) -> None:
-    """The exit code is 4, and the message says where to look; letters beside it stay."""
+async def test_missing_dead_letter_is_not_found(typed: Type, streams: Streams, words: tuple[str, ...]) -> None:
+    """A missing dead letter ends the command with 4 and the command that lists them, and changes no other."""
     await store(streams, b"1")
     command, *options = words
     result = await typed("dead-letters", command, EVALUATED, "17-0", *options)
@@ -82,16 +82,16 @@ async def test_letter_that_is_not_there_is_not_found(typed: Type, streams: Strea
     assert len(await streams.dead(EVALUATED)) == 1
 
 
-async def test_unknown_channel_names_the_one_that_was_meant(typed: Type, streams: Streams) -> None:
-    """A channel with a typing mistake is not found, and the right one is named, also when all it has is letters."""
+async def test_unknown_channel_suggests_a_similar_one(typed: Type, streams: Streams) -> None:
+    """A misspelled channel is not found, and a similar one is suggested, also if it has only dead letters."""
     await store(streams, b"1")
     result = await typed("dead-letters", "ls", EVALUATED.replace("optimization", "optimisation"))
     assert result.exit_code == 4
     assert f"Did you mean {EVALUATED}?" in result.stderr
 
 
-async def test_letters_go_back(typed: Type, streams: Streams, redis: Redis) -> None:
-    """The named letters become entries of the channel, the others stay."""
+async def test_chosen_dead_letters_are_redriven(typed: Type, streams: Streams, redis: Redis) -> None:
+    """The chosen dead letters become entries of the channel, and the others are kept."""
     ids = await store(streams, b"1", b"2", b"3")
     result = await typed("dead-letters", "redrive", EVALUATED, ids[0], ids[2], "--yes", "--json")
     entry_ids = json.loads(result.stdout)["entry_ids"]
@@ -104,8 +104,8 @@ async def test_letters_go_back(typed: Type, streams: Streams, redis: Redis) -> N
     assert [letter[b"data"] for letter in await streams.dead(EVALUATED)] == [b"2"]
 
 
-async def test_letter_without_data_stays_and_the_exit_code_says_so(typed: Type, streams: Streams) -> None:
-    """`redrive --all` does what it can, names what stays, and ends with 5."""
+async def test_dead_letter_without_data_is_kept(typed: Type, streams: Streams) -> None:
+    """`redrive --all` redrives what it can, names what it kept, and ends with 5."""
     await store(streams, b"1", None)
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes")
     assert result.exit_code == 5
@@ -114,8 +114,8 @@ async def test_letter_without_data_stays_and_the_exit_code_says_so(typed: Type, 
     assert len(await streams.dead(EVALUATED)) == 1
 
 
-async def test_all_means_those_there_are(typed: Type, streams: Streams) -> None:
-    """More than one page of letters goes back, each once."""
+async def test_all_redrives_each_once(typed: Type, streams: Streams) -> None:
+    """`redrive --all` redrives more than one page of dead letters, each once."""
     await store(streams, *(b"%d" % number for number in range(1100)))
     result = await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json")
     assert result.exit_code == 0
@@ -124,8 +124,8 @@ async def test_all_means_those_there_are(typed: Type, streams: Streams) -> None:
 
 
 @pytest.mark.parametrize("command", ["redrive", "purge"])
-async def test_nothing_is_done_unasked(typed: Type, streams: Streams, command: str) -> None:
-    """Where nobody can be asked and `--yes` is not there, the count is shown and nothing happens."""
+async def test_nothing_is_changed_without_confirmation(typed: Type, streams: Streams, command: str) -> None:
+    """Without a terminal and without `--yes`, the count is shown and nothing changes."""
     await store(streams, b"1", b"2")
     result = await typed("dead-letters", command, EVALUATED, "--all")
     assert result.exit_code == 2
@@ -135,14 +135,14 @@ async def test_nothing_is_done_unasked(typed: Type, streams: Streams, command: s
 
 
 @pytest.mark.parametrize("command", ["redrive", "purge"])
-async def test_letters_must_be_chosen(typed: Type, command: str) -> None:
-    """Neither letters nor `--all` is a usage error, as is a word that is no id."""
+async def test_dead_letters_must_be_chosen(typed: Type, command: str) -> None:
+    """Neither ids nor `--all` is a usage error, as is a word that is not an id."""
     assert (await typed("dead-letters", command, EVALUATED)).exit_code == 2
     assert (await typed("dead-letters", command, EVALUATED, "newest")).exit_code == 2
 
 
-async def test_all_letters_are_purged(typed: Type, streams: Streams) -> None:
-    """`purge --all` empties the dead letters and tells how many there were."""
+async def test_all_dead_letters_are_purged(typed: Type, streams: Streams) -> None:
+    """`purge --all` deletes all dead letters and reports how many there were."""
     await store(streams, b"1", b"2")
     result = await typed("dead-letters", "purge", EVALUATED, "--all", "--yes", "--json")
     assert result.exit_code == 0
@@ -151,8 +151,10 @@ async def test_all_letters_are_purged(typed: Type, streams: Streams) -> None:
 
 
 @pytest.mark.parametrize(("named", "exit_code"), [(["1"], 4), ([0], 0), ([0, "1"], 5)])
-async def test_named_letters_are_purged(typed: Type, streams: Streams, named: list[int | str], exit_code: int) -> None:
-    """The exit code tells whether all of the letters, some or none were there."""
+async def test_chosen_dead_letters_are_purged(
+    typed: Type, streams: Streams, named: list[int | str], exit_code: int
+) -> None:
+    """The exit code says whether all of the chosen dead letters, some or none existed."""
     ids = await store(streams, b"1", b"2")
     wanted = [ids[one] if isinstance(one, int) else f"{one}-0" for one in named]
     result = await typed("dead-letters", "purge", EVALUATED, *wanted, "--yes")
@@ -162,10 +164,10 @@ async def test_named_letters_are_purged(typed: Type, streams: Streams, named: li
 
 
 @pytest.mark.parametrize("command", ["redrive", "purge"])
-async def test_letter_that_comes_meanwhile_stays(
+async def test_dead_letter_stored_meanwhile_is_kept(
     typed: Type, streams: Streams, redis_url: str, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """`--all` means the letters that were counted: one that is buried during the question is not touched."""
+    """`--all` means the dead letters that were counted: one that is stored during the question is kept."""
     await store(streams, b"1", b"2")
 
     def bury_another(question: str, *, yes: bool) -> None:
@@ -177,10 +179,8 @@ async def test_letter_that_comes_meanwhile_stays(
     assert [letter[b"data"] for letter in await streams.dead(EVALUATED)] == [b"3"]
 
 
-async def test_redrive_that_ends_early_tells_what_was_done(
-    typed: Type, streams: Streams, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the server refuses after the first letter, the exit code is 5, and what was done is told."""
+async def test_partial_redrive_is_reported(typed: Type, streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that rejects the second dead letter ends the command with 5, and the report names what was redriven."""
     await store(streams, b"1", b"2")
     whole = RedisDeadLetterRedrive.redrive
     calls: list[str] = []
@@ -199,8 +199,8 @@ async def test_redrive_that_ends_early_tells_what_was_done(
     assert len(await streams.dead(EVALUATED)) == 1
 
 
-async def test_channel_without_letters_has_nothing_to_redrive(typed: Type, streams: Streams) -> None:
-    """`--all` of nothing is done at once; a letter by its name is not found."""
+async def test_channel_without_dead_letters_has_nothing_to_redrive(typed: Type, streams: Streams) -> None:
+    """On a channel without dead letters `--all` succeeds at once, and an id is not found."""
     await streams.add_data(EVALUATED, data=b"1")
     assert (await typed("dead-letters", "redrive", EVALUATED, "--all")).exit_code == 0
     assert (await typed("dead-letters", "redrive", EVALUATED, "1-0")).exit_code == 4

@@ -1,4 +1,4 @@
-"""`domainstream doctor`: it finds what is wrong, and what it says to type mends it."""
+"""`domainstream doctor` finds what is wrong, and the commands that it prints fix it."""
 
 import json
 import shlex
@@ -39,13 +39,13 @@ GOOD = ServerFacts(
 
 
 def findings(result: Result, status: str = "problem") -> list[dict[str, Any]]:
-    """Return what the doctor found of this status, but for persistence, which test servers do not have."""
+    """Return the findings of this status, except persistence, which test servers do not have."""
     found = [json.loads(line) for line in result.stdout.splitlines()]
     return [one for one in found if one["status"] == status and one["check"] != "persistence"]
 
 
-async def mend(redis: Any, finding: dict[str, Any]) -> None:
-    """Do what a finding says, as redis-cli would."""
+async def fix(redis: Any, finding: dict[str, Any]) -> None:
+    """Run the command of a finding, as redis-cli would."""
     program, option, url, *words = shlex.split(finding["mend"])
     assert program == "redis-cli"
     assert option == "-u"
@@ -54,7 +54,7 @@ async def mend(redis: Any, finding: dict[str, Any]) -> None:
 
 
 async def test_good_server_has_no_problems(typed: Type, redis_url: str, streams: Streams, redis: Redis) -> None:
-    """Name and version are told; trying leaves no key behind; without persistence it is a problem all the same."""
+    """A good server is named with its version, has only the problem of persistence, and keeps no key of a probe."""
     await streams.add_data(EVALUATED, data=b"1")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP)
     result = await typed("doctor", "--json", "--group", GROUP)
@@ -67,20 +67,20 @@ async def test_good_server_has_no_problems(typed: Type, redis_url: str, streams:
 
 
 @pytest.mark.parametrize("group", [None, GROUP])
-async def test_missing_group_is_mended(typed: Type, streams: Streams, redis: Redis, group: str | None) -> None:
-    """A channel that no group reads, or not the named one, is a problem until the command was typed."""
+async def test_missing_group_is_fixed(typed: Type, streams: Streams, redis: Redis, group: str | None) -> None:
+    """A channel that no group reads, or not the named one, is a problem until the printed command has run."""
     await streams.add_data(EVALUATED, data=b"1")
     if group:
         await redis.xgroup_create(streams.key(EVALUATED), "others")
     words = ["doctor", "--json", *(["--group", group] if group else [])]
     (found,) = findings(await typed(*words))
     assert found["check"] == "groups"
-    await mend(redis, found)
+    await fix(redis, found)
     assert findings(await typed(*words)) == []
 
 
-async def test_letters_and_losses_are_warnings(typed: Type, streams: Streams, redis: Redis) -> None:
-    """They are told with the command that shows more."""
+async def test_dead_letters_and_losses_are_warnings(typed: Type, streams: Streams, redis: Redis) -> None:
+    """Dead letters and losses are warnings with the command that shows more."""
     await store(streams, b"1")
     await streams.add_data(EVALUATED, data=b"1")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
@@ -95,7 +95,7 @@ async def test_letters_and_losses_are_warnings(typed: Type, streams: Streams, re
 
 
 async def test_clock_that_jumped_back_is_noticed(typed: Type, redis: Redis, stream_prefix: str) -> None:
-    """An entry from the future tells that the server's clock was ahead once."""
+    """An entry from the future is reported as a server's clock that jumped back."""
     await redis.xadd(f"{stream_prefix}{EVALUATED}", {"data": "1"}, id="4102444800000-0")
     found = findings(await typed("doctor", "--json"), "warning")
     assert "ahead of the server's clock" in found[0]["words"]
@@ -106,7 +106,7 @@ UserUrl = Callable[..., Any]
 
 @pytest.fixture
 async def user_url(redis: Any, redis_url: str, stream_prefix: str) -> AsyncIterator[UserUrl]:
-    """A function that makes a user with these permissions and returns the URL to come as that user."""
+    """A function that creates a user with these permissions and returns the URL of that user."""
     name = stream_prefix.strip(":")
 
     async def make(*permissions: str) -> str:
@@ -117,7 +117,7 @@ async def user_url(redis: Any, redis_url: str, stream_prefix: str) -> AsyncItera
     await redis.acl_deluser(name)
 
 
-async def test_missing_permissions_are_mended(typed: Type, redis: Redis, stream_prefix: str, user_url: UserUrl) -> None:
+async def test_missing_permissions_are_fixed(typed: Type, redis: Redis, stream_prefix: str, user_url: UserUrl) -> None:
     """All commands that the role lacks are named at once, and one command grants them."""
     url = await user_url(f"~{stream_prefix}*", "+xadd")
     words = ["doctor", "--json", "--role", "publisher", "--redis-url", url]
@@ -126,16 +126,16 @@ async def test_missing_permissions_are_mended(typed: Type, redis: Redis, stream_
     assert "xtrim" in found["words"]
     assert "xadd" not in found["words"]
     assert "xreadgroup" not in found["words"]
-    await mend(redis, found)
+    await fix(redis, found)
     assert findings(await typed(*words)) == []
 
 
-async def test_closed_keys_are_told(typed: Type, redis: Redis, user_url: UserUrl) -> None:
-    """Keys that the user may not touch are a warning, which can be mended too."""
+async def test_closed_keys_are_reported(typed: Type, redis: Redis, user_url: UserUrl) -> None:
+    """Keys that the user may not touch are a warning, which the printed command fixes."""
     words = ["doctor", "--json", "--redis-url", await user_url("+@all")]
     found = findings(await typed(*words), "warning")
     assert [one["check"] for one in found] == ["permissions"]
-    await mend(redis, found[0])
+    await fix(redis, found[0])
     assert findings(await typed(*words), "warning") == []
 
 
@@ -147,7 +147,7 @@ def to_evaluated(_: OptimizationEvaluated) -> Channel:
 async def test_publisher_publishes_with_what_the_doctor_asks_for(
     redis: Redis, user_url: UserUrl, stream_prefix: str
 ) -> None:
-    """Nothing is missing from the list: a user who may do no more publishes, retention and its guard included."""
+    """A user with only the permissions of the list can publish, retention and its guard included."""
     url = await user_url(f"~*{stream_prefix}*", *(f"+{name}" for name in needed_by("publisher")))
     await redis.xgroup_create(f"{stream_prefix}{EVALUATED}", GROUP, id="0", mkstream=True)
     retention = Retention(max_age=timedelta(hours=1))
@@ -160,7 +160,7 @@ async def test_publisher_publishes_with_what_the_doctor_asks_for(
 
 
 def test_subscriber_needs_what_its_parts_need() -> None:
-    """The list has all that the tests of privileges found out."""
+    """The subscriber's list contains every command that the tests of privileges found."""
     rights = f"{READER} {DEAD_LETTERS} {JANITOR} {IDLE_CONSUMERS}".replace("+", "").split()
     assert set(rights) <= set(needed_by("subscriber"))
 
@@ -168,7 +168,7 @@ def test_subscriber_needs_what_its_parts_need() -> None:
 async def test_operator_looks_with_what_the_doctor_asks_for(
     typed: Type, streams: Streams, redis: Redis, redis_url: str, user_url: UserUrl, stream_prefix: str
 ) -> None:
-    """Every command that looks, and those that mend dead letters, work for a user who may do no more."""
+    """A user with only the permissions of the list can run every inspecting command, redrive and purge."""
     bull = f"{stream_prefix}bull"
     url = await user_url(f"~*{stream_prefix}*", *(f"+{name}" for name in needed_by("operator")))
     event = evaluated()
@@ -186,26 +186,26 @@ async def test_operator_looks_with_what_the_doctor_asks_for(
 
 
 def only(found: list[Finding]) -> Finding:
-    """Return the one finding that is not all well."""
+    """Return the only finding that is not `ok`."""
     (bad,) = [one for one in found if one.status != "ok"]
     return bad
 
 
 def changed(**facts: Any) -> list[Finding]:
-    """Return what is said of a good server, but for these facts."""
+    """Return the findings of a good server with these facts changed."""
     fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
     return [*server_findings(ServerFacts(**{**fields, **facts}), user="default")]
 
 
-def test_good_facts_are_all_well() -> None:
-    """Nothing is made up; a loss window of two seconds is named."""
+def test_good_facts_have_no_problem() -> None:
+    """A good server has no finding, and its loss window of two seconds is named."""
     found = changed()
     assert {one.status for one in found} == {"ok"}
     assert any("up to 2 seconds" in one.words for one in found)
 
 
 @pytest.mark.parametrize(
-    ("facts", "status", "mend"),
+    ("facts", "status", "command"),
     [
         ({"eviction": "allkeys-lru"}, "problem", "CONFIG SET maxmemory-policy noeviction"),
         ({"used_memory": 950}, "problem", "CONFIG SET maxmemory 2000"),
@@ -219,21 +219,21 @@ def test_good_facts_are_all_well() -> None:
         ({"cluster": True}, "problem", "outside of the cluster"),
     ],
 )
-def test_bad_fact_is_found(facts: dict[str, Any], status: str, mend: str) -> None:
-    """Each has a finding of its own with what to type."""
+def test_bad_fact_is_found(facts: dict[str, Any], status: str, command: str) -> None:
+    """Each bad fact has its own finding with a command."""
     found = only(changed(**facts))
     assert found.status == status
-    assert (mend in found.fix) is True
+    assert (command in found.fix) is True
 
 
 @pytest.mark.parametrize(("fsync", "words"), [("always", "loses nothing"), (None, "may not read how often")])
-def test_loss_window_is_told(fsync: str | None, words: str) -> None:
-    """What a crash may take with it stands in words."""
+def test_loss_window_is_reported(fsync: str | None, words: str) -> None:
+    """The finding says what a crash may lose."""
     assert any(words in one.words for one in changed(fsync=fsync))
 
 
 def test_unknown_facts_are_a_warning() -> None:
-    """Where INFO is forbidden, it is said how to allow it."""
+    """A user without INFO gets a warning with the command that allows it."""
     (found,) = server_findings(None, user="reader")
     assert found.status == "warning"
     assert found.fix == 'redis-cli -u "$REDIS_URL" ACL SETUSER reader +info'
@@ -241,13 +241,13 @@ def test_unknown_facts_are_a_warning() -> None:
 
 @pytest.mark.parametrize(("ahead", "status"), [(timedelta(), "ok"), (timedelta(hours=2), "problem")])
 def test_clocks_are_compared(ahead: timedelta, status: str) -> None:
-    """More than a second apart is a problem, in either direction."""
+    """Clocks that differ by more than a second are a problem, in either direction."""
     milliseconds = round(ahead.total_seconds() * 1000)
     assert {clock_finding(milliseconds).status, clock_finding(-milliseconds).status} == {status}
 
 
 def test_missing_commands_are_a_problem() -> None:
-    """A server that is too old is told with what to install."""
+    """A server that is too old is a problem with the version to install."""
     abilities = CommandProbeResult(missing=("xautoclaim",), forbidden=(), closed_key="")
     found = only([*ability_findings(abilities, user="default", roles=["subscriber"])])
     assert "xautoclaim" in found.words

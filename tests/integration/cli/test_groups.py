@@ -1,4 +1,4 @@
-"""`domainstream groups`, `lag` and `pending`: the numbers are exact."""
+"""`domainstream groups`, `lag` and `pending` show exact numbers."""
 
 import asyncio
 import json
@@ -31,8 +31,8 @@ async def ids(streams: Streams, redis: Redis) -> list[str]:
     return ids
 
 
-async def test_group_is_told_exactly(typed: Type, ids: list[str]) -> None:
-    """Lag is unread and pending; the oldest is the oldest of both."""
+async def test_group_is_shown_exactly(typed: Type, ids: list[str]) -> None:
+    """Lag is unread and pending together, and the oldest entry is the oldest of both."""
     (group,) = records(await typed("groups", "--json"))
     assert group["lag"] == 9
     assert group["unread"] == 7
@@ -47,7 +47,7 @@ async def test_group_is_told_exactly(typed: Type, ids: list[str]) -> None:
 async def test_trimmed_entries_are_lost_and_not_unread(
     typed: Type, streams: Streams, redis: Redis, ids: list[str], keep: int, unread: int, lost: int
 ) -> None:
-    """What left the stream unread counts as lost; what was read before counts nowhere."""
+    """Entries removed unread count as lost, and removed after reading count nowhere."""
     await redis.xtrim(streams.key(EVALUATED), maxlen=keep, approximate=False)
     (group,) = records(await typed("groups", EVALUATED, "--json"))
     assert group["unread"] == unread
@@ -57,14 +57,14 @@ async def test_trimmed_entries_are_lost_and_not_unread(
 async def test_unread_entries_are_counted_where_the_server_lost_count(
     typed: Type, streams: Streams, redis: Redis, ids: list[str]
 ) -> None:
-    """After somebody deleted a single unread entry the server does not know the lag any more; we do."""
+    """After a single unread entry was deleted, the server does not know the lag, but the command counts it."""
     await redis.xdel(streams.key(EVALUATED), ids[5])
     (group,) = records(await typed("groups", "--json"))
     assert group["unread"] == 6
 
 
 async def test_large_lag_is_counted_page_by_page(typed: Type, streams: Streams, redis: Redis) -> None:
-    """More than a thousand entries are counted where the server lost count."""
+    """More than a thousand entries are counted when the server does not know the lag."""
     key = streams.key(EVALUATED)
     add: Any = redis.eval("for i = 1, 2500 do redis.call('XADD', KEYS[1], '*', 'data', i) end", 1, key)
     await add
@@ -77,7 +77,7 @@ async def test_large_lag_is_counted_page_by_page(typed: Type, streams: Streams, 
 
 
 async def test_consumers_are_listed(typed: Type, ids: list[str]) -> None:
-    """Each consumer with what it has not acknowledged."""
+    """Each consumer is listed with its pending entries."""
     (consumer,) = records(await typed("groups", "--consumers", "--json"))
     assert consumer["group"] == GROUP
     assert consumer["consumer"] == "one"
@@ -85,7 +85,7 @@ async def test_consumers_are_listed(typed: Type, ids: list[str]) -> None:
 
 
 async def test_channels_without_groups_have_nothing_to_show(typed: Type, streams: Streams) -> None:
-    """Stdout stays empty and the exit code is 0."""
+    """Without groups, stdout is empty and the exit code is 0."""
     await streams.add_data(CALCULATED, data=b"1")
     for command in ("groups", "lag", "pending"):
         result = await typed(command)
@@ -96,7 +96,7 @@ async def test_channels_without_groups_have_nothing_to_show(typed: Type, streams
 
 @pytest.mark.parametrize(("most", "exit_code"), [("8", 1), ("9", 0)])
 async def test_lag_above_max_is_a_failure(typed: Type, ids: list[str], most: str, exit_code: int) -> None:
-    """The exit code is 1 above the limit, and who is behind is named on stderr; at the limit all is well."""
+    """A lag above the limit ends with 1 and names the group on stderr; a lag at the limit is fine."""
     result = await typed("lag", "--max", most, "--json")
     assert result.exit_code == exit_code
     assert json.loads(result.stdout)["lag"] == 9
@@ -104,28 +104,28 @@ async def test_lag_above_max_is_a_failure(typed: Type, ids: list[str], most: str
 
 
 async def test_watching_ends_above_max(typed: Type, streams: Streams, redis: Redis, ids: list[str]) -> None:
-    """`--watch` looks until a lag is above the limit."""
+    """`--watch` repeats until a lag is above the limit."""
     result = await typed("lag", "--watch", "--every", "10ms", "--max", "3", "--group", GROUP)
     assert result.exit_code == 1
 
 
 @pytest.mark.parametrize("command", ["lag", "pending"])
 async def test_unknown_group_is_not_found(typed: Type, ids: list[str], command: str) -> None:
-    """The exit code is 4, and the group that was meant is named."""
+    """An unknown group ends with 4 and suggests a similar one."""
     result = await typed(command, "--group", "domain-event")
     assert result.exit_code == 4
     assert f"Did you mean {GROUP}?" in result.stderr
 
 
 async def test_pending_entries_are_listed(typed: Type, ids: list[str]) -> None:
-    """The oldest come first, with who has them and how often they were delivered."""
+    """Pending entries are listed, oldest first, with their consumer and number of deliveries."""
     found = records(await typed("pending", EVALUATED, "--group", GROUP, "--json"))
     assert [one["entry_id"] for one in found] == ids[1:3]
     assert {(one["consumer"], one["deliveries"]) for one in found} == {("one", 1)}
 
 
-async def test_pending_entries_are_chosen(typed: Type, ids: list[str]) -> None:
-    """By consumer, by how long they wait, and no more than asked for, which is said."""
+async def test_pending_entries_are_filtered(typed: Type, ids: list[str]) -> None:
+    """Pending entries are filtered by consumer and idle time, and a remark says when `--count` cut the list."""
     assert records(await typed("pending", "--consumer", "two", "--json")) == []
     assert records(await typed("pending", "--idle", "1h", "--json")) == []
     one = await typed("pending", "--count", "1", "--json")
@@ -137,7 +137,7 @@ async def test_pending_entries_are_chosen(typed: Type, ids: list[str]) -> None:
 async def test_names_need_not_be_text(
     typed: Type, streams: Streams, redis: Redis, ids: list[str], words: tuple[str, ...]
 ) -> None:
-    """Groups and consumers whose names are no UTF-8 are shown with what they hold, and can be named."""
+    """Groups and consumers whose names are not UTF-8 are shown, and can be named."""
     key = streams.key(EVALUATED)
     await redis.xgroup_create(key, b"caf\xe9", id="0")
     await redis.xreadgroup(b"caf\xe9", b"\xff", {key: ">"}, count=1)  # type: ignore[arg-type]  # bytes are sent as they are
@@ -148,7 +148,7 @@ async def test_names_need_not_be_text(
 
 
 async def test_watching_ends_when_the_server_goes(stream_prefix: str) -> None:
-    """A server that goes away ends `--watch` with 3, and the message says where it was."""
+    """A server that goes away ends `--watch` with 3, and the error says where it was."""
     with EmbeddedServer(server_binaries()[0].path) as server:
         async with Redis.from_url(server.url) as client:
             await client.xgroup_create(f"{stream_prefix}{EVALUATED}", GROUP, id="0", mkstream=True)

@@ -1,4 +1,4 @@
-"""Questions on a terminal, and the end of a command by Ctrl-C or a closed pipe: in processes of their own."""
+"""Confirmation on a terminal, and the end of a command by Ctrl-C or a closed pipe, in processes of their own."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ def first_line_only(*words: str) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize(("key", "exit_code", "left"), [(b"y\n", 0, 0), (b"\n", 1, 2), (b"\x03", 130, 2)])
 async def test_question_is_answered(streams: Streams, redis_url: str, key: bytes, exit_code: int, left: int) -> None:
-    """Yes does it; just Enter does not, and says so; Ctrl-C ends at once with 130."""
+    """Yes runs the command, Enter declines it with a message, and Ctrl-C ends it at once with 130."""
     await store(streams, b"1", b"2")
     words = ["dead-letters", "purge", EVALUATED, "--all", "--redis-url", redis_url, "--prefix", streams.prefix]
     with on_a_terminal(*words) as (process, terminal):
@@ -78,7 +78,7 @@ async def test_question_is_answered(streams: Streams, redis_url: str, key: bytes
 
 
 async def test_closed_pipe_is_quiet(streams: Streams, redis_url: str) -> None:
-    """A reader that has enough ends the command without a word, with the exit code that shells know."""
+    """A closed pipe ends the command silently with the exit code that shells expect."""
     await store(streams, *(b"%d" % number for number in range(2000)))
     words = ["dead-letters", "ls", EVALUATED, "--json", "--count", "2000", "--redis-url", redis_url]
     assert first_line_only(*words, "--prefix", streams.prefix) == (141, b"")
@@ -86,7 +86,7 @@ async def test_closed_pipe_is_quiet(streams: Streams, redis_url: str) -> None:
 
 @pytest.mark.parametrize("variable", ["", "1"])
 async def test_colours_are_for_terminals_that_want_them(streams: Streams, redis_url: str, variable: str) -> None:
-    """A terminal gets colours, unless NO_COLOR says otherwise; a pipe never does."""
+    """A terminal gets colours unless NO_COLOR is set, and a pipe never does."""
     words = ["doctor", "--redis-url", redis_url, "--prefix", streams.prefix]
     with on_a_terminal(*words, NO_COLOR=variable, TERM="xterm") as (process, terminal):
         seen = read_until(terminal, " at 127.0.0.1")

@@ -1,4 +1,4 @@
-"""`domainstream queues`, `replay` and `trace`: what BullMQ keeps, and what it gets once more."""
+"""`domainstream queues`, `replay` and `trace`: what BullMQ stores, and what is added to it again."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def records(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
 
 
 async def test_jobs_are_counted_by_state(typed: Type, valuation: Valuation, bull: str) -> None:
-    """Waiting, completed and failed jobs stand in columns of their own."""
+    """Waiting, completed and failed jobs are counted in separate columns."""
     good, bad = evaluated(), evaluated()
 
     async def fail_one(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -64,7 +64,7 @@ async def test_jobs_are_counted_by_state(typed: Type, valuation: Valuation, bull
 
 
 async def test_paused_queue_is_marked(typed: Type, valuation: Valuation, redis: Redis, bull: str) -> None:
-    """Its jobs count as waiting, and it is said that none begins."""
+    """The jobs of a paused queue count as waiting, and the queue is marked as paused."""
     await valuation.add(*jobs_of(1))
     await redis.hset(f"{bull}:valuation:meta", "paused", "1")
     line = (await typed("queues", "--bull-prefix", bull)).stdout.splitlines()[1]
@@ -72,7 +72,7 @@ async def test_paused_queue_is_marked(typed: Type, valuation: Valuation, redis: 
 
 
 async def test_unknown_queue_is_not_found(typed: Type, valuation: Valuation, bull: str) -> None:
-    """The exit code is 4, and the queue that was meant is named; no queues at all are no error."""
+    """An unknown queue ends with 4 and suggests a similar one, but a server without queues is not an error."""
     nothing = await typed("queues", "--bull-prefix", bull)
     await valuation.add(*jobs_of(1))
     result = await typed("queues", "valuations", "--bull-prefix", bull)
@@ -86,7 +86,7 @@ REPLAY = ("--since", "1h", "--to", "valuation", "--job", "price-stay", "--json")
 
 
 async def test_events_are_replayed_once(typed: Type, streams: Streams, valuation: Valuation, bull: str) -> None:
-    """A dry run tells and does nothing; a replay adds what the queue does not have, and a second one nothing."""
+    """A dry run only reports, a replay adds the missing jobs, and a second replay adds nothing."""
     events = [evaluated() for _ in range(3)]
     for event in events:
         await streams.add(event)
@@ -108,7 +108,7 @@ async def test_events_are_replayed_once(typed: Type, streams: Streams, valuation
 async def test_replayed_job_is_what_a_subscriber_adds(
     typed: Type, streams: Streams, valuation: Valuation, bull: str
 ) -> None:
-    """Name and data are the same: the event, where it came from, and its correlation id."""
+    """A replayed job has the name and data that a subscriber gives it: the event, its origin and its correlation id."""
     event = evaluated()
     entry_id = await streams.add(event)
     await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull)
@@ -124,7 +124,7 @@ async def test_replayed_job_is_what_a_subscriber_adds(
 async def test_events_are_handled_again_when_asked(
     typed: Type, streams: Streams, valuation: Valuation, bull: str, known: str
 ) -> None:
-    """What the queue has a job of, under either id that a subscriber gives, is passed over, but for `--again`."""
+    """Events that the queue has a job for, under either id that a subscriber gives, are skipped without `--again`."""
     event = evaluated()
     await streams.add(event)
     words = ["replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull]
@@ -137,8 +137,8 @@ async def test_events_are_handled_again_when_asked(
     assert len(await valuation.jobs.ids()) == 2
 
 
-async def test_unreadable_entries_are_passed_over(typed: Type, streams: Streams, bull: str) -> None:
-    """Rubbish, entries without data and events of other channels are counted; the exit code is 5."""
+async def test_unreadable_entries_are_skipped(typed: Type, streams: Streams, bull: str) -> None:
+    """Invalid entries, entries without data and events of other channels are counted, and the exit code is 5."""
     await streams.add(evaluated())
     await streams.add_data(EVALUATED, data=b"rubbish")
     await streams.add_data(EVALUATED, other=b"field")
@@ -149,8 +149,8 @@ async def test_unreadable_entries_are_passed_over(typed: Type, streams: Streams,
     assert outcome["unreadable"] == 3
 
 
-async def test_replay_starts_where_it_is_told(typed: Type, streams: Streams, bull: str) -> None:
-    """More than one batch is added, and nothing before `--since`."""
+async def test_replay_starts_at_since(typed: Type, streams: Streams, bull: str) -> None:
+    """More than one batch is added, and nothing from before `--since`."""
     ids = [await streams.add(evaluated()) for _ in range(600)]
     words = ["replay", EVALUATED, "--since", ids[50], "--to", "valuation", "--job", "price-stay", "--json", "--yes"]
     assert records(await typed(*words, "--bull-prefix", bull))[0]["added"] == 550
@@ -159,7 +159,7 @@ async def test_replay_starts_where_it_is_told(typed: Type, streams: Streams, bul
 async def test_replay_into_a_new_queue_is_pointed_out(
     typed: Type, streams: Streams, valuation: Valuation, bull: str
 ) -> None:
-    """It may be meant, or be a typing mistake; unasked, nothing is added."""
+    """A queue that never had a job is pointed out, and nothing is added without confirmation."""
     await valuation.add(*jobs_of(1))
     await streams.add(evaluated())
     words = ["--since", "1h", "--to", "valuatoin", "--job", "price-stay", "--bull-prefix", bull]
@@ -171,13 +171,13 @@ async def test_replay_into_a_new_queue_is_pointed_out(
 
 @pytest.mark.parametrize(("queue", "since"), [("a:b", "1h"), ("valuation", "soon")])
 async def test_impossible_replay_is_a_usage_error(typed: Type, queue: str, since: str) -> None:
-    """Names that BullMQ cannot have and times that are none end with 2."""
+    """Names that BullMQ rejects and invalid times end with 2."""
     result = await typed("replay", EVALUATED, "--since", since, "--to", queue, "--job", "price-stay")
     assert result.exit_code == 2
 
 
-async def test_story_is_told_in_order(typed: Type, streams: Streams, valuation: Valuation, bull: str) -> None:
-    """Two events of one transaction, their jobs, and a letter: each step once, in order, and nothing of others'."""
+async def test_timeline_is_in_order(typed: Type, streams: Streams, valuation: Valuation, bull: str) -> None:
+    """Two events of a transaction, their jobs and a dead letter are listed once each, in order, and nothing else."""
     first = evaluated()
     payload = CalculatedPayload(price=7)
     followed = PricingCalculated(
@@ -204,8 +204,8 @@ async def _nothing(event: object, context: EventContext) -> None:
     """Handle a job."""
 
 
-async def test_story_is_found_by_any_of_its_events(typed: Type, streams: Streams, bull: str) -> None:
-    """The id of an event leads to the transaction that it belongs to, which is said."""
+async def test_timeline_is_found_by_any_of_its_events(typed: Type, streams: Streams, bull: str) -> None:
+    """The id of an event leads to its transaction, and a remark names the transaction."""
     first = evaluated(correlation_id='visit "é"')
     second = evaluated(correlation_id='visit "é"', causation_id=first.id)
     await streams.add(first)
@@ -215,8 +215,8 @@ async def test_story_is_found_by_any_of_its_events(typed: Type, streams: Streams
     assert f'The event {second.id} belongs to visit "é"' in result.stderr
 
 
-async def test_story_shows_no_payload(typed: Type, streams: Streams, bull: str) -> None:
-    """The table tells ids, times and places alone."""
+async def test_timeline_shows_no_payload(typed: Type, streams: Streams, bull: str) -> None:
+    """The timeline shows only ids, times and places."""
     event = evaluated(aggregate_id="opt-7")
     await streams.add(event)
     result = await typed("trace", event.id, "--bull-prefix", bull)
@@ -226,7 +226,7 @@ async def test_story_shows_no_payload(typed: Type, streams: Streams, bull: str) 
 
 
 async def test_unknown_transaction_is_not_found(typed: Type, streams: Streams, bull: str) -> None:
-    """An id that only stands somewhere in a payload belongs to nobody; nor does one before `--since`."""
+    """An id that only occurs in a payload has no timeline, and neither has one before `--since`."""
     event = evaluated()
     await streams.add(event)
     for words in (["opt-1"], [event.id, "--since", "4102444800000"]):
@@ -235,25 +235,35 @@ async def test_unknown_transaction_is_not_found(typed: Type, streams: Streams, b
         assert result.stdout == ""
 
 
-def step(what: str, time_ms: int, event_id: str = "one") -> TimelineEntry:
-    """Return a step of an event: of its entry, or of its one job."""
+def timeline_entry(what: str, time_ms: int, event_id: str = "one") -> TimelineEntry:
+    """Return a timeline entry of an event: of its stream entry, or of its only job."""
     queue = None if what in ("published", "buried") else "valuation"
     return TimelineEntry(time_ms=time_ms, what=what, event_id=event_id, queue=queue, job_id=event_id if queue else None)
 
 
-def test_no_step_stands_before_its_cause() -> None:
-    """A worker's clock that is behind does not turn the story round; other events keep their places."""
-    early = [step("started", 5), step("completed", 7), step("added", 11), step("published", 10)]
-    others = [step("published", 8, "two"), step("published", 12, "three")]
-    told = [(one.event_id, one.what) for one in in_order([*early, *others])]
-    assert told == [
+def test_no_entry_comes_before_its_cause() -> None:
+    """A worker's slow clock does not reverse the timeline, and other events keep their positions."""
+    early = [
+        timeline_entry("started", 5),
+        timeline_entry("completed", 7),
+        timeline_entry("added", 11),
+        timeline_entry("published", 10),
+    ]
+    others = [timeline_entry("published", 8, "two"), timeline_entry("published", 12, "three")]
+    order = [(entry.event_id, entry.what) for entry in in_order([*early, *others])]
+    assert order == [
         ("two", "published"),
         *(("one", what) for what in ("published", "added", "started", "completed")),
         ("three", "published"),
     ]
 
 
-def test_letter_and_second_entry_keep_their_times() -> None:
-    """An event that was buried and redriven is published twice; its job follows the first of them."""
-    steps = [step("published", 30), step("buried", 20), step("published", 10), step("added", 15)]
-    assert [one.time_ms for one in in_order(steps)] == [10, 15, 20, 30]
+def test_dead_letter_and_second_entry_keep_their_times() -> None:
+    """An event that was dead-lettered and redriven is published twice, and its job follows the first entry."""
+    entries = [
+        timeline_entry("published", 30),
+        timeline_entry("buried", 20),
+        timeline_entry("published", 10),
+        timeline_entry("added", 15),
+    ]
+    assert [entry.time_ms for entry in in_order(entries)] == [10, 15, 20, 30]

@@ -1,4 +1,4 @@
-"""`domainstream run`: processes of production, from their start to every way in which they end."""
+"""`domainstream run`: production processes, from start to every way in which they end."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ class Running:
 
 @pytest.fixture
 async def start(redis_url: str, stream_prefix: str) -> AsyncIterator[Start]:
-    """A function that starts `domainstream run` with these words; what still runs at the end is killed."""
+    """A function that starts `domainstream run` with these words; processes that still run at the end are killed."""
     processes: list[Process] = []
 
     async def run(*words: str, **environment: str) -> Running:
@@ -88,10 +88,10 @@ async def get(url: str) -> tuple[int, dict[str, Any]]:
     return int(head.split()[1]), json.loads(body)
 
 
-async def test_subscriber_delivers_until_sigterm(
+async def test_subscriber_forwards_until_sigterm(
     start: Start, streams: Streams, redis: Redis, stream_prefix: str
 ) -> None:
-    """Subscriptions become a subscriber; it hands over, answers that it is well, and ends with 0."""
+    """Subscriptions become a subscriber that forwards, reports its health, and ends with 0 at SIGTERM."""
     bull = f"{stream_prefix}bull"
     words = ["run_targets:subscriptions", "--bull-prefix", bull, "--health-port", "0", "--log-format", "json"]
     running = await start("subscriber", *words)
@@ -101,22 +101,20 @@ async def test_subscriber_delivers_until_sigterm(
     status, answer = await get(url)
     assert status == 200
     assert answer["status"] == "ok"
-    await until(lambda: _handed_over(url))
+    await until(lambda: _has_forwarded(url))
     running.process.send_signal(signal.SIGTERM)
     assert await running.ends() == 0
     assert await streams.pending(EVALUATED) == 0
     assert {json.loads(line)["level"] for line in running.log} == {"INFO"}
 
 
-async def _handed_over(url: str) -> bool:
+async def _has_forwarded(url: str) -> bool:
     _, answer = await get(url)
     return bool(answer["done"]["forwarded"] == 1)
 
 
-async def test_worker_finishes_what_it_has_in_hand(
-    start: Start, redis: Redis, redis_url: str, stream_prefix: str
-) -> None:
-    """An EventConsumer becomes a worker; at SIGTERM the handler that runs is awaited, and its job is completed."""
+async def test_worker_finishes_its_running_job(start: Start, redis: Redis, redis_url: str, stream_prefix: str) -> None:
+    """An EventConsumer becomes a worker that awaits its running handler at SIGTERM and completes the job."""
     bull = f"{stream_prefix}bull"
     jobs = BullJobs(redis, bull, "valuation")
     await Valuation(redis_url, bull, jobs).add(job_of())
@@ -129,8 +127,8 @@ async def test_worker_finishes_what_it_has_in_hand(
 
 
 @pytest.mark.parametrize("name", ["Waiting", "made", "wired"])
-async def test_programs_of_ones_own_are_run(start: Start, redis_url: str, name: str) -> None:
-    """A class, a coroutine function or an async context manager gives a program; Ctrl-C ends it with 130."""
+async def test_programs_of_the_user_are_run(start: Start, redis_url: str, name: str) -> None:
+    """A class, a coroutine function or an async context manager gives a program, and Ctrl-C ends it with 130."""
     running = await start("worker", f"run_targets:{name}")
     assert redis_url in await running.prints("running")
     running.process.send_signal(signal.SIGINT)
@@ -138,15 +136,15 @@ async def test_programs_of_ones_own_are_run(start: Start, redis_url: str, name: 
     assert running.output[-1] == ("closed" if name == "wired" else "stopped")
 
 
-async def test_options_reach_what_the_program_opens(start: Start) -> None:
-    """`--redis-url` stands in the environment of the program."""
+async def test_options_reach_the_environment_of_the_program(start: Start) -> None:
+    """`--redis-url` is in the environment of the program."""
     running = await start("worker", "run_targets:Waiting", "--redis-url", "redis://127.0.0.1:1/7")
     assert await running.prints("running") == "running redis://127.0.0.1:1/7"
 
 
 @pytest.mark.parametrize(("second", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-async def test_second_signal_cuts_off(start: Start, second: signal.Signals, exit_code: int) -> None:
-    """A program that does not stop is cancelled at the second signal, and the exit code tells which that was."""
+async def test_second_signal_aborts(start: Start, second: signal.Signals, exit_code: int) -> None:
+    """A program that does not stop is cancelled at the second signal, which the exit code names."""
     running = await start("worker", "run_targets:Stubborn")
     await running.prints("running")
     running.process.send_signal(signal.SIGTERM)
@@ -155,8 +153,8 @@ async def test_second_signal_cuts_off(start: Start, second: signal.Signals, exit
     assert await running.ends() == exit_code
 
 
-async def test_failing_program_is_told_without_its_message(start: Start) -> None:
-    """The exit code is 1, and the error's type is named; its message, which may quote data, comes with --debug."""
+async def test_failing_program_is_reported_without_its_message(start: Start) -> None:
+    """A failing program ends with 1 and its error's type; the message may quote data and needs --debug."""
     plain, debug = await start("worker", "run_targets:Failing"), await start("worker", "run_targets:Failing", "--debug")
     assert await plain.ends() == 1
     assert await debug.ends() == 1
@@ -176,22 +174,22 @@ async def test_failing_program_is_told_without_its_message(start: Start) -> None
         ("run_targets", 2, "is not MODULE:OBJECT"),
     ],
 )
-async def test_object_that_cannot_be_run_is_told(start: Start, target: str, exit_code: int, words: str) -> None:
-    """The exit code and the message tell what is wrong, and nothing runs."""
+async def test_object_that_cannot_be_run_is_reported(start: Start, target: str, exit_code: int, words: str) -> None:
+    """An object that cannot be run ends with an exit code and a message that say why."""
     running = await start("subscriber", target)
     assert await running.ends() == exit_code
     assert words in "\n".join(running.log)
 
 
-async def test_no_server_is_named(start: Start) -> None:
-    """Subscriptions need a URL: without one the exit code is 3."""
+async def test_missing_url_is_reported(start: Start) -> None:
+    """Subscriptions without a URL end with 3."""
     running = await start("subscriber", "run_targets:subscriptions", REDIS_URL="")
     assert await running.ends() == 3
     assert "export REDIS_URL" in running.log[-1]
 
 
-async def test_server_that_is_away_is_waited_for(start: Start) -> None:
-    """The process lives on and is not ready until the server is there."""
+async def test_unreachable_server_is_waited_for(start: Start) -> None:
+    """A subscriber without its server keeps running, and is live but not ready."""
     words = ["run_targets:subscriptions", "--health-port", "0", "--redis-url", "redis://:a-secret@127.0.0.1:1"]
     running = await start("subscriber", *words)
     url = (await running.says("run.health")).rpartition("url=")[2].partition(" ")[0]
@@ -207,8 +205,8 @@ async def test_server_that_is_away_is_waited_for(start: Start) -> None:
     assert "a-secret" not in "\n".join(running.log)
 
 
-async def test_port_that_is_taken_is_told(start: Start) -> None:
-    """The exit code is 1, and it says what to type."""
+async def test_taken_port_is_reported(start: Start) -> None:
+    """A taken health port ends with 1 and names the option to change."""
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""`domainstream streams`: what is there is shown, and nothing else."""
+"""`domainstream streams` shows the streams below the prefix, and nothing else."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ from support.consuming import CALCULATED, EVALUATED, GROUP, Streams, evaluated, 
 
 
 async def test_channels_are_listed(typed: Type, streams: Streams, redis: Redis) -> None:
-    """Streams below the prefix count; companions, dead letters, other types and other prefixes do not."""
+    """Streams below the prefix are listed; companions, dead letters, other types and other prefixes are not."""
     await streams.add(evaluated())
     await store(streams, b"1")
     await redis.set(streams.key(CALCULATED), "text")
@@ -27,15 +27,15 @@ async def test_channels_are_listed(typed: Type, streams: Streams, redis: Redis) 
 
 
 async def test_prefix_is_taken_literally(typed: Type, redis: Redis, stream_prefix: str) -> None:
-    """Signs that mean something in a pattern of keys are just signs in a prefix."""
+    """Characters that are special in key patterns are literal in a prefix."""
     await redis.xadd(f"{stream_prefix}[a]*:orders", {"data": "1"})
     await redis.xadd(f"{stream_prefix}a:orders", {"data": "1"})
     result = await typed("streams", "ls", "--json", "--prefix", f"{stream_prefix}[a]*:")
     assert [json.loads(line)["channel"] for line in result.stdout.splitlines()] == ["orders"]
 
 
-async def test_no_streams_is_said_beside_the_data(typed: Type) -> None:
-    """Where there is no stream, stdout stays empty, and -q leaves the words out too."""
+async def test_missing_streams_are_reported_on_stderr(typed: Type) -> None:
+    """Without streams, stdout is empty, and with -q stderr is empty too."""
     result, quiet = await typed("streams", "ls"), await typed("streams", "ls", "-q")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -44,8 +44,8 @@ async def test_no_streams_is_said_beside_the_data(typed: Type) -> None:
     assert quiet.output == ""
 
 
-async def test_info_tells_length_memory_and_groups(typed: Type, streams: Streams, redis: Redis) -> None:
-    """One object holds the stream, its memory, its dead letters and its groups; the text names them as well."""
+async def test_info_shows_length_memory_and_groups(typed: Type, streams: Streams, redis: Redis) -> None:
+    """One object contains the stream, its memory, its dead letters and its groups, and the text shows them too."""
     entry_id = await streams.add(evaluated())
     await store(streams, b"1")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
@@ -59,14 +59,14 @@ async def test_info_tells_length_memory_and_groups(typed: Type, streams: Streams
 
 
 async def test_stream_without_entries_has_no_oldest(typed: Type, streams: Streams, redis: Redis) -> None:
-    """A stream that exists and is empty is shown as such."""
+    """An empty stream is listed without its oldest and newest entry."""
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, mkstream=True)
     assert (await typed("streams", "ls")).stdout.splitlines()[1].split() == [EVALUATED, "0", "0", "1", "-", "-"]
     assert "oldest        -" in (await typed("streams", "info", EVALUATED)).stdout
 
 
 async def test_unknown_channel_is_not_found(typed: Type, streams: Streams) -> None:
-    """The exit code is 4, and the error says where, what was meant, and what to type."""
+    """An unknown channel ends with 4, and the error names the server, a similar channel and a command."""
     await streams.add(evaluated())
     result = await typed("streams", "info", EVALUATED[:-1])
     assert result.exit_code == 4
@@ -76,8 +76,10 @@ async def test_unknown_channel_is_not_found(typed: Type, streams: Streams) -> No
 
 
 @pytest.mark.parametrize("words", [("streams", "info"), ("streams", "tail"), ("groups",), ("dead-letters", "ls")])
-async def test_another_key_is_no_channel(typed: Type, streams: Streams, redis: Redis, words: tuple[str, ...]) -> None:
-    """A key of another type is not found either."""
+async def test_key_of_another_type_is_not_a_channel(
+    typed: Type, streams: Streams, redis: Redis, words: tuple[str, ...]
+) -> None:
+    """A key of another type is not found."""
     await redis.set(streams.key(CALCULATED), "text")
     result = await typed(*words, CALCULATED)
     assert result.exit_code == 4
@@ -85,7 +87,7 @@ async def test_another_key_is_no_channel(typed: Type, streams: Streams, redis: R
 
 
 async def test_newest_entries_are_shown_in_order(typed: Type, streams: Streams) -> None:
-    """`tail -n 2` shows the last two, the older first, with their data, numbers as they were written."""
+    """`tail -n` shows the last entries in order, with their data and its numbers as they were written."""
     for number in range(4):
         await streams.add_data(EVALUATED, data=b'{"n": %d.0}' % number)
     await streams.add_data(EVALUATED, other=b"field")
@@ -95,8 +97,8 @@ async def test_newest_entries_are_shown_in_order(typed: Type, streams: Streams) 
 
 
 @pytest.mark.parametrize("since", ["1h", "2020-01-31T12:00", "1500000000000"])
-async def test_entries_since_then_are_shown_whatever_their_number(typed: Type, streams: Streams, since: str) -> None:
-    """`--since` takes a duration, a time and an id, and reads page after page."""
+async def test_all_entries_since_then_are_shown(typed: Type, streams: Streams, since: str) -> None:
+    """`--since` takes a duration, a time or an id, and shows every entry from there on, page by page."""
     for _ in range(501):
         await streams.add_data(EVALUATED, data=b"1")
     result = await typed("streams", "tail", EVALUATED, "--since", since)
@@ -104,7 +106,7 @@ async def test_entries_since_then_are_shown_whatever_their_number(typed: Type, s
 
 
 async def test_entries_before_since_are_left_out(typed: Type, streams: Streams) -> None:
-    """An id names the first entry; nonsense is a usage error that says what to type."""
+    """An id names the first entry, and an invalid `--since` is a usage error with examples."""
     ids = [await streams.add_data(EVALUATED, data=b"%d" % number) for number in range(3)]
     result = await typed("streams", "tail", EVALUATED, "--since", ids[1], "--json")
     assert [json.loads(line)["entry_id"] for line in result.stdout.splitlines()] == ids[1:]
@@ -133,7 +135,7 @@ def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
 
 
 async def test_entries_are_followed_as_they_come(streams: Streams, redis_url: str) -> None:
-    """`tail -f` shows what is there, then what comes, and ends with 130 at Ctrl-C."""
+    """`tail -f` shows the stored entries, then new ones, and ends with 130 at Ctrl-C."""
     await streams.add_data(EVALUATED, data=b"1")
     words = ["streams", "tail", EVALUATED, "-f", "--json", "--redis-url", redis_url, "--prefix", streams.prefix]
     lines = following(*words)

