@@ -18,7 +18,7 @@ from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
 from domainstream.tools.check.reading.subscriptions import read_subscriptions
 from domainstream.tools.check.reading.symbols import Symbols
 from domainstream.tools.check.settings import CheckSettings, read_settings
-from domainstream.tools.check.snapshots.store import read_snapshots
+from domainstream.tools.check.snapshots import read_snapshots
 from domainstream.tools.check.suppressions import read_ignores
 
 FoundT = TypeVar("FoundT")
