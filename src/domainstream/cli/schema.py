@@ -14,8 +14,7 @@ from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.project import read_project
 from domainstream.tools.check.rules.contract import breaking_changes, published_events
 from domainstream.tools.check.settings import nearest_system
-from domainstream.tools.check.snapshots.changes import Change
-from domainstream.tools.check.snapshots.store import write_snapshots
+from domainstream.tools.check.snapshots import Change, write_snapshots
 from domainstream.tools.common.formatting import printable
 
 

@@ -1,7 +1,9 @@
-"""Channels, events and payloads, as the domain layers and contracts define them."""
+"""Channels, events and payloads, as the domain layers and contracts define them, and payloads as their snapshots do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from domainstream.tools.check.findings import Location
 
@@ -181,3 +183,39 @@ class NaiveCall:
 
     location: Location
     """Where it stands."""
+
+
+class FieldSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A field as it was."""
+
+    type: str
+    """Its type, as `reading.payloads.TypeNormalizer` writes it."""
+
+    required: bool = True
+    """Whether it had no default."""
+
+
+class ShapeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A class that a payload is made of, as it was."""
+
+    fields: dict[str, FieldSnapshot] = {}
+    """Its fields; empty for an enum."""
+
+    members: list[str] | None = None
+    """The values of an enum, sorted; None for a class with fields."""
+
+
+class EventSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event as it was."""
+
+    event: str
+    """The class's name."""
+
+    version: int
+    """Its version."""
+
+    payload: str
+    """The name of its payload."""
+
+    types: dict[str, ShapeSnapshot]
+    """What the payload is made of, by name."""

@@ -15,6 +15,7 @@ from domainstream.tools.check.model.domain import (
     Channel,
     ChannelEnum,
     Event,
+    EventSnapshot,
     EventUnion,
     LayerBreach,
     NaiveCall,
@@ -22,7 +23,6 @@ from domainstream.tools.check.model.domain import (
     Upcasters,
 )
 from domainstream.tools.check.model.flow import Consumer, Mapper, SubscriptionMap
-from domainstream.tools.check.model.snapshots import EventSnapshot
 from domainstream.tools.check.settings import CheckSettings
 
 

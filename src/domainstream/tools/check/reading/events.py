@@ -1,27 +1,69 @@
-"""Reads event classes and the unions of them."""
+"""Reads the enums of channels, the event classes, and the unions of them."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeGuard
+from typing import Final
 
-from domainstream.tools.check.model.domain import Event, EventUnion
+from domainstream.tools.check.model.domain import Channel, ChannelEnum, Event, EventUnion
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Module, Symbols, assignments_of, last_part
+from domainstream.tools.check.reading.symbols import (
+    Module,
+    Symbols,
+    assignments_of,
+    last_part,
+    members_of,
+    parse_quoted,
+)
 
-_BASE = "BaseEvent"
-_DOMAIN_LAYER = "domain_layer"
-_WORDS = (b"BaseEvent", b"event_type")
+_CHANNEL_BASE: Final = "EventPublisherChannel"
+_EVENT_BASE: Final = "BaseEvent"
+_DOMAIN_LAYER: Final = "domain_layer"
+_EVENT_WORDS: Final = (b"BaseEvent", b"event_type")
+_UNION_WORDS: Final = (b"TypeAlias", b"Union[", b"\ntype ", b"DomainEvent")
+
+
+def read_channels(files: Iterable[Source], symbols: Symbols) -> Iterator[ChannelEnum]:
+    """Yield each enum of channels: a class that derives from `EventPublisherChannel`."""
+    for module in symbols.modules(files):
+        for node in module.classes.values():
+            if any(symbols.name_of(base, module) == _CHANNEL_BASE for base in node.bases):
+                source = module.source
+                locations = {name: source.location(statement) for name, _, statement in assignments_of(node.body)}
+                channels = tuple(Channel(name, value, locations[name]) for name, value in members_of(node))
+                services = _services(node, module, symbols)
+                yield ChannelEnum(module.symbol(node.name), channels, services, source.location(node))
+
+
+def _services(node: ast.ClassDef, module: Module, symbols: Symbols) -> Mapping[str, tuple[str, ...]] | None:
+    """Return what `services=` says, given as a literal or by the name of one; None for anything else."""
+    given = next((keyword.value for keyword in node.keywords if keyword.arg == "services"), None)
+    if isinstance(given, ast.Name | ast.Attribute):
+        found = symbols.value_of(symbols.of(given, module) or "")
+        given = found[1] if found else None
+    try:
+        services = None if given is None else ast.literal_eval(given)
+    except (ValueError, TypeError):
+        return None
+    if not isinstance(services, dict):
+        return None
+    for name, aggregates in services.items():
+        if not isinstance(name, str) or not isinstance(aggregates, tuple | list | set | frozenset):
+            return None
+        if not all(isinstance(aggregate, str) for aggregate in aggregates):
+            return None
+    return {name: tuple(aggregates) for name, aggregates in services.items()}
 
 
 def read_events(files: Iterable[Source], symbols: Symbols) -> Iterator[Event]:
-    """Yield each event class of the services; a class that others derive from is a base, no event."""
-    candidates = (source for source in files if source.service and any(word in source.text for word in _WORDS))
-    found: dict[str, tuple[Module, ast.ClassDef]] = {
-        module.symbol(node.name): (module, node)
-        for module in symbols.modules(candidates)
-        for node in module.classes.values()
-    }
-    bases = {name: _bases(node, module, symbols) for name, (module, node) in found.items()}
+    """Yield each event class of the services; a class that others derive from is a base and not an event."""
+    candidates = (source for source in files if source.service and any(word in source.text for word in _EVENT_WORDS))
+    found: dict[str, tuple[Module, ast.ClassDef]] = {}
+    bases: dict[str, list[str]] = {}
+    for module in symbols.modules(candidates):
+        for node in module.classes.values():
+            plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+            found[module.symbol(node.name)] = module, node
+            bases[module.symbol(node.name)] = [symbol for base in plain if (symbol := symbols.of(base, module))]
     derived = _derived(bases)
     parents = {base for name in derived for base in bases[name]}
     for name, (module, node) in found.items():
@@ -29,17 +71,14 @@ def read_events(files: Iterable[Source], symbols: Symbols) -> Iterator[Event]:
             yield _event(module, node, symbols)
 
 
-def _bases(node: ast.ClassDef, module: Module, symbols: Symbols) -> list[str]:
-    plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
-    return [symbol for base in plain if (symbol := symbols.of(base, module))]
-
-
 def _derived(bases: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the classes that derive from `BaseEvent`, by way of others too."""
+    """Return the classes that derive from `BaseEvent`, directly or through others."""
     derived: set[str] = set()
     left = dict(bases)
     while True:
-        new = {name for name, own in left.items() if any(last_part(one) == _BASE or one in derived for one in own)}
+        new = {
+            name for name, own in left.items() if any(last_part(base) == _EVENT_BASE or base in derived for base in own)
+        }
         if not new:
             return derived
         derived |= new
@@ -47,51 +86,37 @@ def _derived(bases: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _is_open(module: Module, node: ast.ClassDef, symbols: Symbols) -> bool:
-    """Tell whether a class leaves its payload open: `class ServiceEvent(BaseEvent[PayloadT])`."""
-    values = [symbols.value_of(symbols.of(base.slice, module) or "") for base in node.bases if _has_argument(base)]
-    calls = [value.func for value in (found[1] for found in values if found) if isinstance(value, ast.Call)]
+    """Return whether a class leaves its payload open: `class ServiceEvent(BaseEvent[PayloadT])`."""
+    arguments = [base.slice for base in node.bases if isinstance(base, ast.Subscript)]
+    values = [symbols.value_of(symbols.of(argument, module) or "") for argument in arguments]
+    calls = [found[1].func for found in values if found and isinstance(found[1], ast.Call)]
     return bool(getattr(node, "type_params", None)) or any("TypeVar" in ast.unparse(call) for call in calls)
-
-
-def _has_argument(base: ast.expr) -> TypeGuard[ast.Subscript]:
-    return isinstance(base, ast.Subscript)
 
 
 def _event(module: Module, node: ast.ClassDef, symbols: Symbols) -> Event:
     source = module.source
     own = {name: value for name, value, _ in assignments_of(node.body)}
-    version = own.get("version")
+    version = own.get("version", ast.Constant(1))
+    plain_version = version.value if isinstance(version, ast.Constant) else None
+    arguments = [base.slice for base in node.bases if isinstance(base, ast.Subscript)]
     return Event(
         symbol=module.symbol(node.name),
         service=source.service,
-        aggregate=_aggregate(source),
+        aggregate=source.inside[1] if len(source.inside) > 1 and source.inside[0] == _DOMAIN_LAYER else None,
         event_type=symbols.text_of(own.get("event_type"), module),
         has_type="event_type" in own,
-        version=1 if version is None else _number(version),
-        final=any(last_part(f".{symbols.of(one, module)}") == "final" for one in node.decorator_list),
-        payload=_payload(node, module, symbols),
+        version=plain_version if isinstance(plain_version, int) else None,
+        final=any(symbols.name_of(decorator, module) == "final" for decorator in node.decorator_list),
+        payload=symbols.of(arguments[0], module) if arguments else None,
         location=source.location(node),
     )
 
 
-def _aggregate(source: Source) -> str | None:
-    inside = source.inside
-    return inside[1] if len(inside) > 1 and inside[0] == _DOMAIN_LAYER else None
-
-
-def _number(node: ast.expr) -> int | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
-
-
-def _payload(node: ast.ClassDef, module: Module, symbols: Symbols) -> str | None:
-    arguments = [base.slice for base in node.bases if isinstance(base, ast.Subscript)]
-    return symbols.of(arguments[0], module) if arguments else None
-
-
 def read_unions(files: Iterable[Source], symbols: Symbols, events: Mapping[str, Event]) -> Iterator[EventUnion]:
-    """Yield each name of a domain layer that stands for events: `CodingDomainEvent = StayCreated | StayClosed`."""
+    """Yield each name of a domain layer for a union of events: `CodingDomainEvent = StayCreated | StayClosed`."""
     domain = (source for source in files if source.service and source.inside[:1] == (_DOMAIN_LAYER,))
-    for module in symbols.modules(filter(_may_have_union, domain)):
+    candidates = (source for source in domain if any(word in source.text for word in _UNION_WORDS))
+    for module in symbols.modules(candidates):
         for name, value, statement in assignments_of(module.body):
             members = union_members(value, module, symbols)
             known = tuple(dict.fromkeys(member for member in members if member in events))
@@ -101,23 +126,18 @@ def read_unions(files: Iterable[Source], symbols: Symbols, events: Mapping[str, 
                 yield EventUnion(module.symbol(name), source.service, known, complete, source.location(statement))
 
 
-def _may_have_union(source: Source) -> bool:
-    text = source.text
-    return b"TypeAlias" in text or b"Union[" in text or b"\ntype " in text or b"DomainEvent" in text
-
-
 def union_members(node: ast.expr | None, module: Module, symbols: Symbols) -> list[str]:
     """Return the symbols that a union is made of, unions within it undone; an unclear member is an empty symbol."""
     members: list[str] = []
     left: list[tuple[ast.expr | None, Module]] = [(node, module)]
     seen: set[str] = set()
     while left:
-        one, where = left.pop()
-        parts = _parts(one, where, symbols)
+        part, where = left.pop()
+        parts = _parts(part, where, symbols)
         if parts is not None:
-            left += [(part, where) for part in reversed(parts)]
+            left += [(inner, where) for inner in reversed(parts)]
             continue
-        symbol = symbols.of(one, where) or ""
+        symbol = symbols.of(part, where) or ""
         value = None if symbol in seen else symbols.value_of(symbol)
         seen.add(symbol)
         if value is not None:
@@ -132,17 +152,10 @@ def _parts(node: ast.expr | None, module: Module, symbols: Symbols) -> list[ast.
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return [node.left, node.right]
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return [parsed] if (parsed := _quoted(node.value)) is not None else None
+        return [parsed] if (parsed := parse_quoted(node.value)) is not None else None
     if not isinstance(node, ast.Subscript):
         return None
-    name = last_part(f".{symbols.of(node.value, module)}")
+    name = symbols.name_of(node.value, module)
     if name == "Union":
         return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
     return [node.slice] if name in {"Annotated", "Optional"} and not isinstance(node.slice, ast.Tuple) else None
-
-
-def _quoted(text: str) -> ast.expr | None:
-    try:
-        return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError):
-        return None

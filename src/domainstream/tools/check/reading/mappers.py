@@ -2,24 +2,23 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final, NamedTuple
 
 from domainstream.tools.check.model.domain import ChannelEnum, Event, EventUnion
-from domainstream.tools.check.model.flow import Mapper, Wildcard
-from domainstream.tools.check.reading.cases import CaseReader, is_unreachable
+from domainstream.tools.check.model.flow import Case, Mapper, Outcome, Wildcard
 from domainstream.tools.check.reading.events import union_members
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Module, Symbols, last_part
+from domainstream.tools.check.reading.symbols import Function, Module, Symbols, last_part
 
-_LINES_ABOVE = 4
-"""So far above a function a comment is still about it."""
+_LINES_ABOVE: Final = 4
+"""How far above a function a comment is still about it."""
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-_NONE = re.compile(r"\b(None|null)\b")
-_RETURNS_NONE = re.compile(r"\b[Rr]eturns?\b[^.;]*\b(None|null)\b")
-_DENIES = re.compile(r"\b(never|not|no|without|cannot)\b[^.:;,()]*\b(None|null)\b", re.IGNORECASE)
+_NONE: Final = re.compile(r"\b(None|null)\b")
+_RETURNS_NONE: Final = re.compile(r"\b[Rr]eturns?\b[^.;]*\b(None|null)\b")
+_DENIES: Final = re.compile(r"\b(never|not|no|without|cannot)\b[^.:;,()]*\b(None|null)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,12 @@ class Known:
     """What mappers are read against."""
 
     symbols: Symbols
-    """What names stand for."""
+    """What names refer to."""
 
-    enums: tuple[ChannelEnum, ...]
-    """The enums of channels."""
+    enums: Mapping[str, ChannelEnum]
+    """The enums of channels by symbol."""
 
-    events: dict[str, Event]
+    events: Mapping[str, Event]
     """The event classes by symbol."""
 
     unions: tuple[EventUnion, ...]
@@ -44,62 +43,67 @@ class Known:
         return {event.event_type: event.symbol for event in self.events.values() if event.event_type}
 
 
+class Cases(NamedTuple):
+    """What a match statement says."""
+
+    cases: tuple[Case, ...]
+    """Its cases about events."""
+
+    understood: bool
+    """Whether every case was understood."""
+
+    wildcard: Wildcard | None
+    """Its `case _`; None when it has none."""
+
+
 def read_mappers(files: Iterable[Source], known: Known) -> Iterator[Mapper]:
     """Yield each mapper of the services."""
-    enums = {enum.symbol for enum in known.enums}
-    words = {enum.name.encode() for enum in known.enums}
-    for source in files:
-        if source.service and b"match " in source.text and any(word in source.text for word in words):
-            module = known.symbols.module(source)
-            for function in _functions(module):
-                if (match := _match(function)) is not None and module is not None:
-                    mapper = _mapper(function, match, module, known)
-                    if mapper is not None and _speaks_of(function, module, known.symbols, enums):
+    words = {enum.name.encode() for enum in known.enums.values()}
+    candidates = (source for source in files if source.service and b"match " in source.text)
+    for module in known.symbols.modules(file for file in candidates if any(word in file.text for word in words)):
+        for statement in module.body:
+            for function in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
+                if isinstance(function, Function):
+                    match = next((inner for inner in function.body if isinstance(inner, ast.Match)), None)
+                    mapper = None if match is None else _mapper(function, match, module, known)
+                    if mapper is not None and _names_channels(function, module, known):
                         yield mapper
 
 
-def _functions(module: Module | None) -> Iterator[Function]:
-    for statement in module.body if module else ():
-        if isinstance(statement, Function):
-            yield statement
-        elif isinstance(statement, ast.ClassDef):
-            yield from (one for one in statement.body if isinstance(one, Function))
-
-
-def _match(function: Function) -> ast.Match | None:
-    return next((statement for statement in function.body if isinstance(statement, ast.Match)), None)
-
-
-def _speaks_of(function: Function, module: Module, symbols: Symbols, enums: set[str]) -> bool:
-    """Tell whether a function returns channels: its return type says so, or a return does."""
+def _names_channels(function: Function, module: Module, known: Known) -> bool:
+    """Return whether a function is about channels: its return type says so, or a return does."""
     for node in ast.walk(function):
         if isinstance(node, ast.Name | ast.Attribute):
-            symbol = symbols.of(node, module) or ""
-            if symbol in enums or symbol.rpartition(".")[0] in enums:
+            symbol = known.symbols.of(node, module) or ""
+            if symbol in known.enums or symbol.rpartition(".")[0] in known.enums:
                 return True
     return False
 
 
 def _mapper(function: Function, match: ast.Match, module: Module, known: Known) -> Mapper | None:
-    parameter = _parameter(function)
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    parameter = next((argument for argument in arguments if argument.arg not in {"self", "cls"}), None)
     if parameter is None:
         return None
     annotated = union_members(parameter.annotation, module, known.symbols) if parameter.annotation else []
     members = [symbol for symbol in annotated if symbol in known.events]
     open_base = any(last_part(symbol) == "BaseEvent" for symbol in annotated)
-    reader = CaseReader(module, known.symbols, known.enums, known.event_of_type)
-    cases, understood, wildcard = reader.read(match, known.events)
+    cases, understood, wildcard = _cases(match, module, known)
     if not members and not (open_base and any(case.events for case in cases)):
         return None
     source = module.source
+    rest = function.body[function.body.index(match) + 1 :]
+    if wildcard is None and rest:
+        # Every event without a case reaches the end of the match statement, and so what follows it.
+        wildcard = Wildcard(_is_unreachable(rest), source.location(rest[0]))
     return Mapper(
         name=function.name,
         service=source.service,
         parameter=parameter.arg,
-        union=_union(members, annotated, module, known),
+        union=_union(members, annotated, source.service, known),
         cases=cases,
         understood=understood,
-        wildcard=wildcard or _after(function, match, source),
+        wildcard=wildcard,
         allows_none=_allows_none(function.returns, module, known),
         promises_none=_promises_none(function, module),
         location=source.location(function),
@@ -107,25 +111,12 @@ def _mapper(function: Function, match: ast.Match, module: Module, known: Known) 
     )
 
 
-def _parameter(function: Function) -> ast.arg | None:
-    arguments = [*function.args.posonlyargs, *function.args.args]
-    return next((one for one in arguments if one.arg not in {"self", "cls"}), None)
-
-
-def _union(members: list[str], annotated: list[str], module: Module, known: Known) -> tuple[str, ...] | None:
+def _union(members: list[str], annotated: list[str], service: str, known: Known) -> tuple[str, ...] | None:
     if members:
         return tuple(dict.fromkeys(members)) if len(members) == len(annotated) else None
     # A mapper of any event is meant for its service's union, if there is just one.
-    own = [union for union in known.unions if union.service == module.source.service]
+    own = [union for union in known.unions if union.service == service]
     return own[0].events if len(own) == 1 and own[0].complete else None
-
-
-def _after(function: Function, match: ast.Match, source: Source) -> Wildcard | None:
-    """Return what follows the match statement, as a wildcard: its end is reached by every event without a case."""
-    rest = function.body[function.body.index(match) + 1 :]
-    if not rest:
-        return None
-    return Wildcard(unreachable=is_unreachable(rest), location=source.location(rest[0]))
 
 
 def _allows_none(annotation: ast.expr | None, module: Module, known: Known) -> bool | None:
@@ -133,28 +124,102 @@ def _allows_none(annotation: ast.expr | None, module: Module, known: Known) -> b
         return None
     if isinstance(annotation, ast.Subscript) and "Optional" in ast.unparse(annotation.value):
         return True
-    enums = {enum.symbol for enum in known.enums}
     members = union_members(annotation, module, known.symbols)
     if "" in members and any(isinstance(node, ast.Constant) and node.value is None for node in ast.walk(annotation)):
         return True
     # A part that is neither an enum of channels nor None may be anything.
-    return False if all(symbol in enums for symbol in members) else None
+    return False if all(symbol in known.enums for symbol in members) else None
 
 
 def _promises_none(function: Function, module: Module) -> bool:
-    """Tell whether the words about a mapper speak of None: its docstring, its comments, or those of its file."""
+    """Return whether the words about a mapper promise None: its docstring, its comments, or those of its file."""
     docstring = ast.get_docstring(function) or ""
     if _NONE.search(docstring):
         return not _DENIES.search(docstring)
-    first = min([function.lineno, *(one.lineno for one in function.decorator_list)])
+    first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
     lines = module.source.lines[max(first - _LINES_ABOVE, 0) : function.end_lineno]
     comments = [line.partition("#")[2] for line in lines]
-    return any(
-        _RETURNS_NONE.search(words) and not _DENIES.search(words) for words in [_file_docstring(module), *comments]
-    )
+    file_docstring = ast.get_docstring(ast.Module(module.body, type_ignores=[]), clean=False) or ""
+    return any(_RETURNS_NONE.search(words) and not _DENIES.search(words) for words in [file_docstring, *comments])
 
 
-def _file_docstring(module: Module) -> str:
-    first = module.body[0] if module.body else None
-    value = first.value if isinstance(first, ast.Expr) else None
-    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
+def _cases(match: ast.Match, module: Module, known: Known) -> Cases:
+    """Read cases by event class, `case StayCreated():`, and by event type, `case StayEventType.STAY_CREATED:`."""
+    cases: list[Case] = []
+    understood = True
+    wildcard = None
+    for node in match.cases:
+        location = module.source.location(node.pattern)
+        if _is_wildcard(node.pattern) and node.guard is None:
+            wildcard = Wildcard(_is_unreachable(node.body), location)
+            continue
+        alternatives = _alternatives(node.pattern)
+        events = tuple(_event(pattern, module, known) for pattern in alternatives)
+        if all(symbol in known.events for symbol in events):
+            covers = node.guard is None and all(map(_covers_class, alternatives))
+            cases.append(Case(events, covers, tuple(_outcomes(node.body, module, known)), location))
+        else:
+            understood = False
+    return Cases(tuple(cases), understood, wildcard)
+
+
+def _alternatives(pattern: ast.pattern) -> list[ast.pattern]:
+    if isinstance(pattern, ast.MatchOr):
+        return [alternative for part in pattern.patterns for alternative in _alternatives(part)]
+    if isinstance(pattern, ast.MatchAs) and pattern.pattern is not None:
+        return _alternatives(pattern.pattern)
+    return [pattern]
+
+
+def _event(pattern: ast.pattern, module: Module, known: Known) -> str:
+    """Return the symbol of the event that a pattern is about; empty when that is not plain."""
+    if isinstance(pattern, ast.MatchClass):
+        return known.symbols.of(pattern.cls, module) or ""
+    if isinstance(pattern, ast.MatchValue):
+        return known.event_of_type.get(known.symbols.text_of(pattern.value, module) or "", "")
+    return ""
+
+
+def _is_wildcard(pattern: ast.pattern) -> bool:
+    return isinstance(pattern, ast.MatchAs) and pattern.pattern is None
+
+
+def _covers_class(pattern: ast.pattern) -> bool:
+    """Return whether a pattern takes every event of its class, whatever the event's attributes are."""
+    if isinstance(pattern, ast.MatchClass):
+        return all(map(_is_wildcard, [*pattern.patterns, *pattern.kwd_patterns]))
+    return isinstance(pattern, ast.MatchValue)
+
+
+def _is_unreachable(body: list[ast.stmt]) -> bool:
+    """Return whether statements prove by `assert_never` that they are never reached."""
+    calls = [node.func for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    return any(last_part(ast.unparse(call)) == "assert_never" for call in calls)
+
+
+def _outcomes(body: list[ast.stmt], module: Module, known: Known) -> Iterator[Outcome]:
+    for value, statement in _returned_values(body):
+        location = module.source.location(value or statement)
+        if value is None or (isinstance(value, ast.Constant) and value.value is None):
+            yield Outcome(None, None, location)
+            continue
+        enum, _, member = (known.symbols.of(value, module) or "").rpartition(".")
+        if enum in known.enums:
+            yield Outcome(member, enum, location)
+
+
+def _returned_values(body: Iterable[ast.stmt]) -> Iterator[tuple[ast.expr | None, ast.Return]]:
+    """Yield what a body returns, both branches of `a if x else b`, but not what functions within it return."""
+    left: list[ast.AST] = list(reversed(list(body)))
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Return):
+            values = [node.value]
+            while values:
+                value = values.pop()
+                if isinstance(value, ast.IfExp):
+                    values += [value.orelse, value.body]
+                else:
+                    yield value, node
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            left += reversed(list(ast.iter_child_nodes(node)))

@@ -1,4 +1,7 @@
-"""Reads what payloads are made of (fields, nested structs, enums), and the naive datetimes that code puts into them."""
+"""Reads what payloads are made of (fields, nested structs, enums), and the naive datetimes that code puts into them.
+
+Types are written in one normal form, so that another spelling of the same type does not count as a change.
+"""
 
 import ast
 import re
@@ -7,13 +10,14 @@ from typing import Final
 
 from domainstream.tools.check.model.domain import Field, NaiveCall, Shape
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Module, Symbols, last_part
-from domainstream.tools.check.reading.type_normalizer import TypeNormalizer
+from domainstream.tools.check.reading.symbols import Module, Symbols, last_part, parse_quoted
 
 _DEFAULTS: Final = frozenset({"default", "default_factory", "factory"})
-_CLOCK_CALLS = re.compile(rb"\bnow\(\)|\butcnow\(|\butcfromtimestamp\(")
-_ALWAYS_NAIVE = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"})
-_NOW = "datetime.datetime.now"
+_CLOCK_CALLS: Final = re.compile(rb"\bnow\(\)|\butcnow\(|\butcfromtimestamp\(")
+_ALWAYS_NAIVE: Final = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"})
+_NOW: Final = "datetime.datetime.now"
+_WRAPPERS: Final = frozenset({"ClassVar", "NotRequired", "Required", "ReadOnly", "Final", "Annotated"})
+_OLD_NAMES: Final = {"List": "list", "Tuple": "tuple", "Dict": "dict", "Set": "set", "FrozenSet": "frozenset"}
 
 
 def read_shapes(payloads: Iterable[str], symbols: Symbols) -> Iterator[Shape]:
@@ -34,33 +38,22 @@ def read_shapes(payloads: Iterable[str], symbols: Symbols) -> Iterator[Shape]:
 
 def _shape(symbol: str, module: Module, node: ast.ClassDef, symbols: Symbols) -> Shape:
     location = module.source.location(node)
-    if any(last_part(f".{symbols.of(base, module)}").endswith("Enum") for base in node.bases):
-        return Shape(symbol, (), tuple(sorted(_values(node))), (), location)
+    if any(symbols.name_of(base, module).endswith("Enum") for base in node.bases):
+        values = (ast.unparse(statement.value) for statement in node.body if isinstance(statement, ast.Assign))
+        return Shape(symbol, (), tuple(sorted(values)), (), location)
+    lineage = [(module, node)]
+    for owner, class_node in lineage:
+        parents = [symbols.class_of(symbols.of(base, owner) or "") for base in class_node.bases]
+        lineage += [parent for parent in parents if parent is not None and parent not in lineage]
     fields: dict[str, Field] = {}
     uses: list[str] = []
-    for owner, class_node in reversed(_lineage(module, node, symbols)):
-        for field in _fields(owner, class_node, symbols, uses):
-            fields[field.name] = field
+    for owner, class_node in reversed(lineage):
+        fields.update({field.name: field for field in _fields(owner, class_node, symbols, uses)})
     return Shape(symbol, tuple(fields.values()), None, tuple(dict.fromkeys(uses)), location)
 
 
-def _lineage(module: Module, node: ast.ClassDef, symbols: Symbols) -> list[tuple[Module, ast.ClassDef]]:
-    """Return a class and those of the system that it derives from, the class first."""
-    lineage = [(module, node)]
-    for owner, one in lineage:
-        parents = [symbols.class_of(symbols.of(base, owner) or "") for base in one.bases]
-        lineage += [parent for parent in parents if parent is not None and parent not in lineage]
-    return lineage
-
-
-def _values(node: ast.ClassDef) -> Iterator[str]:
-    for statement in node.body:
-        if isinstance(statement, ast.Assign):
-            yield ast.unparse(statement.value)
-
-
 def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str]) -> Iterator[Field]:
-    total = not any(one.arg == "total" and ast.unparse(one.value) == "False" for one in node.keywords)
+    total = not any(given.arg == "total" and ast.unparse(given.value) == "False" for given in node.keywords)
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             normalizer = TypeNormalizer(module, symbols)
@@ -74,26 +67,121 @@ def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str
 
 def _is_required(value: ast.expr | None) -> bool:
     if isinstance(value, ast.Call):
-        name = ast.unparse(value.func).rpartition(".")[2].lower()
+        name = last_part(ast.unparse(value.func)).lower()
         given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
-        # pydantic's Field takes the default as its first argument; `...` stands for none.
+        # pydantic's Field takes the default as its first argument; `...` is none.
         first = any(ast.unparse(argument) != "..." for argument in value.args[:1])
         return name in {"field", "ib", "attrib"} and not given and not first
     return value is None
 
 
 def _wire_name(value: ast.expr | None) -> str | None:
+    """Return the name that a field's default renames it to, such as `field(name="stayId")`."""
     keywords = value.keywords if isinstance(value, ast.Call) else []
-    names = [
-        one.value.value for one in keywords if one.arg in {"name", "alias"} and isinstance(one.value, ast.Constant)
-    ]
+    given = (keyword.value for keyword in keywords if keyword.arg in {"name", "alias"})
+    names = (node.value for node in given if isinstance(node, ast.Constant))
     return next((name for name in names if isinstance(name, str)), None)
+
+
+class TypeNormalizer:
+    """Spells one annotation."""
+
+    def __init__(self, module: Module, symbols: Symbols) -> None:
+        self.uses: list[str] = []
+        """The symbols of the classes that it names and the system defines."""
+        self.naive = False
+        """Whether it takes datetimes without a time zone."""
+        self.wrapper = ""
+        """What the whole annotation is wrapped in, such as "ClassVar"; empty for nothing."""
+        self._module = module
+        self._symbols = symbols
+        self._aliases: set[str] = set()
+
+    def of(self, node: ast.expr) -> str:
+        """Return the one spelling of a type."""
+        outermost = node.value if isinstance(node, ast.Subscript) else node
+        name = self._symbols.name_of(outermost, self._module)
+        self.wrapper = name if name in _WRAPPERS else ""
+        return self._spell(node)
+
+    def _spell(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Name | ast.Attribute):
+            return self._named(node)
+        if isinstance(node, ast.Subscript):
+            return self._subscript(node)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            return self._union([node.left, node.right])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            parsed = parse_quoted(node.value)
+            return node.value if parsed is None else self._spell(parsed)
+        if isinstance(node, ast.Constant) and node.value is ...:
+            return "..."
+        return ast.unparse(node)
+
+    def _named(self, node: ast.Name | ast.Attribute) -> str:
+        symbol = self._symbols.of(node, self._module) or ast.unparse(node)
+        name = last_part(symbol)
+        if self._symbols.class_of(symbol) is not None:
+            self.uses.append(symbol)
+            return name
+        alias = self._symbols.value_of(symbol)
+        if alias is None or symbol in self._aliases:
+            self.naive = self.naive or symbol == "datetime.datetime"
+            return _OLD_NAMES.get(name, name)
+        self._aliases.add(symbol)
+        outside = self._module
+        self._module, value = alias
+        try:
+            # The second argument of NewType is the type behind the name.
+            return self._spell(value.args[1] if isinstance(value, ast.Call) and len(value.args) > 1 else value)
+        finally:
+            self._module = outside
+
+    def _subscript(self, node: ast.Subscript) -> str:
+        name = self._symbols.name_of(node.value, self._module)
+        arguments = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if name in _WRAPPERS and arguments:
+            before = self.naive
+            spelled = self._spell(arguments[0])
+            if any(map(_demands_time_zone, arguments[1:])):
+                self.naive = before
+            return spelled
+        if name == "Union":
+            return self._union(arguments)
+        if name == "Optional":
+            return self._union([*arguments, ast.Constant(None)])
+        if name == "Literal":
+            return f"Literal[{', '.join(sorted(map(ast.unparse, arguments)))}]"
+        return f"{self._spell(node.value)}[{', '.join(map(self._spell, arguments))}]"
+
+    def _union(self, parts: list[ast.expr]) -> str:
+        spelled = {member for part in parts for member in _split_union(self._spell(part))}
+        return " | ".join(sorted(spelled, key=lambda member: (member == "None", member)))
+
+
+def _demands_time_zone(node: ast.expr) -> bool:
+    """Return whether an argument of `Annotated` is `Meta(tz=True)`."""
+    return isinstance(node, ast.Call) and any(
+        keyword.arg == "tz" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        for keyword in node.keywords
+    )
+
+
+def _split_union(spelled: str) -> list[str]:
+    """Undo a union within a union; one inside of brackets stays whole."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(spelled):
+        depth += (character in "[(") - (character in "])")
+        if not depth and spelled.startswith(" | ", position):
+            parts.append(spelled[start:position])
+            start = position + 3
+    return [*parts, spelled[start:]]
 
 
 def read_naive_calls(files: Iterable[Source], symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
     """Yield each `datetime.now()` without a time zone, and the like, among the arguments of a payload."""
     for module in symbols.modules(source for source in files if source.service and _CLOCK_CALLS.search(source.text)):
-        for node in (node for statement in module.body for node in ast.walk(statement)):
+        for node in module.nodes():
             if isinstance(node, ast.Call) and symbols.of(node.func, module) in payloads:
                 for keyword in node.keywords:
                     if _is_naive(keyword.value, module, symbols):

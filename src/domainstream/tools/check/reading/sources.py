@@ -6,7 +6,7 @@ Reading every file is cheap, parsing is not: readers look for a few words first 
 import ast
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -53,18 +53,15 @@ class Source:
     def location(self, node: ast.AST) -> Location:
         """Return where a node begins."""
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-        return Location(self.path, line, self._characters(line, column) + 1)
+        if column and not self.text.isascii():
+            # Trees count bytes of UTF-8, readers count characters.
+            lines = _lines(self.text)
+            column = len(lines[line - 1][:column].decode("utf-8", "replace")) if line <= len(lines) else column
+        return Location(self.path, line, column + 1)
 
     def end(self, node: ast.AST) -> Location:
         """Return where a node's last line begins."""
         return Location(self.path, getattr(node, "end_lineno", None) or 1)
-
-    def _characters(self, line: int, column: int) -> int:
-        """Turn a column of UTF-8 bytes, as trees have it, into one of characters."""
-        if not column or self.text.isascii():
-            return column
-        lines = _lines(self.text)
-        return len(lines[line - 1][:column].decode("utf-8", "replace")) if line <= len(lines) else column
 
 
 class Sources:
@@ -80,6 +77,7 @@ class Sources:
         for package in _folders(root, settings.packages):
             self._add_folder(package, service="")
         self.service_folders = _folders(root, settings.services)
+        """The services' Python packages."""
         for folder in self.service_folders:
             self._add_folder(folder, service=folder.name)
 
@@ -90,7 +88,12 @@ class Sources:
         """Return the files that the patterns name, also where they lie outside of services and packages."""
         paths = [path for pattern in patterns for path in sorted(self._root.glob(pattern)) if path.is_file()]
         known = {source.path: source for source in self}
-        found = [known.get(self._shown(path)) or self._read(path, self._module_beside(path), "", ()) for path in paths]
+        found: list[Source | None] = []
+        for path in paths:
+            shown = self._shown(path)
+            parts = PurePosixPath(shown).with_suffix("").parts
+            module = ".".join(parts[parts.index("src") + 1 if "src" in parts else 0 :])
+            found.append(known.get(shown) or self._read(path, module, "", ()))
         return [source for source in found if source is not None]
 
     def tree(self, source: Source) -> ast.Module | None:
@@ -118,13 +121,19 @@ class Sources:
         return None
 
     def _add_folder(self, top: Path, service: str) -> None:
-        for path in _python_files(top, self._closed):
-            inside = path.relative_to(top).parent.parts
-            self._read(path, ".".join((top.name, *inside, path.stem)), service, inside)
+        """Read the files of a package, except for tests; links to folders are not followed, so this ends."""
+        for folder, names, files in os.walk(top, onerror=lambda error: self._deny(error, Path(error.filename))):
+            names[:] = sorted(name for name in names if name not in _SKIPPED and not name.startswith("."))
+            inside = Path(folder).relative_to(top).parts
+            for name in sorted(files):
+                if name.endswith(".py") and not name.startswith(_TEST_FILES) and not name.endswith("_test.py"):
+                    path = Path(folder, name)
+                    self._read(path, ".".join((top.name, *inside, path.stem)), service, inside)
 
-    def _closed(self, error: OSError) -> None:
-        shown = self._shown(Path(error.filename))
-        self.unreadable[shown] = _without_permission(error, shown)
+    def _deny(self, error: OSError, path: Path) -> None:
+        shown = self._shown(path)
+        why = f"this cannot be read: {error.strerror}"
+        self.unreadable[shown] = Unreadable(why, "correct its permissions", Location(shown))
 
     def _read(self, path: Path, module: str, service: str, inside: tuple[str, ...]) -> Source | None:
         shown = self._shown(path)
@@ -132,7 +141,7 @@ class Sources:
             # A pipe that is called .py would never end.
             text = path.read_bytes() if path.is_file() else None
         except OSError as error:
-            self.unreadable[shown] = _without_permission(error, shown)
+            self._deny(error, path)
             return None
         if text is None:
             return None
@@ -145,15 +154,6 @@ class Sources:
     def _shown(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
-    def _module_beside(self, path: Path) -> str:
-        parts = PurePosixPath(self._shown(path)).with_suffix("").parts
-        after = parts.index("src") + 1 if "src" in parts else 0
-        return ".".join(parts[after:])
-
-
-def _without_permission(error: OSError, shown: str) -> Unreadable:
-    return Unreadable(f"this cannot be read: {error.strerror}", "correct its permissions", Location(shown))
-
 
 @lru_cache(maxsize=4)
 def _lines(text: bytes) -> list[bytes]:
@@ -161,20 +161,7 @@ def _lines(text: bytes) -> list[bytes]:
 
 
 def _folders(root: Path, patterns: tuple[str, ...]) -> list[Path]:
-    found = {path for pattern in patterns for path in root.glob(pattern) if _is_package(path)}
-    return sorted(found)
-
-
-def _is_package(path: Path) -> bool:
-    return path.name.isidentifier() and path.name not in _SKIPPED and path.is_dir() and not path.is_symlink()
-
-
-def _python_files(top: Path, closed: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield the files of a package, but for tests; links to folders are not followed, so this ends."""
-    for folder, names, files in os.walk(top, onerror=closed):
-        names[:] = sorted(name for name in names if name not in _SKIPPED and not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(files) if _is_code(name))
-
-
-def _is_code(name: str) -> bool:
-    return name.endswith(".py") and not name.startswith(_TEST_FILES) and not name.endswith("_test.py")
+    """Return the packages that the patterns name; links are not followed."""
+    found = {path for pattern in patterns for path in root.glob(pattern)}
+    names = [path for path in found if path.name.isidentifier() and path.name not in _SKIPPED]
+    return sorted(path for path in names if path.is_dir() and not path.is_symlink())

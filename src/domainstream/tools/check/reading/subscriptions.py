@@ -1,65 +1,157 @@
-"""Reads who listens to which channel."""
+"""Reads who listens: subscriptions of channels, the handlers of each queue, and upcasters."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
-from domainstream.tools.check.model.flow import SubscribedChannel, Subscription, SubscriptionMap
+from domainstream.tools.check.model.domain import Event, Upcasters
+from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription, SubscriptionMap
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Module, Symbols, last_part
+from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument
 
-_CALL = "create_multiple_handlers"
+_TABLE_CALL: Final = "create_multiple_handlers"
+_CONSUMER: Final = "EventConsumer"
+_CHAIN: Final = "UpcasterChain"
 
 
 def read_subscriptions(files: Iterable[Source], symbols: Symbols) -> Iterator[SubscriptionMap]:
     """Yield each call of `create_multiple_handlers`; one whose table is not plain has no entries."""
-    for source in files:
-        module = symbols.module(source) if _CALL.encode() in source.text else None
-        for statement in module.body if module else ():
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Call) and module and last_part(f".{symbols.of(node.func, module)}") == _CALL:
-                    table = _table(node, module)
-                    yield _unclear(node, source) if table is None else _map(table, module, symbols)
-
-
-def _unclear(call: ast.Call, source: Source) -> SubscriptionMap:
-    return SubscriptionMap((), complete=False, location=source.location(call), end=source.end(call))
-
-
-def _table(call: ast.Call, module: Module) -> ast.Dict | None:
-    given = call.args[0] if call.args else None
-    if isinstance(given, ast.Name):
-        given = None if _is_added_to(given.id, module) else module.values.get(given.id)
-    return given if isinstance(given, ast.Dict) else None
+    for module in symbols.modules(source for source in files if _TABLE_CALL.encode() in source.text):
+        source = module.source
+        for call in symbols.calls_of(_TABLE_CALL, module):
+            table = call.args[0] if call.args else None
+            if isinstance(table, ast.Name):
+                table = None if _is_added_to(table.id, module) else module.values.get(table.id)
+            if isinstance(table, ast.Dict):
+                entries = [_entry(*item, module, symbols) for item in zip(table.keys, table.values, strict=True)]
+                known = tuple(entry for entry in entries if entry is not None)
+                complete = len(known) == len(entries)
+                yield SubscriptionMap(known, complete, source.location(table), source.end(table))
+            else:
+                yield SubscriptionMap((), complete=False, location=source.location(call), end=source.end(call))
 
 
 def _is_added_to(name: str, module: Module) -> bool:
-    """Tell whether a table may get entries once it is made: `table[...] = ...`, `table.update(...)`, `table |= ...`."""
-    nodes = (node for statement in module.body for node in ast.walk(statement))
-    owners = (getattr(node, "target" if isinstance(node, ast.AugAssign) else "value", None) for node in nodes)
+    """Return whether a table may get entries later: `table[...] = ...`, `table.update(...)`, `table |= ...`."""
+    owners = (getattr(node, "target" if isinstance(node, ast.AugAssign) else "value", None) for node in module.nodes())
     return any(isinstance(owner, ast.Name) and owner.id == name for owner in owners)
-
-
-def _map(table: ast.Dict, module: Module, symbols: Symbols) -> SubscriptionMap:
-    entries = [_entry(key, value, module, symbols) for key, value in zip(table.keys, table.values, strict=True)]
-    known = tuple(entry for entry in entries if entry is not None)
-    source = module.source
-    return SubscriptionMap(known, len(known) == len(entries), source.location(table), source.end(table))
 
 
 def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbols) -> SubscribedChannel | None:
     symbol = symbols.of(key, module)
     if key is None or symbol is None or "." not in symbol:
         return None
+    subscriptions = []
+    for node in value.elts if isinstance(value, ast.List | ast.Tuple) else [value]:
+        location = module.source.location(node)
+        if isinstance(node, ast.Call) and symbols.name_of(node.func, module) == "to_queue":
+            queue = symbols.text_of(argument(node, 0, "queue"), module)
+            job = symbols.text_of(next((given.value for given in node.keywords if given.arg == "job"), None), module)
+            subscriptions.append(Subscription(queue, job, location))
+        else:
+            subscriptions.append(Subscription(None, None, location))
     enum, _, channel = symbol.rpartition(".")
-    elements = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
-    subscriptions = tuple(_subscription(element, module, symbols) for element in elements)
-    return SubscribedChannel(channel, enum, subscriptions, module.source.location(key))
+    return SubscribedChannel(channel, enum, tuple(subscriptions), module.source.location(key))
 
 
-def _subscription(node: ast.expr, module: Module, symbols: Symbols) -> Subscription:
-    location = module.source.location(node)
-    if not isinstance(node, ast.Call) or last_part(f".{symbols.of(node.func, module)}") != "to_queue":
-        return Subscription(None, None, location)
-    named = {keyword.arg: keyword.value for keyword in node.keywords}
-    queue = node.args[0] if node.args else named.get("queue")
-    return Subscription(symbols.text_of(queue, module), symbols.text_of(named.get("job"), module), location)
+def read_consumers(files: Iterable[Source], symbols: Symbols, events: Mapping[str, Event]) -> Iterator[Consumer]:
+    """Yield each consumer; handlers of one that is made elsewhere come as a consumer of their own, without a queue."""
+    candidates = (source for source in files if _CONSUMER.encode() in source.text or b".on(" in source.text)
+    for module in symbols.modules(candidates):
+        source = module.source
+        nodes = list(module.nodes())
+        handlers: dict[str, list[Handler | None]] = {}
+        owners: dict[str, ast.expr] = {}
+        for owner, handler in _registrations(nodes, module, symbols, events):
+            name = ast.unparse(owner)
+            handlers.setdefault(name, []).append(handler)
+            owners.setdefault(name, owner)
+        for call, target in _constructions(nodes, module, symbols):
+            known, complete = _understood(handlers.pop(target, []))
+            complete = complete and bool(target) and not _lets_jobs_pass(call)
+            queue = symbols.text_of(argument(call, 0, "queue"), module)
+            yield Consumer(
+                module.symbol(target), source.service, queue, known, complete, source.location(call), made=True
+            )
+        for name, own in handlers.items():
+            known, complete = _understood(own)
+            # Something else may have a method `on`.
+            if known:
+                symbol = symbols.of(owners[name], module) or ""
+                yield Consumer(symbol, source.service, None, known, complete, known[0].location, made=False)
+
+
+def joined(consumers: Iterable[Consumer]) -> tuple[Consumer, ...]:
+    """Give handlers in another file to the consumer that they name; without one they stay as they are."""
+    found = list(consumers)
+    made = {consumer.symbol for consumer in found if consumer.made}
+    guests: dict[str, list[Consumer]] = {}
+    for consumer in found:
+        if not consumer.made and consumer.symbol in made:
+            guests.setdefault(consumer.symbol, []).append(consumer)
+    hosts = (consumer for consumer in found if consumer.made or consumer.symbol not in made)
+    return tuple(
+        replace(
+            host,
+            handlers=host.handlers + tuple(handler for guest in own for handler in guest.handlers),
+            complete=host.complete and all(guest.complete for guest in own),
+        )
+        if (own := guests.get(host.symbol, []))
+        else host
+        for host in hosts
+    )
+
+
+def _understood(handlers: list[Handler | None]) -> tuple[tuple[Handler, ...], bool]:
+    known = tuple(handler for handler in handlers if handler is not None)
+    return known, len(known) == len(handlers)
+
+
+def _constructions(nodes: list[ast.AST], module: Module, symbols: Symbols) -> Iterator[tuple[ast.Call, str]]:
+    """Yield each call of `EventConsumer` and the name it is assigned to; empty when it is not."""
+    targets: dict[int, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            targets[id(node.value)] = ast.unparse(node.targets[0])
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets[id(node.value)] = ast.unparse(node.target)
+    for node in nodes:
+        if isinstance(node, ast.Call) and symbols.name_of(node.func, module) == _CONSUMER:
+            yield node, targets.get(id(node), "")
+
+
+def _registrations(
+    nodes: list[ast.AST], module: Module, symbols: Symbols, events: Mapping[str, Event]
+) -> Iterator[tuple[ast.expr, Handler | None]]:
+    """Yield what each `.on` is called on, and its handler; None when events or job are not plain."""
+    names = {
+        id(decorator): node.name for node in nodes if isinstance(node, Function) for decorator in node.decorator_list
+    }
+    for call in nodes:
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "on":
+            classes = tuple(symbols.of(given, module) or "" for given in call.args)
+            job = next((keyword.value for keyword in call.keywords if keyword.arg == "job"), None)
+            job_name = symbols.text_of(job, module)
+            plain = all(symbol in events for symbol in classes) and (job is None or job_name is not None)
+            location = module.source.location(call)
+            yield call.func.value, Handler(classes, job_name, names.get(id(call), ""), location) if plain else None
+
+
+def _lets_jobs_pass(call: ast.Call) -> bool:
+    """Return whether jobs without a handler may be meant: `unhandled="skip"`, or something that is not plain."""
+    given = next((keyword.value for keyword in call.keywords if keyword.arg in {"unhandled", None}), None)
+    return given is not None and not (isinstance(given, ast.Constant) and given.value == "fail")
+
+
+def read_upcasters(files: Iterable[Source], symbols: Symbols) -> Iterator[Upcasters]:
+    """Yield each chain of upcasters."""
+    for module in symbols.modules(source for source in files if f"{_CHAIN}(".encode() in source.text):
+        for call in symbols.calls_of(_CHAIN, module):
+            event = symbols.of(argument(call, 0, "event_class"), module)
+            if event is not None:
+                steps = argument(call, 1, "steps")
+                keys = steps.keys if isinstance(steps, ast.Dict) else [None]
+                versions = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, int)]
+                plain = len(versions) == len(keys)
+                yield Upcasters(event, tuple(versions) if plain else None, module.source.location(call))

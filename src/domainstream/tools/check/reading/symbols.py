@@ -1,4 +1,4 @@
-"""What the names in a file stand for, across files, without importing any.
+"""What the names in a file refer to, across files, without importing any.
 
 A symbol is a dotted name with imports and re-exports followed: `Channel` in a mapper is
 `contracts.event_publisher_channels.Channel`. What is outside of the system keeps the name it is imported by.
@@ -13,6 +13,8 @@ from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
 
 _MOST_STEPS: Final = 20
 """More re-exports than this are a circle."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Module:
         """Return the dotted name of something that this file defines."""
         return f"{self.source.module}.{name}"
 
+    def nodes(self) -> Iterator[ast.AST]:
+        """Yield every node of the file."""
+        return (node for statement in self.body for node in ast.walk(statement))
+
 
 class Symbols:
     """Follows names from file to file."""
@@ -53,23 +59,20 @@ class Symbols:
     def module(self, source: Source) -> Module | None:
         """Return a file's names; None when it cannot be parsed."""
         if source.module not in self._modules:
-            self._modules[source.module] = self._read(source)
+            tree = self._sources.tree(source)
+            try:
+                self._modules[source.module] = None if tree is None else _module(source, tree)
+            except RecursionError:
+                self._sources.give_up(source, *TOO_DEEP)
+                self._modules[source.module] = None
         return self._modules[source.module]
-
-    def _read(self, source: Source) -> Module | None:
-        tree = self._sources.tree(source)
-        try:
-            return None if tree is None else _module(source, tree)
-        except RecursionError:
-            self._sources.give_up(source, *TOO_DEEP)
-            return None
 
     def modules(self, files: Iterable[Source]) -> Iterator[Module]:
         """Yield the names of those files that can be parsed."""
         return (module for source in files if (module := self.module(source)) is not None)
 
     def of(self, node: ast.AST | None, module: Module) -> str | None:
-        """Return the symbol that a name, or a dotted name, stands for; None for any other expression."""
+        """Return the symbol of a name, or of a dotted name; None for any other expression."""
         names: list[str] = []
         while isinstance(node, ast.Attribute):
             names.append(node.attr)
@@ -82,6 +85,16 @@ class Symbols:
         else:
             start = module.imports.get(first) or self._starred(module, first) or first
         return self.follow(".".join([start, *reversed(names)]))
+
+    def name_of(self, node: ast.AST | None, module: Module) -> str:
+        """Return the last part of a name's symbol: what users' packages re-export from domainstream keeps it."""
+        return last_part(self.of(node, module))
+
+    def calls_of(self, name: str, module: Module) -> Iterator[ast.Call]:
+        """Yield each call in a file of what has this name, under whichever name the file imports it."""
+        for node in module.nodes():
+            if isinstance(node, ast.Call) and self.name_of(node.func, module) == name:
+                yield node
 
     def follow(self, symbol: str) -> str:
         """Return where a dotted name leads once re-exports are followed."""
@@ -119,7 +132,7 @@ class Symbols:
         return found[0], found[0].classes[found[1]]
 
     def value_of(self, symbol: str) -> tuple[Module, ast.expr] | None:
-        """Return what is assigned to the name that a symbol stands for, if the system defines it."""
+        """Return what is assigned to the name with this symbol, if the system defines it."""
         found = self._split(symbol)
         if found is None or found[2] or found[1] not in found[0].values:
             return None
@@ -133,19 +146,15 @@ class Symbols:
         if isinstance(node, ast.Attribute) and node.attr == "value":
             node = node.value
         symbol = self.of(node, module)
-        return None if symbol is None else self._text_behind(symbol)
-
-    def _text_behind(self, symbol: str) -> str | None:
+        if symbol is None:
+            return None
         owner, _, member = symbol.rpartition(".")
+        if owner not in self._members and (found := self.class_of(owner)) is not None:
+            self._members[owner] = dict(members_of(found[1]))
         if owner in self._members:
             return self._members[owner].get(member)
-        if (found := self.class_of(owner)) is not None:
-            self._members[owner] = dict(members_of(found[1]))
-            return self._members[owner].get(member)
         value = self.value_of(symbol)
-        if value is None or not isinstance(value[1], ast.Constant):
-            return None
-        return self.text_of(value[1], value[0])
+        return self.text_of(value[1], value[0]) if value and isinstance(value[1], ast.Constant) else None
 
     def _split(self, symbol: str) -> tuple[Module, str, list[str]] | None:
         """Split a symbol into the file that is imported, the name within it, and what follows."""
@@ -159,21 +168,34 @@ class Symbols:
 
 
 def last_part(symbol: str | None) -> str:
-    """Return a symbol's own name: what users' packages re-export from domainstream keeps it."""
+    """Return a symbol's own name, without the modules."""
     return (symbol or "").rpartition(".")[2]
+
+
+def argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
+    """Return what a call gives for a parameter, by position or by name."""
+    if len(call.args) > position:
+        return call.args[position]
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def parse_quoted(text: str) -> ast.expr | None:
+    """Return the expression in a quoted annotation; None when it is not one."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
 
 
 def members_of(node: ast.ClassDef) -> Iterator[tuple[str, str | None]]:
     """Yield an enum's members with their values; None for a value that is not a literal string."""
     for name, value, _ in assignments_of(node.body):
-        if not name.startswith("_"):
-            yield name, _member_value(name, value)
-
-
-def _member_value(name: str, value: ast.expr) -> str | None:
-    if isinstance(value, ast.Call) and not value.args and ast.unparse(value.func).rpartition(".")[2] == "auto":
-        return name.lower()
-    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+        if name.startswith("_"):
+            continue
+        if isinstance(value, ast.Call) and not value.args and last_part(ast.unparse(value.func)) == "auto":
+            yield name, name.lower()
+        else:
+            yield name, value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
 
 
 def assignments_of(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.stmt]]:
@@ -200,10 +222,17 @@ def _type_alias(statement: ast.stmt) -> tuple[str, ast.expr] | None:
 def _module(source: Source, tree: ast.Module) -> Module:
     module = Module(source, list(_top_level(tree.body)))
     for statement in module.body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            imported = dict(_imported(statement, source))
-            module.stars.extend([imported.pop("*").removesuffix(".*")] if "*" in imported else [])
-            module.imports.update(imported)
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                first = alias.name.partition(".")[0]
+                module.imports[alias.asname or first] = alias.name if alias.asname else first
+        elif isinstance(statement, ast.ImportFrom):
+            origin = absolute_name(statement, source)
+            for alias in statement.names:
+                if alias.name == "*":
+                    module.stars.append(origin)
+                else:
+                    module.imports[alias.asname or alias.name] = f"{origin}.{alias.name}"
         elif isinstance(statement, ast.ClassDef):
             module.classes[statement.name] = statement
     module.values.update({name: value for name, value, _ in assignments_of(module.body)})
@@ -218,17 +247,6 @@ def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _top_level([*statement.body, *statement.orelse, *statement.finalbody])
         else:
             yield statement
-
-
-def _imported(statement: ast.Import | ast.ImportFrom, source: Source) -> Iterator[tuple[str, str]]:
-    if isinstance(statement, ast.Import):
-        for alias in statement.names:
-            first = alias.name.partition(".")[0]
-            yield (alias.asname, alias.name) if alias.asname else (first, first)
-        return
-    origin = absolute_name(statement, source)
-    for alias in statement.names:
-        yield alias.asname or alias.name, f"{origin}.{alias.name}"
 
 
 def absolute_name(statement: ast.ImportFrom, source: Source) -> str:

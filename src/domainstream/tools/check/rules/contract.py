@@ -8,8 +8,7 @@ from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules.flow import kept_inside
-from domainstream.tools.check.snapshots.changes import Change, Kind, changes_between
-from domainstream.tools.check.snapshots.store import reachable, snapshot_of
+from domainstream.tools.check.snapshots import Change, Kind, changes_between, reachable, snapshot_of
 
 
 def _broken(project: Project, kind: Kind) -> Iterator[RawFinding]:

@@ -12,7 +12,9 @@ from domainstream.tools.check.rules import files as rules_files
 from domainstream.tools.check.rules import flow as rules_flow
 from domainstream.tools.check.rules import mapping as rules_mapping
 from domainstream.tools.check.rules import subscriptions as rules_subscriptions
-from domainstream.tools.check.suppressions import UNUSED_IGNORE
+
+UNUSED_IGNORE: Final = "DS004"
+"""The rule that a comment breaks when no finding needs it."""
 
 
 class Rule(NamedTuple):
@@ -25,7 +27,7 @@ class Rule(NamedTuple):
     """What it finds, in a few words."""
 
     find: Callable[[Project], Iterable[RawFinding]] | None
-    """Yields what it finds in a project; None for a rule that `suppressions` raises, after all others have run."""
+    """Yields what it finds in a project; None for the rule that `engine` runs after all others."""
 
     fixable: bool = False
     """Whether `check --fix` can fix it."""
