@@ -1,15 +1,14 @@
-"""BullMQ at arm's length: jobs, queues that take them, and the step that moves events from stream to queue.
+"""Jobs, the queues that take them, and forwarders, which move events from streams to queues.
 
-Here belongs what a job is and how it gets into a queue. Who subscribes to what must not. BullMQ's names and camelCase
-stop here. Before: `domainstream.stream`. Next stage: `domainstream.subscriber`.
+This stage knows what a job is and how it is added to a queue, but not which queue subscribes to which channel. BullMQ's
+names and camelCase stop in `queue.bullmq`. Before: `domainstream.stream`. Next: `domainstream.subscriber`.
 """
 
 from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.queue.bullmq.queue import BullMQQueue
 from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin
 from domainstream.queue.memory import MemoryQueue
-from domainstream.queue.port import Forwarder, JobQueue
-from domainstream.queue.routed_entry import RoutedEntry
+from domainstream.queue.port import Forwarder, JobQueue, RoutedEntry
 from domainstream.queue.settings import JobSettings
 from domainstream.queue.two_step import TwoStepForwarder
 

@@ -1,6 +1,6 @@
-"""From a delivered event to a job, and what a job's data says about where it came from.
+"""Makes jobs of delivered events, and reads from a job's data where it came from.
 
-The data is the event's own JSON object with two fields more, under the names that consumers of the original system
+The data is the event's own JSON object with two more fields, under the names that consumers of the original system
 read: `_redisEvent` and `correlationId`.
 """
 
@@ -16,7 +16,7 @@ from domainstream.queue.settings import JobSettings
 from domainstream.stream import Delivery
 
 ID_PREFIX: Final = "event-"
-"""Keeps job ids clear of all digits and of a queue's own keys, as `meta` or `wait`."""
+"""Keeps job ids from being all digits, and from clashing with a queue's own keys such as `meta` or `wait`."""
 
 DEFAULT_SETTINGS: Final = JobSettings()
 
@@ -34,13 +34,13 @@ class Job(Struct, frozen=True, gc=False):
     """The job's name, by which other consumers choose what to do."""
 
     id: str
-    """The queue takes an id once. Derived from the event's id."""
+    """Derived from the event's id; a queue accepts each id once."""
 
     data: bytes
     """JSON text: the event, `_redisEvent` and `correlationId`."""
 
     settings: JobSettings = DEFAULT_SETTINGS
-    """What the queue is told about it."""
+    """How it is tried, delayed and kept."""
 
 
 class RedisEvent(Struct, frozen=True, gc=False):
@@ -60,7 +60,7 @@ class JobOrigin(Struct, frozen=True, gc=False):
     """What a job's data holds beside the event."""
 
     redis_event: RedisEvent | None = field(name="_redisEvent", default=None)
-    """Where the event came from; None when nobody handed the job over from a stream."""
+    """Where the event came from; None for a job that did not come from a stream."""
 
     correlation_id: str | None = field(name="correlationId", default=None)
     """The business transaction the event belongs to, or None."""
@@ -74,7 +74,7 @@ _write = msgspec.json.Encoder().encode
 def job_id(event_id: str, *, job: str = "") -> str:
     """Return the job id of an event: `event-` and its id; each byte other than A-Z a-z 0-9 _ - is written as `.2f`.
 
-    Different events have different ids. `job` tells apart several jobs of one event in one queue.
+    Different events have different ids. `job` distinguishes several jobs of one event in one queue.
     """
     return f"{ID_PREFIX}{_safe(event_id)}" + (f".{_safe(job)}" if job else "")
 
@@ -90,7 +90,7 @@ def job_data(delivery: Delivery, message: EventMessage) -> bytes:
     event = (delivery.data or b"{}").rstrip()
     if _may_name_origin(event):
         return _write(_read_fields(event) | _read_fields(origin))
-    # An envelope has fields, so the comma has something before it.
+    # An envelope has fields, so something precedes the comma.
     return event[:-1] + b"," + origin[1:]
 
 
@@ -103,7 +103,7 @@ def job_origin(data: bytes | str) -> JobOrigin:
 
 
 def _may_name_origin(event: bytes) -> bool:
-    # A letter of a name may hide behind its code.
+    # A name may be spelled with backslash-u escapes.
     return b"_redisEvent" in event or b"correlationId" in event or rb"\u" in event
 
 

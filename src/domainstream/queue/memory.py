@@ -1,4 +1,4 @@
-"""Queues in memory: the port of this stage without a server, for tests and for reading. Implements `port.JobQueue`."""
+"""Queues in memory, for tests and as the shortest implementation to read. Implements `port.JobQueue`."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from domainstream.queue.job import Job
 
 
 class MemoryQueue:
-    """A `JobQueue` that remembers every job for good."""
+    """A `JobQueue` that keeps every job permanently."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, list[Job]] = {}

@@ -1,4 +1,4 @@
-"""What queues and jobs may be called."""
+"""Which names queues and jobs may have."""
 
 import re
 
@@ -6,10 +6,11 @@ _ALLOWED = re.compile(r"[^\s:]+")
 
 
 def name_problem(what: str, name: str) -> str | None:
-    """Say what is wrong with the name of a queue or job; None when it may be used.
+    """Return what is wrong with the name of a queue or job; None when it is valid.
 
-    BullMQ builds keys with ":" from the queue's name, and the name of its connections cannot hold white space.
+    BullMQ separates the parts of a key by ":", and puts the queue's name into the name of its connections, which
+    Redis does not allow to contain whitespace.
     """
     if _ALLOWED.fullmatch(name):
         return None
-    return f"the {what} {name!r} must not be empty and must hold neither ':' nor white space; type: {what}='price-stay'"
+    return f"the {what} {name!r} must be non-empty and contain neither ':' nor whitespace, as in {what}='price-stay'"

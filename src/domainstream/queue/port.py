@@ -1,14 +1,29 @@
 """What the subscriber needs from queues.
 
-Implementations of `JobQueue`: `bullmq_queue`, `memory_queue`; of `Forwarder`: `forwarder` and `two_step`. All of a port
-pass the same tests.
+Implementations of `JobQueue`: `bullmq/queue.py` and `memory.py`; of `Forwarder`: `bullmq/forwarder.py` and
+`two_step.py`. All implementations of a port pass the same contract suite.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from domainstream.queue.job import Job
-from domainstream.queue.routed_entry import RoutedEntry
+from domainstream.stream import DeadLetter, Delivery
+
+
+class RoutedEntry(Struct, frozen=True, gc=False):
+    """A delivery and what becomes of it. It is forwarded as a whole, or not at all and then not acknowledged."""
+
+    delivery: Delivery
+    """What was delivered; it is acknowledged last."""
+
+    jobs: tuple[Job, ...] = ()
+    """The jobs it becomes, all with the same data; none for a channel without handlers."""
+
+    dead_letter: DeadLetter | None = None
+    """The dead letter it becomes instead of jobs, or None."""
 
 
 class JobQueue(Protocol):
@@ -27,25 +42,25 @@ class JobQueue(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back all connections. Closing twice does nothing."""
+        """Release the connections that it owns. Closing twice does nothing."""
         ...
 
 
 class Forwarder(Protocol):
-    """Moves what was delivered from its stream into queues, or to the dead letters.
+    """Moves deliveries from their streams into queues, or to the dead letters.
 
     For one task.
     """
 
-    async def forward(self, routed_entries: Sequence[RoutedEntry]) -> None:
-        """Return once every job is in its queue, every letter is kept, and then every delivery is acknowledged.
+    async def forward(self, entries: Sequence[RoutedEntry]) -> None:
+        """Return once every job is in its queue, every dead letter is stored, and then every delivery is acknowledged.
 
-        What was handed over before is passed over. Raises `ServerRefusedError` when the server refused a part of it,
-        `ServerUnavailableError` or `ServerOutOfMemoryError` when it could not take any. After an error a part may have
-        been handed over; handing over all of it again adds nothing twice.
+        Entries that were forwarded before are skipped. Raises `ServerRefusedError` when the server rejected some of
+        the entries, `ServerUnavailableError` or `ServerOutOfMemoryError` when it could not take any. After an error
+        some may have been forwarded; forwarding all of them again adds nothing twice.
         """
         ...
 
     async def close(self) -> None:
-        """Give back all connections. Closing twice does nothing."""
+        """Release the connections that it owns. Closing twice does nothing."""
         ...

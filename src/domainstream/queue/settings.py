@@ -1,4 +1,4 @@
-"""What a queue is told about each job of a handler."""
+"""How the jobs of a handler are tried, delayed and kept."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,37 +15,37 @@ class JobSettings:
     """How often a job is tried, when it may begin, and how long it is kept once it has ended."""
 
     attempts: int = 3
-    """How often a job is tried before it has failed, the first time included. Defaults to 3."""
+    """How many attempts a job gets, the first included. Defaults to 3."""
 
     backoff: timedelta = timedelta(seconds=1)
     """The pause after the first failure; it doubles with each further one. Defaults to 1 second."""
 
     jitter: float = 0.5
-    """Which part of each pause is drawn at random, from 0 (none) to 1 (all of it), so that jobs that failed together do
-    not come again together. Defaults to 0.5.
+    """Which part of each pause is random, from 0 (none) to 1 (all of it), so that jobs that failed together are not
+    retried together. Defaults to 0.5.
     """
 
     delay: timedelta = ZERO
     """How long a job waits before it may begin. Defaults to zero."""
 
     priority: int = 0
-    """Jobs with a smaller number begin first, from 1 to 2,097,152; 0 has none and begins before all that have one. Jobs
-    of one priority keep their order. Defaults to 0.
+    """Jobs with a smaller number begin first, from 1 to 2,097,152; 0 means no priority and begins before all others.
+    Jobs of one priority keep their order. Defaults to 0.
     """
 
     keep_completed: timedelta = timedelta(hours=1)
-    """How long a completed job is kept, and with it the knowledge that its event was handled: an event published again
-    after that becomes a second job. Defaults to 1 hour.
+    """How long a completed job is kept. While it is kept, its id rejects repeats; an event that is published again
+    later becomes a second job. Defaults to 1 hour.
     """
 
     keep_completed_count: int = 10_000
-    """At most so many completed jobs are kept in a queue. Defaults to 10,000."""
+    """The most completed jobs that a queue keeps. Defaults to 10,000."""
 
     keep_failed: timedelta = timedelta(hours=24)
-    """How long a failed job is kept for people to look at. Defaults to 24 hours."""
+    """How long a failed job is kept for inspection. Defaults to 24 hours."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigurationError` naming every setting that makes no sense."""
+        """Raise `ConfigurationError` naming every invalid setting."""
         raise_problems(
             "JobSettings",
             [

@@ -1,38 +1,30 @@
-"""Hands over in steps, on ports alone: for queues on another server than the streams, and for memory.
+"""Forwards in steps, on ports alone: for queues on another server than the streams, and for memory.
 
-Implements `port.Forwarder`. The steps are in an order that loses nothing: a crash between them repeats what came
-before,
-and job ids make sure that a repeat adds nothing, for as long as a queue keeps its completed jobs.
+Implements `port.Forwarder`. The order of the steps loses nothing: after a crash between two of them, the earlier ones
+are repeated, and job ids make the repeat add nothing, for as long as a queue keeps its completed jobs.
 """
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 
-from domainstream.queue.port import JobQueue
-from domainstream.queue.routed_entry import RoutedEntry
+from domainstream.queue.port import JobQueue, RoutedEntry
 from domainstream.stream import DeadLetters, StreamReader
 
 
 class TwoStepForwarder:
-    """Adds jobs, keeps letters, then acknowledges."""
+    """Adds jobs, stores dead letters, then acknowledges."""
 
     def __init__(self, queue: JobQueue, dead_letters: DeadLetters, reader: StreamReader) -> None:
-        """Use the ports; `queue` and `dead_letters` are then owned, `reader` is not."""
+        """Use the ports, which the caller closes."""
         self._queue = queue
         self._dead_letters = dead_letters
         self._reader = reader
 
-    async def forward(self, routed_entries: Sequence[RoutedEntry]) -> None:
-        """Hand over; see `port.Forwarder.forward`."""
-        await self._queue.add([job for routed_entry in routed_entries for job in routed_entry.jobs])
-        if letters := [routed_entry.letter for routed_entry in routed_entries if routed_entry.letter]:
-            await self._dead_letters.store(letters)
-        await self._reader.acknowledge(
-            [routed_entry.delivery for routed_entry in routed_entries if not routed_entry.letter]
-        )
+    async def forward(self, entries: Sequence[RoutedEntry]) -> None:
+        """Forward the entries; see `port.Forwarder.forward`."""
+        await self._queue.add([job for entry in entries for job in entry.jobs])
+        if dead_letters := [entry.dead_letter for entry in entries if entry.dead_letter]:
+            await self._dead_letters.store(dead_letters)  # which acknowledges them
+        await self._reader.acknowledge([entry.delivery for entry in entries if not entry.dead_letter])
 
     async def close(self) -> None:
-        """Close queue and dead letters; see `port.Forwarder.close`."""
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._queue.close)
-            stack.push_async_callback(self._dead_letters.close)
+        """Do nothing: it owns no connections."""

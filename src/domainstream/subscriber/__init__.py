@@ -1,24 +1,28 @@
-"""Joins stream and queue: who subscribes to what, and the loop that hands events over.
+"""Joins streams and queues: which queue subscribes to which channel, and the loop that forwards events.
 
-Here belongs the decision which event becomes which job. How streams are read and jobs are added must not: those are
-ports of the stages before. Before: `domainstream.queue`. Next stage: `domainstream.worker`, across BullMQ.
+This stage decides which event becomes which jobs. How streams are read and jobs are added is behind the ports of the
+stages before. Before: `domainstream.queue`. Next: `domainstream.worker`, across BullMQ.
 """
 
-from domainstream.subscriber.forwarding import SubscriberHealth
-from domainstream.subscriber.handlers import create_multiple_handlers
+from domainstream.subscriber.forwarding import SubscriberStats
 from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQStreamSubscriber
 from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.settings import SubscriberSettings
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
-from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions, to_queue
+from domainstream.subscriber.subscriptions import (
+    QueueHandler,
+    Subscriptions,
+    create_multiple_handlers,
+    to_queue,
+)
 
 __all__ = [
     "JobRouter",
     "QueueHandler",
     "RedisBullMQStreamSubscriber",
     "StreamSubscriber",
-    "SubscriberHealth",
     "SubscriberSettings",
+    "SubscriberStats",
     "Subscriptions",
     "create_multiple_handlers",
     "to_queue",

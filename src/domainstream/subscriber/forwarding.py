@@ -1,10 +1,12 @@
-"""Hands parcels over until they are, whatever the server does."""
+"""Forwards routed entries until they are forwarded, whatever the server does, and counts what was done."""
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from domainstream.errors import ServerError, ServerRefusedError
+from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.queue import Forwarder, RoutedEntry
 from domainstream.retrying import Backoff
@@ -12,72 +14,73 @@ from domainstream.stream import DeadLetter
 from domainstream.telemetry import Signal, emit
 
 
-class SubscriberHealth(Struct):
-    """What a subscriber has done so far."""
+class SubscriberStats(Struct, frozen=True, kw_only=True):
+    """What a subscriber has done so far: a snapshot. As JSON it is `done` of `/ready`."""
 
     forwarded: int = 0
-    """Entries that were handed over, those that nobody listens to and dead letters included."""
+    """Entries that were forwarded, including dead letters and entries of channels without handlers."""
 
     jobs: int = 0
-    """Jobs of these entries."""
+    """Jobs made of these entries."""
 
     dead_letters: int = 0
     """Entries that became dead letters."""
 
-    left_alone: int = 0
-    """How often an entry that the server refused was left for a later delivery."""
+    skipped: int = field(default=0, name="left_alone")
+    """How often an entry that the server rejected was left pending, to be delivered again."""
 
     failures: int = 0
-    """Attempts in a row that failed; 0 while all is well."""
+    """Consecutive failed attempts; 0 after a success."""
 
     last_error: str = ""
-    """What the latest failure said; empty before the first."""
-
-    def failed(self, error: ServerError) -> None:
-        """Count a failure."""
-        self.failures += 1
-        self.last_error = str(error)
+    """The message of the latest failure; empty before the first."""
 
 
 class RetryingForwarder:
-    """Repeats what fails, and parts what the server refuses from what it takes."""
+    """Retries what fails, and separates entries that the server rejects from those that it accepts."""
 
-    def __init__(self, forward: Forwarder, lifecycle: Lifecycle, *, delivery_limit: int) -> None:
-        """Hand over until `lifecycle` stops; after that the next failure is the last.
+    def __init__(self, forwarder: Forwarder, lifecycle: Lifecycle, *, delivery_limit: int) -> None:
+        """Forward until `lifecycle` stops; after that, the next failure ends the retrying.
 
-        A parcel that is refused at its delivery number `delivery_limit` becomes a dead letter.
+        An entry that is rejected at its delivery number `delivery_limit` becomes a dead letter.
         """
-        self.health = SubscriberHealth()
+        self.stats = SubscriberStats()
         """What was done so far."""
-        self._forwarder = forward
+        self._forwarder = forwarder
         self._lifecycle = lifecycle
         self._delivery_limit = delivery_limit
         self._backoff = Backoff()
 
-    async def deliver(self, routed_entries: Sequence[RoutedEntry]) -> None:
-        """Return once every parcel is handed over, or left alone because the server refuses it, or we were stopped.
+    def health(self) -> Health:
+        """Return whether the latest attempt succeeded."""
+        if self.stats.failures:
+            return Health(ok=False, problem=self.stats.last_error)
+        return Health(ok=True)
 
-        What is left alone is not acknowledged, so it is delivered again after a while.
+    async def deliver(self, entries: Sequence[RoutedEntry]) -> None:
+        """Return once every entry is forwarded, or skipped because the server rejects it, or the lifecycle has stopped.
+
+        What is skipped is not acknowledged, so it is delivered again after a while.
         """
         try:
-            if not await self._patiently(routed_entries):
+            if not await self._retry(entries):
                 return
         except ServerRefusedError:
-            # One bad parcel must not hold up the others.
-            for routed_entry in routed_entries:
-                await self._alone(routed_entry)
+            # One bad entry must not hold up the others.
+            for entry in entries:
+                await self._deliver_alone(entry)
             return
-        self._count(routed_entries)
+        self._count(entries)
 
-    async def _patiently(self, routed_entries: Sequence[RoutedEntry]) -> bool:
-        """Hand over; tell whether that worked before we were stopped. Raises `ServerRefusedError`."""
+    async def _retry(self, entries: Sequence[RoutedEntry]) -> bool:
+        """Forward; return False when stopped before it succeeded. Raises `ServerRefusedError`."""
         while True:
             try:
-                await self._forwarder.forward(routed_entries)
+                await self._forwarder.forward(entries)
             except ServerRefusedError:
                 raise
             except ServerError as error:
-                self.health.failed(error)
+                self._failed(error)
                 if self._lifecycle.stopping.is_set():
                     return False
                 pause = self._backoff.next()
@@ -85,42 +88,49 @@ class RetryingForwarder:
                 await self._lifecycle.rest(pause)
             else:
                 self._backoff.reset()
-                self.health.failures = 0
+                if self.stats.failures:
+                    self.stats = replace(self.stats, failures=0)
                 return True
 
-    async def _alone(self, routed_entry: RoutedEntry) -> None:
+    async def _deliver_alone(self, entry: RoutedEntry) -> None:
         try:
-            if await self._patiently([routed_entry]):
-                self._count([routed_entry])
+            if await self._retry([entry]):
+                self._count([entry])
         except ServerRefusedError as error:
-            await self._refused(routed_entry, error)
+            await self._rejected(entry, error)
 
-    async def _refused(self, routed_entry: RoutedEntry, error: ServerRefusedError) -> None:
-        delivery = routed_entry.delivery
-        if delivery.deliveries < self._delivery_limit or routed_entry.letter:
-            self.health.failed(error)
-            self.health.left_alone += 1
-            emit(
-                Signal.SUBSCRIBER_REFUSED,
-                channel=delivery.channel,
-                entry=delivery.entry_id,
-                delivery=delivery.deliveries,
-                reason=error,
-            )
+    async def _rejected(self, entry: RoutedEntry, error: ServerRefusedError) -> None:
+        delivery = entry.delivery
+        if delivery.deliveries >= self._delivery_limit and not entry.dead_letter:
+            dead_letter = DeadLetter(delivery, type(error).__name__, str(error))
+            await self._deliver_alone(RoutedEntry(delivery, dead_letter=dead_letter))
             return
-        letter = DeadLetter(delivery, type(error).__name__, str(error))
-        await self._alone(RoutedEntry(delivery, letter=letter))
+        self._failed(error)
+        self.stats = replace(self.stats, skipped=self.stats.skipped + 1)
+        emit(
+            Signal.SUBSCRIBER_REFUSED,
+            channel=delivery.channel,
+            entry=delivery.entry_id,
+            delivery=delivery.deliveries,
+            reason=error,
+        )
 
-    def _count(self, routed_entries: Sequence[RoutedEntry]) -> None:
-        self.health.forwarded += len(routed_entries)
-        self.health.jobs += sum([len(routed_entry.jobs) for routed_entry in routed_entries])
-        for routed_entry in routed_entries:
-            if letter := routed_entry.letter:
-                self.health.dead_letters += 1
-                emit(
-                    Signal.SUBSCRIBER_DEAD_LETTER,
-                    channel=letter.delivery.channel,
-                    entry=letter.delivery.entry_id,
-                    error=letter.error,
-                    reason=letter.reason,
-                )
+    def _failed(self, error: ServerError) -> None:
+        self.stats = replace(self.stats, failures=self.stats.failures + 1, last_error=str(error))
+
+    def _count(self, entries: Sequence[RoutedEntry]) -> None:
+        dead_letters = [entry.dead_letter for entry in entries if entry.dead_letter]
+        self.stats = replace(
+            self.stats,
+            forwarded=self.stats.forwarded + len(entries),
+            jobs=self.stats.jobs + sum([len(entry.jobs) for entry in entries]),
+            dead_letters=self.stats.dead_letters + len(dead_letters),
+        )
+        for dead_letter in dead_letters:
+            emit(
+                Signal.SUBSCRIBER_DEAD_LETTER,
+                channel=dead_letter.delivery.channel,
+                entry=dead_letter.delivery.entry_id,
+                error=dead_letter.error,
+                reason=dead_letter.reason,
+            )

@@ -1,12 +1,8 @@
-"""Wires the subscriber to Redis Streams and BullMQ."""
+"""Wires the subscriber to Redis Streams and BullMQ, and opens the connections that it owns."""
 
-from collections.abc import Sequence
-from functools import partial
+from contextlib import AsyncExitStack
 from typing import Final, Self
 
-from redis.asyncio import Redis
-
-from domainstream.publisher import Retention
 from domainstream.queue import BullMQForwarder, BullMQQueue, Forwarder, TwoStepForwarder
 from domainstream.redis.connection import connect
 from domainstream.stream import (
@@ -35,7 +31,7 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             await subscriber.run()
 
     Any number of instances may share a group; give each its own `consumer` when they share a host. Each has three
-    connections, however many the channels: to read, to hand over, and for upkeep.
+    connections, however many the channels: for reads that block, for forwarding, and for everything else.
     """
 
     @classmethod
@@ -50,13 +46,13 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         bull_prefix: str = "bull",
         settings: SubscriberSettings = DEFAULT_SETTINGS,
     ) -> Self:
-        """Return a subscriber with connections of its own; it connects when it runs.
+        """Return a subscriber that owns its connections; it connects when it runs.
 
         `group` is the consumer group on every stream; `consumer` names this instance in it, by default after the host.
         `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
-        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for a URL that is none or an
-        empty group. `run` raises `ConfigurationError` when a server evicts.
+        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL or an empty
+        group. `run` raises `ConfigurationError` when a server may evict keys.
         """
         client, channels = connect(url), subscriptions.channels
         reader = RedisStreamReader(
@@ -68,37 +64,40 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             settings=settings.reading,
             on_loss=settings.on_loss,
         )
-        return cls(
+        maintenance: list[MaintenanceTask] = [
+            RedisIdleConsumerReaper(client, channels, group=group, consumer=reader.consumer, prefix=prefix)
+        ]
+        if settings.retention is not None:
+            maintenance.append(RedisStreamTrimmer(client, channels, retention=settings.retention, prefix=prefix))
+        owned = AsyncExitStack()
+        owned.push_async_callback(client.aclose)
+        owned.push_async_callback(reader.close)
+
+        forwarder: Forwarder
+        if settings.queue_url is None:
+            forwarder = BullMQForwarder.from_url(
+                url, group=group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
+            )
+            owned.push_async_callback(forwarder.close)
+        else:
+            dead_letters = RedisDeadLetters.from_url(url, group=group, prefix=prefix)
+            queue = BullMQQueue.from_url(settings.queue_url, bull_prefix=bull_prefix)
+            forwarder = TwoStepForwarder(queue, dead_letters, reader)
+            owned.push_async_callback(dead_letters.close)
+            owned.push_async_callback(queue.close)
+
+        servers = [server for server in (url, settings.queue_url) if server is not None]
+
+        async def check() -> None:
+            for server in servers:
+                await check_eviction_at(server)
+
+        subscriber = cls(
             reader,
-            _forwarder(url, reader, settings.queue_url, prefix=prefix, bull_prefix=bull_prefix),
+            forwarder,
             JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
-            maintenance=_maintenance(client, reader, channels, settings.retention, prefix=prefix),
-            check=None if settings.accept_eviction else partial(_check, url, settings.queue_url),
+            maintenance=maintenance,
+            check=None if settings.accept_eviction else check,
         )
-
-
-def _forwarder(
-    url: str, reader: RedisStreamReader, queue_url: str | None, *, prefix: str, bull_prefix: str
-) -> Forwarder:
-    if queue_url is None:
-        return BullMQForwarder.from_url(
-            url, group=reader.group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
-        )
-    letters = RedisDeadLetters.from_url(url, group=reader.group, prefix=prefix)
-    return TwoStepForwarder(BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix), letters, reader)
-
-
-def _maintenance(
-    client: Redis, reader: RedisStreamReader, channels: Sequence[str], retention: Retention | None, *, prefix: str
-) -> list[MaintenanceTask]:
-    maintenance: list[MaintenanceTask] = [
-        RedisIdleConsumerReaper(client, channels, group=reader.group, consumer=reader.consumer, prefix=prefix)
-    ]
-    if retention is not None:
-        maintenance.append(RedisStreamTrimmer(client, channels, retention=retention, prefix=prefix))
-    return maintenance
-
-
-async def _check(url: str, queue_url: str | None) -> None:
-    for place in filter(None, (url, queue_url)):
-        await check_eviction_at(place)
+        subscriber._owned = owned
+        return subscriber

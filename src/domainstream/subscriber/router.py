@@ -1,4 +1,4 @@
-"""Decides what becomes of a delivery: jobs, or a dead letter."""
+"""Decides what a delivery becomes: jobs, or a dead letter."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,7 +21,7 @@ DELIVERY_LIMIT: Final = 5
 
 
 class JobRouter:
-    """Knows which delivery becomes which jobs."""
+    """Routes each delivery to the jobs of its handlers, or to the dead letters."""
 
     def __init__(
         self,
@@ -35,21 +35,21 @@ class JobRouter:
         self.subscriptions = subscriptions
         """The handlers of every channel."""
         self.limits = limits
-        """What a message may be; one beyond becomes a dead letter."""
+        """The limits of a message; one that exceeds them becomes a dead letter."""
         self.delivery_limit = delivery_limit
-        """How often an entry may be delivered before it becomes a dead letter unread, because reading it or handing it
-        over may be what fails.
+        """How often an entry may be delivered before it becomes a dead letter without being decoded, since decoding or
+        forwarding it may be what crashes the subscriber.
         """
 
-    def sort(self, deliveries: Sequence[Delivery]) -> list[RoutedEntry]:
-        """Return what becomes of each delivery. Nothing of a channel without handlers is even decoded."""
-        return [self._routed_entry(delivery) for delivery in deliveries]
+    def route(self, deliveries: Sequence[Delivery]) -> list[RoutedEntry]:
+        """Return what each delivery becomes. Deliveries of channels without handlers are not decoded."""
+        return [self._route(delivery) for delivery in deliveries]
 
-    def _routed_entry(self, delivery: Delivery) -> RoutedEntry:
+    def _route(self, delivery: Delivery) -> RoutedEntry:
         try:
             return RoutedEntry(delivery, self._jobs(delivery))
         except (EventDecodingError, DeliveryLimitError) as error:
-            return RoutedEntry(delivery, letter=DeadLetter(delivery, type(error).__name__, str(error)))
+            return RoutedEntry(delivery, dead_letter=DeadLetter(delivery, type(error).__name__, str(error)))
 
     def _jobs(self, delivery: Delivery) -> tuple[Job, ...]:
         handlers = self.subscriptions.handlers_of(delivery.channel)
@@ -80,7 +80,7 @@ class JobRouter:
 
 
 def _id(message: EventMessage, handler: QueueHandler, handlers: Sequence[QueueHandler]) -> str:
-    """Name the job in the id only where one queue gets several jobs of an event."""
+    """Return the job's id, which names the job only if its queue gets several jobs of the event."""
     if len(handlers) == 1:
         return job_id(message.id)
     in_queue = sum(other.queue == handler.queue for other in handlers)

@@ -1,8 +1,12 @@
-"""Who gets the events of a channel: queues."""
+"""Which queues subscribe to which channels.
 
-from collections.abc import Iterator, Mapping
+`create_multiple_handlers` checks the whole table at once and names every problem with its fix, because a channel that
+is forgotten here loses its events silently.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -24,7 +28,7 @@ class QueueHandler(Struct, frozen=True, gc=False):
     """The name of its jobs."""
 
     settings: JobSettings = DEFAULT_SETTINGS
-    """What the queue is told about each of them."""
+    """How its jobs are tried, delayed and kept."""
 
     def __str__(self) -> str:
         return f"{self.queue}:{self.job}"
@@ -35,11 +39,11 @@ def to_queue(queue: str, *, job: str, settings: JobSettings = DEFAULT_SETTINGS) 
 
     `settings` say how often such a job is tried, when it may begin and how long it is kept.
 
-    Raises `SubscriptionError` for names that are empty or hold ":" or white space.
+    Raises `SubscriptionError` for names that are empty or contain ":" or whitespace.
     """
-    found = [problem for problem in (name_problem("queue", queue), name_problem("job", job)) if problem]
-    if found:
-        raise SubscriptionError("to_queue cannot be used:", found)
+    problems = [problem for problem in (name_problem("queue", queue), name_problem("job", job)) if problem]
+    if problems:
+        raise SubscriptionError("to_queue cannot be used:", problems)
     return QueueHandler(str(queue), str(job), settings)
 
 
@@ -58,7 +62,7 @@ class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):
         return tuple(self._handlers)
 
     def handlers_of(self, channel: str) -> tuple[QueueHandler, ...]:
-        """Return the handlers of a channel, given as member or as value; empty where nobody listens yet.
+        """Return the handlers of a channel, given as member or as value; empty for a channel without subscribers.
 
         Raises `KeyError` for a channel that the enum does not have.
         """
@@ -73,3 +77,72 @@ class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):
 
     def __len__(self) -> int:
         return len(self._handlers)
+
+
+def create_multiple_handlers(mapping: Mapping[EventPublisherChannel, Sequence[QueueHandler]]) -> Subscriptions:
+    """Return the subscriptions that `mapping` describes.
+
+    It must be total: it names every channel of the enum, with `[]` for channels that have no subscribers yet::
+
+        subscriptions = create_multiple_handlers({
+            Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED: [to_queue("valuation", job="price-stay")],
+            Channel.DOMAIN_VALUATION_PRICING_CALCULATED: [],
+        })
+
+    Raises one `SubscriptionError` that names every missing channel with the line to add, every key that is not a member
+    of the enum, every value that is not a list, and every handler that is repeated on a channel.
+    """
+    channels = _enum_of(mapping)
+    problems = [*_foreign_keys(mapping, channels), *_missing(mapping, channels), *_wrong_handlers(mapping)]
+    if problems:
+        raise SubscriptionError(f"The subscriptions do not fit {channels.__name__}:", problems)
+    return Subscriptions({channel: tuple(mapping[channel]) for channel in channels})
+
+
+def _enum_of(mapping: Mapping[EventPublisherChannel, object]) -> type[EventPublisherChannel]:
+    """Return the enum of the first key that has one."""
+    for key in mapping:
+        if isinstance(key, EventPublisherChannel):
+            return type(key)
+    problem = "no key is a channel; use create_multiple_handlers({Channel.DOMAIN_...: [to_queue(...)], ...})"
+    raise SubscriptionError("The subscriptions cannot be used:", [problem])
+
+
+def _foreign_keys(
+    mapping: Mapping[EventPublisherChannel, object], channels: type[EventPublisherChannel]
+) -> Iterable[str]:
+    for key in mapping:
+        if not isinstance(key, channels):
+            meant = _meant(str(key), channels)
+            fix = f"use {channels.__name__}.{meant.name}" if meant else "add it to the enum, or remove the line"
+            yield f"{key!r} is not a member of {channels.__name__}; {fix}"
+
+
+def _meant(value: str, channels: type[EventPublisherChannel]) -> EventPublisherChannel | None:
+    return next((channel for channel in channels if value in (channel.value, channel.name)), None)
+
+
+def _missing(mapping: Mapping[EventPublisherChannel, object], channels: type[EventPublisherChannel]) -> Iterable[str]:
+    # A key that spells a channel is reported as not being a member; it is not missing too.
+    present = {key if isinstance(key, channels) else _meant(str(key), channels) for key in mapping}
+    for channel in channels:
+        if channel not in present:
+            name = f"{channels.__name__}.{channel.name}"
+            yield f"{name} is missing; if it has no subscribers yet, add {name}: [],"
+
+
+def _wrong_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> Iterable[str]:
+    for key, handlers in mapping.items():
+        name = getattr(key, "name", str(key))
+        if isinstance(handlers, QueueHandler):
+            yield f"{name}: the handler must be in a list; use [to_queue({handlers.queue!r}, job={handlers.job!r})]"
+            continue
+        if isinstance(handlers, str) or not isinstance(handlers, Sequence):
+            kind = type(handlers).__name__
+            yield f"{name}: the value is of type {kind}, not a list; use [to_queue('queue', job='job')]"
+            continue
+        for position, handler in enumerate(handlers):
+            if not isinstance(handler, QueueHandler):
+                yield f"{name}: {handler!r} is not a handler; use to_queue('queue', job='job')"
+            elif any(str(handler) == str(other) for other in handlers[:position]):
+                yield f"{name}: the queue {handler.queue} has the job {handler.job} twice; remove one of the two"

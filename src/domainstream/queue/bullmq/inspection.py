@@ -1,4 +1,4 @@
-"""Looks at BullMQ queues without changing them."""
+"""Inspects BullMQ queues without changing them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -14,7 +14,7 @@ from domainstream.redis.scanning import keys_like
 PAGE: Final = 500
 
 _LISTS: Final = ("wait", "paused", "active")
-# In the order in which jobs go through them: one that moves on while we look is seen twice rather than never.
+# In the order in which jobs pass through them: one that moves while we read is seen twice rather than never.
 _STATES: Final = ("delayed", "prioritized", "waiting-children", *_LISTS, "completed", "failed")
 _FIELDS: Final = ("name", "data", "timestamp", "processedOn", "finishedOn", "atm")
 
@@ -32,7 +32,7 @@ class QueueState(Struct, frozen=True, kw_only=True):
     """Jobs that are being handled."""
 
     delayed: int
-    """Jobs that may begin later; those that failed and are tried again are among them."""
+    """Jobs that may begin later, including those that failed and will be retried."""
 
     prioritized: int
     """Jobs with a priority that may begin."""
@@ -44,7 +44,7 @@ class QueueState(Struct, frozen=True, kw_only=True):
     """Jobs that are done and still kept."""
 
     failed: int
-    """Jobs that failed for good and are still kept."""
+    """Jobs that failed permanently and are still kept."""
 
     is_paused: bool
     """Whether the queue is paused, so that no job begins."""
@@ -78,7 +78,7 @@ class JobState(Struct, frozen=True, kw_only=True):
     """When it was completed or failed; None before."""
 
     attempts: int
-    """How often it was tried."""
+    """How many attempts were made."""
 
 
 class BullMQInspection:
@@ -88,16 +88,16 @@ class BullMQInspection:
     """
 
     def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
-        """Look through `client`, which stays the caller's; `bull_prefix` begins every key of BullMQ."""
+        """Inspect through `client`, which the caller closes; `bull_prefix` begins every key of BullMQ."""
         self._client = client
         self._bull_prefix = bull_prefix
 
     async def queues(self) -> list[str]:
         """Return the names of all queues that ever had a job or a worker, in order."""
         start = f"{self._bull_prefix}:"
-        kept = {"meta": "hash", "id": "string"}
+        kinds = {"meta": "hash", "id": "string"}
         names: set[str] = set()
-        for name, kind in kept.items():
+        for name, kind in kinds.items():
             keys = await keys_like(self._client, start, kind, suffix=f":{name}")
             names.update(key.removeprefix(start).removesuffix(f":{name}") for key in keys)
         return sorted(name for name in names if name and ":" not in name)
@@ -124,16 +124,16 @@ class BullMQInspection:
         )
 
     async def known(self, queue: str, job_ids: Sequence[str]) -> set[str]:
-        """Return which of these jobs the queue has, in whatever state."""
+        """Return which of these jobs the queue has, in any state."""
         with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.exists(self._key(queue, job_id))
-                found = await replies_of(pipe)
-        return {job_id for job_id, exists in zip(job_ids, found, strict=True) if exists}
+                replies = await replies_of(pipe)
+        return {job_id for job_id, exists in zip(job_ids, replies, strict=True) if exists}
 
     async def jobs(self, queue: str, *, holding: bytes) -> AsyncIterator[JobState]:
-        """Yield each job whose data holds some bytes, in whatever state, read page by page."""
+        """Yield each job whose data contains `holding`, in any state, reading page by page."""
         seen: set[str] = set()
         for state in _STATES:
             start = 0
@@ -147,16 +147,16 @@ class BullMQInspection:
     async def _ids(self, queue: str, state: str, start: int) -> list[str]:
         page = self._client.lrange if state in _LISTS else self._client.zrange
         with translated_errors(self._client):
-            found: Any = await page(self._key(queue, state), start, start + PAGE - 1)
-        return [job_id.decode() for job_id in found]
+            job_ids: Any = await page(self._key(queue, state), start, start + PAGE - 1)
+        return [job_id.decode() for job_id in job_ids]
 
     async def _fields(self, queue: str, job_ids: Sequence[str]) -> list[dict[str, bytes | None]]:
         with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)
-                found = await replies_of(pipe)
-        return [dict(zip(_FIELDS, values, strict=True)) for values in found]
+                replies = await replies_of(pipe)
+        return [dict(zip(_FIELDS, values, strict=True)) for values in replies]
 
     def _key(self, queue: str, name: str) -> str:
         return queue_key(self._bull_prefix, queue, name)

@@ -1,6 +1,7 @@
 """Adds jobs to BullMQ queues on Redis. Implements `port.JobQueue`."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from redis.asyncio import Redis
@@ -27,20 +28,29 @@ from domainstream.redis.server_url import place_of
 class BullMQQueue:
     """A `JobQueue` of BullMQ queues, which Python and Node.js workers read alike.
 
-    All jobs of a call go in one round trip, each added by one atomic call of BullMQ's script; every reply is looked at,
-    since a refusal of the script is a number and no error.
+    All jobs of a call are sent in one round trip, each added by one atomic call of BullMQ's script. Every reply is
+    checked, because the script rejects a job with a negative number, not with an error.
     """
 
     def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
-        """Add through `client`, which is then owned. Raises `MissingExtraError` without the package `bullmq`."""
+        """Add through `client`, which the caller closes. Raises `MissingExtraError` without the package `bullmq`."""
         self._client = client
         self._bull_prefix = bull_prefix
-        self._scripts = {name: Script.of(_script(name)) for name in KEYS}
+        self._scripts = {
+            name: Script.of(own_script("add_job").replace("--[[script]]", script_text(name))) for name in KEYS
+        }
+        self._owned = AsyncExitStack()
 
     @classmethod
     def from_url(cls, url: str, *, bull_prefix: str = "bull") -> Self:
-        """Return a queue with connections of its own; `bull_prefix` begins every key of BullMQ."""
-        return cls(connect(url), bull_prefix=bull_prefix)
+        """Return a queue that owns its connection; `bull_prefix` begins every key of BullMQ.
+
+        Raises `ConfigurationError` for an invalid URL.
+        """
+        client = connect(url)
+        queue = cls(client, bull_prefix=bull_prefix)
+        queue._owned.push_async_callback(client.aclose)
+        return queue
 
     async def add(self, jobs: Sequence[Job]) -> None:
         """Add the jobs; see `port.JobQueue.add`."""
@@ -56,8 +66,8 @@ class BullMQQueue:
             _check(job, reply, self._client)
 
     async def close(self) -> None:
-        """Close the connections; see `port.JobQueue.close`."""
-        await self._client.aclose()
+        """Close the connection if it owns one; see `port.JobQueue.close`."""
+        await self._owned.aclose()
 
     async def _run(self, jobs: Sequence[Job]) -> list[Any]:
         now = now_ms()
@@ -68,12 +78,8 @@ class BullMQQueue:
                 arguments = packed_arguments(job, self._bull_prefix, now)
                 options = packed_options(job.settings, jobId=job.id)
                 pipe.evalsha(self._scripts[name].sha, len(keys), *keys, arguments, job.data, options, now)
-            # Errors come as replies: raised, they would quote the command and so the payload.
+            # Errors are returned as replies: raised by redis-py, they would quote the command and so the payload.
             return await pipe.execute(raise_on_error=False)
-
-
-def _script(name: str) -> str:
-    return own_script("add_job").replace("--[[script]]", script_text(name))
 
 
 def _check(job: Job, reply: Any, client: Redis) -> None:
@@ -81,4 +87,4 @@ def _check(job: Job, reply: Any, client: Redis) -> None:
         raise server_error(reply, place_of(client.connection_pool))
     if reply not in (job.id, job.id.encode()):
         code = reply if isinstance(reply, int) else type(reply).__name__
-        raise ServerRefusedError(f"BullMQ did not add job {job.id} to the queue {job.queue}: it answered {code}")
+        raise ServerRefusedError(f"BullMQ did not add job {job.id} to the queue {job.queue}: it returned {code}")

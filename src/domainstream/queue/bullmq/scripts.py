@@ -1,18 +1,19 @@
 """BullMQ's own scripts for adding jobs, and their arguments.
 
 The scripts' texts come from the installed package, so jobs are what Node's BullMQ writes and reads. The package's
-`Queue.addBulk` is not used: it writes the data anew, which changes numbers, and passes over refusals. BullMQ's
+`Queue.addBulk` is not used: it encodes the data again, which changes numbers, and ignores rejections. BullMQ's
 camelCase stops here.
 """
 
 import time
 from datetime import timedelta
+from importlib import import_module
 from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
 
-from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.errors import MissingExtraError
 from domainstream.queue.job import Job
 from domainstream.queue.settings import JobSettings
 
@@ -32,6 +33,17 @@ KEYS: Final = {
 _pack = msgspec.msgpack.Encoder().encode
 
 
+def bullmq_module(name: str = "bullmq", *, what: str = "Delivering to BullMQ queues") -> Any:
+    """Import a module of the package `bullmq`, which is an extra; raise `MissingExtraError` when it is not installed.
+
+    `what` is what it is needed for, as the error's first words.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        raise MissingExtraError(what, "bullmq") from None
+
+
 def script_text(name: str) -> str:
     """Return a script of the installed package; raise `MissingExtraError` without it."""
     connection = bullmq_module("bullmq.redis_connection")
@@ -39,9 +51,9 @@ def script_text(name: str) -> str:
 
 
 def own_script(name: str) -> str:
-    """Return a script of this folder, with what such scripts share in it."""
+    """Return a script of this folder, with the shared Lua included."""
     folder = files("domainstream.queue.bullmq").joinpath("lua")
-    shared, text = (folder.joinpath(f"{one}.lua").read_text(encoding="utf-8") for one in ("add_whole", name))
+    shared, text = (folder.joinpath(f"{script}.lua").read_text(encoding="utf-8") for script in ("add_whole", name))
     return text.replace("--[[add_whole]]", shared)
 
 
@@ -53,12 +65,12 @@ def script_for(settings: JobSettings) -> str:
 
 
 def queue_key(bull_prefix: str, queue: str, name: str) -> str:
-    """Return a key of a queue; all of them begin with the one that has no name."""
+    """Return a key of a queue; the empty `name` gives what all of them begin with."""
     return f"{bull_prefix}:{queue}:{name}"
 
 
 def packed_arguments(job: Job, bull_prefix: str, now: int) -> bytes:
-    """Return what BullMQ's scripts take beside data and options, for a job added at `now`."""
+    """Return the first argument of BullMQ's scripts, for a job that is added at `now`."""
     # No parent key, dependencies key, parent, repeat key, deduplication key.
     return _pack((queue_key(bull_prefix, job.queue, ""), job.id, job.name, now, None, None, None, None, None))
 

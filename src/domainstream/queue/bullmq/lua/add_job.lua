@@ -1,5 +1,5 @@
--- Adds one job with BullMQ's script, wholly or not at all. Called by bullmq_queue.py with what that script takes; its
--- negative replies are passed on.
+-- Adds one job with BullMQ's script, completely or not at all. Called by queue.py with that script's keys and arguments;
+-- its negative replies are returned.
 
 --[[add_whole]]
 

@@ -1,5 +1,5 @@
--- Shared by what calls BullMQ's scripts to add jobs. BullMQ writes a job's hash first and its id last: left behind by a
--- failure, the hash would make the next try look like a repeat, and the id would come into the queue twice.
+-- Shared by the scripts that call BullMQ's to add jobs. BullMQ writes a job's hash first and its id last. If a failure
+-- left the hash behind, the next try would be taken for a repeat; if it left the id, the queue would get it twice.
 
 local function message_of(failure)
   -- Redis 7 raises a table, older servers a string.
@@ -12,7 +12,7 @@ local function take_back(prefix, id)
   for _, set in ipairs({'delayed', 'prioritized'}) do redis.pcall('ZREM', prefix .. set, id) end
 end
 
--- Calls `add`, which returns the id of the job that it added. Returns whether it did, and the reply or the failure.
+-- Calls `add`, which returns the id of the job that it added. Returns whether it did, and its reply or its error.
 local function add_whole(prefix, id, add, ...)
   local known = redis.call('EXISTS', prefix .. id) == 1
   local done, reply = pcall(add, ...)

@@ -1,29 +1,30 @@
--- Moves a batch of deliveries into queues, or to their dead letters, and acknowledges them. Called by forwarder.py.
+-- Moves a batch of routed entries into queues, or to the dead letters, and acknowledges them. Called by forwarder.py.
 --
 -- KEYS     11 for each queue, then for each channel: its stream, its dead letters
 -- ARGV     group, consumer, now, how many queues, how many kinds of jobs, how many channels
 --          for each kind of job: its queue (1, 2, ...), BullMQ's script, the jobs' name, their options
---          for each channel: how many parcels, the first and the last entry's id (they come in the stream's order), and
---            the last one of the calls before, which must be settled first, or nothing
---          then one parcel after the other: channel (1, 2, ...), entry id, how many jobs, and
+--          for each channel: how many entries, the first and the last entry's id (they are in the stream's order), and
+--            the last one of the calls before, which must be acknowledged first, or an empty string
+--          then each entry: channel (1, 2, ...), entry id, how many jobs, and
 --            with jobs:  the data of all of them, then for each: kind (1, 2, ...), id
 --            no jobs:    nothing more
 --            -1 jobs:    how many fields and values the dead letter has, then those
 --
--- An entry that no longer waits for this consumer is passed over: it was handed over before, or is another's.
--- Returns how many were not. After an error nothing is acknowledged, and jobs that were added are known by their ids.
+-- An entry that is not pending for this consumer is skipped: it was forwarded before, or belongs to another consumer.
+-- Returns how many were not skipped. After an error nothing is acknowledged; a repeat does not add again the jobs that
+-- were added, because their ids are known.
 
 --[[add_whole]]
 
 local call = redis.call
 local unpack_options, write_json = cmsgpack.unpack, cjson.encode
 
--- The options of the job that is being added, as BullMQ stores them. They differ by the id alone, so they are written
--- once for each kind of job.
+-- The options of the job that is being added, as BullMQ stores them. Within a kind of job they differ by the id alone,
+-- so all but the id is encoded once for each kind.
 local options_json
 
--- BullMQ's own scripts, as the installed package has them, made functions: their KEYS and ARGV are parameters. What they
--- would unpack comes unpacked, and what they would write as JSON is written already. Each is made when it is needed.
+-- BullMQ's own scripts from the installed package, turned into functions whose KEYS and ARGV are parameters. What they
+-- would unpack is passed unpacked, and what they would encode is encoded already. Each is made when it is first needed.
 local adders, make = {}, {}
 --[[adders]]
 
@@ -59,16 +60,17 @@ local function next_kind()
   for _, position in ipairs(positions[script]) do keys[#keys + 1] = KEYS[first + position] end
   local prefix = string.sub(KEYS[first + 4], 1, -3)
   local head = string.sub(write_json(options), 1, -2) .. ',"jobId":'
-  return {add = adder(script), keys = keys, prefix = prefix, options = options, head = head, arguments = {prefix, '', name, now}}
+  local arguments = {prefix, '', name, now}
+  return {add = adder(script), keys = keys, prefix = prefix, options = options, head = head, arguments = arguments}
 end
 
--- What keeps the server from writing anything is no fault of this job's: it stays the error it is, so that it is tried
--- again for as long as it takes.
+-- Errors that keep the server from writing anything are not the job's fault. They are passed on unchanged, so that the
+-- caller retries the batch for as long as it takes instead of making it a dead letter.
 local SERVERS_OWN = {OOM = true, MISCONF = true, NOREPLICAS = true}
 
 local function refuse(id, message)
   if SERVERS_OWN[string.match(message, '^%u+')] then error(message, 0) end
-  error('HANDOVER BullMQ did not take job ' .. id .. ': ' .. message, 0)
+  error('FORWARD BullMQ did not take job ' .. id .. ': ' .. message, 0)
 end
 
 local function add(kind, id, data)
@@ -78,12 +80,12 @@ local function add(kind, id, data)
   if not added then refuse(id, message_of(reply)) end
 end
 
--- The entries of one channel that wait for us. Where the group has vanished, what is at hand may be all there is: nil
--- says to hand everything over, and job ids tell a repeat.
+-- Returns the entries of one channel that are pending for this consumer. If the group has vanished, these may be
+-- the only copies left: nil means to forward everything, and job ids prevent repeats.
 local function waiting(stream)
   local count, from, to, before = tonumber(next_argument()), next_argument(), next_argument(), next_argument()
   if before ~= '' and #redis.pcall('XPENDING', stream, group, before, before, 1, consumer) > 0 then
-    error('HANDOVER entry ' .. before .. ' comes first', 0)
+    error('FORWARD entry ' .. before .. ' must be forwarded first', 0)
   end
   local ids, size = {}, count + 1
   repeat
@@ -123,7 +125,7 @@ local function add_all(jobs, is_wanted)
   end
 end
 
-local function next_parcel()
+local function next_entry()
   local channel, id, jobs = tonumber(next_argument()), next_argument(), tonumber(next_argument())
   local is_wanted = not wanted[channel] or wanted[channel][id]
   if jobs == -1 then store(channel, is_wanted) elseif jobs > 0 then add_all(jobs, is_wanted) end
@@ -144,7 +146,7 @@ end
 
 local function forward()
   look_up()
-  while at < #ARGV do next_parcel() end
+  while at < #ARGV do next_entry() end
   acknowledge()
 end
 
