@@ -38,7 +38,7 @@ async def ours(url: str, queues: Sequence[str], count: int) -> float:
     async with RedisBullMQStreamSubscriber.from_url(url, group=GROUP, subscriptions=subscriptions) as subscriber:
         started = time.perf_counter()
         running = asyncio.create_task(subscriber.run())
-        while subscriber.health.forwarded < count:  # noqa: ASYNC110 - a count, which nobody announces
+        while subscriber.stats.forwarded < count:  # noqa: ASYNC110 - a count, which nobody announces
             await asyncio.sleep(0.005)
         seconds = time.perf_counter() - started
         subscriber.stop()

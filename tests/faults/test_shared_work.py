@@ -102,7 +102,7 @@ async def test_500_channels_take_three_connections(scene: Scene) -> None:
         for channel in channels:
             text = message(evaluated()).replace(EVALUATED.encode(), channel.encode())
             await scene.redis.xadd(channel, {"data": text})
-        await until(lambda: subscriber.health.jobs == MANY)
+        await until(lambda: subscriber.stats.jobs == MANY)
         theirs = [client for client in await scene.redis.client_list() if client["id"] not in mine]
     assert await scene.waiting() == MANY
     assert 0 < len(theirs) <= MOST_CONNECTIONS

@@ -1,4 +1,4 @@
-"""Streams with one consumer, and BullMQ's queues, on a real server: where hand-overs are tried."""
+"""Streams with one consumer and BullMQ queues on a real server, for tests of forwarders."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from domainstream.testing.forwarder_contract import FIRST, SECOND, ForwarderHarn
 
 
 class RedisForwarderHarness(ForwarderHarness):
-    """Reads with plain commands, so that nothing but the hand-over is under test."""
+    """Reads with plain commands, so that nothing but the forwarder is under test."""
 
     group = "group"
     consumer = "consumer"
@@ -33,16 +33,16 @@ class RedisForwarderHarness(ForwarderHarness):
         return [Delivery(channel, entry_id, b"data") for channel, entry_id in added]
 
     async def pending(self) -> int:
-        """Ask the groups."""
+        """Count what the groups have pending."""
         summaries: Any = [await self.redis.xpending(self.key(channel), self.group) for channel in (FIRST, SECOND)]
         return sum(summary["pending"] for summary in summaries)
 
     async def jobs(self, queue: str) -> list[str]:
-        """Look into the queue."""
+        """Return the job ids of the queue."""
         return await self.queue(queue).ids()
 
-    async def letters(self, channel: str) -> list[str]:
-        """Look at the dead letters."""
+    async def dead_letters(self, channel: str) -> list[str]:
+        """Return the reasons of the dead letters."""
         entries: Any = await self.redis.xrange(f"{self.key(channel)}:dead")
         return [fields[b"reason"].decode() for _, fields in entries]
 

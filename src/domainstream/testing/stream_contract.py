@@ -4,10 +4,10 @@ Subclass `StreamContract` in a test file and give it a fixture::
 
     class TestMyStreams(StreamContract):
         @pytest_asyncio.fixture
-        async def place(self):
-            place = MyPlace()
-            yield place
-            await place.close()
+        async def harness(self):
+            harness = MyHarness()
+            yield harness
+            await harness.close()
 
 Needs the extra `testing`. The tests are coroutines marked for pytest-asyncio, so they run in its strict and its auto
 mode. What dead letters must do stands in `dead_letter_contract`.
@@ -92,128 +92,128 @@ def texts(deliveries: Sequence[Delivery]) -> list[bytes | None]:
 
 @pytest.mark.asyncio
 class StreamContract:
-    """The behaviour of `StreamReader`; subclasses provide the fixture `place`."""
+    """The behaviour of `StreamReader`; subclasses provide the fixture `harness`."""
 
-    async def test_entries_come_in_the_order_of_their_channel(self, place: StreamHarness) -> None:
+    async def test_entries_come_in_the_order_of_their_channel(self, harness: StreamHarness) -> None:
         """What was added before the group existed is delivered too, each channel in its order, once."""
-        added = [await place.add(FIRST, b"%d" % number) for number in range(50)]
-        await place.add(SECOND, b"other")
-        found = await read_all(place.reader(), 51)
+        added = [await harness.add(FIRST, b"%d" % number) for number in range(50)]
+        await harness.add(SECOND, b"other")
+        found = await read_all(harness.reader(), 51)
         assert [delivery.entry_id for delivery in found if delivery.channel == FIRST] == added
         assert [delivery.data for delivery in found if delivery.channel == SECOND] == [b"other"]
         assert {delivery.deliveries for delivery in found} == {1}
 
-    async def test_an_idle_read_comes_back_empty(self, place: StreamHarness) -> None:
+    async def test_an_idle_read_comes_back_empty(self, harness: StreamHarness) -> None:
         """A read with nothing to deliver returns within some seconds."""
         async with asyncio.timeout(PATIENCE):
-            assert list(await place.reader().read()) == []
+            assert list(await harness.reader().read()) == []
 
-    async def test_a_blocked_read_wakes_up(self, place: StreamHarness) -> None:
+    async def test_a_blocked_read_wakes_up(self, harness: StreamHarness) -> None:
         """An entry that is added while a read waits is delivered by that read."""
-        reader = place.reader()
+        reader = harness.reader()
         await reader.read()
         reading = asyncio.create_task(read_all(reader, 1))
         await asyncio.sleep(0)
-        await place.add(FIRST, b"news")
+        await harness.add(FIRST, b"news")
         assert texts(await reading) == [b"news"]
 
-    async def test_an_entry_without_data_is_delivered_as_none(self, place: StreamHarness) -> None:
+    async def test_an_entry_without_data_is_delivered_as_none(self, harness: StreamHarness) -> None:
         """A missing field is something to see, not something to fall over."""
-        await place.add(FIRST, None)
-        assert texts(await read_some(place.reader())) == [None]
+        await harness.add(FIRST, None)
+        assert texts(await read_some(harness.reader())) == [None]
 
     @pytest.mark.parametrize("data", [b"", b"\x00\xff not JSON", b"x" * 300_000])
-    async def test_what_nobody_can_decode_is_delivered_as_it_is(self, place: StreamHarness, data: bytes) -> None:
+    async def test_what_nobody_can_decode_is_delivered_as_it_is(self, harness: StreamHarness, data: bytes) -> None:
         """What data means is not the reader's business."""
-        await place.add(FIRST, data)
-        assert texts(await read_some(place.reader())) == [data]
+        await harness.add(FIRST, data)
+        assert texts(await read_some(harness.reader())) == [data]
 
-    async def test_what_is_not_acknowledged_comes_again(self, place: StreamHarness) -> None:
+    async def test_what_is_not_acknowledged_comes_again(self, harness: StreamHarness) -> None:
         """An entry that was left alone comes to the same reader once more, counted, and news are not held up."""
-        reader = place.reader()
-        await place.add(FIRST, b"old")
+        reader = harness.reader()
+        await harness.add(FIRST, b"old")
         await read_some(reader)
-        await place.add(FIRST, b"new")
+        await harness.add(FIRST, b"new")
         assert texts(await read_all(reader, 1)) == [b"new"]
-        await place.leave_alone()
+        await harness.leave_alone()
         (again,) = await read_some(reader)
         assert again.data == b"old"
         assert again.deliveries == 2
 
-    async def test_a_restarted_consumer_gets_what_it_left_behind(self, place: StreamHarness) -> None:
+    async def test_a_restarted_consumer_gets_what_it_left_behind(self, harness: StreamHarness) -> None:
         """A crash between reading and acknowledging loses nothing: the next reader of that name starts with it."""
-        await place.add(FIRST, b"old")
-        await read_some(place.reader("one"))
-        await place.add(FIRST, b"new")
-        found = await read_all(place.reader("one"), 2)
+        await harness.add(FIRST, b"old")
+        await read_some(harness.reader("one"))
+        await harness.add(FIRST, b"new")
+        found = await read_all(harness.reader("one"), 2)
         assert [(delivery.data, delivery.deliveries) for delivery in found] == [(b"old", 2), (b"new", 1)]
 
-    async def test_much_that_was_left_behind_comes_in_order(self, place: StreamHarness) -> None:
+    async def test_much_that_was_left_behind_comes_in_order(self, harness: StreamHarness) -> None:
         """What fills many reads is delivered again completely, each channel in its order."""
         for number in range(100):
-            await place.add(FIRST, b"%d" % number)
-            await place.add(SECOND, b"%d" % number)
-        crashed = place.reader("one")
+            await harness.add(FIRST, b"%d" % number)
+            await harness.add(SECOND, b"%d" % number)
+        crashed = harness.reader("one")
         seen = 0
         while seen < 200:
             seen += len(await read_some(crashed))
-        found = await read_all(place.reader("one"), 200)
+        found = await read_all(harness.reader("one"), 200)
         for channel in (FIRST, SECOND):
             of_channel = [delivery for delivery in found if delivery.channel == channel]
             assert texts(of_channel) == [b"%d" % number for number in range(100)]
 
-    async def test_another_consumer_gets_only_news(self, place: StreamHarness) -> None:
+    async def test_another_consumer_gets_only_news(self, harness: StreamHarness) -> None:
         """Consumers of a group share its entries: none is delivered to two of them at a time."""
-        await place.add(FIRST, b"old")
-        await read_some(place.reader("one"))
-        await place.add(FIRST, b"new")
-        assert texts(await read_some(place.reader("two"))) == [b"new"]
+        await harness.add(FIRST, b"old")
+        await read_some(harness.reader("one"))
+        await harness.add(FIRST, b"new")
+        assert texts(await read_some(harness.reader("two"))) == [b"new"]
 
-    async def test_another_consumer_takes_over_after_a_crash(self, place: StreamHarness) -> None:
+    async def test_another_consumer_takes_over_after_a_crash(self, harness: StreamHarness) -> None:
         """What a consumer left alone goes to whoever is there, before news, and is counted."""
-        await place.add(FIRST, b"old")
-        await read_some(place.reader("one"))
-        await place.add(FIRST, b"new")
-        await place.leave_alone()
-        found = await read_all(place.reader("two"), 2)
+        await harness.add(FIRST, b"old")
+        await read_some(harness.reader("one"))
+        await harness.add(FIRST, b"new")
+        await harness.leave_alone()
+        found = await read_all(harness.reader("two"), 2)
         assert [(delivery.data, delivery.deliveries) for delivery in found] == [(b"old", 2), (b"new", 1)]
 
-    async def test_what_is_acknowledged_never_comes_again(self, place: StreamHarness) -> None:
+    async def test_what_is_acknowledged_never_comes_again(self, harness: StreamHarness) -> None:
         """Acknowledging settles an entry for the whole group, and doing it twice changes nothing."""
-        await place.add(FIRST, b"old")
-        reader = place.reader("one")
+        await harness.add(FIRST, b"old")
+        reader = harness.reader("one")
         found = await read_all(reader, 1)
         await reader.acknowledge(found)
-        await place.add(FIRST, b"new")
-        assert texts(await read_all(place.reader("one"), 1)) == [b"new"]
+        await harness.add(FIRST, b"new")
+        assert texts(await read_all(harness.reader("one"), 1)) == [b"new"]
 
-    async def test_a_vanished_group_is_made_again_at_the_beginning(self, place: StreamHarness) -> None:
+    async def test_a_vanished_group_is_made_again_at_the_beginning(self, harness: StreamHarness) -> None:
         """When somebody destroys the group, entries come once more rather than never."""
-        reader = place.reader()
-        await place.add(FIRST, b"old")
+        reader = harness.reader()
+        await harness.add(FIRST, b"old")
         await read_all(reader, 1)
-        await place.destroy_group(FIRST)
-        await place.add(FIRST, b"new")
+        await harness.destroy_group(FIRST)
+        await harness.add(FIRST, b"new")
         assert texts(await read_all(reader, 2)) == [b"old", b"new"]
 
-    async def test_a_group_that_vanishes_under_a_blocked_read_is_made_again(self, place: StreamHarness) -> None:
+    async def test_a_group_that_vanishes_under_a_blocked_read_is_made_again(self, harness: StreamHarness) -> None:
         """A read that waits notices too, and what comes later is delivered."""
-        reader = place.reader()
+        reader = harness.reader()
         await reader.read()
         reading = asyncio.create_task(read_all(reader, 1))
         await asyncio.sleep(0)
-        await place.destroy_group(FIRST)
-        await place.add(FIRST, b"new")
+        await harness.destroy_group(FIRST)
+        await harness.add(FIRST, b"new")
         assert texts(await reading) == [b"new"]
 
-    async def test_a_loss_is_told_once_before_anything_newer(self, place: StreamHarness) -> None:
+    async def test_a_loss_is_told_once_before_anything_newer(self, harness: StreamHarness) -> None:
         """What was trimmed unread is counted exactly, with the ids around it, by one of the group's readers."""
         met: list[Loss | bytes | None] = []
-        ids = [await place.add(FIRST, b"%d" % number) for number in range(10)]
-        first, second = place.reader("one", on_loss=met.append), place.reader("two", on_loss=met.append)
+        ids = [await harness.add(FIRST, b"%d" % number) for number in range(10)]
+        first, second = harness.reader("one", on_loss=met.append), harness.reader("two", on_loss=met.append)
         await read_all(first, 10)
-        ids += [await place.add(FIRST, b"%d" % number) for number in range(10, 20)]
-        await place.trim(FIRST, keep=3)
+        ids += [await harness.add(FIRST, b"%d" % number) for number in range(10, 20)]
+        await harness.trim(FIRST, keep=3)
         for reader in (first, second, first, second):
             met += texts(await reader.read())
         (loss, *rest) = met
@@ -224,54 +224,54 @@ class StreamContract:
         assert loss.before == ids[17]
         assert rest == [b"17", b"18", b"19"]
 
-    async def test_what_was_trimmed_before_a_group_existed_is_no_loss(self, place: StreamHarness) -> None:
+    async def test_what_was_trimmed_before_a_group_existed_is_no_loss(self, harness: StreamHarness) -> None:
         """A group that comes late begins with what is there."""
         losses: list[Loss] = []
         for number in range(10):
-            await place.add(FIRST, b"%d" % number)
-        await place.trim(FIRST, keep=1)
-        found = await read_all(place.reader(on_loss=losses.append), 1)
+            await harness.add(FIRST, b"%d" % number)
+        await harness.trim(FIRST, keep=1)
+        found = await read_all(harness.reader(on_loss=losses.append), 1)
         assert texts(found) == [b"9"]
         assert losses == []
 
-    async def test_an_entry_that_is_trimmed_while_it_waits_is_a_loss(self, place: StreamHarness) -> None:
+    async def test_an_entry_that_is_trimmed_while_it_waits_is_a_loss(self, harness: StreamHarness) -> None:
         """Nobody can deliver it again: it is told by its id, once, and waits no longer."""
         losses: list[Loss] = []
-        gone = await place.add(FIRST, b"gone")
-        await read_some(place.reader("one"))
-        await place.trim(FIRST, keep=0)
+        gone = await harness.add(FIRST, b"gone")
+        await read_some(harness.reader("one"))
+        await harness.trim(FIRST, keep=0)
         for _ in range(2):
-            assert list(await place.reader("one", on_loss=losses.append).read()) == []
+            assert list(await harness.reader("one", on_loss=losses.append).read()) == []
         assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, gone, gone)]
 
-    async def test_an_entry_that_is_trimmed_while_left_alone_is_a_loss(self, place: StreamHarness) -> None:
+    async def test_an_entry_that_is_trimmed_while_left_alone_is_a_loss(self, harness: StreamHarness) -> None:
         """The same, told by another consumer."""
         losses: list[Loss] = []
-        gone = await place.add(FIRST, b"gone")
-        await read_some(place.reader("one"))
-        await place.leave_alone()
-        await place.trim(FIRST, keep=0)
+        gone = await harness.add(FIRST, b"gone")
+        await read_some(harness.reader("one"))
+        await harness.leave_alone()
+        await harness.trim(FIRST, keep=0)
         for consumer in ("two", "one"):
-            assert list(await place.reader(consumer, on_loss=losses.append).read()) == []
+            assert list(await harness.reader(consumer, on_loss=losses.append).read()) == []
             assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, gone, gone)]
 
-    async def test_a_listener_that_fails_does_not_stop_reading(self, place: StreamHarness) -> None:
+    async def test_a_listener_that_fails_does_not_stop_reading(self, harness: StreamHarness) -> None:
         """What the function for losses raises is logged; entries are delivered."""
 
         def fail(loss: Loss) -> None:
             raise ValueError(loss.channel)
 
-        await place.add(FIRST, b"old")
-        reader = place.reader(on_loss=fail)
+        await harness.add(FIRST, b"old")
+        reader = harness.reader(on_loss=fail)
         await read_all(reader, 1)
-        await place.add(FIRST, b"lost")
-        await place.add(FIRST, b"new")
-        await place.trim(FIRST, keep=1)
+        await harness.add(FIRST, b"lost")
+        await harness.add(FIRST, b"new")
+        await harness.trim(FIRST, keep=1)
         assert texts(await read_all(reader, 1)) == [b"new"]
 
-    async def test_closing_ends_a_blocked_read(self, place: StreamHarness) -> None:
+    async def test_closing_ends_a_blocked_read(self, harness: StreamHarness) -> None:
         """A read that waits returns nothing once the reader is closed."""
-        reader = place.reader()
+        reader = harness.reader()
         await reader.read()
         reading = asyncio.create_task(reader.read())
         await asyncio.sleep(0.01)
@@ -279,8 +279,8 @@ class StreamContract:
         async with asyncio.timeout(PATIENCE):
             assert list(await reading) == []
 
-    async def test_closing_twice_does_nothing(self, place: StreamHarness) -> None:
+    async def test_closing_twice_does_nothing(self, harness: StreamHarness) -> None:
         """Close is idempotent, for all ports."""
-        ports = (place.reader(), place.dead_letters(), place.redrive())
+        ports = (harness.reader(), harness.dead_letters(), harness.redrive())
         for port in (*ports, *ports):
             await port.close()

@@ -97,4 +97,4 @@ async def _run(order: SubscriberOrder) -> None:
         arm(subscriber, *order.failpoint)
     async with subscriber:
         await subscriber.run()
-    order.ledger.note(STOPPED, f"{order.consumer} {subscriber.health.forwarded}")
+    order.ledger.note(STOPPED, f"{order.consumer} {subscriber.stats.forwarded}")

@@ -1,4 +1,4 @@
-"""A place of its own on the server for each test of the stream stage."""
+"""Each test of the stream stage has its own keys on the server."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -10,11 +10,11 @@ from support.redis_streams import RedisHarness
 
 
 @pytest.fixture
-async def place(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisHarness]:
+async def harness(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[RedisHarness]:
     """Streams of this test on a real server."""
-    place = RedisHarness(redis_url, Streams(redis, stream_prefix))
-    yield place
-    await place.close()
+    harness = RedisHarness(redis_url, Streams(redis, stream_prefix))
+    yield harness
+    await harness.close()
 
 
 @pytest.fixture

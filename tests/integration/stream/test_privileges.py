@@ -26,20 +26,20 @@ IDLE_CONSUMERS: Final = "+eval +evalsha +script|load +xinfo|consumers +xgroup|de
 class Restricted:
     """A user with the rights of one part; everything on the server stays inside the test's own keys."""
 
-    def __init__(self, place: RedisHarness, url: str, redis: Redis) -> None:
-        self.place = place
+    def __init__(self, harness: RedisHarness, url: str, redis: Redis) -> None:
+        self.harness = harness
         self._url = url
         self._redis = redis
-        self._user = place.streams.prefix.strip(":")
+        self._user = harness.streams.prefix.strip(":")
 
     async def to(self, rights: str) -> None:
-        """Give the user these rights, and let the place connect as this user."""
+        """Give the user these rights, and let the harness connect as this user."""
         commands = ["-@all", *rights.split()]
-        keys = [f"*{self.place.streams.prefix}*"]
+        keys = [f"*{self.harness.streams.prefix}*"]
         await self._redis.acl_setuser(
             self._user, enabled=True, reset=True, passwords=["+pass"], keys=keys, commands=commands
         )
-        self.place.url = self._url.replace("redis://", f"redis://{self._user}:pass@")
+        self.harness.url = self._url.replace("redis://", f"redis://{self._user}:pass@")
 
     async def remove(self) -> None:
         """Remove the user."""
@@ -47,26 +47,26 @@ class Restricted:
 
 
 @pytest.fixture
-async def restricted(place: RedisHarness, redis_url: str, redis: Redis) -> AsyncIterator[Restricted]:
+async def restricted(harness: RedisHarness, redis_url: str, redis: Redis) -> AsyncIterator[Restricted]:
     """A user who may do nothing yet."""
-    restricted = Restricted(place, redis_url, redis)
+    restricted = Restricted(harness, redis_url, redis)
     yield restricted
     await restricted.remove()
 
 
-async def test_rights_of_a_reader(place: RedisHarness, restricted: Restricted) -> None:
+async def test_rights_of_a_reader(harness: RedisHarness, restricted: Restricted) -> None:
     """Reading, recovery, losses and healing need these commands, on the streams' keys."""
-    await place.add(FIRST, b"left alone")
-    await place.redis.xgroup_create(place.key(FIRST), GROUP, id="0")
-    await place.redis.xreadgroup(GROUP, "crashed", {place.key(FIRST): ">"})
-    await place.make_idle(FIRST)
+    await harness.add(FIRST, b"left alone")
+    await harness.redis.xgroup_create(harness.key(FIRST), GROUP, id="0")
+    await harness.redis.xreadgroup(GROUP, "crashed", {harness.key(FIRST): ">"})
+    await harness.make_idle(FIRST)
     await restricted.to(READER)
-    reader = place.reader()
+    reader = harness.reader()
     await read_all(reader, 1)
-    await place.add(FIRST, b"lost")
-    await place.trim(FIRST, keep=0)
+    await harness.add(FIRST, b"lost")
+    await harness.trim(FIRST, keep=0)
     await reader.read()
-    await place.destroy_group(SECOND)
+    await harness.destroy_group(SECOND)
     await reader.read()
     counts = reader.stats
     assert counts.reclaimed == 1
@@ -74,27 +74,27 @@ async def test_rights_of_a_reader(place: RedisHarness, restricted: Restricted) -
     assert counts.recreated == 1
 
 
-async def test_rights_around_dead_letters(place: RedisHarness, restricted: Restricted) -> None:
+async def test_rights_around_dead_letters(harness: RedisHarness, restricted: Restricted) -> None:
     """Burying needs other rights than sending back."""
     await restricted.to(f"{READER} {DEAD_LETTERS}")
-    await store(place, b"rubbish")
+    await store(harness, b"rubbish")
     await restricted.to(REDRIVE)
-    assert len((await place.redrive().redrive(FIRST)).entry_ids) == 1
+    assert len((await harness.redrive().redrive(FIRST)).entry_ids) == 1
 
 
-async def test_rights_of_upkeep(place: RedisHarness, restricted: Restricted) -> None:
+async def test_rights_of_upkeep(harness: RedisHarness, restricted: Restricted) -> None:
     """Janitor and idle consumers run with these."""
-    await place.add_many(FIRST, 20)
-    await read_some(place.reader("another"))
+    await harness.add_many(FIRST, 20)
+    await read_some(harness.reader("another"))
     await restricted.to(JANITOR)
-    prefix, retention = place.streams.prefix, Retention(max_length=10)
-    trimmer = RedisStreamTrimmer.from_url(place.url, [FIRST], retention=retention, prefix=prefix)
+    prefix, retention = harness.streams.prefix, Retention(max_length=10)
+    trimmer = RedisStreamTrimmer.from_url(harness.url, [FIRST], retention=retention, prefix=prefix)
     await trimmer.run_once()
     await trimmer.close()
     await restricted.to(IDLE_CONSUMERS)
     tidy = RedisIdleConsumerReaper.from_url(
-        place.url, [FIRST], group=GROUP, consumer="one", prefix=prefix, idle=timedelta(hours=1)
+        harness.url, [FIRST], group=GROUP, consumer="one", prefix=prefix, idle=timedelta(hours=1)
     )
     await tidy.run_once()
     await tidy.close()
-    assert await place.length(FIRST) == 10
+    assert await harness.length(FIRST) == 10

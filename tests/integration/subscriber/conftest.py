@@ -1,4 +1,4 @@
-"""A place of its own on the server for each test of the consuming half."""
+"""Each test of the consuming half has its own keys on the server."""
 
 import pytest
 from redis.asyncio import Redis

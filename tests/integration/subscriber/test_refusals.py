@@ -1,4 +1,4 @@
-"""What a worker or a subscriber refuses, and what it says when the server refuses it."""
+"""What a worker or a subscriber rejects, and what it logs when the server rejects it."""
 
 import asyncio
 from typing import Any
@@ -17,8 +17,8 @@ def worker(redis_url: str, bull_prefix: str) -> EventWorker:
     return EventWorker.from_url(redis_url, EventConsumer("valuation"), bull_prefix=bull_prefix)
 
 
-async def test_second_run_is_refused_while_the_first_goes_on(worker: EventWorker) -> None:
-    """A worker that runs cannot be run again, and is not disturbed by the attempt."""
+async def test_second_run_is_rejected_while_the_first_goes_on(worker: EventWorker) -> None:
+    """A worker that runs cannot be run again, and the attempt does not disturb it."""
     async with running(worker) as first:
         await asyncio.sleep(0)
         with pytest.raises(ConfigurationError, match=r"already running, or closed; create a new one with EventWorker"):
@@ -26,10 +26,10 @@ async def test_second_run_is_refused_while_the_first_goes_on(worker: EventWorker
         assert not first.done()
 
 
-async def test_run_after_close_is_refused(worker: EventWorker) -> None:
-    """A closed worker says so instead of returning as if there had been nothing to do."""
+async def test_run_after_close_is_rejected(worker: EventWorker) -> None:
+    """Running a closed worker is an error, instead of returning as if there were nothing to do."""
     await worker.close()
-    with pytest.raises(ConfigurationError, match="or is closed; make a new one"):
+    with pytest.raises(ConfigurationError, match="already running, or closed; create a new one"):
         await worker.run()
 
 
@@ -44,10 +44,12 @@ def subscriber_of(url: str) -> RedisBullMQStreamSubscriber:
 
 
 @pytest.mark.parametrize("open_at", [worker_of, subscriber_of])
-async def test_refused_password_is_told_as_such(open_at: Any, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """With a wrong password, the log says which server refused it, and that the URL is wrong."""
+async def test_rejected_password_is_logged_as_such(
+    open_at: Any, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a wrong password, the log names the server that rejected it, and says to correct the URL."""
     place = redis_url.removeprefix("redis://")
-    refused = f"the server at {place} refused the user or the password; correct the URL"
+    refused = f"the server at {place} rejected the user or the password; correct the URL"
     async with running(open_at(f"redis://nobody:s3cret@{place}")):
         await until(lambda: refused in caplog.text)
     assert "s3cret" not in caplog.text

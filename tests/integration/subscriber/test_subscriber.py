@@ -43,9 +43,15 @@ def open_subscriber(redis_url: str, streams: Streams, bull_prefix: str) -> Open:
 
 
 @pytest.fixture
-def open_stepwise(open_subscriber: Open, redis_url: str) -> Open:
-    """The same as if the queues were on another server, so that handing over takes several steps."""
+def open_in_steps(open_subscriber: Open, redis_url: str) -> Open:
+    """A function that opens a subscriber as if the queues were on another server, so that it forwards in steps."""
     return partial(open_subscriber, settings=SubscriberSettings(queue_url=redis_url))
+
+
+async def is_blocked(redis: Redis) -> bool:
+    """Return whether a client of the server waits in a read that blocks."""
+    clients: Any = await redis.client_list()
+    return any("b" in client["flags"] for client in clients)
 
 
 async def test_job_data_says_where_the_event_came_from(
@@ -65,9 +71,9 @@ async def test_job_data_says_where_the_event_came_from(
 
 
 async def test_crash_between_add_and_acknowledge_gives_no_second_job(
-    open_stepwise: Open, streams: Streams, valuation: BullJobs, monkeypatch: pytest.MonkeyPatch
+    open_in_steps: Open, streams: Streams, valuation: BullJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With queues on another server: the entry is delivered again, and the job, which has the same id, is not added."""
+    """With queues on another server, the entry is delivered again, and its job, which has the same id, is not added."""
     event = evaluated()
     await streams.add(event)
 
@@ -76,12 +82,12 @@ async def test_crash_between_add_and_acknowledge_gives_no_second_job(
 
     with monkeypatch.context() as patch:
         patch.setattr(RedisStreamReader, "acknowledge", crash)
-        async with open_stepwise() as crashing:
+        async with open_in_steps() as crashing:
             with pytest.raises(SystemError):
                 await crashing.run()
     assert await valuation.ids() == [f"event-{event.id}"]
     assert await streams.pending(EVALUATED) == 1
-    async with running(open_stepwise()):
+    async with running(open_in_steps()):
 
         async def settled() -> bool:
             return await streams.pending(EVALUATED) == 0
@@ -93,7 +99,7 @@ async def test_crash_between_add_and_acknowledge_gives_no_second_job(
 async def test_own_pending_entries_come_before_new_ones(
     open_subscriber: Open, streams: Streams, valuation: BullJobs, redis: Redis
 ) -> None:
-    """What the last run of this instance left behind keeps its place in the order."""
+    """What the last run of this instance left pending keeps its position in the order."""
     old, new = evaluated(), evaluated()
     await streams.add(old)
     async with open_subscriber() as crashed:
@@ -112,15 +118,15 @@ async def test_own_pending_entries_come_before_new_ones(
 async def test_undecodable_entry_becomes_a_dead_letter(
     open_subscriber: Open, streams: Streams, valuation: BullJobs
 ) -> None:
-    """The dead-letter stream has the cause, the origin and the unchanged data; the next event goes its way."""
+    """The dead-letter stream has the cause, the origin and the unchanged data; the next event is forwarded."""
     entry_id = await streams.add_data(EVALUATED, data=b"\xff rubbish")
     event = evaluated()
     await streams.add(event)
     async with running(open_subscriber()):
         assert await until(valuation.ids) == [f"event-{event.id}"]
-        (letter,) = await until(lambda: streams.dead(EVALUATED))
-    assert letter.pop(b"reason").startswith(b"the message was rejected")
-    assert letter == {
+        (dead_letter,) = await until(lambda: streams.dead(EVALUATED))
+    assert dead_letter.pop(b"reason").startswith(b"the message was rejected")
+    assert dead_letter == {
         b"error": b"HostileJsonError",
         b"channel": EVALUATED.encode(),
         b"group": GROUP.encode(),
@@ -131,7 +137,7 @@ async def test_undecodable_entry_becomes_a_dead_letter(
 
 
 async def test_channel_without_handlers_is_acknowledged(open_subscriber: Open, streams: Streams) -> None:
-    """Entries that nobody listens to do not pile up as pending."""
+    """Entries of a channel without handlers do not stay pending."""
     entry_id = await streams.add(calculated())
 
     async def read_and_settled() -> bool:
@@ -143,10 +149,10 @@ async def test_channel_without_handlers_is_acknowledged(open_subscriber: Open, s
 
 
 @pytest.mark.parametrize("destroy", ["group", "stream"])
-async def test_vanished_group_heals(
+async def test_vanished_group_is_recreated(
     open_subscriber: Open, streams: Streams, valuation: BullJobs, redis: Redis, destroy: str
 ) -> None:
-    """A destroyed group or a deleted stream stops nothing, and what was handed over before is not handed over twice."""
+    """After a group is destroyed or a stream deleted, the subscriber goes on, and forwards nothing twice."""
     first, second = evaluated(), evaluated()
     await streams.add(first)
     async with running(open_subscriber()):
@@ -165,27 +171,27 @@ async def test_vanished_group_heals(
 
 
 async def test_stop_while_blocked_returns_soon(open_subscriber: Open, redis: Redis) -> None:
-    """A subscriber that waits for news ends within two seconds of being told to."""
+    """A subscriber that waits for new entries ends within two seconds of `stop`."""
     async with open_subscriber() as subscriber:
         task = asyncio.create_task(subscriber.run())
-        await asyncio.sleep(0.1)
+        await until(partial(is_blocked, redis))
         subscriber.stop()
         async with asyncio.timeout(2):
             await task
 
 
-async def test_cancelled_while_blocked_leaves_nothing_open(open_subscriber: Open) -> None:
+async def test_cancelled_while_blocked_leaves_nothing_open(open_subscriber: Open, redis: Redis) -> None:
     """A cancellation in the middle of a read leaves no connection open: that would be a warning, and so an error."""
     async with open_subscriber() as subscriber:
         task = asyncio.create_task(subscriber.run())
-        await asyncio.sleep(0.1)
+        await until(partial(is_blocked, redis))
         task.cancel()
         await asyncio.wait([task])
     assert task.cancelled()
 
 
-def test_missing_package_says_what_to_type(open_subscriber: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra, opening a subscriber says how to install it."""
+def test_missing_package_is_reported_with_the_command(open_subscriber: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, opening a subscriber names the command that installs it."""
     monkeypatch.setitem(sys.modules, "bullmq.redis_connection", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'domainstream\[bullmq\]'"):
         open_subscriber()

@@ -10,7 +10,7 @@ from domainstream.worker import EventConsumer, EventContext, EventWorker
 
 
 async def test_event_in_stream_reaches_its_typed_handler(redis_url: str, streams: Streams, bull_prefix: str) -> None:
-    """An event put into a stream arrives at its handler, equal to what was published, with where it came from."""
+    """An event that is added to a stream reaches its handler, equal to what was published, with its origin."""
     event = evaluated(correlation_id="stay-7")
     entry_id = await streams.add(event)
     consumer = EventConsumer("valuation")

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from support.working import Diary, Valuation, jobs_of, working
 
-from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.queue.bullmq.scripts import bullmq_module
 from domainstream.worker import ReceivedJob
 from domainstream.worker.attempt_result import AttemptResult, Completed
 from domainstream.worker.settings import RateLimit

@@ -1,4 +1,4 @@
-"""From a delivered event to a job."""
+"""How a delivered event becomes a job."""
 
 import json
 import re
@@ -17,12 +17,12 @@ from domainstream.stream import Delivery
 
 
 def data_of(delivered: Delivery) -> bytes:
-    """Return the job data of what was delivered."""
+    """Return the job data of a delivery."""
     return job_data(delivered, read_message(delivered.data or b""))
 
 
 def test_job_id_is_the_event_id_behind_a_prefix() -> None:
-    """A UUID stays readable."""
+    """The id of a job is the prefix and the UUID of its event, which stays readable."""
     assert job_id("0198c1de-7a3c-7000-8000-000000000000") == "event-0198c1de-7a3c-7000-8000-000000000000"
 
 
@@ -37,7 +37,7 @@ def test_job_id_is_the_event_id_behind_a_prefix() -> None:
     ],
 )
 def test_job_id_is_safe_for_bullmq(event_id: str, expected: str) -> None:
-    """No id is all digits, a key of the queue's own, or holds a colon."""
+    """No id is all digits, is one of the queue's own keys, or contains a colon."""
     assert job_id(event_id) == expected
 
 
@@ -53,7 +53,7 @@ def test_different_events_and_jobs_have_different_ids(one: tuple[str, str], othe
 
 
 def test_job_data_is_the_event_and_where_it_came_from() -> None:
-    """All fields of the event stand there, and the two that consumers of the original system read."""
+    """The data has all fields of the event, and the two that consumers of the original system read."""
     event = evaluated(correlation_id="stay-7")
     delivered = delivery(event, "1700000000123-4")
     data = json.loads(data_of(delivered))
@@ -68,14 +68,14 @@ def test_event_without_correlation_correlates_with_itself() -> None:
 
 
 def with_payload(payload: bytes, **more: Any) -> Delivery:
-    """Return a delivery whose payload and further fields are given as they stand on the wire."""
+    """Return a delivery whose payload and further fields are given as they are on the wire."""
     envelope = json.loads(delivery(evaluated()).data or b"")
     envelope["data"] = msgspec.Raw(payload)
     return Delivery(EVALUATED, "1-0", msgspec.json.encode({**envelope, **more}))
 
 
 def test_payload_stays_byte_by_byte() -> None:
-    """Numbers and white space that a parser would write differently are copied as they are."""
+    """Numbers and whitespace that a parser would write differently are copied as they are."""
     payload = b'{ "a": 1.50, "b": 1e2, "c": 0.1000000000000000055, "d": "\\u00e9" }'
     assert b'"data":' + payload in data_of(with_payload(payload))
 
@@ -88,11 +88,11 @@ def test_forged_origin_is_replaced() -> None:
 
 
 def test_origin_of_a_job_that_came_from_no_stream_is_empty() -> None:
-    """A job that somebody added by hand need not say where it came from."""
+    """A job that was added by hand need not say where it came from."""
     assert job_origin(delivery(evaluated()).data or b"") == JobOrigin()
 
 
-def test_malformed_origin_is_refused() -> None:
-    """What pretends to be an origin must be one."""
+def test_malformed_origin_is_rejected() -> None:
+    """An origin with fields of the wrong types is an error."""
     with pytest.raises(InvalidEnvelopeError, match="_redisEvent or correlationId"):
         job_origin(b'{"_redisEvent": 3}')

@@ -1,4 +1,4 @@
-"""The queue in memory keeps the contract of the port."""
+"""The queue in memory passes the contract of the port."""
 
 import pytest
 
@@ -13,14 +13,14 @@ class MemoryHarness(QueueHarness):
         self.queue: MemoryQueue = MemoryQueue()
 
     async def jobs(self, queue: str) -> list[Job]:
-        """Return the jobs in memory."""
+        """Return the waiting jobs."""
         return list(self.queue.jobs.get(queue, ()))
 
 
 class TestMemoryQueue(QueueContract):
-    """The contract, in memory."""
+    """The contract of `JobQueue`, in memory."""
 
     @pytest.fixture
-    async def place(self) -> QueueHarness:
+    async def harness(self) -> QueueHarness:
         """Queues in memory."""
         return MemoryHarness()

@@ -1,4 +1,4 @@
-"""The loop between streams and queues, on the implementations in memory."""
+"""The loop from streams to queues, on the implementations in memory."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ READING = ReaderSettings(block=timedelta(milliseconds=20))
 
 
 class FailingQueue(MemoryQueue):
-    """A queue whose server is away for the first so many calls, after having taken the jobs or before."""
+    """A queue whose server is away for the first `failures` calls, which fail before or after adding the jobs."""
 
     def __init__(self, failures: int, *, after_adding: bool) -> None:
         super().__init__()
@@ -55,19 +55,19 @@ class FailingQueue(MemoryQueue):
 
 
 class WatchedReader(MemoryStreamReader):
-    """A reader that writes down how many jobs there were when something was acknowledged."""
+    """A reader that records how many jobs there were at each acknowledgement."""
 
     queue: MemoryQueue
     jobs_at_acknowledge: list[int]
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Note how many jobs there are."""
+        """Record how many jobs there are."""
         self.jobs_at_acknowledge.append(sum(map(len, self.queue.jobs.values())))
         await super().acknowledge(deliveries)
 
 
 class HeldQueue(MemoryQueue):
-    """A queue that takes nothing until it is told to go on."""
+    """A queue that adds nothing until `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,8 +81,8 @@ class HeldQueue(MemoryQueue):
         await super().add(jobs)
 
 
-class CountingUpkeep:
-    """An upkeep that fails every other time."""
+class CountingTask:
+    """A maintenance task that fails every other time."""
 
     every = timedelta(milliseconds=1)
 
@@ -91,13 +91,13 @@ class CountingUpkeep:
         self.closed = False
 
     async def run_once(self) -> None:
-        """Count, and fail at first."""
+        """Count, and fail in odd rounds."""
         self.rounds += 1
         if self.rounds % 2:
             raise ServerUnavailableError("away")
 
     async def close(self) -> None:
-        """Note it."""
+        """Record that it was closed."""
         self.closed = True
 
 
@@ -109,30 +109,30 @@ def subscriber_of(
 ) -> StreamSubscriber:
     """Wire a subscriber to memory."""
     reader = MemoryStreamReader(streams, Channel, group=GROUP, settings=READING)
-    forward = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
-    return StreamSubscriber(reader, forward, JobRouter(SUBSCRIPTIONS), check=check, maintenance=maintenance)
+    forwarder = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
+    return StreamSubscriber(reader, forwarder, JobRouter(SUBSCRIPTIONS), check=check, maintenance=maintenance)
 
 
 def settled(streams: MemoryStreams, channel: str = EVALUATED) -> bool:
-    """Tell whether the group has read and acknowledged everything."""
+    """Return whether the group has read and acknowledged everything."""
     group = streams.group(channel, GROUP)
     return group.read == len(streams.entries[channel]) and not group.pending
 
 
 async def test_jobs_exist_before_anything_is_acknowledged() -> None:
-    """At the moment of acknowledging, the jobs are in their queue."""
+    """When an entry is acknowledged, its jobs are in their queue already."""
     streams, queue = MemoryStreams(), MemoryQueue()
     reader = WatchedReader(streams, Channel, group=GROUP)
     reader.queue, reader.jobs_at_acknowledge = queue, []
     streams.add(EVALUATED, message(evaluated()))
-    forward = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
-    async with running(StreamSubscriber(reader, forward, JobRouter(SUBSCRIPTIONS))):
+    forwarder = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
+    async with running(StreamSubscriber(reader, forwarder, JobRouter(SUBSCRIPTIONS))):
         await until(lambda: settled(streams))
     assert reader.jobs_at_acknowledge == [1]
 
 
 @pytest.mark.parametrize("after_adding", [False, True])
-async def test_failed_add_is_tried_again_until_it_works(after_adding: bool) -> None:
+async def test_failed_add_is_retried_until_it_works(after_adding: bool) -> None:
     """While the queue's server is away nothing is acknowledged; then each event has exactly one job, in order."""
     streams, queue = MemoryStreams(), FailingQueue(3, after_adding=after_adding)
     events = [evaluated() for _ in range(3)]
@@ -147,10 +147,10 @@ async def test_failed_add_is_tried_again_until_it_works(after_adding: bool) -> N
     ("data", "error"),
     [(b"rubbish", "HostileJsonError"), (b"{}", "InvalidEnvelopeError"), (None, "InvalidEnvelopeError")],
 )
-async def test_undecodable_entry_is_buried_and_the_loop_goes_on(
+async def test_undecodable_entry_becomes_a_dead_letter_and_the_loop_goes_on(
     data: bytes | None, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Poison between two good entries costs one dead letter and one line in the log."""
+    """An undecodable entry between two good ones becomes one dead letter and one line in the log."""
     streams, queue = MemoryStreams(), MemoryQueue()
     good = [evaluated(), evaluated()]
     streams.add(EVALUATED, message(good[0]))
@@ -160,12 +160,12 @@ async def test_undecodable_entry_is_buried_and_the_loop_goes_on(
         async with running(subscriber_of(streams, queue)):
             await until(lambda: settled(streams))
     assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in good]
-    assert [(letter.delivery.entry_id, letter.error) for letter in streams.dead] == [(poison, error)]
+    assert [(dead.delivery.entry_id, dead.error) for dead in streams.dead] == [(poison, error)]
     assert [record.message.split()[0] for record in caplog.records] == ["subscriber.dead_letter"]
 
 
 async def test_stop_while_blocked_returns_soon() -> None:
-    """A subscriber that waits for news ends within two seconds of being told to."""
+    """A subscriber that waits for new entries ends within two seconds of `stop`."""
     subscriber = subscriber_of(MemoryStreams(), MemoryQueue())
     task = asyncio.create_task(subscriber.run())
     await asyncio.sleep(0)
@@ -176,7 +176,7 @@ async def test_stop_while_blocked_returns_soon() -> None:
 
 
 async def test_stop_does_not_wait_for_the_server() -> None:
-    """A subscriber whose queues are away ends as soon as one that is idle."""
+    """A subscriber whose queues are away ends as soon as an idle one."""
     streams, queue = MemoryStreams(), FailingQueue(10**6, after_adding=False)
     streams.add(EVALUATED, message(evaluated()))
     subscriber = subscriber_of(streams, queue)
@@ -190,7 +190,7 @@ async def test_stop_does_not_wait_for_the_server() -> None:
 
 
 async def test_cancelled_run_can_be_closed() -> None:
-    """After a cancellation, as by Ctrl-C, closing neither hangs nor complains; closing twice does nothing."""
+    """After a cancellation, as by Ctrl-C, closing neither hangs nor raises; closing twice does nothing."""
     async with subscriber_of(MemoryStreams(), MemoryQueue()) as subscriber:
         task = asyncio.create_task(subscriber.run())
         await asyncio.sleep(0)
@@ -200,8 +200,8 @@ async def test_cancelled_run_can_be_closed() -> None:
     assert task.cancelled()
 
 
-async def test_second_run_is_refused_while_the_first_goes_on() -> None:
-    """A subscriber that runs cannot be run again, and is not disturbed by the attempt."""
+async def test_second_run_is_rejected_while_the_first_goes_on() -> None:
+    """A subscriber that runs cannot be run again, and the attempt does not disturb it."""
     streams = MemoryStreams()
     subscriber = subscriber_of(streams, MemoryQueue())
     async with running(subscriber):
@@ -212,7 +212,7 @@ async def test_second_run_is_refused_while_the_first_goes_on() -> None:
         await until(lambda: settled(streams))
 
 
-async def test_run_after_close_is_refused() -> None:
+async def test_run_after_close_is_rejected() -> None:
     """A closed subscriber says so instead of returning as if there had been nothing to do."""
     subscriber = subscriber_of(MemoryStreams(), MemoryQueue())
     await subscriber.close()
@@ -220,14 +220,14 @@ async def test_run_after_close_is_refused() -> None:
         await subscriber.run()
 
 
-def test_empty_group_is_refused() -> None:
-    """A consumer group needs a name, and the error says what to type."""
+def test_empty_group_is_rejected() -> None:
+    """A consumer group needs a name, and the error shows one."""
     with pytest.raises(ConfigurationError, match="use group='domain-events'"):
         RedisBullMQStreamSubscriber.from_url("redis://127.0.0.1", group="", subscriptions=SUBSCRIPTIONS)
 
 
-async def test_batches_are_read_ahead_but_handed_over_in_order() -> None:
-    """While one batch is being handed over the next is read; none overtakes."""
+async def test_batches_are_read_ahead_but_forwarded_in_order() -> None:
+    """While one batch is being forwarded, the next is read; none overtakes."""
     streams, queue = MemoryStreams(), HeldQueue()
     events = [evaluated() for _ in range(3)]
     streams.add(EVALUATED, message(events[0]))
@@ -242,8 +242,8 @@ async def test_batches_are_read_ahead_but_handed_over_in_order() -> None:
     assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in events]
 
 
-async def test_stop_hands_over_what_was_read() -> None:
-    """A subscriber that is stopped while it hands over leaves nothing pending."""
+async def test_stop_forwards_what_was_read() -> None:
+    """A subscriber that is stopped while it forwards leaves nothing pending."""
     streams, queue = MemoryStreams(), HeldQueue()
     streams.add(EVALUATED, message(evaluated()))
     async with running(subscriber_of(streams, queue)) as task:
@@ -254,7 +254,7 @@ async def test_stop_hands_over_what_was_read() -> None:
 
 
 async def test_check_is_repeated_until_the_server_answers() -> None:
-    """A server that is not there yet is no reason to give up; nothing is read before it was checked."""
+    """The check is repeated while the server is away, and nothing is read before it succeeded."""
     streams, queue, errors = MemoryStreams(), MemoryQueue(), [ServerUnavailableError("away")] * 2
     streams.add(EVALUATED, message(evaluated()))
 
@@ -268,8 +268,8 @@ async def test_check_is_repeated_until_the_server_answers() -> None:
     assert errors == []
 
 
-async def test_check_that_refuses_ends_the_run() -> None:
-    """A server that must not be used is an error of `run`."""
+async def test_check_that_fails_ends_the_run() -> None:
+    """A `ConfigurationError` of the check is raised by `run`."""
 
     async def check() -> None:
         raise ConfigurationError("The server cannot be used:", ["it evicts"])
@@ -279,18 +279,18 @@ async def test_check_that_refuses_ends_the_run() -> None:
             await subscriber.run()
 
 
-async def test_upkeep_goes_on_beside_reading() -> None:
-    """Each upkeep runs again and again, after errors too, and is closed with the subscriber."""
-    maintenance = CountingUpkeep()
-    async with running(subscriber_of(MemoryStreams(), MemoryQueue(), maintenance=[maintenance])):
-        await until(lambda: maintenance.rounds > 2)
-    assert maintenance.closed
+async def test_maintenance_goes_on_beside_reading() -> None:
+    """Each maintenance task runs again and again, after errors too; the subscriber does not close what it was given."""
+    task = CountingTask()
+    async with running(subscriber_of(MemoryStreams(), MemoryQueue(), maintenance=[task])):
+        await until(lambda: task.rounds > 2)
+    assert not task.closed
 
 
-async def test_mistake_in_an_upkeep_ends_the_run() -> None:
-    """What is no failure of the server is a mistake, and is raised instead of being forgotten."""
+async def test_bug_in_a_maintenance_task_ends_the_run() -> None:
+    """An exception that is not a server error is a bug, and is raised by `run`."""
 
-    class Broken(CountingUpkeep):
+    class Broken(CountingTask):
         async def run_once(self) -> None:
             raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""Which channel goes to which queue: total, clear, and all mistakes told at once."""
+"""Which queues subscribe to which channel: the table is total, and all its problems are reported at once."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def problems_of(mapping: Any) -> list[str]:
 
 
 def test_every_channel_has_its_handlers() -> None:
-    """The result knows each channel's handlers, in the order of the enum and by member or value."""
+    """The result has each channel's handlers, in the order of the enum, by member or by value."""
     price = to_queue("valuation", job="price-stay")
     bill = to_queue("billing", job="bill-stay")
     subscriptions = create_multiple_handlers({CALCULATED: [], EVALUATED: [price, bill]})
@@ -27,55 +27,55 @@ def test_every_channel_has_its_handlers() -> None:
 
 
 def test_handlers_read_as_queue_and_job() -> None:
-    """In lists and registries a handler is named in short."""
+    """In lists and registries a handler is shown in its short form."""
     assert str(to_queue("valuation", job="price-stay")) == "valuation:price-stay"
 
 
-def test_missing_channel_comes_with_the_line_to_type() -> None:
-    """A channel that the table forgets is an error that can be pasted back."""
+def test_missing_channel_is_reported_with_the_line_to_add() -> None:
+    """A channel that the table forgets is an error with a line that can be pasted into it."""
     name = "Channel.DOMAIN_VALUATION_PRICING_CALCULATED"
     problems = problems_of({EVALUATED: []})
-    assert problems == [f"{name} is missing; where nobody listens yet, type: {name}: [],"]
+    assert problems == [f"{name} is missing; if it has no subscribers yet, add {name}: [],"]
 
 
-def test_all_mistakes_come_at_once() -> None:
-    """A stranger, a missing channel, a repeated handler and a handler that is none are told in one error."""
+def test_all_problems_are_reported_at_once() -> None:
+    """One error names a foreign key, a missing channel, a repeated handler and a value that is not a handler."""
     price = to_queue("valuation", job="price-stay")
     problems = problems_of({EVALUATED: [price, price, "valuation"], "domain_unheard_of": []})
     assert [problem.split(";")[0] for problem in problems] == [
         "'domain_unheard_of' is not a member of Channel",
         "Channel.DOMAIN_VALUATION_PRICING_CALCULATED is missing",
         "DOMAIN_CODING_OPTIMIZATION_EVALUATED: the queue valuation has the job price-stay twice",
-        "DOMAIN_CODING_OPTIMIZATION_EVALUATED: 'valuation' is no handler",
+        "DOMAIN_CODING_OPTIMIZATION_EVALUATED: 'valuation' is not a handler",
     ]
 
 
 @pytest.mark.parametrize("key", ["domain_valuation_pricing_calculated", "DOMAIN_VALUATION_PRICING_CALCULATED"])
-def test_plain_string_instead_of_a_member_is_told_once(key: str) -> None:
-    """A value or name of a member is a typing mistake, told with the member to type, and not as missing too."""
+def test_plain_string_instead_of_a_member_is_reported_once(key: str) -> None:
+    """A value or name of a member is reported with the member to use, and not as missing too."""
     (problem,) = problems_of({EVALUATED: [], key: []})
-    assert problem == f"{key!r} is not a member of Channel; type: Channel.DOMAIN_VALUATION_PRICING_CALCULATED"
+    assert problem == f"{key!r} is not a member of Channel; use Channel.DOMAIN_VALUATION_PRICING_CALCULATED"
 
 
-def test_handler_outside_of_a_list_comes_with_the_list_to_type() -> None:
-    """A channel with one handler needs a list as well."""
+def test_handler_outside_of_a_list_is_reported_with_the_list_to_use() -> None:
+    """A channel with one handler needs a list, too."""
     (problem,) = problems_of({EVALUATED: to_queue("valuation", job="price-stay"), CALCULATED: []})
-    assert problem.endswith("a handler stands outside of a list; type: [to_queue('valuation', job='price-stay')]")
+    assert problem.endswith("the handler must be in a list; use [to_queue('valuation', job='price-stay')]")
 
 
 @pytest.mark.parametrize("value", ["valuation", None, 7])
-def test_value_that_is_no_list_is_refused(value: object) -> None:
-    """Whatever stands in place of the list, it is told once, by its type."""
+def test_value_that_is_not_a_list_is_rejected(value: object) -> None:
+    """A value that is not a list is reported once, by its type."""
     (problem,) = problems_of({EVALUATED: value, CALCULATED: []})
-    assert f"is of type {type(value).__name__}, no list; type: [to_queue(" in problem
+    assert f"is of type {type(value).__name__}, not a list; use [to_queue(" in problem
 
 
-def test_empty_table_is_refused() -> None:
-    """Without any channel it is not even clear which enum is meant."""
+def test_empty_table_is_rejected() -> None:
+    """Without any channel it is not known which enum is meant."""
     assert "no key is a channel" in problems_of({})[0]
 
 
-def test_same_queue_may_have_several_jobs() -> None:
+def test_queue_may_have_several_jobs() -> None:
     """A queue can do two different things for one event."""
     handlers = [to_queue("valuation", job="price-stay"), to_queue("valuation", job="archive-stay")]
     assert create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}).handlers_of(EVALUATED) == tuple(handlers)
@@ -84,14 +84,14 @@ def test_same_queue_may_have_several_jobs() -> None:
 @pytest.mark.parametrize(
     ("queue", "job"), [("", "price"), ("a:b", "price"), ("valuation", ""), ("valuation", "price stay")]
 )
-def test_names_that_bullmq_cannot_take_are_refused(queue: str, job: str) -> None:
-    """An empty name, a colon or white space is refused when the handler is made."""
-    with pytest.raises(SubscriptionError, match="must not be empty and must hold neither ':' nor white space"):
+def test_names_that_bullmq_does_not_allow_are_rejected(queue: str, job: str) -> None:
+    """An empty name, a colon or whitespace is rejected when the handler is made."""
+    with pytest.raises(SubscriptionError, match="must be non-empty and contain neither ':' nor whitespace"):
         to_queue(queue, job=job)
 
 
-def test_both_wrong_names_come_at_once() -> None:
-    """Queue and job are both told."""
+def test_both_wrong_names_are_reported_at_once() -> None:
+    """One error names both the queue and the job."""
     with pytest.raises(SubscriptionError) as raised:
         to_queue("", job=":")
     assert len(raised.value.problems) == 2

@@ -1,7 +1,7 @@
 """Moves events from streams through queues to handlers, step by step.
 
 Only what needs a server or real time is replaced here: the streams, the queues, and the order in which workers take
-jobs. What an entry becomes, how it is handed over and what an attempt comes to is decided by the real code.
+jobs. Routing, forwarding and the outcome of an attempt are the production code.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ OtherQueues = Literal["fail", "keep"]
 
 
 class FlowDriver:
-    """Does what subscriber and workers do, for as long as there is something to do."""
+    """Does the work of subscriber and workers, as long as there is any."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class FlowDriver:
     ) -> None:
         """Let jobs of queues without a consumer "fail" the run, or "keep" them; end runs after `most_attempts`."""
         self.queue = MemoryQueue()
-        """Every job there was."""
+        """Every job that was added."""
         self.consumers: dict[str, EventConsumer] = {}
-        """Who handles the jobs of which queue."""
+        """The consumer of each queue."""
         self.attempts: list[JobAttempt] = []
         """Every attempt at a job, the first one first."""
         self._clock = clock
@@ -57,15 +57,15 @@ class FlowDriver:
         self._other_queues = other_queues
         self._most_attempts = most_attempts
         self._reader = MemoryStreamReader(streams, router.subscriptions.channels, group=GROUP)
-        forward = TwoStepForwarder(self.queue, MemoryDeadLetters(streams, group=GROUP), self._reader)
+        forwarder = TwoStepForwarder(self.queue, MemoryDeadLetters(streams, group=GROUP), self._reader)
         self._retrying_forwarder = RetryingForwarder(
-            forward, Lifecycle("EventFlow"), delivery_limit=router.delivery_limit
+            forwarder, Lifecycle("EventFlow"), delivery_limit=router.delivery_limit
         )
         self._schedule = JobSchedule()
         self._scheduled: dict[str, int] = {}
 
     async def run(self, until: datetime | None = None) -> None:
-        """Do all there is to do, and let time pass to what is due later, but not beyond `until`.
+        """Do everything that is due, and advance the clock to what is due later, but not beyond `until`.
 
         Raises `ConfigurationError` for a job without a consumer, `EndlessFlowError` after too many attempts.
         """
@@ -77,14 +77,18 @@ class FlowDriver:
             self._clock.pass_until(until)
 
     def repeat(self) -> None:
-        """Let each job that was completed come once more."""
-        completed = {(one.job.queue, one.job.id): one for one in self.attempts if isinstance(one.outcome, Completed)}
+        """Schedule each completed job once more."""
+        completed = {
+            (attempt.job.queue, attempt.job.id): attempt
+            for attempt in self.attempts
+            if isinstance(attempt.outcome, Completed)
+        }
         for attempt in completed.values():
             self._schedule.add(WaitingJob(attempt.job, attempt.number), self._clock.now)
 
     async def _step(self, until: datetime | None) -> bool:
-        """Do the next thing; tell whether there was any."""
-        await self._forwarder()
+        """Do the next thing; return whether there was any."""
+        await self._forward()
         self._take_new_jobs()
         if (waiting := self._schedule.take(self._clock.now)) is not None:
             await self._attempt(waiting)
@@ -95,12 +99,12 @@ class FlowDriver:
         self._clock.pass_until(due)
         return True
 
-    async def _forwarder(self) -> None:
-        while self._has_news():
-            await self._retrying_forwarder.deliver(self._router.sort(await self._reader.read()))
+    async def _forward(self) -> None:
+        while self._has_new_entries():
+            await self._retrying_forwarder.deliver(self._router.route(await self._reader.read()))
 
-    def _has_news(self) -> bool:
-        # Asked before reading, since a read without news waits for some.
+    def _has_new_entries(self) -> bool:
+        # Checked before reading, because a read without new entries waits for some.
         streams, channels = self._streams, self._router.subscriptions.channels
         return any(streams.unread(channel, streams.group(channel, GROUP)) for channel in map(str, channels))
 
@@ -113,7 +117,9 @@ class FlowDriver:
                     self._schedule.add(WaitingJob(job), self._clock.after(job.settings.delay))
             elif self._other_queues == "fail":
                 kinds = {job.name: job for job in new}
-                raise ConfigurationError("The flow cannot go on:", [_without_consumer(job) for job in kinds.values()])
+                raise ConfigurationError(
+                    "The flow cannot continue:", [_without_consumer(job) for job in kinds.values()]
+                )
 
     async def _attempt(self, waiting: WaitingJob) -> None:
         job, consumer = waiting.job, self.consumers[waiting.job.queue]
@@ -140,7 +146,7 @@ def _received(waiting: WaitingJob) -> ReceivedJob:
 
 
 def _prepared(consumer: EventConsumer, received: ReceivedJob) -> PreparedCall | None:
-    """Decode a job for the record; the attempt decodes it for itself, and says why it cannot."""
+    """Decode a job for the record; the attempt decodes it itself, and reports why it cannot."""
     try:
         return consumer.prepare(received)
     except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
@@ -150,6 +156,6 @@ def _prepared(consumer: EventConsumer, received: ReceivedJob) -> PreparedCall | 
 
 def _without_consumer(job: Job) -> str:
     return (
-        f"queue {job.queue} got the job {job.name} ({job.id}), and no consumer works that queue; "
-        'type: EventFlow(..., consumers=[...]) with its consumer, or EventFlow(..., other_queues="keep")'
+        f"queue {job.queue} got the job {job.name} ({job.id}), but has no consumer; "
+        'use EventFlow(..., consumers=[...]) with its consumer, or EventFlow(..., other_queues="keep")'
     )

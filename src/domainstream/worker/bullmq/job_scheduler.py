@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.queue.bullmq.scripts import bullmq_module
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.connections import WorkerConnections
 from domainstream.worker.bullmq.job import HeldJob

@@ -4,7 +4,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.queue.bullmq.scripts import bullmq_module
 from domainstream.redis.scripts import Script
 
 FILES: Final = {

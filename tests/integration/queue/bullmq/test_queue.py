@@ -1,4 +1,4 @@
-"""Queues of BullMQ on a real server keep the contract of the port, and refusals are errors."""
+"""BullMQ queues on a real server pass the contract of the port, and rejections are errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,33 +25,33 @@ class BullMQHarness(QueueHarness):
         self._prefix = prefix
 
     async def jobs(self, queue: str) -> list[Job]:
-        """Return the waiting jobs as they stand in Redis."""
+        """Return the waiting jobs as they are stored."""
         stored = BullJobs(self._redis, self._prefix, queue)
-        found = {job_id: await stored.fields(job_id) for job_id in await stored.ids()}
-        return [Job(queue, fields["name"].decode(), job_id, fields["data"]) for job_id, fields in found.items()]
+        jobs = {job_id: await stored.fields(job_id) for job_id in await stored.ids()}
+        return [Job(queue, fields["name"].decode(), job_id, fields["data"]) for job_id, fields in jobs.items()]
 
 
 @pytest.fixture
-async def place(redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[BullMQHarness]:
+async def harness(redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[BullMQHarness]:
     """BullMQ's queues on a real server."""
-    place = BullMQHarness(redis_url, redis, bull_prefix)
-    yield place
-    await place.queue.close()
+    harness = BullMQHarness(redis_url, redis, bull_prefix)
+    yield harness
+    await harness.queue.close()
 
 
 class TestBullMQQueue(QueueContract):
-    """The contract, on each kind of server."""
+    """The contract of `JobQueue`, on each kind of server."""
 
     @pytest.fixture
-    async def place(self, redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[QueueHarness]:
+    async def harness(self, redis_url: str, redis: Redis, bull_prefix: str) -> AsyncIterator[QueueHarness]:
         """BullMQ's queues on a real server."""
-        place = BullMQHarness(redis_url, redis, bull_prefix)
-        yield place
-        await place.queue.close()
+        harness = BullMQHarness(redis_url, redis, bull_prefix)
+        yield harness
+        await harness.queue.close()
 
 
 async def test_options_are_what_bullmq_reads(redis_url: str, bull_prefix: str, valuation: BullJobs) -> None:
-    """Attempts, backoff and keeping reach the job in BullMQ's words and units."""
+    """The settings of a job are stored in BullMQ's names and units."""
     settings = JobSettings(attempts=5, backoff=timedelta(seconds=2), keep_completed=timedelta(minutes=1))
     queue = BullMQQueue.from_url(redis_url, bull_prefix=bull_prefix)
     await queue.add([replace(job("event-1"), settings=settings)])
@@ -66,27 +66,28 @@ async def test_options_are_what_bullmq_reads(redis_url: str, bull_prefix: str, v
     }
 
 
-async def test_script_that_the_server_forgot_is_sent_again(place: QueueHarness, redis: Redis) -> None:
-    """After SCRIPT FLUSH, or on a server that was restarted, adding works as before."""
-    await place.queue.add([job("event-1")])
+async def test_script_that_the_server_forgot_is_sent_again(harness: QueueHarness, redis: Redis) -> None:
+    """After SCRIPT FLUSH or a restart of the server, adding works as before."""
+    await harness.queue.add([job("event-1")])
     await redis.script_flush()
-    await place.queue.add([job("event-2")])
-    assert [job.id for job in await place.jobs("valuation")] == ["event-1", "event-2"]
+    await harness.queue.add([job("event-2")])
+    assert [job.id for job in await harness.jobs("valuation")] == ["event-1", "event-2"]
 
 
-async def test_negative_answer_of_the_script_is_an_error(place: BullMQHarness) -> None:
-    """BullMQ's refusals are numbers, which must not pass for success."""
-    refusing = "return -5"
-    place.queue._scripts[STANDARD] = Script.of(refusing)
-    with pytest.raises(ServerRefusedError, match="did not add job event-1 to the queue valuation: it answered -5"):
-        await place.queue.add([job("event-1")])
+async def test_negative_reply_of_the_script_is_an_error(harness: BullMQHarness) -> None:
+    """BullMQ rejects with negative numbers, which must not be taken for success."""
+    harness.queue._scripts[STANDARD] = Script.of("return -5")
+    with pytest.raises(ServerRefusedError, match="did not add job event-1 to the queue valuation: it returned -5"):
+        await harness.queue.add([job("event-1")])
 
 
-async def test_error_of_the_script_does_not_quote_the_data(place: QueueHarness, redis: Redis, bull_prefix: str) -> None:
-    """A key of the wrong type is an error of ours that holds nothing of the payload."""
+async def test_error_of_the_script_does_not_quote_the_data(
+    harness: QueueHarness, redis: Redis, bull_prefix: str
+) -> None:
+    """A key of the wrong type is a `ServerRefusedError` that quotes nothing of the payload."""
     await redis.set(f"{bull_prefix}:valuation:wait", "text")
     with pytest.raises(ServerRefusedError, match="WRONGTYPE") as raised:
-        await place.queue.add([job("event-1")])
+        await harness.queue.add([job("event-1")])
     assert "score" not in str(raised.value)
 
 
@@ -100,30 +101,30 @@ async def test_error_of_the_script_does_not_quote_the_data(place: QueueHarness, 
     ],
     ids=["before its id is in the queue", "after it", "after it, delayed", "after it, with a priority"],
 )
-async def test_refused_job_can_be_added_later(
-    place: BullMQHarness, redis: Redis, valuation: BullJobs, settings: JobSettings, state: str, broken: str
+async def test_rejected_job_can_be_added_later(
+    harness: BullMQHarness, redis: Redis, valuation: BullJobs, settings: JobSettings, state: str, broken: str
 ) -> None:
-    """What BullMQ wrote before it failed is taken back, so that the next try adds the job, and adds it once."""
-    one = replace(job("event-1"), settings=settings)
+    """What BullMQ wrote before it failed is removed, so that the next try adds the job, and adds it once."""
+    added = replace(job("event-1"), settings=settings)
     await redis.set(f"{valuation.key}:{broken}", "text")
     with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
-        await place.queue.add([one])
+        await harness.queue.add([added])
     await redis.delete(f"{valuation.key}:{broken}")
-    await place.queue.add([one])
+    await harness.queue.add([added])
     assert await valuation.ids(state) == ["event-1"]
 
 
-async def test_known_job_outlives_a_refusal(place: BullMQHarness, redis: Redis, valuation: BullJobs) -> None:
-    """A repeat that is refused does not take back the job that was there before."""
-    await place.queue.add([job("event-1")])
+async def test_known_job_outlives_a_rejection(harness: BullMQHarness, redis: Redis, valuation: BullJobs) -> None:
+    """A repeat that is rejected does not remove the job that was there before."""
+    await harness.queue.add([job("event-1")])
     await redis.set(f"{valuation.key}:events", "text")
     with pytest.raises(ServerRefusedError, match="WRONGTYPE"):
-        await place.queue.add([job("event-1")])
-    assert [one.id for one in await place.jobs("valuation")] == ["event-1"]
+        await harness.queue.add([job("event-1")])
+    assert [job.id for job in await harness.jobs("valuation")] == ["event-1"]
 
 
 async def test_server_that_is_not_there_is_unavailable() -> None:
-    """Nobody listening is an error of ours."""
+    """A server that cannot be reached is a `ServerUnavailableError`."""
     queue = BullMQQueue.from_url("redis://127.0.0.1:1")
     with pytest.raises(ServerUnavailableError):
         await queue.add([job("event-1")])
@@ -136,9 +137,9 @@ async def test_server_that_is_not_there_is_unavailable() -> None:
     ids=["delay", "priority"],
 )
 async def test_jobs_wait_where_bullmq_looks_for_them(
-    place: BullMQHarness, valuation: BullJobs, settings: JobSettings, state: str
+    harness: BullMQHarness, valuation: BullJobs, settings: JobSettings, state: str
 ) -> None:
-    """A job with a delay or a priority is added by BullMQ's script for those."""
-    await place.queue.add([replace(job("event-1"), settings=settings), job("event-2")])
+    """A job with a delay or a priority is added by BullMQ's script for such jobs."""
+    await harness.queue.add([replace(job("event-1"), settings=settings), job("event-2")])
     assert await valuation.ids(state) == ["event-1"]
     assert await valuation.ids() == ["event-2"]

@@ -12,47 +12,47 @@ from domainstream.testing.dead_letter_contract import store
 from domainstream.testing.stream_contract import FIRST, read_some
 
 
-async def dead(place: RedisHarness) -> int:
+async def dead(harness: RedisHarness) -> int:
     """Return how many letters the channel has."""
-    return len(await place.streams.dead(FIRST))
+    return len(await harness.streams.dead(FIRST))
 
 
-async def test_letter_that_cannot_be_stored_is_not_acknowledged(place: RedisHarness, redis: Redis) -> None:
+async def test_letter_that_cannot_be_stored_is_not_acknowledged(harness: RedisHarness, redis: Redis) -> None:
     """When the dead-letter stream cannot be written, the entry stays pending instead of being lost."""
-    await place.add(FIRST, b"rubbish")
-    (delivery,) = await read_some(place.reader())
-    await redis.set(f"{place.key(FIRST)}:dead", "text")
+    await harness.add(FIRST, b"rubbish")
+    (delivery,) = await read_some(harness.reader())
+    await redis.set(f"{harness.key(FIRST)}:dead", "text")
     with pytest.raises(ServerRefusedError):
-        await place.dead_letters().store([DeadLetter(delivery, "HostileJsonError", "not JSON")])
-    assert await place.streams.pending(FIRST) == 1
+        await harness.dead_letters().store([DeadLetter(delivery, "HostileJsonError", "not JSON")])
+    assert await harness.streams.pending(FIRST) == 1
 
 
-async def test_letter_that_cannot_go_back_stays(place: RedisHarness, redis: Redis) -> None:
+async def test_letter_that_cannot_go_back_stays(harness: RedisHarness, redis: Redis) -> None:
     """When the stream cannot be written, the letter is still there."""
-    await store(place, b"rubbish")
-    await redis.set(place.key(FIRST), "text")
+    await store(harness, b"rubbish")
+    await redis.set(harness.key(FIRST), "text")
     with pytest.raises(ServerRefusedError):
-        await place.redrive().redrive(FIRST)
-    assert await dead(place) == 1
+        await harness.redrive().redrive(FIRST)
+    assert await dead(harness) == 1
 
 
-async def test_letters_stay_while_the_memory_is_full(place: RedisHarness, redis: Redis) -> None:
+async def test_letters_stay_while_the_memory_is_full(harness: RedisHarness, redis: Redis) -> None:
     """A server that takes no more entries keeps the letters, and says why."""
-    await store(place, b"rubbish")
-    redrive = place.redrive()
+    await store(harness, b"rubbish")
+    redrive = harness.redrive()
     await redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(ServerOutOfMemoryError):
             await redrive.redrive(FIRST)
     finally:
         await redis.config_set("maxmemory", 0)
-    assert await dead(place) == 1
+    assert await dead(harness) == 1
     assert len((await redrive.redrive(FIRST)).entry_ids) == 1
 
 
-async def test_redriven_entry_is_what_it_was(place: RedisHarness, redis: Redis) -> None:
+async def test_redriven_entry_is_what_it_was(harness: RedisHarness, redis: Redis) -> None:
     """The new entry has the field `data` with the same bytes, and no other; binary data too."""
-    await store(place, b"\x00\xff{")
-    (entry_id,) = (await place.redrive().redrive(FIRST)).entry_ids
-    found: Any = await redis.xrange(place.key(FIRST), entry_id, entry_id)
+    await store(harness, b"\x00\xff{")
+    (entry_id,) = (await harness.redrive().redrive(FIRST)).entry_ids
+    found: Any = await redis.xrange(harness.key(FIRST), entry_id, entry_id)
     assert found == [(entry_id.encode(), {b"data": b"\x00\xff{"})]

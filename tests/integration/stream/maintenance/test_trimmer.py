@@ -23,106 +23,106 @@ MINUTE = 60
 
 
 @pytest.fixture
-async def trimmer(place: RedisHarness) -> AsyncIterator[RedisStreamTrimmer]:
+async def trimmer(harness: RedisHarness) -> AsyncIterator[RedisStreamTrimmer]:
     """A janitor of both channels that keeps settled entries for an hour."""
-    trimmer = janitor_of(place)
+    trimmer = janitor_of(harness)
     yield trimmer
     await trimmer.close()
 
 
-def janitor_of(place: RedisHarness, retention: Retention = AN_HOUR) -> RedisStreamTrimmer:
-    """Open a janitor of both channels; the place closes it."""
-    prefix = place.streams.prefix
-    trimmer = RedisStreamTrimmer.from_url(place.url, [FIRST, SECOND], retention=retention, prefix=prefix)
-    place.opened.append(trimmer)
+def janitor_of(harness: RedisHarness, retention: Retention = AN_HOUR) -> RedisStreamTrimmer:
+    """Open a trimmer of both channels; the harness closes it."""
+    prefix = harness.streams.prefix
+    trimmer = RedisStreamTrimmer.from_url(harness.url, [FIRST, SECOND], retention=retention, prefix=prefix)
+    harness.opened.append(trimmer)
     return trimmer
 
 
-async def add_old(place: RedisHarness, minutes: float, count: int = 1) -> list[bytes]:
+async def add_old(harness: RedisHarness, minutes: float, count: int = 1) -> list[bytes]:
     """Add entries that are so many minutes old."""
     milliseconds = int((time.time() - minutes * MINUTE) * 1000)
     ids = [f"{milliseconds}-{number}" for number in range(1, count + 1)]
-    found: list[Any] = [await place.redis.xadd(place.key(FIRST), {"data": b"old"}, id=entry_id) for entry_id in ids]
+    found: list[Any] = [await harness.redis.xadd(harness.key(FIRST), {"data": b"old"}, id=entry_id) for entry_id in ids]
     return found
 
 
-async def test_quiet_stream_becomes_empty(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_quiet_stream_becomes_empty(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """Every entry that is settled and older than max_age goes, the very last included."""
-    await add_old(place, 61, 150)
-    await read_all(place.reader(), 150)
+    await add_old(harness, 61, 150)
+    await read_all(harness.reader(), 150)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 0
+    assert await harness.length(FIRST) == 0
 
 
-async def test_trimming_is_exact(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_trimming_is_exact(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """An entry that is a bit younger than max_age stays, although it shares its node with older ones."""
-    await add_old(place, 61, 10)
-    young = await add_old(place, 59, 10)
-    await read_all(place.reader(), 20)
+    await add_old(harness, 61, 10)
+    young = await add_old(harness, 59, 10)
+    await read_all(harness.reader(), 20)
     await trimmer.run_once()
-    left: Any = await place.redis.xrange(place.key(FIRST))
+    left: Any = await harness.redis.xrange(harness.key(FIRST))
     assert [entry_id for entry_id, _ in left] == young
 
 
-async def test_stream_without_groups_is_trimmed(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_stream_without_groups_is_trimmed(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """Where nobody subscribes, nobody needs what is old."""
-    await add_old(place, 61, 10)
+    await add_old(harness, 61, 10)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 0
+    assert await harness.length(FIRST) == 0
 
 
-async def test_unread_entries_are_kept(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_unread_entries_are_kept(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """What the slowest group has not read stays, and so does what came after it."""
-    await add_old(place, 70, 5)
-    await read_all(place.reader(), 5)
-    await place.redis.xgroup_create(place.key(FIRST), "slow", id="0")
-    await place.redis.xreadgroup("slow", "one", {place.key(FIRST): ">"}, count=2, noack=True)
+    await add_old(harness, 70, 5)
+    await read_all(harness.reader(), 5)
+    await harness.redis.xgroup_create(harness.key(FIRST), "slow", id="0")
+    await harness.redis.xreadgroup("slow", "one", {harness.key(FIRST): ">"}, count=2, noack=True)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 3
+    assert await harness.length(FIRST) == 3
 
 
-async def test_pending_entries_are_kept(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_pending_entries_are_kept(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """What was read but not acknowledged stays."""
-    await add_old(place, 70, 5)
-    reader = place.reader()
+    await add_old(harness, 70, 5)
+    reader = harness.reader()
     deliveries = await read_some(reader)
     await reader.acknowledge(deliveries[:3])
     await trimmer.run_once()
-    assert await place.length(FIRST) == 2
+    assert await harness.length(FIRST) == 2
 
 
-async def test_beyond_max_unread_age_entries_go(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_beyond_max_unread_age_entries_go(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """A subscriber that stands still for too long does not fill the server; what it loses is told when it is back."""
-    reader = place.reader()
+    reader = harness.reader()
     await reader.read()
-    await add_old(place, 25 * 60, 5)
-    await add_old(place, 23 * 60, 2)
+    await add_old(harness, 25 * 60, 5)
+    await add_old(harness, 23 * 60, 2)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 2
+    assert await harness.length(FIRST) == 2
     await read_all(reader, 2)
     assert reader.stats.lost == 5
 
 
-async def test_max_length_is_hard(place: RedisHarness) -> None:
+async def test_max_length_is_hard(harness: RedisHarness) -> None:
     """However young and unread, the oldest go when there are too many."""
-    await place.add_many(FIRST, 1_234)
-    await place.reader().read()
-    await janitor_of(place, Retention(max_length=1_000)).run_once()
-    assert await place.length(FIRST) == 1_000
+    await harness.add_many(FIRST, 1_234)
+    await harness.reader().read()
+    await janitor_of(harness, Retention(max_length=1_000)).run_once()
+    assert await harness.length(FIRST) == 1_000
 
 
-async def test_limits_that_are_off_trim_nothing(place: RedisHarness) -> None:
+async def test_limits_that_are_off_trim_nothing(harness: RedisHarness) -> None:
     """Without max_age and max_length everything stays."""
-    await add_old(place, 10_000, 10)
-    await janitor_of(place, Retention(max_age=None, max_length=None)).run_once()
-    assert await place.length(FIRST) == 10
+    await add_old(harness, 10_000, 10)
+    await janitor_of(harness, Retention(max_age=None, max_length=None)).run_once()
+    assert await harness.length(FIRST) == 10
 
 
-async def test_large_trims_go_in_steps(place: RedisHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_trims_go_in_steps(harness: RedisHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """No step takes more than its share, so that the server answers others in between."""
     monkeypatch.setattr(redis_stream_janitor, "ENTRIES_PER_STEP", 1_000)
-    await place.add_many(FIRST, 5_000)
-    trimmer = janitor_of(place, Retention(max_length=10))
+    await harness.add_many(FIRST, 5_000)
+    trimmer = janitor_of(harness, Retention(max_length=10))
     steps: list[int] = []
     step = trimmer._step
 
@@ -132,54 +132,54 @@ async def test_large_trims_go_in_steps(place: RedisHarness, monkeypatch: pytest.
 
     monkeypatch.setattr(trimmer, "_step", watched)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 10
+    assert await harness.length(FIRST) == 10
     assert (len(steps), max(steps)) >= (6, 1_000)
     assert max(steps) <= 1_000
 
 
-async def test_two_janitors_do_not_work_on_one_stream(place: RedisHarness, redis: Redis) -> None:
+async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, redis: Redis) -> None:
     """While another is at it, a janitor passes over; it takes nobody else's lock, and leaves none of its own."""
-    await add_old(place, 61, 10)
-    lock = f"{{{place.key(FIRST)}}}:janitor"
+    await add_old(harness, 61, 10)
+    lock = f"{{{harness.key(FIRST)}}}:janitor"
     await redis.set(lock, "another")
-    trimmer = janitor_of(place)
+    trimmer = janitor_of(harness)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 10
+    assert await harness.length(FIRST) == 10
     assert await redis.get(lock) == b"another"
     await redis.delete(lock)
     await trimmer.run_once()
-    assert await place.length(FIRST) == 0
+    assert await harness.length(FIRST) == 0
     assert await redis.get(lock) is None
 
 
 async def test_lock_of_a_dead_janitor_expires(
-    place: RedisHarness, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    harness: RedisHarness, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A janitor that dies between two steps holds the others up for some seconds only."""
     monkeypatch.setattr(redis_stream_janitor, "ENTRIES_PER_STEP", 100)
-    await place.add_many(FIRST, 1_000)
-    dead = janitor_of(place, Retention(max_length=10))
-    assert await dead._step(place.key(FIRST), "dead") > 0
-    left = await redis.pttl(f"{{{place.key(FIRST)}}}:janitor")
+    await harness.add_many(FIRST, 1_000)
+    dead = janitor_of(harness, Retention(max_length=10))
+    assert await dead._step(harness.key(FIRST), "dead") > 0
+    left = await redis.pttl(f"{{{harness.key(FIRST)}}}:janitor")
     assert 0 < left <= redis_stream_janitor.LOCK_TIME.total_seconds() * 1000
 
 
-async def test_channel_nobody_has_published_to_stays_away(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_channel_nobody_has_published_to_stays_away(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """A janitor makes no keys."""
     await trimmer.run_once()
-    assert await place.redis.keys(f"*{place.streams.prefix}*") == []
+    assert await harness.redis.keys(f"*{harness.streams.prefix}*") == []
 
 
-async def test_without_a_janitor_a_quiet_stream_keeps_everything(place: RedisHarness) -> None:
+async def test_without_a_janitor_a_quiet_stream_keeps_everything(harness: RedisHarness) -> None:
     """Control: publishers trim with their batches only, and whole nodes."""
-    await add_old(place, 61, 50)
-    await read_all(place.reader(), 50)
+    await add_old(harness, 61, 50)
+    await read_all(harness.reader(), 50)
     retention = Retention(max_age=timedelta(hours=1))
     async with RedisStreamPublisherClient.from_url(
-        place.url, prefix=place.streams.prefix, retention=retention
+        harness.url, prefix=harness.streams.prefix, retention=retention
     ) as client:
         await client.publish([outgoing(FIRST)])
-    assert await place.length(FIRST) == 51
+    assert await harness.length(FIRST) == 51
 
 
 async def test_janitor_is_an_upkeep() -> None:
@@ -193,13 +193,13 @@ async def test_janitor_is_an_upkeep() -> None:
         RedisStreamTrimmer.from_url("redis://localhost", [FIRST], retention=AN_HOUR, every=timedelta())
 
 
-async def test_groups_of_settled_streams_lose_nothing(place: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
+async def test_groups_of_settled_streams_lose_nothing(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """After a quiet stream was emptied, news are delivered and no loss is told."""
-    reader = place.reader()
-    await add_old(place, 61, 5)
+    reader = harness.reader()
+    await add_old(harness, 61, 5)
     await read_all(reader, 5)
     await trimmer.run_once()
-    await place.add(FIRST, b"new")
+    await harness.add(FIRST, b"new")
     (delivery,) = await read_all(reader, 1)
     assert delivery.data == b"new"
     assert reader.stats.lost == 0

@@ -18,8 +18,8 @@ ROUNDS = 120
 class Ledger:
     """Who got what, and the chances of this test."""
 
-    def __init__(self, place: RedisHarness, seed: int) -> None:
-        self.place = place
+    def __init__(self, harness: RedisHarness, seed: int) -> None:
+        self.harness = harness
         self.chance = random.Random(seed)
         self.added = 0
         self.settled: set[tuple[str, str]] = set()
@@ -31,20 +31,20 @@ class Ledger:
         for _ in range(ROUNDS):
             for channel in (FIRST, SECOND):
                 count = self.chance.randrange(20)
-                await self.place.add_many(channel, count)
+                await self.harness.add_many(channel, count)
                 self.added += count
                 if self.chance.random() < 0.1:
-                    await self.place.trim(channel, keep=self.chance.randrange(20))
+                    await self.harness.trim(channel, keep=self.chance.randrange(20))
 
     async def vanish_with_entries(self) -> None:
         """Let a consumer read entries and never come back for them."""
-        await self.place.add_many(FIRST, 5)
+        await self.harness.add_many(FIRST, 5)
         self.added += 5
-        await self.place.reader("gone", settings=SETTINGS).read()
+        await self.harness.reader("gone", settings=SETTINGS).read()
 
     async def consume(self, name: str) -> None:
         """Read; settle most of it, leave some alone, and crash now and then; in the end settle all that comes."""
-        reader = self.place.reader(name, on_loss=self.losses.append, settings=SETTINGS)
+        reader = self.harness.reader(name, on_loss=self.losses.append, settings=SETTINGS)
         idle = step = 0
         while idle < 20:
             deliveries = await reader.read()
@@ -53,7 +53,7 @@ class Ledger:
             if fate < 0.05:
                 await reader.close()
                 self.reclaimed += reader.stats.reclaimed
-                reader = self.place.reader(name, on_loss=self.losses.append, settings=SETTINGS)
+                reader = self.harness.reader(name, on_loss=self.losses.append, settings=SETTINGS)
             elif fate > 0.2:
                 await reader.acknowledge(deliveries)
                 self.settle(deliveries)
@@ -65,16 +65,16 @@ class Ledger:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_everything_is_settled_or_told_as_lost(place: RedisHarness, seed: int) -> None:
+async def test_everything_is_settled_or_told_as_lost(harness: RedisHarness, seed: int) -> None:
     """Three readers together lose sight of nothing: the counts add up exactly, and nothing is left pending."""
-    ledger = Ledger(place, seed)
-    await place.reader().read()
+    ledger = Ledger(harness, seed)
+    await harness.reader().read()
     await asyncio.gather(ledger.publish(), *(ledger.consume(name) for name in ("one", "two", "three")))
     await ledger.vanish_with_entries()
     await ledger.consume("four")
     lost_while_pending = {(loss.channel, loss.after) for loss in ledger.losses if loss.after == loss.before}
     lost_unread = sum(loss.count for loss in ledger.losses if loss.after != loss.before)
     assert len(ledger.settled | lost_while_pending) + lost_unread == ledger.added
-    assert [await place.streams.pending(channel) for channel in (FIRST, SECOND)] == [0, 0]
+    assert [await harness.streams.pending(channel) for channel in (FIRST, SECOND)] == [0, 0]
     assert (ledger.reclaimed > 0) is True
     assert (lost_unread > 0) is True

@@ -38,16 +38,16 @@ async def drain(reader: RedisStreamReader, proxy: FaultProxy, lose: bytes) -> li
 
 
 @pytest.mark.parametrize("lose", [b"XREADGROUP", b"XACK"])
-async def test_no_entry_is_passed_over(place: RedisHarness, redis_url: str, lose: bytes) -> None:
+async def test_no_entry_is_passed_over(harness: RedisHarness, redis_url: str, lose: bytes) -> None:
     """Every entry comes, each channel in its order the first time, and in the end nothing is pending."""
-    ids = [await place.add(channel, b"data") for _ in range(ENTRIES) for channel in (FIRST, SECOND)]
+    ids = [await harness.add(channel, b"data") for _ in range(ENTRIES) for channel in (FIRST, SECOND)]
     async with FaultProxy(redis_url) as proxy:
-        place.url = proxy.url
-        found = await drain(place.reader(settings=SETTINGS), proxy, lose)
+        harness.url = proxy.url
+        found = await drain(harness.reader(settings=SETTINGS), proxy, lose)
     for channel, expected in ((FIRST, ids[::2]), (SECOND, ids[1::2])):
         order = list(dict.fromkeys(one.entry_id for one in found if one.channel == channel))
         assert order == expected
-    assert [await place.streams.pending(channel) for channel in (FIRST, SECOND)] == [0, 0]
+    assert [await harness.streams.pending(channel) for channel in (FIRST, SECOND)] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -55,27 +55,27 @@ async def test_no_entry_is_passed_over(place: RedisHarness, redis_url: str, lose
     [(b"XPENDING", "another"), (b"XAUTOCLAIM", "another"), (b"XREADGROUP", "one"), (b"XPENDING", "one")],
 )
 async def test_no_entry_of_a_crashed_consumer_is_passed_over(
-    place: RedisHarness, redis_url: str, lose: bytes, crashed: str
+    harness: RedisHarness, redis_url: str, lose: bytes, crashed: str
 ) -> None:
     """What a reply that was lost had taken over is in one's own name, and comes from there, in order."""
-    ids = [await place.add(FIRST, b"data") for _ in range(ENTRIES)]
-    await place.redis.xgroup_create(place.key(FIRST), GROUP, id="0")
-    await place.redis.xreadgroup(GROUP, crashed, {place.key(FIRST): ">"})
-    await place.make_idle(FIRST)
+    ids = [await harness.add(FIRST, b"data") for _ in range(ENTRIES)]
+    await harness.redis.xgroup_create(harness.key(FIRST), GROUP, id="0")
+    await harness.redis.xreadgroup(GROUP, crashed, {harness.key(FIRST): ">"})
+    await harness.make_idle(FIRST)
     async with FaultProxy(redis_url) as proxy:
-        place.url = proxy.url
-        found = await drain(place.reader(settings=SETTINGS), proxy, lose)
+        harness.url = proxy.url
+        found = await drain(harness.reader(settings=SETTINGS), proxy, lose)
         assert proxy.faults >= 2
     assert list(dict.fromkeys(one.entry_id for one in found)) == ids
-    assert await place.streams.pending(FIRST) == 0
+    assert await harness.streams.pending(FIRST) == 0
 
 
-async def test_deliveries_count_what_nobody_saw(place: RedisHarness, redis_url: str) -> None:
+async def test_deliveries_count_what_nobody_saw(harness: RedisHarness, redis_url: str) -> None:
     """An entry whose first delivery was lost on the way comes as its second."""
-    await place.add(FIRST, b"data")
+    await harness.add(FIRST, b"data")
     async with FaultProxy(redis_url) as proxy:
-        place.url = proxy.url
-        reader = place.reader(settings=SETTINGS)
+        harness.url = proxy.url
+        reader = harness.reader(settings=SETTINGS)
         proxy.lose_replies_to(b"XREADGROUP", 1)
         with pytest.raises(ServerUnavailableError):
             await reader.read()
@@ -84,14 +84,14 @@ async def test_deliveries_count_what_nobody_saw(place: RedisHarness, redis_url: 
         await reader.close()
 
 
-async def test_server_that_falls_silent_is_given_up(place: RedisHarness, redis_url: str) -> None:
+async def test_server_that_falls_silent_is_given_up(harness: RedisHarness, redis_url: str) -> None:
     """No reply for longer than a read may block ends the read; the next one connects anew and goes on."""
     losses: list[Loss] = []
     async with FaultProxy(redis_url) as proxy:
-        place.url = proxy.url
-        reader = place.reader(settings=SETTINGS, on_loss=losses.append)
+        harness.url = proxy.url
+        reader = harness.reader(settings=SETTINGS, on_loss=losses.append)
         await reader.read()
-        await place.add(FIRST, b"data")
+        await harness.add(FIRST, b"data")
         pool = reader._client.connection_pool
         for connection in pool._available_connections:
             connection.socket_timeout = 0.2
@@ -103,17 +103,17 @@ async def test_server_that_falls_silent_is_given_up(place: RedisHarness, redis_u
         await reader.close()
 
 
-async def test_without_looking_back_entries_are_passed_over(place: RedisHarness, redis_url: str) -> None:
+async def test_without_looking_back_entries_are_passed_over(harness: RedisHarness, redis_url: str) -> None:
     """Control: a client that just repeats its read leaves what the lost reply held in its pending list."""
-    ids = [await place.add(FIRST, b"data") for _ in range(30)]
-    await place.redis.xgroup_create(place.key(FIRST), GROUP, id="0")
+    ids = [await harness.add(FIRST, b"data") for _ in range(30)]
+    await harness.redis.xgroup_create(harness.key(FIRST), GROUP, id="0")
     found: list[bytes] = []
     async with FaultProxy(redis_url) as proxy, Redis.from_url(proxy.url, protocol=2) as client:
         proxy.lose_replies_to(b"XREADGROUP", 1)
         with pytest.raises(exceptions.ConnectionError):
-            await client.xreadgroup(GROUP, "one", {place.key(FIRST): ">"}, count=10)
+            await client.xreadgroup(GROUP, "one", {harness.key(FIRST): ">"}, count=10)
         reply: Any = True
         while reply:
-            reply = await client.xreadgroup(GROUP, "one", {place.key(FIRST): ">"}, count=10)
+            reply = await client.xreadgroup(GROUP, "one", {harness.key(FIRST): ">"}, count=10)
             found += [entry_id for _, entries in reply for entry_id, _ in entries]
     assert [entry_id.decode() for entry_id in found] == ids[10:]

@@ -14,24 +14,24 @@ from domainstream.stream.reader import reclaimer as redis_stream_reclaimer
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some, texts
 
 
-async def take(place: RedisHarness, consumer: str, channel: str = FIRST, count: int = 1_000_000) -> None:
+async def take(harness: RedisHarness, consumer: str, channel: str = FIRST, count: int = 1_000_000) -> None:
     """Let a consumer read everything and crash."""
-    await place.redis.xgroup_create(place.key(channel), GROUP, id="0", mkstream=True)
-    await place.redis.xreadgroup(GROUP, consumer, {place.key(channel): ">"}, count=count)
+    await harness.redis.xgroup_create(harness.key(channel), GROUP, id="0", mkstream=True)
+    await harness.redis.xreadgroup(GROUP, consumer, {harness.key(channel): ">"}, count=count)
 
 
-async def deliver_again(place: RedisHarness, consumer: str, times: int, entry_id: str) -> None:
+async def deliver_again(harness: RedisHarness, consumer: str, times: int, entry_id: str) -> None:
     """Make an entry of this consumer look as if it had been delivered so often."""
-    await place.redis.xclaim(place.key(FIRST), GROUP, consumer, 0, [entry_id], retrycount=times, justid=True)
+    await harness.redis.xclaim(harness.key(FIRST), GROUP, consumer, 0, [entry_id], retrycount=times, justid=True)
 
 
 @pytest.mark.parametrize("consumer", ["one", "crashed"])
-async def test_large_pending_lists_come_in_pages(place: RedisHarness, consumer: str) -> None:
+async def test_large_pending_lists_come_in_pages(harness: RedisHarness, consumer: str) -> None:
     """Whoever left them behind, 5,000 entries come in order, none twice, never more than a page at a time."""
-    await place.add_many(FIRST, 5_000)
-    await take(place, consumer)
-    await place.make_idle(FIRST)
-    reader = place.reader("one", settings=ReaderSettings(block=timedelta(seconds=0.2), max_entries=300))
+    await harness.add_many(FIRST, 5_000)
+    await take(harness, consumer)
+    await harness.make_idle(FIRST)
+    reader = harness.reader("one", settings=ReaderSettings(block=timedelta(seconds=0.2), max_entries=300))
     pages: list[Sequence[Delivery]] = []
     while sum(map(len, pages)) < 5_000:
         pages.append(await read_some(reader))
@@ -44,34 +44,34 @@ async def test_large_pending_lists_come_in_pages(place: RedisHarness, consumer: 
     assert len(pages) < 40
 
 
-async def test_own_entries_come_before_those_of_others_and_news(place: RedisHarness) -> None:
+async def test_own_entries_come_before_those_of_others_and_news(harness: RedisHarness) -> None:
     """First what this consumer left behind, then what others did, then what nobody has seen."""
-    await place.add(FIRST, b"of another")
-    await take(place, "crashed")
-    await place.make_idle(FIRST)
-    await place.add(SECOND, b"own")
-    await take(place, "one", SECOND)
-    await place.add(FIRST, b"new")
-    assert texts(await read_all(place.reader("one"), 3)) == [b"own", b"of another", b"new"]
+    await harness.add(FIRST, b"of another")
+    await take(harness, "crashed")
+    await harness.make_idle(FIRST)
+    await harness.add(SECOND, b"own")
+    await take(harness, "one", SECOND)
+    await harness.add(FIRST, b"new")
+    assert texts(await read_all(harness.reader("one"), 3)) == [b"own", b"of another", b"new"]
 
 
-async def test_entries_in_good_hands_stay_there(place: RedisHarness) -> None:
+async def test_entries_in_good_hands_stay_there(harness: RedisHarness) -> None:
     """What another consumer got a moment ago is not taken from it."""
-    await place.add(FIRST, b"of another")
-    await take(place, "busy")
-    reader = place.reader("one", settings=ReaderSettings(block=timedelta(seconds=0.05)))
+    await harness.add(FIRST, b"of another")
+    await take(harness, "busy")
+    reader = harness.reader("one", settings=ReaderSettings(block=timedelta(seconds=0.05)))
     assert [list(await reader.read()) for _ in range(2)] == [[], []]
     assert reader.stats.reclaimed == 0
 
 
 @pytest.mark.parametrize("consumer", ["one", "crashed"])
-async def test_poison_is_read_apart_from_the_innocent(place: RedisHarness, consumer: str) -> None:
+async def test_poison_is_read_apart_from_the_innocent(harness: RedisHarness, consumer: str) -> None:
     """Once an entry has been delivered often, entries come one by one: who dies of it dies of that one alone."""
-    ids = [await place.add(FIRST, b"%d" % number) for number in range(4)]
-    await take(place, consumer)
-    await deliver_again(place, consumer, 3, ids[2])
-    await place.make_idle(FIRST)
-    reader = place.reader("one")
+    ids = [await harness.add(FIRST, b"%d" % number) for number in range(4)]
+    await take(harness, consumer)
+    await deliver_again(harness, consumer, 3, ids[2])
+    await harness.make_idle(FIRST)
+    reader = harness.reader("one")
     pages = [await read_some(reader) for _ in range(4)]
     assert [[(one.data, one.deliveries) for one in page] for page in pages] == [
         [(b"0", 2)],
@@ -81,13 +81,13 @@ async def test_poison_is_read_apart_from_the_innocent(place: RedisHarness, consu
     ]
 
 
-async def test_many_consumers_share_what_was_left_alone(place: RedisHarness) -> None:
+async def test_many_consumers_share_what_was_left_alone(harness: RedisHarness) -> None:
     """Two readers that look at the same time take each entry once."""
-    await place.add_many(FIRST, 500)
-    await take(place, "crashed")
-    await place.make_idle(FIRST)
+    await harness.add_many(FIRST, 500)
+    await take(harness, "crashed")
+    await harness.make_idle(FIRST)
     found: list[Delivery] = []
-    readers = [place.reader("one"), place.reader("two")]
+    readers = [harness.reader("one"), harness.reader("two")]
     while len(found) < 500:
         for reader in readers:
             found += await reader.read()
@@ -96,23 +96,23 @@ async def test_many_consumers_share_what_was_left_alone(place: RedisHarness) -> 
 
 
 async def test_deleted_entries_are_told_where_the_server_does_not_name_them(
-    place: RedisHarness, monkeypatch: pytest.MonkeyPatch
+    harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis 6.2 returns nil for an entry that left the stream, keeps it pending, and does not say which it was."""
-    ids = [await place.add(FIRST, b"%d" % number) for number in range(3)]
-    await take(place, "crashed")
-    await place.make_idle(FIRST)
-    await place.redis.xdel(place.key(FIRST), ids[1])
+    ids = [await harness.add(FIRST, b"%d" % number) for number in range(3)]
+    await take(harness, "crashed")
+    await harness.make_idle(FIRST)
+    await harness.redis.xdel(harness.key(FIRST), ids[1])
     losses: list[Loss] = []
-    reader = place.reader("one", on_loss=losses.append)
+    reader = harness.reader("one", on_loss=losses.append)
     as_in_6_2(reader, monkeypatch)
     assert texts(await read_all(reader, 2)) == [b"0", b"2"]
     assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, ids[1], ids[1])]
-    assert await place.streams.pending(FIRST) == 0
+    assert await harness.streams.pending(FIRST) == 0
 
 
 def as_in_6_2(reader: RedisStreamReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let XAUTOCLAIM answer as Redis 6.2 does: nil in an entry's place, and the entry still pending."""
+    """Let XAUTOCLAIM answer as Redis 6.2 does: nil in an entry's harness, and the entry still pending."""
 
     async def xautoclaim(key: bytes, group: str, consumer: str, idle: int, *, start_id: bytes, count: int) -> list[Any]:
         pending: Any = await Redis.xpending_range(reader._client, key, group, start_id, "+", count, idle=idle)
@@ -126,17 +126,17 @@ def as_in_6_2(reader: RedisStreamReader, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_without_recovery_entries_stay_where_they_are(
-    place: RedisHarness, monkeypatch: pytest.MonkeyPatch
+    harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control: a reader that only asks for news never gets what a crash left behind."""
-    await place.add(FIRST, b"old")
-    await take(place, "one")
-    await place.make_idle(FIRST)
+    await harness.add(FIRST, b"old")
+    await take(harness, "one")
+    await harness.make_idle(FIRST)
 
     async def nothing(self: redis_stream_reclaimer.RedisStreamReclaimer) -> list[Delivery]:
         return []
 
     monkeypatch.setattr(redis_stream_reclaimer.RedisStreamReclaimer, "page", nothing)
-    reader = place.reader("one", settings=SETTINGS)
+    reader = harness.reader("one", settings=SETTINGS)
     assert [list(await reader.read()) for _ in range(2)] == [[], []]
-    assert await place.streams.pending(FIRST) == 1
+    assert await harness.streams.pending(FIRST) == 1

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 from support.working import Diary, Valuation, working
 
-from domainstream.queue.bullmq.package import bullmq_module
+from domainstream.queue.bullmq.scripts import bullmq_module
 
 
 async def schedule(queue: Valuation) -> None:

@@ -66,11 +66,11 @@ class MemoryHarness(StreamHarness):
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[MemoryHarness]:
+async def harness() -> AsyncIterator[MemoryHarness]:
     """Streams in memory."""
-    place = MemoryHarness()
-    yield place
-    await place.close()
+    harness = MemoryHarness()
+    yield harness
+    await harness.close()
 
 
 class TestMemoryStream(StreamContract):
@@ -81,34 +81,34 @@ class TestMemoryDeadLetters(DeadLetterContract):
     """The contract of dead letters, in memory."""
 
 
-async def test_counts_say_what_was_met(place: MemoryHarness) -> None:
+async def test_counts_say_what_was_met(harness: MemoryHarness) -> None:
     """Entries read, taken over and lost are counted, as are groups that were made again."""
-    reader = place.reader()
-    await place.add(FIRST, b"left alone")
-    await read_some(place.reader("other"))
-    await place.leave_alone()
+    reader = harness.reader()
+    await harness.add(FIRST, b"left alone")
+    await read_some(harness.reader("other"))
+    await harness.leave_alone()
     await read_all(reader, 1)
-    await place.add(FIRST, b"lost")
-    await place.trim(FIRST, keep=0)
+    await harness.add(FIRST, b"lost")
+    await harness.trim(FIRST, keep=0)
     await reader.read()
-    await place.destroy_group(SECOND)
+    await harness.destroy_group(SECOND)
     await reader.read()
     assert reader.stats == ReaderStats(read=1, reclaimed=1, lost=1, recreated=1)
 
 
-async def test_reads_are_bounded(place: MemoryHarness) -> None:
+async def test_reads_are_bounded(harness: MemoryHarness) -> None:
     """A read returns as many entries as the settings allow, and the next one goes on."""
     for number in range(5):
-        await place.add(FIRST, b"%d" % number)
+        await harness.add(FIRST, b"%d" % number)
     settings = ReaderSettings(max_entries=3)
-    first, second = [MemoryStreamReader(place.streams, [FIRST], group=GROUP, settings=settings) for _ in range(2)]
+    first, second = [MemoryStreamReader(harness.streams, [FIRST], group=GROUP, settings=settings) for _ in range(2)]
     assert [len(await first.read()) for _ in range(2)] == [3, 2]
     assert [len(await second.read()) for _ in range(2)] == [3, 2]
 
 
-async def test_closed_reader_reads_no_more(place: MemoryHarness) -> None:
+async def test_closed_reader_reads_no_more(harness: MemoryHarness) -> None:
     """A read after `close` says so."""
-    reader = place.reader()
+    reader = harness.reader()
     await reader.close()
     with pytest.raises(ServerUnavailableError, match="the reader is closed"):
         await reader.read()
