@@ -1,4 +1,4 @@
-"""Scenes for the tests of faults, and the figures that they find."""
+"""Fixtures of the fault tests, and the report of their figures."""
 
 import random
 import socket
@@ -18,7 +18,7 @@ FIGURE = "figure"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let tests say that the kind of server matters to them."""
+    """Register the marker of tests that depend on the kind of server."""
     config.addinivalue_line("markers", "every_server: run on every kind of server at the quick size too")
 
 
@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures that the tests reported."""
     passed = terminalreporter.getreports("passed")
-    figures = [(one.nodeid, text) for one in passed for name, text in one.user_properties if name == FIGURE]
+    figures = [(test.nodeid, text) for test in passed for name, text in test.user_properties if name == FIGURE]
     if figures:
         terminalreporter.section("figures")
     for test, text in figures:
@@ -50,31 +50,31 @@ def size(request: pytest.FixtureRequest) -> Size:
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """The same draws in each run of a test."""
+    """A random generator that draws the same in each run of a test."""
     return random.Random(request.node.name)
 
 
 @pytest.fixture
 def report(record_property: Callable[[str, object], None]) -> Report:
-    """Report a figure that was found; it is printed at the end of a run of this folder."""
+    """Report a measured figure; it is printed at the end of a run of this folder."""
     return lambda text: record_property(FIGURE, text)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """A ledger that nothing is in yet."""
+    """An empty ledger."""
     return Ledger(tmp_path)
 
 
 @pytest.fixture
 def server_options() -> tuple[str, ...]:
-    """What the scene's server is told; a test module may say something else."""
+    """The command-line options of the server; a test module may override them."""
     return ()
 
 
 @pytest.fixture
 def server(binary: ServerBinary, server_options: tuple[str, ...]) -> Iterator[EmbeddedServer]:
-    """A server of the test's own, which comes back at the same place after a crash."""
+    """A private server of the test, which keeps its port after a crash."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -84,7 +84,7 @@ def server(binary: ServerBinary, server_options: tuple[str, ...]) -> Iterator[Em
 
 @pytest.fixture
 async def scene(server: EmbeddedServer, ledger: Ledger, size: Size) -> AsyncIterator[Scene]:
-    """A server, and nobody there yet."""
+    """A server without any processes yet."""
     async with Redis.from_url(server.url) as redis:
         scene = Scene(server, redis, ledger, patience=size.patience)
         yield scene

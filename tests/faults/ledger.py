@@ -1,4 +1,4 @@
-"""What happened, written down outside of Redis: one file for each kind of thing, appended to by all processes."""
+"""Records what happened outside of Redis: one file for each kind of event, to which all processes append."""
 
 import os
 from dataclasses import dataclass
@@ -8,36 +8,36 @@ PUBLISHED = "published"
 """What the server acknowledged: channel and event id, in the order of publishing."""
 
 UNCERTAIN = "uncertain"
-"""What was neither acknowledged nor refused for certain: the event's id, and why."""
+"""Events whose outcome is unknown: the event's id, and the class of the error."""
 
 REFUSED = "refused"
-"""What was certainly not published: the event's id, and the class of the error."""
+"""Events that were certainly not published: the event's id, and the class of the error."""
 
 BEGUN = "begun"
 """Handlers that began: queue, channel and event id."""
 
 HANDLED = "handled"
-"""Handlers that came to their end: queue, channel and event id."""
+"""Handlers that finished: queue, channel and event id."""
 
 TIMED = "timed"
-"""How long the way of an event was, from when it happened to the end of its handler: seconds."""
+"""The latency of an event, from when it occurred to the end of its handler, in seconds."""
 
 STOPPED = "stopped"
-"""Programs that ended in order: who, and how many entries or jobs it has done."""
+"""Programs that ended gracefully: the name, and how many entries or jobs it has done."""
 
 LOST = "lost"
-"""Losses that a subscriber told: channel, count, the ids around them."""
+"""Losses that a subscriber reported: channel, count, the ids around them."""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A folder of such files. A line is in its file once `note` has returned, whoever is killed after that."""
+    """The folder of these files. Once `note` has returned, its lines survive the kill of any process."""
 
     folder: Path
     """Where the files are; it must exist."""
 
     def note(self, kind: str, *lines: str) -> None:
-        """Append lines in one piece."""
+        """Append lines atomically."""
         file = os.open(self.folder / kind, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
         try:
             os.write(file, "".join(f"{line}\n" for line in lines).encode())

@@ -1,4 +1,4 @@
-"""How the tests of faults publish: what the server acknowledged is written into the ledger. Used by `scene`."""
+"""Publishes for the fault tests, and records in the ledger what the server acknowledged."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -23,7 +23,7 @@ Event = OptimizationEvaluated | PricingCalculated
 
 BATCH: Final = 20
 PAUSE: Final = 0.02
-"""Events at a time, and seconds between them, of a publisher that goes on and on."""
+"""Events of a batch, and seconds between batches, of a publisher that runs continuously."""
 
 
 def channel_for(event: Event) -> Channel | None:
@@ -43,20 +43,20 @@ def events(count: int) -> Iterable[Event]:
 
 
 class Publisher:
-    """Publishes, and keeps the books."""
+    """Publishes, and records every outcome."""
 
     def __init__(self, client: RedisStreamPublisherClient, ledger: Ledger) -> None:
         self._producer = EventProducer(client, channel_for=channel_for, source="coding")
         self._ledger = ledger
 
     async def publish(self, count: int, batch: int = 500) -> None:
-        """Publish so many events in order, batch by batch."""
+        """Publish `count` events in order, batch by batch."""
         left = iter(events(count))
         while some := list(islice(left, batch)):
             await self.publish_all(some)
 
     async def publish_all(self, some: Sequence[Event]) -> None:
-        """Publish these, and note what became of each; what is not published is no error here."""
+        """Publish events and record the outcome of each; a failed one is not an error here."""
         try:
             receipts = await self._producer.publish_many(some)
         except PublishError as error:
@@ -78,7 +78,7 @@ class Publisher:
 
 @asynccontextmanager
 async def publishing(url: str, ledger: Ledger) -> AsyncIterator[None]:
-    """Publish without end for the time of the block."""
+    """Publish continuously during the block."""
 
     async def publish() -> None:
         async with RedisStreamPublisherClient.from_url(url) as client:

@@ -1,4 +1,4 @@
-"""Where a fault is tried: a server of its own, processes around it, and a ledger. Used by all tests here."""
+"""The environment of a fault test: a private server, processes around it, and a ledger of what happened."""
 
 import asyncio
 import os
@@ -24,21 +24,21 @@ from domainstream.testing import EmbeddedServer
 
 
 class Scene:
-    """One server, and what is around it."""
+    """One server, and the processes that use it."""
 
     def __init__(self, server: EmbeddedServer, redis: Redis, ledger: Ledger, *, patience: float) -> None:
         self.server = server
-        """The server; nobody else uses it."""
+        """The server, which only this test uses."""
         self.redis = redis
         """A client of the test's own; replies are bytes."""
         self.ledger = ledger
         """What happened."""
         self.patience = patience
-        """Seconds until a wait fails; far beyond what a busy machine needs."""
+        """Seconds until a wait fails; far more than a busy machine needs."""
         self._children: list[Child] = []
 
     async def publish(self, count: int, *, batch: int = 500, retention: Retention | None = None) -> None:
-        """Publish so many events, half of them to each channel."""
+        """Publish `count` events, half of them to each channel."""
         async with RedisStreamPublisherClient.from_url(self.server.url, retention=retention) as client:
             await Publisher(client, self.ledger).publish(count, batch)
 
@@ -51,7 +51,7 @@ class Scene:
         return self._start(run_worker, WorkerOrder(**{"url": self.server.url, "ledger": self.ledger, **order}))
 
     def bridge(self, **order: Any) -> Child:
-        """Start a bridge as it is often written."""
+        """Start a naive bridge, as it is often written."""
         return self._start(run_bridge, BridgeOrder(**{"url": self.server.url, **order}))
 
     async def until(self, condition: Callable[[], Any]) -> None:
@@ -62,7 +62,7 @@ class Scene:
                 if await _value_of(condition):
                     return
                 assert not any(child.failed for child in self._children), self.log()
-                # A condition that is dear to look at must not take the processor from those that are waited for.
+                # An expensive condition must not take the processor from the processes that it waits for.
                 await asyncio.sleep(0.002 + 2 * (time.monotonic() - began))
 
     async def waiting(self) -> int:
@@ -74,7 +74,7 @@ class Scene:
         return sum([await _pending(self.redis, channel) for channel in channels])
 
     async def until_waiting(self, jobs: float) -> None:
-        """Wait until at least so many jobs wait."""
+        """Wait until at least `jobs` jobs wait."""
 
         async def enough() -> bool:
             return await self.waiting() >= jobs
@@ -82,12 +82,12 @@ class Scene:
         await self.until(enough)
 
     async def until_pending(self, entries: int, channels: Iterable[str] = Channel) -> None:
-        """Wait until so many entries are pending."""
+        """Wait until exactly `entries` entries are pending."""
 
-        async def so_many() -> bool:
+        async def are_pending() -> bool:
             return await self.pending(channels) == entries
 
-        await self.until(so_many)
+        await self.until(are_pending)
 
     async def until_read(self) -> None:
         """Wait until the group has read the streams to their ends, and no entry is pending."""
@@ -99,7 +99,7 @@ class Scene:
         await self.until(all_is)
 
     async def forwarded(self, jobs: int, channels: Iterable[str] = Channel) -> None:
-        """Wait until so many jobs wait, and no entry is pending."""
+        """Wait until at least `jobs` jobs wait, and no entry is pending."""
 
         async def all_are() -> bool:
             return await self.waiting() >= jobs and await self.pending(channels) == 0
@@ -107,7 +107,7 @@ class Scene:
         await self.until(all_are)
 
     async def handled(self, jobs: int) -> None:
-        """Wait until handlers came to their end so often."""
+        """Wait until handlers have returned `jobs` times."""
         await self.noted(HANDLED, jobs)
 
     async def jobs_of(self, queue: str) -> list[str]:
@@ -115,21 +115,21 @@ class Scene:
         return await BullJobs(self.redis, "bull", queue).ids()
 
     async def completed(self, jobs: int) -> None:
-        """Wait until so many jobs are completed."""
+        """Wait until `jobs` jobs are completed."""
         await self._in_state("completed", jobs)
 
     async def failed(self, jobs: int) -> None:
-        """Wait until so many jobs have failed for good."""
+        """Wait until `jobs` jobs have failed permanently."""
         await self._in_state("failed", jobs)
 
     def crash_server(self) -> None:
-        """End the server as a crash does. `server.start()` brings it back where it was."""
+        """Kill the server. `server.start()` starts it again on the same port."""
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGKILL)
         self.server.stop()
 
     async def answers(self) -> bool:
-        """Tell whether the server is there and has read what it keeps."""
+        """Return whether the server answers and has loaded its data."""
         try:
             await self.redis.ping()
         except RedisError:
@@ -137,19 +137,19 @@ class Scene:
         return True
 
     async def logged(self, text: str, times: int = 1) -> None:
-        """Wait until the children have logged something so often."""
+        """Wait until the children have logged `text` at least `times` times."""
         await self.until(lambda: self.times_logged(text) >= times)
 
     def times_logged(self, text: str) -> int:
-        """Count the lines of the children's log that hold `text`."""
+        """Count the lines of the children's log that contain `text`."""
         return sum(text in line for line in self.ledger.read(LOG))
 
     async def ended(self, child: Child) -> None:
-        """Wait until a child is no more."""
+        """Wait until a child has ended."""
         await self.until(lambda: child.ended)
 
     async def noted(self, kind: str, lines: float) -> None:
-        """Wait until the ledger has so many lines of a kind."""
+        """Wait until the ledger has at least `lines` lines of a kind."""
         await self.until(lambda: self.ledger.count(kind) >= lines)
 
     def log(self) -> str:
@@ -209,7 +209,7 @@ def assert_handled(ledger: Ledger, *, once: bool) -> None:
 
 
 def missing(ledger: Ledger, queue: str) -> set[str]:
-    """Return the acknowledged events that a queue's handlers have not come to the end with."""
+    """Return the acknowledged events that no handler of a queue has finished."""
     handled = {line.removeprefix(f"{queue} ") for line in ledger.read(HANDLED) if line.startswith(f"{queue} ")}
     return set(ledger.read(PUBLISHED)) - handled
 

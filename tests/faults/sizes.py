@@ -1,4 +1,4 @@
-"""How much the faults suite does: a glance for every run, or the figures that are promised."""
+"""How much the fault tests do: little in every run, or as much as the promised figures need."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,13 +9,13 @@ class Size:
     """The figures of one size."""
 
     name: str
-    """What is typed to get it."""
+    """Its name on the command line."""
 
     strict: bool
-    """Whether figures of time must be those that are promised, on a machine that does nothing else."""
+    """Whether the promised times are asserted, which needs an otherwise idle machine."""
 
     patience: float
-    """Seconds until what is waited for has failed to come."""
+    """Seconds until a wait fails."""
 
     events: int
     """Events of a run; each goes to two queues."""
@@ -45,10 +45,10 @@ class Size:
     """How often a subscriber is away for longer than entries are kept."""
 
     terminations: int
-    """How often a subscriber is asked to end under load."""
+    """How often a subscriber is terminated under load."""
 
     latencies: int
-    """Events whose way is timed in a round."""
+    """Events whose latency is measured in a round."""
 
     rounds: int
     """How many such rounds there are."""

@@ -1,4 +1,4 @@
-"""Subscribers that die at a certain step: whichever it is, each event comes once per queue, in order."""
+"""Subscribers that die at a certain step: whichever it is, each queue gets each event once, in order."""
 
 import random
 from typing import Any
@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 
 BATCH = 10
 EVENTS_PER_LIFE = 150
-"""More than a subscriber carries before it dies, so that it does come to its failpoint."""
+"""More than a subscriber forwards before it dies, so that it reaches its failpoint."""
 
 REFUSED = "subscriber.refused"
-BREAK = "redis.call('SET', KEYS[1], 'no list')"
-MEND = "if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end"
+BREAK = "redis.call('SET', KEYS[1], 'not a list')"
+REPAIR = "if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end"
 WAIT = f"bull:{QUEUES[1]}:wait"
 
 
@@ -37,7 +37,7 @@ async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Ran
 
 @pytest.mark.parametrize("in_steps", [False, True], ids=["one step", "steps"])
 async def test_error_after_some_jobs(scene: Scene, size: Size, *, in_steps: bool) -> None:
-    """While one queue takes no jobs, the other's are added; in the end each queue has each event once."""
+    """While one queue rejects jobs, the other's are added; in the end each queue has each event once."""
     scene.subscriber(claim_after=0.2, **({"queue_url": scene.server.url} if in_steps else {}))
     rounds = max(2, size.failpoint_deaths // 10)
     for number in range(1, rounds + 1):
@@ -46,18 +46,18 @@ async def test_error_after_some_jobs(scene: Scene, size: Size, *, in_steps: bool
         await _break_a_queue(scene.redis)
         await scene.publish(EVENTS_PER_LIFE)
         await scene.logged(REFUSED, refused + 1)
-        await _mend_it(scene.redis)
+        await _repair_it(scene.redis)
         await scene.forwarded(EVENTS_PER_LIFE * 4 * number)
     await assert_once(scene)
 
 
 async def _break_a_queue(redis: Redis) -> None:
-    """Let the second queue of each event refuse, so that the first one's job is added when it does."""
+    """Make the second queue of each event reject, when the first one's job is added already."""
     await _run(redis, "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end", BREAK)
 
 
-async def _mend_it(redis: Redis) -> None:
-    await _run(redis, "redis.call('DEL', KEYS[1])", MEND)
+async def _repair_it(redis: Redis) -> None:
+    await _run(redis, "redis.call('DEL', KEYS[1])", REPAIR)
 
 
 async def _run(redis: Redis, *lines: str) -> None:

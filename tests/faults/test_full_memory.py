@@ -1,4 +1,4 @@
-"""A server that takes nothing more: publishers are told, and what was acknowledged arrives once there is room."""
+"""A server whose memory is full: publishers get errors, and what was acknowledged arrives once there is room."""
 
 import asyncio
 from typing import Any
@@ -20,15 +20,15 @@ from domainstream import RedisStreamPublisherClient
 pytestmark = pytest.mark.every_server
 
 FULL = "the server's memory is full"
-LEFT_ALONE = "subscriber.refused"
-"""Logged where an entry is refused itself, which makes it a dead letter in the end."""
+SKIPPED = "subscriber.refused"
+"""Logged when the entry itself is rejected, which makes it a dead letter in the end."""
 
 BATCH = 100
 NO_LIMIT = 0
 
 
 async def leave_room(redis: Redis, room: int) -> None:
-    """Let the server have so many bytes beside what it uses."""
+    """Limit the memory of the server to what it uses and `room` bytes more."""
     memory: Any = await redis.info("memory")
     await redis.config_set("maxmemory", memory["used_memory"] + room)
 
@@ -76,11 +76,11 @@ async def test_acknowledged_events_arrive(
     await scene.forwarded((published + BATCH) * 2)
     # Jobs of another server are added one by one, so when one is refused the next may find a little room.
     await (assert_once(scene) if in_steps else assert_once_and_in_order(scene))
-    assert scene.times_logged(LEFT_ALONE) == 0
+    assert scene.times_logged(SKIPPED) == 0
 
 
-async def test_a_server_that_may_not_write(scene: Scene, size: Size) -> None:
-    """A primary without the replicas that it must have is waited for in the same way."""
+async def test_server_that_may_not_write(scene: Scene, size: Size) -> None:
+    """Subscribers wait for a primary that lacks its required replicas, and then go on."""
     await scene.publish(size.handled_events)
     scene.subscriber(max_entries=20)
     await scene.until_waiting(size.handled_events // 4)
@@ -89,7 +89,7 @@ async def test_a_server_that_may_not_write(scene: Scene, size: Size) -> None:
     await scene.redis.config_set("min-replicas-to-write", 0)
     await scene.forwarded(size.handled_events * 2)
     await assert_once_and_in_order(scene)
-    assert scene.times_logged(LEFT_ALONE) == 0
+    assert scene.times_logged(SKIPPED) == 0
 
 
 async def test_workers_go_on(scene: Scene, size: Size, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""A subscriber that is away for longer than entries are kept: what it needs is kept, or the loss is told."""
+"""A subscriber that is away for longer than entries are kept: what it needs is kept, or the loss is reported."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ EVENTS = 800
 
 MAX_ENTRIES = 50
 UNDER_WAY = 400
-"""Jobs after which a subscriber has looked at everything that it had left behind, and tells what it lost."""
+"""Jobs after which a subscriber has read everything that it had left pending, and reports what it lost."""
 
 
 async def publish_and_age(scene: Scene, retention: Retention) -> None:
@@ -68,17 +68,19 @@ async def test_what_is_needed_is_kept(scene: Scene, size: Size) -> None:
 
 
 async def test_losses_are_told(scene: Scene, size: Size, report: Report) -> None:
-    """Beyond it, the losses that the subscriber tells are exactly the events that did not come into the queues."""
+    """Beyond it, the losses that the subscriber reports are exactly the events that did not reach the queues."""
     await come_and_go(scene, size.outages, STRICT)
-    told = {channel: _told(scene, channel) for channel in Channel}
+    reported = {channel: _reported(scene, channel) for channel in Channel}
     for queue in QUEUES:
-        assert await _missing(scene, queue) == told, scene.log()
-    assert all(count > 0 for count in told.values())
-    report(f"{sum(told.values())} of {scene.ledger.count(PUBLISHED)} events lost, as told; {size.outages + 1} outages")
+        assert await _missing(scene, queue) == reported, scene.log()
+    assert all(count > 0 for count in reported.values())
+    report(
+        f"{sum(reported.values())} of {scene.ledger.count(PUBLISHED)} events lost, as reported; {size.outages + 1} outages"
+    )
 
 
 async def test_control_a_plain_trim(scene: Scene) -> None:
-    """Control: a stream that is trimmed to a length loses what a plain bridge has not read, and nobody is told."""
+    """Control: a stream that is trimmed to a length loses what a plain bridge has not read, and nothing is reported."""
     kept = 100
     bridge = scene.bridge()
     await scene.publish(EVENTS, retention=ENDLESS)
@@ -92,7 +94,7 @@ async def test_control_a_plain_trim(scene: Scene) -> None:
     assert scene.log() == ""
 
 
-def _told(scene: Scene, channel: str) -> int:
+def _reported(scene: Scene, channel: str) -> int:
     lines = [line.split() for line in scene.ledger.read(LOST)]
     return sum(int(count) for its_channel, count, _, _ in lines if its_channel == channel)
 

@@ -1,4 +1,4 @@
-"""Replies that never arrive: whatever the server did for them, each event comes once per queue, in order."""
+"""Lost replies: whatever the server did before, each queue gets each event once, in order."""
 
 import pytest
 from faults.conftest import Report
@@ -18,14 +18,14 @@ MAX_ENTRIES = 8
 EVENTS, BATCH = 300, 50
 """Of the control runs."""
 
-READ, NEWS, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
-HAND_OVER = Script.of(forward_script()).sha.encode()
+READ, NEW_ENTRIES, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
+FORWARD = Script.of(forward_script()).sha.encode()
 
 
 @pytest.mark.parametrize(
     ("command", "in_steps"),
-    [(READ, False), (HAND_OVER, False), (READ, True), (XACK, True)],
-    ids=["read", "hand-over", "read, steps", "acknowledge, steps"],
+    [(READ, False), (FORWARD, False), (READ, True), (XACK, True)],
+    ids=["read", "forward", "read, steps", "acknowledge, steps"],
 )
 async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, command: bytes, *, in_steps: bool) -> None:
     """A subscriber that loses 5 % of the replies to a command loses no event and repeats none."""
@@ -43,7 +43,7 @@ async def test_control_a_read_that_is_repeated(scene: Scene) -> None:
     """Control: redis-py repeats a read by itself, and what the lost reply held stays behind unseen."""
     await scene.publish(EVENTS * 2)  # the bridge carries one of the two channels
     async with FaultProxy(scene.server.url) as proxy:
-        proxy.lose_replies_to(NEWS, 1)
+        proxy.lose_replies_to(NEW_ENTRIES, 1)
         scene.bridge(url=proxy.url, batch=BATCH)
         await scene.until_waiting((EVENTS - BATCH) * 2)
         await scene.until_pending(BATCH, [EVALUATED])

@@ -1,4 +1,4 @@
-"""Keys that vanish or become something else: the subscriber heals, or says what to do and heals after that."""
+"""Keys that vanish or change their type: the subscriber recovers, or logs the fix and recovers after it."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from support.consuming import EVALUATED, GROUP, Channel
 
 PROMISED, BEARABLE = 2.0, 20.0
-"""Seconds until it has healed: as promised, and on a machine at its limit."""
+"""Seconds until it has recovered: as promised, and on a machine at its limit."""
 
 EVENTS = 200
 
@@ -45,14 +45,14 @@ async def test_what_vanished_is_made_again(scene: Scene, size: Size, report: Rep
     happened, before = time.monotonic(), await scene.waiting()
     await scene.publish(EVENTS)
     await scene.until_waiting(before + EVENTS * 2)
-    healed_in = time.monotonic() - happened
-    report(f"healed in {healed_in:.2f} s")
+    recovered_in = time.monotonic() - happened
+    report(f"recovered in {recovered_in:.2f} s")
     assert await scene.waiting() == before + EVENTS * 2
-    assert healed_in < (PROMISED if size.strict else BEARABLE)
+    assert recovered_in < (PROMISED if size.strict else BEARABLE)
 
 
 async def test_groups_that_vanish_under_load(scene: Scene, size: Size) -> None:
-    """A group that is destroyed in the middle of reading begins anew, and job ids tell what has come before."""
+    """A group that is destroyed while it is read begins anew, and job ids reject what was forwarded before."""
     scene.subscriber(max_entries=20)
     await scene.publish(size.events)
     for part in (0.2, 0.5, 0.8):
@@ -63,7 +63,7 @@ async def test_groups_that_vanish_under_load(scene: Scene, size: Size) -> None:
 
 
 async def test_stream_that_is_no_stream(scene: Scene) -> None:
-    """The log says which key is in the way and what to type; then the events arrive."""
+    """The log names the key of the wrong type and the fix; after the fix, the events arrive."""
     await scene.redis.set(EVALUATED, "no stream")
     scene.subscriber()
     await scene.logged(f"the key of channel {EVALUATED} is no stream; choose another prefix, or delete that key")

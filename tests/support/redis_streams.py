@@ -43,7 +43,7 @@ class RedisHarness(StreamHarness):
         """Drop the oldest entries, exactly."""
         await self.redis.xtrim(self.key(channel), maxlen=keep, approximate=False)
 
-    async def leave_alone(self) -> None:
+    async def abandon(self) -> None:
         """Make what is pending an hour old."""
         for channel in (FIRST, SECOND):
             await self.make_idle(channel)

@@ -1,7 +1,7 @@
 """Jobs, the queues that take them, and forwarders, which move events from streams to queues.
 
 This stage knows what a job is and how it is added to a queue, but not which queue subscribes to which channel. BullMQ's
-names and camelCase stop in `queue.bullmq`. Before: `domainstream.stream`. Next: `domainstream.subscriber`.
+names and camelCase stop in `queue.bullmq`. Before: `domainstream.stream`. Next stage: `domainstream.subscriber`.
 """
 
 from domainstream.queue.bullmq.forwarder import BullMQForwarder

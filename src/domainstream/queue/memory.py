@@ -21,4 +21,4 @@ class MemoryQueue:
                 self.jobs.setdefault(job.queue, []).append(job)
 
     async def close(self) -> None:
-        """Do nothing: there are no connections."""
+        """Do nothing: it has no connections."""

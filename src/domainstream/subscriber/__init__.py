@@ -1,7 +1,7 @@
 """Joins streams and queues: which queue subscribes to which channel, and the loop that forwards events.
 
 This stage decides which event becomes which jobs. How streams are read and jobs are added is behind the ports of the
-stages before. Before: `domainstream.queue`. Next: `domainstream.worker`, across BullMQ.
+stages before. Before: `domainstream.queue`. Next stage: `domainstream.worker`, across BullMQ.
 """
 
 from domainstream.subscriber.forwarding import SubscriberStats

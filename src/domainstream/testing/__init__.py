@@ -1,7 +1,7 @@
-"""For tests and demos: servers of one's own and, for authors of new ports, the contract suites.
+"""For tests and demos: private servers, flows of events in memory and, for authors of new ports, the contract suites.
 
-Here belongs what helps to try domainstream; nothing in front of it on the arrow may import it. This module imports
-neither pytest nor a Redis client, so that the command line can use it.
+No stage imports this package. This module imports neither pytest nor a Redis client, so that the command line can use
+it.
 """
 
 from domainstream.testing.embedded_server import EmbeddedServer, embedded_binary

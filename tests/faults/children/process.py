@@ -1,7 +1,7 @@
-"""Processes beside a test, which are killed by their ids. Used by `scene`.
+"""Processes beside a test, which are killed by their ids.
 
-They are forks of one server that has loaded what they need: a new interpreter would take longer to start than most of
-them live.
+They are forked from one server process that has imported what they need, because starting an interpreter would take
+longer than most of them live.
 """
 
 import logging
@@ -33,31 +33,31 @@ class Child:
 
     @property
     def was_killed(self) -> bool:
-        """Whether it was killed, by itself or by others."""
+        """Whether it was killed, by itself or by the test."""
         return self._process.exitcode == -signal.SIGKILL
 
     @property
     def ended(self) -> bool:
-        """Whether it is no more."""
+        """Whether it has ended."""
         return self._process.exitcode is not None
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by an error of its own."""
+        """Whether it ended with an error."""
         return self.ended and self._process.exitcode not in (0, -signal.SIGKILL)
 
     def kill(self) -> None:
-        """End it as a crash does, and wait until it is no more."""
+        """Kill it, and wait until it has ended."""
         self._process.kill()
         self._process.join()
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send it SIGTERM."""
         self._process.terminate()
 
 
 def die() -> None:
-    """End this process as a crash does."""
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""A subscriber in a process of its own."""
+"""A subscriber in its own process."""
 
 import asyncio
 import signal
@@ -25,34 +25,34 @@ JOB = "price-stay"
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriberOrder:
-    """What a subscriber is told."""
+    """The options of a subscriber process."""
 
     url: str
     """The server, or a proxy in front of it."""
 
     ledger: Ledger
-    """Where it writes down losses, and how much it has handed over when it ends in order."""
+    """Where it records losses, and how much it has forwarded when it ends gracefully."""
 
     consumer: str = "one"
     """Its name in the group."""
 
     queue_url: str | None = None
-    """The queues' server, for handing over in steps."""
+    """The queues' server, for forwarding in steps."""
 
     max_entries: int = 100
     """What it aims to read at a time."""
 
     claim_after: float = 30.0
-    """Seconds until an entry that was left alone is taken over."""
+    """Seconds until an abandoned entry is reclaimed."""
 
     delivery_limit: int = 1_000
-    """How often an entry may be delivered; far away, since it is not what is tried here."""
+    """How often an entry may be delivered; high, because it is not what these tests test."""
 
     forgetful: bool = False
-    """Whether queues forget a job as soon as it is done, so that ids cannot tell a repeat."""
+    """Whether queues forget a job as soon as it is done, so that ids do not reject repeats."""
 
     failpoint: tuple[Failpoint, int] | None = None
-    """Where it dies, and at which time it comes there."""
+    """Where it dies, and at which visit."""
 
 
 def run_subscriber(order: SubscriberOrder) -> None:
@@ -70,7 +70,7 @@ def subscriptions(*, forgetful: bool = False) -> Subscriptions:
 def subscriber_of(order: SubscriberOrder) -> RedisBullMQStreamSubscriber:
     """Return the subscriber that an order describes."""
 
-    def write_down(loss: Loss) -> None:
+    def record(loss: Loss) -> None:
         order.ledger.note(LOST, f"{loss.channel} {loss.count} {loss.after} {loss.before}")
 
     reading = ReaderSettings(
@@ -79,7 +79,7 @@ def subscriber_of(order: SubscriberOrder) -> RedisBullMQStreamSubscriber:
         block=timedelta(milliseconds=500),
     )
     settings = SubscriberSettings(
-        reading=reading, delivery_limit=order.delivery_limit, queue_url=order.queue_url, on_loss=write_down
+        reading=reading, delivery_limit=order.delivery_limit, queue_url=order.queue_url, on_loss=record
     )
     return RedisBullMQStreamSubscriber.from_url(
         order.url,

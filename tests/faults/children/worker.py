@@ -1,4 +1,4 @@
-"""Workers of both queues in a process of their own."""
+"""Workers of both queues in one process."""
 
 import asyncio
 import signal
@@ -23,13 +23,13 @@ from domainstream.worker.settings import WorkerSettings
 QUICK_RECOVERY = WorkerSettings(
     lock=timedelta(seconds=1), stalled_interval=timedelta(milliseconds=500), max_stalled=1_000
 )
-"""A job of a worker that was killed comes again within two seconds, however often that happens."""
+"""A job whose worker was killed is retried within two seconds, however often that happens."""
 
 POISON = EvaluatedPayload(score=-1.0)
-"""What a handler fails at, each time."""
+"""A payload on which handlers fail each time."""
 
 HANGING = EvaluatedPayload(score=-2.0)
-"""What a handler never comes to the end of."""
+"""A payload on which handlers hang."""
 
 Event = OptimizationEvaluated | PricingCalculated
 
@@ -39,7 +39,7 @@ INBOX = inbox_table(METADATA)
 
 
 class Effects(Enum):
-    """What handlers do beside writing down that they ran."""
+    """What handlers do besides recording that they ran."""
 
     NONE = auto()
     """Nothing."""
@@ -53,16 +53,16 @@ class Effects(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOrder:
-    """What workers are told."""
+    """The options of a worker process."""
 
     url: str
     """The server."""
 
     ledger: Ledger
-    """Where handlers write down that they begin and end; beside it is the database."""
+    """Where handlers record that they begin and end; its folder also holds the database."""
 
     effects: Effects = Effects.NONE
-    """What else they do."""
+    """Their side effects."""
 
     hold: float = 0.0
     """Seconds that a handler still takes after its effects."""
@@ -74,10 +74,10 @@ class WorkerOrder:
     """Seconds that a handler may take; None for no limit."""
 
     timed: bool = False
-    """Whether they write down how long the way of each event was."""
+    """Whether they record the latency of each event."""
 
     settings: WorkerSettings = DEFAULT_SETTINGS
-    """How the workers keep their jobs."""
+    """The locks and limits of the workers."""
 
 
 def database(folder: Path) -> Engine:

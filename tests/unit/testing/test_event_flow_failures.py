@@ -111,7 +111,7 @@ async def test_one_failure_keeps_nothing_else_from_being_handled() -> None:
 
     async with valuing(price_stay) as flow:
         await producer_of(flow).publish_many([evaluated(aggregate_id="bad"), evaluated(aggregate_id="good")])
-        with pytest.raises(FlowFailedError, match="Jobs that failed for good: 1"):
+        with pytest.raises(FlowFailedError, match="Jobs that failed permanently: 1"):
             await flow.settle()
     assert [event.aggregate_id for event in flow.handled(OptimizationEvaluated)] == ["good"]
 

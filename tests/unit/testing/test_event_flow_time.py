@@ -123,5 +123,5 @@ async def test_delays_beyond_the_calendar_end_with_it() -> None:
 
     async with valuing(price_stay, most_attempts=200) as flow:
         await producer_of(flow).publish(evaluated())
-        with pytest.raises(AssertionError, match="After 201 attempts jobs still come"):
+        with pytest.raises(AssertionError, match="After 201 attempts there are still jobs"):
             await flow.settle()

@@ -1,7 +1,7 @@
-"""Tests of events without a server: publish in, handled events out, or one handler alone.
+"""Tests of events without a server: a whole flow from publishing to handling, or one handler alone.
 
-Here belongs what moves events through memory as servers would, on the real code of every stage. It imports no pytest.
-Before: `domainstream.worker`; used by tests of users.
+Events move through memory as they would through servers, on the production code of every stage. It does not import
+pytest.
 """
 
 from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt

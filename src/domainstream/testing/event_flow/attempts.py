@@ -1,4 +1,4 @@
-"""What is told of attempts at jobs."""
+"""The record of attempts at jobs."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,10 +19,10 @@ class JobAttempt(Struct, frozen=True):
     """The job."""
 
     number: int
-    """Which try it was, from 1; one after `RetryLater` has the number of the one before."""
+    """The number of the attempt, from 1; `RetryLater` does not count, so the next attempt has the same number."""
 
     at: datetime
-    """When, on the clock of the flow."""
+    """When it was made, on the clock of the flow."""
 
     outcome: AttemptResult
     """How it ended: `Completed`, `Delayed` or `Failed`."""
@@ -31,7 +31,7 @@ class JobAttempt(Struct, frozen=True):
     """The event that was handled; None when no handler takes the job, or its data cannot be decoded."""
 
     context: EventContext | None = None
-    """What the handler was told beside it; None without an event."""
+    """The handler's context; None without an event."""
 
     def __str__(self) -> str:
         event = f" of {type(self.event).__name__}" if self.event else ""
@@ -39,7 +39,7 @@ class JobAttempt(Struct, frozen=True):
 
 
 class FailedJob(Struct, frozen=True):
-    """A job that has failed for good."""
+    """A job that failed permanently."""
 
     last: JobAttempt
     """The last attempt at it."""
@@ -48,7 +48,7 @@ class FailedJob(Struct, frozen=True):
     """The error's message, or what `GiveUp` was given."""
 
     stack: str
-    """The trace of the error and of all that caused it."""
+    """The traceback of the error with its causes."""
 
     def __str__(self) -> str:
         last, job = self.last, self.last.job

@@ -1,4 +1,4 @@
-"""Time that passes only when somebody says so."""
+"""The clock of a flow, which advances only on request."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,7 +11,7 @@ class FlowClock:
     """The clock of one flow."""
 
     def __init__(self, now: datetime | None) -> None:
-        """Stand at `now`; None is the real time, to the millisecond."""
+        """Begin at `now`; None is the real time, to the millisecond."""
         self.now = (now or EPOCH + timedelta(milliseconds=milliseconds_of(datetime.now(UTC)))).astimezone(UTC)
         """The time, aware and in UTC."""
 
@@ -24,11 +24,11 @@ class FlowClock:
         return milliseconds_of(self.now)
 
     def after(self, delay: timedelta) -> datetime:
-        """Return when a delay that begins now will be over; the last moment of the calendar if it is beyond."""
+        """Return when a delay that begins now ends, at the latest the last moment of the calendar."""
         return self.now + min(delay, _LAST - self.now)
 
     def pass_until(self, then: datetime) -> None:
-        """Let time pass until `then`, which is not before now."""
+        """Advance to `then`, which is not before now."""
         self.now = then
 
 

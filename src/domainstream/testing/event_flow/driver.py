@@ -5,7 +5,6 @@ jobs. Routing, forwarding and the outcome of an attempt are the production code.
 """
 
 import asyncio
-import logging
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -15,6 +14,7 @@ from domainstream.queue import Job, MemoryQueue, TwoStepForwarder
 from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
 from domainstream.subscriber import JobRouter
 from domainstream.subscriber.forwarding import RetryingForwarder
+from domainstream.telemetry import Signal, emit
 from domainstream.testing.event_flow.attempts import JobAttempt
 from domainstream.testing.event_flow.clock import FlowClock
 from domainstream.testing.event_flow.failures import EndlessFlowError
@@ -24,8 +24,6 @@ from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
 from domainstream.worker.attempt_result import Completed, Delayed, Failed
 from domainstream.worker.prepared_call import PreparedCall
-
-log = logging.getLogger("domainstream.testing")
 
 GROUP: Final = "domain-events"
 
@@ -150,7 +148,7 @@ def _prepared(consumer: EventConsumer, received: ReceivedJob) -> PreparedCall | 
     try:
         return consumer.prepare(received)
     except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
-        log.debug("job %s has no event: %s", received.id, type(error).__name__)
+        emit(Signal.TESTING_NO_EVENT, job=received.id, error=type(error).__name__)
         return None
 
 

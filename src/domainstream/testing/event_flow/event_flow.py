@@ -1,4 +1,4 @@
-"""A whole flow of events in memory, for tests: publish in, handled events out."""
+"""A whole flow of events in memory, for tests: from publishing to handling."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -39,7 +39,7 @@ class EventFlow:
             assert flow.handled(OptimizationEvaluated) == [evaluated]
 
     Handlers run one after the other, in the order in which one worker would take their jobs. Time is the flow's own:
-    delays, backoff and `RetryLater` take no real time, and backoff has no jitter. A queue knows each job for good.
+    delays, backoff and `RetryLater` take no real time, and backoff has no jitter. A queue keeps each job permanently.
 
     For one event loop; `settle`, `advance` and `repeat` must not overlap.
     """
@@ -56,19 +56,19 @@ class EventFlow:
     ) -> None:
         """Deliver by `subscriptions` to `consumers`; more can be added by `add_consumer`.
 
-        A job for a queue without a consumer is an error, unless `other_queues` is "keep": then it is kept, as where
-        the flow has one service of many. `limits` are those of the subscriber. After `most_attempts` at jobs, `settle`
-        gives up. `now` is the aware time to begin at; None begins at the real one.
+        A job for a queue without a consumer is an error, unless `other_queues` is "keep": then it is kept, for flows
+        with one service of many. `limits` are those of the subscriber. `settle` gives up after `most_attempts`
+        attempts. `now` is the aware time to begin at; None begins at the real time.
 
-        Raises `ConfigurationError` as `add_consumer` does, and for settings that make no sense.
+        Raises `ConfigurationError` as `add_consumer` does, and for invalid settings.
         """
         problems = [_other_queues_problem(other_queues), positive("most_attempts", most_attempts, int)]
         raise_problems("EventFlow", [*problems, _now_problem(now)])
         self._clock = FlowClock(now)
         self.streams = FlowStreams(self._clock)
-        """What was published, in streams; `flow.streams.add(channel, b"...")` adds what no producer would."""
+        """The streams; `flow.streams.add(channel, b"...")` adds entries that no producer would publish."""
         self.publisher = FlowPublisher(self.streams)
-        """Where producers publish to."""
+        """The publisher for producers of this flow."""
         self._subscriptions = subscriptions
         self._limits = limits
         router = JobRouter(subscriptions, limits)
@@ -79,9 +79,9 @@ class EventFlow:
             self.add_consumer(consumer)
 
     def add_consumer(self, consumer: EventConsumer) -> None:
-        """Let `consumer` work its queue; for consumers whose handlers publish through `publisher`.
+        """Let `consumer` handle the jobs of its queue; for consumers whose handlers publish through `publisher`.
 
-        Raises `ConfigurationError` for a queue that has a consumer, or that nothing is delivered to.
+        Raises `ConfigurationError` for a queue that has a consumer already, or that no channel is delivered to.
         """
         taken = consumer.queue in self._driver.consumers
         problem = f"queue {consumer.queue} has a consumer; register the handlers of both with one" if taken else None
@@ -96,15 +96,15 @@ class EventFlow:
     async def settle(self, *, expect_failures: bool = False) -> None:
         """Deliver and handle until nothing waits any more, however long that takes on the flow's clock.
 
-        So failed attempts come again until their last, and `RetryLater` until the handler is content.
+        Failed attempts are retried until the last one, and `RetryLater` until the handler accepts the event.
 
-        Raises `FlowFailedError` when a job failed for good or an entry became a dead letter, unless that is expected;
-        `EndlessFlowError` when there is no end; `ConfigurationError` for a job without a consumer.
+        Raises `FlowFailedError` when a job failed permanently or an entry became a dead letter, unless that is
+        expected; `EndlessFlowError` after `most_attempts`; `ConfigurationError` for a job without a consumer.
         """
         await self._run(None, expect_failures=expect_failures)
 
     async def advance(self, by: timedelta, *, expect_failures: bool = False) -> None:
-        """Let exactly so much time pass, and do what is due by then; zero does what is due now.
+        """Advance the clock by exactly `by`, and do what is due by then; zero does what is due now.
 
         Raises what `settle` raises, and `ConfigurationError` for less than zero.
         """
@@ -112,22 +112,22 @@ class EventFlow:
         await self._run(self._clock.after(by), expect_failures=expect_failures)
 
     async def repeat(self, *, expect_failures: bool = False) -> None:
-        """Handle each completed job once more, as happens when a worker dies before it can say so, and settle.
+        """Handle each completed job once more, as after a worker that died before it reported the outcome, and settle.
 
-        Handlers must bear that: what they publish by `follow_up` becomes no second job.
+        Handlers must tolerate that: what they publish by `follow_up` does not become a second job.
         """
         self._driver.repeat()
         await self._run(None, expect_failures=expect_failures)
 
     def handled(self, event_class: type[EventT], *, queue: str | None = None) -> list[EventT]:
-        """Return the events of a class that were handled, of all queues or one, in the order in which they were.
+        """Return the handled events of a class, of all queues or one, in the order in which they were handled.
 
-        An event stands there as often as it was handled: once for each queue that has it, and again for a repeat.
+        An event is listed each time it was handled: once for each queue that has it, and again for a repeat.
         """
         return [event for event, _ in self._handled(event_class, queue)]
 
     def contexts(self, event_class: type[BaseEvent[Any]], *, queue: str | None = None) -> list[EventContext]:
-        """Return what the handlers were told beside the events that `handled` returns, in the same order."""
+        """Return the contexts of the events that `handled` returns, in the same order."""
         return [context for _, context in self._handled(event_class, queue)]
 
     @overload
@@ -143,7 +143,7 @@ class EventFlow:
         return self._events(what)
 
     def jobs(self, queue: str) -> list[Job]:
-        """Return all jobs that a queue was given, oldest first; raise `ConfigurationError` for one that gets none."""
+        """Return all jobs that were added to a queue, oldest first; raise `ConfigurationError` for an unknown queue."""
         raise_problems("EventFlow.jobs", [self._queue_problem(queue)])
         return list(self._driver.queue.jobs.get(queue, ()))
 
@@ -154,7 +154,7 @@ class EventFlow:
 
     @property
     def failed(self) -> list[FailedJob]:
-        """The jobs that failed for good, the first one first."""
+        """The jobs that failed permanently, the first one first."""
         return failed_jobs(self._driver.attempts)
 
     @property
@@ -164,12 +164,16 @@ class EventFlow:
 
     @property
     def unheard(self) -> dict[str, int]:
-        """How many events were published to each channel that nobody listens to."""
-        heard = {str(channel) for channel, handlers in self._subscriptions.items() if handlers}
-        return {channel: len(some) for channel, some in self.publisher.published.items() if channel not in heard}
+        """How many events were published to each channel without subscribers."""
+        subscribed = {str(channel) for channel, handlers in self._subscriptions.items() if handlers}
+        return {
+            channel: len(messages)
+            for channel, messages in self.publisher.published.items()
+            if channel not in subscribed
+        }
 
     async def close(self) -> None:
-        """Refuse what is published from now on; all else stays readable. Closing twice does nothing."""
+        """Reject what is published from now on; everything stays readable. Closing twice does nothing."""
         await self.publisher.close()
 
     async def __aenter__(self) -> Self:
@@ -181,9 +185,9 @@ class EventFlow:
         await self.close()
 
     async def _run(self, until: datetime | None, *, expect_failures: bool) -> None:
-        attempts, letters = len(self._driver.attempts), len(self.dead_letters)
+        attempts, dead_letters = len(self._driver.attempts), len(self.dead_letters)
         await self._driver.run(until)
-        failed, dead = failed_jobs(self._driver.attempts[attempts:]), self.dead_letters[letters:]
+        failed, dead = failed_jobs(self._driver.attempts[attempts:]), self.dead_letters[dead_letters:]
         if (failed or dead) and not expect_failures:
             raise FlowFailedError(failed, dead)
 
@@ -193,10 +197,10 @@ class EventFlow:
         return [event for event in events if isinstance(event, event_class)]
 
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
-        for one in self._driver.attempts:
-            wanted = isinstance(one.outcome, Completed) and queue in (None, one.job.queue)
-            if wanted and isinstance(one.event, event_class) and one.context is not None:
-                yield one.event, one.context
+        for attempt in self._driver.attempts:
+            wanted = isinstance(attempt.outcome, Completed) and queue in (None, attempt.job.queue)
+            if wanted and isinstance(attempt.event, event_class) and attempt.context is not None:
+                yield attempt.event, attempt.context
 
     def _queue_problem(self, queue: str) -> str | None:
         queues = sorted({handler.queue for handlers in self._subscriptions.values() for handler in handlers})
@@ -208,4 +212,4 @@ def _other_queues_problem(given: object) -> str | None:
 
 
 def _now_problem(given: datetime | None) -> str | None:
-    return "now has no time zone; type: datetime(2026, 1, 31, tzinfo=UTC)" if given and given.tzinfo is None else None
+    return "now has no time zone; use datetime(2026, 1, 31, tzinfo=UTC)" if given and given.tzinfo is None else None

@@ -1,4 +1,4 @@
-"""One handler alone, given an event as its worker would."""
+"""Calls one handler with an event, as its worker would."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ async def handle(
         with pytest.raises(RetryLater):
             await handle(consumer, event, attempt=3, attempts=3)
 
-    `job` is the job's name, for handlers that take only jobs of one name; `attempt` and `attempts` are what the
-    handler's context says. The consumer's error handler is not asked: an `EventFlow` does that.
+    `job` is the job's name, for handlers that take only jobs of one name; `attempt` and `attempts` are those of the
+    handler's context. The consumer's error handler is not called; an `EventFlow` calls it.
 
-    Raises `HandlerNotFoundError`, which says what to type, when no handler takes the event, and `EventEncodingError`.
+    Raises `HandlerNotFoundError`, which names the fix, when no handler takes the event, and `EventEncodingError`.
     """
     data = EventEncoder("test").encode(event)
     delivery = Delivery(str(event.event_type), f"{milliseconds_of(event.occurred_at)}-0", data)

@@ -1,4 +1,4 @@
-"""Which job is next, and when: what a queue's server decides."""
+"""Decides which job is next, and when, as the server of a queue does."""
 
 from datetime import datetime
 from heapq import heappop, heappush
@@ -10,19 +10,19 @@ from domainstream.queue import Job
 
 
 class WaitingJob(Struct, frozen=True):
-    """A job that has to be tried."""
+    """A job that waits for its next attempt."""
 
     job: Job
     """The job."""
 
     attempt: int = 1
-    """Which try the next one is, from 1."""
+    """The number of that attempt, from 1."""
 
 
 class JobSchedule:
     """Jobs that wait, in the order in which one worker would take them.
 
-    Those that are due come by priority as BullMQ has it, and then in the order in which they became due.
+    Due jobs are ordered by priority, as in BullMQ, and then by when they became due.
     """
 
     def __init__(self) -> None:
@@ -32,15 +32,15 @@ class JobSchedule:
 
     @property
     def next_due(self) -> datetime | None:
-        """When the first of the jobs that are not due yet will be; None without any."""
+        """When the next of the jobs that are not due yet will be due; None if there are none."""
         return self._later[0][0] if self._later else None
 
     def add(self, waiting: WaitingJob, due: datetime) -> None:
-        """Let a job wait until `due`."""
+        """Add a job that is due at `due`."""
         heappush(self._later, (due, next(self._numbers), waiting))
 
     def take(self, now: datetime) -> WaitingJob | None:
-        """Return the job that is next, and forget it; None when none is due."""
+        """Remove and return the next job; None when none is due."""
         while self._later and self._later[0][0] <= now:
             _, _, waiting = heappop(self._later)
             heappush(self._due, (waiting.job.settings.priority, next(self._numbers), waiting))

@@ -1,4 +1,4 @@
-"""Streams in memory with a publisher in front."""
+"""The streams of a flow, in memory, and the publisher that adds to them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from domainstream.testing.event_flow.clock import FlowClock
 
 
 class FlowStreams(MemoryStreams):
-    """`MemoryStreams` whose ids tell the time of a flow, as those of a server do."""
+    """`MemoryStreams` whose entry ids are the time of the flow, as a server's are its time."""
 
     def __init__(self, clock: FlowClock) -> None:
         """Take the time from `clock`."""
@@ -21,7 +21,7 @@ class FlowStreams(MemoryStreams):
         self._newest = (0, 0)
 
     def next_id(self) -> str:
-        """Return an id that is greater than all before: the milliseconds, and a number that tells apart."""
+        """Return an id that is greater than all before: the milliseconds, and a sequence number."""
         now, (before, number) = self._milliseconds(), self._newest
         self._newest = (now, 0) if now > before else (before, number + 1)
         return "{}-{}".format(*self._newest)
@@ -44,7 +44,7 @@ class FlowPublisher:
         return [self._add(message) for message in messages]
 
     async def health(self) -> Health:
-        """Say whether it is open."""
+        """Return whether it is open."""
         if self._closed:
             return Health(ok=False, problem="the flow is closed")
         return Health(ok=True, round_trip=timedelta())

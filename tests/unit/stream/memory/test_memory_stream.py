@@ -38,7 +38,7 @@ class MemoryHarness(StreamHarness):
         """Drop the oldest entries."""
         self.streams.trim(channel, keep=keep)
 
-    async def leave_alone(self) -> None:
+    async def abandon(self) -> None:
         """Let an hour pass."""
         self.now += 3600
 
@@ -86,7 +86,7 @@ async def test_counts_say_what_was_met(harness: MemoryHarness) -> None:
     reader = harness.reader()
     await harness.add(FIRST, b"left alone")
     await read_some(harness.reader("other"))
-    await harness.leave_alone()
+    await harness.abandon()
     await read_all(reader, 1)
     await harness.add(FIRST, b"lost")
     await harness.trim(FIRST, keep=0)
