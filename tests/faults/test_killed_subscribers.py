@@ -25,7 +25,7 @@ async def test_every_event_comes_once_and_in_order(scene: Scene, size: Size, cha
 
 
 async def test_every_event_is_handled_once(scene: Scene, size: Size, chance: random.Random) -> None:
-    """Each event is handled once even if queues forget a job as soon as it is done, so that ids do not reject repeats."""
+    """Each event is handled once even if queues forget a job when it is done, so that ids do not reject repeats."""
     jobs = size.handled_events * 2
     scene.worker()
     await scene.publish(size.handled_events)

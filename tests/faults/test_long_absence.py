@@ -68,7 +68,7 @@ async def test_what_is_needed_is_kept(scene: Scene, size: Size) -> None:
 
 
 async def test_losses_are_told(scene: Scene, size: Size, report: Report) -> None:
-    """Beyond it, the losses that the subscriber reports are exactly the events that did not reach the queues."""
+    """Beyond it, the subscriber reports exactly the events that did not reach the queues as lost."""
     await come_and_go(scene, size.outages, STRICT)
     reported = {channel: _reported(scene, channel) for channel in Channel}
     for queue in QUEUES:
