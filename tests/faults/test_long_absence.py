@@ -68,15 +68,14 @@ async def test_what_is_needed_is_kept(scene: Scene, size: Size) -> None:
 
 
 async def test_losses_are_told(scene: Scene, size: Size, report: Report) -> None:
-    """Beyond it, the subscriber reports exactly the events that did not reach the queues as lost."""
+    """Beyond `max_unread_age`, exactly the events that did not reach the queues are reported as lost."""
     await come_and_go(scene, size.outages, STRICT)
     reported = {channel: _reported(scene, channel) for channel in Channel}
     for queue in QUEUES:
         assert await _missing(scene, queue) == reported, scene.log()
     assert all(count > 0 for count in reported.values())
-    report(
-        f"{sum(reported.values())} of {scene.ledger.count(PUBLISHED)} events lost, as reported; {size.outages + 1} outages"
-    )
+    lost, published = sum(reported.values()), scene.ledger.count(PUBLISHED)
+    report(f"{lost} of {published} events lost, as reported; {size.outages + 1} outages")
 
 
 async def test_control_a_plain_trim(scene: Scene) -> None:

@@ -66,7 +66,7 @@ async def test_stream_that_is_no_stream(scene: Scene) -> None:
     """The log names the key of the wrong type and the fix; after the fix, the events arrive."""
     await scene.redis.set(EVALUATED, "no stream")
     scene.subscriber()
-    await scene.logged(f"the key of channel {EVALUATED} is no stream; choose another prefix, or delete that key")
+    await scene.logged(f"the key of channel {EVALUATED} is not a stream; choose another prefix, or delete that key")
     await scene.redis.delete(EVALUATED)
     await scene.publish(EVENTS)
     await scene.forwarded(EVENTS * 2)
