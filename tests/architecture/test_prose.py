@@ -41,9 +41,10 @@ def test_only_stages_have_headers_of_the_arrow() -> None:
 
 
 def texts_of(module: Module) -> Iterator[tuple[int, str]]:
-    """Yield every text of a module, docstrings and messages alike."""
+    """Yield every text of a module, docstrings and messages alike, but no key of JSON as in `field(name="mend")`."""
+    keys = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.keyword) and node.arg == "name"}
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in keys:
             yield node.lineno, node.value
 
 
