@@ -22,6 +22,7 @@ from domainstream.queue.bullmq.scripts import (
 from domainstream.queue.job import Job
 from domainstream.queue.port import RoutedEntry
 from domainstream.queue.settings import JobSettings
+from domainstream.redis.errors import SERVER_CODES
 from domainstream.redis.keys import stream_key
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
@@ -44,7 +45,8 @@ Last = Mapping[str, str]
 def forward_script() -> str:
     """Return the text of the script, with BullMQ's own in it; raise `MissingExtraError` without the package."""
     adders = "\n".join(_as_function(name, script_text(name)) for name in KEYS)
-    return own_script("forward_batch").replace("--[[adders]]", adders)
+    server_codes = ", ".join(f"{code} = true" for code in sorted(SERVER_CODES))
+    return own_script("forward_batch").replace("--[[adders]]", adders).replace("--[[server_codes]]", server_codes)
 
 
 # Why BullMQ's Lua is rewritten: its scripts add one job a call. A call per job would cost a round trip and a parse of

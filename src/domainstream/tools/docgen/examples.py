@@ -4,7 +4,6 @@ The example is the same for the same schema, so that a document changes only whe
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,10 +12,10 @@ import msgspec
 
 from domainstream.event import EventEncoder, read_message
 from domainstream.event.payload_codec import payload_codec_of
+from domainstream.telemetry import Signal, emit
 from domainstream.tools.docgen.json_schema import REFERENCE, Schema
 from domainstream.tools.docgen.system import EventClass
 
-logger = logging.getLogger("domainstream.cli")
 _ID: Final = "019b7ca9-8c88-7000-8000-000000000001"
 _WHEN: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _TEXTS: Final = {
@@ -52,7 +51,7 @@ def example_message(event: EventClass, service: str, payload: Schema, components
         return json.dumps(json.loads(EventEncoder(service).encode(made)), indent=2, ensure_ascii=False)
     except Exception as error:  # noqa: BLE001 - a payload type may require anything, and run any code of the user's
         # The document is useful without an example; `Meta(examples=[...])` on the field supplies one.
-        logger.debug("no example of %s: %s", event.__name__, type(error).__name__)
+        emit(Signal.DOCS_EXAMPLE_MISSING, event=event.__name__, error=type(error).__name__)
         return None
 
 

@@ -65,11 +65,12 @@ local function next_kind()
 end
 
 -- Errors that keep the server from writing anything are not the job's fault. They are passed on unchanged, so that the
--- caller retries the batch for as long as it takes instead of making it a dead letter.
-local SERVERS_OWN = {OOM = true, MISCONF = true, NOREPLICAS = true}
+-- caller retries the batch for as long as it takes instead of making it a dead letter. The table is that of
+-- domainstream.redis.errors.
+local SERVER_CODES = {--[[server_codes]]}
 
 local function refuse(id, message)
-  if SERVERS_OWN[string.match(message, '^%u+')] then error(message, 0) end
+  if SERVER_CODES[string.match(message, '^%u+')] then error(message, 0) end
   error('FORWARD BullMQ did not take job ' .. id .. ': ' .. message, 0)
 end
 
