@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from domainstream.tools.check.findings import Finding
@@ -19,12 +19,28 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 def as_json(findings: Sequence[Finding]) -> str:
     """Return one array of objects."""
-    return json.dumps([_flat(finding) for finding in findings], indent=2, ensure_ascii=False)
+    flat = [
+        {
+            "path": finding.path,
+            "line": finding.line,
+            "column": finding.column,
+            "code": finding.code,
+            "message": finding.message,
+            "fix": finding.fix,
+        }
+        for finding in findings
+    ]
+    return json.dumps(flat, indent=2, ensure_ascii=False)
 
 
 def as_github(findings: Sequence[Finding]) -> str:
     """Return a workflow command a finding: GitHub shows it beside the line."""
-    return "\n".join(map(_command, findings))
+    commands = []
+    for finding in findings:
+        properties = {"file": finding.path, "line": finding.line, "col": finding.column, "title": finding.code}
+        listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
+        commands.append(f"::error {listed}::{_escaped(f'{finding.message}; {finding.fix}')}")
+    return "\n".join(commands)
 
 
 def as_sarif(findings: Sequence[Finding]) -> str:
@@ -34,32 +50,14 @@ def as_sarif(findings: Sequence[Finding]) -> str:
         "name": "domainstream",
         "rules": [{"id": rule.code, "shortDescription": {"text": rule.summary}} for rule in RULES if rule.code in used],
     }
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(finding) for finding in findings],
-    }
+    results = []
+    for finding in findings:
+        region = {"startLine": finding.line, "startColumn": finding.column}
+        place = {"physicalLocation": {"artifactLocation": {"uri": quote(finding.path)}, "region": region}}
+        message = {"text": f"{finding.message}. Fix: {finding.fix}"}
+        results.append({"ruleId": finding.code, "level": "error", "message": message, "locations": [place]})
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
-
-
-FORMATS: Final[Mapping[str, Format]] = {"text": as_text, "json": as_json, "github": as_github, "sarif": as_sarif}
-
-
-def _flat(finding: Finding) -> dict[str, str | int]:
-    return {
-        "path": finding.path,
-        "line": finding.line,
-        "column": finding.column,
-        "code": finding.code,
-        "message": finding.message,
-        "fix": finding.fix,
-    }
-
-
-def _command(finding: Finding) -> str:
-    properties = {"file": finding.path, "line": finding.line, "col": finding.column, "title": finding.code}
-    listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
-    return f"::error {listed}::{_escaped(f'{finding.message}; {finding.fix}')}"
 
 
 def _escaped(text: str, more: Iterable[str] = "") -> str:
@@ -69,11 +67,4 @@ def _escaped(text: str, more: Iterable[str] = "") -> str:
     return text
 
 
-def _result(finding: Finding) -> dict[str, Any]:
-    region = {"startLine": finding.line, "startColumn": finding.column}
-    return {
-        "ruleId": finding.code,
-        "level": "error",
-        "message": {"text": f"{finding.message}. Fix: {finding.fix}"},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(finding.path)}, "region": region}}],
-    }
+FORMATS: Final[Mapping[str, Format]] = {"text": as_text, "json": as_json, "github": as_github, "sarif": as_sarif}

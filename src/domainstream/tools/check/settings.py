@@ -1,7 +1,7 @@
 """Where the parts of a system are: `domainstream.toml`, or the guide's layout by default."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -56,9 +56,9 @@ _NAMES: Final = tuple(field.name for field in fields(CheckSettings))
 
 def nearest_system(folder: Path) -> Path:
     """Return the folder itself, or else the nearest one above it, that is a system; the folder where none is."""
-    for one in (folder, *folder.resolve().parents):
-        if (one / SETTINGS_FILE).is_file() or (one / CheckSettings().channels[0]).is_file():
-            return one
+    for candidate in (folder, *folder.resolve().parents):
+        if (candidate / SETTINGS_FILE).is_file() or (candidate / CheckSettings().channels[0]).is_file():
+            return candidate
     return folder
 
 
@@ -70,21 +70,17 @@ def read_settings(root: Path) -> CheckSettings:
     path = root / SETTINGS_FILE
     if not path.is_file():
         return CheckSettings()
-    table = _read_table(path)
-    problems = [problem for name, value in table.items() for problem in _problems(name, value)]
-    if problems:
-        raise ConfigurationError(f"{path} cannot be used:", problems)
-    values: dict[str, Any] = {name: _value(name, given) for name, given in table.items()}
-    return CheckSettings(**values)
-
-
-def _read_table(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path} cannot be used:", [f"it is not TOML: {error}"]) from error
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be used:", [f"it cannot be read: {error.strerror}"]) from error
+    problems = [problem for name, value in table.items() for problem in _problems(name, value)]
+    if problems:
+        raise ConfigurationError(f"{path} cannot be used:", problems)
+    values: dict[str, Any] = {name: given if name in _TEXTS else tuple(_listed(given)) for name, given in table.items()}
+    return CheckSettings(**values)
 
 
 def _problems(name: str, value: object) -> Iterator[str]:
@@ -105,7 +101,3 @@ def _leaves(pattern: str) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _value(name: str, given: Any) -> Any:
-    return given if name in _TEXTS else tuple(_listed(given))

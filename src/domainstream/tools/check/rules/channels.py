@@ -24,19 +24,19 @@ def _broken(project: Project, rule: NameRule) -> Iterator[RawFinding]:
 @lru_cache(maxsize=1)
 def _violations(project: Project) -> list[tuple[Location, Violation]]:
     """Return what the five rules of names find; each of them picks its own."""
-    return [found for enum in project.enums for found in _violations_of(enum, _services(enum, project))]
-
-
-def _violations_of(enum: ChannelEnum, services: Services | None) -> Iterator[tuple[Location, Violation]]:
-    yield from ((enum.location, violation) for violation in services_violations(enum.services or {}))
-    taken: set[str] = set()
-    for channel in enum.channels:
-        # An alias of another member is reported as a value used twice, and a value that is not plain is not judged.
-        judged = channel.value is not None and channel.value not in taken
-        value = channel.value if judged and channel.value is not None else channel.name.lower()
-        taken.add(value)
-        for violation in violations_of(channel.name, value, candidate_services(channel.name, services)):
-            yield channel.location, violation
+    found: list[tuple[Location, Violation]] = []
+    for enum in project.enums:
+        services = _services(enum, project)
+        found += [(enum.location, violation) for violation in services_violations(enum.services or {})]
+        taken: set[str] = set()
+        for channel in enum.channels:
+            # An alias is reported as a value used twice, and a value that is not plain is not judged.
+            judged = channel.value is not None and channel.value not in taken
+            value = channel.value if judged and channel.value is not None else channel.name.lower()
+            taken.add(value)
+            violations = violations_of(channel.name, value, candidate_services(channel.name, services))
+            found += [(channel.location, violation) for violation in violations]
+    return found
 
 
 def _services(enum: ChannelEnum, project: Project) -> Services | None:

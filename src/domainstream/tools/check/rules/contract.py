@@ -37,21 +37,18 @@ def published_events(project: Project) -> list[Event]:
 
 
 def _is_led_on(project: Project, event: Event, old_version: int) -> bool:
-    """Tell whether the version rose and upcasters lead from the old one to it."""
+    """Return whether the version rose and upcasters lead from the old one to it."""
     if event.version is None or event.version <= old_version:
         return False
     needed = set(range(old_version, event.version))
-    return any(needed.issubset(needed if versions is None else versions) for versions in _upcasters(project, event))
-
-
-def _upcasters(project: Project, event: Event) -> list[tuple[int, ...] | None]:
-    return [chain.versions for chain in project.upcasters if chain.event == event.symbol]
+    chains = [chain.versions for chain in project.upcasters if chain.event == event.symbol]
+    return any(needed.issubset(needed if versions is None else versions) for versions in chains)
 
 
 def _location(project: Project, event: Event, change: Change) -> Location:
-    """Return where the field stands, or its class."""
+    """Return where the field is, or its class."""
     root = project.shapes[event.payload or ""]
-    shape = next(one for one in reachable(root, project.shapes) if one.name == change.shape)
+    shape = next(shape for shape in reachable(root, project.shapes) if shape.name == change.shape)
     return next((field.location for field in shape.fields if field.name == change.field), shape.location)
 
 
@@ -64,11 +61,11 @@ def _readers(project: Project, event: Event) -> str:
         if event.symbol in handler.events
     ]
     queues = [
-        f"the job {one.job} of the queue {one.queue}"
+        f"the job {subscription.job} of the queue {subscription.queue}"
         for table in project.subscription_maps
         for entry in table.entries
-        for one in entry.subscriptions
-        if entry.channel.lower() == event.event_type and one.queue in project.settings.external_queues
+        for subscription in entry.subscriptions
+        if entry.channel.lower() == event.event_type and subscription.queue in project.settings.external_queues
     ]
     return ", ".join([*handlers, *queues]) or "readers of the entries still in the stream"
 

@@ -1,4 +1,4 @@
-"""Rules of events, DS201 to DS207: where they stand, what they say of themselves."""
+"""Rules of events, DS201 to DS207: where they are, and what they say of themselves."""
 
 from collections.abc import Iterator
 
@@ -9,15 +9,12 @@ from domainstream.tools.check.model.project import Project
 
 def outside_domain_layer(project: Project) -> Iterator[RawFinding]:
     """Find event classes outside every aggregate's folder of the domain layer."""
+    paths = {service.name: service.path for service in project.services}
     for event in project.events:
         if event.aggregate is None:
-            folder = f"{_folder(project, event)}/domain_layer/{{aggregate}}/"
+            folder = f"{paths.get(event.service, event.service)}/domain_layer/{{aggregate}}/"
             message = f"{event.name} is outside the domain layer's aggregates, where readers look for events"
             yield RawFinding(event.location, message, f"move the class to {folder}{{aggregate}}_events.py")
-
-
-def _folder(project: Project, event: Event) -> str:
-    return next((service.path for service in project.services if service.name == event.service), event.service)
 
 
 def not_final(project: Project) -> Iterator[RawFinding]:
@@ -57,16 +54,13 @@ def not_in_union(project: Project) -> Iterator[RawFinding]:
     covered |= {symbol for mapper in project.mappers for symbol in mapper.union or ()}
     unclear = {union.service for union in project.unions if not union.complete}
     unclear |= {mapper.service for mapper in project.mappers if mapper.union is None} | project.broken_services
+    names = {union.service: union.symbol.rpartition(".")[2] for union in project.unions}
     for event in project.events:
         if event.symbol not in covered and event.service not in unclear:
-            name = _union_name(project, event.service)
+            default = f"{event.service.title().replace('_', '')}DomainEvent"
+            name = names.get(event.service, default)
             message = f"{event.name} is not in {name}, so no type checker demands a case for it"
             yield RawFinding(event.location, message, f"add it to the union: {name} = ... | {event.name}")
-
-
-def _union_name(project: Project, service: str) -> str:
-    own = [union.symbol.rpartition(".")[2] for union in project.unions if union.service == service]
-    return own[-1] if own else f"{service.title().replace('_', '')}DomainEvent"
 
 
 def infrastructure_imported(project: Project) -> Iterator[RawFinding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from domainstream.channel.channel_name import parse_channel_name
 from domainstream.tools.check.findings import RawFinding
-from domainstream.tools.check.model.domain import Channel, ChannelEnum
+from domainstream.tools.check.model.domain import Channel
 from domainstream.tools.check.model.flow import SubscribedChannel
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules.channels import candidate_services
@@ -29,7 +29,7 @@ def unpublished_subscriptions(project: Project) -> Iterator[RawFinding]:
 
 
 def _subscribed(project: Project) -> dict[str, SubscribedChannel]:
-    entries = (entry for one in project.subscription_maps for entry in one.entries)
+    entries = (entry for table in project.subscription_maps for entry in table.entries)
     return {entry.channel: entry for entry in entries if entry.subscriptions}
 
 
@@ -47,12 +47,14 @@ def _unpublished(project: Project) -> Iterator[tuple[Channel, str]]:
     with_mapper = {mapper.service for mapper in project.mappers}
     blamed = {event.event_type for event in project.events if event.service in with_mapper} - inside.keys()
     unclear = _unclear_services(project)
+    folders = {service.name: service.aggregates for service in project.services}
     for enum in project.enums:
+        services = folders if enum.services is None else enum.services
         for channel in enum.channels:
             kind = channel.name.lower()
             if channel.name in published or kind in blamed:
                 continue
-            if _service_of(channel, enum, project) not in unclear:
+            if parse_channel_name(channel.name, candidate_services(channel.name, services)).service not in unclear:
                 yield channel, f": its event {inside[kind]} is mapped to None" if kind in inside else ""
 
 
@@ -76,12 +78,6 @@ def _unclear_services(project: Project) -> set[str]:
     unclear |= {mapper.service for mapper in project.mappers for case in mapper.cases if not case.outcomes}
     without = {service.name for service in project.services if service.names_channels} - clear
     return unclear | without | project.broken_services | set(project.settings.external_services)
-
-
-def _service_of(channel: Channel, enum: ChannelEnum, project: Project) -> str:
-    folders = {service.name: service.aggregates for service in project.services}
-    known = folders if enum.services is None else enum.services
-    return parse_channel_name(channel.name, candidate_services(channel.name, known)).service
 
 
 def published_twice(project: Project) -> Iterator[RawFinding]:

@@ -18,9 +18,9 @@ def missing_channels(project: Project) -> Iterator[RawFinding]:
 def missing_names(project: Project) -> list[str]:
     """Return the channels that the subscriptions do not name, as `Channel.NAME`; none where the table is not plain."""
     maps = project.subscription_maps
-    if not maps or not all(one.complete for one in maps):
+    if not maps or not all(table.complete for table in maps):
         return []
-    present = {entry.channel for one in maps for entry in one.entries}
+    present = {entry.channel for table in maps for entry in table.entries}
     pairs = ((enum, channel) for enum in project.enums for channel in enum.channels)
     return [f"{enum.name}.{channel.name}" for enum, channel in pairs if channel.name not in present]
 
@@ -39,13 +39,14 @@ def doubled_jobs(project: Project) -> Iterator[RawFinding]:
     """Find jobs that a channel has twice for one queue."""
     for entry in _entries(project):
         seen: set[tuple[str, str]] = set()
-        for one in entry.subscriptions:
-            if one.queue is None or one.job is None:
+        for subscription in entry.subscriptions:
+            queue, job = subscription.queue, subscription.job
+            if queue is None or job is None:
                 continue
-            if (one.queue, one.job) in seen:
-                message = f"{entry.channel}: the queue {one.queue} has the job {one.job} twice"
-                yield RawFinding(one.location, message, "remove one of the two")
-            seen.add((one.queue, one.job))
+            if (queue, job) in seen:
+                message = f"{entry.channel}: the queue {queue} has the job {job} twice"
+                yield RawFinding(subscription.location, message, "remove one of the two")
+            seen.add((queue, job))
 
 
 def queues_without_consumer(project: Project) -> Iterator[RawFinding]:
@@ -53,12 +54,13 @@ def queues_without_consumer(project: Project) -> Iterator[RawFinding]:
     if project.broken_services or any(consumer.queue is None for consumer in project.consumers):
         return
     known = {consumer.queue for consumer in project.consumers} | set(project.settings.external_queues)
-    for _, one in _subscriptions(project):
-        if one.queue is not None and one.queue not in known:
-            known.add(one.queue)
-            message = f"the queue {one.queue} has no consumer, so its jobs pile up"
-            fix = f'add EventConsumer("{one.queue}") to a service, or add it to external_queues in domainstream.toml'
-            yield RawFinding(one.location, message, fix)
+    for _, subscription in _subscriptions(project):
+        queue = subscription.queue
+        if queue is not None and queue not in known:
+            known.add(queue)
+            message = f"the queue {queue} has no consumer, so its jobs pile up"
+            fix = f'add EventConsumer("{queue}") to a service, or add it to external_queues in domainstream.toml'
+            yield RawFinding(subscription.location, message, fix)
 
 
 def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
@@ -66,27 +68,20 @@ def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
     # A handler that was not understood may be the one that takes the job.
     if project.broken_services or not all(consumer.complete for consumer in project.consumers):
         return
-    events = _events_by_type(project)
-    for entry, one in _subscriptions(project):
-        own = events.get(entry.channel.lower(), [])
-        consumers = [consumer for consumer in project.consumers if consumer.queue == one.queue]
-        if not own or one.job is None or not consumers or one.queue in project.settings.external_queues:
-            continue
-        if not any(_handles(consumer, event, one.job) for consumer in consumers for event in own):
-            name = own[0].name
-            message = (
-                f"the job {one.job} is never handled: the consumer of the queue {one.queue} has no handler for {name}"
-            )
-            fix = f"add @consumer.on({name}) in {consumers[0].location.path}, or remove this subscription"
-            yield RawFinding(one.location, message, fix)
-
-
-def _events_by_type(project: Project) -> dict[str, list[Event]]:
-    found: dict[str, list[Event]] = {}
+    events: dict[str | None, list[Event]] = {}
     for event in project.events:
-        if event.event_type is not None:
-            found.setdefault(event.event_type, []).append(event)
-    return found
+        events.setdefault(event.event_type, []).append(event)
+    for entry, subscription in _subscriptions(project):
+        own = events.get(entry.channel.lower(), [])
+        queue, job = subscription.queue, subscription.job
+        consumers = [consumer for consumer in project.consumers if consumer.queue == queue]
+        if not own or job is None or not consumers or queue in project.settings.external_queues:
+            continue
+        if not any(_handles(consumer, event, job) for consumer in consumers for event in own):
+            name = own[0].name
+            message = f"the job {job} is never handled: the consumer of the queue {queue} has no handler for {name}"
+            fix = f"add @consumer.on({name}) in {consumers[0].location.path}, or remove this subscription"
+            yield RawFinding(subscription.location, message, fix)
 
 
 def _handles(consumer: Consumer, event: Event, job: str) -> bool:
@@ -94,8 +89,8 @@ def _handles(consumer: Consumer, event: Event, job: str) -> bool:
 
 
 def _entries(project: Project) -> Iterator[SubscribedChannel]:
-    return (entry for one in project.subscription_maps for entry in one.entries)
+    return (entry for table in project.subscription_maps for entry in table.entries)
 
 
 def _subscriptions(project: Project) -> Iterator[tuple[SubscribedChannel, Subscription]]:
-    return ((entry, one) for entry in _entries(project) for one in entry.subscriptions)
+    return ((entry, subscription) for entry in _entries(project) for subscription in entry.subscriptions)
