@@ -135,7 +135,8 @@ def _final_import(text: Text, tree: ast.Module, imports: list[Import]) -> Insert
             return _final_name(text, statement)
     line = f"{_LINE}{text.line_end}"
     standard = [statement for statement in imports if _is_standard(statement)]
-    before = [statement for statement in standard if _sort_key(statement) < (1, "typing")]
+    # isort puts every `import x` before `from x import y`.
+    before = [node for node in standard if isinstance(node, ast.Import) or (node.module or "") < "typing"]
     if before:
         return Insertion(text.offset((before[-1].end_lineno or 1) + 1, 0), line)
     if standard:
@@ -157,12 +158,6 @@ def _final_name(text: Text, typing: ast.ImportFrom) -> Insertion:
     if after is not None:
         return Insertion(text.offset(after.lineno, after.col_offset), f"final{joint}")
     return Insertion(text.offset(neighbour.end_lineno or 1, neighbour.end_col_offset or 0), f"{joint}final")
-
-
-def _sort_key(statement: Import) -> tuple[int, str]:
-    if isinstance(statement, ast.Import):
-        return 0, statement.names[0].name
-    return 1, statement.module or ""
 
 
 def _is_standard(statement: Import) -> bool:

@@ -41,7 +41,10 @@ def _read(root: Path, settings: CheckSettings) -> Project:
     channel_files = sources.matching(settings.channels)
     subscription_files = sources.matching(settings.subscriptions)
     everything = list(sources)
-    each = partial(_each, sources)
+
+    def each(files: Iterable[Source], read: Callable[[Source], Iterable[FoundT]]) -> tuple[FoundT, ...]:
+        return tuple(found for file in files for found in _read_one(sources, file, partial(read, file)))
+
     enums = each(channel_files, lambda file: read_channels([file], symbols))
     events = {event.symbol: event for event in _read_events(sources, everything, symbols)}
     unions = each(everything, lambda file: read_unions([file], symbols, events))
@@ -72,10 +75,6 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         snapshots=snapshots.events,
         unreadable=(*sources.unreadable.values(), *snapshots.unreadable),
     )
-
-
-def _each(sources: Sources, files: Iterable[Source], read: Callable[[Source], Iterable[FoundT]]) -> tuple[FoundT, ...]:
-    return tuple(found for source in files for found in _read_one(sources, source, partial(read, source)))
 
 
 def _read_one(sources: Sources, source: Source, read: Callable[[], Iterable[FoundT]]) -> list[FoundT]:

@@ -146,16 +146,16 @@ def _changes_in_shape(
             yield Change("required", name, field, f"{name}.{field} is new and has no default")
 
 
-def _same_type(before: FieldSnapshot, after: FieldSnapshot, whole: tuple[EventSnapshot, EventSnapshot]) -> bool:
+def _same_type(was_field: FieldSnapshot, now_field: FieldSnapshot, whole: tuple[EventSnapshot, EventSnapshot]) -> bool:
     """Return whether two types are the same but for the names of classes that are compared on their own."""
-    was, now = _on_the_wire(before.type), _on_the_wire(after.type)
+    was, now = _on_the_wire(was_field.type), _on_the_wire(now_field.type)
     if was == now:
         return True
     old, new = whole
     words = list(zip(_WORD.findall(was), _WORD.findall(now), strict=False))
     return _WORD.sub("", was) == _WORD.sub("", now) and all(
-        one == other or (_kind(old.types, one), _kind(new.types, other)) in {("enum", "enum"), ("class", "class")}
-        for one, other in words
+        before == after or (_kind(old.types, before), _kind(new.types, after)) in {("enum", "enum"), ("class", "class")}
+        for before, after in words
     )
 
 

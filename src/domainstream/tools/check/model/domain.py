@@ -19,7 +19,7 @@ class Channel:
     """Its value; None when that is not a plain text."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ChannelEnum:
     """What `services=` says: the aggregates of each service; None where it is not given or not plain."""
 
     location: Location
-    """Where its class stands."""
+    """Where its class is."""
 
     @property
     def name(self) -> str:
@@ -52,10 +52,10 @@ class Event:
     """Its dotted name."""
 
     service: str
-    """The service it stands in."""
+    """The service it is in."""
 
     aggregate: str | None
-    """The folder of the domain layer that it stands in; None outside of such a folder."""
+    """The folder of the domain layer that it is in; None outside such a folder."""
 
     event_type: str | None
     """Its type's value; None when it has none, or none that is plain."""
@@ -73,7 +73,7 @@ class Event:
     """The symbol of its payload; None when that is not plain."""
 
     location: Location
-    """Where its class stands."""
+    """Where its class is."""
 
     @property
     def name(self) -> str:
@@ -89,7 +89,7 @@ class EventUnion:
     """Its dotted name."""
 
     service: str
-    """The service it stands in."""
+    """The service it is in."""
 
     events: tuple[str, ...]
     """The symbols of its members."""
@@ -98,7 +98,7 @@ class EventUnion:
     """Whether every member was understood."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Field:
     """Whether its type takes datetimes without a time zone."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Shape:
     """The symbols of the shapes that its fields name."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
     @property
     def name(self) -> str:
@@ -157,7 +157,7 @@ class Upcasters:
     """The versions that it leads on from; None when that is not plain."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class LayerBreach:
     """The dotted name that is imported."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class NaiveCall:
     """What makes the datetime, as it is written."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 class FieldSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

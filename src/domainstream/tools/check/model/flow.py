@@ -16,7 +16,7 @@ class Outcome:
     """The symbol of that enum; None where `channel` is."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Case:
     """What it returns; empty where that is not plain."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Wildcard:
     """Whether it proves by `assert_never` that there are none."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Mapper:
     """Its name."""
 
     service: str
-    """The service it stands in."""
+    """The service it is in."""
 
     parameter: str
     """Its parameter's name, as `assert_never` takes it."""
@@ -79,10 +79,10 @@ class Mapper:
     """Whether its docstring or a comment says that it returns None."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
     return_location: Location
-    """Where its return type stands."""
+    """Where its return type is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Subscription:
     """The job's name, likewise."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class SubscribedChannel:
     """Who gets its events."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,10 @@ class SubscriptionMap:
     """Whether every entry was understood."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
     end: Location
-    """Where its last line stands, before which an entry can be added."""
+    """Where its last line is, before which an entry can be added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Handler:
     """The function's name."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Consumer:
     """The dotted name of what it is assigned to; other files add handlers under it."""
 
     service: str
-    """The service it stands in; empty for a package."""
+    """The service it is in; empty for a package."""
 
     queue: str | None
     """The queue's name; None when that is not plain."""
@@ -170,7 +170,7 @@ class Consumer:
     """Whether every handler was understood, and jobs without one fail."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
     made: bool
     """Whether it is made there; False for handlers of a consumer that is made elsewhere."""

@@ -1,7 +1,7 @@
 """A whole system as its files describe it: `project` builds it, the rules look at it.
 
 A `symbol` is a class's dotted name, such as `coding.domain_layer.stay.stay_events.StayCreated`, wherever it is imported
-from. What a file says in a way that cannot be understood without running it is None, or missing, and no rule speaks of
+from. What a file says in a way that cannot be understood without running it is None or missing, and no rule reports
 it.
 """
 
@@ -48,7 +48,7 @@ class Unreadable:
     """A file that cannot be understood at all."""
 
     why: str
-    """What stands in the way."""
+    """Why it cannot be understood."""
 
     fix: str
     """What to do."""
@@ -71,7 +71,7 @@ class IgnoreComment:
     """The line that it is about."""
 
     location: Location
-    """Where it stands."""
+    """Where it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class Project:
     """The enums of channels."""
 
     has_channels: bool = False
-    """Whether the files of channels speak of `EventPublisherChannel` at all."""
+    """Whether the files of channels name `EventPublisherChannel` at all."""
 
     events: tuple[Event, ...] = ()
     """The event classes of all services."""
@@ -131,9 +131,11 @@ class Project:
 
     @cached_property
     def broken_services(self) -> frozenset[str]:
-        """The services of which a file could not be understood: what seems to be missing may stand there."""
+        """The services with a file that could not be understood: what seems to be missing may be in it."""
         paths = [file.location.path for file in self.unreadable]
-        return frozenset(one.name for one in self.services if any(path.startswith(f"{one.path}/") for path in paths))
+        return frozenset(
+            service.name for service in self.services if any(path.startswith(f"{service.path}/") for path in paths)
+        )
 
     @cached_property
     def event_by_symbol(self) -> Mapping[str, Event]:

@@ -99,26 +99,22 @@ class Sources:
     def tree(self, source: Source) -> ast.Module | None:
         """Return a file's tree; None, and a note in `unreadable`, when it is not Python."""
         if source.path not in self._trees:
-            self._trees[source.path] = self._parse(source)
+            self._trees[source.path] = None
+            try:
+                self._trees[source.path] = ast.parse(source.text)
+            except SyntaxError as error:
+                location = Location(source.path, max(error.lineno or 1, 1), max(error.offset or 1, 1))
+                why = f"this is not Python {_VERSION}: {error.msg}"
+                self.give_up(source, why, "correct it, or remove the file", location)
+            except (RecursionError, MemoryError):
+                self.give_up(source, *TOO_DEEP)
+            except ValueError as error:  # a zero byte
+                self.give_up(source, f"this is not Python {_VERSION}: {error}", "remove what is not text")
         return self._trees[source.path]
 
     def give_up(self, source: Source, why: str, fix: str, location: Location | None = None) -> None:
         """Note that a file cannot be understood."""
         self.unreadable.setdefault(source.path, Unreadable(why, fix, location or Location(source.path)))
-
-    def _parse(self, source: Source) -> ast.Module | None:
-        try:
-            return ast.parse(source.text)
-        except SyntaxError as error:
-            location = Location(source.path, max(error.lineno or 1, 1), max(error.offset or 1, 1))
-            self.give_up(
-                source, f"this is not Python {_VERSION}: {error.msg}", "correct it, or remove the file", location
-            )
-        except (RecursionError, MemoryError):
-            self.give_up(source, *TOO_DEEP)
-        except ValueError as error:  # a zero byte
-            self.give_up(source, f"this is not Python {_VERSION}: {error}", "remove what is not text")
-        return None
 
     def _add_folder(self, top: Path, service: str) -> None:
         """Read the files of a package, except for tests; links to folders are not followed, so this ends."""

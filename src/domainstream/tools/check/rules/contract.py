@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Final
 
-from domainstream.tools.check.findings import Location, RawFinding
+from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project
-from domainstream.tools.check.rules.flow import kept_inside
+from domainstream.tools.check.rules.subscriptions import kept_inside
 from domainstream.tools.check.snapshots import Change, Kind, changes_between, reachable, snapshot_of
 
 
@@ -15,7 +15,10 @@ def _broken(project: Project, kind: Kind) -> Iterator[RawFinding]:
     for event, change in breaking_changes(project):
         if change.kind == kind:
             message = f"{change.message}, which breaks {_readers(project, event)}"
-            yield RawFinding(_location(project, event, change), message, _fix(project, event))
+            shapes = reachable(project.shapes[event.payload or ""], project.shapes)
+            shape = next(shape for shape in shapes if shape.name == change.shape)
+            field = next((field for field in shape.fields if field.name == change.field), shape)
+            yield RawFinding(field.location, message, _fix(project, event))
 
 
 @lru_cache(maxsize=1)
@@ -43,13 +46,6 @@ def _is_led_on(project: Project, event: Event, old_version: int) -> bool:
     needed = set(range(old_version, event.version))
     chains = [chain.versions for chain in project.upcasters if chain.event == event.symbol]
     return any(needed.issubset(needed if versions is None else versions) for versions in chains)
-
-
-def _location(project: Project, event: Event, change: Change) -> Location:
-    """Return where the field is, or its class."""
-    root = project.shapes[event.payload or ""]
-    shape = next(shape for shape in reachable(root, project.shapes) if shape.name == change.shape)
-    return next((field.location for field in shape.fields if field.name == change.field), shape.location)
 
 
 def _readers(project: Project, event: Event) -> str:

@@ -9,7 +9,6 @@ from domainstream.tools.check.rules import channels as rules_channels
 from domainstream.tools.check.rules import contract as rules_contract
 from domainstream.tools.check.rules import events as rules_events
 from domainstream.tools.check.rules import files as rules_files
-from domainstream.tools.check.rules import flow as rules_flow
 from domainstream.tools.check.rules import mapping as rules_mapping
 from domainstream.tools.check.rules import subscriptions as rules_subscriptions
 
@@ -65,9 +64,9 @@ RULES: Final = (
     Rule("DS403", "same queue and job twice on a channel", rules_subscriptions.doubled_jobs),
     Rule("DS404", "queue without a consumer", rules_subscriptions.queues_without_consumer),
     Rule("DS405", "job without a handler", rules_subscriptions.unhandled_jobs),
-    Rule("DS501", "channel without a publisher", rules_flow.unpublished_channels),
-    Rule("DS502", "event published by two services", rules_flow.published_twice),
-    Rule("DS503", "subscription to a channel without a publisher", rules_flow.unpublished_subscriptions),
+    Rule("DS501", "channel without a publisher", rules_subscriptions.unpublished_channels),
+    Rule("DS502", "event published by two services", rules_subscriptions.published_twice),
+    Rule("DS503", "subscription to a channel without a publisher", rules_subscriptions.unpublished_subscriptions),
     Rule("DS601", "payload field removed", rules_contract.field_removed),
     Rule("DS602", "payload field retyped", rules_contract.field_retyped),
     Rule("DS603", "new required payload field", rules_contract.field_required),
