@@ -117,13 +117,14 @@ def changes_between(old: EventSnapshot, new: EventSnapshot) -> Iterator[Change]:
         if was is None or now is None:
             continue
         yield from _changes_in_shape(after, was, now, (old, new))
-        # The classes of a retyped field are not compared: the field itself is the finding.
+        pairs: list[tuple[str, str]] = []
         for name in was.fields.keys() & now.fields.keys():
+            # The classes of a retyped field are not compared: the field itself is the finding.
             if _same_type(was.fields[name], now.fields[name], (old, new)):
                 words = (_WORD.findall(_on_the_wire(field.type)) for field in (was.fields[name], now.fields[name]))
-                pairs = [pair for pair in zip(*words, strict=True) if pair[0] in old.types and pair[1] in new.types]
-                left += [pair for pair in dict.fromkeys(pairs) if pair not in seen]
-                seen.update(pairs)
+                pairs += [pair for pair in zip(*words, strict=True) if pair[0] in old.types and pair[1] in new.types]
+        left += [pair for pair in pairs if pair not in seen]
+        seen.update(pairs)
 
 
 def _changes_in_shape(
