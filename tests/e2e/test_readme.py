@@ -22,7 +22,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_quickstart_runs_as_it_stands(tmp_path: Path) -> None:
+def test_quickstart_runs_as_it_stands(tmp_path: Path) -> None:
     """The first code block, saved to a file and run, prints what the block behind it says."""
     script = tmp_path / "quickstart.py"
     script.write_text(blocks("python")[0], encoding="utf-8")
@@ -32,7 +32,7 @@ def test_the_quickstart_runs_as_it_stands(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_the_quickstart_type_checks(tmp_path: Path) -> None:
+def test_quickstart_type_checks(tmp_path: Path) -> None:
     """The first code block passes mypy --strict."""
     script = tmp_path / "quickstart.py"
     script.write_text(blocks("python")[0], encoding="utf-8")
@@ -41,7 +41,7 @@ def test_the_quickstart_type_checks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_second_block_uses_names_that_exist() -> None:
+def test_second_block_uses_names_that_exist() -> None:
     """Every name of the subscribing and handling block is public where the README's readers will look for it."""
     names = set(
         re.findall(
@@ -54,7 +54,7 @@ def test_the_second_block_uses_names_that_exist() -> None:
     assert len(names) == 6
 
 
-def test_the_commands_exist() -> None:
+def test_commands_exist() -> None:
     """Every `make` command that the README names is a target of the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
@@ -68,7 +68,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_guarantees_name_tests_that_exist() -> None:
+def test_guarantees_name_tests_that_exist() -> None:
     """Every test file that the guarantees name exists."""
     text = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
     files = {path.name for path in ROOT.glob("tests/**/*.py")}

@@ -87,14 +87,14 @@ def test_pyright_reports_what_is_expected_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("path", REJECTED, ids=lambda path: path.stem)
-def test_a_rejected_file_is_rejected_by_both_checkers(path: Path) -> None:
+def test_rejected_file_is_rejected_by_both_checkers(path: Path) -> None:
     """Each rejected file holds at least one mistake, and both checkers are expected to find the same ones."""
     lines = expected_of("mypy", [path]).keys()
     assert lines
     assert lines == expected_of("pyright", [path]).keys()
 
 
-def test_a_forgotten_event_is_named() -> None:
+def test_forgotten_event_is_named() -> None:
     """A mapper that forgets an event is rejected by the forgotten class's name."""
     forgotten = [path for path in REJECTED if path.stem == "forgotten_event_in_mapper"]
     words = [*expected_of("mypy", forgotten).values(), *expected_of("pyright", forgotten).values()]

@@ -47,7 +47,11 @@ class Coalescer:
         """
         if not messages:
             return []
-        loop = self._own_loop()
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                raise ConfigurationError("This publisher belongs to another event loop:", [_ONE_LOOP])
+            self._loop = loop
         pending = PendingPublish(messages, loop, loop.time() + self._time_limit)
         if not self._gate.try_enter(len(messages), pending.size):
             try:
@@ -75,14 +79,6 @@ class Coalescer:
                 await asyncio.wait([self._flushing])
             await asyncio.sleep(0)  # lets the callers that were woken leave the gate
 
-    def _own_loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None:
-                raise ConfigurationError("This publisher belongs to another event loop:", [_ONE_LOOP])
-            self._loop = loop
-        return loop
-
     def _start_flushing(self) -> None:
         """Begin, also in place of a task that is done because it was cancelled before it began."""
         self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
@@ -90,17 +86,15 @@ class Coalescer:
     async def _flush_all(self) -> None:
         try:
             while self._waiting:
-                await self._flush(Flush.take(self._waiting, self._limits))
+                flush = Flush.take(self._waiting, self._limits)
+                try:
+                    await self._sender.send(flush.batches, flush.deadline)
+                except Exception as error:  # noqa: BLE001 - a bug in a sender must not leave callers waiting
+                    emit(Signal.PUBLISH_SENDER_FAILED, exc=error)
+                finally:
+                    flush.settle()
         finally:
             self._flushing = None
             # Only when the event loop is being shut down is anything left: it will never be sent.
             while self._waiting:
                 self._waiting.popleft().give_up()
-
-    async def _flush(self, flush: Flush) -> None:
-        try:
-            await self._sender.send(flush.batches, flush.deadline)
-        except Exception as error:  # noqa: BLE001 - the loop's edge: a bug in a sender must not leave callers waiting
-            emit(Signal.PUBLISH_SENDER_FAILED, exc=error)
-        finally:
-            flush.settle()

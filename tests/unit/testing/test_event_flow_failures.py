@@ -26,7 +26,7 @@ async def give_up(event: OptimizationEvaluated, context: EventContext) -> None:
     raise GiveUp("no such stay")
 
 
-async def test_a_job_that_fails_for_good_fails_the_test() -> None:
+async def test_job_that_fails_for_good_fails_the_test() -> None:
     """The failure names queue, job, event and reason, and shows the handler's own trace."""
     async with valuing(fail) as flow:
         await producer_of(flow).publish(evaluated())
@@ -40,7 +40,7 @@ async def test_a_job_that_fails_for_good_fails_the_test() -> None:
     assert list(failure.value.failed) == flow.failed
 
 
-async def test_a_failure_that_is_expected_can_be_looked_at() -> None:
+async def test_failure_that_is_expected_can_be_looked_at() -> None:
     """The job, its last attempt, the reason and the trace are there."""
     async with valuing(give_up) as flow:
         await producer_of(flow).publish(evaluated())
@@ -52,7 +52,7 @@ async def test_a_failure_that_is_expected_can_be_looked_at() -> None:
     assert flow.handled(OptimizationEvaluated) == []
 
 
-async def test_a_failure_is_told_once() -> None:
+async def test_failure_is_told_once() -> None:
     """Settling again speaks only of what failed since."""
     async with valuing(give_up) as flow:
         await producer_of(flow).publish(evaluated())
@@ -61,7 +61,7 @@ async def test_a_failure_is_told_once() -> None:
         assert len(flow.failed) == 1
 
 
-async def test_a_dead_letter_is_told_once() -> None:
+async def test_dead_letter_is_told_once() -> None:
     """Settling again speaks only of what was buried since."""
     async with valuing(do_nothing) as flow:
         flow.streams.add(EVALUATED, b"no JSON")
@@ -70,7 +70,7 @@ async def test_a_dead_letter_is_told_once() -> None:
         assert len(flow.dead_letters) == 1
 
 
-async def test_a_failed_job_is_not_repeated() -> None:
+async def test_failed_job_is_not_repeated() -> None:
     """It has ended, as one that its worker could tell of."""
     async with valuing(give_up) as flow:
         await producer_of(flow).publish(evaluated())
@@ -79,7 +79,7 @@ async def test_a_failed_job_is_not_repeated() -> None:
         assert len(flow.attempts) == 1
 
 
-async def test_the_limits_are_those_of_the_subscriber() -> None:
+async def test_limits_are_those_of_the_subscriber() -> None:
     """A message beyond them becomes a dead letter, and one within them is handled, however large."""
     event = evaluated(aggregate_id="x" * 300_000)
     for limits, handled in ((MessageLimits(), 0), (MessageLimits(max_bytes=400_000), 1)):
@@ -116,7 +116,7 @@ async def test_one_failure_keeps_nothing_else_from_being_handled() -> None:
     assert [event.aggregate_id for event in flow.handled(OptimizationEvaluated)] == ["good"]
 
 
-async def test_the_error_handler_decides_as_in_a_worker() -> None:
+async def test_error_handler_decides_as_in_a_worker() -> None:
     """What it calls done counts as handled."""
     errors = ErrorHandler({ValueError: Done()})
     consumer = consumer_of("valuation", OptimizationEvaluated, fail, errors=errors)
@@ -126,7 +126,7 @@ async def test_the_error_handler_decides_as_in_a_worker() -> None:
     assert len(flow.handled(OptimizationEvaluated)) == 1
 
 
-async def test_a_job_that_no_handler_takes_fails() -> None:
+async def test_job_that_no_handler_takes_fails() -> None:
     """The failure says which handler to write, and nothing was handled."""
     flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation")])
     await producer_of(flow).publish(evaluated())
@@ -134,7 +134,7 @@ async def test_a_job_that_no_handler_takes_fails() -> None:
         await flow.settle()
 
 
-async def test_a_job_that_is_skipped_was_not_handled() -> None:
+async def test_job_that_is_skipped_was_not_handled() -> None:
     """It is completed, and stands among the attempts without an event."""
     consumer = consumer_of("valuation", PricingCalculated, do_nothing, unhandled="skip")
     flow = EventFlow(subscriptions_to(), consumers=[consumer])
@@ -144,7 +144,7 @@ async def test_a_job_that_is_skipped_was_not_handled() -> None:
     assert flow.handled(OptimizationEvaluated) == []
 
 
-async def test_an_entry_that_cannot_be_read_fails_the_test() -> None:
+async def test_entry_that_cannot_be_read_fails_the_test() -> None:
     """It becomes a dead letter, and the events around it are handled."""
     async with valuing(do_nothing) as flow:
         await producer_of(flow).publish(evaluated())

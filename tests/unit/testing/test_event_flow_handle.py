@@ -24,7 +24,7 @@ class Witness:
         self.made.append(calculated())
 
 
-async def test_a_handler_gets_the_event_and_its_context() -> None:
+async def test_handler_gets_the_event_and_its_context() -> None:
     """The event has gone through JSON; the context is what a stream and a queue would have made of it."""
     witness, event = Witness(), evaluated(correlation_id="stay-7")
     await handle(consumer_of("valuation", OptimizationEvaluated, witness), event)
@@ -46,7 +46,7 @@ async def test_what_the_handler_makes_has_the_event_as_its_cause() -> None:
     assert [made.causation_id for made in witness.made] == [event.id]
 
 
-async def test_the_attempt_can_be_chosen() -> None:
+async def test_attempt_can_be_chosen() -> None:
     """For handlers that do something else in their last attempt."""
     witness = Witness()
     consumer = consumer_of("valuation", OptimizationEvaluated, witness)
@@ -56,7 +56,7 @@ async def test_the_attempt_can_be_chosen() -> None:
     assert [(one.attempt, one.attempts, one.is_last_attempt) for one in contexts] == [(2, 3, False), (3, 3, True)]
 
 
-async def test_the_handler_of_a_job_name_can_be_chosen() -> None:
+async def test_handler_of_a_job_name_can_be_chosen() -> None:
     """One that takes only jobs of a name gets the event when the name is given."""
     consumer, witness = EventConsumer("valuation"), Witness()
     consumer.on(OptimizationEvaluated, job="price-stay")(witness)
@@ -76,7 +76,7 @@ async def test_what_the_handler_raises_is_raised() -> None:
         await handle(consumer_of("valuation", OptimizationEvaluated, price_stay), evaluated())
 
 
-async def test_an_event_that_no_handler_takes_says_what_to_type() -> None:
+async def test_event_that_no_handler_takes_says_what_to_type() -> None:
     """A test of the wrong consumer does not pass silently."""
     with pytest.raises(HandlerNotFoundError, match=r"Use @consumer\.on"):
         await handle(consumer_of("valuation", OptimizationEvaluated, do_nothing), calculated())

@@ -111,11 +111,11 @@ def shown() -> dict[str, Callable[..., Awaitable[None]]]:
 
 
 @pytest.mark.parametrize("name", shown())
-async def test_a_test_on_the_page_passes(name: str) -> None:
+async def test_test_on_the_page_passes(name: str) -> None:
     """What the page shows is true."""
     await (shown()[name](prices={}) if "prices" in shown()[name].__annotations__ else shown()[name]())
 
 
-def test_the_page_shows_tests() -> None:
+def test_page_shows_tests() -> None:
     """They are found: an empty list would pass unseen."""
     assert len(shown()) == 7

@@ -27,7 +27,7 @@ class Flaky:
             raise self._errors.pop(0)
 
 
-async def test_a_failed_attempt_comes_again_after_its_backoff() -> None:
+async def test_failed_attempt_comes_again_after_its_backoff() -> None:
     """Settling lets the pauses pass, which double; attempts are counted as in a worker."""
     async with valuing(Flaky(ValueError(), ValueError())) as flow:
         await producer_of(flow).publish(evaluated())
@@ -77,7 +77,7 @@ async def test_time_does_not_go_back() -> None:
         await valuing(do_nothing).advance(-SECOND)
 
 
-async def test_a_delay_of_the_subscription_is_kept() -> None:
+async def test_delay_of_the_subscription_is_kept() -> None:
     """A job begins after the delay that `to_queue` gives it."""
     consumer = consumer_of("valuation", OptimizationEvaluated, do_nothing)
     flow = EventFlow(subscriptions_to(settings=JobSettings(delay=HOUR)), consumers=[consumer], now=BEGIN)
@@ -86,7 +86,7 @@ async def test_a_delay_of_the_subscription_is_kept() -> None:
     assert [attempt.at for attempt in flow.attempts] == [BEGIN + HOUR]
 
 
-async def test_a_smaller_priority_begins_first() -> None:
+async def test_smaller_priority_begins_first() -> None:
     """Of the jobs that are due, in whatever queues, those with a smaller number come first."""
     priorities = {"archive": 2, "billing": 1}
     handlers = [to_queue(queue, job="x", settings=JobSettings(priority=one)) for queue, one in priorities.items()]
@@ -107,7 +107,7 @@ async def test_entries_of_one_moment_have_growing_ids() -> None:
     assert [receipt.entry_id for receipt in receipts] == [f"{begin}-0", f"{begin}-1", f"{begin + 1000}-0"]
 
 
-async def test_a_flow_begins_now_unless_it_is_told() -> None:
+async def test_flow_begins_now_unless_it_is_told() -> None:
     """Its time is then the real one, to the millisecond, and stands still."""
     before = datetime.now(UTC)
     flow = EventFlow(subscriptions_to())
