@@ -81,6 +81,7 @@ class RedisLink:
         except BaseException:
             await self.drop()
             raise
+        await self._drop_if_transient(replies)
         return replies
 
     async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
@@ -89,7 +90,7 @@ class RedisLink:
         Raises `ServerError` for the first reply that is an error, after all have been read. Without a reply nobody
         knows what has run.
         """
-        return await self._without_errors(await self.eval_each(script, calls))
+        return self._without_errors(await self.eval_each(script, calls))
 
     async def send(self, *commands: Arguments, seconds: float) -> list[Reply]:
         """Send commands in one write and return their replies, which may take `seconds`.
@@ -110,14 +111,12 @@ class RedisLink:
         except BaseException:
             await self.drop()
             raise
-        # After a failover the server that rejects the command is the wrong one: the next call must connect again.
-        if any(isinstance(reply, RedisError) and kind_of(reply) is ErrorKind.TRANSIENT for reply in replies):
-            await self.drop()
+        await self._drop_if_transient(replies)
         return replies
 
     async def ask(self, command: Arguments, *, seconds: float) -> Any:
         """Send one command and return its reply, which may take `seconds`. Raises `ServerError`."""
-        (reply,) = await self._without_errors(await self.send(command, seconds=seconds))
+        (reply,) = self._without_errors(await self.send(command, seconds=seconds))
         return reply
 
     async def drop(self, *, nowait: bool = True) -> None:
@@ -143,13 +142,16 @@ class RedisLink:
             self._connection = connection
         return cast("Connection", self._connection)
 
-    async def _without_errors(self, replies: list[Reply]) -> list[Any]:
-        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
-        if error is None:
-            return replies
-        if kind_of(error) is ErrorKind.TRANSIENT:
+    async def _drop_if_transient(self, replies: list[Reply]) -> None:
+        """Leave a server that is not ready: after a failover it is the wrong one, so the next call connects again."""
+        if any(isinstance(reply, RedisError) and kind_of(reply) is ErrorKind.TRANSIENT for reply in replies):
             await self.drop()
-        raise server_error(error, self.place) from None
+
+    def _without_errors(self, replies: list[Reply]) -> list[Any]:
+        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if error is not None:
+            raise server_error(error, self.place) from None
+        return replies
 
 
 async def _send(connection: Connection, packed: bytes | list[bytes]) -> None:

@@ -130,6 +130,16 @@ async def test_error_of_a_failover_is_followed_by_a_new_connection(use: str) -> 
     assert await one_call(after_failover, use) == b"done"
 
 
+async def test_failover_is_noticed_behind_the_error_of_another_command() -> None:
+    """A call whose first reply is a final error still leaves the server that rejects the second one as a replica."""
+    over_two = link(
+        ScriptedConnection([ResponseError("WRONGTYPE"), ReadOnlyError("replica")]), ScriptedConnection([b"done"])
+    )
+    with pytest.raises(ServerRefusedError):
+        await over_two.run(SCRIPT, CALLS)
+    assert await one_call(over_two, "run") == b"done"
+
+
 async def test_error_of_a_command_keeps_the_connection() -> None:
     """A command that the server rejects says nothing about the connection, which is used again."""
     over_one = link(ScriptedConnection([ResponseError("WRONGTYPE"), b"done"]))
