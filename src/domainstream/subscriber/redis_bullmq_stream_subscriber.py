@@ -73,19 +73,6 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         owned.push_async_callback(client.aclose)
         owned.push_async_callback(reader.close)
 
-        forwarder: Forwarder
-        if settings.queue_url is None:
-            forwarder = BullMQForwarder.from_url(
-                url, group=group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
-            )
-            owned.push_async_callback(forwarder.close)
-        else:
-            dead_letters = RedisDeadLetters.from_url(url, group=group, prefix=prefix)
-            queue = BullMQQueue.from_url(settings.queue_url, bull_prefix=bull_prefix)
-            forwarder = TwoStepForwarder(queue, dead_letters, reader)
-            owned.push_async_callback(dead_letters.close)
-            owned.push_async_callback(queue.close)
-
         servers = [server for server in (url, settings.queue_url) if server is not None]
 
         async def check() -> None:
@@ -94,10 +81,27 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
 
         subscriber = cls(
             reader,
-            forwarder,
+            _open_forwarder(url, settings.queue_url, reader, owned, prefix=prefix, bull_prefix=bull_prefix),
             JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
             maintenance=maintenance,
             check=None if settings.accept_eviction else check,
         )
         subscriber._owned = owned
         return subscriber
+
+
+def _open_forwarder(
+    url: str, queue_url: str | None, reader: RedisStreamReader, owned: AsyncExitStack, *, prefix: str, bull_prefix: str
+) -> Forwarder:
+    """Return a forwarder of one step, or of two where queues are on a server of their own; `owned` closes it."""
+    if queue_url is None:
+        forwarder = BullMQForwarder.from_url(
+            url, group=reader.group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
+        )
+        owned.push_async_callback(forwarder.close)
+        return forwarder
+    dead_letters = RedisDeadLetters.from_url(url, group=reader.group, prefix=prefix)
+    queue = BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix)
+    owned.push_async_callback(dead_letters.close)
+    owned.push_async_callback(queue.close)
+    return TwoStepForwarder(queue, dead_letters, reader)
