@@ -27,7 +27,7 @@ MANY, MOST_CONNECTIONS = 500, 3
 
 
 async def all_there(scene: Scene, **first: Any) -> list[Child]:
-    """Start three subscribers, the first of them as told, and wait until each waits for new entries."""
+    """Start three subscribers, the first of them as ordered, and wait until each waits for new entries."""
     orders = [first, {}, {}]
     children = [
         scene.subscriber(consumer=name, max_entries=20, claim_after=1.0, **order)

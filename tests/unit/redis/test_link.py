@@ -42,7 +42,7 @@ class ScriptedConnection:
         return reply
 
     async def disconnect(self, *, nowait: bool) -> None:
-        """Fail if told to."""
+        """Fail if an error was given."""
         if self.goodbye is not None:
             raise self.goodbye
 

@@ -92,7 +92,7 @@ async def test_pending_entries_are_kept(harness: RedisHarness, trimmer: RedisStr
 
 
 async def test_beyond_max_unread_age_entries_go(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
-    """A subscriber that stands still for too long does not fill the server; what it loses is told when it is back."""
+    """A subscriber that stops for too long does not fill the server; its losses are reported when it is back."""
     reader = harness.reader()
     await reader.read()
     await add_old(harness, 25 * 60, 5)
@@ -194,7 +194,7 @@ async def test_janitor_is_an_upkeep() -> None:
 
 
 async def test_groups_of_settled_streams_lose_nothing(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
-    """After a quiet stream was emptied, news are delivered and no loss is told."""
+    """After a quiet stream was emptied, new entries are delivered and no loss is reported."""
     reader = harness.reader()
     await add_old(harness, 61, 5)
     await read_all(reader, 5)

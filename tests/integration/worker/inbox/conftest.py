@@ -36,7 +36,7 @@ def postgres_url() -> Iterator[UrlOf]:
 def _start(stack: ExitStack) -> str:
     binaries = postgres_binaries()
     if binaries is None:
-        pytest.skip(f"no PostgreSQL: set {URL_VARIABLE}, or type: apt-get install postgresql")
+        pytest.skip(f"no PostgreSQL: set {URL_VARIABLE}, or run: apt-get install postgresql")
     return stack.enter_context(postgres_server(binaries))
 
 
