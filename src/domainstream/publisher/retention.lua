@@ -1,6 +1,7 @@
 -- Which entries of a stream may go. Included by publish_batch.lua and by stream/maintenance/trim_stream.lua.
 --
--- An entry that some group still needs outlives max_age, but not max_unread_age. Ages are by the server's clock.
+-- An entry that some group still needs outlives max_age, but not max_unread_age. Where no group exists, nothing has been
+-- read: a producer may be deployed long before the first subscriber. Ages are by the server's clock.
 --
 -- A busy stream also keeps the last entry that each group was given (`keep_last_read`): while it is there, the loss
 -- detector knows at a glance that nothing unread is gone, also after a restart of Redis 7.0, which forgets how much a
@@ -25,8 +26,10 @@ end
 
 -- The oldest id that some group still needs: its first pending entry, else the last one it was given, or the next.
 local function oldest_needed(stream, keep_last_read)
+  local groups = redis.call('XINFO', 'GROUPS', stream)
+  if #groups == 0 then return 0, 0 end
   local needed_ms, needed_number = math.huge, 0
-  for _, fields in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  for _, fields in ipairs(groups) do
     local group = {}
     for i = 1, #fields, 2 do group[fields[i]] = fields[i + 1] end
     local pending = group['pending'] > 0

@@ -14,17 +14,20 @@ class Retention:
     """
 
     max_age: timedelta | None = timedelta(hours=1)
-    """Entries that every group has read and acknowledged go when they are older. None keeps them. Defaults to 1 hour.
-    Whole nodes of the stream are freed (100 entries or 4096 bytes), so a few older ones may remain.
+    """Entries that every group has read and acknowledged are removed when they are older. A stream without any group
+    has not been read. None keeps them. Defaults to 1 hour. Whole nodes of the stream are freed (100 entries or 4096
+    bytes), so a few older ones may remain.
     """
 
-    max_unread_age: timedelta | None = timedelta(hours=24)
-    """Entries that some group has not read or not acknowledged go when they are older than this. None keeps them until
-    they are. Without `max_age` nothing goes by its age, and this has no effect. Defaults to 24 hours.
+    max_unread_age: timedelta | None = None
+    """Entries that some group has not read or not acknowledged, or that no group has read yet, are removed when they
+    are older than this, which is a loss. Without `max_age` nothing is removed by its age, and this has no effect. None
+    keeps them until they are acknowledged; when they fill the server's memory, publishers get `ServerOutOfMemoryError`.
+    Defaults to None.
     """
 
-    max_length: int | None = 1_000_000
-    """The oldest entries go, read or not, when a stream has more. None sets no limit. Defaults to 1,000,000."""
+    max_length: int | None = None
+    """The oldest entries are removed, read or not, when a stream has more. None sets no limit. Defaults to None."""
 
     def __post_init__(self) -> None:
         """Check the limits, all at once."""

@@ -43,7 +43,7 @@ class PublisherSettings:
     """What each stream's key begins with, before the channel's value. Defaults to nothing."""
 
     retention: Retention = field(default_factory=Retention)
-    """How long streams keep their entries. Defaults to 1 hour, 24 hours unread, 1,000,000 entries."""
+    """How long streams keep their entries. Defaults to 1 hour, and unread entries until they are read."""
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """How long and how often a batch is repeated. Defaults to 10 seconds."""

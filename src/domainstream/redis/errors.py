@@ -80,8 +80,8 @@ REPLY_ERRORS: Final = (
 """Errors that are a server's reply: redis-py takes the last three for failures of the connection."""
 
 _OUT_OF_MEMORY = (
-    "the server's memory is full and the command was not run; let the queues drain, lower Retention(max_length=...), "
-    "or run: redis-cli CONFIG SET maxmemory <bytes>"
+    "the server's memory is full and the command was not run; find what fills it with `domainstream doctor` "
+    "(unread streams, dead groups, failed jobs), let it drain, or run: redis-cli CONFIG SET maxmemory <bytes>"
 )
 _CLUSTER = "the server is a node of a Redis Cluster, which this client does not support yet; connect to a single server"
 

@@ -90,6 +90,11 @@ class Loss(Struct, frozen=True, gc=False):
     before: str
     """The id of the first entry after the lost ones; empty when the stream holds none."""
 
+    before_group: bool = False
+    """Whether they were removed before the group's first read. Other groups may have settled them, so it is for you to
+    say whether this group should have had them.
+    """
+
 
 class StreamReader(Protocol):
     """Reads the channels of one consumer group, for one consumer.

@@ -48,6 +48,10 @@ class Signal(Enum):
         *("stream.loss", ERROR, "group channel entries after before"),
         "entries were removed before the group had read them",
     )
+    STREAM_TRIMMED_BEFORE_GROUP = (
+        *("stream.trimmed_before_group", WARNING, "group channel entries before"),
+        "entries had been removed before the group's first read; other groups may have settled them",
+    )
     STREAM_LOSS_HOOK_FAILED = (
         *("stream.loss_hook_failed", ERROR, "group channel"),
         "the `on_loss` callback raised; carries the traceback",

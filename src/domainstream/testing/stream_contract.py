@@ -224,15 +224,20 @@ class StreamContract:
         assert loss.before == ids[17]
         assert rest == [b"17", b"18", b"19"]
 
-    async def test_what_was_trimmed_before_a_group_existed_is_not_a_loss(self, harness: StreamHarness) -> None:
-        """A group that is created late begins with what the stream holds."""
+    async def test_what_was_trimmed_before_a_group_existed_is_reported_once(self, harness: StreamHarness) -> None:
+        """A group that is created late begins with what the stream holds, and its first read reports what it missed."""
         losses: list[Loss] = []
         for number in range(10):
             await harness.add(FIRST, b"%d" % number)
+        left = await harness.add(FIRST, b"left")
         await harness.trim(FIRST, keep=1)
-        deliveries = await read_all(harness.reader(on_loss=losses.append), 1)
-        assert texts(deliveries) == [b"9"]
-        assert losses == []
+        reader = harness.reader(on_loss=losses.append)
+        assert texts(await read_all(reader, 1)) == [b"left"]
+        await harness.reader("two", on_loss=losses.append).read()
+        (loss,) = losses
+        assert loss.before_group
+        assert (loss.channel, loss.count) == (FIRST, 10)
+        assert (loss.after, loss.before) == ("0-0", left)
 
     async def test_pending_entry_that_is_trimmed_is_a_loss(self, harness: StreamHarness) -> None:
         """A trimmed pending entry is reported once, by its id, and then not pending any more."""

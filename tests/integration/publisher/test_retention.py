@@ -27,11 +27,24 @@ async def publish_one(redis_url: str, prefix: str, retention: Retention) -> None
         await client.publish(messages("orders", 1))
 
 
-async def test_entries_older_than_max_age_go(redis_url: str, redis: Any, stream_prefix: str) -> None:
-    """With no group to need them, entries beyond `max_age` are trimmed to less than a node."""
+async def test_stream_that_no_group_reads_yet_keeps_everything(redis_url: str, redis: Any, stream_prefix: str) -> None:
+    """Before the first subscriber is deployed, nothing has been read, so nothing is removed for its age."""
     key = f"{stream_prefix}orders"
-    await add_old_entries(redis, key, timedelta(hours=2))
+    await add_old_entries(redis, key, timedelta(days=30))
     await publish_one(redis_url, stream_prefix, Retention())
+    assert await redis.xlen(key) == NODES + 1
+
+
+async def test_max_unread_age_bounds_a_stream_without_groups(redis_url: str, redis: Any, stream_prefix: str) -> None:
+    """Where no group has ever read, entries go beyond `max_unread_age`, not beyond `max_age`."""
+    key = f"{stream_prefix}orders"
+    retention = Retention(max_unread_age=timedelta(hours=24))
+    await add_old_entries(redis, key, timedelta(hours=23))
+    await publish_one(redis_url, stream_prefix, retention)
+    assert await redis.xlen(key) == NODES + 1
+    await redis.delete(key)
+    await add_old_entries(redis, key, timedelta(hours=25))
+    await publish_one(redis_url, stream_prefix, retention)
     assert await redis.xlen(key) <= 101
 
 
@@ -98,16 +111,16 @@ async def test_unread_entries_go_beyond_their_own_limit(redis_url: str, redis: A
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(hours=25))
     await redis.xgroup_create(key, "readers", id="0")
-    await publish_one(redis_url, stream_prefix, Retention())
+    await publish_one(redis_url, stream_prefix, Retention(max_unread_age=timedelta(hours=24)))
     assert await redis.xlen(key) <= 101
 
 
-async def test_no_limit_for_unread_entries(redis_url: str, redis: Any, stream_prefix: str) -> None:
-    """With `max_unread_age=None` unread entries stay however old they are."""
+async def test_unread_entries_have_no_limit_by_default(redis_url: str, redis: Any, stream_prefix: str) -> None:
+    """By default unread entries stay however old they are."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(days=30))
     await redis.xgroup_create(key, "readers", id="0")
-    await publish_one(redis_url, stream_prefix, Retention(max_unread_age=None))
+    await publish_one(redis_url, stream_prefix, Retention())
     assert await redis.xlen(key) == NODES + 1
 
 
@@ -133,6 +146,7 @@ async def test_everything_stays_without_limits(redis_url: str, redis: Any, strea
     """With all limits off nothing is ever trimmed."""
     key = f"{stream_prefix}orders"
     await add_old_entries(redis, key, timedelta(days=400))
+    await redis.xgroup_create(key, "readers", id="$")
     await publish_one(redis_url, stream_prefix, Retention(max_age=None, max_unread_age=None, max_length=None))
     assert await redis.xlen(key) == NODES + 1
 

@@ -27,7 +27,8 @@ def test_limits_that_are_off_are_empty() -> None:
 
 def test_limits_are_milliseconds_and_entries() -> None:
     """Ages reach the script in milliseconds, the length as a number of entries."""
-    assert arguments(PublisherSettings(url=""))[5:8] == ("3600000", "86400000", "1000000")
+    retention = Retention(max_unread_age=timedelta(days=1), max_length=1_000_000)
+    assert arguments(PublisherSettings(url="", retention=retention))[5:8] == ("3600000", "86400000", "1000000")
 
 
 def test_sequence_counts_per_channel() -> None:

@@ -133,8 +133,11 @@ class MemoryStreamReader:
         return new_entries
 
     def _losses(self, channel: str, group: MemoryGroup, unread: Sequence[Delivery]) -> Iterator[Loss]:
+        before = unread[0].entry_id if unread else ""
+        if group.trimmed_before:
+            yield Loss(channel, self.group, group.trimmed_before, group.last_id, before, before_group=True)
+            group.trimmed_before = 0
         lost = self._streams.trimmed.get(channel, 0) - group.read
         if lost > 0:
             group.read += lost
-            before = unread[0].entry_id if unread else ""
             yield Loss(channel, self.group, lost, after=group.last_id, before=before)

@@ -27,8 +27,10 @@ class Pending:
 class MemoryGroup:
     """One consumer group of one channel."""
 
-    def __init__(self, read: int) -> None:
-        self.read = read
+    def __init__(self, trimmed: int) -> None:
+        self.trimmed_before = trimmed
+        """How many of the channel's entries had been trimmed when the group was created; 0 once that is reported."""
+        self.read = trimmed
         """How many of the channel's entries, from its beginning, were delivered to the group or lost by it."""
         self.last_id = "0-0"
         """The id of the newest entry that was delivered to it."""
@@ -89,7 +91,7 @@ class MemoryStreams:
         return (channel, name) in self._groups
 
     def group(self, channel: str, name: str) -> MemoryGroup:
-        """Return a group of a channel, created at its beginning if need be: what was trimmed before is not its loss."""
+        """Return a group of a channel, created at its beginning if need be."""
         return self._groups.setdefault((channel, name), MemoryGroup(self.trimmed.get(channel, 0)))
 
     def destroy_group(self, channel: str, name: str) -> None:

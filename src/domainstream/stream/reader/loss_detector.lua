@@ -4,8 +4,8 @@
 -- ARGV[1]  the group
 -- ARGV[2+] the indexes, from 1, of streams from which this reader has read something since its last check
 --
--- Returns for each stream with a loss: its index from 1, how many entries, and the ids after and before which they were
--- ('' when the stream is empty). The group's counter of entries read is corrected in the same step, so that the loss is
+-- Returns for each stream with a loss: its index from 1, how many entries, the ids after and before which they were
+-- ('' when the stream is empty), and 1 if they were removed before the group's first read, else 0. The group's counter of entries read is corrected in the same step, so that the loss is
 -- reported once.
 
 local call = redis.call
@@ -32,7 +32,7 @@ local function count_as_read(stream, delivered, entries)
   call('XGROUP', 'SETID', stream, group, delivered, 'ENTRIESREAD', string.format('%.0f', entries))
 end
 
--- A loss as {count, id before the gap, id after it}, or nothing.
+-- A loss as {count, id before the gap, id after it, whether it is older than the group}, or nothing.
 local function check(stream, read_lately)
   local state = state_of(stream)
   -- The field does not exist before Redis 7.0; it is false where the server has lost count.
@@ -53,11 +53,15 @@ local function check(stream, read_lately)
   if something_read or whole['last-generated-id'] == delivered then
     return count_as_read(stream, delivered, added)
   end
-  -- A new group: what was gone before it came is not its loss.
-  if not read then return count_as_read(stream, delivered, gone) end
+  local first_left = whole['first-entry'] and whole['first-entry'][1] or ''
+  if not read then
+    count_as_read(stream, delivered, gone)
+    -- A new group, which begins at the stream's beginning; any other has lost count, and so have we.
+    return delivered == '0-0' and gone > 0 and {gone, delivered, first_left, 1} or nil
+  end
   if gone <= read then return nil end
   count_as_read(stream, delivered, gone)
-  return {gone - read, delivered, whole['first-entry'] and whole['first-entry'][1] or ''}
+  return {gone - read, delivered, first_left, 0}
 end
 
 local read_lately = {}

@@ -62,8 +62,8 @@ class RedisLossDetector:
         self._read_lately.clear()
         channels, group = list(self._streams.channels.values()), self._streams.group
         return [
-            Loss(channels[index - 1], group, count, after.decode(), before.decode())
-            for index, count, after, before in reply
+            Loss(channels[index - 1], group, count, after.decode(), before.decode(), bool(before_group))
+            for index, count, after, before, before_group in reply
         ]
 
     def note_reads(self, keys: Iterable[bytes]) -> None:

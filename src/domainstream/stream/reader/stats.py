@@ -21,7 +21,9 @@ class ReaderStats:
     """Those of them that it took over because another consumer had abandoned them."""
 
     lost: int = 0
-    """Entries that its group will never get, as far as this reader found; other instances may have found more."""
+    """Entries that its group will never get, as far as this reader found; other instances may have found more. Those
+    removed before the group's first read are not counted.
+    """
 
     recreated: int = 0
     """Groups it created again after they had vanished."""
@@ -61,18 +63,16 @@ class ReaderStatsRecorder:
     def lost(self, losses: Iterable[Loss]) -> None:
         """Count and report each loss; what `on_loss` raises is logged, since reading must go on."""
         for loss in losses:
-            self._counts["lost"] += loss.count
-            emit(
-                Signal.STREAM_LOSS,
-                group=loss.group,
-                channel=loss.channel,
-                entries=loss.count,
-                after=loss.after,
-                before=loss.before,
-            )
+            group, channel, entries, before = loss.group, loss.channel, loss.count, loss.before
+            if loss.before_group:
+                emit(Signal.STREAM_TRIMMED_BEFORE_GROUP, group=group, channel=channel, entries=entries, before=before)
+            else:
+                self._counts["lost"] += entries
+                after = loss.after
+                emit(Signal.STREAM_LOSS, group=group, channel=channel, entries=entries, after=after, before=before)
             if self._on_loss is None:
                 continue
             try:
                 self._on_loss(loss)
             except Exception as error:  # noqa: BLE001 - the user's code, and entries wait to be read
-                emit(Signal.STREAM_LOSS_HOOK_FAILED, exc=error, group=loss.group, channel=loss.channel)
+                emit(Signal.STREAM_LOSS_HOOK_FAILED, exc=error, group=group, channel=channel)

@@ -64,11 +64,14 @@ async def test_trimming_is_exact(harness: RedisHarness, trimmer: RedisStreamTrim
     assert [entry_id for entry_id, _ in left] == young
 
 
-async def test_stream_without_groups_is_trimmed(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
-    """Where nobody subscribes, nobody needs what is old."""
+async def test_stream_without_groups_keeps_what_no_group_has_read(
+    harness: RedisHarness, trimmer: RedisStreamTrimmer
+) -> None:
+    """Without a group nothing was read: entries outlive `max_age`, up to `max_unread_age`."""
+    await add_old(harness, 25 * 60, 3)
     await add_old(harness, 61, 10)
     await trimmer.run_once()
-    assert await harness.length(FIRST) == 0
+    assert await harness.length(FIRST) == 10
 
 
 async def test_unread_entries_are_kept(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
@@ -140,6 +143,7 @@ async def test_large_trims_go_in_steps(harness: RedisHarness, monkeypatch: pytes
 async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, redis: Redis) -> None:
     """While another is at it, a janitor passes over; it takes nobody else's lock, and leaves none of its own."""
     await add_old(harness, 61, 10)
+    await read_all(harness.reader(), 10)
     lock = f"{{{harness.key(FIRST)}}}:janitor"
     await redis.set(lock, "another")
     trimmer = janitor_of(harness)

@@ -40,19 +40,31 @@ async def test_counters_are_right_after_a_loss(harness: RedisHarness) -> None:
     assert reader.stats.lost == 39
 
 
+async def test_what_was_trimmed_before_the_group_is_reported_but_not_counted_as_lost(
+    harness: RedisHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether the new group should have had these entries is for people to say, so it is a warning of its own."""
+    await add(harness, 10)
+    await harness.trim(FIRST, keep=3)
+    reader = harness.reader()
+    await read_all(reader, 3)
+    assert reader.stats.lost == 0
+    assert "stream.trimmed_before_group group=domain-events channel=first_channel entries=7" in caplog.text
+
+
 async def test_losses_add_up(harness: RedisHarness) -> None:
     """Whatever is trimmed between reads, read and lost together are what was added, none counted twice."""
     losses: list[Loss] = []
     read: list[bytes | None] = []
     reader = harness.reader(on_loss=losses.append)
+    await reader.read()
     for keep in (30, 7, 0, 19, 1, 40):
         await add(harness, 40)
         await harness.trim(FIRST, keep=keep)
         while deliveries := await reader.read():
             await reader.acknowledge(deliveries)
             read += texts(deliveries)
-    # The group began at what was left of the first forty.
-    assert sum(loss.count for loss in losses) == 40 * 5 - (7 + 0 + 19 + 1 + 40)
+    assert sum(loss.count for loss in losses) == 40 * 6 - (30 + 7 + 0 + 19 + 1 + 40)
     assert len(read) == 30 + 7 + 0 + 19 + 1 + 40
 
 

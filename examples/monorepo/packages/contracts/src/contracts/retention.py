@@ -8,4 +8,4 @@ from datetime import timedelta
 
 from domainstream import Retention
 
-RETENTION = Retention(max_age=timedelta(hours=1), max_unread_age=timedelta(hours=24))
+RETENTION = Retention(max_age=timedelta(hours=1))
