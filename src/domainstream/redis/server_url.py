@@ -1,9 +1,20 @@
-"""Where a server is: one value object reads a URL, once, for every part of the system."""
+"""Where a server is: one value object reads a URL, once, for every part of the system.
 
+redis-py reads the same URL differently in its two clients, and guesses where it should refuse: `/prod` is database 0 to
+it, `/1/2` database 12, and what follows an unescaped `?` or `#` in a password is dropped. So a URL is checked here
+first, and what redis-py would misread is refused with the reason.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from redis import ConnectionPool as BlockingPool
 from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS, to_bool
 from redis.exceptions import RedisError
 
 from domainstream.errors import ConfigurationError
@@ -12,14 +23,17 @@ _PROBLEM: Final = (
     "it must look like redis://user:password@host:6379/0, rediss://... or unix:///path, with %2F for / and the like in "
     "a password, and only options that redis-py knows"
 )
+_SCHEMES: Final = ("redis", "rediss", "unix")
+_POOL_OPTIONS: Final = ("max_connections", "timeout")
+_SWITCH_VALUES: Final = ("0", "1", "f", "false", "n", "no", "t", "true", "y", "yes")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerUrl:
-    """The URL of a server, known to be one that redis-py can read. Made by `parse`."""
+    """The URL of a server, known to mean the same to every client of redis-py. Made by `parse`."""
 
     url: str = field(repr=False)
-    """The URL as it was given; it may hold a password."""
+    """The URL as it was given, its scheme in lower case; it may hold a password."""
 
     place: str
     """The server as `host:port`, or a socket's path: what errors and logs may show."""
@@ -28,16 +42,56 @@ class ServerUrl:
     def parse(cls, url: str) -> Self:
         """Return the value object of a URL.
 
-        Raises `ConfigurationError` for a URL that redis-py cannot read, without repeating it: it may hold a password,
-        and redis-py's own words quote it.
+        Raises `ConfigurationError` for a URL that redis-py cannot read or would misread. The error does not repeat the
+        URL, which may hold a password; redis-py's own errors quote it.
         """
+        problems: list[str] = []
         try:
-            pool = ConnectionPool.from_url(url)
-            make_connection: Any = pool.make_connection  # finds options that redis-py does not know
-            make_connection()
+            parts = urlsplit(url)
+            problems += dict.fromkeys(_problems(url, parts))
+            if not problems:
+                url = f"{parts.scheme}{url[len(parts.scheme) :]}"
+                for pools in (ConnectionPool, BlockingPool):
+                    pool: Any = pools.from_url(url)
+                    pool.make_connection()  # finds options that this client does not know, and values it cannot use
+                return cls(url, place_of(pool))
         except (ValueError, TypeError, AttributeError, RedisError):
-            raise ConfigurationError("The URL of the server cannot be used:", [_PROBLEM]) from None
-        return cls(url, place_of(pool))
+            pass
+        raise ConfigurationError("The URL of the server cannot be used:", problems or [_PROBLEM]) from None
+
+
+def _problems(url: str, parts: SplitResult) -> Iterator[str]:
+    """Yield what redis-py would misread, without quoting what may be part of a password."""
+    if parts.scheme not in _SCHEMES:
+        return
+    # urlsplit drops tabs and line breaks, which come from files that were read whole.
+    if not url.isprintable() or " " in url:
+        yield "it contains a space, a line break or another control character; remove it, or write it as %20"
+    if "#" in url:
+        yield "it contains #, and what follows would be ignored; write %23 for # in a password"
+    if parts.port == 0:
+        yield "its port is 0, for which redis-py would take 6379; name the server's port"
+    if parts.scheme == "unix" and not parts.path:
+        yield "it names no socket; write unix:///path"
+    if parts.scheme != "unix" and not re.fullmatch(r"/?|/\d+", parts.path):
+        yield "what follows the host must be the number of a database, as in redis://host:6379/0"
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if parts.scheme != "unix" and len(parts.path) > 1 and "db" in dict(options):
+        yield "it names the database twice; remove db"
+    yield from _option_problems(options)
+
+
+def _option_problems(options: Sequence[tuple[str, str]]) -> Iterator[str]:
+    counts = Counter(name for name, _ in options)
+    for name, value in options:
+        if not re.fullmatch("[a-z_]+", name):
+            yield "what follows ? must be options as name=value; write %3F for ? in a password"
+        elif name in _POOL_OPTIONS:
+            yield f"{name} is an option of redis-py's pools, which are not used; remove it"
+        elif counts[name] > 1:
+            yield f"{name} is given twice; remove one"
+        elif URL_QUERY_ARGUMENT_PARSERS.get(name) is to_bool and value.lower() not in _SWITCH_VALUES:
+            yield f"{name} must be true or false"
 
 
 def place_of(pool: Any) -> str:
