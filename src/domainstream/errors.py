@@ -19,7 +19,7 @@
     │       ├── UnknownEventTypeError   no class is registered for the event type
     │       ├── UnknownEventVersionError    no upcaster converts from this version
     │       └── InvalidPayloadError     the payload does not match its type
-    ├── PublishError                some events were not published; carries all receipts
+    ├── PublishError                some events were rejected or may not be published; carries all receipts
     ├── PublishCancelledError       the cause of a cancelled publish; carries all receipts
     ├── PublisherClosedError        publish after close
     ├── ServerError                 why the server did not store a batch
@@ -156,7 +156,7 @@ class InvalidPayloadError(EventDecodingError):
 
 
 class PublishError(DomainStreamError):
-    """Some events of a call were not published."""
+    """Some events of a call were rejected, or their outcome is unknown."""
 
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
@@ -259,17 +259,25 @@ class InboxError(DomainStreamError):
 
 
 def _summary(receipts: Sequence[Receipt]) -> str:
-    failed = [receipt for receipt in receipts if receipt.outcome in (Outcome.REJECTED, Outcome.UNKNOWN)]
-    unknown = sum(receipt.outcome is Outcome.UNKNOWN for receipt in failed)
-    reasons = sorted({f"{type(receipt.error).__name__}: {receipt.error}" for receipt in failed if receipt.error})
-    first = ", ".join(receipt.event_id for receipt in failed[:3]) + (", ..." if len(failed) > 3 else "")
-    advice = ["See .receipts for each event"]
-    if len(failed) > unknown:
-        advice.append("Publish the rejected ones again once the cause is fixed")
-    if unknown:
-        advice.append("Those with unknown outcome may be in the stream; consumers recognise duplicates by event id")
-    return list_problems(
-        f"{len(failed)} of {len(receipts)} events were not published ({unknown} with unknown outcome): {first}. "
-        f"{'. '.join(advice)}:",
-        reasons,
+    rejected, unknown = (
+        [receipt.event_id for receipt in receipts if receipt.outcome is outcome]
+        for outcome in (Outcome.REJECTED, Outcome.UNKNOWN)
     )
+    parts = []
+    if rejected:
+        parts.append(
+            f"Rejected: {len(rejected)} of {len(receipts)} events ({_first(rejected)}). They are in no stream; publish "
+            "them again once the cause is fixed."
+        )
+    if unknown:
+        parts.append(
+            f"Unknown outcome: {len(unknown)} of {len(receipts)} events ({_first(unknown)}). They may be in their "
+            "streams; if you publish them again, consumers recognize the repeat by the event id."
+        )
+    errors = [receipt.error for receipt in receipts if receipt.error]
+    reasons = sorted({f"{type(error).__name__}: {error}" for error in errors})
+    return list_problems(f"{' '.join(parts)} Each event's receipt is in .receipts. The causes:", reasons)
+
+
+def _first(event_ids: Sequence[str]) -> str:
+    return ", ".join(event_ids[:3]) + (", ..." if len(event_ids) > 3 else "")
