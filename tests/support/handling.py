@@ -9,7 +9,7 @@ from domainstream.event import BaseEvent, read_message
 from domainstream.queue import job_data
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
-from domainstream.worker.attempt_result import AttemptResult
+from domainstream.worker.outcomes import AttemptResult
 
 
 def received(event: BaseEvent[Any] | None = None, attempt: int = 1, **fields: Any) -> ReceivedJob:

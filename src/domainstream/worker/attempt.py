@@ -1,20 +1,36 @@
-"""One attempt at a job, from what was received to how it ended."""
+"""One attempt at a job, from what was received to how it ended and when the next one follows."""
 
 import asyncio
+import math
+import random
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from traceback import walk_tb
+from typing import Any, Final
 
 from domainstream.errors import DomainStreamError, HandlerCancelledError, HandlerNotFoundError
 from domainstream.event import correlation_scope
 from domainstream.telemetry import Signal, emit
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
-from domainstream.worker.backoff import next_pause
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import ReceivedJob
-from domainstream.worker.outcomes import Done, GiveUp, HandlerOutcome, RetryLater, is_outcome
+from domainstream.worker.outcomes import (
+    LONGEST,
+    AttemptResult,
+    Completed,
+    Delayed,
+    Done,
+    Failed,
+    GiveUp,
+    HandlerOutcome,
+    RetryLater,
+    is_outcome,
+)
 from domainstream.worker.prepared_call import PreparedCall
+
+_FALLBACK_BACKOFF: Final[Mapping[str, Any]] = {"type": "exponential", "delay": 1000, "jitter": 0.5}
+"""The backoff for custom strategies, which are code of the program that added the job."""
+
+_LONGEST_MS: Final = LONGEST / timedelta(milliseconds=1)
 
 
 class AttemptRunner:
@@ -68,45 +84,37 @@ class AttemptRunner:
         # The error handler and the log records belong to the event, although its handler has ended.
         with correlation_scope(correlation_id=call.context.correlation_id, causation_id=call.context.event_id):
             raised = sole_error(error)
-            if isinstance(raised, RetryLater | GiveUp):
-                return self._decided_by_handler(job, call, error, raised)
-            return self._decided_by_error_handler(job, call, error, self._outcome_of(job, call, raised))
+            if isinstance(raised, RetryLater):
+                return Delayed(raised.delay)
+            if isinstance(raised, GiveUp):
+                emit(
+                    Signal.WORKER_HANDLER_GAVE_UP,
+                    queue=self._consumer.queue,
+                    job=job.id,
+                    name=job.name,
+                    attempt=job.attempt,
+                    handler=call.handler_name,
+                    event=call.event_name,
+                )
+                return Failed(message_of(raised), stack_of(error))
+            match self._outcome_by_error_handler(job, call, raised):
+                case Done():
+                    self._report(job, call, error, "completed, by the error handler")
+                    return Completed()
+                case RetryLater(delay=delay):
+                    self._report(job, call, error, f"{_next_step(delay)}, by the error handler")
+                    return Delayed(delay)
+                case GiveUp() as outcome:
+                    self._report(job, call, error, "failed permanently, by the error handler")
+                    return Failed(message_of(outcome), stack_of(error))
+                case None:
+                    pause = next_pause(job)
+                    self._report(job, call, error, _next_step(pause))
+                    return Failed(message_of(error), stack_of(error), pause)
 
-    def _decided_by_handler(
-        self, job: ReceivedJob, call: PreparedCall, error: BaseException, outcome: RetryLater | GiveUp
-    ) -> AttemptResult:
-        if isinstance(outcome, RetryLater):
-            return Delayed(outcome.delay)
-        emit(
-            Signal.WORKER_HANDLER_GAVE_UP,
-            queue=self._consumer.queue,
-            job=job.id,
-            name=job.name,
-            attempt=job.attempt,
-            handler=call.handler_name,
-            event=call.event_name,
-        )
-        return Failed(message_of(outcome), stack_of(error))
-
-    def _decided_by_error_handler(
-        self, job: ReceivedJob, call: PreparedCall, error: BaseException, outcome: HandlerOutcome | None
-    ) -> AttemptResult:
-        match outcome:
-            case Done():
-                self._report(job, call, error, "completed, by the error handler")
-                return Completed()
-            case RetryLater():
-                self._report(job, call, error, f"{_next_step(outcome.delay)}, by the error handler")
-                return Delayed(outcome.delay)
-            case GiveUp():
-                self._report(job, call, error, "failed permanently, by the error handler")
-                return Failed(message_of(outcome), stack_of(error))
-            case None:
-                pause = next_pause(job)
-                self._report(job, call, error, _next_step(pause))
-                return Failed(message_of(error), stack_of(error), pause)
-
-    def _outcome_of(self, job: ReceivedJob, call: PreparedCall, error: BaseException) -> HandlerOutcome | None:
+    def _outcome_by_error_handler(
+        self, job: ReceivedJob, call: PreparedCall, error: BaseException
+    ) -> HandlerOutcome | None:
         try:
             outcome = self._consumer.errors.outcome_of(error, call.context)
         except (RetryLater, GiveUp) as raised:
@@ -142,6 +150,37 @@ class AttemptRunner:
         )
 
 
+def next_pause(job: ReceivedJob) -> timedelta | None:
+    """Return the pause before the next attempt at `job`, whose current one has failed; None if that was the last.
+
+    The pause is BullMQ's backoff, computed as bullmq 6 for Node.js does.
+    """
+    if job.attempt >= job.attempts:
+        return None
+    return timedelta(milliseconds=_backoff_ms(job.backoff, job.attempt))
+
+
+def _backoff_ms(backoff: Any, attempt: int) -> float:
+    """Compute what `Backoffs` of bullmq does (`src/classes/backoffs.ts`): 0 without a backoff."""
+    if not isinstance(backoff, Mapping):
+        return _number(backoff)
+    known = backoff if backoff.get("type") in ("fixed", "exponential") else _FALLBACK_BACKOFF
+    delay = _number(known.get("delay"))
+    if known["type"] == "exponential":
+        delay = round(min(delay * 2.0 ** min(attempt - 1, 64), _LONGEST_MS))
+    jitter = min(_number(known.get("jitter")), 1.0)
+    if jitter == 0:
+        return delay
+    return math.floor(random.random() * delay * jitter + delay * (1 - jitter))  # noqa: S311 - jitter, not a secret
+
+
+def _number(given: Any) -> float:
+    """Return a number from the job's options, or 0 for anything else: any program may have added the job."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        return 0.0
+    return min(max(given, 0.0), _LONGEST_MS)
+
+
 def message_of(error: BaseException) -> str:
     """Return the error's message, or its type's name if the message is blank."""
     try:
@@ -169,7 +208,7 @@ def place_of(error: BaseException, handler: object) -> str:
     For errors that passed through none of its lines, as those of a middleware, it is the innermost line of all.
     """
     home = _package(getattr(handler, "__module__", None))
-    traces = [list(walk_tb(cause.__traceback__)) for cause in _causes(error)]
+    traces = [list(traceback.walk_tb(cause.__traceback__)) for cause in _causes(error)]
     own = ([step for step in trace if _package(step[0].f_globals.get("__name__")) == home] for trace in traces)
     steps = next(filter(None, own), traces[0])
     if not steps:

@@ -15,13 +15,14 @@ from domainstream.queue.names import name_problem
 from domainstream.settings import MessageLimits
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.context import EventContext, ReceivedJob, context_of
-from domainstream.worker.invocation import around, handler_chain
 from domainstream.worker.outcomes import ErrorHandler, HandlerOutcome
 from domainstream.worker.prepared_call import (
     Middleware,
     Next,
     PreparedCall,
+    around,
     event_class_problem,
+    handler_chain,
     handler_problem,
     middleware_problem,
     name_of,
@@ -88,7 +89,7 @@ class EventConsumer:
         """
         middlewares = tuple(middlewares)
         settings = [
-            _unhandled_problem(unhandled),
+            None if unhandled in ("fail", "skip") else f'unhandled is {unhandled!r}, expected "fail" or "skip"',
             _time_limit_problem(time_limit),
             *map(middleware_problem, middlewares),
         ]
@@ -219,7 +220,7 @@ class EventConsumer:
         self._decoder = self._decoder_of(dict.fromkeys((*self._by_event, *event_classes)))
         chain = handler_chain(
             handler,
-            threads=self._threads,
+            run_in_thread=self._threads.run,
             time_limit=time_limit or self._time_limit,
             middlewares=self._middlewares,
         )
@@ -245,10 +246,6 @@ class EventConsumer:
             f"Use @consumer.on({arguments or '...'}){'' if arguments else ' with its class'}, "
             f"or do not subscribe this queue to it"
         )
-
-
-def _unhandled_problem(given: object) -> str | None:
-    return None if given in ("fail", "skip") else f'unhandled is {given!r}, expected "fail" or "skip"'
 
 
 def _time_limit_problem(given: object) -> str | None:

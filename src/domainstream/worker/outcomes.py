@@ -1,8 +1,20 @@
-"""The outcomes of a handler, and what its exceptions mean.
+"""How handling a job ends: the outcomes that a handler decides, and the results of attempts that follow from them.
 
 A handler that returns has done its job. It raises `RetryLater` or `GiveUp` for the other two outcomes; any other
 exception goes to the consumer's `ErrorHandler`. By default that counts a failed attempt, and the job is retried as it
 was configured when it was added to the queue.
+
+=====================================  ====================================
+the handler                            the attempt
+=====================================  ====================================
+returns, or `Done`                     `Completed()`
+`RetryLater(delay)`                    `Delayed(delay)`
+`GiveUp(reason)`                       `Failed(reason, stack)`
+any other error, attempts left         `Failed(message, stack, again_in)`
+any other error, last attempt          `Failed(message, stack)`
+=====================================  ====================================
+
+`domainstream.worker.bullmq` translates the results into script calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -95,6 +107,33 @@ class ErrorHandler:
                 rule = self._rules[kind]
                 return rule if rule is None or isinstance(rule, HandlerOutcome) else rule(error, context)
         return None
+
+
+class Completed(Struct, frozen=True, gc=False):
+    """The job is done."""
+
+
+class Delayed(Struct, frozen=True, gc=False):
+    """The job is retried after a delay; the attempt does not count."""
+
+    delay: timedelta
+    """The shortest time until the job is retried."""
+
+
+class Failed(Struct, frozen=True, gc=False):
+    """The attempt failed."""
+
+    reason: str
+    """The error's message; BullMQ stores it with the job."""
+
+    stack: str
+    """The traceback of the error and all its causes; BullMQ stores it with the job."""
+
+    again_in: timedelta | None = None
+    """The pause before the next attempt; None when the job has failed permanently."""
+
+
+AttemptResult = Completed | Delayed | Failed
 
 
 def is_outcome(value: object) -> bool:

@@ -1,13 +1,23 @@
-"""The call of a handler: a decoded job that is ready to run, and the middlewares around it."""
+"""The call of a handler: a decoded job that is ready to run, and what surrounds it.
 
+From outside to inside, that is: middlewares as given, time limit, the thread of a plain function, handler. The limit is
+inside so that a middleware sees `HandlerTimeoutError` like any other error, and may wait, as for a rate limiter,
+without using it up.
+"""
+
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Final, Union, get_args, get_origin
 
 from msgspec import Struct
 
+from domainstream.errors import HandlerTimeoutError
 from domainstream.event import BaseEvent, correlation_scope
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.worker.context import EventContext
 from domainstream.worker.outcomes import GiveUp, RetryLater
 
@@ -27,7 +37,10 @@ It must await `call_next(call)` for the handler to run, and may do anything befo
             durations.labels(call.handler_name).observe(time.perf_counter() - started)
 """
 
-_EXAMPLE = "@consumer.on(SomethingHappened)"
+RECANCEL_INTERVAL: Final = 1.0
+"""Seconds between two cancellations of a handler that exceeded its time limit: time for its own clean-up."""
+
+_EXAMPLE: Final = "@consumer.on(SomethingHappened)"
 
 
 async def call_handler(call: "PreparedCall") -> None:
@@ -75,6 +88,59 @@ class PreparedCall(Struct, frozen=True, gc=False):
         """
         with correlation_scope(correlation_id=self.context.correlation_id, causation_id=self.event.id):
             await self.chain(self)
+
+
+def handler_chain(
+    handler: Callable[..., Any],
+    *,
+    run_in_thread: Callable[..., Awaitable[Any]],
+    time_limit: timedelta | None,
+    middlewares: Sequence[Middleware],
+) -> Next:
+    """Return what runs a call of `handler`; composed once at registration, so that a job pays only for what is set."""
+    # An object whose `__call__` is async counts as well.
+    is_async = any(map(inspect.iscoroutinefunction, (handler, getattr(handler, "__call__", None))))  # noqa: B004
+    chain: Next = call_handler if is_async else partial(_call_in_thread, run_in_thread)
+    if time_limit is not None:
+        chain = around(partial(_call_within_limit, time_limit.total_seconds()), chain)
+    for middleware in reversed(middlewares):
+        chain = around(middleware, chain)
+    return chain
+
+
+def around(middleware: Middleware, call_next: Next) -> Next:
+    """Return `call_next` with `middleware` around it."""
+    return lambda call: middleware(call, call_next)
+
+
+async def _call_in_thread(run_in_thread: Callable[..., Awaitable[Any]], call: PreparedCall) -> None:
+    returned = await run_in_thread(call.handler, call.event, call.context)
+    # A decorator may hide that the handler is a coroutine function: its coroutine belongs into the event loop.
+    raise_outcome(await returned if inspect.isawaitable(returned) else returned)
+
+
+async def _call_within_limit(seconds: float, call: PreparedCall, call_next: Next) -> None:
+    """Cancel a call after `seconds` and raise `HandlerTimeoutError`.
+
+    Repeats the cancellation until the call has ended. `asyncio.timeout` cancels only once, and a cancellation can get
+    lost, as in `asyncio.wait_for` on Python 3.11.
+    """
+    task = asyncio.ensure_future(call_next(call))
+    # If this is cancelled, no one else retrieves the error; asyncio would log it together with its message.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        in_time = task.done()
+    finally:
+        await cancel_and_wait(task, again=RECANCEL_INTERVAL)
+    try:
+        task.result()
+    except asyncio.CancelledError as cancelled:
+        if in_time:
+            raise
+        raise HandlerTimeoutError(
+            f"{call.handler_name} took longer than its time limit of {seconds:g} s"
+        ) from cancelled
 
 
 def name_of(function: object) -> str:

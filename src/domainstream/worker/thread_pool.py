@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from domainstream.errors import HandlerCancelledError
 from domainstream.telemetry import Signal, emit
@@ -21,6 +21,8 @@ MAX_THREADS: Final = 1_000
 """How many threads may exist at once, abandoned ones included; further calls wait until one is free."""
 
 Task = Callable[[], None]
+Result = tuple[Any, BaseException | None]
+"""What a function returned, and what it raised instead: a future cannot hold every exception."""
 
 
 class HandlerThreadPool:
@@ -46,7 +48,7 @@ class HandlerThreadPool:
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Callable[[], Any]] = loop.create_future()
+        ended: asyncio.Future[Result] = loop.create_future()
         try:
             tasks = self._idle.pop() if self._idle else self._start_thread()
         except RuntimeError:
@@ -55,11 +57,18 @@ class HandlerThreadPool:
             raise
         tasks.put(partial(self._run_in_thread, tasks, partial(copy_context().run, function, *args), loop, ended))
         try:
-            return (await ended)()
+            value, error = await ended
         except asyncio.CancelledError:
+            # Otherwise the function had ended before this was cancelled.
             if ended.cancelled():
                 emit(Signal.WORKER_THREAD_ABANDONED, handler=name_of(function))
             raise
+        if isinstance(error, SystemExit):
+            # A signal never raises it in a thread, so it is not meant for the process.
+            raise HandlerCancelledError("the handler called sys.exit, which ends it and not the worker") from error
+        if error is not None:
+            raise error
+        return value
 
     def _start_thread(self) -> SimpleQueue[Task | None]:
         tasks: SimpleQueue[Task | None] = SimpleQueue()
@@ -71,10 +80,14 @@ class HandlerThreadPool:
         tasks: SimpleQueue[Task | None],
         call: Callable[[], Any],
         loop: asyncio.AbstractEventLoop,
-        ended: asyncio.Future[Callable[[], Any]],
+        ended: asyncio.Future[Result],
     ) -> None:
         """Make the call, in the thread, and pass its result to the event loop."""
-        result = _result_of(call)
+        result: Result
+        try:
+            result = (call(), None)
+        except BaseException as error:  # noqa: BLE001 - raised again where the call was made
+            result = (None, error)
         try:
             loop.call_soon_threadsafe(self._finish, tasks, ended, result)
         except RuntimeError:
@@ -83,29 +96,11 @@ class HandlerThreadPool:
             self._free.release()
             tasks.put(None)
 
-    def _finish(
-        self, tasks: SimpleQueue[Task | None], ended: asyncio.Future[Callable[[], Any]], result: Callable[[], Any]
-    ) -> None:
+    def _finish(self, tasks: SimpleQueue[Task | None], ended: asyncio.Future[Result], result: Result) -> None:
         self._idle.append(tasks)
         self._free.release()
         if not ended.done():
             ended.set_result(result)
-
-
-def _result_of(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function that returns or raises what `call` does: a future cannot hold every exception."""
-    try:
-        value = call()
-    except BaseException as error:  # noqa: BLE001 - raised again where the call was made
-        return partial(_raise, error)
-    return lambda: value
-
-
-def _raise(error: BaseException) -> NoReturn:
-    if isinstance(error, SystemExit):
-        # A signal never raises it in a thread, so it is not meant for the process.
-        raise HandlerCancelledError("the handler called sys.exit, which ends it and not the worker") from error
-    raise error
 
 
 def _work(tasks: SimpleQueue[Task | None]) -> None:

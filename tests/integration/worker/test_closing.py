@@ -11,7 +11,7 @@ from domainstream.redis.link import RedisLink
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import AttemptResult
+from domainstream.worker.outcomes import AttemptResult
 
 
 class Hanging:

@@ -13,10 +13,10 @@ from support.working import Diary, Valuation, job_of, jobs_of, working
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import AttemptResult, Completed, Failed
 from domainstream.worker.bullmq.round_trip import RoundTrip
 from domainstream.worker.bullmq.scripts import round_trip_script
 from domainstream.worker.bullmq.tracker import JobTracker
+from domainstream.worker.outcomes import AttemptResult, Completed, Failed
 
 SCRIPT = round_trip_script().sha.encode()
 SHORT = timedelta(milliseconds=100)

@@ -12,7 +12,7 @@ from support.working import Diary, Valuation, jobs_of, working
 
 from domainstream.queue.bullmq.scripts import bullmq_module
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import AttemptResult, Completed
+from domainstream.worker.outcomes import AttemptResult, Completed
 from domainstream.worker.settings import RateLimit
 
 

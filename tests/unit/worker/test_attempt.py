@@ -16,7 +16,7 @@ from domainstream.errors import HandlerTimeoutError
 from domainstream.event import CorrelationFilter
 from domainstream.worker import Done, EventConsumer, EventContext, GiveUp, ReceivedJob, RetryLater
 from domainstream.worker.attempt import AttemptRunner
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
 
 RETRIED = received(attempts=3, backoff=500)
 

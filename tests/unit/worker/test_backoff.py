@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domainstream.worker import ReceivedJob
-from domainstream.worker.backoff import next_pause
+from domainstream.worker.attempt import next_pause
 
 FIXED = {"type": "fixed", "delay": 1000}
 EXPONENTIAL = {"type": "exponential", "delay": 1000}

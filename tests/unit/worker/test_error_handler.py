@@ -10,7 +10,7 @@ from support.handling import attempt_with, received
 
 from domainstream.errors import ConfigurationError
 from domainstream.worker import Done, ErrorHandler, EventContext, GiveUp, RetryLater
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
 
 
 class RateLimitedError(Exception):

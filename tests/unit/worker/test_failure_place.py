@@ -10,7 +10,7 @@ from support.handling import attempt_with, received
 
 from domainstream.worker import EventContext, ReceivedJob
 from domainstream.worker.attempt import place_of
-from domainstream.worker.attempt_result import Failed
+from domainstream.worker.outcomes import Failed
 from domainstream.worker.prepared_call import PreparedCall
 
 CONTEXT = EventContext("event-1", "price-stay", 1, "channel", "1-0", datetime.now(UTC), "stay-7")

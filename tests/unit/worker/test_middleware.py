@@ -22,7 +22,7 @@ from domainstream.worker import (
     PreparedCall,
     RetryLater,
 )
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
 
 tenant: ContextVar[str] = ContextVar("tenant", default="none")
 

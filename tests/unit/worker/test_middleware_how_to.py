@@ -12,7 +12,7 @@ from support.handling import received
 
 from domainstream.worker import EventConsumer, EventContext, Next, PreparedCall, RetryLater
 from domainstream.worker.attempt import AttemptRunner
-from domainstream.worker.attempt_result import Completed, Delayed
+from domainstream.worker.outcomes import Completed, Delayed
 
 HOW_TO: Final = Path(__file__).parents[3] / "docs" / "how-to" / "write-middleware.md"
 

@@ -14,7 +14,7 @@ from support.handling import attempt_with, received
 
 from domainstream.event import BaseEvent
 from domainstream.worker import EventConsumer, EventContext
-from domainstream.worker.attempt_result import Completed, Failed
+from domainstream.worker.outcomes import Completed, Failed
 from domainstream.worker.thread_pool import HandlerThreadPool
 
 MANY = 100

@@ -11,8 +11,8 @@ from support.consuming import OptimizationEvaluated
 from support.handling import attempt_with, received
 
 from domainstream.errors import ConfigurationError, HandlerTimeoutError
-from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater, invocation
-from domainstream.worker.attempt_result import Completed, Delayed, Failed
+from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater, prepared_call
+from domainstream.worker.outcomes import Completed, Delayed, Failed
 
 SHORT = timedelta(milliseconds=20)
 LONG = timedelta(seconds=60)
@@ -36,7 +36,7 @@ async def test_handler_is_cancelled_at_its_limit(caplog: pytest.LogCaptureFixtur
 
 async def test_cancellation_that_gets_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that swallows cancellations is cancelled until it ends."""
-    monkeypatch.setattr(invocation, "RECANCEL_INTERVAL", 0.01)
+    monkeypatch.setattr(prepared_call, "RECANCEL_INTERVAL", 0.01)
     swallowed = []
 
     async def handler(event: OptimizationEvaluated, context: EventContext) -> None:

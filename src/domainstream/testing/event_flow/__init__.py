@@ -8,7 +8,7 @@ from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt
 from domainstream.testing.event_flow.event_flow import EventFlow
 from domainstream.testing.event_flow.failures import EndlessFlowError, FlowFailedError
 from domainstream.testing.event_flow.one_handler import handle
-from domainstream.worker.attempt_result import Completed, Delayed, Failed
+from domainstream.worker.outcomes import Completed, Delayed, Failed
 
 __all__ = [
     "Completed",

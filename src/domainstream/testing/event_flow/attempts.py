@@ -9,7 +9,7 @@ from msgspec import Struct
 from domainstream.event import BaseEvent
 from domainstream.queue import Job
 from domainstream.worker import EventContext
-from domainstream.worker.attempt_result import AttemptResult, Failed
+from domainstream.worker.outcomes import AttemptResult, Failed
 
 
 class JobAttempt(Struct, frozen=True):

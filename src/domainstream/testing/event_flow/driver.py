@@ -22,7 +22,7 @@ from domainstream.testing.event_flow.schedule import JobSchedule, WaitingJob
 from domainstream.testing.event_flow.streams import FlowStreams
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
-from domainstream.worker.attempt_result import Completed, Delayed, Failed
+from domainstream.worker.outcomes import Completed, Delayed, Failed
 from domainstream.worker.prepared_call import PreparedCall
 
 GROUP: Final = "domain-events"

@@ -20,7 +20,7 @@ from domainstream.testing.event_flow.failures import FlowFailedError
 from domainstream.testing.event_flow.streams import FlowPublisher, FlowStreams
 from domainstream.validation import positive, raise_problems
 from domainstream.worker import EventConsumer, EventContext
-from domainstream.worker.attempt_result import Completed
+from domainstream.worker.outcomes import Completed
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
 

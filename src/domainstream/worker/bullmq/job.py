@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from domainstream.telemetry import Signal, emit
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed
 from domainstream.worker.context import ReceivedJob
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed
 
 COMPLETE, FAIL, DELAY, RETRY, HAND_BACK, PROGRESS = "complete", "fail", "delay", "retry", "hand_back", "progress"
 

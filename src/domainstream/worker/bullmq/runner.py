@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.telemetry import Signal, emit
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
 from domainstream.worker.bullmq.job import HeldJob, hand_back_update, outcome_update, progress_update
 from domainstream.worker.bullmq.tracker import JobTracker
 from domainstream.worker.context import ReceivedJob
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
 
 RunAttempt = Callable[[ReceivedJob], Awaitable[AttemptResult]]
 AddNext = Callable[[HeldJob], Coroutine[Any, Any, None]]

@@ -13,7 +13,7 @@ from support.working import Diary, Valuation, job_of, jobs_of, working
 from domainstream.queue import JobSettings
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import AttemptResult, Completed
+from domainstream.worker.outcomes import AttemptResult, Completed
 
 PROMPT = 0.05
 EXACT = 0.02

@@ -14,9 +14,9 @@ from support.working import Diary, Valuation, job_of, working
 
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import AttemptResult, Completed
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
 from domainstream.worker.bullmq.scripts import bullmq_script
+from domainstream.worker.outcomes import AttemptResult, Completed
 
 LOCK = timedelta(milliseconds=300)
 STALLED_INTERVAL = timedelta(milliseconds=100)

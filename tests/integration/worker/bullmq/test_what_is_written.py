@@ -12,7 +12,7 @@ from support.working import Diary, Valuation, job_of, working
 
 from domainstream.queue import JobSettings
 from domainstream.worker import ReceivedJob
-from domainstream.worker.attempt_result import AttemptResult, Completed, Delayed, Failed
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
 from domainstream.worker.stats import WorkerStats
 
 AGAIN = timedelta(milliseconds=20)

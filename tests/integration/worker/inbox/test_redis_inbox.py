@@ -16,7 +16,7 @@ from support.inboxes import CrashError
 from domainstream.errors import ConfigurationError, InboxError, ServerRefusedError, ServerUnavailableError
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import EventContext, RedisInbox
-from domainstream.worker.attempt_result import Completed, Failed
+from domainstream.worker.outcomes import Completed, Failed
 
 MANY = 20
 

@@ -14,8 +14,8 @@ from support.inboxes import CrashError, Ledger
 
 from domainstream.errors import ConfigurationError, InboxError
 from domainstream.worker import EventContext
-from domainstream.worker.attempt_result import Completed, Failed
 from domainstream.worker.inbox.sql import SqlInbox, inbox_table
+from domainstream.worker.outcomes import Completed, Failed
 
 MANY = 10
 

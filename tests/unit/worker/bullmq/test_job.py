@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from support.working import held
 
-from domainstream.worker.attempt_result import Completed, Delayed, Failed
 from domainstream.worker.bullmq.job import (
     COMPLETE,
     DELAY,
@@ -19,6 +18,7 @@ from domainstream.worker.bullmq.job import (
     held_job,
     outcome_update,
 )
+from domainstream.worker.outcomes import Completed, Delayed, Failed
 
 
 def job(**fields: bytes) -> HeldJob:
