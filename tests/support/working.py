@@ -12,8 +12,7 @@ from support.consuming import PATIENCE, BullJobs, OptimizationEvaluated, deliver
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
 from domainstream.worker import EventConsumer, EventContext, EventWorker, ReceivedJob
-from domainstream.worker.bullmq.connections import WorkerConnections
-from domainstream.worker.bullmq.engine import BullMQEngine
+from domainstream.worker.bullmq.engine import BullMQEngine, WorkerConnections
 from domainstream.worker.bullmq.job import HeldJob, held_job
 from domainstream.worker.outcomes import AttemptResult, Completed
 from domainstream.worker.settings import WorkerSettings

@@ -4,6 +4,7 @@ Before: `domainstream.subscriber`, whose jobs come through BullMQ. `EventConsume
 `EventWorker.from_url` says how to install it when it is missing.
 """
 
+from domainstream.worker.bullmq.engine import WorkerStats
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import EventContext, ReceivedJob
 from domainstream.worker.event_worker import EventWorker
@@ -11,7 +12,6 @@ from domainstream.worker.inbox.redis import RedisInbox
 from domainstream.worker.outcomes import Done, ErrorHandler, GiveUp, RetryLater
 from domainstream.worker.prepared_call import Middleware, Next, PreparedCall
 from domainstream.worker.settings import RateLimit, WorkerSettings
-from domainstream.worker.stats import WorkerStats
 
 __all__ = [
     "Done",

@@ -8,11 +8,9 @@ from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.attempt import AttemptRunner
-from domainstream.worker.bullmq.connections import WorkerConnections
-from domainstream.worker.bullmq.engine import BullMQEngine
+from domainstream.worker.bullmq.engine import BullMQEngine, WorkerConnections, WorkerStats
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.settings import WorkerSettings
-from domainstream.worker.stats import WorkerStats
 
 GRACE: Final = timedelta(seconds=30)
 DEFAULT_SETTINGS: Final = WorkerSettings()

@@ -11,27 +11,85 @@ a job.
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
+from msgspec import Struct
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
 from domainstream.lifecycle import cancel_and_wait
+from domainstream.redis.connection import connect, connect_blocking
+from domainstream.redis.link import RedisLink
+from domainstream.redis.server_url import ServerUrl
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
-from domainstream.worker.bullmq.connections import WorkerConnections
-from domainstream.worker.bullmq.job_scheduler import JobSchedulerHook
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
-from domainstream.worker.bullmq.marker_listener import MarkerListener
+from domainstream.worker.bullmq.loops import MarkerListener, RoundTripLoop
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
-from domainstream.worker.bullmq.round_trip_loop import RoundTripLoop
-from domainstream.worker.bullmq.runner import JobRunner, RunAttempt
+from domainstream.worker.bullmq.runner import JobRunner, RunAttempt, add_next_job
 from domainstream.worker.bullmq.tracker import MAX_IN_FLIGHT, JobTracker
 from domainstream.worker.settings import WorkerSettings
-from domainstream.worker.stats import WorkerStats
 
+CLIENT_NAME: Final = "domainstream-worker"
 SHUTDOWN_TIMEOUT: Final = 5.0
 """Seconds that a stopping worker tries to report its last outcomes to a server that does not answer."""
+
+
+class WorkerStats(Struct, frozen=True, kw_only=True):
+    """What a worker has done since it was made, and how it is doing now."""
+
+    running: int = 0
+    """Jobs whose handlers are running now."""
+
+    completed: int = 0
+    """Jobs recorded as completed."""
+
+    delayed: int = 0
+    """Attempts recorded as delayed, because the handler asked to retry later."""
+
+    failed: int = 0
+    """Attempts recorded as failed, including those that are retried."""
+
+    failures: int = 0
+    """Round trips to the server that have failed in a row; 0 as soon as one succeeds."""
+
+    last_error: str = ""
+    """Why the last of these round trips failed; empty while there is none."""
+
+
+class WorkerConnections:
+    """Opens the connections of one worker, under the names that BullMQ's tools look for."""
+
+    def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
+        """Connect to `url` as the worker `name` of `queue`. Raises `ConfigurationError` for an invalid URL."""
+        self.bull_prefix = bull_prefix
+        """The prefix of every key of BullMQ."""
+        self.key_prefix = f"{bull_prefix}:{queue}:"
+        """The prefix of every key of the queue."""
+        self._url = ServerUrl.parse(url).url
+        encoded = b64encode(queue.encode()).decode()
+        self._listed_name = f"{bull_prefix}:{encoded}" + (f":w:{name}" if name else "")
+
+    def link(self) -> RedisLink:
+        """Return a link for script calls."""
+        return RedisLink.from_url(self._url, client_name=CLIENT_NAME)
+
+    def listed_link(self) -> RedisLink:
+        """Return the link by whose name BullMQ's tools list this worker; there must be one per worker."""
+        return RedisLink.from_url(self._url, client_name=self._listed_name)
+
+    def blocking_client(self) -> Redis:
+        """Return a client for the thread that renews locks."""
+        return connect_blocking(self._url, client_name=CLIENT_NAME)
+
+    def package_client(self) -> AsyncRedis:
+        """Return a client for the package `bullmq`, which expects decoded replies."""
+        return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
 
 
 class BullMQEngine:
@@ -55,7 +113,7 @@ class BullMQEngine:
         self._queue = queue
         self._grace = grace.total_seconds()
         self._tracker = JobTracker(uuid4().hex, concurrency)
-        add_next = JobSchedulerHook(connections, queue).add_next
+        add_next = partial(add_next_job, queue, connections.bull_prefix, connections.package_client)
         self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics)
         codec = RoundTripCodec(prefix, settings)
         self._loops = [

@@ -68,7 +68,12 @@ class RoundTripCodec:
         self._prefix = key_prefix
         self._job_prefix = key_prefix.encode()
         self._keys = tuple(f"{key_prefix}{name}" for name in _KEYS)
-        self._fetch_options = _pack(_fetch_options(settings))
+        options: dict[str, Any] = {"lockDuration": round(settings.lock / _MILLISECOND)}
+        if settings.name is not None:
+            options["name"] = settings.name
+        if (limit := settings.rate_limit) is not None:
+            options["limiter"] = {"max": limit.jobs, "duration": round(limit.per / _MILLISECOND)}
+        self._fetch_options = _pack(options)
 
     def arguments(self, round_trip: RoundTrip) -> list[Argument]:
         """Return what follows the script: how many keys, the keys, the arguments."""
@@ -87,13 +92,3 @@ class RoundTripCodec:
         answers, jobs, limit_ms, due, failure = raw
         held = [held_job(fields, job_id, token) for fields, job_id, token in jobs]
         return RoundTripReply(answers, held, min(limit_ms / 1000, LONGEST_LIMIT), due, failure.decode())
-
-
-def _fetch_options(settings: WorkerSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {"lockDuration": round(settings.lock / _MILLISECOND)}
-    if settings.name is not None:
-        options["name"] = settings.name
-    if settings.rate_limit is not None:
-        limit = settings.rate_limit
-        options["limiter"] = {"max": limit.jobs, "duration": round(limit.per / _MILLISECOND)}
-    return options

@@ -1,13 +1,17 @@
-"""Runs the attempts at fetched jobs, and reports how they end."""
+"""Runs the attempts at fetched jobs, and reports how they end; keeps BullMQ's job schedulers going."""
 
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from domainstream.lifecycle import cancel_and_wait
+from domainstream.queue.bullmq.scripts import bullmq_module
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob, hand_back_update, outcome_update, progress_update
 from domainstream.worker.bullmq.tracker import JobTracker
@@ -122,3 +126,31 @@ class JobRunner:
         else:
             self.failed += 1
         self._tracker.report(outcome_update(job, result, self._metrics))
+
+
+async def add_next_job(queue_name: str, bull_prefix: str, open_client: Callable[[], Redis], job: HeldJob) -> None:
+    """Add the job that follows `job` in its job scheduler, as BullMQ's own worker does; log an error if that fails.
+
+    Events do not come from schedulers, but a queue may hold both kinds of jobs. BullMQ leaves this to its workers:
+    without their help a scheduler's first job would be its last.
+    """
+    received = job.received
+    try:
+        bullmq: Any = bullmq_module()
+        options: dict[str, Any] = msgspec.json.decode(job.raw_options)
+        async with open_client() as client:
+            queue = bullmq.Queue(queue_name, {"connection": client, "prefix": bull_prefix})
+            scheduler = bullmq_module("bullmq.job_scheduler").JobScheduler(queue)
+            data, repeat = msgspec.json.decode(received.data), options.get("repeat")
+            await scheduler.upsertJobScheduler(
+                job.scheduler, repeat, received.name, data, options, override=False, producer_id=received.id
+            )
+    except (RedisError, OSError, ValueError, TypeError) as error:
+        # Only the type: the message may quote the data.
+        emit(
+            Signal.WORKER_SCHEDULE_FAILED,
+            queue=queue_name,
+            job=received.id,
+            scheduler=job.scheduler,
+            error=type(error).__name__,
+        )

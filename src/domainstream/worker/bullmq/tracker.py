@@ -116,7 +116,10 @@ class JobTracker:
         """Return what to do at `now`, on the event loop's clock; None when there is nothing."""
         updates, self._unreported = self._unreported[: self._share], self._unreported[self._share :]
         ending = _count_ends(updates)
-        fetch_count = self._fetch_count(ending, now)
+        if self.closed or now < self._limited_until or (self._fetching and not self._backlog):
+            fetch_count = 0
+        else:
+            fetch_count = max(0, min(self.free + ending, self._share))
         if not (updates or self._unanswered) and (fetch_count == 0 or self._idle.is_set()):
             return None
         unanswered, self._unanswered = self._unanswered, []
@@ -162,11 +165,6 @@ class JobTracker:
         """Count a call to the server that failed."""
         self.failures += 1
         self.last_error = str(error)
-
-    def _fetch_count(self, ending: int, now: float) -> int:
-        if self.closed or now < self._limited_until or (self._fetching and not self._backlog):
-            return 0
-        return max(0, min(self.free + ending, self._share))
 
 
 def _count_ends(updates: Iterable[JobUpdate]) -> int:

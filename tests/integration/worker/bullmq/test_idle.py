@@ -59,7 +59,7 @@ async def test_job_is_picked_up_at_once_after_any_idle_time(
     queue: Valuation, waits: MarkerWaits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many waits have timed out before, a new job starts at once, and the connections stay open."""
-    monkeypatch.setattr("domainstream.worker.bullmq.marker_listener.LONGEST_WAIT", 0.2)
+    monkeypatch.setattr("domainstream.worker.bullmq.loops.LONGEST_WAIT", 0.2)
     closed: list[RedisLink] = []
     close = RedisLink.close
 

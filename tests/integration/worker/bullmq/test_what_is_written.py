@@ -12,8 +12,8 @@ from support.working import Diary, Valuation, job_of, working
 
 from domainstream.queue import JobSettings
 from domainstream.worker import ReceivedJob
+from domainstream.worker.bullmq.engine import WorkerStats
 from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
-from domainstream.worker.stats import WorkerStats
 
 AGAIN = timedelta(milliseconds=20)
 

@@ -8,8 +8,8 @@ from support.working import held
 from domainstream.redis.link import RedisLink
 from domainstream.retrying import LoggedBackoff
 from domainstream.worker.bullmq.job import progress_update
+from domainstream.worker.bullmq.loops import RoundTripLoop
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
-from domainstream.worker.bullmq.round_trip_loop import RoundTripLoop
 from domainstream.worker.bullmq.runner import JobRunner
 from domainstream.worker.bullmq.tracker import JobTracker
 from domainstream.worker.settings import WorkerSettings

@@ -1,4 +1,4 @@
-"""Makes one round trip after the other: from the tracker to the server, and from the reply to runner and tracker."""
+"""The loops of a worker that talk to the server: one makes round trips, one waits for jobs while the queue is empty."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from domainstream.errors import ServerError
-from domainstream.redis.link import RedisLink
+from domainstream.redis.link import REPLY_TIMEOUT, RedisLink
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import handle_rejection
@@ -16,6 +16,9 @@ from domainstream.worker.bullmq.tracker import JobTracker
 
 FAILED_FETCH_PAUSE: Final = 1.0
 """Seconds until jobs are fetched again after the server failed to hand one out, perhaps because that one is damaged."""
+
+LONGEST_WAIT: Final = 5
+"""Seconds after which an idle worker fetches without a marker."""
 
 
 class OneShotTimer:
@@ -45,7 +48,10 @@ class OneShotTimer:
 
 
 class RoundTripLoop:
-    """One of the loops of a worker, with a connection of its own."""
+    """Makes one round trip after the other: from the tracker to the server, and from the reply to runner and tracker.
+
+    A worker has several of these loops, each with a connection of its own.
+    """
 
     def __init__(
         self,
@@ -104,9 +110,6 @@ class RoundTripLoop:
                     self._runner.fail(update.job, reason)
         for job in reply.jobs:
             self._runner.start(job)
-        self._set_timers(reply)
-
-    def _set_timers(self, reply: RoundTripReply) -> None:
         if reply.limited_for:
             # The latest word on the limit counts: an earlier wake-up would fetch nothing, and be the only one.
             self._limit_over.cancel()
@@ -116,3 +119,41 @@ class RoundTripLoop:
         if reply.failure:
             emit(Signal.WORKER_FETCH_FAILED, queue=self._queue, reason=reply.failure)
             self._job_due.set(FAILED_FETCH_PAUSE)
+
+
+class MarkerListener:
+    """Wakes the tracker of a worker that has room for jobs and found none.
+
+    BullMQ adds a marker to a sorted set when a job is added or becomes due; the worker that pops it must fetch.
+    """
+
+    def __init__(self, link: RedisLink, tracker: JobTracker, marker: str, backoff: LoggedBackoff) -> None:
+        """Wait for the key `marker` through `link`, which `run` closes at its end."""
+        self._link = link
+        self._tracker = tracker
+        self._marker = marker
+        self._backoff = backoff
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        try:
+            while True:
+                await self._tracker.wait_until_idle()
+                await self._listen()
+        finally:
+            await self._link.close()
+
+    async def _listen(self) -> None:
+        try:
+            wait = ("BZPOPMIN", self._marker, LONGEST_WAIT)
+            popped = await self._link.ask(wait, seconds=LONGEST_WAIT + REPLY_TIMEOUT)
+            self._tracker.wake()
+            if popped is not None and self._tracker.free <= 0:
+                # Other workers need the marker: this one has meanwhile got as many jobs as it can hold.
+                _, member, score = popped
+                await self._link.ask(("ZADD", self._marker, score, member), seconds=REPLY_TIMEOUT)
+        except ServerError as error:
+            self._tracker.call_failed(error)
+            await self._backoff.pause(error)
+        else:
+            self._backoff.reset()
