@@ -14,7 +14,7 @@ from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
-from domainstream.queue.names import name_problem
+from domainstream.queue.job import name_problem
 from domainstream.tools.common.suggestions import did_you_mean
 from domainstream.tools.replay import Replay, ReplayOutcome, replay_events
 

@@ -20,6 +20,7 @@ ID_PREFIX: Final = "event-"
 
 DEFAULT_SETTINGS: Final = JobSettings()
 
+_VALID_NAME = re.compile(r"[^\s:]+")
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 
@@ -88,7 +89,8 @@ def job_data(delivery: Delivery, message: EventMessage) -> bytes:
     source = RedisEvent(delivery.channel, delivery.entry_id, delivery.timestamp_ms)
     origin = _write(JobOrigin(source, message.correlationid or message.id))
     event = (delivery.data or b"{}").rstrip()
-    if _may_name_origin(event):
+    # A name may also be spelled with backslash-u escapes.
+    if b"_redisEvent" in event or b"correlationId" in event or rb"\u" in event:
         return _write(_read_fields(event) | _read_fields(origin))
     # An envelope has fields, so something precedes the comma.
     return event[:-1] + b"," + origin[1:]
@@ -102,9 +104,15 @@ def job_origin(data: bytes | str) -> JobOrigin:
         raise InvalidEnvelopeError("the job's _redisEvent or correlationId is not what a subscriber writes") from None
 
 
-def _may_name_origin(event: bytes) -> bool:
-    # A name may be spelled with backslash-u escapes.
-    return b"_redisEvent" in event or b"correlationId" in event or rb"\u" in event
+def name_problem(what: str, name: str) -> str | None:
+    """Return what is wrong with the name of a queue or job; None when it is valid.
+
+    BullMQ separates the parts of a key by ":", and puts the queue's name into the name of its connections, which
+    Redis does not allow to contain whitespace.
+    """
+    if _VALID_NAME.fullmatch(name):
+        return None
+    return f"the {what} {name!r} must be non-empty and contain neither ':' nor whitespace, as in {what}='price-stay'"
 
 
 def _safe(text: str) -> str:

@@ -1,7 +1,6 @@
 """What the subscriber needs from queues.
 
-Implementations of `JobQueue`: `bullmq/queue.py` and `memory.py`; of `Forwarder`: `bullmq/forwarder.py` and
-`two_step.py`. All implementations of a port pass the same contract suite.
+`bullmq/` and `memory.py` implement both ports. All implementations of a port pass the same contract suite.
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,13 @@ from domainstream.validation import ZERO, positive_fields, raise_problems
 LOWEST_PRIORITY: Final = 2**21
 """BullMQ's; https://docs.bullmq.io/guide/jobs/prioritized."""
 
+_BOUNDS: Final[dict[str, tuple[Any, Any]]] = {
+    "jitter": (0, 1),
+    "delay": (ZERO, timedelta(days=36_500)),
+    "priority": (0, LOWEST_PRIORITY),
+}
+"""The least and the greatest value of each setting that need not be positive."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSettings:
@@ -46,25 +53,10 @@ class JobSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` naming every invalid setting."""
-        raise_problems(
-            "JobSettings",
-            [
-                *positive_fields(self, but=("delay", "priority")),
-                *(_out_of_range(self, name, *bounds) for name, bounds in _BOUNDS.items()),
-            ],
-        )
-
-
-_BOUNDS: Final[dict[str, tuple[Any, Any]]] = {
-    "jitter": (0, 1),
-    "delay": (ZERO, timedelta(days=36_500)),
-    "priority": (0, LOWEST_PRIORITY),
-}
-
-
-def _out_of_range(settings: JobSettings, name: str, least: Any, most: Any) -> str | None:
-    value = getattr(settings, name)
-    kind = (int, float) if name == "jitter" else type(most)
-    if isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most:
-        return None
-    return f"{name} is {value}, expected {least} to {most}"
+        problems = positive_fields(self, but=("delay", "priority"))
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            kind = (int, float) if name == "jitter" else type(most)
+            if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+                problems.append(f"{name} is {value}, expected {least} to {most}")
+        raise_problems("JobSettings", problems)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import SubscriptionError
 from domainstream.queue import JobSettings
-from domainstream.queue.names import name_problem
+from domainstream.queue.job import name_problem
 
 DEFAULT_SETTINGS: Final = JobSettings()
 

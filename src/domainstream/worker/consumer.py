@@ -11,7 +11,7 @@ from msgspec import Struct
 from domainstream.errors import HandlerNotFoundError, UnknownEventTypeError
 from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
 from domainstream.queue import job_origin
-from domainstream.queue.names import name_problem
+from domainstream.queue.job import name_problem
 from domainstream.settings import MessageLimits
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.context import EventContext, ReceivedJob, context_of

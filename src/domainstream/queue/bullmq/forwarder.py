@@ -19,7 +19,6 @@ from domainstream.queue.bullmq.scripts import (
     script_for,
     script_text,
 )
-from domainstream.queue.job import Job
 from domainstream.queue.port import RoutedEntry
 from domainstream.queue.settings import JobSettings
 from domainstream.redis.errors import SERVER_CODES
@@ -178,16 +177,13 @@ class ForwardCall:
         if jobs:
             self._encoded.append(jobs[0].data)
         for job in jobs:
-            self._encoded += (self._kind_of(job), job.id)
-
-    def _kind_of(self, job: Job) -> int:
-        kind = (job.queue, job.name, id(job.settings))
-        known = self._kinds.get(kind)
-        if known is None:
-            self._queues.setdefault(job.queue, len(self._queues) + 1)
-            self._kind_settings.append(job.settings)
-            known = self._kinds[kind] = len(self._kinds) + 1
-        return known
+            kind = (job.queue, job.name, id(job.settings))
+            number = self._kinds.get(kind)
+            if number is None:
+                self._queues.setdefault(job.queue, len(self._queues) + 1)
+                self._kind_settings.append(job.settings)
+                number = self._kinds[kind] = len(self._kinds) + 1
+            self._encoded += (number, job.id)
 
 
 def parts_of(entries: Sequence[RoutedEntry], max_jobs: int) -> Iterator[Sequence[RoutedEntry]]:

@@ -137,26 +137,25 @@ class BullMQInspection:
         seen: set[str] = set()
         for state in _STATES:
             start = 0
-            while page := await self._ids(queue, state, start):
+            while page := await self._page(queue, state, start):
                 start += len(page)
-                for job_id, fields in zip(page, await self._fields(queue, page), strict=True):
+                for job_id, fields in page:
                     if job_id not in seen and holding in (fields["data"] or b""):
                         seen.add(job_id)
                         yield _job(queue, job_id, state, fields)
 
-    async def _ids(self, queue: str, state: str, start: int) -> list[str]:
-        page = self._client.lrange if state in _LISTS else self._client.zrange
+    async def _page(self, queue: str, state: str, start: int) -> list[tuple[str, dict[str, bytes | None]]]:
+        """Return id and fields of up to `PAGE` jobs, beginning with the one at `start`."""
+        read_ids = self._client.lrange if state in _LISTS else self._client.zrange
         with translated_errors(self._client):
-            job_ids: Any = await page(self._key(queue, state), start, start + PAGE - 1)
-        return [job_id.decode() for job_id in job_ids]
-
-    async def _fields(self, queue: str, job_ids: Sequence[str]) -> list[dict[str, bytes | None]]:
-        with translated_errors(self._client):
+            raw_ids: Any = await read_ids(self._key(queue, state), start, start + PAGE - 1)
+            job_ids = [job_id.decode() for job_id in raw_ids]
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)
                 replies = await replies_of(pipe)
-        return [dict(zip(_FIELDS, values, strict=True)) for values in replies]
+        fields = (dict(zip(_FIELDS, values, strict=True)) for values in replies)
+        return list(zip(job_ids, fields, strict=True))
 
     def _key(self, queue: str, name: str) -> str:
         return queue_key(self._bull_prefix, queue, name)

@@ -63,7 +63,13 @@ class BullMQQueue:
                     await self._client.script_load(script.text)
                 replies = await self._run(jobs)
         for job, reply in zip(jobs, replies, strict=True):
-            _check(job, reply, self._client)
+            if isinstance(reply, Exception):
+                raise server_error(reply, place_of(self._client.connection_pool))
+            if reply not in (job.id, job.id.encode()):
+                code = reply if isinstance(reply, int) else type(reply).__name__
+                raise ServerRefusedError(
+                    f"BullMQ did not add job {job.id} to the queue {job.queue}: it returned {code}"
+                )
 
     async def close(self) -> None:
         """Close the connection if it owns one; see `port.JobQueue.close`."""
@@ -80,11 +86,3 @@ class BullMQQueue:
                 pipe.evalsha(self._scripts[name].sha, len(keys), *keys, arguments, job.data, options, now)
             # Errors are returned as replies: raised by redis-py, they would quote the command and so the payload.
             return await pipe.execute(raise_on_error=False)
-
-
-def _check(job: Job, reply: Any, client: Redis) -> None:
-    if isinstance(reply, Exception):
-        raise server_error(reply, place_of(client.connection_pool))
-    if reply not in (job.id, job.id.encode()):
-        code = reply if isinstance(reply, int) else type(reply).__name__
-        raise ServerRefusedError(f"BullMQ did not add job {job.id} to the queue {job.queue}: it returned {code}")

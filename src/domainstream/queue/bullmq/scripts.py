@@ -77,25 +77,20 @@ def packed_arguments(job: Job, bull_prefix: str, now: int) -> bytes:
 
 def packed_options(settings: JobSettings, **more: str) -> bytes:
     """Return the options of a job with these settings, and `more` options."""
-    return _pack({**_options(settings), **more})
+    options = {
+        "attempts": settings.attempts,
+        "delay": _milliseconds(settings.delay),
+        **({"priority": settings.priority} if settings.priority else {}),
+        "backoff": {"type": "exponential", "delay": _milliseconds(settings.backoff), "jitter": settings.jitter},
+        "removeOnComplete": {"age": _seconds(settings.keep_completed), "count": settings.keep_completed_count},
+        "removeOnFail": {"age": _seconds(settings.keep_failed)},
+    }
+    return _pack({**options, **more})
 
 
 def now_ms() -> int:
     """Return the time in milliseconds since 1970, as BullMQ stamps jobs."""
     return time.time_ns() // 1_000_000
-
-
-def _options(settings: JobSettings) -> dict[str, Any]:
-    backoff = {"type": "exponential", "delay": _milliseconds(settings.backoff), "jitter": settings.jitter}
-    completed = {"age": _seconds(settings.keep_completed), "count": settings.keep_completed_count}
-    return {
-        "attempts": settings.attempts,
-        "delay": _milliseconds(settings.delay),
-        **({"priority": settings.priority} if settings.priority else {}),
-        "backoff": backoff,
-        "removeOnComplete": completed,
-        "removeOnFail": {"age": _seconds(settings.keep_failed)},
-    }
 
 
 def _milliseconds(duration: timedelta) -> int:

@@ -12,7 +12,7 @@ from redis.exceptions import WatchError
 
 from domainstream.errors import InboxError
 from domainstream.event import BaseEvent
-from domainstream.queue.names import name_problem
+from domainstream.queue.job import name_problem
 from domainstream.redis.errors import translated_errors
 from domainstream.validation import positive, raise_problems
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from domainstream.errors import InboxError, MissingExtraError
 from domainstream.event import BaseEvent
-from domainstream.queue.names import name_problem
+from domainstream.queue.job import name_problem
 from domainstream.validation import positive, raise_problems
 
 try:
