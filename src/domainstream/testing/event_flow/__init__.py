@@ -4,10 +4,8 @@ Events move through memory as they would through servers, on the production code
 pytest.
 """
 
-from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt
-from domainstream.testing.event_flow.event_flow import EventFlow
-from domainstream.testing.event_flow.failures import EndlessFlowError, FlowFailedError
-from domainstream.testing.event_flow.one_handler import handle
+from domainstream.testing.event_flow.attempts import EndlessFlowError, FailedJob, FlowFailedError, JobAttempt
+from domainstream.testing.event_flow.event_flow import EventFlow, handle
 from domainstream.worker.outcomes import Completed, Delayed, Failed
 
 __all__ = [

@@ -1,15 +1,25 @@
-"""The record of attempts at jobs."""
+"""The record of attempts at jobs, and the two ways in which a flow makes its test fail.
 
-from collections.abc import Iterable
+The latter are failed assertions, not errors of domainstream: code under test that catches `DomainStreamError` must not
+catch them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
+from domainstream.errors import list_problems
 from domainstream.event import BaseEvent
 from domainstream.queue import Job
+from domainstream.stream import DeadLetter
 from domainstream.worker import EventContext
 from domainstream.worker.outcomes import AttemptResult, Failed
+
+_MAX_STACKS: Final = 3
+_LATEST: Final = 100
 
 
 class JobAttempt(Struct, frozen=True):
@@ -62,3 +72,39 @@ def failed_jobs(attempts: Iterable[JobAttempt]) -> list[FailedJob]:
         for attempt in attempts
         if isinstance(attempt.outcome, Failed) and attempt.outcome.again_in is None
     ]
+
+
+class FlowFailedError(AssertionError):
+    """Jobs failed permanently, or entries became dead letters, and the test did not expect it."""
+
+    def __init__(self, failed: Sequence[FailedJob], dead_letters: Sequence[DeadLetter]) -> None:
+        self.failed = tuple(failed)
+        """The jobs."""
+        self.dead_letters = tuple(dead_letters)
+        """The entries that could not become jobs."""
+        heading = (
+            f"Jobs that failed permanently: {len(failed)}; entries that became dead letters: {len(dead_letters)}. If "
+            "the test expects that, use await flow.settle(expect_failures=True) and check flow.failed and "
+            "flow.dead_letters:"
+        )
+        dead = [
+            f"channel {dead.delivery.channel}, entry {dead.delivery.entry_id}: {dead.error}: {dead.reason}"
+            for dead in dead_letters
+        ]
+        stacks = [f"{job.last}:\n{job.stack}" for job in failed[:_MAX_STACKS] if job.stack]
+        super().__init__("\n\n".join([list_problems(heading, [*map(str, failed), *dead]), *stacks]))
+
+
+class EndlessFlowError(AssertionError):
+    """Attempts kept leading to further attempts, beyond `most_attempts`."""
+
+    def __init__(self, attempts: Sequence[JobAttempt]) -> None:
+        latest = Counter(map(str, attempts[-_LATEST:])).most_common()
+        super().__init__(
+            list_problems(
+                f"After {len(attempts)} attempts there are still jobs: a handler publishes what leads back to it, or "
+                "raises RetryLater each time. To let a limited time pass, use flow.advance(timedelta(minutes=1)). "
+                "If this number of attempts is right, use EventFlow(..., most_attempts=...). The latest were:",
+                [f"{times} times {what}" for what, times in latest],
+            )
+        )

@@ -10,20 +10,16 @@ from typing import Final, Literal
 
 from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
-from domainstream.queue import Job, MemoryQueue, TwoStepForwarder
+from domainstream.queue import MemoryQueue, TwoStepForwarder
 from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
 from domainstream.subscriber import JobRouter
 from domainstream.subscriber.forwarding import RetryingForwarder
 from domainstream.telemetry import Signal, emit
-from domainstream.testing.event_flow.attempts import JobAttempt
-from domainstream.testing.event_flow.clock import FlowClock
-from domainstream.testing.event_flow.failures import EndlessFlowError
-from domainstream.testing.event_flow.schedule import JobSchedule, WaitingJob
-from domainstream.testing.event_flow.streams import FlowStreams
+from domainstream.testing.event_flow.attempts import EndlessFlowError, JobAttempt
+from domainstream.testing.event_flow.fakes import FlowClock, FlowStreams, JobSchedule, WaitingJob
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
 from domainstream.worker.outcomes import Completed, Delayed, Failed
-from domainstream.worker.prepared_call import PreparedCall
 
 GROUP: Final = "domain-events"
 
@@ -98,13 +94,10 @@ class FlowDriver:
         return True
 
     async def _forward(self) -> None:
-        while self._has_new_entries():
-            await self._retrying_forwarder.deliver(self._router.route(await self._reader.read()))
-
-    def _has_new_entries(self) -> bool:
-        # Checked before reading, because a read without new entries waits for some.
         streams, channels = self._streams, self._router.subscriptions.channels
-        return any(streams.unread(channel, streams.group(channel, GROUP)) for channel in map(str, channels))
+        # Checked before reading, because a read without new entries waits for some.
+        while any(streams.unread(channel, streams.group(channel, GROUP)) for channel in map(str, channels)):
+            await self._retrying_forwarder.deliver(self._router.route(await self._reader.read()))
 
     def _take_new_jobs(self) -> None:
         for queue, jobs in self.queue.jobs.items():
@@ -114,18 +107,27 @@ class FlowDriver:
                 for job in new:
                     self._schedule.add(WaitingJob(job), self._clock.after(job.settings.delay))
             elif self._other_queues == "fail":
-                kinds = {job.name: job for job in new}
-                raise ConfigurationError(
-                    "The flow cannot continue:", [_without_consumer(job) for job in kinds.values()]
-                )
+                problems = {
+                    job.name: f"queue {queue} got the job {job.name} ({job.id}), but has no consumer; use "
+                    'EventFlow(..., consumers=[...]) with its consumer, or EventFlow(..., other_queues="keep")'
+                    for job in new
+                }
+                raise ConfigurationError("The flow cannot continue:", list(problems.values()))
 
     async def _attempt(self, waiting: WaitingJob) -> None:
-        job, consumer = waiting.job, self.consumers[waiting.job.queue]
-        received = _received(waiting)
-        call = _prepared(consumer, received)
+        job, settings, consumer = waiting.job, waiting.job.settings, self.consumers[waiting.job.queue]
+        # Without jitter, so that pauses are the same each time.
+        backoff = {"type": "exponential", "delay": settings.backoff / timedelta(milliseconds=1)}
+        received = ReceivedJob(job.id, job.name, waiting.attempt, job.data.decode(), settings.attempts, backoff)
+        event = context = None
+        try:
+            # For the record; the attempt decodes the job itself, and reports why it cannot.
+            call = consumer.prepare(received)
+            event, context = call.event, call.context
+        except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
+            emit(Signal.TESTING_NO_EVENT, job=job.id, error=type(error).__name__)
         # A task of its own, as in a worker: time limits and cancellations need it, and context variables stay inside.
         outcome = await asyncio.create_task(AttemptRunner(consumer)(received))
-        event, context = (call.event, call.context) if call else (None, None)
         self.attempts.append(JobAttempt(job, waiting.attempt, self._clock.now, outcome, event, context))
         match outcome:
             case Delayed(delay):
@@ -134,26 +136,3 @@ class FlowDriver:
                 self._schedule.add(WaitingJob(job, waiting.attempt + 1), self._clock.after(pause))
             case _:
                 pass
-
-
-def _received(waiting: WaitingJob) -> ReceivedJob:
-    """Return a job as a worker has it, but without jitter, so that pauses are the same each time."""
-    job, settings = waiting.job, waiting.job.settings
-    backoff = {"type": "exponential", "delay": settings.backoff / timedelta(milliseconds=1)}
-    return ReceivedJob(job.id, job.name, waiting.attempt, job.data.decode(), settings.attempts, backoff)
-
-
-def _prepared(consumer: EventConsumer, received: ReceivedJob) -> PreparedCall | None:
-    """Decode a job for the record; the attempt decodes it itself, and reports why it cannot."""
-    try:
-        return consumer.prepare(received)
-    except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
-        emit(Signal.TESTING_NO_EVENT, job=received.id, error=type(error).__name__)
-        return None
-
-
-def _without_consumer(job: Job) -> str:
-    return (
-        f"queue {job.queue} got the job {job.name} ({job.id}), but has no consumer; "
-        'use EventFlow(..., consumers=[...]) with its consumer, or EventFlow(..., other_queues="keep")'
-    )

@@ -1,4 +1,4 @@
-"""A whole flow of events in memory, for tests: from publishing to handling."""
+"""For tests: a whole flow of events in memory, from publishing to handling, or the call of one handler."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,18 +8,16 @@ from typing import Any, Final, Self, TypeVar, overload
 import msgspec
 
 from domainstream.channel import EventPublisherChannel
-from domainstream.event import BaseEvent, EventDecoder
-from domainstream.queue import Job
+from domainstream.event import BaseEvent, EventDecoder, EventEncoder, read_message
+from domainstream.queue import Job, job_data, job_id
 from domainstream.settings import MessageLimits
-from domainstream.stream import DeadLetter
+from domainstream.stream import DeadLetter, Delivery
 from domainstream.subscriber import JobRouter, Subscriptions
-from domainstream.testing.event_flow.attempts import FailedJob, JobAttempt, failed_jobs
-from domainstream.testing.event_flow.clock import FlowClock
+from domainstream.testing.event_flow.attempts import FailedJob, FlowFailedError, JobAttempt, failed_jobs
 from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues
-from domainstream.testing.event_flow.failures import FlowFailedError
-from domainstream.testing.event_flow.streams import FlowPublisher, FlowStreams
+from domainstream.testing.event_flow.fakes import FlowClock, FlowPublisher, FlowStreams, milliseconds_of
 from domainstream.validation import positive, raise_problems
-from domainstream.worker import EventConsumer, EventContext
+from domainstream.worker import EventConsumer, EventContext, ReceivedJob
 from domainstream.worker.outcomes import Completed
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
@@ -62,8 +60,14 @@ class EventFlow:
 
         Raises `ConfigurationError` as `add_consumer` does, and for invalid settings.
         """
-        problems = [_other_queues_problem(other_queues), positive("most_attempts", most_attempts, int)]
-        raise_problems("EventFlow", [*problems, _now_problem(now)])
+        problems = [
+            None
+            if other_queues in ("fail", "keep")
+            else f'other_queues is {other_queues!r}, expected "fail" or "keep"',
+            positive("most_attempts", most_attempts, int),
+            "now has no time zone; use datetime(2026, 1, 31, tzinfo=UTC)" if now and now.tzinfo is None else None,
+        ]
+        raise_problems("EventFlow", problems)
         self._clock = FlowClock(now)
         self.streams = FlowStreams(self._clock)
         """The streams; `flow.streams.add(channel, b"...")` adds entries that no producer would publish."""
@@ -140,7 +144,9 @@ class EventFlow:
         """Return what was published, oldest first: the events of a class, or the JSON objects of a channel."""
         if isinstance(what, EventPublisherChannel):
             return [msgspec.json.decode(message.data) for message in self.publisher.published.get(what, ())]
-        return self._events(what)
+        decode = EventDecoder([what], limits=self._limits).decode
+        events = [decode(message.data) for message in self.publisher.published.get(what.event_type, ())]
+        return [event for event in events if isinstance(event, what)]
 
     def jobs(self, queue: str) -> list[Job]:
         """Return all jobs that were added to a queue, oldest first; raise `ConfigurationError` for an unknown queue."""
@@ -191,11 +197,6 @@ class EventFlow:
         if (failed or dead) and not expect_failures:
             raise FlowFailedError(failed, dead)
 
-    def _events(self, event_class: type[EventT]) -> list[EventT]:
-        decode = EventDecoder([event_class], limits=self._limits).decode
-        events = [decode(message.data) for message in self.publisher.published.get(event_class.event_type, ())]
-        return [event for event in events if isinstance(event, event_class)]
-
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
         for attempt in self._driver.attempts:
             wanted = isinstance(attempt.outcome, Completed) and queue in (None, attempt.job.queue)
@@ -207,9 +208,23 @@ class EventFlow:
         return None if queue in queues else f"no channel is delivered to queue {queue}, only to: {', '.join(queues)}"
 
 
-def _other_queues_problem(given: object) -> str | None:
-    return None if given in ("fail", "keep") else f'other_queues is {given!r}, expected "fail" or "keep"'
+async def handle(
+    consumer: EventConsumer, event: BaseEvent[Any], *, job: str = "test", attempt: int = 1, attempts: int = 1
+) -> None:
+    """Give `event` to the handler that takes it, encoded and decoded on the way, and raise what the handler raises.
 
+    Usage::
 
-def _now_problem(given: datetime | None) -> str | None:
-    return "now has no time zone; use datetime(2026, 1, 31, tzinfo=UTC)" if given and given.tzinfo is None else None
+        await handle(consumer, OptimizationEvaluated(...))
+        with pytest.raises(RetryLater):
+            await handle(consumer, event, attempt=3, attempts=3)
+
+    `job` is the job's name, for handlers that take only jobs of one name; `attempt` and `attempts` are those of the
+    handler's context. The consumer's error handler is not called; an `EventFlow` calls it.
+
+    Raises `HandlerNotFoundError`, which names the fix, when no handler takes the event, and `EventEncodingError`.
+    """
+    data = EventEncoder("test").encode(event)
+    delivery = Delivery(str(event.event_type), f"{milliseconds_of(event.occurred_at)}-0", data)
+    text = job_data(delivery, read_message(data)).decode()
+    await consumer.handle(ReceivedJob(job_id(event.id), job, attempt, text, max(attempt, attempts)))

@@ -1,0 +1,139 @@
+"""What a flow has in place of servers and real time: a clock, streams, a publisher, a schedule of jobs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+
+from msgspec import Struct
+
+from domainstream.errors import PublisherClosedError
+from domainstream.health import Health
+from domainstream.producer import OutgoingMessage
+from domainstream.queue import Job
+from domainstream.receipt import Outcome, Receipt
+from domainstream.stream import MemoryStreams
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class FlowClock:
+    """The clock of one flow, which advances only on request."""
+
+    def __init__(self, now: datetime | None) -> None:
+        """Begin at `now`; None is the real time, to the millisecond."""
+        self.now = (now or EPOCH + timedelta(milliseconds=milliseconds_of(datetime.now(UTC)))).astimezone(UTC)
+        """The time, aware and in UTC."""
+
+    def seconds(self) -> float:
+        """Return the time in seconds since 1970."""
+        return self.now.timestamp()
+
+    def milliseconds(self) -> int:
+        """Return the time in milliseconds since 1970."""
+        return milliseconds_of(self.now)
+
+    def after(self, delay: timedelta) -> datetime:
+        """Return when a delay that begins now ends, at the latest the last moment of the calendar."""
+        return self.now + min(delay, _LAST - self.now)
+
+    def pass_until(self, then: datetime) -> None:
+        """Advance to `then`, which is not before now."""
+        self.now = then
+
+
+def milliseconds_of(moment: datetime) -> int:
+    """Return an aware moment in whole milliseconds since 1970."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+class FlowStreams(MemoryStreams):
+    """`MemoryStreams` whose entry ids are the time of the flow, as a server's are its time."""
+
+    def __init__(self, clock: FlowClock) -> None:
+        """Take the time from `clock`."""
+        super().__init__(clock=clock.seconds)
+        self._milliseconds = clock.milliseconds
+        self._newest = (0, 0)
+
+    def next_id(self) -> str:
+        """Return an id that is greater than all before: the milliseconds, and a sequence number."""
+        now, (before, number) = self._milliseconds(), self._newest
+        self._newest = (now, 0) if now > before else (before, number + 1)
+        return "{}-{}".format(*self._newest)
+
+
+class FlowPublisher:
+    """Adds what is published to the streams of a flow; implements `EventPublisher`."""
+
+    def __init__(self, streams: FlowStreams) -> None:
+        """Publish into `streams`."""
+        self.published: dict[str, list[OutgoingMessage]] = {}
+        """The messages of each channel that has any, oldest first."""
+        self._streams = streams
+        self._closed = False
+
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+        """Add the messages at once; see `EventPublisher.publish`."""
+        if self._closed:
+            raise PublisherClosedError("the flow is closed; publish inside its `async with` block")
+        receipts = []
+        for message in messages:
+            channel = str(message.channel)
+            self.published.setdefault(channel, []).append(message)
+            entry_id = self._streams.add(channel, message.data)
+            receipts.append(
+                Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=channel, entry_id=entry_id)
+            )
+        return receipts
+
+    async def health(self) -> Health:
+        """Return whether it is open."""
+        if self._closed:
+            return Health(ok=False, problem="the flow is closed")
+        return Health(ok=True, round_trip=timedelta())
+
+    async def close(self) -> None:
+        """Refuse new messages. Closing twice does nothing."""
+        self._closed = True
+
+
+class WaitingJob(Struct, frozen=True):
+    """A job that waits for its next attempt."""
+
+    job: Job
+    """The job."""
+
+    attempt: int = 1
+    """The number of that attempt, from 1."""
+
+
+class JobSchedule:
+    """Jobs that wait, in the order in which one worker would take them.
+
+    Decides which job is next, and when, as the server of a queue does: due jobs are ordered by priority, as in BullMQ,
+    and then by when they became due.
+    """
+
+    def __init__(self) -> None:
+        self._due: list[tuple[int, int, WaitingJob]] = []
+        self._later: list[tuple[datetime, int, WaitingJob]] = []
+        self._numbers = count()
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the next of the jobs that are not due yet will be due; None if there are none."""
+        return self._later[0][0] if self._later else None
+
+    def add(self, waiting: WaitingJob, due: datetime) -> None:
+        """Add a job that is due at `due`."""
+        heappush(self._later, (due, next(self._numbers), waiting))
+
+    def take(self, now: datetime) -> WaitingJob | None:
+        """Remove and return the next job; None when none is due."""
+        while self._later and self._later[0][0] <= now:
+            _, _, waiting = heappop(self._later)
+            heappush(self._due, (waiting.job.settings.priority, next(self._numbers), waiting))
+        return heappop(self._due)[-1] if self._due else None
