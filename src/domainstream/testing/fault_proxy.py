@@ -100,7 +100,9 @@ class FaultProxy:
                 self.faults += 1
                 continue
             if self._command and self._command in data:
-                if self._loses():
+                lost = self._losses > 0 or self._chance.random() < self._share
+                self._losses = max(0, self._losses - 1)
+                if lost:
                     self.faults += 1
                     self._losing.add(writer)
                 elif self._answers:
@@ -109,13 +111,6 @@ class FaultProxy:
                     continue
             upstream.write(data)
             await upstream.drain()
-
-    def _loses(self) -> bool:
-        """Return whether to lose the reply to one request."""
-        if self._losses:
-            self._losses -= 1
-            return True
-        return self._chance.random() < self._share
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):

@@ -211,11 +211,13 @@ class EventConsumer:
     def _register(
         self, event_classes: tuple[EventClass, ...], job: str | None, time_limit: timedelta | None, handler: Any
     ) -> Any:
-        taken = [self._taken_problem(event_class, job) for event_class in event_classes]
-        none_given = None if event_classes else "no event class is given; use @consumer.on(SomethingHappened)"
-        raise_problems(
-            f"The handler {name_of(handler)!r} of queue {self.queue}", [*taken, none_given, handler_problem(handler)]
-        )
+        problems = [] if event_classes else ["no event class is given; use @consumer.on(SomethingHappened)"]
+        jobs = "" if job is None else f" in jobs named {job}"
+        for event_class in event_classes:
+            if (other := self._by_event.get(event_class, {}).get(job)) is not None:
+                taken = f"{event_class.__name__} is already handled by {name_of(other.handler)}{jobs}"
+                problems.append(f"{taken}; remove one of the two")
+        raise_problems(f"The handler {name_of(handler)!r} of queue {self.queue}", [*problems, handler_problem(handler)])
         # The decoder first: it rejects classes that share an event type, and then nothing may have changed.
         self._decoder = self._decoder_of(dict.fromkeys((*self._by_event, *event_classes)))
         chain = handler_chain(
@@ -229,13 +231,6 @@ class EventConsumer:
         for event_class in event_classes:
             self._by_event.setdefault(event_class, {})[job] = registration
         return handler
-
-    def _taken_problem(self, event_class: EventClass, job: str | None) -> str | None:
-        other = self._by_event.get(event_class, {}).get(job)
-        if other is None:
-            return None
-        jobs = "" if job is None else f" in jobs named {job}"
-        return f"{event_class.__name__} is already handled by {name_of(other.handler)}{jobs}; remove one of the two"
 
     def _decoder_of(self, event_classes: Iterable[EventClass]) -> EventDecoder:
         return EventDecoder(event_classes, upcasters=self._upcasters, limits=self._limits)
