@@ -7,9 +7,10 @@ names and camelCase stop in `queue.bullmq`. Before: `domainstream.stream`. Next 
 from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.queue.bullmq.queue import BullMQQueue
 from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin
-from domainstream.queue.memory import MemoryQueue, TwoStepForwarder
+from domainstream.queue.memory import MemoryQueue
 from domainstream.queue.port import Forwarder, JobQueue, RoutedEntry
 from domainstream.queue.settings import JobSettings
+from domainstream.queue.two_step import TwoStepForwarder
 
 __all__ = [
     "BullMQForwarder",
