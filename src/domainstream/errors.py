@@ -44,6 +44,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domainstream.receipt import Outcome, Receipt
+from domainstream.text import described
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
@@ -275,7 +276,7 @@ def _summary(receipts: Sequence[Receipt]) -> str:
             "streams; if you publish them again, consumers recognize the repeat by the event id."
         )
     errors = [receipt.error for receipt in receipts if receipt.error]
-    reasons = sorted({f"{type(error).__name__}: {error}" for error in errors})
+    reasons = sorted({described(error) for error in errors})
     return list_problems(f"{' '.join(parts)} Each event's receipt is in .receipts. The causes:", reasons)
 
 

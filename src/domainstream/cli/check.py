@@ -12,6 +12,7 @@ from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import local_command
 from domainstream.cli.common.options import Debug, argument, option
 from domainstream.cli.common.terminal import Terminal
+from domainstream.text import printable
 from domainstream.tools.check.engine import findings_of
 from domainstream.tools.check.findings import Finding
 from domainstream.tools.check.fixing import fix
@@ -19,7 +20,7 @@ from domainstream.tools.check.formats import FORMATS
 from domainstream.tools.check.project import read_project
 from domainstream.tools.check.rules.table import RULES
 from domainstream.tools.check.settings import nearest_system
-from domainstream.tools.common.formatting import plural, printable
+from domainstream.tools.common.formatting import plural
 
 
 def _codes(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
-from domainstream.tools.common.formatting import age, number, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import age, number
 
 GROUPS: Final[Columns] = {
     "channel": lambda state: printable(state.channel),

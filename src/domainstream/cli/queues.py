@@ -9,8 +9,9 @@ from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
 from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.text import printable
 from domainstream.tools.common.errors import NotFoundError
-from domainstream.tools.common.formatting import number, printable
+from domainstream.tools.common.formatting import number
 
 QUEUES: Final[Columns] = {
     "queue": lambda state: printable(state.queue) + (" (paused)" if state.is_paused else ""),

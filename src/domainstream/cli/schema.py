@@ -10,12 +10,12 @@ from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import local_command
 from domainstream.cli.common.options import Debug, argument, option
 from domainstream.cli.common.terminal import Terminal
+from domainstream.text import printable
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.project import read_project
 from domainstream.tools.check.rules.contract import breaking_changes, published_events
 from domainstream.tools.check.settings import nearest_system
 from domainstream.tools.check.snapshots import Change, write_snapshots
-from domainstream.tools.common.formatting import printable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

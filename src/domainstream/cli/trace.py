@@ -9,8 +9,9 @@ from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
+from domainstream.text import printable
 from domainstream.tools.common.errors import NotFoundError
-from domainstream.tools.common.formatting import moment, printable
+from domainstream.tools.common.formatting import moment
 from domainstream.tools.timeline import TimelineEntry, timeline_of
 
 

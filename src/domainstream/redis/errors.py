@@ -36,6 +36,7 @@ from domainstream.errors import (
     ServerUnavailableError,
 )
 from domainstream.redis.server_url import place_of
+from domainstream.text import described
 
 
 class ErrorKind(Enum):
@@ -135,19 +136,15 @@ def server_error(error: Exception, place: str) -> ServerError:
     problem = (
         f"is not ready: {code} {str(error).removeprefix(code).strip()}"
         if code
-        else f"does not answer: {_described(error)}"
+        else f"does not answer: {described(error)}"
     )
     return ServerUnavailableError(f"the server at {place} {problem}")
 
 
 def _no_reply(error: NoReplyError, place: str) -> ServerError:
     if error.sent:
-        return ServerUnavailableError(f"the connection to {place} was lost before the reply: {_described(error.cause)}")
-    return ServerUnavailableError(f"no connection to the server at {place}: {_described(error.cause)}; is it running?")
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return ServerUnavailableError(f"the connection to {place} was lost before the reply: {described(error.cause)}")
+    return ServerUnavailableError(f"no connection to the server at {place}: {described(error.cause)}; is it running?")
 
 
 @contextmanager

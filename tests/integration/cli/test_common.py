@@ -15,7 +15,7 @@ from support.consuming import EVALUATED, GROUP, Streams, evaluated
 
 from domainstream.cli.common.lazy_group import LazyGroup
 from domainstream.cli.main import COMMANDS, cli
-from domainstream.tools.common.formatting import age, moment, printable
+from domainstream.tools.common.formatting import age, moment
 
 SECRET = "a-secret"
 LOOKING = (["streams", "ls"], ["groups"], ["lag"], ["pending"], ["dead-letters", "ls"])
@@ -127,12 +127,6 @@ def test_ages_and_moments_are_formatted() -> None:
     ]
     assert moment(0) == "1970-01-01T00:00:00.000Z"
     assert moment(2**63) == str(2**63)
-
-
-def test_unprintable_characters_are_escaped() -> None:
-    """Control characters, also those beyond ASCII, direction marks and invalid UTF-8 are escaped."""
-    assert printable("é 中\x1b\x9b\u202e\n") == "é 中\\x1b\\x9b\\u202e\\n"
-    assert printable(b"\xff") == "\\xff"
 
 
 def lazy_groups(group: LazyGroup) -> Iterator[LazyGroup]:

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from domainstream.tools.common.formatting import NONE, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import NONE
 
 
 class Content(Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,8 @@ from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.dead_letters.records import dead_letter_inspection, dead_letter_state, record_of
 from domainstream.stream.state import ms_of
-from domainstream.tools.common.formatting import age, moment, number, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import age, moment, number
 
 DEAD_LETTERS: Columns = {
     "letter": lambda record: record.letter_id,

@@ -15,7 +15,8 @@ from domainstream.cli.dead_letters.records import (
     dead_letter_state,
     record_of,
 )
-from domainstream.tools.common.formatting import moment, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import moment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

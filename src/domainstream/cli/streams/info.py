@@ -14,7 +14,8 @@ from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.state import ms_of
-from domainstream.tools.common.formatting import NONE, age, moment, number, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import NONE, age, moment, number
 
 
 class StreamRecord(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.tables import Columns
 from domainstream.cli.common.terminal import Terminal
 from domainstream.stream.state import ms_of
-from domainstream.tools.common.formatting import age, number, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import age, number
 
 
 @server_command(NoOptions)

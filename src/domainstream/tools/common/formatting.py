@@ -1,4 +1,4 @@
-"""Formats values for people: numbers, ages, moments, and text from untrusted sources."""
+"""Formats values for people: numbers, ages and moments."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -34,13 +34,3 @@ def moment(milliseconds: int) -> str:
     except OverflowError:
         return str(milliseconds)
     return f"{when.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-def printable(text: str | bytes) -> str:
-    """Return `text` with every unprintable character escaped, so that data cannot control the terminal."""
-    shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
-    if shown.isprintable():
-        return shown
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in shown
-    )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from domainstream.channel import ChannelRegistry
 from domainstream.errors import ConfigurationError, DomainStreamError
+from domainstream.text import described
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.suggestions import did_you_mean
 
@@ -90,6 +91,4 @@ def _no_object(module: ModuleType, inside: object, part: str) -> RegistryNotFoun
 
 def _import_failed(action: str, error: Exception) -> ImportFailedError:
     # The message is quoted: our own errors never quote data, and those of an import or a call name the fault.
-    return ImportFailedError(
-        f"{action} raised {type(error).__name__}: {error}. Fix it, or add --debug for the traceback"
-    )
+    return ImportFailedError(f"{action} raised {described(error)}. Fix it, or add --debug for the traceback")

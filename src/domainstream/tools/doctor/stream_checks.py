@@ -6,7 +6,8 @@ from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters.inspection import DeadLetterState
 from domainstream.stream.state import ms_of
-from domainstream.tools.common.formatting import age, number, plural, printable
+from domainstream.text import printable
+from domainstream.tools.common.formatting import age, number, plural
 from domainstream.tools.doctor.finding import Finding, ok, problem, redis_cli, warning
 from domainstream.tools.doctor.server_checks import SKEW_MS
 

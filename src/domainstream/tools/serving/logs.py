@@ -9,8 +9,25 @@ import msgspec
 
 from domainstream.event import CorrelationFilter
 from domainstream.telemetry import FIELD_PREFIX
+from domainstream.text import printable
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s [%(correlation_id)s]"
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record as one line, which nothing in it can break, and its traceback as indented lines below."""
+
+    def __init__(self) -> None:
+        super().__init__(_TEXT)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - overridden
+        """Return the line of a record."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - overridden
+        """Return a traceback; the messages in it may hold anything."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {printable(line)}" for line in lines)
 
 
 class JsonFormatter(logging.Formatter):
@@ -36,7 +53,7 @@ def set_up_logs(*, as_json: bool, quiet: bool, verbose: int) -> None:
     """Log to stderr: INFO of domainstream and WARNING of other libraries; less when quiet, more when verbose."""
     handler = logging.StreamHandler()
     handler.addFilter(CorrelationFilter())
-    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(_TEXT))
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO if verbose > 1 else logging.WARNING, force=True)
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     logging.getLogger("domainstream").setLevel(level)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol, runtime_checkable
 
 from domainstream.errors import DomainStreamError
+from domainstream.text import described
 from domainstream.tools.serving.target import TargetError
 
 MAX_STEPS: Final = 5
@@ -59,7 +60,7 @@ async def _step(target: str, candidate: Any, stack: AsyncExitStack) -> Any:
     except DomainStreamError:
         raise
     except Exception as error:  # a user's function may do anything
-        reason = f"{target} failed before it could run: {type(error).__name__}: {error}"
+        reason = f"{target} failed before it could run: {described(error)}"
         raise TargetError(f"{reason}. To see where, add: --debug") from error
     raise _unfit(target, candidate)
 

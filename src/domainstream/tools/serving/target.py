@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from domainstream.errors import DomainStreamError
+from domainstream.text import described
 from domainstream.tools.common.errors import NotFoundError
 
 
@@ -45,4 +46,4 @@ def _module(name: str, folder: Path) -> ModuleType:
 
 
 def _failed(name: str, error: Exception) -> TargetError:
-    return TargetError(f"importing {name} failed: {type(error).__name__}: {error}. To see where, add: --debug")
+    return TargetError(f"importing {name} failed: {described(error)}. To see where, add: --debug")
