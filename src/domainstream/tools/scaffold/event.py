@@ -10,17 +10,17 @@ from typing import Final
 import libcst as cst
 
 from domainstream.channel.channel_name import parse_channel_name, services_violations, violations_of
-from domainstream.tools.scaffold.edits.channels import services_of, with_aggregate
+from domainstream.tools.scaffold.edits.contracts import services_of, with_aggregate
 from domainstream.tools.scaffold.edits.enums import find_class, with_member
 from domainstream.tools.scaffold.edits.imports import local_name, without_import
 from domainstream.tools.scaffold.edits.mappers import INSIDE, find_mapper, with_case
 from domainstream.tools.scaffold.edits.subscriptions import with_channel
 from domainstream.tools.scaffold.edits.unions import EMPTY, with_class
 from domainstream.tools.scaffold.errors import RefusedError
-from domainstream.tools.scaffold.examples import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.fields import Field, imports_of_examples
 from domainstream.tools.scaffold.layout import Service, ServiceFiles, events_file, module_of, service_files
 from domainstream.tools.scaffold.names import module_problems, pascal, snake, words
+from domainstream.tools.scaffold.payload import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.service import reinterpreted
 from domainstream.tools.scaffold.source import Source, dotted, small
 from domainstream.tools.scaffold.system import System

@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from domainstream.tools.check.model.domain import Event
-from domainstream.tools.scaffold.edits.consumers import Consumer, Handler, consumers, logger_of, names_in, with_handler
 from domainstream.tools.scaffold.edits.imports import imported_from, local_name
 from domainstream.tools.scaffold.edits.mappers import find_mapper
+from domainstream.tools.scaffold.edits.services import Consumer, Handler, consumers, logger_of, names_in, with_handler
 from domainstream.tools.scaffold.edits.toml_lists import toml_table, with_toml_item, with_toml_line
-from domainstream.tools.scaffold.examples import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.layout import Service, module_of, service_files
 from domainstream.tools.scaffold.names import pascal
+from domainstream.tools.scaffold.payload import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.source import Source
 from domainstream.tools.scaffold.system import System
 

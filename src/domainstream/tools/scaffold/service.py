@@ -1,7 +1,7 @@
 """`domainstream new service`: a service without events and handlers."""
 
 from domainstream.channel.channel_name import Services, parse_channel_name, services_violations
-from domainstream.tools.scaffold.edits.channels import services_of, with_service
+from domainstream.tools.scaffold.edits.contracts import services_of, with_service
 from domainstream.tools.scaffold.edits.toml_lists import with_toml_item
 from domainstream.tools.scaffold.errors import RefusedError
 from domainstream.tools.scaffold.layout import Service, module_of

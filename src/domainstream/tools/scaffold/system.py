@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
-from domainstream.tools.scaffold.edits.channels import channel_enum
+from domainstream.tools.scaffold.edits.contracts import channel_enum
 from domainstream.tools.scaffold.edits.enums import members, with_member
 from domainstream.tools.scaffold.edits.imports import with_import
 from domainstream.tools.scaffold.layout import Layout, Service, find_layout, module_of

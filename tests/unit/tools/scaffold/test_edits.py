@@ -5,11 +5,11 @@ from textwrap import dedent
 
 import pytest
 
-from domainstream.tools.scaffold.edits.channels import services_of, with_aggregate, with_service
-from domainstream.tools.scaffold.edits.consumers import Handler, consumers, with_handler
+from domainstream.tools.scaffold.edits.contracts import services_of, with_aggregate, with_service
 from domainstream.tools.scaffold.edits.enums import with_member
 from domainstream.tools.scaffold.edits.imports import with_import, without_import
 from domainstream.tools.scaffold.edits.mappers import with_case
+from domainstream.tools.scaffold.edits.services import Handler, consumers, with_handler
 from domainstream.tools.scaffold.edits.subscriptions import with_channel
 from domainstream.tools.scaffold.edits.subscriptions import with_handler as with_subscription
 from domainstream.tools.scaffold.edits.toml_lists import with_toml_item, with_toml_line
