@@ -47,6 +47,11 @@ class HandledJob:
     """The event that it is about."""
 
     @property
+    def queue_in_files(self) -> str:
+        """The queue in snake case, as the names of its files have it: `valuation`."""
+        return self.queue.partition(".")[2].lower()
+
+    @property
     def event_place(self) -> tuple[str, str]:
         """The module and the name of the event's class."""
         module, _, name = self.event.symbol.rpartition(".")
@@ -55,7 +60,7 @@ class HandledJob:
 
 def plan_consumer(system: System, job: HandledJob) -> str:
     """Plan a consumer and a worker process for a queue that has none; return the consumer's file."""
-    queue = job.queue.partition(".")[2].lower()
+    queue = job.queue_in_files
     consumer = f"{job.service.consumers}/{queue}_consumer.py"
     values = {
         "service": job.service.name,
@@ -112,7 +117,7 @@ def _plan_dependency(system: System, job: HandledJob) -> None:
 
 def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, others: bool) -> list[str]:
     """Plan the test of a handler; return what is left to do by hand where the test cannot be derived."""
-    queue, name = job.queue.partition(".")[2].lower(), job.name.replace("-", "_")
+    queue, name = job.queue_in_files, job.name.replace("-", "_")
     prefix = "" if queue == job.service.name else f"{queue}_"
     path = f"{job.service.folder}/tests/test_{prefix}{name}_job.py"
     if system.plan.exists(path):
