@@ -132,7 +132,7 @@ def project(terminal: Terminal, options: ProjectOptions) -> None:
 def service(terminal: Terminal, options: ServiceOptions) -> None:
     """Make the service NAME: domain layer, mapper, consumer, queue and tests."""
     with _needs_extra():
-        from domainstream.tools.scaffold.service import plan_service  # noqa: PLC0415 - as above
+        from domainstream.tools.scaffold.project import plan_service  # noqa: PLC0415 - as above
         from domainstream.tools.scaffold.system import System  # noqa: PLC0415 - as above
 
         system = System.around(options.folder)
@@ -150,7 +150,7 @@ def event(terminal: Terminal, options: EventOptions) -> None:
     """
     with _needs_extra():
         from domainstream.tools.scaffold.event import plan_event, read_event  # noqa: PLC0415 - as above
-        from domainstream.tools.scaffold.fields import parse_fields  # noqa: PLC0415 - as above
+        from domainstream.tools.scaffold.payload import parse_fields  # noqa: PLC0415 - as above
         from domainstream.tools.scaffold.system import System  # noqa: PLC0415 - as above
 
         system = System.around(options.folder)
@@ -191,7 +191,7 @@ def _needs_extra() -> Iterator[None]:
 
 
 def _apply(plan: Any, terminal: Terminal, options: ChangeOptions) -> None:
-    from domainstream.tools.scaffold.apply import apply  # noqa: PLC0415 - as above
+    from domainstream.tools.scaffold.plan import apply  # noqa: PLC0415 - as above
 
     applied = apply(plan, dry_run=options.dry_run)
     if options.show == "json":

@@ -1,5 +1,5 @@
 """`domainstream new`: writes projects, services, events and subscribers in the guide's layout.
 
-`project`, `service`, `event` and `subscriber` plan the changes of one command in memory, `edits` change existing code
-in place, `templates` hold the files that are new, and `apply` writes the plan.
+`project`, `event` and `subscriber` plan the changes of one command in memory, `edits` change existing code in place,
+`templates` hold the files that are new, and `plan` writes the changes.
 """

@@ -10,19 +10,15 @@ from typing import Final
 import libcst as cst
 
 from domainstream.channel.channel_name import parse_channel_name, services_violations, violations_of
-from domainstream.tools.scaffold.edits.channels import services_of, with_aggregate
-from domainstream.tools.scaffold.edits.enums import find_class, with_member
+from domainstream.tools.scaffold.edits.contracts import services_of, with_aggregate, with_channel, with_member
 from domainstream.tools.scaffold.edits.imports import local_name, without_import
-from domainstream.tools.scaffold.edits.mappers import INSIDE, find_mapper, with_case
-from domainstream.tools.scaffold.edits.subscriptions import with_channel
-from domainstream.tools.scaffold.edits.unions import EMPTY, with_class
+from domainstream.tools.scaffold.edits.services import INSIDE, NO_EVENTS, find_mapper, with_case, with_class
 from domainstream.tools.scaffold.errors import RefusedError
-from domainstream.tools.scaffold.examples import UnknownTypeError, payload_values
-from domainstream.tools.scaffold.fields import Field, imports_of_examples
 from domainstream.tools.scaffold.layout import Service, ServiceFiles, events_file, module_of, service_files
 from domainstream.tools.scaffold.names import module_problems, pascal, snake, words
-from domainstream.tools.scaffold.service import reinterpreted
-from domainstream.tools.scaffold.source import Source, dotted, small
+from domainstream.tools.scaffold.payload import Field, UnknownTypeError, payload_values, values_of_fields
+from domainstream.tools.scaffold.project import reinterpreted
+from domainstream.tools.scaffold.source import small
 from domainstream.tools.scaffold.system import System
 
 _NO_SUBSCRIPTIONS: Final = "project/packages/contracts/src/contracts/subscriptions.py.j2"
@@ -68,6 +64,16 @@ class NewEvent:
         return f"{self.event_class}Payload"
 
     @property
+    def place(self) -> str:
+        """The import of its class, as `module:name`."""
+        return f"{module_of(self.file)}:{self.event_class}"
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words."""
+        return words(f"{self.aggregate}_{self.name}").capitalize()
+
+    @property
     def type_name(self) -> str:
         """The name of its type and of its channel."""
         return f"domain_{self.service.name}_{self.aggregate}_{self.name}".upper()
@@ -100,23 +106,16 @@ def plan_event(system: System, event: NewEvent) -> None:
 
     Raises `RefusedError` for what `check` would report, and for an existing event that differs.
     """
-    _require_valid(system, event)
+    problems = [*_name_problems(system, event), *_conflicts(system, event)]
+    if problems:
+        raise RefusedError(f"The event {event.event_class} cannot be made:", problems)
     channels = system.plan.source(system.layout.channels)
     system.plan.put(with_aggregate(channels, event.service.name, event.aggregate))
     _plan_class(system, event)
-    _plan_union(system, event)
     if not event.internal:
-        system.add_member(system.channels, event.type_name, event.type_name.lower())
-        _plan_subscription(system, f"{system.channels.name}.{event.type_name}")
+        _plan_channel(system, event)
     _plan_case(system, event)
     _plan_test(system, event)
-
-
-def _require_valid(system: System, event: NewEvent) -> None:
-    """Raise `RefusedError` with every rule that an event breaks."""
-    problems = [*_name_problems(system, event), *_retired(system, event), *_differences(system, event)]
-    if problems:
-        raise RefusedError(f"The event {event.event_class} cannot be made:", problems)
 
 
 def _name_problems(system: System, event: NewEvent) -> Iterator[str]:
@@ -137,13 +136,10 @@ def _name_problems(system: System, event: NewEvent) -> Iterator[str]:
         yield f"{event.type_name} would be read as {reading}; use that, or another name"
 
 
-def _retired(system: System, event: NewEvent) -> Iterator[str]:
+def _conflicts(system: System, event: NewEvent) -> Iterator[str]:
+    """Yield that the channel is retired, and how an existing event differs from the requested one."""
     if event.type_name in {name.upper() for name in system.layout.settings.retired}:
         yield f"{event.type_name} is the name of a retired channel; choose another name"
-
-
-def _differences(system: System, event: NewEvent) -> Iterator[str]:
-    """Yield how an existing event differs from the requested one."""
     mapper = find_mapper(system.plan.source(event.files.mapper))
     returned = mapper.cases.get(event.event_class)
     if returned is not None and (returned == INSIDE) != event.internal:
@@ -153,95 +149,77 @@ def _differences(system: System, event: NewEvent) -> Iterator[str]:
     if not system.plan.exists(event.file):
         return
     source = system.plan.source(event.file)
-    payload = find_class(source, event.payload)
-    there = {line.rstrip() for line in _declarations(source, payload)} if payload else set()
+    payload = source.find_class(event.payload)
+    statements = [each for line in payload.body.body for each in small(line)] if payload else []
+    there = {source.text_of(field).rstrip() for field in statements if isinstance(field, cst.AnnAssign)}
     asked = {field.declaration for field in event.fields}
     if payload and asked and there != asked:
         yield f"it exists with other fields; change {event.file} by hand, and increase its version if it was published"
 
 
-def _declarations(source: Source, payload: cst.ClassDef) -> Iterator[str]:
-    for line in payload.body.body:
-        yield from (source.text_of(field) for field in small(line) if isinstance(field, cst.AnnAssign))
-
-
 def _plan_class(system: System, event: NewEvent) -> None:
+    """Plan the event's class with its type, and the class in the service's union."""
     aggregate = event.service.aggregate(event.aggregate)
     system.create("event/aggregate_init.py.j2", f"{aggregate}/__init__.py", aggregate=event.aggregate)
     imports = sorted({wanted for field in event.fields for wanted in field.imports})
     system.create("event/events.py.j2", event.file, aggregate=event.aggregate, field_imports=imports)
     source = system.plan.source(event.file)
-    types = _types_of(source)
+    types = next((enum for enum in source.subclasses("StrEnum") if enum.name.value.endswith("EventType")), None)
+    if types is None:
+        raise source.cannot_edit("there is no enum of event types", "class ...EventType(StrEnum): ...")
     source = with_member(source, types, event.type_name, event.type_name.lower())
-    if find_class(source, event.event_class) is None:
+    if source.find_class(event.event_class) is None:
         needed = ["typing:final", "domainstream:BaseEvent", "domainstream:EventPayload", *imports]
         source = system.add_imports(source, needed)
-        source = source.inserted(len(source.text.encode()), _classes(system, event, types.name.value))
+        classes = system.render(
+            "event/classes.py.j2",
+            event.file,
+            event_class=event.event_class,
+            payload=event.payload,
+            fields=event.fields,
+            sentence=event.sentence,
+            event_type=f"{types.name.value}.{event.type_name}",
+        )
+        source = source.inserted(len(source.text.encode()), classes)
     system.plan.put(source)
+    union = system.plan.source(event.files.union)
+    changed = with_class(union, event.files.union_name, event.event_class)
+    if changed is not union:
+        system.plan.put(system.add_imports(without_import(changed, "typing", NO_EVENTS), [event.place]))
 
 
-def _types_of(source: Source) -> cst.ClassDef:
-    for enum in source.classes():
-        if any(dotted(base.value).endswith("StrEnum") for base in enum.bases) and enum.name.value.endswith("EventType"):
-            return enum
-    raise source.cannot_edit("there is no enum of event types", "class ...EventType(StrEnum): ...")
-
-
-def _classes(system: System, event: NewEvent, types: str) -> str:
-    return system.render(
-        "event/classes.py.j2",
-        event.file,
-        event_class=event.event_class,
-        payload=event.payload,
-        fields=event.fields,
-        sentence=_sentence(event),
-        event_type=f"{types}.{event.type_name}",
-    )
-
-
-def _sentence(event: NewEvent) -> str:
-    return words(f"{event.aggregate}_{event.name}").capitalize()
-
-
-def _plan_union(system: System, event: NewEvent) -> None:
-    source = system.plan.source(event.files.union)
-    changed = with_class(source, event.files.union_name, event.event_class)
-    if changed is not source:
-        source = system.add_imports(without_import(changed, "typing", EMPTY), [_place(event)])
-        system.plan.put(source)
-
-
-def _place(event: NewEvent) -> str:
-    return f"{module_of(event.file)}:{event.event_class}"
-
-
-def _plan_subscription(system: System, channel: str) -> None:
-    path = system.layout.subscriptions
+def _plan_channel(system: System, event: NewEvent) -> None:
+    """Plan the event's channel, and its subscriptions, which are empty."""
+    system.add_member(system.channels, event.type_name, event.type_name.lower())
+    channel, path = f"{system.channels.name}.{event.type_name}", system.layout.subscriptions
     if system.plan.read(path) == system.render(_NO_SUBSCRIPTIONS, path):
         system.plan.write(path, system.render("first_subscriptions.py.j2", path, channel=channel))
-    source = system.plan.source(path)
-    system.plan.put(with_channel(source, channel))
+    system.plan.put(with_channel(system.plan.source(path), channel))
 
 
 def _plan_case(system: System, event: NewEvent) -> None:
     source = system.plan.source(event.files.mapper)
-    channel = INSIDE if event.internal else f"{system.channels.name}.{event.type_name}"
-    changed = with_case(source, event.event_class, channel)
-    if changed is source:
-        return
-    shared = [] if event.internal and local_name(source, *system.channels.place.split(":")) else [system.channels.place]
-    system.plan.put(system.add_imports(changed, [_place(event), *shared]))
+    channels = system.channels
+    changed = with_case(source, event.event_class, INSIDE if event.internal else f"{channels.name}.{event.type_name}")
+    if changed is not source:
+        is_imported = event.internal and local_name(source, channels.module, channels.name)
+        wanted = [event.place] if is_imported else [event.place, channels.place]
+        system.plan.put(system.add_imports(changed, wanted))
 
 
 def _plan_test(system: System, event: NewEvent) -> None:
     path = f"{event.service.folder}/tests/test_publish_{event.aggregate}_{event.name}.py"
-    known = system.project.event_by_symbol.get(_place(event).replace(":", "."))
+    known = system.project.event_by_symbol.get(event.place.replace(":", "."))
     try:
-        payload = _payload_values(event) if known is None else payload_values(known, system.project)
+        payload = (
+            values_of_fields(event.fields, event.payload, module_of(event.file))
+            if known is None
+            else payload_values(known, system.project)
+        )
     except UnknownTypeError:  # the payload was written by hand, and so will be its test
         return
     values = {
-        "sentence": _sentence(event),
+        "sentence": event.sentence,
         "service": event.service.name,
         "aggregate": event.aggregate,
         "event_class": event.event_class,
@@ -251,12 +229,3 @@ def _plan_test(system: System, event: NewEvent) -> None:
         "channel": f"{system.channels.name}.{event.type_name}",
     }
     system.create("event/test.py.j2", path, internal=event.internal, **values, **payload)
-
-
-def _payload_values(event: NewEvent) -> dict[str, object]:
-    return {
-        "payload": event.payload,
-        "payload_place": f"{module_of(event.file)}:{event.payload}",
-        "examples": [f"{field.name}={field.example}" for field in event.fields],
-        "example_imports": imports_of_examples(event.fields),
-    }

@@ -4,16 +4,22 @@ import keyword
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple
+from typing import Final
 
 from domainstream.tools.check.model.domain import Event
-from domainstream.tools.scaffold.edits.consumers import Consumer, Handler, consumers, logger_of, names_in, with_handler
 from domainstream.tools.scaffold.edits.imports import imported_from, local_name
-from domainstream.tools.scaffold.edits.mappers import find_mapper
+from domainstream.tools.scaffold.edits.services import (
+    Consumer,
+    consumers,
+    find_mapper,
+    logger_of,
+    names_in,
+    with_handler,
+)
 from domainstream.tools.scaffold.edits.toml_lists import toml_table, with_toml_item, with_toml_line
-from domainstream.tools.scaffold.examples import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.layout import Service, module_of, service_files
 from domainstream.tools.scaffold.names import pascal
+from domainstream.tools.scaffold.payload import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.source import Source
 from domainstream.tools.scaffold.system import System
 
@@ -41,6 +47,11 @@ class HandledJob:
     """The event that it is about."""
 
     @property
+    def queue_in_files(self) -> str:
+        """The queue in snake case, as the names of its files have it: `valuation`."""
+        return self.queue.partition(".")[2].lower()
+
+    @property
     def event_place(self) -> tuple[str, str]:
         """The module and the name of the event's class."""
         module, _, name = self.event.symbol.rpartition(".")
@@ -49,7 +60,7 @@ class HandledJob:
 
 def plan_consumer(system: System, job: HandledJob) -> str:
     """Plan a consumer and a worker process for a queue that has none; return the consumer's file."""
-    queue = job.queue.partition(".")[2].lower()
+    queue = job.queue_in_files
     consumer = f"{job.service.consumers}/{queue}_consumer.py"
     values = {
         "service": job.service.name,
@@ -62,31 +73,20 @@ def plan_consumer(system: System, job: HandledJob) -> str:
     return consumer
 
 
-def consumer_of(system: System, job: HandledJob, path: str) -> Consumer:
-    """Return the consumer of the queue, as its file defines it."""
-    source = system.plan.source(path)
-    defined = list(consumers(source))
-    named = [consumer for consumer in defined if consumer.queue == job.queue]
-    if not (named or len(defined) == 1):
-        raise source.cannot_edit(
-            f"the consumer of {job.queue} could not be found", f"consumer = EventConsumer({job.queue})"
-        )
-    return (named or defined)[0]
-
-
 def plan_handler(system: System, job: HandledJob, path: str) -> None:
     """Plan a handler that logs, next to the others of its queue."""
-    consumer = consumer_of(system, job, path)
     source, event_class = _with_event(system, system.plan.source(path), job)
-    wanted = ["domainstream.worker:EventContext", system.jobs.place]
-    source = system.add_imports(source, wanted)
+    source = system.add_imports(source, ["domainstream.worker:EventContext", system.jobs.place])
+    consumer = _consumer_of(source, job.queue)
     if logger_of(source) is None:
         raise source.cannot_edit(
             "it has no logger", "import logging, and log = logging.getLogger(__name__) after the imports"
         )
-    consumer = next(each for each in consumers(source) if (each.name, each.queue) == (consumer.name, consumer.queue))
-    function = _free_name(job.name.replace("-", "_"), names_in(source))
-    system.plan.put(with_handler(source, consumer, Handler(function, event_class, job.member)))
+    function, taken = job.name.replace("-", "_"), names_in(source)
+    while function in taken or keyword.iskeyword(function):
+        function = f"{function}_job"
+    source = with_handler(source, consumer, function=function, event_class=event_class, job=job.member)
+    system.plan.put(source)
     _plan_dependency(system, job)
 
 
@@ -102,12 +102,6 @@ def _with_event(system: System, source: Source, job: HandledJob) -> tuple[Source
     return system.add_imports(source, [f"{module}:{name} as {alias}"]), alias
 
 
-def _free_name(wanted: str, taken: set[str]) -> str:
-    while wanted in taken or keyword.iskeyword(wanted):
-        wanted = f"{wanted}_job"
-    return wanted
-
-
 def _plan_dependency(system: System, job: HandledJob) -> None:
     """Plan the dependency on the package of the event, where both services have a pyproject.toml."""
     ours = f"{job.service.folder}/pyproject.toml"
@@ -121,66 +115,60 @@ def _plan_dependency(system: System, job: HandledJob) -> None:
     system.plan.write(ours, text)
 
 
-class _ConsumerExpression(NamedTuple):
-    """How a test gets the consumer: an expression, and the import that it needs."""
-
-    place: str
-    expression: str
-
-
 def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, others: bool) -> list[str]:
     """Plan the test of a handler; return what is left to do by hand where the test cannot be derived."""
-    path = _path(job)
+    queue, name = job.queue_in_files, job.name.replace("-", "_")
+    prefix = "" if queue == job.service.name else f"{queue}_"
+    path = f"{job.service.folder}/tests/test_{prefix}{name}_job.py"
     if system.plan.exists(path):
         return []
-    consumer = _consumer(system, job, consumer_path)
+    consumer = _consumer_in_test(system, job, consumer_path)
     if consumer is None:
         return [f"write a test of job {job.name}: the wiring of {job.service.name} was not recognised"]
     try:
         payload = payload_values(job.event, system.project)
     except UnknownTypeError as error:
         return [f"write a test of job {job.name}: no example of the type {error} is known"]
+    publisher = system.layout.existing(job.event.service)
+    mapper = service_files(system.project, publisher).mapper
+    module, event_class = job.event_place
     values = {
         "job": job.member,
         "job_name": job.name,
         "queue": job.queue,
         "others": others,
-        "consumer": consumer.expression,
-        "consumer_import": consumer.place,
-    }
-    system.create("subscriber/test.py.j2", path, **values, **payload, **_publisher(system, job))
-    return []
-
-
-def _path(job: HandledJob) -> str:
-    queue, name = job.queue.partition(".")[2].lower(), job.name.replace("-", "_")
-    prefix = "" if queue == job.service.name else f"{queue}_"
-    return f"{job.service.folder}/tests/test_{prefix}{name}_job.py"
-
-
-def _consumer(system: System, job: HandledJob, path: str) -> _ConsumerExpression | None:
-    consumer = consumer_of(system, job, path)
-    if consumer.factory is None:
-        return _ConsumerExpression(f"{module_of(path)}:{consumer.name}", consumer.name)
-    name = consumer.factory.name.value
-    if not consumer.factory.params.params:
-        return _ConsumerExpression(f"{module_of(path)}:{name}", f"{name}()")
-    bootstrap = f"{job.service.package}/bootstrap.py"
-    text = system.plan.read(bootstrap) if system.plan.exists(bootstrap) else ""
-    if _WIRE.search(text) and name in text:
-        return _ConsumerExpression(f"{module_of(bootstrap)}:wire", "wire(flow.publisher).consumer")
-    return None
-
-
-def _publisher(system: System, job: HandledJob) -> dict[str, object]:
-    publisher = system.layout.existing(job.event.service)
-    mapper = service_files(system.project, publisher).mapper
-    module, name = job.event_place
-    return {
+        "consumer_import": consumer[0],
+        "consumer": consumer[1],
         "publisher": publisher.name,
         "aggregate": job.event.aggregate or "aggregate",
-        "event_class": name,
-        "event_place": f"{module}:{name}",
+        "event_class": event_class,
+        "event_place": f"{module}:{event_class}",
         "mapper_module": module_of(mapper),
         "mapper": find_mapper(system.plan.source(mapper)).function.name.value,
     }
+    system.create("subscriber/test.py.j2", path, **values, **payload)
+    return []
+
+
+def _consumer_in_test(system: System, job: HandledJob, path: str) -> tuple[str, str] | None:
+    """Return the import and the expression by which a test gets the consumer; None where it cannot be made there."""
+    consumer = _consumer_of(system.plan.source(path), job.queue)
+    if consumer.factory is None:
+        return f"{module_of(path)}:{consumer.name}", consumer.name
+    name = consumer.factory.name.value
+    if not consumer.factory.params.params:
+        return f"{module_of(path)}:{name}", f"{name}()"
+    bootstrap = f"{job.service.package}/bootstrap.py"
+    text = system.plan.read(bootstrap) if system.plan.exists(bootstrap) else ""
+    if _WIRE.search(text) and name in text:
+        return f"{module_of(bootstrap)}:wire", "wire(flow.publisher).consumer"
+    return None
+
+
+def _consumer_of(source: Source, queue: str) -> Consumer:
+    """Return the consumer of a queue, or the only one of the file."""
+    defined = list(consumers(source))
+    named = [consumer for consumer in defined if consumer.queue == queue]
+    if not (named or len(defined) == 1):
+        raise source.cannot_edit(f"the consumer of {queue} could not be found", f"consumer = EventConsumer({queue})")
+    return (named or defined)[0]

@@ -1,15 +1,20 @@
-"""The planned changes, in memory: nothing is written before all of them are known."""
+"""The planned changes, in memory: nothing is written before all of them are known, and `check` may undo them."""
 
+import json
 import os
 import tempfile
 from difflib import unified_diff
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from domainstream.tools.check.engine import check_project
 from domainstream.tools.scaffold.errors import CannotEditError, RefusedError
 from domainstream.tools.scaffold.source import Source
 from domainstream.tools.scaffold.style import FILES, Style, style_of
+
+_WITHOUT_SNAPSHOT: Final = "DS605"
+"""A published event has no snapshot. That is expected: the snapshot is taken once the payload is final."""
 
 
 class Change(NamedTuple):
@@ -71,11 +76,6 @@ class Plan:
         """Plan an edited Python file."""
         self.write(source.path, source.text)
 
-    def create(self, path: str, text: str) -> None:
-        """Plan a new file; an existing one stays as it is."""
-        if not self.exists(path):
-            self.write(path, text)
-
     def style(self, path: str) -> Style:
         """Return the code style of a file, from the nearest settings above it."""
         inside = ((folder / name).as_posix() for folder in PurePosixPath(path).parents for name in FILES)
@@ -111,7 +111,10 @@ class Plan:
                 _write(path, change.before)
             elif path.exists():
                 path.unlink()
-                _remove_empty(path.parent, self.root)
+                folder = path.parent
+                while folder != self.root and not any(folder.iterdir()):
+                    folder.rmdir()
+                    folder = folder.parent
 
     def _read_from_disk(self, path: str) -> str:
         try:
@@ -125,6 +128,61 @@ class Plan:
             raise CannotEditError(path, f"it cannot be read: {error.strerror}", "make it readable") from None
         except UnicodeDecodeError:
             raise CannotEditError(path, "it is not UTF-8", "save it as UTF-8") from None
+
+
+class AppliedPlan(NamedTuple):
+    """The result of applying a plan."""
+
+    diff: str
+    """Every change in the format of `git apply`; empty where there was nothing to do."""
+
+    new: list[str]
+    """The files that were created."""
+
+    edited: list[str]
+    """The files that were changed."""
+
+    needs_snapshot: bool
+    """Whether an event now lacks a snapshot in a project that takes snapshots."""
+
+    def as_json(self) -> str:
+        """Return files and diff as one JSON object on one line."""
+        return json.dumps({"new": self.new, "edited": self.edited, "diff": self.diff})
+
+    def summary(self, *, dry_run: bool) -> str:
+        """Return one line on what was done, or would be."""
+        if not self.diff:
+            return "nothing to do: everything is in place"
+        would = "would be " if dry_run else ""
+        counts = [(len(self.new), "new"), (len(self.edited), "changed")]
+        return ", ".join(
+            f"{count} {'file' if count == 1 else 'files'} {would}{state}" for count, state in counts if count
+        )
+
+
+def apply(plan: Plan, *, dry_run: bool) -> AppliedPlan:
+    """Write a plan, unless it is a dry run, and let `check` read the result.
+
+    Raises `RefusedError` with each new finding, after every file has been restored.
+    """
+    changes = plan.changes
+    needs_snapshot = False
+    if changes and not dry_run:
+        before = {(finding.path, finding.code, finding.message) for finding in check_project(plan.root)}
+        plan.commit()
+        now = check_project(plan.root)
+        new = [finding for finding in now if (finding.path, finding.code, finding.message) not in before]
+        wrong = [f"{finding}; {finding.fix}" for finding in new if finding.code != _WITHOUT_SNAPSHOT]
+        if wrong:
+            plan.undo()
+            raise RefusedError("`domainstream check` would refuse the result, so nothing was changed:", wrong)
+        needs_snapshot = bool(new)
+    return AppliedPlan(
+        diff="".join(change.diff for change in changes),
+        new=[change.path for change in changes if change.before is None],
+        edited=[change.path for change in changes if change.before is not None],
+        needs_snapshot=needs_snapshot,
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -145,10 +203,3 @@ def _write(path: Path, text: str) -> None:
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _remove_empty(folder: Path, root: Path) -> None:
-    """Remove a folder and its parents below `root`, as long as they are empty."""
-    while folder != root and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent

@@ -12,7 +12,10 @@ import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
 from domainstream.tools.scaffold.errors import CannotEditError
+from domainstream.tools.scaffold.style import exploded
 
+Literal = cst.List | cst.Tuple | cst.Set | cst.Dict
+Assignment = cst.Assign | cst.AnnAssign | cst.TypeAlias
 NodeT = TypeVar("NodeT", bound=cst.CSTNode)
 
 
@@ -102,6 +105,26 @@ class Source:
         """Yield the top-level classes."""
         return self.statements(cst.ClassDef)
 
+    def find_class(self, name: str) -> cst.ClassDef | None:
+        """Return the top-level class of a name."""
+        return next((node for node in self.classes() if node.name.value == name), None)
+
+    def subclasses(self, *bases: str) -> Iterator[cst.ClassDef]:
+        """Yield the top-level classes that derive from a class whose name ends like one of `bases`."""
+        for node in self.classes():
+            if any(dotted(base.value).endswith(bases) for base in node.bases):
+                yield node
+
+    def assignment(self, name: str) -> Assignment | None:
+        """Return the top-level statement that gives a name its value: `X = ...`, `X: Kind = ...` or `type X = ...`."""
+        for plain in self.statements(cst.Assign):
+            if dotted(plain.targets[0].target) == name:
+                return plain
+        for annotated in self.statements(cst.AnnAssign):
+            if dotted(annotated.target) == name:
+                return annotated
+        return next((alias for alias in self.statements(cst.TypeAlias) if alias.name.value == name), None)
+
     def names(self) -> set[str]:
         """Return the names that top-level classes, functions and assignments bind."""
         targets = [each.target for assignment in self.statements(cst.Assign) for each in assignment.targets]
@@ -132,3 +155,38 @@ def dotted(node: Any) -> str:
     if isinstance(node, cst.Attribute):
         return f"{dotted(node.value)}.{node.attr.value}"
     return ""
+
+
+def with_item(source: Source, node: Literal, item: str) -> Source:
+    """Return the source with `item` at the end of a list, tuple, set or dict; comments stay where they are.
+
+    A literal of several lines gets another line. A literal of one line stays on one line if it fits.
+    """
+    start, end = source.whole(node)
+    if not source.slice(source.line_start(end - 1), end - 1).strip():
+        return _with_line(source, node, end, item)
+    items = [*(_item_text(source, element) for element in node.elements), item]
+    opening, closing = source.slice(start, start + 1), source.slice(end - 1, end)
+    comma = "," if isinstance(node, cst.Tuple) and len(items) == 1 else ""
+    line = f"{opening}{', '.join(items)}{comma}{closing}"
+    rest = source.slice(source.line_start(start), start), source.slice(end, source.line_end(end)).rstrip()
+    if not isinstance(node, cst.Dict) and len(rest[0]) + len(line) + len(rest[1]) <= source.width:
+        return source.replaced(start, end, line)
+    return source.replaced(start, end, exploded(opening, items, closing, " " * source.indent(start)))
+
+
+def _with_line(source: Source, node: Literal, end: int, item: str) -> Source:
+    """Return the source with the item on its own line before the closing bracket."""
+    if node.elements and isinstance(node.elements[-1].comma, cst.MaybeSentinel):
+        last = source.end(node.elements[-1].value)
+        source, end = source.inserted(last, ","), end + 1
+    pad = " " * (source.indent(end - 1) + 4)
+    return source.inserted(source.line_start(end - 1), "".join(f"{pad}{line}\n" for line in f"{item},".split("\n")))
+
+
+def _item_text(source: Source, element: cst.BaseElement | cst.BaseDictElement) -> str:
+    value = source.slice(*source.whole(element.value))
+    if isinstance(element, cst.DictElement):
+        return f"{source.text_of(element.key)}: {value}"
+    stars = {cst.StarredElement: "*", cst.StarredDictElement: "**"}
+    return f"{stars.get(type(element), '')}{value}"

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from domainstream.tools.check.model.domain import Event
-from domainstream.tools.check.model.flow import Consumer
-from domainstream.tools.check.model.project import Project
-from domainstream.tools.scaffold.edits.subscriptions import all_subscribed, with_channel, with_handler
+from domainstream.tools.check.model.flow import Consumer, Handler
+from domainstream.tools.scaffold.edits.contracts import all_subscribed, with_channel, with_subscription
 from domainstream.tools.scaffold.errors import RefusedError, UnknownNameError
 from domainstream.tools.scaffold.handler import HandledJob, plan_consumer, plan_handler, plan_handler_test
 from domainstream.tools.scaffold.layout import Service
@@ -35,6 +34,12 @@ class NewSubscriber:
     consumer: Consumer | None
     """The consumer of the queue; None where there is none yet."""
 
+    @property
+    def handlers(self) -> list[Handler]:
+        """The existing handlers of the event in the queue."""
+        handlers = self.consumer.handlers if self.consumer else ()
+        return [handler for handler in handlers if self.event.symbol in handler.events]
+
 
 def read_subscriber(
     system: System, channel: str, queue: str, *, service: str | None = None, job: str | None = None
@@ -46,8 +51,12 @@ def read_subscriber(
     """
     project = system.project
     name = _channel(system, channel)
-    event = _event(project, name)
-    queue_name = _queue(system, queue)
+    event = next((event for event in project.events if event.event_type == name.lower()), None)
+    if event is None:
+        problem = f"no service publishes to {name}; first run: domainstream new event SERVICE AGGREGATE EVENT"
+        raise RefusedError("The subscriber cannot be made:", [problem])
+    typed = snake(queue.rpartition(".")[2], "name of the queue")
+    queue_name = system.values_of(system.queues).get(typed.upper(), kebab(typed))
     consumer = next((each for each in project.consumers if each.queue == queue_name and each.service), None)
     return NewSubscriber(
         channel=name,
@@ -61,19 +70,16 @@ def read_subscriber(
 
 def plan_subscriber(system: System, new: NewSubscriber) -> list[str]:
     """Plan the missing ones of queue, job, subscription, handler and test; return what is left to do by hand."""
-    _require_unused_job(system, new)
     queue, job = system.member(system.queues, new.queue), system.member(system.jobs, new.job)
-    system.add_member(system.queues, queue.partition(".")[2], new.queue)
-    system.add_member(system.jobs, job.partition(".")[2], new.job)
     _plan_subscription(system, new, queue, job)
     if new.service is None:
         return [f"{new.queue} has an external worker: let it handle jobs named {new.job}"]
     handled = HandledJob(service=new.service, queue=queue, member=job, name=new.job, event=new.event)
     path = new.consumer.location.path if new.consumer else plan_consumer(system, handled)
-    if _handled(system.project, new):
+    if _is_handled(system, new):
         return []
     plan_handler(system, handled, path)
-    return plan_handler_test(system, handled, path, others=_others(new))
+    return plan_handler_test(system, handled, path, others=any(handler.job != new.job for handler in new.handlers))
 
 
 def _channel(system: System, typed: str) -> str:
@@ -85,21 +91,6 @@ def _channel(system: System, typed: str) -> str:
             f"There is no channel {name}.{hint} To make it: domainstream new event SERVICE AGGREGATE EVENT"
         )
     return name
-
-
-def _event(project: Project, channel: str) -> Event:
-    events = [event for event in project.events if event.event_type == channel.lower()]
-    if not events:
-        problem = f"no service publishes to {channel}; first run: domainstream new event SERVICE AGGREGATE EVENT"
-        raise RefusedError("The subscriber cannot be made:", [problem])
-    return events[0]
-
-
-def _queue(system: System, typed: str) -> str:
-    """Return the existing queue of a name, or the name of a new one."""
-    queues = system.values_of(system.queues)
-    name = snake(typed.rpartition(".")[2], "name of the queue")
-    return queues.get(name.upper(), kebab(name))
 
 
 def _job(system: System, channel: str, queue: str, event: Event) -> str:
@@ -133,38 +124,33 @@ def _service(system: System, queue: str, typed: str | None, consumer: Consumer |
     return system.layout.existing(name or queue.replace("-", "_"))
 
 
-def _require_unused_job(system: System, new: NewSubscriber) -> None:
-    """Raise `RefusedError` when the queue already gets jobs of this name from another channel."""
-    queue, job = system.member(system.queues, new.queue), system.member(system.jobs, new.job)
-    for channel, at, name in all_subscribed(system.plan.source(system.layout.subscriptions)):
-        if (at, name) == (queue, job) and channel != f"{system.channels.name}.{new.channel}":
-            problem = f"queue {new.queue} gets jobs named {new.job} from {channel}; use another name: --job NAME"
-            raise RefusedError("The subscriber cannot be made:", [problem])
-
-
 def _plan_subscription(system: System, new: NewSubscriber, queue: str, job: str) -> None:
-    source = system.plan.source(system.layout.subscriptions)
+    """Plan the names of queue and job, and the subscription; both are given as they are written in code.
+
+    Raises `RefusedError` when the queue already gets jobs of this name from another channel.
+    """
     channel = f"{system.channels.name}.{new.channel}"
-    changed = with_handler(with_channel(source, channel), channel, queue, job)
+    source = system.plan.source(system.layout.subscriptions)
+    for other, at, name in all_subscribed(source):
+        if (at, name) == (queue, job) and other != channel:
+            problem = f"queue {new.queue} gets jobs named {new.job} from {other}; use another name: --job NAME"
+            raise RefusedError("The subscriber cannot be made:", [problem])
+    system.add_member(system.queues, queue.partition(".")[2], new.queue)
+    system.add_member(system.jobs, job.partition(".")[2], new.job)
+    changed = with_subscription(with_channel(source, channel), channel, queue, job)
     if changed is not source:
         wanted = ["domainstream.subscriber:to_queue", system.queues.place, system.jobs.place]
         system.plan.put(system.add_imports(changed, wanted))
 
 
-def _handled(project: Project, new: NewSubscriber) -> bool:
-    handlers = new.consumer.handlers if new.consumer else ()
+def _is_handled(system: System, new: NewSubscriber) -> bool:
+    """Return whether a handler takes the jobs; one of all jobs does so only for an existing subscription."""
     subscribed = any(
         (each.queue, each.job) == (new.queue, new.job)
-        for subscriptions in project.subscription_maps
+        for subscriptions in system.project.subscription_maps
         for entry in subscriptions.entries
         if entry.channel == new.channel
         for each in entry.subscriptions
     )
     jobs = (new.job, None) if subscribed else (new.job,)
-    return any(new.event.symbol in handler.events and handler.job in jobs for handler in handlers)
-
-
-def _others(new: NewSubscriber) -> bool:
-    """Return whether the queue has other handlers of the event, too."""
-    handlers = new.consumer.handlers if new.consumer else ()
-    return any(new.event.symbol in handler.events and handler.job != new.job for handler in handlers)
+    return any(handler.job in jobs for handler in new.handlers)

@@ -1,19 +1,26 @@
-"""The project that a command changes: its plan, its layout, and the names that its services share."""
+"""The project that a command changes: its plan, its layout, the enums that its services share, and new files.
 
-from collections.abc import Iterable
-from functools import cached_property
+New files are rendered from templates, in the code style of the project.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import jinja2
 
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
-from domainstream.tools.scaffold.edits.channels import channel_enum
-from domainstream.tools.scaffold.edits.enums import members, with_member
-from domainstream.tools.scaffold.edits.imports import with_import
+from domainstream.tools.scaffold.edits.contracts import channel_enum, members, with_member
+from domainstream.tools.scaffold.edits.imports import import_paragraphs, with_import
 from domainstream.tools.scaffold.layout import Layout, Service, find_layout, module_of
+from domainstream.tools.scaffold.names import kebab, pascal, with_article, words
 from domainstream.tools.scaffold.plan import Plan
-from domainstream.tools.scaffold.rendering import create_all, render
-from domainstream.tools.scaffold.source import Source, dotted
+from domainstream.tools.scaffold.source import Source
+from domainstream.tools.scaffold.style import Style, call, statement
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 class SharedEnum(NamedTuple):
@@ -121,7 +128,42 @@ class System:
 
     def _text_enum(self, path: str) -> SharedEnum:
         source = self.plan.source(path)
-        for enum in source.classes():
-            if any(dotted(base.value).endswith(("StrEnum", "Enum")) for base in enum.bases):
-                return SharedEnum(path, enum.name.value)
+        for enum in source.subclasses("Enum"):  # or StrEnum
+            return SharedEnum(path, enum.name.value)
         raise source.cannot_edit("there is no enum", "class BullMqQueues(StrEnum): ...")
+
+
+def render(template: str, style: Style, first_party: set[str], **values: Any) -> str:
+    """Return a rendered template; `first_party` are the packages of the project, for the order of imports."""
+    width, packages = style.width, first_party.union(style.first_party)
+    helpers = {
+        "imports": lambda wanted: import_paragraphs(wanted, packages, width),
+        "call": lambda head, arguments, tail="", indent=0: call(head, arguments, tail, indent, width),
+        "statement": lambda head, value, indent=0: statement(head, value, indent, width),
+    }
+    return _environment().get_template(template).render(**helpers, **values)
+
+
+def create_all(plan: Plan, folder: str, target: str, first_party: set[str], values: Mapping[str, Any]) -> None:
+    """Plan every missing file of a folder of templates; `__name__` in a path is replaced by that value."""
+    for file in sorted((_TEMPLATES / folder).rglob("*.j2")):
+        path = file.relative_to(_TEMPLATES / folder).as_posix().removesuffix(".j2")
+        for name, value in values.items():
+            path = path.replace(f"__{name}__", str(value))
+        path = f"{target}/{path}".removeprefix("./")
+        if not plan.exists(path):
+            template = file.relative_to(_TEMPLATES).as_posix()
+            plan.write(path, render(template, plan.style(path), first_party, **values))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(  # noqa: S701 - writes Python, not HTML
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(pascal=pascal, kebab=kebab, words=words, with_article=with_article)
+    return environment

@@ -3,8 +3,8 @@
 import pytest
 
 from domainstream.tools.scaffold.errors import MisspeltError, RefusedError
-from domainstream.tools.scaffold.fields import parse_fields
 from domainstream.tools.scaffold.names import kebab, near_or_known, package_problems, pascal, snake, with_article
+from domainstream.tools.scaffold.payload import parse_fields
 
 
 @pytest.mark.parametrize(

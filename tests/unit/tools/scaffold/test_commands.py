@@ -12,7 +12,7 @@ from integration.tools.scaffold.sequences import CHANNELS, make_project, run, tr
 
 from domainstream.cli.main import cli
 from domainstream.tools.check.findings import Finding, Location
-from domainstream.tools.scaffold import apply, plan
+from domainstream.tools.scaffold import plan
 
 ROOT = Path(__file__).parents[4]
 
@@ -82,7 +82,7 @@ def test_new_finding_of_check_restores_the_project(clinic: Path, monkeypatch: py
     """If `check` has a new finding in the result, every file is restored."""
     finding = Finding(Location(CHANNELS), "DS999", "all is wrong", "think again")
     answers = iter([[], [finding]])
-    monkeypatch.setattr(apply, "check_project", lambda _root: next(answers))
+    monkeypatch.setattr(plan, "check_project", lambda _root: next(answers))
     before = tree(clinic)
     result = run(clinic, "service", "billing")
     assert result.exit_code == 1

@@ -5,15 +5,17 @@ from textwrap import dedent
 
 import pytest
 
-from domainstream.tools.scaffold.edits.channels import services_of, with_aggregate, with_service
-from domainstream.tools.scaffold.edits.consumers import Handler, consumers, with_handler
-from domainstream.tools.scaffold.edits.enums import with_member
+from domainstream.tools.scaffold.edits.contracts import (
+    services_of,
+    with_aggregate,
+    with_channel,
+    with_member,
+    with_service,
+    with_subscription,
+)
 from domainstream.tools.scaffold.edits.imports import with_import, without_import
-from domainstream.tools.scaffold.edits.mappers import with_case
-from domainstream.tools.scaffold.edits.subscriptions import with_channel
-from domainstream.tools.scaffold.edits.subscriptions import with_handler as with_subscription
+from domainstream.tools.scaffold.edits.services import consumers, with_case, with_class, with_handler
 from domainstream.tools.scaffold.edits.toml_lists import with_toml_item, with_toml_line
-from domainstream.tools.scaffold.edits.unions import with_class
 from domainstream.tools.scaffold.errors import CannotEditError
 from domainstream.tools.scaffold.source import Source
 
@@ -228,10 +230,11 @@ CONSUMERS = """\
 
 def test_handler_is_added_to_a_factory_and_to_a_module() -> None:
     """A handler is added before the factory's return, or at the end of the file."""
-    handler = Handler("b", "B", "Jobs.B")
 
     def edit(source: Source) -> Source:
-        return source if "(B" in source.text else with_handler(source, next(consumers(source)), handler)
+        if "(B" in source.text:
+            return source
+        return with_handler(source, next(consumers(source)), function="b", event_class="B", job="Jobs.B")
 
     text = edited(CONSUMERS, edit, width=99)
     assert "    @consumer.on(B, job=Jobs.B)\n    async def b(event: B, context: EventContext) -> None:\n" in text

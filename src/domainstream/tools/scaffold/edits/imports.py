@@ -1,28 +1,34 @@
 """Adds imports in the order of ruff and isort."""
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import libcst as cst
 
-from domainstream.tools.scaffold.python_text import exploded, import_from, member_key, natural
 from domainstream.tools.scaffold.source import Source, dotted, small
+from domainstream.tools.scaffold.style import exploded, import_from, member_key, natural
 
 _FUTURE, _STANDARD, _THIRD, _FIRST = range(4)
 
 
-class _Statement(NamedTuple):
-    """A top-level import; the imports of imported paragraph form a block."""
+class _Import(NamedTuple):
+    """A top-level import; imports without a blank line between them form a block."""
 
     node: cst.SimpleStatementLine
     statement: cst.Import | cst.ImportFrom
-    module: str
     start: int
     end: int
     block: int
+
+    @property
+    def module(self) -> str:
+        """The imported module, or the one that names are imported from."""
+        if isinstance(self.statement, cst.Import):
+            return dotted(self.statement.names[0].name)
+        return "." * len(self.statement.relative) + dotted(self.statement.module)
 
     @property
     def key(self) -> tuple[bool, Any, Any]:
@@ -30,10 +36,15 @@ class _Statement(NamedTuple):
         return _key(isinstance(self.statement, cst.ImportFrom), self.module)
 
     @property
-    def names(self) -> list[str]:
-        """The imported names; empty for a star import and for modules."""
+    def aliases(self) -> Sequence[cst.ImportAlias]:
+        """The nodes of the imported names; empty for a star import and for modules."""
         listed = self.statement.names if isinstance(self.statement, cst.ImportFrom) else ()
-        return [] if isinstance(listed, cst.ImportStar) else [_as_written(alias) for alias in listed]
+        return () if isinstance(listed, cst.ImportStar) else listed
+
+    @property
+    def names(self) -> list[str]:
+        """The imported names, as they are written."""
+        return [_as_written(alias) for alias in self.aliases]
 
 
 def with_import(source: Source, wanted: str, first_party: Collection[str]) -> Source:
@@ -44,12 +55,11 @@ def with_import(source: Source, wanted: str, first_party: Collection[str]) -> So
     module, colon, name = wanted.partition(":")
     present = list(_imports(source))
     if not colon:
-        module = module.partition(" ")[0]
-        there = any(_plain(imported) == wanted for imported in present)
-        return source if there else _with_statement(source, present, module, f"import {wanted}", first_party)
-    same = [
-        imported for imported in present if imported.module == module and isinstance(imported.statement, cst.ImportFrom)
-    ]
+        modules = [each.statement.names[0] for each in present if isinstance(each.statement, cst.Import)]
+        if any(_as_written(alias) == wanted for alias in modules):
+            return source
+        return _with_statement(source, present, module.partition(" ")[0], f"import {wanted}", first_party)
+    same = [each for each in present if each.module == module and isinstance(each.statement, cst.ImportFrom)]
     if any(name in imported.names for imported in same):
         return source
     open_for_more = [imported for imported in same if not any(" as " in each for each in imported.names)]
@@ -75,16 +85,12 @@ def import_paragraphs(wanted: Collection[str], first_party: Collection[str], wid
     for item in wanted:
         module, _, name = item.partition(":")
         names.setdefault(module, []).extend([name] if name else [])
-    lines = [
-        (_section(module.partition(" ")[0], first_party), _key(bool(some), module), _import_text(module, some, width))
-        for module, some in names.items()
-    ]
+    lines = []
+    for module, some in names.items():
+        text = import_from(module, some, width) if some else f"import {module}"
+        lines.append((_section(module.partition(" ")[0], first_party), _key(bool(some), module), text))
     paragraphs = groupby(sorted(lines), key=itemgetter(0))
-    return "\n\n".join("\n".join(text for _, _, text in lines) for _, lines in paragraphs)
-
-
-def _import_text(module: str, names: list[str], width: int) -> str:
-    return import_from(module, names, width) if names else f"import {module}"
+    return "\n\n".join("\n".join(text for _, _, text in paragraph) for _, paragraph in paragraphs)
 
 
 def imported_from(source: Source, name: str) -> str | None:
@@ -105,7 +111,7 @@ def local_name(source: Source, module: str, name: str) -> str | None:
     return None
 
 
-def _imports(source: Source) -> Iterator[_Statement]:
+def _imports(source: Source) -> Iterator[_Import]:
     block, before = 0, 0
     for node in source.module.body:
         for statement in small(node):
@@ -114,13 +120,7 @@ def _imports(source: Source) -> Iterator[_Statement]:
                 if any(not line.strip() for line in source.slice(before, start).splitlines()):
                     block += 1
                 before = end
-                yield _Statement(node, statement, _module_of(statement), start, end, block)
-
-
-def _module_of(statement: cst.Import | cst.ImportFrom) -> str:
-    if isinstance(statement, cst.Import):
-        return dotted(statement.names[0].name)
-    return "." * len(statement.relative) + dotted(statement.module)
+                yield _Import(node, statement, start, end, block)
 
 
 def _as_written(imported: cst.ImportAlias) -> str:
@@ -128,11 +128,7 @@ def _as_written(imported: cst.ImportAlias) -> str:
     return f"{dotted(imported.name)} as {alias}" if alias else dotted(imported.name)
 
 
-def _plain(imported: _Statement) -> str:
-    return _as_written(imported.statement.names[0]) if isinstance(imported.statement, cst.Import) else ""
-
-
-def _with_name(source: Source, imported: _Statement, name: str) -> Source:
+def _with_name(source: Source, imported: _Import, name: str) -> Source:
     text = source.slice(imported.start, source.end(imported.node))
     if "\n" not in text:
         new = import_from(imported.module, [*imported.names, name], source.width)
@@ -141,20 +137,15 @@ def _with_name(source: Source, imported: _Statement, name: str) -> Source:
         names = sorted([*imported.names, name], key=member_key)
         new = exploded(f"from {imported.module} import (", names, ")", "")
         return source.replaced(imported.start, source.end(imported.node), new)
-    return source.inserted(_line_for(source, imported, name), f"    {name},\n")
-
-
-def _line_for(source: Source, imported: _Statement, name: str) -> int:
-    """Return where a name goes in an import of imported name per line."""
-    listed = imported.statement.names if isinstance(imported.statement, cst.ImportFrom) else ()
-    aliases = [] if isinstance(listed, cst.ImportStar) else list(listed)
-    later = (each for each in aliases if member_key(_as_written(each)) > member_key(name))
+    # One name per line, with comments that stay at their names.
+    later = (alias for alias in imported.aliases if member_key(_as_written(alias)) > member_key(name))
     following = next(later, None)
-    return source.line_start(source.end(imported.node) if following is None else source.start(following))
+    place = source.end(imported.node) if following is None else source.start(following)
+    return source.inserted(source.line_start(place), f"    {name},\n")
 
 
 def _with_statement(
-    source: Source, present: list[_Statement], module: str, text: str, first_party: Collection[str]
+    source: Source, present: list[_Import], module: str, text: str, first_party: Collection[str]
 ) -> Source:
     key = _key(text.startswith("from "), module)
     block = _block_for(present, module, first_party)
@@ -168,10 +159,13 @@ def _with_statement(
         return source.inserted(earlier[-1].end, f"\n{text}\n")
     if present:
         return source.inserted(present[0].start, f"{text}\n\n")
-    return _with_first_import(source, text)
+    body = source.module.body
+    if source.module.get_docstring() is not None:
+        return source.inserted(source.line_end(source.end(body[0])), f"\n{text}\n")
+    return source.inserted(source.start(body[0]) if body else 0, f"{text}\n\n\n")
 
 
-def _block_for(present: list[_Statement], module: str, first_party: Collection[str]) -> list[_Statement]:
+def _block_for(present: list[_Import], module: str, first_party: Collection[str]) -> list[_Import]:
     """Return the block that a module belongs to: that of its own package, else that of the same section."""
     blocks = [list(some) for _, some in groupby(present, key=lambda imported: imported.block)]
     root, section = module.partition(".")[0], _section(module, first_party)
@@ -181,13 +175,6 @@ def _block_for(present: list[_Statement], module: str, first_party: Collection[s
     return next(
         (some for some in blocks if any(_section(imported.module, first_party) == section for imported in some)), []
     )
-
-
-def _with_first_import(source: Source, text: str) -> Source:
-    body = source.module.body
-    if source.module.get_docstring() is None:
-        return source.inserted(source.start(body[0]) if body else 0, f"{text}\n\n\n")
-    return source.inserted(source.line_end(source.end(body[0])), f"\n{text}\n")
 
 
 def _section(module: str, first_party: Collection[str]) -> int:
