@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq.scripts import queue_key
@@ -14,9 +16,14 @@ from domainstream.redis.scanning import keys_like
 PAGE: Final = 500
 
 _LISTS: Final = ("wait", "paused", "active")
-# In the order in which jobs pass through them: one that moves while we read is seen twice rather than never.
-_STATES: Final = ("delayed", "prioritized", "waiting-children", *_LISTS, "completed", "failed")
-_FIELDS: Final = ("name", "data", "timestamp", "processedOn", "finishedOn", "atm")
+STATES: Final = ("delayed", "prioritized", "waiting-children", *_LISTS, "completed", "failed")
+"""The states of a job, as BullMQ calls them. In the order in which jobs pass through them: one that moves while we read
+is seen twice rather than never.
+"""
+
+_FIELDS: Final = (
+    *("name", "data", "timestamp", "processedOn", "finishedOn", "atm", "ats", "opts", "failedReason", "stacktrace"),
+)
 
 
 class QueueState(Struct, frozen=True, kw_only=True):
@@ -78,7 +85,22 @@ class JobState(Struct, frozen=True, kw_only=True):
     """When it was completed or failed; None before."""
 
     attempts: int
-    """How many attempts were made."""
+    """How many attempts were made and counted."""
+
+    starts: int
+    """How often it began: each attempt, and each time it was delayed or handed back without one."""
+
+    max_attempts: int
+    """How many attempts it gets."""
+
+    failed_reason: str
+    """Why its last attempt failed, or why it waits; empty for a job that has not failed yet."""
+
+    traces: tuple[str, ...]
+    """The tracebacks that are kept, oldest first."""
+
+    due_ms: int | None = None
+    """When a delayed job may begin; only `BullMQInspection.job` finds it out."""
 
 
 class BullMQInspection:
@@ -106,11 +128,11 @@ class BullMQInspection:
         """Return how many jobs a queue has in which state."""
         with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
-                for state in _STATES:
+                for state in STATES:
                     (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
                 pipe.hexists(self._key(queue, "meta"), "paused")
                 *counts, is_paused = await replies_of(pipe)
-        count = dict(zip(_STATES, counts, strict=True))
+        count = dict(zip(STATES, counts, strict=True))
         return QueueState(
             queue=queue,
             waiting=count["wait"] + count["paused"],
@@ -132,10 +154,33 @@ class BullMQInspection:
                 replies = await replies_of(pipe)
         return {job_id for job_id, exists in zip(job_ids, replies, strict=True) if exists}
 
-    async def jobs(self, queue: str, *, holding: bytes) -> AsyncIterator[JobState]:
-        """Yield each job whose data contains `holding`, in any state, reading page by page."""
+    async def job(self, queue: str, job_id: str) -> JobState | None:
+        """Return one job; None if the queue does not have it."""
+        with translated_errors(self._client):
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.hmget(self._key(queue, job_id), _FIELDS)
+                for state in STATES:
+                    key = self._key(queue, state)
+                    pipe.lpos(key, job_id) if state in _LISTS else pipe.zscore(key, job_id)
+                values, *places = await replies_of(pipe)
+        fields = dict(zip(_FIELDS, values, strict=True))
+        if fields["timestamp"] is None:
+            return None
+        found = [(state, place) for state, place in zip(STATES, places, strict=True) if place is not None]
+        state, place = found[-1] if found else ("unknown", 0)
+        # BullMQ's score of a delayed job is its time, shifted by twelve bits to make room for a counter.
+        due_ms = int(place) >> 12 if state == "delayed" else None
+        return replace(_job(queue, job_id, state, fields), due_ms=due_ms)
+
+    async def jobs(
+        self, queue: str, *, states: Sequence[str] = STATES, holding: bytes = b""
+    ) -> AsyncIterator[JobState]:
+        """Yield each job in one of these states whose data contains `holding`, reading page by page.
+
+        Jobs that change their state meanwhile may be missed.
+        """
         seen: set[str] = set()
-        for state in _STATES:
+        for state in states:
             start = 0
             while page := await self._page(queue, state, start):
                 start += len(page)
@@ -172,7 +217,27 @@ def _job(queue: str, job_id: str, state: str, fields: Mapping[str, bytes | None]
         started_ms=_ms(fields["processedOn"]),
         ended_ms=_ms(fields["finishedOn"]),
         attempts=int(fields["atm"] or 0),
+        starts=int(fields["ats"] or 0),
+        max_attempts=_max_attempts(fields["opts"] or b"{}"),
+        failed_reason=(fields["failedReason"] or b"").decode(errors="replace"),
+        traces=_traces(fields["stacktrace"] or b"[]"),
     )
+
+
+def _max_attempts(options: bytes) -> int:
+    # Any program may have added the job, so an option may be anything.
+    try:
+        attempts = msgspec.json.decode(options).get("attempts")
+    except (msgspec.DecodeError, AttributeError):
+        return 1
+    return max(1, attempts) if isinstance(attempts, int) else 1
+
+
+def _traces(stacktrace: bytes) -> tuple[str, ...]:
+    try:
+        return msgspec.json.decode(stacktrace, type=tuple[str, ...])
+    except msgspec.DecodeError:
+        return ()
 
 
 def _ms(value: bytes | None) -> int | None:

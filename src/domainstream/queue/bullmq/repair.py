@@ -1,0 +1,68 @@
+"""Retries and removes jobs, for whoever is on call.
+
+Everything is done by BullMQ's own scripts, many jobs per call: Node's `queue.retryJobs` and Bull Board do the same. The
+data of a job is never changed: it is an event, and an event is a fact.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, Literal
+
+from redis.asyncio import Redis
+
+from domainstream.queue.bullmq.scripts import bullmq_module, queue_key
+from domainstream.redis.errors import translated_errors
+from domainstream.redis.scripts import lua_text
+
+CHUNK: Final = 100
+"""Jobs per call, which keep the server busy for about 2 ms."""
+
+Action = Literal["retry", "promote", "remove"]
+
+_KEYS: Final = (
+    *("failed", "delayed", "wait", "paused", "meta", "active", "marker", "prioritized", "pc", "events", "repeat"),
+)
+_FILES: Final = {"reprocessJob": "reprocessJob-9.lua", "promote": "promote-9.lua", "removeJob": "removeJob-2.lua"}
+
+
+class BullMQRepair:
+    """Repairs the queues of one prefix. For one task. Raises the same errors as `JobQueue`."""
+
+    def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
+        """Repair through `client`, which the caller closes; `bull_prefix` begins every key of BullMQ.
+
+        Raises `MissingExtraError` without the package `bullmq`.
+        """
+        self._client = client
+        self._bull_prefix = bull_prefix
+        self._run: Any = client.register_script(_repair_script())
+
+    async def retry(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Start failed jobs again, with all their attempts; return how many of them were failed."""
+        return await self._repair("retry", queue, job_ids)
+
+    async def promote(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Let delayed jobs start now, with the attempts they have left; return how many of them were delayed."""
+        return await self._repair("promote", queue, job_ids)
+
+    async def remove(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Delete jobs in any state but those that a worker holds or a job scheduler repeats; return how many."""
+        return await self._repair("remove", queue, job_ids)
+
+    async def _repair(self, action: Action, queue: str, job_ids: Sequence[str]) -> int:
+        prefix = queue_key(self._bull_prefix, queue, "")
+        own_keys = [prefix + name for name in _KEYS]
+        changed = 0
+        with translated_errors(self._client):
+            for start in range(0, len(job_ids), CHUNK):
+                chunk = job_ids[start : start + CHUNK]
+                keys = [*own_keys, *(prefix + job_id for job_id in chunk)]
+                changed += await self._run(keys=keys, args=[action, prefix, *chunk])
+        return changed
+
+
+@cache
+def _repair_script() -> str:
+    load = bullmq_module("bullmq.redis_connection", what="Repairing jobs of BullMQ queues").loadScript
+    parts = {name: str(load(file)) for name, file in _FILES.items()}
+    return lua_text("domainstream.queue.bullmq", "lua/repair_jobs", **parts)
