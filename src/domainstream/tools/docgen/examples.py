@@ -13,7 +13,7 @@ import msgspec
 from domainstream.event import EventEncoder, read_message
 from domainstream.event.payload_codec import payload_codec_of
 from domainstream.telemetry import Signal, emit
-from domainstream.tools.docgen.json_schema import REFERENCE, Schema
+from domainstream.tools.docgen.schemas import REFERENCE, Schema
 from domainstream.tools.docgen.system import EventClass
 
 _ID: Final = "019b7ca9-8c88-7000-8000-000000000001"
