@@ -13,7 +13,7 @@ from domainstream.tools.demo.prerequisites import source_folders
 from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
 NAMES = ("subscriber", "coding", "screenflow", "valuation")
-"""The programs of `children` that run."""
+"""The programs of `child` that run, each in a process of its own."""
 
 STOP_TIMEOUT = 10.0
 """Seconds that the children have to end by themselves; they normally need 0.1."""
@@ -27,7 +27,7 @@ class Child:
 
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
-        """The program of `children` that it runs."""
+        """The program of `child` that it runs."""
         self.ready = False
         """Whether it has reported that it can work."""
         self._process = process
@@ -38,7 +38,7 @@ class Child:
         """Start the process and send it its settings."""
         folders = [*map(str, source_folders()), os.environ.get("PYTHONPATH", "")]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "domainstream.tools.demo.children", name),
+            *(sys.executable, "-P", "-m", "domainstream.tools.demo.child", name),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

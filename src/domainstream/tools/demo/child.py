@@ -1,4 +1,4 @@
-"""The programs of the child processes, one for each of `PROGRAMS`: `python -m domainstream.tools.demo.children NAME`.
+"""A child process of the demo: `python -m domainstream.tools.demo.child NAME` runs one of `PROGRAMS`.
 
 A child reads its settings, works until its standard input closes, and reports meanwhile.
 """
