@@ -78,7 +78,7 @@ def test_dead_child_fails_the_run(tmp_path: Path) -> None:
     """A dead process ends the demo with 1, and the message names the process and what is missing."""
     with demo(tmp_path, "--events", "100000", "--json") as running:
         processes = running.wait_until_busy()
-        os.kill(next(pid for pid, line in processes.items() if "children.valuation" in line), signal.SIGKILL)
+        os.kill(next(pid for pid, line in processes.items() if "demo.child valuation" in line), signal.SIGKILL)
         code, output, errors = running.finish()
         assert code == 1
         assert "the valuation process ended with code -9" in errors
@@ -105,7 +105,7 @@ def test_stalled_run_is_aborted(tmp_path: Path) -> None:
     """A hanging process ends the demo with 1, and is killed with the others."""
     with demo(tmp_path, "--events", "100000", "--json", command=IMPATIENT) as running:
         for pid, line in running.wait_until_busy().items():
-            if "children.coding" in line:
+            if "demo.child coding" in line:
                 os.kill(pid, signal.SIGSTOP)
         code, output, errors = running.finish()
         assert code == 1
@@ -116,14 +116,14 @@ def test_stalled_run_is_aborted(tmp_path: Path) -> None:
 
 async def test_server_of_the_user_keeps_no_key(tmp_path: Path, redis_url: str, redis: Redis) -> None:
     """On a server of the user, all of the run's keys are deleted, and other keys are kept."""
-    await redis.set("a-key-of-somebody-else", "1", ex=60)
+    await redis.set("a-key-of-another-user", "1", ex=60)
     before = await _demo_keys(redis)
     with demo(tmp_path, "--events", "20", "--json", "--redis-url", redis_url) as running:
         code, output, errors = running.finish()
     assert code == 0, errors
     assert json.loads(output)["server"].endswith("(explicit URL)")
     assert await _demo_keys(redis) == before == []
-    assert await redis.get("a-key-of-somebody-else") == b"1"
+    assert await redis.get("a-key-of-another-user") == b"1"
     running.assert_nothing_is_left()
 
 

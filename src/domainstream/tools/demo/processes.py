@@ -9,12 +9,11 @@ from typing import Self
 
 import msgspec
 
-from domainstream.tools.demo.monorepo import source_folders
-from domainstream.tools.demo.reports import Report, read_report
-from domainstream.tools.demo.settings import ChildSettings
+from domainstream.tools.demo.prerequisites import source_folders
+from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
 NAMES = ("subscriber", "coding", "screenflow", "valuation")
-"""The modules of `children/` that run."""
+"""The programs of `child` that run, each in a process of its own."""
 
 STOP_TIMEOUT = 10.0
 """Seconds that the children have to end by themselves; they normally need 0.1."""
@@ -28,7 +27,7 @@ class Child:
 
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
-        """The module of `children/` that it runs."""
+        """The program of `child` that it runs."""
         self.ready = False
         """Whether it has reported that it can work."""
         self._process = process
@@ -37,12 +36,13 @@ class Child:
     @classmethod
     async def start(cls, name: str, settings: ChildSettings) -> Self:
         """Start the process and send it its settings."""
+        folders = [*map(str, source_folders()), os.environ.get("PYTHONPATH", "")]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", f"domainstream.tools.demo.children.{name}"),
+            *(sys.executable, "-P", "-m", "domainstream.tools.demo.child", name),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
-            env=_environment(),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
             limit=_LINE_LIMIT,
             # Ctrl-C reaches every process of the terminal, but only the parent decides when its children end.
             start_new_session=True,
@@ -146,8 +146,3 @@ class Children:
 async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[bytes]:
     while stream is not None and (line := await stream.readline()):
         yield line
-
-
-def _environment() -> dict[str, str]:
-    folders = [*map(str, source_folders()), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}

@@ -84,7 +84,7 @@ class RedisDemoServer:
             return f"keys with {self.run} may be left at {self._place}: {error}"
         return None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Release the connections."""
         await self._client.aclose()
 

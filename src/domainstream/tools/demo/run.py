@@ -3,16 +3,15 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import aclosing
 
 from domainstream.testing import find_server
-from domainstream.tools.demo.outcome import DemoOutcome
 from domainstream.tools.demo.processes import NAMES, Children
+from domainstream.tools.demo.protocol import ChildSettings
 from domainstream.tools.demo.redis_demo_server import RedisDemoServer
-from domainstream.tools.demo.settings import ChildSettings, DemoSettings
-from domainstream.tools.demo.tally import Tally
+from domainstream.tools.demo.screen import DemoScreen
+from domainstream.tools.demo.tally import DemoOutcome, Tally
 from domainstream.tools.signals import Interrupts
 
 STALL_TIMEOUT = 15.0
@@ -22,40 +21,33 @@ _LOOK_EVERY = 0.1
 _NOT_OURS = ("explicit URL", "REDIS_URL")
 
 
-class Screen(Protocol):
-    """Shows the progress of a run."""
-
-    def show(self, tally: Tally, lengths: dict[str, int]) -> None:
-        """Show the counts so far; `lengths` has the length of each channel's stream."""
-        ...
-
-    def warn(self, problem: str) -> None:
-        """Show a problem that does not fail the run."""
-        ...
-
-
-async def run_demo(settings: DemoSettings, screen: Screen) -> DemoOutcome:
+async def run_demo(screen: DemoScreen, *, events: int, seed: int, redis_url: str | None) -> DemoOutcome:
     """Run the demo and return its result. Leaves no process, no file and no key behind.
+
+    `events` is the number of medical stays to hand in, at least 1, and `seed` is what they are made from. `redis_url`
+    names the server to use; None finds or starts one.
 
     Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
     interrupts = Interrupts()
-    with find_server(settings.redis_url) as found:
-        async with _connection(found.url) as redis:
+    name = f"domainstream-demo-{secrets.token_hex(6)}"
+    with find_server(redis_url) as found:
+        async with aclosing(RedisDemoServer(found.url, name)) as redis:
             server = await interrupts.guard(redis.describe())
             run = _Run(redis, screen)
             try:
-                await interrupts.guard(run.work(settings, found.url))
+                settings = ChildSettings(url=found.url, run=name, events=events, seed=seed)
+                await interrupts.guard(run.work(settings))
             finally:
                 await run.clean_up(forget=found.origin in _NOT_OURS)
-            if run.failed:
+            if run.problems:
                 # The cause first: without a server, the exit reports of the processes are only consequences.
                 await redis.check()
             return run.outcome(f"{server} ({found.origin})")
 
 
 class _Run:
-    def __init__(self, redis: RedisDemoServer, screen: Screen) -> None:
+    def __init__(self, redis: RedisDemoServer, screen: DemoScreen) -> None:
         self._redis = redis
         self._screen = screen
         self._tally = Tally()
@@ -63,11 +55,9 @@ class _Run:
         self._stalled: list[str] = []
         self._seconds = 0.0
 
-    async def work(self, settings: DemoSettings, url: str) -> None:
+    async def work(self, settings: ChildSettings) -> None:
         """Start everything, hand in the stays, and watch until all events are handled or progress stops."""
-        await self._children.start(
-            ChildSettings(url=url, run=self._redis.run, events=settings.events, seed=settings.seed)
-        )
+        await self._children.start(settings)
         if await self._watch(lambda: self._children.ready == len(NAMES)):
             began = time.monotonic()
             self._children.hand_in_stays()
@@ -75,9 +65,9 @@ class _Run:
             self._seconds = time.monotonic() - began
 
     @property
-    def failed(self) -> bool:
-        """Whether a process died or progress stopped."""
-        return bool(self._stalled or self._children.dead)
+    def problems(self) -> list[str]:
+        """Why the run failed: progress stopped, or processes died."""
+        return [*self._stalled, *self._children.dead]
 
     async def clean_up(self, *, forget: bool) -> None:
         """End the processes and, on a server of the user, delete the run's keys."""
@@ -88,8 +78,7 @@ class _Run:
 
     def outcome(self, server: str) -> DemoOutcome:
         """Return the result of the run."""
-        problems = [*self._stalled, *self._children.dead]
-        return DemoOutcome.of(self._tally, seconds=self._seconds, server=server, problems=problems)
+        return DemoOutcome.of(self._tally, seconds=self._seconds, server=server, problems=self.problems)
 
     async def _watch(self, done: Callable[[], bool]) -> bool:
         progress, since = self._progress(), time.monotonic()
@@ -111,12 +100,3 @@ class _Run:
     def _progress(self) -> tuple[int, int, int, int]:
         tally = self._tally
         return self._children.ready, tally.total_published, tally.total_handled, len(tally.failures)
-
-
-@asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[RedisDemoServer]:
-    redis = RedisDemoServer(url, f"domainstream-demo-{secrets.token_hex(6)}")
-    try:
-        yield redis
-    finally:
-        await redis.close()

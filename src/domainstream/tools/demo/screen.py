@@ -11,8 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from domainstream.tools.demo.outcome import DemoOutcome
-from domainstream.tools.demo.tally import Tally, percentile
+from domainstream.tools.demo.tally import DemoOutcome, Tally, percentile
 
 _WIDTH_OF_FILES = 120
 
@@ -40,19 +39,40 @@ class DemoScreen:
         self._live.stop()
 
     def show(self, tally: Tally, lengths: dict[str, int]) -> None:
-        """Update the table."""
-        if self._console.is_terminal:
-            view = _progress(tally, lengths) if lengths else "Starting the subscriber and three services ..."
-            self._live.update(view, refresh=True)
+        """Update the table; `lengths` has the length of each channel's stream, and is empty before the start."""
+        if not self._console.is_terminal:
+            return
+        if not lengths:
+            self._live.update("Starting the subscriber and three services ...", refresh=True)
+            return
+        table = _table("From event to handler", ["channel"], ["published", "in stream", "handled", "p50 ms", "p99 ms"])
+        for channel, length in lengths.items():
+            milliseconds = tally.milliseconds(channel)
+            handled = sum(tally.handled(each) for each in tally.subscriptions if each.channel == channel)
+            numbers = (tally.published(channel), length, handled)
+            times = (percentile(milliseconds, 50), percentile(milliseconds, 99))
+            table.add_row(channel, *(f"{number:,}" for number in numbers), *map(_time, times))
+        self._live.update(table, refresh=True)
 
     def warn(self, problem: str) -> None:
         """Print a problem."""
         self._console.print(f"[yellow]{escape(problem)}[/]", soft_wrap=True)
 
     def summarise(self, outcome: DemoOutcome) -> None:
-        """Print the result of the run."""
-        self._console.print(_subscriptions(outcome))
-        self._console.print(_in_words(outcome), soft_wrap=True)
+        """Print the result of the run: a table, then in words, then its problems."""
+        table = _table("Every subscription", ["channel", "queue:job"], ["published", "handled", ""])
+        for each in outcome.subscriptions:
+            sign = "[green]=[/]" if each.published == each.handled else "[red]≠[/]"
+            table.add_row(each.channel, f"{each.queue}:{each.job}", f"{each.published:,}", f"{each.handled:,}", sign)
+        self._console.print(table)
+        self._console.print(
+            f"{outcome.published:,} events published and {outcome.handled:,} handled in {outcome.seconds} s; "
+            f"{outcome.not_published:,} stayed inside their service, {outcome.failed:,} failed, "
+            f"{outcome.duplicates:,} repeated.\n"
+            f"From event to the end of its handler: half within {_time(outcome.p50_ms)} ms, "
+            f"99 of 100 within {_time(outcome.p99_ms)} ms, on {escape(outcome.server)}.",
+            soft_wrap=True,
+        )
         for problem in outcome.problems:
             self._console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
 
@@ -64,35 +84,6 @@ def _table(title: str, names: Iterable[str], numbers: Iterable[str]) -> Table:
     for number in numbers:
         table.add_column(number, justify="right", no_wrap=True)
     return table
-
-
-def _progress(tally: Tally, lengths: dict[str, int]) -> Table:
-    table = _table("From event to handler", ["channel"], ["published", "in stream", "handled", "p50 ms", "p99 ms"])
-    for channel, length in lengths.items():
-        milliseconds = tally.milliseconds(channel)
-        handled = sum(tally.handled(each) for each in tally.subscriptions if each.channel == channel)
-        numbers = (tally.published(channel), length, handled)
-        times = (percentile(milliseconds, 50), percentile(milliseconds, 99))
-        table.add_row(channel, *(f"{number:,}" for number in numbers), *map(_time, times))
-    return table
-
-
-def _subscriptions(outcome: DemoOutcome) -> Table:
-    table = _table("Every subscription", ["channel", "queue:job"], ["published", "handled", ""])
-    for each in outcome.subscriptions:
-        sign = "[green]=[/]" if each.published == each.handled else "[red]≠[/]"
-        table.add_row(each.channel, f"{each.queue}:{each.job}", f"{each.published:,}", f"{each.handled:,}", sign)
-    return table
-
-
-def _in_words(outcome: DemoOutcome) -> str:
-    return (
-        f"{outcome.published:,} events published and {outcome.handled:,} handled in {outcome.seconds} s; "
-        f"{outcome.not_published:,} stayed inside their service, {outcome.failed:,} failed, "
-        f"{outcome.duplicates:,} repeated.\n"
-        f"From event to the end of its handler: half within {_time(outcome.p50_ms)} ms, "
-        f"99 of 100 within {_time(outcome.p99_ms)} ms, on {escape(outcome.server)}."
-    )
 
 
 def _time(milliseconds: float | None) -> str:

@@ -1,16 +1,12 @@
-"""Counts the children's reports: published, handled and missing events."""
+"""Counts what the children report, and sums it up as the result of a run, which `--json` prints."""
 
 from collections.abc import Iterable, Sequence
 from math import ceil
+from typing import Self
 
-from domainstream.tools.demo.reports import Handled, Published, Report, Subscription
+from msgspec import Struct
 
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return the smallest of `values` that at least `percent` of them do not exceed; None without values."""
-    if not values:
-        return None
-    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
+from domainstream.tools.demo.protocol import Report, Subscription
 
 
 class Tally:
@@ -37,8 +33,13 @@ class Tally:
         self.finished |= report.finished
         self.not_published += report.not_published
         self.failures += report.failures
-        self._add_published(report.published)
-        self._add_handled(report.handled)
+        for channel, event_id in report.published:
+            self._published.setdefault(channel, set()).add(event_id)
+        for subscription, event_id, milliseconds in report.handled:
+            handled = self._handled.setdefault(subscription, set())
+            self.duplicates += event_id in handled
+            handled.add(event_id)
+            self._milliseconds.setdefault(subscription.channel, []).append(milliseconds)
 
     def published(self, channel: str) -> int:
         """Return how many events were added to the stream of `channel`."""
@@ -80,13 +81,93 @@ class Tally:
             if self._handled.get(subscription, set()) != self._published.get(channel, set())
         ]
 
-    def _add_published(self, events: Iterable[Published]) -> None:
-        for channel, event_id in events:
-            self._published.setdefault(channel, set()).add(event_id)
 
-    def _add_handled(self, events: Iterable[Handled]) -> None:
-        for subscription, event_id, milliseconds in events:
-            handled = self._handled.setdefault(subscription, set())
-            self.duplicates += event_id in handled
-            handled.add(event_id)
-            self._milliseconds.setdefault(subscription.channel, []).append(milliseconds)
+class SubscriptionOutcome(Struct, frozen=True, kw_only=True):
+    """The counts of one subscription."""
+
+    channel: str
+    """The channel's value."""
+
+    queue: str
+    """The queue that gets the jobs."""
+
+    job: str
+    """The jobs' name."""
+
+    published: int
+    """How many events were published."""
+
+    handled: int
+    """How many of them were handled."""
+
+
+class DemoOutcome(Struct, frozen=True, kw_only=True):
+    """The result of a run."""
+
+    published: int
+    """Events that were added to their stream."""
+
+    not_published: int
+    """Events that were mapped to None."""
+
+    handled: int
+    """Handled events, one for each subscription."""
+
+    failed: int
+    """Failures: handlers that raised, events that were not published, processes that died."""
+
+    duplicates: int
+    """How often a handler got an event again."""
+
+    p50_ms: float | None
+    """The median time from an event to the end of its handler; None without events."""
+
+    p99_ms: float | None
+    """The 99th percentile of that time."""
+
+    seconds: float
+    """The time from the first stay to the last handler."""
+
+    server: str
+    """The server's name and version."""
+
+    subscriptions: list[SubscriptionOutcome]
+    """The counts of each subscription."""
+
+    problems: list[str]
+    """One sentence per problem; empty if the run succeeded."""
+
+    @classmethod
+    def of(cls, tally: Tally, *, seconds: float, server: str, problems: list[str]) -> Self:
+        """Summarise `tally`; `problems` are those that the tally does not know."""
+        milliseconds = tally.milliseconds()
+        repeats = [f"{tally.duplicates:,} events were handled more than once"] if tally.duplicates else []
+        return cls(
+            published=tally.total_published,
+            not_published=tally.not_published,
+            handled=tally.total_handled,
+            failed=len(tally.failures),
+            duplicates=tally.duplicates,
+            p50_ms=_rounded(percentile(milliseconds, 50)),
+            p99_ms=_rounded(percentile(milliseconds, 99)),
+            seconds=round(seconds, 2),
+            server=server,
+            subscriptions=[
+                SubscriptionOutcome(
+                    **each._asdict(), published=tally.published(each.channel), handled=tally.handled(each)
+                )
+                for each in tally.subscriptions
+            ],
+            problems=[*problems, *tally.failures, *tally.missing(), *repeats],
+        )
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return the smallest of `values` that at least `percent` of them do not exceed; None without values."""
+    if not values:
+        return None
+    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)

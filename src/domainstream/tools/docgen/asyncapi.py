@@ -9,10 +9,8 @@ from typing import Any, Final
 
 from domainstream.event.message import schema_of
 from domainstream.tools.docgen.docstrings import parse_docstring
-from domainstream.tools.docgen.envelope import envelope_schema
 from domainstream.tools.docgen.examples import example_message
-from domainstream.tools.docgen.json_schema import REFERENCE, Schema
-from domainstream.tools.docgen.schemas import Schemas, schemas_of
+from domainstream.tools.docgen.schemas import REFERENCE, Schema, Schemas, envelope_schema, schemas_of
 from domainstream.tools.docgen.system import DocumentedChannel, EventClass, events_of
 
 SPECIFICATIONS: Final = ("3.0.0", "3.1.0")

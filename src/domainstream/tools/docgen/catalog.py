@@ -11,10 +11,9 @@ from markupsafe import Markup
 
 from domainstream.tools.docgen.docstrings import parse_docstring
 from domainstream.tools.docgen.examples import example_message
-from domainstream.tools.docgen.json_schema import Schema, resolved
-from domainstream.tools.docgen.schemas import Schemas, schemas_of
-from domainstream.tools.docgen.system import DocumentedChannel, EventClass, QueueHandler, events_of
-from domainstream.tools.docgen.typescript_types import TypeWriter
+from domainstream.tools.docgen.schemas import REFERENCE, Schema, Schemas, schemas_of
+from domainstream.tools.docgen.system import DocumentedChannel, QueueHandler, events_of
+from domainstream.tools.docgen.typescript import TypeWriter
 
 
 class Field(NamedTuple):
@@ -99,15 +98,13 @@ def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:
 
 def _entry(channel: DocumentedChannel, schemas: Schemas) -> Entry:
     service = channel.publisher or channel.channel.service
-    messages = tuple(_message(event, service, schemas) for event in channel.events)
-    return Entry(channel.value, channel.publisher, channel.handlers, messages)
-
-
-def _message(event: EventClass, service: str, schemas: Schemas) -> Message:
-    payload = schemas.payloads[event]
-    description = parse_docstring(event.__doc__ or "").description
-    example = example_message(event, service, payload, schemas.components)
-    return Message(event.__name__, event.version, description, tuple(_tables(payload, schemas)), example)
+    messages = []
+    for event in channel.events:
+        payload = schemas.payloads[event]
+        description = parse_docstring(event.__doc__ or "").description
+        example = example_message(event, service, payload, schemas.components)
+        messages.append(Message(event.__name__, event.version, description, tuple(_tables(payload, schemas)), example))
+    return Entry(channel.value, channel.publisher, channel.handlers, tuple(messages))
 
 
 def _tables(payload: Schema, schemas: Schemas) -> Iterator[Table]:
@@ -115,18 +112,19 @@ def _tables(payload: Schema, schemas: Schemas) -> Iterator[Table]:
     writer = TypeWriter(schemas.components)
     waiting, seen = [payload], set[str]()
     while waiting:
-        schema = resolved(waiting.pop(0), schemas.components)
+        schema = waiting.pop(0)
+        if "$ref" in schema:
+            schema = schemas.components[schema["$ref"].removeprefix(REFERENCE)]
         name = str(schema.get("title", "Payload"))
-        if name not in seen and schema.get("properties"):
-            seen.add(name)
-            yield Table(name, tuple(_fields(schema, writer)))
-            waiting += _references(schema)
-
-
-def _fields(schema: Schema, writer: TypeWriter) -> Iterator[Field]:
-    for name, field in schema["properties"].items():
-        description = field.get("description", "") if isinstance(field, dict) else ""
-        yield Field(name, writer.type_of(field), name in schema.get("required", ()), description)
+        if name in seen or not schema.get("properties"):
+            continue
+        seen.add(name)
+        fields = []
+        for key, field in schema["properties"].items():
+            description = field.get("description", "") if isinstance(field, dict) else ""
+            fields.append(Field(key, writer.type_of(field), key in schema.get("required", ()), description))
+        yield Table(name, tuple(fields))
+        waiting += _references(schema)
 
 
 def _references(schema: Any) -> Iterator[Schema]:

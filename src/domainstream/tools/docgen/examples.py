@@ -13,7 +13,7 @@ import msgspec
 from domainstream.event import EventEncoder, read_message
 from domainstream.event.payload_codec import payload_codec_of
 from domainstream.telemetry import Signal, emit
-from domainstream.tools.docgen.json_schema import REFERENCE, Schema
+from domainstream.tools.docgen.schemas import REFERENCE, Schema
 from domainstream.tools.docgen.system import EventClass
 
 _ID: Final = "019b7ca9-8c88-7000-8000-000000000001"
@@ -97,20 +97,16 @@ def _by_kind(schema: Mapping[str, Any], components: Mapping[str, Schema], name: 
         fields = schema.get("properties", {}).items()
         return {key: _example_of(field, components, key, inside) for key, field in fields}
     if kind == "array":
-        return _array(schema, components, name, inside)
+        items = schema.get("items", {})
+        if isinstance(items, list):
+            return [_example_of(item, components, name, inside) for item in items]
+        try:
+            return [_example_of(items, components, name, inside)]
+        except _EndlessError:
+            return []
     if kind in {"integer", "number"}:
         return _number(schema, 1 if kind == "integer" else 0.5)
     return _text(schema, name) if kind == "string" else _SIMPLE.get(str(kind))
-
-
-def _array(schema: Mapping[str, Any], components: Mapping[str, Schema], name: str, inside: tuple[str, ...]) -> Any:
-    items = schema.get("items", {})
-    if isinstance(items, list):
-        return [_example_of(item, components, name, inside) for item in items]
-    try:
-        return [_example_of(items, components, name, inside)]
-    except _EndlessError:
-        return []
 
 
 def _number(schema: Mapping[str, Any], usual: float) -> float:

@@ -1,4 +1,7 @@
-"""JSON Schema of all payloads, with the texts of their docstrings."""
+"""The JSON Schemas of messages: that of the envelope, and those of all payloads with the texts of their docstrings.
+
+They are in draft 07, because that is what AsyncAPI reads; msgspec and pydantic write draft 2020-12.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,14 +11,47 @@ import msgspec
 import msgspec.inspect as types
 
 from domainstream.errors import ConfigurationError
+from domainstream.event import EventMessage
 from domainstream.event.payload_codec import payload_type_of
 from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
-from domainstream.tools.docgen.json_schema import REFERENCE, Schema, to_draft_07
 from domainstream.tools.docgen.system import EventClass
+
+Schema = dict[str, Any]
+
+REFERENCE: Final = "#/components/schemas/"
+"""Where a reference finds its component."""
+
+ATTRIBUTES: Final = {
+    "specversion": "The version of CloudEvents.",
+    "id": "The event's id, a UUIDv7; the same id is the same event.",
+    "source": "The service that published it.",
+    "type": "The event's type, equal to the channel's value.",
+    "time": "When it happened: RFC 3339, in UTC.",
+    "subject": "The aggregate's id.",
+    "datacontenttype": "Always application/json.",
+    "dataschema": "The payload's type and version.",
+    "correlationid": "The business transaction: the id of the event that started it.",
+    "causationid": "The id of the event that led to this one.",
+    "traceparent": "W3C Trace Context.",
+    "tracestate": "W3C Trace Context.",
+    "partitionkey": "Events that share it must stay in order; without it, those of one aggregate.",
+    "sequence": "The event's number within the aggregate: 20 digits.",
+}
+"""The description of each attribute of the envelope; `data` is missing because it differs from message to message."""
+
+ALWAYS: Final = ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data")
+"""The attributes that every message has."""
 
 _FORMATS: Final = {types.DateTimeType: "date-time", types.TimeType: "time"}
 _RECORDS = types.StructType | types.DataclassType | types.TypedDictType | types.NamedTupleType
 _SEQUENCES = types.ListType | types.SetType | types.FrozenSetType | types.VarTupleType | types.CollectionType
+
+# The keywords whose value is a schema, a list of schemas, or schemas by name.
+_SCHEMA: Final = frozenset({"items", "additionalItems", "additionalProperties", "not", "contains", "propertyNames"})
+_LIST: Final = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
+_TABLE: Final = frozenset({"properties", "patternProperties"})
+# A keyword of OpenAPI that AsyncAPI reads differently; the constant tag of each alternative holds the same information.
+_DROPPED: Final = frozenset({"discriminator"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +88,23 @@ def schemas_of(events: Iterable[EventClass]) -> Schemas:
         annotator.annotate(types.type_info(payload_type), schema)
     converted = {name: _described(to_draft_07(schema)) for name, schema in sorted(components.items())}
     return Schemas(dict(zip(classes, map(to_draft_07, payloads), strict=True)), converted)
+
+
+def envelope_schema() -> Schema:
+    """Return the schema that all messages share. Publishers leave an attribute out rather than write null."""
+    generated = msgspec.json.schema_components([EventMessage])[1]["EventMessage"]["properties"]
+    properties = {}
+    for name, description in ATTRIBUTES.items():
+        options = generated[name].get("anyOf", [generated[name]])
+        not_null = next(option for option in options if option.get("type") != "null")
+        properties[name] = {**not_null, "description": description}
+    return {
+        "title": "CloudEvent",
+        "description": "One event as a CloudEvents 1.0 JSON object.",
+        "type": "object",
+        "properties": properties,
+        "required": list(ALWAYS),
+    }
 
 
 def _generated(payload_types: list[Any], foreign: "_ForeignModels") -> tuple[tuple[Schema, ...], dict[str, Schema]]:
@@ -145,20 +198,44 @@ class _Annotator:
 def _described(schema: Schema) -> Schema:
     """Move what the docstring of the class says about a field to the field, unless it is described already."""
     docstring = parse_docstring(schema.get("description", ""))
-    texts = {_key(name): text for name, text in docstring.fields.items()}
     described = {**schema, "description": docstring.description}
+    if not docstring.description:
+        del described["description"]
+    texts = {_key(name): text for name, text in docstring.fields.items()}
     if "properties" in schema:
-        properties = schema["properties"].items()
-        described["properties"] = {name: _with_description(field, texts.get(_key(name))) for name, field in properties}
-    return described if docstring.description else {k: v for k, v in described.items() if k != "description"}
-
-
-def _with_description(schema: Schema, text: str | None) -> Schema:
-    if not text or "description" in schema:
-        return schema
-    return to_draft_07({**schema, "description": text})  # type: ignore[no-any-return]  # schemas in, schemas out
+        described["properties"] = dict(schema["properties"])
+    for name, field in schema.get("properties", {}).items():
+        text = texts.get(_key(name))
+        if text and "description" not in field:
+            described["properties"][name] = to_draft_07({**field, "description": text})
+    return described
 
 
 def _key(name: str) -> str:
     """Return what a field's names in code and on the wire have in common: stay_id, stayId and StayId are one."""
     return name.replace("_", "").casefold()
+
+
+def to_draft_07(schema: Any) -> Any:
+    """Return the schema with the keywords of draft 07; data within it, such as a default, stays as it is."""
+    if not isinstance(schema, Mapping):
+        return schema
+    converted = {key: _converted(key, value) for key, value in schema.items() if key not in _DROPPED}
+    if "prefixItems" in converted:
+        # In draft 07 the items of a tuple are `items`, and what may follow them is `additionalItems`.
+        following = converted.pop("items", True)
+        converted |= {"items": converted.pop("prefixItems"), "additionalItems": following}
+    if "$ref" in converted and len(converted) > 1:
+        # Draft 07 ignores what is beside a reference, so the reference is wrapped.
+        return {"allOf": [{"$ref": converted.pop("$ref")}], **converted}
+    return converted
+
+
+def _converted(key: str, value: Any) -> Any:
+    if key in _SCHEMA:
+        return to_draft_07(value)
+    if key in _LIST:
+        return [to_draft_07(part) for part in value]
+    if key in _TABLE:
+        return {name: to_draft_07(part) for name, part in value.items()}
+    return value

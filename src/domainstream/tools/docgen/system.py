@@ -1,13 +1,33 @@
-"""What the documents say about a system, read from its registry."""
+"""The system that the documents describe: its registry, found at `MODULE:OBJECT`, and the channels in it."""
 
+import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
 
 from domainstream.channel import ChannelRegistry, EventPublisherChannel
+from domainstream.errors import ConfigurationError, DomainStreamError
 from domainstream.event import BaseEvent
+from domainstream.text import described
+from domainstream.tools.common.errors import NotFoundError
+from domainstream.tools.common.suggestions import did_you_mean
 
 EventClass = type[BaseEvent[Any]]
+
+_PLACE: Final = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_BUILD: Final = "registry = ChannelRegistry.build(Channel, mappers={...}, subscriptions=subscriptions)"
+
+
+class RegistryNotFoundError(NotFoundError):
+    """The module or the object does not exist."""
+
+
+class ImportFailedError(DomainStreamError):
+    """A module of the user's could not be imported, or a function of the user's raised."""
 
 
 class QueueHandler(NamedTuple):
@@ -44,17 +64,82 @@ class DocumentedChannel:
 
 def documented_channels(registry: ChannelRegistry) -> tuple[DocumentedChannel, ...]:
     """Return every channel, sorted by its value, so that a document differs only where the system does."""
-    return tuple(
-        _documented(registry, channel) for channel in sorted(registry.channels, key=lambda channel: channel.value)
-    )
-
-
-def _documented(registry: ChannelRegistry, channel: EventPublisherChannel) -> DocumentedChannel:
-    event = registry.event_of(channel)
-    handlers = sorted(QueueHandler(*name.split(":", 1)) for name in registry.listeners_of(channel))
-    return DocumentedChannel(channel, registry.publisher_of(channel), () if event is None else (event,), (*handlers,))
+    documented = []
+    for channel in sorted(registry.channels, key=lambda channel: channel.value):
+        event = registry.event_of(channel)
+        events = () if event is None else (event,)
+        handlers = sorted(QueueHandler(*name.split(":", 1)) for name in registry.listeners_of(channel))
+        documented.append(DocumentedChannel(channel, registry.publisher_of(channel), events, tuple(handlers)))
+    return tuple(documented)
 
 
 def events_of(channels: Iterable[DocumentedChannel]) -> tuple[EventClass, ...]:
     """Return the classes of all events, in the order of their channels."""
     return tuple(event for channel in channels for event in channel.events)
+
+
+def registry_at(place: str) -> ChannelRegistry:
+    """Return the registry at `MODULE:OBJECT`: the object itself, or what it returns when it is called.
+
+    Modules are looked for in the current folder first, then on Python's path.
+
+    Raises `ConfigurationError` for a malformed place and an object that is not a registry, `RegistryNotFoundError` for
+    a module or object that does not exist, `ImportFailedError` for code that raises.
+    """
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise ConfigurationError(
+            f"{place!r} is not MODULE:OBJECT:", ["name the registry as in: myapp.system:registry, with one colon"]
+        )
+    registry = _object(_module(match[1]), match[2])
+    # A class is not called: an enum of channels, for example, would complain about something else.
+    if callable(registry) and not isinstance(registry, type | ChannelRegistry):
+        try:
+            registry = registry()
+        except Exception as error:
+            raise _import_failed(f"calling {place} without arguments", error) from error
+    if isinstance(registry, ChannelRegistry):
+        return registry
+    kind = registry.__name__ if isinstance(registry, type) else type(registry).__name__
+    raise ConfigurationError(f"{place} is not a ChannelRegistry but {kind}:", [f"name one, or build it: {_BUILD}"])
+
+
+def _module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise RegistryNotFoundError(
+                f"there is no module {error.name} in {here} or on Python's path. Go to the folder that holds "
+                f"{error.name.partition('.')[0]}, or run: export PYTHONPATH=folder, or install the package of {name}"
+            ) from error
+        raise _import_failed(f"importing {name}", error) from error
+    except Exception as error:
+        raise _import_failed(f"importing {name}", error) from error
+
+
+def _object(module: ModuleType, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            break
+        found = getattr(found, part)
+    else:
+        return found
+    registries = [name for name, value in vars(module).items() if isinstance(value, ChannelRegistry)]
+    if registries:
+        raise RegistryNotFoundError(
+            f"{module.__name__} has no {part}, but it has a registry. Use: {module.__name__}:{registries[0]}"
+        )
+    public = [name for name in dir(found) if not name.startswith("_")]
+    raise RegistryNotFoundError(
+        f"{module.__name__} has no {part}.{did_you_mean(part, public)} To build one there, write: {_BUILD}"
+    )
+
+
+def _import_failed(action: str, error: Exception) -> ImportFailedError:
+    # The message is quoted: our own errors never quote data, and those of an import or a call name the fault.
+    return ImportFailedError(f"{action} raised {described(error)}. Fix it, or add --debug for the traceback")

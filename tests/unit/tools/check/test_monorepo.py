@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from domainstream.tools.check import check_project, read_project
-from domainstream.tools.demo.monorepo import monorepo
+from domainstream.tools.demo.prerequisites import monorepo
 
 Damage = Callable[[str], str]
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from domainstream.tools.demo.outcome import DemoOutcome
-from domainstream.tools.demo.reports import Handled, Published, Report, Subscription, read_report, write_report
-from domainstream.tools.demo.tally import Tally, percentile
+from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, read_report, write_report
+from domainstream.tools.demo.tally import DemoOutcome, Tally, percentile
 
 CREATED = Subscription("stay_created", "screenflow", "screen-stay")
 PRICED = Subscription("stay_priced", "coding", "record-price")

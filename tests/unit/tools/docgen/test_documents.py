@@ -19,9 +19,7 @@ from domainstream.event import EventMessage
 from domainstream.tools.docgen.asyncapi import asyncapi_document
 from domainstream.tools.docgen.catalog import catalog_of
 from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
-from domainstream.tools.docgen.envelope import ALWAYS, ATTRIBUTES
-from domainstream.tools.docgen.json_schema import to_draft_07
-from domainstream.tools.docgen.schemas import schemas_of
+from domainstream.tools.docgen.schemas import ALWAYS, ATTRIBUTES, schemas_of, to_draft_07
 from domainstream.tools.docgen.system import documented_channels
 from domainstream.tools.docgen.typescript import typescript_of
 

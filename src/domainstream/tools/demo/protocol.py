@@ -1,9 +1,41 @@
-"""Reports that the children write for the parent, one JSON object per line."""
+"""What the parent and its children write to each other, one JSON object per line.
+
+The parent writes a child's settings, and later a line that lets the stays be handed in; a child writes reports.
+"""
 
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+
+
+class ChildSettings(Struct, frozen=True, kw_only=True):
+    """The settings of a child, which the parent writes to its standard input."""
+
+    url: str
+    """The server's URL with its password, which is why it is not a command-line argument."""
+
+    run: str
+    """The name of the run, which all of its keys and no others contain."""
+
+    events: int
+    """How many medical stays the coding service hands in."""
+
+    seed: int
+    """The seed of the stays."""
+
+    stays_per_second: float = 300
+    """The rate at which it hands them in: slower than the services, so that no backlog distorts latencies."""
+
+    @property
+    def stream_prefix(self) -> str:
+        """The prefix of all stream keys."""
+        return f"{self.run}:"
+
+    @property
+    def bull_prefix(self) -> str:
+        """The prefix of all BullMQ keys."""
+        return self.run
 
 
 class Subscription(NamedTuple):

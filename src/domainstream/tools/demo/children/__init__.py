@@ -1,1 +1,0 @@
-"""The programs of the child processes, one module each, named like its process. `child` is what they share."""

