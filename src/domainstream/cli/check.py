@@ -14,7 +14,7 @@ from domainstream.text import printable
 from domainstream.tools.common.formatting import plural
 
 FORMAT_NAMES: Final = ("text", "json", "github", "sarif")
-"""The formats of `tools.check.formats`; asking it would load the analyser for `--help`."""
+"""The formats that `tools.check.formats` writes, repeated here because importing it loads the analyser."""
 
 
 def _codes(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ Document = Callable[[tuple[Any, ...]], str]
 """Writes a document about the system's channels, each a `DocumentedChannel`."""
 
 SPECIFICATIONS: Final = ("3.0.0", "3.1.0")
-"""The versions that `tools.docgen.asyncapi` writes; asking it would load it for `--help`."""
+"""The versions that `tools.docgen.asyncapi` writes, repeated here because importing it loads the schemas."""
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 

@@ -1,8 +1,8 @@
 """Builds a click command from a function and the dataclass of its options; `server_command` builds on it.
 
-A module of a command imports at its top only what its options and `--help` need, and inside of the function what the
-command itself needs, so that `--help` is fast and works without the extras. A command on a server is the exception: its
-first parameter is the server.
+The module of a local command imports at its top what its options need, and in its function what its work needs, so that
+`--help` is fast and works without the extras. Commands on a server name the server's types in their signatures, so they
+load the client at once.
 
 A field is declared once, with its type, as in `since: Annotated[StartPoint, option("--since", type=Since())]`: click
 reads the declaration, mypy the type.
