@@ -4,12 +4,12 @@
 def main() -> None:
     """Run the command `domainstream`."""
     try:
-        import click  # noqa: F401, PLC0415 - a publishing service installs no command line
+        import click  # noqa: F401 - a publishing service installs no command line
     except ImportError:
-        from domainstream.errors import MissingExtraError  # noqa: PLC0415 - keeps `--help` fast
+        from domainstream.errors import MissingExtraError
 
         problem = MissingExtraError("The command line", "cli")
         raise SystemExit(f"{problem}, or 'domainstream[demo]' for the demo") from None
-    from domainstream.cli.main import cli  # noqa: PLC0415 - after the check above
+    from domainstream.cli.main import cli
 
     cli(prog_name="domainstream")

@@ -1,30 +1,26 @@
 """`domainstream check`."""
 
 import gc
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import local_command
-from domainstream.cli.common.options import Debug, argument, option
+from domainstream.cli.common.command import Debug, argument, local_command, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.text import printable
-from domainstream.tools.check.engine import findings_of
-from domainstream.tools.check.findings import Finding
-from domainstream.tools.check.fixing import fix
-from domainstream.tools.check.formats import FORMATS
-from domainstream.tools.check.project import read_project
-from domainstream.tools.check.rules.table import RULES
-from domainstream.tools.check.settings import nearest_system
 from domainstream.tools.common.formatting import plural
+
+FORMAT_NAMES: Final = ("text", "json", "github", "sarif")
+"""The formats that `tools.check.formats` writes, repeated here because importing it loads the analyser."""
 
 
 def _codes(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Split `DS101,DS2`, and reject what is not the beginning of a code."""
+    from domainstream.tools.check.rules.table import RULES
+
     codes = tuple(code.strip().upper() for value in values for code in value.split(",") if code.strip())
     unknown = [code for code in codes if not any(rule.code.startswith(code) for rule in RULES)]
     if unknown:
@@ -43,7 +39,7 @@ class CheckOptions:
 
     output_format: Annotated[
         str,
-        option("--format", type=click.Choice(list(FORMATS)), default="text", show_default=True),
+        option("--format", type=click.Choice(FORMAT_NAMES), default="text", show_default=True),
         option("--json", flag_value="json", help="Same as --format json."),
     ]
     """The format of the findings."""
@@ -82,14 +78,30 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
 
     Exit codes: 0 clean, 1 findings, 2 wrong usage.
     """
+    from domainstream.tools.check.engine import findings_of
+    from domainstream.tools.check.fixing import fix
+    from domainstream.tools.check.formats import FORMATS
+    from domainstream.tools.check.project import read_project
+    from domainstream.tools.check.rules.table import RULES
+    from domainstream.tools.check.settings import nearest_system
+
     root = nearest_system(Path()) if options.path is None else options.path
     # Reading creates no reference cycles, and searching for them takes a third of the time.
     gc.disable()
     try:
         changed = fix(root, options.select, options.ignore) if options.fix else []
         project = read_project(root)
-        chosen = chosen_findings(findings_of(project), options.select, options.ignore)
-        findings = [_relative_to_here(finding, root) for finding in chosen]
+        findings = [
+            replace(
+                finding,
+                # Editors and GitHub find the file from the current folder.
+                location=finding.location._replace(path=printable((root / finding.path).as_posix())),
+                message=printable(finding.message),
+                fix=printable(finding.fix),
+            )
+            for finding in findings_of(project)
+            if finding.code.startswith(options.select or "") and not finding.code.startswith(options.ignore)
+        ]
     finally:
         gc.enable()
     # Without findings, the formats text and github are empty, and print no empty line either.
@@ -97,27 +109,9 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
         click.echo(text)
     for path in changed:
         terminal.say(f"fixed {printable((root / path).as_posix())}")
-    terminal.say(_summary(findings, len(project.services)))
-    return exits.FAILED if findings else exits.OK
-
-
-def chosen_findings(findings: Sequence[Finding], select: tuple[str, ...], ignore: tuple[str, ...]) -> list[Finding]:
-    """Return the findings whose code starts with one of `select`, if not empty, and with none of `ignore`."""
-    return [
-        finding for finding in findings if finding.code.startswith(select or "") and not finding.code.startswith(ignore)
-    ]
-
-
-def _relative_to_here(finding: Finding, root: Path) -> Finding:
-    """Name the file so that editors and GitHub find it from the current folder."""
-    location = finding.location._replace(path=printable((root / finding.path).as_posix()))
-    return replace(finding, location=location, message=printable(finding.message), fix=printable(finding.fix))
-
-
-def _summary(findings: Sequence[Finding], services: int) -> str:
-    if not findings:
-        return f"{plural(services, 'service')}: nothing to report"
     fixable_codes = {rule.code for rule in RULES if rule.fixable}
     fixable = sum(finding.code in fixable_codes for finding in findings)
     hint = f", {fixable} of them can be fixed with --fix" if fixable else ""
-    return f"{plural(services, 'service')}: {plural(len(findings), 'finding')}{hint}"
+    found = f"{plural(len(findings), 'finding')}{hint}" if findings else "nothing to report"
+    terminal.say(f"{plural(len(project.services), 'service')}: {found}")
+    return exits.FAILED if findings else exits.OK

@@ -6,8 +6,7 @@ from typing import Annotated
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import local_command
-from domainstream.cli.common.options import option
+from domainstream.cli.common.command import local_command, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import DomainStreamError
 from domainstream.tools.common.errors import InterruptedRunError
@@ -65,13 +64,13 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
 
     Exit codes: 0 everything was handled, 1 something failed or is missing, 3 no server, 130 Ctrl-C.
     """
-    from domainstream.tools.demo.prerequisites import require_extras  # noqa: PLC0415 - keeps `--help` fast
+    from domainstream.tools.demo.prerequisites import require_extras
 
     require_extras(options.redis_url)
-    import asyncio  # noqa: PLC0415 - keeps `--help` fast
+    import asyncio
 
-    from domainstream.tools.demo.run import run_demo  # noqa: PLC0415 - needs the extras
-    from domainstream.tools.demo.screen import DemoScreen  # noqa: PLC0415 - needs the extras
+    from domainstream.tools.demo.run import run_demo
+    from domainstream.tools.demo.screen import DemoScreen
 
     # The screen also prints the errors of a run, in the colours and on the output of its table.
     screen = DemoScreen(no_color=options.no_color, stderr=options.as_json)

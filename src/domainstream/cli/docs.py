@@ -4,21 +4,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import local_command
-from domainstream.cli.common.options import Debug, argument, option
+from domainstream.cli.common.command import Debug, argument, local_command, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import MissingExtraError
-from domainstream.tools.docgen.asyncapi import SPECIFICATIONS, asyncapi_document
-from domainstream.tools.docgen.output import difference, write
-from domainstream.tools.docgen.system import DocumentedChannel, documented_channels, registry_at
-from domainstream.tools.docgen.typescript import typescript_of
 
-Document = Callable[[tuple[DocumentedChannel, ...]], str]
+Document = Callable[[tuple[Any, ...]], str]
+"""Writes a document about the system's channels, each a `DocumentedChannel`."""
+
+SPECIFICATIONS: Final = ("3.0.0", "3.1.0")
+"""The versions that `tools.docgen.asyncapi` writes, repeated here because importing it loads the schemas."""
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
@@ -49,7 +48,11 @@ class AsyncApiOptions(DocsOptions):
     spec: Annotated[
         str,
         option(
-            "--spec", type=click.Choice(SPECIFICATIONS), default="3.0.0", show_default=True, help="AsyncAPI version."
+            "--spec",
+            type=click.Choice(SPECIFICATIONS),
+            default="3.0.0",
+            show_default=True,
+            help="AsyncAPI version.",
         ),
     ]
     """The version of AsyncAPI."""
@@ -86,6 +89,8 @@ def docs() -> None:
 @local_command(AsyncApiOptions, group=docs)
 def asyncapi(terminal: Terminal, options: AsyncApiOptions) -> int:
     """Write channels, operations and messages as AsyncAPI, in JSON."""
+    from domainstream.tools.docgen.asyncapi import asyncapi_document
+    from domainstream.tools.docgen.system import DocumentedChannel
 
     def document(channels: tuple[DocumentedChannel, ...]) -> str:
         written = asyncapi_document(channels, spec=options.spec, title=options.title, release=options.release)
@@ -97,6 +102,8 @@ def asyncapi(terminal: Terminal, options: AsyncApiOptions) -> int:
 @local_command(DocsOptions, group=docs)
 def typescript(terminal: Terminal, options: DocsOptions) -> int:
     """Write channels, payloads and the data of jobs as TypeScript, for services on Node.js."""
+    from domainstream.tools.docgen.typescript import typescript_of
+
     return _produce(typescript_of, terminal, options)
 
 
@@ -104,13 +111,17 @@ def typescript(terminal: Terminal, options: DocsOptions) -> int:
 def catalog(terminal: Terminal, options: CatalogOptions) -> int:
     """Write a searchable HTML page: publishers, subscribers, payloads, examples, orphans."""
     try:
-        from domainstream.tools.docgen.catalog import catalog_of  # noqa: PLC0415 - the others need no jinja2
+        # The other documents need no jinja2.
+        from domainstream.tools.docgen.catalog import catalog_of
     except ImportError:
         raise click.ClickException(str(MissingExtraError("The catalogue", "cli"))) from None
     return _produce(lambda channels: catalog_of(channels, title=options.title), terminal, options)
 
 
 def _produce(document: Document, terminal: Terminal, options: DocsOptions) -> int:
+    from domainstream.tools.docgen.output import difference, write
+    from domainstream.tools.docgen.system import documented_channels, registry_at
+
     if options.output and options.check:
         raise click.UsageError("--output writes a file and --check only compares one; use only one of them")
     text = document(documented_channels(registry_at(options.place)))

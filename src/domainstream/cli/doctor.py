@@ -7,14 +7,11 @@ from typing import Annotated, Final
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.options import option
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.command import option
+from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerRefusedError
-from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
-from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.server import RedisServerInspection
 from domainstream.tools.common.formatting import plural
 from domainstream.tools.doctor.finding import Finding, warning
@@ -73,11 +70,10 @@ async def _server_findings(server: RedisServer, roles: Sequence[str]) -> list[Fi
 
 
 async def _stream_findings(server: RedisServer, group: str | None) -> list[Finding]:
-    groups = RedisGroupInspection(server.client, prefix=server.prefix)
-    dead_letters = RedisDeadLetterInspection(server.client, prefix=server.prefix)
+    dead_letters = server.dead_letters
     try:
         streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
-        group_states = [state for stream in streams for state in await groups.groups(stream.channel)]
+        group_states = [state for stream in streams for state in await server.groups.groups(stream.channel)]
         dead_states = [state for name in await dead_letters.channels() if (state := await dead_letters.state(name))]
         now = await server.streams.now_ms()
     except ServerRefusedError as error:

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from domainstream.cli.common.options import argument, option
-from domainstream.cli.common.queries import group_inspection, group_states
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.command import argument, option
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number
 
@@ -56,13 +53,12 @@ async def groups(server: RedisServer, terminal: Terminal, options: GroupsOptions
     lost     entries removed from the stream before the group read them
     oldest   how long the oldest entry of the lag has been waiting
     """  # noqa: D301 - click's mark for a paragraph whose lines it must not rewrap
-    channels = await server.chosen_channels(options.channel)
     if options.consumers:
-        inspection = group_inspection(server)
-        consumers = [consumer for channel in channels for consumer in await inspection.consumers(channel)]
+        channels = await server.chosen_channels(options.channel)
+        consumers = [consumer for channel in channels for consumer in await server.groups.consumers(channel)]
         _show(server, terminal, consumers, "consumers", CONSUMERS)
     else:
-        _show(server, terminal, await group_states(server, channels, None), "groups", GROUPS)
+        _show(server, terminal, await server.chosen_groups(options.channel), "groups", GROUPS)
 
 
 def _show(server: RedisServer, terminal: Terminal, states: Sequence[Any], noun: str, columns: Columns) -> None:

@@ -9,13 +9,10 @@ import click
 from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
+from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.durations import Duration
-from domainstream.cli.common.options import argument, option
-from domainstream.cli.common.queries import group_states
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.cli.groups import GROUPS
 from domainstream.stream import GroupState
 from domainstream.tools.common.formatting import moment
@@ -93,7 +90,9 @@ async def lag(server: RedisServer, terminal: Terminal, options: LagOptions) -> i
     Exit code 1: a lag is above --max.
     """
     while True:
-        records = await _records(server, options)
+        states = await server.chosen_groups(options.channel, options.group)
+        now = await server.streams.now_ms()
+        records = [LagRecord.of(state, now) for state in states]
         _show(server, terminal, records, watch=options.watch)
         limit = options.limit
         above = [record for record in records if limit is not None and record.lag > limit]
@@ -102,12 +101,6 @@ async def lag(server: RedisServer, terminal: Terminal, options: LagOptions) -> i
         if above or not options.watch:
             return exits.FAILED if above else exits.OK
         await asyncio.sleep(options.every.total_seconds())
-
-
-async def _records(server: RedisServer, options: LagOptions) -> list[LagRecord]:
-    states = await group_states(server, await server.chosen_channels(options.channel), options.group)
-    now = await server.streams.now_ms()
-    return [LagRecord.of(state, now) for state in states]
 
 
 def _show(server: RedisServer, terminal: Terminal, records: list[LagRecord], *, watch: bool) -> None:

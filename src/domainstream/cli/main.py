@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "doctor": LazyCommand(
         "domainstream.cli.doctor:doctor", "Diagnose a server and its streams, with a fix for each finding."
     ),
-    "streams": LazyCommand("domainstream.cli.streams.group:streams", "List channels and show their events."),
+    "streams": LazyCommand("domainstream.cli.streams:streams", "List channels and show their events."),
     "groups": LazyCommand("domainstream.cli.groups:groups", "Show the progress of each consumer group."),
     "lag": LazyCommand("domainstream.cli.lag:lag", "Show unread and pending entries, and fail above a limit."),
     "pending": LazyCommand("domainstream.cli.pending:pending", "List entries delivered but not acknowledged."),
@@ -29,7 +29,7 @@ COMMANDS: Final = {
         "domainstream.cli.trace:trace", "Trace a correlation id across streams, dead letters and queues."
     ),
     "dead-letters": LazyCommand(
-        "domainstream.cli.dead_letters.group:dead_letters", "Inspect, redrive or purge dead-lettered entries."
+        "domainstream.cli.dead_letters:dead_letters", "Inspect, redrive or purge dead-lettered entries."
     ),
     "new": LazyCommand("domainstream.cli.new:new", "Generate projects, services, events and subscribers."),
     "docs": LazyCommand(

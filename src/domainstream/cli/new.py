@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import click
 
-from domainstream.cli.common.command import local_command
-from domainstream.cli.common.options import argument, option
+from domainstream.cli.common.command import argument, local_command, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import MissingExtraError
 
@@ -122,7 +121,7 @@ def new() -> None:
 def project(terminal: Terminal, options: ProjectOptions) -> None:
     """Make a project in DIR: the guide's layout, without services yet."""
     with _needs_extra():
-        from domainstream.tools.scaffold.project import plan_project  # noqa: PLC0415 - `--help` works without libcst
+        from domainstream.tools.scaffold.project import plan_project
 
         _apply(plan_project(options.folder), terminal, options)
         _suggest(f"cd {options.folder}; domainstream new service NAME")
@@ -132,8 +131,8 @@ def project(terminal: Terminal, options: ProjectOptions) -> None:
 def service(terminal: Terminal, options: ServiceOptions) -> None:
     """Make the service NAME: domain layer, mapper, consumer, queue and tests."""
     with _needs_extra():
-        from domainstream.tools.scaffold.project import plan_service  # noqa: PLC0415 - as above
-        from domainstream.tools.scaffold.system import System  # noqa: PLC0415 - as above
+        from domainstream.tools.scaffold.project import plan_service
+        from domainstream.tools.scaffold.system import System
 
         system = System.around(options.folder)
         plan_service(system, options.name)
@@ -149,9 +148,9 @@ def event(terminal: Terminal, options: EventOptions) -> None:
     test. EVENT is in the past tense: evaluated.
     """
     with _needs_extra():
-        from domainstream.tools.scaffold.event import plan_event, read_event  # noqa: PLC0415 - as above
-        from domainstream.tools.scaffold.payload import parse_fields  # noqa: PLC0415 - as above
-        from domainstream.tools.scaffold.system import System  # noqa: PLC0415 - as above
+        from domainstream.tools.scaffold.event import plan_event, read_event
+        from domainstream.tools.scaffold.payload import parse_fields
+        from domainstream.tools.scaffold.system import System
 
         system = System.around(options.folder)
         fields = parse_fields(options.fields)
@@ -169,8 +168,8 @@ def subscriber(terminal: Terminal, options: SubscriberOptions) -> None:
     Writes the subscription, the names of queue and job, a handler in the queue's consumer, and a test of it.
     """
     with _needs_extra():
-        from domainstream.tools.scaffold.subscriber import plan_subscriber, read_subscriber  # noqa: PLC0415 - as above
-        from domainstream.tools.scaffold.system import System  # noqa: PLC0415 - as above
+        from domainstream.tools.scaffold.subscriber import plan_subscriber, read_subscriber
+        from domainstream.tools.scaffold.system import System
 
         system = System.around(options.folder)
         meant = read_subscriber(system, options.channel, options.queue, service=options.service, job=options.job)
@@ -191,7 +190,7 @@ def _needs_extra() -> Iterator[None]:
 
 
 def _apply(plan: Any, terminal: Terminal, options: ChangeOptions) -> None:
-    from domainstream.tools.scaffold.plan import apply  # noqa: PLC0415 - as above
+    from domainstream.tools.scaffold.plan import apply
 
     applied = apply(plan, dry_run=options.dry_run)
     if options.show == "json":

@@ -6,13 +6,10 @@ from typing import Annotated, Final
 
 import click
 
+from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.durations import Duration
-from domainstream.cli.common.options import argument, option
-from domainstream.cli.common.queries import group_inspection, group_states
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.stream import PendingEntry
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number
@@ -59,11 +56,9 @@ async def pending(server: RedisServer, terminal: Terminal, options: PendingOptio
 
     The oldest come first.
     """
-    states = await group_states(server, await server.chosen_channels(options.channel), options.group)
-    inspection = group_inspection(server)
     listed: list[PendingEntry] = []
-    for state in states:
-        entries = await inspection.pending(
+    for state in await server.chosen_groups(options.channel, options.group):
+        entries = await server.groups.pending(
             state.channel, state.group, consumer=options.consumer, idle=options.idle, count=options.count
         )
         listed.extend(entries)

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from domainstream.cli.common.options import BullPrefix, argument
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.command import BullPrefix, argument
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.text import printable
 from domainstream.tools.common.errors import NotFoundError

@@ -6,12 +6,10 @@ from typing import Annotated
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.confirm import confirm
+from domainstream.cli.common.command import BullPrefix, Yes, argument, option
 from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
-from domainstream.cli.common.options import BullPrefix, Yes, argument, option
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.job import name_problem
@@ -73,7 +71,9 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
     """
     await server.require_channel(options.channel)
     plan = await _plan(server, options)
-    await _warn_of_new_queue(server, terminal, plan)
+    known = await BullMQInspection(server.client, bull_prefix=plan.bull_prefix).queues()
+    if plan.queue not in known:
+        terminal.warn(f"The queue {plan.queue} never had a job.{did_you_mean(plan.queue, known)}")
     # The dry run counts the jobs, so that the question can say how many.
     outcome = _outcome(plan, dry_run=True)
     await replay_events(server.client, plan, outcome)
@@ -111,12 +111,6 @@ async def _plan(server: RedisServer, options: ReplayOptions) -> Replay:
 
 def _outcome(plan: Replay, *, dry_run: bool) -> ReplayOutcome:
     return ReplayOutcome(channel=plan.channel, queue=plan.queue, job=plan.job, dry_run=dry_run)
-
-
-async def _warn_of_new_queue(server: RedisServer, terminal: Terminal, plan: Replay) -> None:
-    known = await BullMQInspection(server.client, bull_prefix=plan.bull_prefix).queues()
-    if plan.queue not in known:
-        terminal.warn(f"The queue {plan.queue} never had a job.{did_you_mean(plan.queue, known)}")
 
 
 def _report(terminal: Terminal, outcome: ReplayOutcome) -> int:

@@ -1,6 +1,5 @@
 """`domainstream run subscriber` and `domainstream run worker`."""
 
-import asyncio
 import signal
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,18 +8,14 @@ from typing import Annotated, Any, Final
 
 import click
 
-from domainstream.bootstrap import URL_VARIABLE
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import local_command
+from domainstream.cli.common.command import BullPrefix, Debug, RedisUrl, StreamPrefix, argument, local_command, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
-from domainstream.cli.common.options import BullPrefix, Debug, RedisUrl, StreamPrefix, argument, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError
 from domainstream.telemetry import Signal, emit
-from domainstream.tools.serving.logs import set_up_logs
 from domainstream.tools.serving.program import Build, Program
-from domainstream.tools.serving.serving import Serving, ServingOutcome, serve
 
 COMMANDS: Final = {
     "subscriber": LazyCommand("domainstream.cli.run:subscriber", "Forward the events of streams to queues."),
@@ -158,7 +153,7 @@ def subscriber(_terminal: Terminal, options: SubscriberOptions) -> int:
 
     Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal aborts it.
     """
-    from domainstream.subscriber import RedisBullMQStreamSubscriber, Subscriptions  # noqa: PLC0415 - keeps `--help` fast
+    from domainstream.subscriber import RedisBullMQStreamSubscriber, Subscriptions
 
     def build(named: Any) -> Program | None:
         if not isinstance(named, Subscriptions):
@@ -184,7 +179,7 @@ def worker(_terminal: Terminal, options: WorkerOptions) -> int:
 
     Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal aborts it.
     """
-    from domainstream.worker import EventConsumer, EventWorker  # noqa: PLC0415 - keeps `--help` fast
+    from domainstream.worker import EventConsumer, EventWorker
 
     def build(named: Any) -> Program | None:
         if not isinstance(named, EventConsumer):
@@ -202,11 +197,16 @@ def worker(_terminal: Terminal, options: WorkerOptions) -> int:
 
 def _url(options: RunOptions) -> str:
     if not options.redis_url:
-        raise ServerNotFoundError(f"no server is configured; run: export {URL_VARIABLE}=redis://localhost:6379")
+        raise ServerNotFoundError("no server is configured; run: export REDIS_URL=redis://localhost:6379")
     return options.redis_url
 
 
 def _serve(options: RunOptions, build: Build) -> int:
+    import asyncio
+
+    from domainstream.tools.serving.logs import set_up_logs
+    from domainstream.tools.serving.serving import Serving, serve
+
     set_up_logs(as_json=options.log_format == "json", quiet=options.quiet, verbose=options.verbose)
     serving = Serving(
         target=options.target,
@@ -216,12 +216,10 @@ def _serve(options: RunOptions, build: Build) -> int:
         health_port=options.health_port,
         health_host=options.health_host,
     )
-    code = _exit_code(asyncio.run(serve(serving, build)))
+    outcome = asyncio.run(serve(serving, build))
+    if outcome.aborted_by is not None:
+        code = exits.SIGNAL_BASE + outcome.aborted_by
+    else:
+        code = exits.INTERRUPTED if outcome.first_signal == signal.SIGINT else exits.OK
     emit(Signal.RUN_ENDED, exit_code=code)
     return code
-
-
-def _exit_code(outcome: ServingOutcome) -> int:
-    if outcome.aborted_by is not None:
-        return exits.SIGNAL_BASE + outcome.aborted_by
-    return exits.INTERRUPTED if outcome.first_signal == signal.SIGINT else exits.OK

@@ -7,15 +7,9 @@ from typing import Annotated
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import local_command
-from domainstream.cli.common.options import Debug, argument, option
+from domainstream.cli.common.command import Debug, argument, local_command, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.text import printable
-from domainstream.tools.check.model.domain import Event
-from domainstream.tools.check.project import read_project
-from domainstream.tools.check.rules.contract import breaking_changes, published_events
-from domainstream.tools.check.settings import nearest_system
-from domainstream.tools.check.snapshots import Change, write_snapshots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,20 +45,21 @@ def snapshot(terminal: Terminal, options: SnapshotOptions) -> int:
 
     Exit codes: 0 done, 1 refused, 2 wrong usage.
     """
+    from domainstream.tools.check.project import read_project
+    from domainstream.tools.check.rules.contract import breaking_changes, published_events
+    from domainstream.tools.check.settings import nearest_system
+    from domainstream.tools.check.snapshots import write_snapshots
+
     root = nearest_system(Path()) if options.path is None else options.path
     project = read_project(root)
     breaking = breaking_changes(project)
     if breaking and not options.accept:
-        terminal.error(_refusal(breaking))
+        changes = [f"  - {event.name}: {change.message}" for event, change in breaking]
+        advice = "For what to do, run: domainstream check. To write it nevertheless, add: --accept"
+        terminal.error("\n".join(map(printable, ["This breaks readers:", *changes, advice])))
         return exits.FAILED
     changed = write_snapshots(project, published_events(project))
     for path in changed:
         click.echo(printable((root / path).as_posix()))
     terminal.say(f"{len(changed)} file{'s' * (len(changed) != 1)} written")
     return exits.OK
-
-
-def _refusal(breaking: list[tuple[Event, Change]]) -> str:
-    changes = [f"  - {event.name}: {change.message}" for event, change in breaking]
-    advice = "For what to do, run: domainstream check. To write it nevertheless, add: --accept"
-    return "\n".join(map(printable, ["This breaks readers:", *changes, advice]))

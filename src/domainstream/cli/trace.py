@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from domainstream.cli.common.command import BullPrefix, argument, option
 from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
-from domainstream.cli.common.options import BullPrefix, argument, option
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.text import printable
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import moment

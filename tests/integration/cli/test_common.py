@@ -1,21 +1,11 @@
-"""What all commands on a server share: connection errors, output, exit codes and help."""
+"""What all commands on a server share: connection errors, output and exit codes."""
 
 import json
-import subprocess
-import sys
-import traceback
-from collections.abc import Iterator
 
-import click
 import pytest
-from click.testing import CliRunner
 from integration.cli.conftest import Type, store
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, GROUP, Streams, evaluated
-
-from domainstream.cli.common.lazy_group import LazyGroup
-from domainstream.cli.main import COMMANDS, cli
-from domainstream.tools.common.formatting import age, moment
 
 SECRET = "a-secret"
 LOOKING = (["streams", "ls"], ["groups"], ["lag"], ["pending"], ["dead-letters", "ls"])
@@ -82,73 +72,6 @@ async def test_unexpected_error_is_reported_without_its_message(typed: Type, mon
     assert result.exit_code == 1
     assert "ValueError. To see where, add: --debug" in result.stderr
     assert SECRET not in result.output
-
-
-@pytest.mark.parametrize("words", [["stream"], ["streams", "inf"], ["dead-letter"], ["dead-letters", "rm"]])
-def test_unknown_command_suggests_a_similar_one(words: list[str]) -> None:
-    """An unknown command ends with 2 and suggests a similar one, also in sub-groups."""
-    result = CliRunner().invoke(cli, words)
-    meant = {"stream": "streams", "inf": "info", "dead-letter": "dead-letters"}.get(words[-1])
-    assert result.exit_code == 2
-    assert f"No such command '{words[-1]}'." in result.output
-    assert (f"Did you mean {meant}?" in result.output) if meant else ("Did you mean" not in result.output)
-
-
-def test_help_imports_nothing_heavy() -> None:
-    """`domainstream --help` imports neither a client nor anything that only one command needs."""
-    command = [sys.executable, "-X", "importtime", "-m", "domainstream", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    heavy = {"asyncio", "redis", "hiredis", "msgspec", "bullmq", "rich", "libcst", "jinja2", "sqlalchemy", "difflib"}
-    assert "domainstream" in loaded
-    assert loaded & heavy == set()
-
-
-@pytest.mark.parametrize("words", [[name] for name in COMMANDS])
-def test_every_command_explains_itself(words: list[str]) -> None:
-    """`--help` of each command works without a server."""
-    result = CliRunner().invoke(cli, [*words, "--help"])
-    assert result.exit_code == 0, traceback.format_exception(result.exception)
-    assert "Usage: " in result.output
-
-
-def test_names_of_commands_are_completed() -> None:
-    """The shell completes the names of commands, also in a group, without importing any."""
-    environment = {"COMP_WORDS": "domainstream dead-letters p", "COMP_CWORD": "2", "_DOMAINSTREAM_COMPLETE": "x"}
-    environment["_DOMAINSTREAM_COMPLETE"] = "bash_complete"
-    result = CliRunner().invoke(cli, [], env=environment, prog_name="domainstream")
-    assert result.output == "plain,purge\n"
-
-
-def test_ages_and_moments_are_formatted() -> None:
-    """Ages have one unit, moments are in UTC, and a moment out of range stays a number."""
-    assert [age(one) for one in (None, -5, 999, 61_000, 7_200_000, 86_400_000 * 3)] == [
-        *("-", "0 ms", "999 ms", "1 min", "2 h", "3 d"),
-    ]
-    assert moment(0) == "1970-01-01T00:00:00.000Z"
-    assert moment(2**63) == str(2**63)
-
-
-def lazy_groups(group: LazyGroup) -> Iterator[LazyGroup]:
-    """Yield a group and all lazy groups inside it."""
-    yield group
-    context = click.Context(group)
-    for name in group.lazy:
-        command = group.get_command(context, name)
-        if isinstance(command, LazyGroup):
-            yield from lazy_groups(command)
-
-
-SUMMARIES = [(group, name, known.summary) for group in lazy_groups(cli) for name, known in group.lazy.items()]
-
-
-@pytest.mark.parametrize(("group", "name", "summary"), SUMMARIES, ids=[f"{g.name}-{name}" for g, name, _ in SUMMARIES])
-def test_summary_in_the_list_is_the_first_paragraph_of_the_help(group: LazyGroup, name: str, summary: str) -> None:
-    """The list of commands, which imports none of them, shows the first paragraph of each command's own help."""
-    command = group.get_command(click.Context(group), name)
-    assert command is not None
-    assert command.help is not None
-    assert command.help.partition("\n\n")[0] == summary
 
 
 KEYS_OF_JSON = {

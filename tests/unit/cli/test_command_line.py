@@ -1,4 +1,4 @@
-"""The command line: what it accepts, what it rejects, and what it imports."""
+"""The command line: what it accepts and what it rejects."""
 
 import re
 import subprocess
@@ -17,20 +17,6 @@ from domainstream.tools.demo.screen import DemoScreen
 from domainstream.tools.demo.tally import Tally
 
 
-def test_help_names_the_demo() -> None:
-    """`domainstream --help` lists the demo."""
-    result = CliRunner().invoke(cli, ["--help"])
-    assert result.exit_code == 0
-    assert "demo" in result.output
-
-
-def test_version_is_printed() -> None:
-    """`domainstream --version` prints name and version."""
-    result = CliRunner().invoke(cli, ["--version"])
-    assert result.exit_code == 0
-    assert result.output.startswith("domainstream, version ")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -45,16 +31,6 @@ def test_wrong_options_are_usage_errors(arguments: list[str], message: str) -> N
     result = CliRunner().invoke(cli, ["demo", *arguments])
     assert result.exit_code == 2
     assert message in result.output
-
-
-def test_help_loads_nothing_of_the_demo() -> None:
-    """The command line imports nothing that only the demo needs."""
-    program = (
-        "import sys; from domainstream.cli.main import cli; "
-        "print(sorted({'rich', 'bullmq', 'domainstream.tools.demo.run'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_monorepo_is_found_with_all_its_sources() -> None:

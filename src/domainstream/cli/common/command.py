@@ -1,13 +1,21 @@
-"""Builds a click command from a function and the dataclass of its options. `server_command` builds on it."""
+"""Builds a click command from a function and the dataclass of its options; `server_command` builds on it.
+
+The module of a local command imports at its top what its options need, and in its function what its work needs, so that
+`--help` is fast and works without the extras. Commands on a server name the server's types in their signatures, so they
+load the client at once.
+
+A field is declared once, with its type, as in `since: Annotated[StartPoint, option("--since", type=Since())]`: click
+reads the declaration, mypy the type.
+"""
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import click
 
-from domainstream.cli.common.exit_handling import exit_code_from
-from domainstream.cli.common.options import parameters_of
+from domainstream.cli.common.exit_codes import exit_code_from
 from domainstream.cli.common.terminal import ERROR, Terminal
 
 OptionsT = TypeVar("OptionsT")
@@ -25,9 +33,13 @@ def local_command(
         def callback(**values: Any) -> None:
             terminal = Terminal(quiet=bool(values.get("quiet")), error_prefix=error_prefix)
             given = options(**values)
-            exit_with(lambda: work(terminal, given), terminal, debug=bool(values.get("debug")))
+            code = exit_code_from(lambda: work(terminal, given), terminal, debug=bool(values.get("debug")))
+            click.get_current_context().exit(code)
 
-        return command_of(work, callback, parameters_of(options), group=group, epilog=epilog)
+        command = command_of(work, callback, parameters_of(options), epilog=epilog)
+        if group is not None:
+            group.add_command(command)
+        return command
 
     return build
 
@@ -37,18 +49,67 @@ def command_of(
     callback: Callable[..., None],
     parameters: Sequence[click.Parameter],
     *,
-    group: click.Group | None = None,
     epilog: str | None = None,
 ) -> click.Command:
-    """Return a command with the name and help of `work`, added to `group` if there is one."""
-    command = click.Command(
+    """Return a command with the name and help of `work`."""
+    return click.Command(
         work.__name__, callback=callback, params=list(parameters), help=inspect.getdoc(work), epilog=epilog
     )
-    if group is not None:
-        group.add_command(command)
-    return command
 
 
-def exit_with(work: Callable[[], int | None], terminal: Terminal, *, debug: bool) -> None:
-    """Call `work` and end the current command with its exit code."""
-    click.get_current_context().exit(exit_code_from(work, terminal, debug=debug))
+class Declaration(NamedTuple):
+    """An option or argument without its parameter name, which is the name of the field."""
+
+    kind: type[click.Parameter]
+    """`click.Option` or `click.Argument`."""
+
+    flags: tuple[str, ...]
+    """The option's names on the command line."""
+
+    settings: Mapping[str, Any]
+    """The settings of the option or argument, as click calls them."""
+
+
+def option(*flags: str, **settings: Any) -> Declaration:
+    """Declare a field as an option; `settings` are those of `click.option`."""
+    return Declaration(click.Option, flags, settings)
+
+
+def argument(**settings: Any) -> Declaration:
+    """Declare a field as an argument; `settings` are those of `click.argument`."""
+    return Declaration(click.Argument, (), settings)
+
+
+def parameters_of(options: type[object]) -> list[click.Parameter]:
+    """Return the click parameters that the fields of an options class declare."""
+    return [
+        declaration.kind([*declaration.flags, name], **declaration.settings)
+        for name, hint in get_type_hints(options, include_extras=True).items()
+        for declaration in get_args(hint)
+        if isinstance(declaration, Declaration)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoOptions:
+    """The options of a command that has none of its own."""
+
+
+Debug = Annotated[bool, option("--debug", is_flag=True, help="Show a traceback with an error.")]
+Yes = Annotated[bool, option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")]
+RedisUrl = Annotated[
+    str | None, option("--redis-url", metavar="URL", envvar="REDIS_URL", show_envvar=True, help="The server.")
+]
+StreamPrefix = Annotated[
+    str,
+    option(
+        "--prefix",
+        default="",
+        envvar="DOMAINSTREAM_PREFIX",
+        show_envvar=True,
+        help="The prefix of all stream keys.",
+    ),
+]
+BullPrefix = Annotated[
+    str, option("--bull-prefix", default="bull", show_default=True, help="The prefix of all BullMQ keys.")
+]

@@ -1,8 +1,15 @@
-"""The exit codes of all commands, and the table that maps errors to them."""
+"""The exit codes of all commands: what they mean, and how an error becomes one, with one sentence on stderr."""
 
+import os
+import sys
+import traceback
+from collections.abc import Callable
 from typing import Final
 
-from domainstream.errors import ConfigurationError, ServerNotFoundError, ServerUnavailableError
+import click
+
+from domainstream.cli.common.terminal import Terminal
+from domainstream.errors import ConfigurationError, DomainStreamError, ServerNotFoundError, ServerUnavailableError
 from domainstream.tools.common.errors import InterruptedRunError, NotFoundError
 from domainstream.tools.scaffold.errors import MisspeltError, UnknownNameError
 
@@ -39,6 +46,41 @@ _EXIT_CODES: Final = {
     ServerNotFoundError: UNREACHABLE,
     ServerUnavailableError: UNREACHABLE,
 }
+
+
+def exit_code_from(work: Callable[[], int | None], terminal: Terminal, *, debug: bool) -> int:
+    """Call `work` and return its exit code, 0 for None, or the exit code of its error.
+
+    An error is one sentence on stderr, and with `debug` also its traceback.
+    """
+    try:
+        return work() or OK
+    except KeyboardInterrupt:
+        terminal.say("Interrupted.")
+        return INTERRUPTED
+    except InterruptedRunError as interrupt:
+        terminal.say("Interrupted.")
+        return exit_code_of(interrupt)
+    except BrokenPipeError:
+        # Python flushes stdout at exit, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception as error:  # noqa: BLE001 - the border to a person, who gets a sentence
+        if debug:
+            traceback.print_exc()
+        terminal.error(_sentence(error))
+        return exit_code_of(error)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, DomainStreamError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"the operating system reports: {error.strerror}"
+    # The message of an unexpected error may quote data.
+    return f"this is a bug in domainstream: {type(error).__name__}. To see where, add: --debug"
 
 
 def exit_code_of(error: Exception) -> int:

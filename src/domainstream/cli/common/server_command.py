@@ -1,22 +1,118 @@
-"""Builds a click command from a coroutine function that works on a server."""
+"""Builds a click command from a coroutine function that works on a server, and connects it to that server."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import fields
-from typing import Any, Final, TypeVar
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Final, TypeVar
 
 import click
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from domainstream.cli.common.command import command_of, exit_with
-from domainstream.cli.common.options import ServerOptions, parameters_of
-from domainstream.cli.common.redis_server import RedisServer, open_server
-from domainstream.cli.common.signals import run_until_interrupted
+from domainstream.cli.common.command import Debug, RedisUrl, StreamPrefix, command_of, option, parameters_of
+from domainstream.cli.common.exit_codes import exit_code_from
 from domainstream.cli.common.terminal import Terminal
+from domainstream.errors import ServerNotFoundError, ServerUnavailableError
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import server_error
+from domainstream.redis.keys import prefix_problem
+from domainstream.redis.server_url import place_of
+from domainstream.stream import GroupState
+from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.inspection.groups import RedisGroupInspection
+from domainstream.stream.inspection.streams import RedisStreamInspection
+from domainstream.tools.common.errors import NotFoundError
+from domainstream.tools.signals import Interrupts
+from domainstream.validation import raise_problems
 
 OptionsT = TypeVar("OptionsT")
 
-LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
-_SHARED: Final = [field.name for field in fields(ServerOptions)]
+EXAMPLE: Final = "run: export REDIS_URL=redis://localhost:6379, or add: --redis-url redis://localhost:6379"
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerOptions:
+    """The options of every command that connects to a server."""
+
+    redis_url: RedisUrl
+    """The server's URL; None if none is configured."""
+
+    prefix: StreamPrefix
+    """The prefix of all stream keys."""
+
+    as_json: Annotated[bool, option("--json", is_flag=True, help="Write data as JSON, one object per line.")]
+    """Whether data is written as JSON."""
+
+    quiet: Annotated[bool, option("-q", "--quiet", is_flag=True, help="Print only data and errors.")]
+    """Whether only data and errors are printed."""
+
+    verbose: Annotated[int, option("-v", "--verbose", count=True, help="Log to stderr; -vv logs more.")]
+    """How much is logged to stderr."""
+
+    debug: Debug
+    """Whether an error shows its traceback."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedisServer:
+    """A server that has answered."""
+
+    client: Redis
+    """A connection to it."""
+
+    prefix: str
+    """The prefix of all stream keys."""
+
+    streams: RedisStreamInspection
+    """The inspection of the streams below the prefix."""
+
+    groups: RedisGroupInspection
+    """The inspection of their groups."""
+
+    dead_letters: RedisDeadLetterInspection
+    """The inspection of their dead letters."""
+
+    @property
+    def place(self) -> str:
+        """Host, port and database, without user and password."""
+        pool = self.client.connection_pool
+        return f"{place_of(pool)}/{pool.connection_kwargs.get('db') or 0}"
+
+    @property
+    def where(self) -> str:
+        """Where the streams are, as errors say it."""
+        return f"at {self.place}" + (f" below the prefix {self.prefix}" if self.prefix else "")
+
+    async def require_channel(self, channel: str, *more: str) -> None:
+        """Raise `NotFoundError` unless the channel has a stream; it suggests a similar channel, also one of `more`."""
+        if await self.streams.stream(channel) is None:
+            known = {*await self.streams.channels(), *more}
+            raise NotFoundError.of("channel", channel, known, where=self.where, look="domainstream streams ls")
+
+    async def chosen_channels(self, channel: str | None) -> list[str]:
+        """Return the named channel, or all of them for None; raise `NotFoundError` as `require_channel` does."""
+        if channel is None:
+            return await self.streams.channels()
+        await self.require_channel(channel)
+        return [channel]
+
+    async def chosen_groups(self, channel: str | None, group: str | None = None) -> list[GroupState]:
+        """Return the states of all groups on the chosen channels, or only those of `group`.
+
+        Raises `NotFoundError` as `chosen_channels` does, and if none of the channels has that group.
+        """
+        states = [state for name in await self.chosen_channels(channel) for state in await self.groups.groups(name)]
+        if group is None:
+            return states
+        known = {state.group for state in states}
+        if group not in known:
+            raise NotFoundError.of("group", group, known, where=self.where, look="domainstream groups")
+        return [state for state in states if state.group == group]
 
 
 def server_command(
@@ -26,27 +122,71 @@ def server_command(
 
     Adds `ServerOptions`; the command exits with the code that the function returns.
     """
+    shared_names = [field.name for field in fields(ServerOptions)]
 
     def build(work: Callable[[RedisServer, Terminal, OptionsT], Awaitable[int | None]]) -> click.Command:
         def callback(**values: Any) -> None:
-            shared = ServerOptions(**{name: values.pop(name) for name in _SHARED})
+            shared = ServerOptions(**{name: values.pop(name) for name in shared_names})
             given = options(**values)
-            log_to_stderr(shared.verbose)
+            if shared.verbose:
+                logging.basicConfig(format="%(levelname)s %(name)s %(message)s", force=True)
+                logging.getLogger("domainstream").setLevel(logging.DEBUG if shared.verbose > 1 else logging.INFO)
             terminal = Terminal(as_json=shared.as_json, quiet=shared.quiet)
 
             async def run() -> int | None:
                 async with open_server(shared.redis_url, shared.prefix) as server:
                     return await work(server, terminal, given)
 
-            exit_with(lambda: run_until_interrupted(run()), terminal, debug=shared.debug)
+            code = exit_code_from(lambda: asyncio.run(_until_interrupted(run())), terminal, debug=shared.debug)
+            click.get_current_context().exit(code)
 
         return command_of(work, callback, [*parameters_of(options), *parameters_of(ServerOptions)])
 
     return build
 
 
-def log_to_stderr(verbose: int) -> None:
-    """Log warnings, with 1 also information, with 2 everything; 0 configures nothing."""
-    if verbose:
-        logging.basicConfig(format="%(levelname)s %(name)s %(message)s", force=True)
-        logging.getLogger("domainstream").setLevel(LEVELS[min(verbose, 2)])
+async def _until_interrupted(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Return the result of `work`; raise `InterruptedRunError` when Ctrl-C or SIGTERM ended it, whatever it awaited.
+
+    asyncio's own handling of Ctrl-C cancels only once, which redis-py swallows when it is about to send a command.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread receives signals.
+        return await work
+    return await Interrupts().guard(work)
+
+
+@asynccontextmanager
+async def open_server(url: str | None, prefix: str) -> AsyncIterator[RedisServer]:
+    """Connect for the duration of a block.
+
+    Raises `ServerUnavailableError` when the server does not answer or rejects the user.
+    """
+    if not url:
+        raise ServerNotFoundError(f"no server is configured; {EXAMPLE}")
+    raise_problems("The prefix", [prefix_problem(prefix)])
+    client = connect(url, socket_connect_timeout=CONNECT_TIMEOUT)
+    try:
+        await _require_answer(client)
+        yield RedisServer(
+            client=client,
+            prefix=prefix,
+            streams=RedisStreamInspection(client, prefix=prefix),
+            groups=RedisGroupInspection(client, prefix=prefix),
+            dead_letters=RedisDeadLetterInspection(client, prefix=prefix),
+        )
+    finally:
+        await client.aclose()
+
+
+async def _require_answer(client: Redis) -> None:
+    try:
+        await client.ping()
+    except NoPermissionError:
+        # Connected nevertheless; a command that the user may not run fails when it is called.
+        return
+    except (RedisError, OSError) as error:
+        advice = "" if isinstance(error, AuthenticationError) else ". Start it, or correct --redis-url or REDIS_URL"
+        raise ServerUnavailableError(
+            f"{str(server_error(error, place_of(client.connection_pool))).rstrip('.')}{advice}"
+        ) from None

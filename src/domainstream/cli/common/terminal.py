@@ -1,14 +1,25 @@
-"""Writes a command's data to stdout, as text or JSON, and remarks, warnings and errors to stderr."""
+"""Writes a command's data to stdout, as text or JSON, and remarks, warnings, errors and questions to stderr."""
 
 import os
-from collections.abc import Iterable, Mapping
+import signal
+import sys
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
+import msgspec
 
-from domainstream.cli.common.tables import Columns, lines_of
+from domainstream.errors import DomainStreamError
+from domainstream.text import printable
+from domainstream.tools.common.formatting import NONE
 
 ERROR: Final = "Error: "
+
+Columns = Mapping[str, Callable[[Any], str]]
+"""The text of each column by its heading; `#` at the end of a heading right-aligns the column, for numbers."""
 
 
 class Terminal:
@@ -24,12 +35,12 @@ class Terminal:
         self._color = False if os.environ.get("NO_COLOR") else None
 
     def table(self, records: Iterable[Any], columns: Columns) -> None:
-        """Write records as a table, or as one JSON object each."""
+        """Write records as a table, the same on a terminal and in a file, or as one JSON object each."""
         if self.as_json:
             for record in records:
                 self.json(record)
             return
-        heading, *rows = lines_of(records, columns)
+        heading, *rows = _lines_of_table(records, columns)
         click.secho(heading, bold=True, color=self._color)
         for row in rows:
             click.echo(row)
@@ -60,8 +71,6 @@ class Terminal:
 
     def json(self, record: Any) -> None:
         """Write one JSON object on a line."""
-        import msgspec  # noqa: PLC0415 - `--help` does without it
-
         click.echo(msgspec.json.encode(record).decode())
 
     def say(self, remark: str) -> None:
@@ -76,3 +85,77 @@ class Terminal:
     def error(self, reason: str) -> None:
         """Write to stderr why the command fails."""
         click.echo(f"{click.style(self._error_prefix, fg='red', bold=True)}{reason}", err=True, color=self._color)
+
+
+def _lines_of_table(records: Iterable[Any], columns: Columns) -> Iterator[str]:
+    """Yield the heading and one line per record."""
+    rows = [
+        [name.rstrip("#") for name in columns],
+        *([show(record) for show in columns.values()] for record in records),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right_aligned = [name.endswith("#") for name in columns]
+    for row in rows:
+        cells = zip(row, widths, right_aligned, strict=True)
+        yield "  ".join(text.rjust(width) if right else text.ljust(width) for text, width, right in cells).rstrip()
+
+
+def data_fields(data: bytes | None) -> dict[str, Any]:
+    """Return an entry's data as the fields of a JSON record: `data` if it is JSON, else `data_base64`; none for None.
+
+    JSON keeps its numbers as written in the entry, and loses its whitespace.
+    """
+    if data is None:
+        return {}
+    try:
+        msgspec.json.decode(data)
+        return {"data": msgspec.Raw(msgspec.json.format(data, indent=-1))}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"data_base64": b64encode(data).decode()}
+
+
+def data_line(data: bytes | None) -> str:
+    """Return an entry's data on one line for a person."""
+    return NONE if data is None else printable(data)
+
+
+def data_lines(data: bytes | None) -> list[str]:
+    """Return an entry's data indented, one string per line; anything that is not JSON on one line."""
+    if data is None or "data" not in data_fields(data):
+        return [data_line(data)]
+    return [printable(line) for line in msgspec.json.format(data, indent=2).decode().splitlines()]
+
+
+class DeclinedError(DomainStreamError):
+    """The user declined."""
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return once the user has agreed to destroy or add data, or at once with `yes`.
+
+    Raises `DeclinedError` when the user declines, and a usage error when stdin is not a terminal.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Confirmation needs a terminal; to agree, add: --yes")
+    try:
+        with _interrupts_at_once():
+            agreed = click.confirm(question, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
+        raise DeclinedError("nothing was done")
+
+
+@contextmanager
+def _interrupts_at_once() -> Iterator[None]:
+    # asyncio defers Ctrl-C until the coroutine yields, which it does not do while it waits for an answer.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

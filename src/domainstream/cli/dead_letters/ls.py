@@ -5,12 +5,10 @@ from typing import Annotated
 
 import click
 
-from domainstream.cli.common.options import argument, option
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
-from domainstream.cli.dead_letters.records import dead_letter_inspection, dead_letter_state, record_of
+from domainstream.cli.common.command import argument, option
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
+from domainstream.cli.dead_letters.records import dead_letter_state, record_of
 from domainstream.stream.state import ms_of
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, moment, number
@@ -53,7 +51,7 @@ async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> Non
         terminal.say(f"{channel} has no dead letters.")
         return
     records = []
-    async for stored in dead_letter_inspection(server).dead_letters(channel):
+    async for stored in server.dead_letters.dead_letters(channel):
         records.append(record_of(stored))
         if len(records) == options.count:
             break
@@ -63,7 +61,7 @@ async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> Non
 
 
 async def _count_all(server: RedisServer, terminal: Terminal) -> None:
-    inspection, now = dead_letter_inspection(server), await server.streams.now_ms()
+    inspection, now = server.dead_letters, await server.streams.now_ms()
     states = [state for channel in await inspection.channels() if (state := await inspection.state(channel))]
     if not states:
         terminal.say(f"There are no dead letters {server.where}.")

@@ -6,15 +6,12 @@ from typing import Annotated
 from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.confirm import confirm
-from domainstream.cli.common.options import Yes, argument
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.command import Yes, argument
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.cli.dead_letters.records import (
     AllDeadLetters,
     DeadLetterIds,
-    dead_letter_inspection,
     dead_letter_not_found,
     dead_letter_state,
     require_choice,
@@ -64,11 +61,10 @@ async def purge(server: RedisServer, terminal: Terminal, options: PurgeOptions) 
     wanted = list(dict.fromkeys(options.letter_ids))
     count = state.letters if options.all else len(wanted)
     confirm(f"Permanently delete {plural(count, 'dead letter')} of {channel} at {server.place}?", yes=options.yes)
-    inspection = dead_letter_inspection(server)
     if options.all:
-        purged = await inspection.purge_until(channel, state.last_id)
+        purged = await server.dead_letters.purge_until(channel, state.last_id)
     else:
-        purged = await inspection.purge(channel, wanted)
+        purged = await server.dead_letters.purge(channel, wanted)
         if not purged:
             raise dead_letter_not_found(server, channel, wanted)
     terminal.line(PurgeOutcome(channel=channel, purged=purged), f"{plural(purged, 'dead letter')} of {channel} deleted")

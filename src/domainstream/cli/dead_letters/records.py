@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import click
 from msgspec import Struct
 
-from domainstream.cli.common.options import argument, option
-from domainstream.cli.common.payload_output import Content, content_of
-from domainstream.cli.common.redis_server import RedisServer
+from domainstream.cli.common.command import argument, option
+from domainstream.cli.common.server_command import RedisServer
+from domainstream.cli.common.terminal import data_fields
 from domainstream.stream import StoredDeadLetter
-from domainstream.stream.dead_letters.inspection import DeadLetterState, RedisDeadLetterInspection
+from domainstream.stream.dead_letters.inspection import DeadLetterState
 from domainstream.stream.state import ms_of
 from domainstream.tools.common.errors import NotFoundError
 
@@ -71,7 +71,6 @@ class DeadLetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def record_of(stored: StoredDeadLetter, *, with_data: bool = False) -> DeadLetterRecord:
     """Return the record of a dead letter."""
     delivery = stored.dead_letter.delivery
-    content = content_of(delivery.data) if with_data else Content()
     return DeadLetterRecord(
         channel=delivery.channel,
         letter_id=stored.dead_letter_id,
@@ -81,14 +80,8 @@ def record_of(stored: StoredDeadLetter, *, with_data: bool = False) -> DeadLette
         error=stored.dead_letter.error,
         reason=stored.dead_letter.reason,
         has_data=delivery.data is not None,
-        data=content.data,
-        data_base64=content.data_base64,
+        **(data_fields(delivery.data) if with_data else {}),
     )
-
-
-def dead_letter_inspection(server: RedisServer) -> RedisDeadLetterInspection:
-    """Return the inspection of the server's dead letters."""
-    return RedisDeadLetterInspection(server.client, prefix=server.prefix)
 
 
 async def dead_letter_state(server: RedisServer, channel: str) -> DeadLetterState | None:
@@ -96,10 +89,9 @@ async def dead_letter_state(server: RedisServer, channel: str) -> DeadLetterStat
 
     Raises `NotFoundError` for a channel that never had an entry.
     """
-    inspection = dead_letter_inspection(server)
-    state = await inspection.state(channel)
+    state = await server.dead_letters.state(channel)
     if state is None:
-        known = await inspection.channels()
+        known = await server.dead_letters.channels()
         if channel not in known:
             await server.require_channel(channel, *known)
     return state

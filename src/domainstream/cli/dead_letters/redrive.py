@@ -7,15 +7,12 @@ from typing import Annotated
 from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.confirm import confirm
-from domainstream.cli.common.options import Yes, argument
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.command import Yes, argument
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.cli.dead_letters.records import (
     AllDeadLetters,
     DeadLetterIds,
-    dead_letter_inspection,
     dead_letter_not_found,
     dead_letter_state,
     require_choice,
@@ -74,7 +71,10 @@ async def redrive(server: RedisServer, terminal: Terminal, options: RedriveOptio
         return exits.OK if options.all else exits.NOT_FOUND
     wanted = list(dict.fromkeys(options.letter_ids))
     if options.all:
-        wanted = await _ids_until(server, channel, state.last_id)
+        # Entries that are dead-lettered again meanwhile must not be redriven forever.
+        last = id_order(state.last_id)
+        stored_ids = [stored.dead_letter_id async for stored in server.dead_letters.dead_letters(channel)]
+        wanted = [letter_id for letter_id in stored_ids if id_order(letter_id) <= last]
     confirm(f"Put {plural(len(wanted), 'dead letter')} back into {channel} at {server.place}?", yes=options.yes)
     outcome = RedriveOutcome(channel=channel, entry_ids=[], without_data=[], gone=[])
     try:
@@ -87,12 +87,6 @@ async def redrive(server: RedisServer, terminal: Terminal, options: RedriveOptio
         raise dead_letter_not_found(server, channel, wanted)
     _report(terminal, outcome)
     return exits.OK if len(outcome.entry_ids) == len(wanted) else exits.PARTIAL
-
-
-async def _ids_until(server: RedisServer, channel: str, last_id: str) -> list[str]:
-    """Return the ids up to `last_id`: an entry that is dead-lettered again meanwhile must not be redriven forever."""
-    ids = [stored.dead_letter_id async for stored in dead_letter_inspection(server).dead_letters(channel)]
-    return [letter_id for letter_id in ids if id_order(letter_id) <= id_order(last_id)]
 
 
 async def _redrive(server: RedisServer, letter_ids: Sequence[str], outcome: RedriveOutcome) -> None:

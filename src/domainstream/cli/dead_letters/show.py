@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from domainstream.cli.common.options import argument
-from domainstream.cli.common.payload_output import pretty_lines
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.command import argument
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Terminal, data_lines
 from domainstream.cli.dead_letters.records import (
     DeadLetterId,
-    dead_letter_inspection,
     dead_letter_not_found,
     dead_letter_state,
     record_of,
@@ -34,7 +31,7 @@ class ShowOptions:
 async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) -> None:
     """Show a dead letter with the data of its entry."""
     await dead_letter_state(server, options.channel)
-    stored = await dead_letter_inspection(server).dead_letter(options.channel, options.letter_id)
+    stored = await server.dead_letters.dead_letter(options.channel, options.letter_id)
     if stored is None:
         raise dead_letter_not_found(server, options.channel, [options.letter_id])
     record = record_of(stored, with_data=True)
@@ -46,6 +43,6 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
         "entry": printable(record.entry_id),
         "error": printable(record.error),
         "reason": printable(record.reason),
-        "data": "\n        ".join(pretty_lines(stored.dead_letter.delivery.data)),
+        "data": "\n        ".join(data_lines(stored.dead_letter.delivery.data)),
     }
     terminal.facts(record, facts)

@@ -1,1 +1,21 @@
 """`domainstream streams`: lists channels and shows their events."""
+
+from typing import Final
+
+import click
+
+from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
+
+_HERE: Final = "domainstream.cli.streams"
+COMMANDS: Final = {
+    "ls": LazyCommand(f"{_HERE}.ls:ls", "List the channels that have a stream."),
+    "info": LazyCommand(f"{_HERE}.info:info", "Show a channel's stream: length, memory, dead letters and groups."),
+    "tail": LazyCommand(
+        f"{_HERE}.tail:tail", "Show the newest events of a channel, and with -f new ones as they come."
+    ),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def streams() -> None:
+    """List channels and show their events."""

@@ -5,14 +5,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from domainstream.cli.common.options import argument
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
+from domainstream.cli.common.command import argument
+from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
-from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
-from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.state import ms_of
 from domainstream.text import printable
 from domainstream.tools.common.formatting import NONE, age, moment, number
@@ -53,20 +50,15 @@ async def info(server: RedisServer, terminal: Terminal, options: InfoOptions) ->
     state = await server.streams.stream(channel)
     if state is None:
         return  # it was deleted in between
-    dead = await RedisDeadLetterInspection(server.client, prefix=server.prefix).state(channel)
+    dead = await server.dead_letters.state(channel)
     record = StreamRecord(
         key=stream_key(channel, server.prefix),
         stream=state,
         memory_bytes=await server.streams.memory_bytes(channel),
         dead_letters=dead.letters if dead else 0,
-        groups=await RedisGroupInspection(server.client, prefix=server.prefix).groups(channel),
+        groups=await server.groups.groups(channel),
     )
-    terminal.facts(record, _shown(record))
-
-
-def _shown(record: StreamRecord) -> dict[str, str]:
-    state = record.stream
-    return {
+    facts = {
         "channel": state.channel,
         "key": record.key,
         "entries": number(state.length),
@@ -77,6 +69,7 @@ def _shown(record: StreamRecord) -> dict[str, str]:
         "dead letters": number(record.dead_letters),
         "groups": "\n              ".join(map(_group, record.groups)) or NONE,
     }
+    terminal.facts(record, facts)
 
 
 def _entry(entry_id: str) -> str:

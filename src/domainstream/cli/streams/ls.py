@@ -1,10 +1,8 @@
 """`domainstream streams ls`."""
 
-from domainstream.cli.common.options import NoOptions
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.tables import Columns
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.command import NoOptions
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.stream.state import ms_of
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number

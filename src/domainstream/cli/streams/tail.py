@@ -7,12 +7,10 @@ from typing import Annotated, Any, Final
 import click
 from msgspec import Struct
 
+from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
-from domainstream.cli.common.options import argument, option
-from domainstream.cli.common.payload_output import content_of, text_of
-from domainstream.cli.common.redis_server import RedisServer
-from domainstream.cli.common.server_command import server_command
-from domainstream.cli.common.terminal import Terminal
+from domainstream.cli.common.server_command import RedisServer, server_command
+from domainstream.cli.common.terminal import Terminal, data_fields, data_line
 from domainstream.stream import Delivery
 from domainstream.stream.state import id_order
 from domainstream.tools.common.formatting import moment
@@ -96,8 +94,5 @@ async def _stored(server: RedisServer, options: TailOptions) -> AsyncIterator[De
 
 
 def _show(terminal: Terminal, delivery: Delivery) -> None:
-    content = content_of(delivery.data)
-    record = EntryRecord(
-        channel=delivery.channel, entry_id=delivery.entry_id, data=content.data, data_base64=content.data_base64
-    )
-    terminal.line(record, f"{moment(delivery.timestamp_ms)}  {delivery.entry_id}  {text_of(delivery.data)}")
+    record = EntryRecord(channel=delivery.channel, entry_id=delivery.entry_id, **data_fields(delivery.data))
+    terminal.line(record, f"{moment(delivery.timestamp_ms)}  {delivery.entry_id}  {data_line(delivery.data)}")

@@ -187,7 +187,7 @@ def test_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     def broken(_root: Path) -> None:
         raise AssertionError("oh")
 
-    monkeypatch.setattr("domainstream.cli.check.read_project", broken)
+    monkeypatch.setattr("domainstream.tools.check.project.read_project", broken)
     result = check(tmp_path)
     assert result.exit_code == 1
     assert "this is a bug in domainstream: AssertionError" in result.stderr
@@ -210,7 +210,7 @@ def test_what_the_system_refuses_is_no_mistake_of_ours(tmp_path: Path, monkeypat
     def full(_root: Path) -> None:
         raise OSError(ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("domainstream.cli.check.read_project", full)
+    monkeypatch.setattr("domainstream.tools.check.project.read_project", full)
     result = check(tmp_path)
     assert result.exit_code == 1
     assert result.stderr == "Error: the operating system reports: No space left on device\n"
