@@ -108,7 +108,7 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
     if text := FORMATS[options.output_format](findings):
         click.echo(text)
     for path in changed:
-        terminal.say(f"fixed {printable((root / path).as_posix())}")
+        terminal.say(f"fixed {(root / path).as_posix()}")
     fixable_codes = {rule.code for rule in RULES if rule.fixable}
     fixable = sum(finding.code in fixable_codes for finding in findings)
     hint = f", {fixable} of them can be fixed with --fix" if fixable else ""

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Final
 from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
-from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number
 
 GROUPS: Final[Columns] = {
-    "channel": lambda state: printable(state.channel),
-    "group": lambda state: printable(state.group),
+    "channel": lambda state: state.channel,
+    "group": lambda state: state.group,
     "lag#": lambda state: number(state.lag),
     "unread#": lambda state: number(state.unread),
     "pending#": lambda state: number(state.pending),
@@ -21,9 +20,9 @@ GROUPS: Final[Columns] = {
     "consumers#": lambda state: number(state.consumers),
 }
 CONSUMERS: Final[Columns] = {
-    "channel": lambda state: printable(state.channel),
-    "group": lambda state: printable(state.group),
-    "consumer": lambda state: printable(state.consumer),
+    "channel": lambda state: state.channel,
+    "group": lambda state: state.group,
+    "consumer": lambda state: state.consumer,
     "pending#": lambda state: number(state.pending),
     "idle": lambda state: age(state.idle_ms),
 }

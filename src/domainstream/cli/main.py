@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "lag": LazyCommand("domainstream.cli.lag:lag", "Show unread and pending entries, and fail above a limit."),
     "pending": LazyCommand("domainstream.cli.pending:pending", "List entries delivered but not acknowledged."),
     "queues": LazyCommand("domainstream.cli.queues:queues", "Count the jobs of each BullMQ queue by state."),
+    "jobs": LazyCommand("domainstream.cli.jobs:jobs", "Find out why jobs failed, and retry or remove them."),
     "replay": LazyCommand("domainstream.cli.replay:replay", "Re-enqueue a channel's events as jobs."),
     "trace": LazyCommand(
         "domainstream.cli.trace:trace", "Trace a correlation id across streams, dead letters and queues."

@@ -11,14 +11,13 @@ from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.stream import PendingEntry
-from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number
 
 PENDING: Final[Columns] = {
-    "channel": lambda entry: printable(entry.channel),
-    "group": lambda entry: printable(entry.group),
+    "channel": lambda entry: entry.channel,
+    "group": lambda entry: entry.group,
     "entry": lambda entry: entry.entry_id,
-    "consumer": lambda entry: printable(entry.consumer),
+    "consumer": lambda entry: entry.consumer,
     "idle": lambda entry: age(entry.idle_ms),
     "deliveries#": lambda entry: number(entry.deliveries),
 }

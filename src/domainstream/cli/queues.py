@@ -7,12 +7,11 @@ from domainstream.cli.common.command import BullPrefix, argument
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.queue.bullmq.inspection import BullMQInspection
-from domainstream.text import printable
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import number
 
 QUEUES: Final[Columns] = {
-    "queue": lambda state: printable(state.queue) + (" (paused)" if state.is_paused else ""),
+    "queue": lambda state: state.queue + (" (paused)" if state.is_paused else ""),
     "waiting#": lambda state: number(state.waiting),
     "active#": lambda state: number(state.active),
     "delayed#": lambda state: number(state.delayed),

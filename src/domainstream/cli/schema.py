@@ -56,7 +56,7 @@ def snapshot(terminal: Terminal, options: SnapshotOptions) -> int:
     if breaking and not options.accept:
         changes = [f"  - {event.name}: {change.message}" for event, change in breaking]
         advice = "For what to do, run: domainstream check. To write it nevertheless, add: --accept"
-        terminal.error("\n".join(map(printable, ["This breaks readers:", *changes, advice])))
+        terminal.error("\n".join(["This breaks readers:", *changes, advice]))
         return exits.FAILED
     changed = write_snapshots(project, published_events(project))
     for path in changed:

@@ -7,7 +7,6 @@ from domainstream.cli.common.command import BullPrefix, argument, option
 from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
-from domainstream.text import printable
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import moment
 from domainstream.tools.timeline import TimelineEntry, timeline_of
@@ -50,7 +49,7 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
     transactions = {entry.correlation_id for entry in timeline}
     if len(transactions) == 1 and meant not in transactions:
         (transaction,) = transactions
-        terminal.say(f"The event {meant} belongs to {printable(transaction)}:")
+        terminal.say(f"The event {meant} belongs to {transaction}:")
         timeline = await entries_of(transaction)
     if not timeline:
         raise NotFoundError(
@@ -63,14 +62,14 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
         "after#": lambda entry: f"{entry.time_ms - began:,} ms",
         "": lambda entry: entry.what,
         "where": _where,
-        "event": lambda entry: printable(entry.event_id),
-        "about": lambda entry: printable(entry.aggregate_id),
+        "event": lambda entry: entry.event_id,
+        "about": lambda entry: entry.aggregate_id,
     }
     terminal.table(timeline, columns)
 
 
 def _where(entry: TimelineEntry) -> str:
     if entry.channel:
-        return printable(f"{entry.channel} {entry.entry_id}")
+        return f"{entry.channel} {entry.entry_id}"
     attempt = f", attempt {entry.attempts}" if entry.attempts and entry.attempts > 1 else ""
-    return printable(f"queue {entry.queue}: {entry.job}{attempt}")
+    return f"queue {entry.queue}: {entry.job}{attempt}"

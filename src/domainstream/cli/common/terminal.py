@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,7 +23,11 @@ Columns = Mapping[str, Callable[[Any], str]]
 
 
 class Terminal:
-    """The two outputs of a command."""
+    """The two outputs of a command.
+
+    What it writes as text is escaped, since much of it comes from others: a name or a message cannot control the
+    terminal. JSON has its own escapes.
+    """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, error_prefix: str = ERROR) -> None:
         self.as_json = as_json
@@ -45,21 +49,24 @@ class Terminal:
         for row in rows:
             click.echo(row)
 
-    def facts(self, record: Any, shown: Mapping[str, str]) -> None:
-        """Write one record: as a JSON object, or `shown` with one line per name."""
+    def facts(self, record: Any, shown: Mapping[str, str | Sequence[str]]) -> None:
+        """Write one record: as a JSON object, or `shown` with a line per name, or several for a sequence."""
         if self.as_json:
             self.json(record)
             return
         width = max(map(len, shown)) + 2
         for name, value in shown.items():
-            click.echo(f"{click.style(name.ljust(width), bold=True)}{value}", color=self._color)
+            first, *more = [value] if isinstance(value, str) else value
+            click.echo(f"{click.style(name.ljust(width), bold=True)}{printable(first)}", color=self._color)
+            for line in more:
+                click.echo(f"{' ' * width}{printable(line)}")
 
     def line(self, record: Any, text: str, *, color: str | None = None) -> None:
         """Write one record of many: as a JSON object, or as `text`."""
         if self.as_json:
             self.json(record)
         else:
-            click.secho(text, fg=color, color=self._color)
+            click.secho(_escaped(text), fg=color, color=self._color)
 
     def text(self, text: str) -> None:
         """Write `text` as data, as it is."""
@@ -76,22 +83,29 @@ class Terminal:
     def say(self, remark: str) -> None:
         """Write a remark to stderr, unless quiet."""
         if not self.quiet:
-            click.echo(remark, err=True)
+            click.echo(_escaped(remark), err=True)
 
     def warn(self, warning: str) -> None:
         """Write a warning to stderr, even if quiet."""
-        click.secho(warning, err=True, fg="yellow", color=self._color)
+        click.secho(_escaped(warning), err=True, fg="yellow", color=self._color)
 
     def error(self, reason: str) -> None:
         """Write to stderr why the command fails."""
-        click.echo(f"{click.style(self._error_prefix, fg='red', bold=True)}{reason}", err=True, color=self._color)
+        click.echo(
+            f"{click.style(self._error_prefix, fg='red', bold=True)}{_escaped(reason)}", err=True, color=self._color
+        )
+
+
+def _escaped(text: str) -> str:
+    """Escape each line of a text of ours, whose line breaks are meant."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _lines_of_table(records: Iterable[Any], columns: Columns) -> Iterator[str]:
     """Yield the heading and one line per record."""
     rows = [
         [name.rstrip("#") for name in columns],
-        *([show(record) for show in columns.values()] for record in records),
+        *([printable(show(record)) for show in columns.values()] for record in records),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     right_aligned = [name.endswith("#") for name in columns]
@@ -123,7 +137,7 @@ def data_lines(data: bytes | None) -> list[str]:
     """Return an entry's data indented, one string per line; anything that is not JSON on one line."""
     if data is None or "data" not in data_fields(data):
         return [data_line(data)]
-    return [printable(line) for line in msgspec.json.format(data, indent=2).decode().splitlines()]
+    return msgspec.json.format(data, indent=2).decode().split("\n")
 
 
 class DeclinedError(DomainStreamError):

@@ -10,16 +10,15 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.cli.dead_letters.records import dead_letter_state, record_of
 from domainstream.stream.state import ms_of
-from domainstream.text import printable
 from domainstream.tools.common.formatting import age, moment, number
 
 DEAD_LETTERS: Columns = {
     "letter": lambda record: record.letter_id,
     "buried": lambda record: moment(record.buried_ms),
-    "group": lambda record: printable(record.group),
-    "entry": lambda record: printable(record.entry_id),
-    "error": lambda record: printable(record.error),
-    "reason": lambda record: printable(record.reason),
+    "group": lambda record: record.group,
+    "entry": lambda record: record.entry_id,
+    "error": lambda record: record.error,
+    "reason": lambda record: record.reason,
 }
 
 
@@ -67,7 +66,7 @@ async def _count_all(server: RedisServer, terminal: Terminal) -> None:
         terminal.say(f"There are no dead letters {server.where}.")
         return
     columns: Columns = {
-        "channel": lambda state: printable(state.channel),
+        "channel": lambda state: state.channel,
         "letters#": lambda state: number(state.letters),
         "oldest": lambda state: age(now - ms_of(state.first_id)),
         "newest": lambda state: age(now - ms_of(state.last_id)),

@@ -12,7 +12,6 @@ from domainstream.cli.dead_letters.records import (
     dead_letter_state,
     record_of,
 )
-from domainstream.text import printable
 from domainstream.tools.common.formatting import moment
 
 
@@ -39,10 +38,10 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
         "letter": record.letter_id,
         "channel": record.channel,
         "buried": moment(record.buried_ms),
-        "group": printable(record.group),
-        "entry": printable(record.entry_id),
-        "error": printable(record.error),
-        "reason": printable(record.reason),
-        "data": "\n        ".join(data_lines(stored.dead_letter.delivery.data)),
+        "group": record.group,
+        "entry": record.entry_id,
+        "error": record.error,
+        "reason": record.reason,
+        "data": data_lines(stored.dead_letter.delivery.data),
     }
     terminal.facts(record, facts)

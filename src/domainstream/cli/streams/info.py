@@ -11,7 +11,6 @@ from domainstream.cli.common.terminal import Terminal
 from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.state import ms_of
-from domainstream.text import printable
 from domainstream.tools.common.formatting import NONE, age, moment, number
 
 
@@ -67,7 +66,7 @@ async def info(server: RedisServer, terminal: Terminal, options: InfoOptions) ->
         "newest": _entry(state.last_id if state.length else ""),
         "memory": f"{number(record.memory_bytes)} bytes",
         "dead letters": number(record.dead_letters),
-        "groups": "\n              ".join(map(_group, record.groups)) or NONE,
+        "groups": [*map(_group, record.groups)] or NONE,
     }
     terminal.facts(record, facts)
 
@@ -78,4 +77,4 @@ def _entry(entry_id: str) -> str:
 
 def _group(group: GroupState) -> str:
     waiting = f"unread {number(group.unread)}, pending {number(group.pending)}, oldest {age(group.oldest_ms)}"
-    return f"{printable(group.group)}: {waiting}" + (f", lost {number(group.lost)}" if group.lost else "")
+    return f"{group.group}: {waiting}" + (f", lost {number(group.lost)}" if group.lost else "")

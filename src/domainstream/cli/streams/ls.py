@@ -4,7 +4,6 @@ from domainstream.cli.common.command import NoOptions
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.stream.state import ms_of
-from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number
 
 
@@ -20,7 +19,7 @@ async def ls(server: RedisServer, terminal: Terminal, _options: NoOptions) -> No
         terminal.say(f"There are no streams {server.where}.")
         return
     columns: Columns = {
-        "channel": lambda state: printable(state.channel),
+        "channel": lambda state: state.channel,
         "entries#": lambda state: number(state.length),
         "ever added#": lambda state: number(state.added),
         "groups#": lambda state: number(state.groups),
