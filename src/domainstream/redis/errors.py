@@ -35,7 +35,6 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.redis.server_url import place_of
 from domainstream.text import described
 
 
@@ -154,3 +153,9 @@ def translated_errors(client: Any) -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise server_error(error, place_of(client.connection_pool)) from None
+
+
+def place_of(pool: Any) -> str:
+    """Return where a pool of redis-py connects, as `host:port` or a socket's path: without user and password."""
+    known = pool.connection_kwargs
+    return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")

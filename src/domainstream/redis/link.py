@@ -14,9 +14,8 @@ from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
 from domainstream.redis.connection import link_pool
-from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, server_error
+from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
 from domainstream.redis.scripts import Script
-from domainstream.redis.server_url import place_of
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds that the replies to one call may take, connecting included."""
@@ -68,11 +67,12 @@ class RedisLink:
                 connection = await self._connect()
                 connected = True
                 if sent:
-                    await _send(connection, [_pack(("EVALSHA", script.sha, *call)) for call in sent])
+                    packed = [_pack(("EVALSHA", script.sha, *call)) for call in sent]
+                    await connection.send_packed_command(packed, check_health=False)
                 else:
                     for call in calls:
                         sent.append(call)
-                        await _send(connection, _pack(("EVALSHA", script.sha, *call)))
+                        await connection.send_packed_command(_pack(("EVALSHA", script.sha, *call)), check_health=False)
                 await _read_into(replies, connection, len(sent))
                 await _repeat_with_text(connection, script, sent, replies)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
@@ -103,7 +103,7 @@ class RedisLink:
             async with asyncio.timeout(seconds):
                 connection = await self._connect()
                 connected = True
-                await _send(connection, [_pack(command) for command in commands])
+                await connection.send_packed_command([_pack(command) for command in commands], check_health=False)
                 await _read_into(replies, connection, len(commands))
         except (RedisError, OSError) as error:
             await self.drop()
@@ -154,10 +154,6 @@ class RedisLink:
         return replies
 
 
-async def _send(connection: Connection, packed: bytes | list[bytes]) -> None:
-    await connection.send_packed_command(packed, check_health=False)
-
-
 async def _read_into(replies: list[Reply], connection: Connection, count: int) -> None:
     """Read `count` replies one by one into a list, which keeps what came before a failure."""
     for _ in range(count):
@@ -178,7 +174,8 @@ async def _repeat_with_text(
         replies[index] = NoReplyError(TimeoutError(), sent=True)
     repeated: list[Reply] = []
     try:
-        await _send(connection, [_pack(("EVAL", script.text, *calls[index])) for index in missing])
+        packed = [_pack(("EVAL", script.text, *calls[index])) for index in missing]
+        await connection.send_packed_command(packed, check_health=False)
         await _read_into(repeated, connection, len(missing))
     finally:
         for index, reply in zip(missing, repeated, strict=False):

@@ -10,9 +10,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from domainstream.errors import ServerNotFoundError, ServerUnavailableError
 from domainstream.redis.connection import connect
-from domainstream.redis.errors import server_error
+from domainstream.redis.errors import place_of, server_error
 from domainstream.redis.keys import prefix_problem
-from domainstream.redis.server_url import place_of
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.validation import raise_problems

@@ -8,8 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.redis.errors import translated_errors
-from domainstream.redis.keys import stream_key
-from domainstream.redis.scanning import keys_like
+from domainstream.redis.keys import keys_like, stream_key
 from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
 from domainstream.stream.dead_letters.store import SUFFIX
 from domainstream.stream.port import StoredDeadLetter
