@@ -12,7 +12,7 @@ from domainstream.cli.common.redis_server import RedisServer
 from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerRefusedError
-from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.server import RedisServerInspection

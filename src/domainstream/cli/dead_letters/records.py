@@ -11,7 +11,7 @@ from domainstream.cli.common.options import argument, option
 from domainstream.cli.common.payload_output import Content, content_of
 from domainstream.cli.common.redis_server import RedisServer
 from domainstream.stream import StoredDeadLetter
-from domainstream.stream.dead_letters.inspection import DeadLetterState, RedisDeadLetterInspection
+from domainstream.stream.dead_letters import DeadLetterState, RedisDeadLetterInspection
 from domainstream.stream.state import ms_of
 from domainstream.tools.common.errors import NotFoundError
 

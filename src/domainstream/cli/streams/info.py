@@ -11,7 +11,7 @@ from domainstream.cli.common.server_command import server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
-from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.state import ms_of
 from domainstream.text import printable

@@ -35,13 +35,9 @@ async def check_eviction(client: Redis) -> None:
             reason = "the user may not call INFO; make sure that maxmemory-policy is noeviction"
             emit(Signal.STREAM_EVICTION_UNKNOWN, reason=reason)
             return
-    raise_problems("The server", [_problem(str(memory.get("maxmemory_policy", SAFE)))])
-
-
-def _problem(policy: str) -> str | None:
-    if policy == SAFE:
-        return None
-    return (
+    policy = str(memory.get("maxmemory_policy", SAFE))
+    problem = (
         f"its maxmemory-policy is {policy}, so that it may evict whole streams and jobs when its memory is full; "
         f"run: redis-cli CONFIG SET maxmemory-policy {SAFE}"
     )
+    raise_problems("The server", [None if policy == SAFE else problem])

@@ -7,9 +7,8 @@ from typing import Final
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.stream.memory.streams import MemoryGroup, MemoryStreams, Pending
-from domainstream.stream.port import Delivery, Loss
+from domainstream.stream.port import Delivery, Loss, ReaderSettings
 from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
-from domainstream.stream.settings import ReaderSettings
 
 DEFAULTS: Final = ReaderSettings()
 

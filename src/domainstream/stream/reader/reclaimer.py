@@ -14,11 +14,9 @@ from typing import Any, Final, NamedTuple
 from redis.asyncio import Redis
 
 from domainstream.redis.connection import replies_of
-from domainstream.stream.port import Delivery, Loss
-from domainstream.stream.reader.adaptive_batch_size import AdaptiveBatchSize
-from domainstream.stream.reader.group_streams import RedisGroupStreams
+from domainstream.stream.port import Delivery, Loss, ReaderSettings
+from domainstream.stream.reader.group_streams import AdaptiveBatchSize, RedisGroupStreams
 from domainstream.stream.reader.stats import ReaderStatsRecorder
-from domainstream.stream.settings import ReaderSettings
 
 SUSPICIOUS: Final = 2
 """An entry that was delivered more often may be what kills its consumers: from then on entries are read one by one."""
