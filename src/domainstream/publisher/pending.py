@@ -17,7 +17,7 @@ from domainstream.receipt import Outcome, Receipt
 
 
 class Batch:
-    """Messages of one channel that go to the server in one script call, and what became of them."""
+    """Messages of one channel that go to the server in one script call, and their receipts."""
 
     __slots__ = ("channel", "messages", "receipts")
 
@@ -45,7 +45,7 @@ class Batch:
 
 
 class BatchSender(Protocol):
-    """Takes batches to the server. One call at a time; whoever made it closes it."""
+    """Sends batches to the server. One call at a time; the code that created it closes it."""
 
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:
         """Settle every batch, at the latest soon after `deadline` (on the event loop's clock).
@@ -56,7 +56,7 @@ class BatchSender(Protocol):
 
 
 class PendingPublish:
-    """The messages of one `publish` call and what became of them."""
+    """The messages of one `publish` call and their receipts."""
 
     __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "settled", "size", "taken")
 
@@ -101,7 +101,7 @@ class PendingPublish:
 
 
 class Segment(NamedTuple):
-    """Consecutive messages of one call that stand together in a batch."""
+    """Consecutive messages of one call that are next to each other in a batch."""
 
     pending: PendingPublish
     """The call."""

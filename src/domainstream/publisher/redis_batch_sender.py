@@ -1,4 +1,4 @@
-"""Takes batches to Redis: the script call that adds one, what a failed attempt means, and the repeats.
+"""Sends batches to Redis: the script call that adds one, what a failed attempt means, and the retries.
 
 The table of `domainstream.redis.errors` says what is worth repeating. This one adds whether the server may have applied
 the batch:
@@ -177,7 +177,7 @@ class AttemptFailure(NamedTuple):
 
 
 def classify(reply: RedisError | NoReplyError, place: str) -> AttemptFailure:
-    """Classify what came instead of entry ids; `place` is the server, as `host:port`."""
+    """Classify a reply that is an error; `place` is the server, as `host:port`."""
     text = str(reply)
     if text.startswith("UNTRIMMED "):
         error = ServerUnavailableError(f"the entries were added but the stream cannot be trimmed: {text}")

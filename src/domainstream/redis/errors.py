@@ -120,7 +120,10 @@ def kind_of(error: Exception) -> ErrorKind:
 def server_error(error: Exception, place: str) -> ServerError:
     """Return what an error of redis-py means to us; `place` is the server, as `host:port`."""
     if isinstance(error, NoReplyError) and not isinstance(error.cause, REPLY_ERRORS):
-        return _no_reply(error, place)
+        cause = described(error.cause)
+        lost = f"the connection to {place} was lost before the reply: {cause}"
+        missing = f"no connection to the server at {place}: {cause}; is it running?"
+        return ServerUnavailableError(lost if error.sent else missing)
     error = error.cause if isinstance(error, NoReplyError) else error  # a handshake that the server rejected
     kind = kind_of(error)
     if kind is ErrorKind.MOVED:
@@ -138,12 +141,6 @@ def server_error(error: Exception, place: str) -> ServerError:
         else f"does not answer: {described(error)}"
     )
     return ServerUnavailableError(f"the server at {place} {problem}")
-
-
-def _no_reply(error: NoReplyError, place: str) -> ServerError:
-    if error.sent:
-        return ServerUnavailableError(f"the connection to {place} was lost before the reply: {described(error.cause)}")
-    return ServerUnavailableError(f"no connection to the server at {place}: {described(error.cause)}; is it running?")
 
 
 @contextmanager

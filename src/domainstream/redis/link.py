@@ -1,7 +1,7 @@
-"""One pipelined connection, below redis-py's client: many commands in one write, every reply accounted for.
+"""A pipelined connection below redis-py's client: many commands in one write, and every reply accounted for.
 
-redis-py's client waits for each reply before it packs the next command, which for a small one costs as much as all else
-that is done for it. Its pipeline packs everything first, repeats on its own, and loses the replies before a failure.
+redis-py's client waits for each reply before it packs the next command; for a small command that costs as much as
+everything else. Its pipeline packs all commands first, retries on its own, and loses the replies before a failure.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ _pack: Callable[[Any], bytes] = pack_command  # its stub takes tuples of one onl
 
 
 class RedisLink:
-    """Sends commands and reads their replies, one call at a time; connects when needed, and anew after a failure.
+    """Sends commands and reads their replies, one call at a time; connects when needed, and again after a failure.
 
-    For one task. A call that did not get all of its replies gives up the connection: what may still come over it must
-    not be taken for the replies of the next call.
+    For one task. A call that did not get all of its replies drops the connection, so that late replies are not taken
+    for those of the next call.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
@@ -87,8 +87,8 @@ class RedisLink:
     async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
         """Call `script` once for each of `calls` as `eval_each` does, and return what it returned.
 
-        Raises `ServerError` for the first reply that is an error, after all have been read. Without a reply nobody
-        knows what has run.
+        Raises `ServerError` for the first reply that is an error, after all have been read. Without a reply it is
+        unknown what has run.
         """
         return self._without_errors(await self.eval_each(script, calls))
 
@@ -120,14 +120,14 @@ class RedisLink:
         return reply
 
     async def drop(self, *, nowait: bool = True) -> None:
-        """Leave the connection, if there is one; the next call connects anew. Without `nowait`, see it closed."""
+        """Drop the connection, if there is one; the next call connects again. Without `nowait`, wait for its end."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(RedisError):  # a server that does not answer a goodbye is gone anyway
                 await connection.disconnect(nowait=nowait)
 
     async def close(self) -> None:
-        """Leave the connection. Closing twice does nothing."""
+        """Drop the connection. Closing twice does nothing."""
         await self.drop()
 
     async def _connect(self) -> Connection:
@@ -143,7 +143,7 @@ class RedisLink:
         return cast("Connection", self._connection)
 
     async def _drop_if_transient(self, replies: list[Reply]) -> None:
-        """Leave a server that is not ready: after a failover it is the wrong one, so the next call connects again."""
+        """Drop the connection to a server that is not ready: after a failover it is the wrong one."""
         if any(isinstance(reply, RedisError) and kind_of(reply) is ErrorKind.TRANSIENT for reply in replies):
             await self.drop()
 

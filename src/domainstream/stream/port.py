@@ -195,7 +195,7 @@ class DeadLetterRedrive(Protocol):
 
 
 class MaintenanceTask(Protocol):
-    """Something that has to be done beside reading from time to time, by one instance of a group.
+    """Regular work beside reading, done by one instance of a group at a time.
 
     For one task. Raises the same errors as `StreamReader`.
     """

@@ -1,4 +1,4 @@
-"""Forwards routed entries until they are forwarded, whatever the server does, and counts what was done."""
+"""Forwards routed entries, retries while the server is not ready, and counts what was done."""
 
 from collections.abc import Sequence
 
