@@ -7,7 +7,7 @@ Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`
 """
 
 from domainstream.stream.dead_letters import RedisDeadLetterRedrive, RedisDeadLetters
-from domainstream.stream.maintenance.eviction import check_eviction, check_eviction_at
+from domainstream.stream.inspection.server import check_eviction, check_eviction_at
 from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumerReaper
 from domainstream.stream.maintenance.trimmer import RedisStreamTrimmer
 from domainstream.stream.memory.reader import MemoryStreamReader

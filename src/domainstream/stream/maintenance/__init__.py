@@ -1,1 +1,1 @@
-"""Regular work beside reading: trimming, removing idle consumers, checking the eviction policy."""
+"""Regular work beside reading: trimming quiet streams and removing idle consumers."""
