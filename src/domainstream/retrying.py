@@ -30,7 +30,7 @@ class Backoff:
 
 
 def is_worth_logging(attempt: int) -> bool:
-    """Tell whether to log the failure of an attempt: 1, 2, 4, 8, ..., so that a long outage does not fill the log."""
+    """Return whether to log the failure of an attempt: 1, 2, 4, 8, ..., so that a long outage does not fill the log."""
     return attempt & (attempt - 1) == 0
 
 

@@ -13,7 +13,7 @@ import domainstream
 CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg"}
 ROOMS = {
     "redis": (
-        *("redis", "publisher", "stream/reader", "stream/dead_letters", "stream/maintenance", "stream/inspection"),
+        *("redis", "publisher", "stream/reader", "stream/dead_letters.py", "stream/maintenance", "stream/inspection"),
         *("queue/bullmq", "subscriber/redis_bullmq_stream_subscriber.py", "worker/bullmq", "worker/inbox"),
         *("cli/common", "tools"),
     ),

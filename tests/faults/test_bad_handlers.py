@@ -1,4 +1,4 @@
-"""Handlers that fail or hang at one event in a hundred: the other events come through as fast as without them."""
+"""Handlers that fail or hang at one event in a hundred do not slow down the other events."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,14 +30,14 @@ SLOTS, OTHERS = 4, 100
 
 
 def mixed(count: int, *, bad: bool) -> Iterator[Event]:
-    """Return events, one in a hundred of which is bad if so wished: the handler fails and hangs in turn."""
+    """Return events. With `bad`, the handler fails or hangs, in turn, at one in a hundred."""
     payloads = cycle([POISON, HANGING])
     for number in range(count):
         yield evaluated(payload=next(payloads)) if bad and number % ONE_IN == 0 else evaluated()
 
 
 async def p99_of(scene: Scene, publisher: Publisher, count: int, *, bad: bool) -> float:
-    """Publish at the rate of a busy service; return the p99 of the good events' way, in seconds."""
+    """Publish at the rate of a busy service, and return the p99 latency of the good events in seconds."""
     good = (count - count // ONE_IN if bad else count) * len(QUEUES)
     before = scene.ledger.count(TIMED)
     events = mixed(count, bad=bad)
@@ -49,7 +49,7 @@ async def p99_of(scene: Scene, publisher: Publisher, count: int, *, bad: bool) -
 
 
 async def test_others_come_through(scene: Scene, size: Size, report: Report) -> None:
-    """With a time limit for handlers the p99 of all other events is about what it is without any bad ones."""
+    """With a time limit for handlers, bad events leave the p99 latency of all other events about the same."""
     scene.subscriber()
     scene.worker(time_limit=TIME_LIMIT, timed=True)
     async with RedisStreamPublisherClient.from_url(scene.server.url) as client:
@@ -74,7 +74,7 @@ async def publish_hanging_ones_first(scene: Scene) -> None:
 
 
 async def test_hanging_ones_make_way(scene: Scene) -> None:
-    """Handlers that hang in every slot of a worker end at their time limit, and the others are handled."""
+    """Handlers that hang in every slot of a worker end at their time limit, and the other events are then handled."""
     scene.subscriber()
     scene.worker(concurrency=SLOTS, time_limit=TIME_LIMIT)
     await publish_hanging_ones_first(scene)
@@ -82,7 +82,7 @@ async def test_hanging_ones_make_way(scene: Scene) -> None:
 
 
 async def test_control_without_a_time_limit(scene: Scene) -> None:
-    """Control: without a time limit they keep all slots, and everything else waits behind them."""
+    """Control: without a time limit, handlers that hang keep all slots, and all other events wait behind them."""
     scene.subscriber()
     scene.worker(concurrency=SLOTS)
     await publish_hanging_ones_first(scene)

@@ -1,4 +1,4 @@
-"""Subscribers that die at a certain step: whichever it is, each queue gets each event once, in order."""
+"""Whichever step a subscriber dies at, each queue gets each event once, in order."""
 
 import random
 from typing import Any
@@ -23,7 +23,7 @@ WAIT = f"bull:{QUEUES[1]}:wait"
 
 @pytest.mark.parametrize("failpoint", Failpoint)
 async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Random, failpoint: Failpoint) -> None:
-    """A subscriber that dies there again and again loses nothing and repeats nothing."""
+    """A subscriber that dies at the same step again and again loses no event and repeats none."""
     order = {"queue_url": scene.server.url} if failpoint.in_steps else {}
     for _ in range(size.failpoint_deaths):
         await scene.publish(EVENTS_PER_LIFE)
@@ -37,7 +37,7 @@ async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Ran
 
 @pytest.mark.parametrize("in_steps", [False, True], ids=["one step", "steps"])
 async def test_error_after_some_jobs(scene: Scene, size: Size, *, in_steps: bool) -> None:
-    """While one queue rejects jobs, the other's are added; in the end each queue has each event once."""
+    """If one queue rejects its job after the other queue took one, each queue still gets each event once."""
     scene.subscriber(claim_after=0.2, **({"queue_url": scene.server.url} if in_steps else {}))
     rounds = max(2, size.failpoint_deaths // 10)
     for number in range(1, rounds + 1):

@@ -1,4 +1,4 @@
-"""A server whose memory is full: publishers get errors, and what was acknowledged arrives once there is room."""
+"""While the server's memory is full, publishers get errors; acknowledged events arrive once there is room."""
 
 import asyncio
 from typing import Any
@@ -56,7 +56,7 @@ async def fill(scene: Scene) -> None:
 async def test_acknowledged_events_arrive(
     scene: Scene, size: Size, report: Report, *, comes_first: bool, in_steps: bool
 ) -> None:
-    """Publishers get a typed error for what is certainly not there; a subscriber waits for room and then goes on."""
+    """Publishers get a typed error for events that are not stored; a subscriber waits for room and loses none."""
     order = {"queue_url": scene.server.url} if in_steps else {}
     if comes_first:
         scene.subscriber(**order)

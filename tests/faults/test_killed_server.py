@@ -1,4 +1,4 @@
-"""A server that is killed again and again: what it has acknowledged arrives, soon after it is back."""
+"""Events that a server acknowledged arrive soon after it is back, however often it is killed."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.every_server
 
 @pytest.fixture
 def server_options(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, ...]:
-    """Keep everything in an append-only file, unless a test wants none."""
+    """Keep everything in an append-only file, unless a test switches it off."""
     if getattr(request, "param", "kept") == "forgotten":
         return ()
     folder = tmp_path / "server"
@@ -31,7 +31,7 @@ def server_options(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str,
 
 
 async def crash_and_come_back(scene: Scene) -> float:
-    """Kill the server and start it; return how many seconds later an event was handled that was published since."""
+    """Kill and restart the server; return the seconds until an event that was published since then was handled."""
     scene.crash_server()
     known = len(scene.ledger.read(PUBLISHED))
     scene.server.start()
@@ -42,13 +42,13 @@ async def crash_and_come_back(scene: Scene) -> float:
 
 
 def _handled_newer_than(scene: Scene, known: int) -> bool:
-    """Tell whether one of the events is handled that were published after the `known` ones."""
+    """Return whether an event that was published after the `known` ones has been handled."""
     newer = {f"{queue} {line}" for line in scene.ledger.read(PUBLISHED)[known:] for queue in QUEUES}
     return any(line in newer for line in scene.ledger.read(HANDLED)[-1_000:])
 
 
 async def test_acknowledged_events_arrive(scene: Scene, size: Size, chance: random.Random, report: Report) -> None:
-    """With an append-only file no acknowledged event is lost, and all goes on soon after the server is back."""
+    """With an append-only file no acknowledged event is lost, and events are handled again soon after a restart."""
     scene.subscriber()
     scene.worker(settings=QUICK_RECOVERY)
     pauses = []
@@ -71,7 +71,7 @@ async def test_acknowledged_events_arrive(scene: Scene, size: Size, chance: rand
 
 @pytest.mark.parametrize("server_options", ["forgotten"], indirect=True)
 async def test_control_without_a_file(scene: Scene) -> None:
-    """Control: a server that keeps nothing loses what it acknowledged, and the subscriber goes on with what comes."""
+    """Control: a server without a file loses acknowledged events, and the subscriber goes on with new ones."""
     await scene.publish(100)
     scene.crash_server()
     scene.server.start()

@@ -1,4 +1,4 @@
-"""Subscribers that are killed at random: what they left unfinished is finished, and nothing is done twice."""
+"""Subscribers that are killed at random lose no event and forward none twice."""
 
 import random
 
@@ -42,7 +42,7 @@ async def test_every_event_is_handled_once(scene: Scene, size: Size, chance: ran
 
 @pytest.mark.parametrize(("habit", "difference"), [(Habit.ADD_FIRST, 1), (Habit.ACKNOWLEDGE_FIRST, -1)])
 async def test_control_a_bridge_in_steps(scene: Scene, habit: Habit, difference: int) -> None:
-    """Control: a bridge that dies between adding and acknowledging does a batch twice, or loses it."""
+    """Control: a bridge that adds and acknowledges in two steps repeats or loses a batch when it dies between them."""
     batch, events = 50, 400
     await scene.publish(events * 2)  # it carries one of the two channels
     first = scene.bridge(habit=habit, batch=batch, dies_after=2)

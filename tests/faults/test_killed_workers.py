@@ -1,4 +1,4 @@
-"""Workers that are killed while they handle: every job is handled, and with an inbox its effects happen once."""
+"""When workers are killed while they handle jobs, every job is handled, and with an inbox its effects happen once."""
 
 import random
 from collections import Counter
@@ -29,7 +29,7 @@ def effects(ledger: Ledger) -> Iterator[Engine]:
 async def kill_again_and_again(
     scene: Scene, effects: Effects, *, events: int, kills: int, chance: random.Random
 ) -> None:
-    """Let workers handle everything, and kill them so often while they do."""
+    """Let workers handle all jobs, and kill `kills` of them on the way."""
     jobs = events * 2
     scene.subscriber()
     await scene.publish(events)
@@ -51,7 +51,7 @@ def times_each(engine: Engine) -> Counter[str]:
 async def test_with_an_inbox_effects_happen_once(
     scene: Scene, size: Size, chance: random.Random, effects: Engine, report: Report
 ) -> None:
-    """Each job is handled to its end, and each event has had its effects in each queue once."""
+    """With an inbox, each job is handled to its end, and each event has its effects in each queue once."""
     await kill_again_and_again(scene, Effects.ONCE, events=size.handled_events, kills=size.worker_kills, chance=chance)
     assert_handled(scene.ledger, once=False)
     happened = times_each(effects)
@@ -65,7 +65,7 @@ async def test_with_an_inbox_effects_happen_once(
 async def test_control_without_an_inbox_effects_happen_twice(
     scene: Scene, chance: random.Random, effects: Engine
 ) -> None:
-    """Control: a job whose worker was killed after its effects has them again."""
+    """Control: without an inbox, a job whose worker was killed after the effects has them a second time."""
     await kill_again_and_again(scene, Effects.EACH_TIME, events=300, kills=3, chance=chance)
     assert_handled(scene.ledger, once=False)
     assert max(times_each(effects).values()) > 1

@@ -1,4 +1,4 @@
-"""A subscriber that is away for longer than entries are kept: what it needs is kept, or the loss is reported."""
+"""When a subscriber is away for longer than entries are kept, unread entries are kept or reported as lost."""
 
 import asyncio
 from datetime import timedelta
@@ -59,7 +59,7 @@ async def come_and_go(scene: Scene, outages: int, retention: Retention) -> None:
 
 
 async def test_what_is_needed_is_kept(scene: Scene, size: Size) -> None:
-    """Nothing unread is dropped within `max_unread_age`, and what was read goes at its age."""
+    """No unread entry is removed within `max_unread_age`; entries that were read are removed at `max_age`."""
     await come_and_go(scene, size.outages, PATIENT)
     await assert_once_and_in_order(scene)
     assert scene.ledger.read(LOST) == []
@@ -99,7 +99,7 @@ def _reported(scene: Scene, channel: str) -> int:
 
 
 async def _missing(scene: Scene, queue: str) -> dict[Any, int]:
-    """Count the acknowledged events of each channel that have no job; each other has one."""
+    """Count the acknowledged events of each channel that have no job; every other event has exactly one."""
     channel_of, jobs = channel_of_jobs(scene.ledger), await scene.jobs_of(queue)
     assert len(set(jobs)) == len(jobs)
     missing = set(channel_of) - set(jobs)

@@ -1,4 +1,4 @@
-"""Lost replies: whatever the server did before, each queue gets each event once, in order."""
+"""Whatever the server did before a reply was lost, each queue gets each event once, in order."""
 
 import pytest
 from faults.conftest import Report
@@ -16,7 +16,7 @@ MAX_ENTRIES = 8
 """Small batches, so that many replies can be lost."""
 
 EVENTS, BATCH = 300, 50
-"""Of the control runs."""
+"""The sizes of the control runs."""
 
 READ, NEW_ENTRIES, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
 FORWARD = Script.of(forward_script()).sha.encode()
@@ -40,7 +40,7 @@ async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, com
 
 
 async def test_control_a_read_that_is_repeated(scene: Scene) -> None:
-    """Control: redis-py repeats a read by itself, and what the lost reply held stays behind unseen."""
+    """Control: when redis-py repeats a read by itself, the entries of the lost reply stay pending and unseen."""
     await scene.publish(EVENTS * 2)  # the bridge carries one of the two channels
     async with FaultProxy(scene.server.url) as proxy:
         proxy.lose_replies_to(NEW_ENTRIES, 1)
@@ -51,7 +51,7 @@ async def test_control_a_read_that_is_repeated(scene: Scene) -> None:
 
 
 async def test_control_an_add_that_is_repeated(scene: Scene) -> None:
-    """Control: jobs without ids that are added again after a lost reply are there twice."""
+    """Control: jobs without ids are in the queue twice when they are added again after a lost reply."""
     await scene.publish(EVENTS * 2)
     async with FaultProxy(scene.server.url) as proxy:
         proxy.lose_replies_to(b"EXEC", 1)

@@ -1,4 +1,4 @@
-"""Subscribers of one group: several share its work, one that is asked to end leaves nothing, 500 channels are few."""
+"""Subscribers share the work of a group, leave nothing behind when terminated, and can read 500 channels."""
 
 import time
 from itertools import islice, product
@@ -27,7 +27,7 @@ MANY, MOST_CONNECTIONS = 500, 3
 
 
 async def all_there(scene: Scene, **first: Any) -> list[Child]:
-    """Start three subscribers, the first of them as ordered, and wait until each waits for new entries."""
+    """Start three subscribers, the first with the options `first`, and return once each waits for new entries."""
     orders = [first, {}, {}]
     children = [
         scene.subscriber(consumer=name, max_entries=20, claim_after=1.0, **order)
@@ -43,7 +43,7 @@ async def all_there(scene: Scene, **first: Any) -> list[Child]:
 
 
 async def test_one_that_is_asked_to_end(scene: Scene, size: Size, report: Report) -> None:
-    """A subscriber that is terminated under load ends in time and leaves nothing pending; the next one goes on."""
+    """A subscriber that is terminated under load ends in time and leaves nothing pending, so that no event is lost."""
     await scene.publish(size.events)
     took = []
     async with publishing(scene.server.url, scene.ledger):
@@ -65,7 +65,7 @@ async def test_one_that_is_asked_to_end(scene: Scene, size: Size, report: Report
 
 
 async def test_three_share_the_work(scene: Scene, size: Size, report: Report) -> None:
-    """Three subscribers each forward a part, and each queue gets each event once."""
+    """Three subscribers of a group each forward a part of the events, and each queue gets each event once."""
     children = await all_there(scene)
     await scene.publish(size.events)
     await scene.forwarded(size.events * 2)
@@ -80,7 +80,7 @@ async def test_three_share_the_work(scene: Scene, size: Size, report: Report) ->
 
 
 async def test_others_do_what_one_leaves_behind(scene: Scene, size: Size) -> None:
-    """What one of three had read when it died is done by the other two."""
+    """The entries that one of three subscribers had read when it died are forwarded by the other two."""
     children = await all_there(scene, failpoint=(Failpoint.READ, 1))
     await scene.publish(size.events)
     await scene.ended(children[0])
@@ -90,7 +90,7 @@ async def test_others_do_what_one_leaves_behind(scene: Scene, size: Size) -> Non
 
 
 async def test_500_channels_take_three_connections(scene: Scene) -> None:
-    """A subscriber to 500 channels forwards an event of each, on no more connections than one to a few."""
+    """A subscriber to 500 channels forwards an event of each over three connections, as one to a few channels does."""
     words = ("".join(letters) for letters in product(ascii_uppercase, repeat=3))
     names = [f"DOMAIN_CODING_Z{word}_EVALUATED" for word in islice(words, MANY)]
     enum: Any = EventPublisherChannel  # called as enums are, which type checkers do not expect of this one

@@ -1,4 +1,4 @@
-"""Keys that vanish or change their type: the subscriber recovers, or logs the fix and recovers after it."""
+"""When keys vanish or change their type, the subscriber recovers, or logs the fix and recovers after it."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Fault = Callable[[Redis], Awaitable[object]]
 
 
 async def flush(redis: Redis) -> None:
-    """Remove everything."""
+    """Remove all keys."""
     await redis.flushall()
 
 
@@ -30,7 +30,7 @@ async def remove_streams(redis: Redis) -> None:
 
 
 async def destroy_groups(redis: Redis) -> None:
-    """Remove the groups alone."""
+    """Remove the groups, but not the streams."""
     for channel in Channel:
         await redis.xgroup_destroy(channel, GROUP)
 
@@ -52,7 +52,7 @@ async def test_what_vanished_is_made_again(scene: Scene, size: Size, report: Rep
 
 
 async def test_groups_that_vanish_under_load(scene: Scene, size: Size) -> None:
-    """A group that is destroyed while it is read begins anew, and job ids reject what was forwarded before."""
+    """A group that is destroyed while it is read starts from the beginning, and job ids keep out duplicates."""
     scene.subscriber(max_entries=20)
     await scene.publish(size.events)
     for part in (0.2, 0.5, 0.8):
@@ -63,7 +63,7 @@ async def test_groups_that_vanish_under_load(scene: Scene, size: Size) -> None:
 
 
 async def test_stream_that_is_no_stream(scene: Scene) -> None:
-    """The log names the key of the wrong type and the fix; after the fix, the events arrive."""
+    """When a stream's key has another type, the log names the key and the fix, and the events arrive after the fix."""
     await scene.redis.set(EVALUATED, "no stream")
     scene.subscriber()
     await scene.logged(f"the key of channel {EVALUATED} is not a stream; choose another prefix, or delete that key")
@@ -75,7 +75,7 @@ async def test_stream_that_is_no_stream(scene: Scene) -> None:
 
 @pytest.mark.parametrize("fault", [flush, remove_streams, destroy_groups])
 async def test_control_a_plain_loop(scene: Scene, fault: Fault) -> None:
-    """Control: a bridge that makes its group when it starts gets NOGROUP from then on, and nothing arrives."""
+    """Control: a bridge that creates its group at its start only gets NOGROUP after the fault, and nothing arrives."""
     scene.bridge(goes_on=True)
     await scene.publish(EVENTS)
     await scene.forwarded(EVENTS, [EVALUATED])  # it carries one of the two channels, to two queues

@@ -111,7 +111,15 @@ def singular_of(noun: str) -> str:
     In a compound, the last word counts: medical_stays → medical_stay.
     """
     front, separator, word = noun.rpartition("_")
-    return f"{front}{separator}{_singular(word)}"
+    if word in _IRREGULAR_PLURALS:
+        return f"{front}{separator}{_IRREGULAR_PLURALS[word]}"
+    if not word.endswith("s") or word.endswith(("ss", "us", "is")) or word in _SINGULAR:
+        return noun
+    if set("aeiouy").isdisjoint(word):  # an acronym: sms, dns
+        return noun
+    if word.endswith("ies") and len(word) > 4:
+        return f"{noun[:-3]}y"
+    return noun[:-2] if word.endswith(("sses", "xes", "ches", "shes", "zzes")) else noun[:-1]
 
 
 def plurals_of(noun: str) -> Iterator[str]:
@@ -122,15 +130,3 @@ def plurals_of(noun: str) -> Iterator[str]:
         yield f"{noun[:-1]}ies"
     front, separator, word = noun.rpartition("_")
     yield from (f"{front}{separator}{plural}" for plural, singular in _IRREGULAR_PLURALS.items() if singular == word)
-
-
-def _singular(word: str) -> str:
-    if word in _IRREGULAR_PLURALS:
-        return _IRREGULAR_PLURALS[word]
-    if not word.endswith("s") or word.endswith(("ss", "us", "is")) or word in _SINGULAR:
-        return word
-    if set("aeiouy").isdisjoint(word):  # an acronym: sms, dns
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        return f"{word[:-3]}y"
-    return word[:-2] if word.endswith(("sses", "xes", "ches", "shes", "zzes")) else word[:-1]

@@ -1,7 +1,8 @@
 """The base class of the enum that names every channel of the system."""
 
+from collections.abc import Mapping
 from enum import EnumType, StrEnum
-from typing import Any, cast
+from typing import Any
 
 from domainstream.channel.channel_name import (
     ChannelName,
@@ -21,22 +22,19 @@ class _ChannelType(EnumType):
     def __new__(mcs, name: str, bases: Any, namespace: Any, *, services: Services | None = None, **options: Any) -> Any:
         channels = super().__new__(mcs, name, bases, namespace, **options)
         # Not in __init_subclass__: from Python 3.12 on, the enum machinery rebuilds exceptions raised there.
-        known = services if services is not None else getattr(channels, "_services", None)
-        type.__setattr__(channels, "_services", known)
-        _raise_violations(cast("type[EventPublisherChannel]", channels), known)
+        services = services if services is not None else getattr(channels, "_services", None)
+        type.__setattr__(channels, "_services", services)
+        problems: list[str] = list(services_violations(services or {}))
+        members: Mapping[str, EventPublisherChannel] = channels.__members__
+        for key, member in members.items():
+            if key == member.name:
+                problems += violations_of(key, member.value, services)
+            else:
+                problems.append(f"{key}: has the same value as {member.name}; use {key} = {key.lower()!r}")
+                problems += violations_of(key, key.lower(), services)
+        if problems:
+            raise ChannelDefinitionError(f"{channels.__name__} breaks the rules for channels:", problems)
         return channels
-
-
-def _raise_violations(channels: "type[EventPublisherChannel]", services: Services | None) -> None:
-    problems: list[str] = list(services_violations(services or {}))
-    for name, member in channels.__members__.items():
-        if name == member.name:
-            problems += violations_of(name, member.value, services)
-        else:
-            problems.append(f"{name}: has the same value as {member.name}; use {name} = {name.lower()!r}")
-            problems += violations_of(name, name.lower(), services)
-    if problems:
-        raise ChannelDefinitionError(f"{channels.__name__} breaks the rules for channels:", problems)
 
 
 class EventPublisherChannel(StrEnum, metaclass=_ChannelType):

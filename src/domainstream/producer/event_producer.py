@@ -16,10 +16,6 @@ ServiceEventT_contra = TypeVar("ServiceEventT_contra", bound=BaseEvent[Any], con
 DEFAULT_LIMITS = MessageLimits()
 
 
-def _no_trace() -> None:
-    return None
-
-
 class EventProducer(Generic[ServiceEventT_contra]):
     """Publishes the domain events of one service.
 
@@ -42,7 +38,7 @@ class EventProducer(Generic[ServiceEventT_contra]):
         channel_for: Callable[[ServiceEventT_contra], EventPublisherChannel | None],
         source: str,
         limits: MessageLimits = DEFAULT_LIMITS,
-        trace: Callable[[], Mapping[str, str] | None] = _no_trace,
+        trace: Callable[[], Mapping[str, str] | None] = lambda: None,
     ) -> None:
         """Create a producer that borrows `publisher` and does not close it.
 

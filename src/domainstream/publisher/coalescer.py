@@ -1,4 +1,4 @@
-"""Lets concurrent `publish` calls share round trips.
+"""Lets concurrent `publish` calls share round trips, and limits how much may wait.
 
 While one flush is in flight the next one gathers; an idle publisher sends at once. There is no timer, so no latency is
 added.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from domainstream.errors import ConfigurationError, PublishCancelledError
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.capacity import CapacityGate
 from domainstream.publisher.pending import BatchSender, Flush, PendingPublish
 from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Receipt
@@ -86,7 +85,7 @@ class Coalescer:
     async def _flush_all(self) -> None:
         try:
             while self._waiting:
-                flush = Flush.take(self._waiting, self._limits)
+                flush = Flush(self._waiting, self._limits)
                 try:
                     await self._sender.send(flush.batches, flush.deadline)
                 except Exception as error:  # noqa: BLE001 - a bug in a sender must not leave callers waiting
@@ -98,3 +97,67 @@ class Coalescer:
             # Only when the event loop is being shut down is anything left: it will never be sent.
             while self._waiting:
                 self._waiting.popleft().give_up()
+
+
+class CapacityGate:
+    """A publisher's back-pressure: limits messages and bytes; calls that do not fit wait, first come first served.
+
+    A call that is larger than the whole capacity is admitted when nothing else is inside.
+    """
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self.messages = 0
+        """How many messages are inside."""
+        self._bytes = 0
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._waiters: deque[tuple[asyncio.Future[None], int, int]] = deque()
+
+    @property
+    def waiting_calls(self) -> int:
+        """How many calls wait to be admitted."""
+        return len(self._waiters)
+
+    def try_enter(self, messages: int, size: int) -> bool:
+        """Enter at once if no other call waits and there is room."""
+        if self._waiters or not self._fits(messages, size):
+            return False
+        self.messages += messages
+        self._bytes += size
+        return True
+
+    async def wait_to_enter(self, messages: int, size: int) -> None:
+        """Wait until admitted; on cancellation nothing of the call is inside."""
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((admitted, messages, size))
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if admitted.cancelled():
+                self._admit_waiters()
+            else:
+                self.leave(messages, size)
+            raise
+
+    def leave(self, messages: int, size: int) -> None:
+        """Leave, and admit the calls that fit now."""
+        self.messages -= messages
+        self._bytes -= size
+        if self._waiters:
+            self._admit_waiters()
+
+    def _admit_waiters(self) -> None:
+        while self._waiters:
+            admitted, messages, size = self._waiters[0]
+            if not admitted.cancelled() and not self._fits(messages, size):
+                return
+            self._waiters.popleft()
+            if not admitted.cancelled():
+                self.messages += messages
+                self._bytes += size
+                admitted.set_result(None)
+
+    def _fits(self, messages: int, size: int) -> bool:
+        if self.messages == 0:
+            return True
+        return self.messages + messages <= self._max_messages and self._bytes + size <= self._max_bytes

@@ -54,14 +54,11 @@ class MemoryPublisher:
 
     def _store(self, message: OutgoingMessage) -> Receipt:
         entries = self.streams.setdefault(message.channel, [])
-        entry_id = self._next_id(entries)
+        now = int(self._clock() * 1000)
+        entry_id = f"{now}-0"
+        if entries:
+            # Count on from the last entry, also when the clock was set back, as Redis does.
+            milliseconds, _, number = entries[-1][0].partition("-")
+            entry_id = entry_id if now > int(milliseconds) else f"{milliseconds}-{int(number) + 1}"
         entries.append((entry_id, message.data))
         return Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=message.channel, entry_id=entry_id)
-
-    def _next_id(self, entries: Sequence[Entry]) -> str:
-        """Count on from the last entry, also when the clock was set back, as Redis does."""
-        now = int(self._clock() * 1000)
-        if not entries:
-            return f"{now}-0"
-        milliseconds, _, number = entries[-1][0].partition("-")
-        return f"{now}-0" if now > int(milliseconds) else f"{milliseconds}-{int(number) + 1}"

@@ -8,7 +8,7 @@ so that each call gets its own receipts back.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.producer import OutgoingMessage
@@ -17,7 +17,7 @@ from domainstream.receipt import Outcome, Receipt
 
 
 class Batch:
-    """Messages of one channel that go to the server in one script call, and what became of them."""
+    """Messages of one channel that go to the server in one script call, and their receipts."""
 
     __slots__ = ("channel", "messages", "receipts")
 
@@ -45,7 +45,7 @@ class Batch:
 
 
 class BatchSender(Protocol):
-    """Takes batches to the server. One call at a time; whoever made it closes it."""
+    """Sends batches to the server. One call at a time; the code that created it closes it."""
 
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:
         """Settle every batch, at the latest soon after `deadline` (on the event loop's clock).
@@ -56,7 +56,7 @@ class BatchSender(Protocol):
 
 
 class PendingPublish:
-    """The messages of one `publish` call and what became of them."""
+    """The messages of one `publish` call and their receipts."""
 
     __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "settled", "size", "taken")
 
@@ -101,7 +101,7 @@ class PendingPublish:
 
 
 class Segment(NamedTuple):
-    """Consecutive messages of one call that stand together in a batch."""
+    """Consecutive messages of one call that are next to each other in a batch."""
 
     pending: PendingPublish
     """The call."""
@@ -116,25 +116,20 @@ class Segment(NamedTuple):
 class Flush:
     """What goes to the server in one round trip: a batch for each channel that has messages waiting."""
 
-    def __init__(self, limits: BatchLimits) -> None:
+    def __init__(self, waiting: deque[PendingPublish], limits: BatchLimits) -> None:
+        """Take messages from the front of `waiting` until one does not fit; calls wholly taken leave the deque."""
         self.deadline = 0.0
         """When to give up, on the event loop's clock: that of the call that came last."""
         self._limits = limits
         self._bytes = 0
         self._batches: dict[str, tuple[Batch, list[Segment]]] = {}
+        while waiting and self._take_from(waiting[0]):
+            waiting.popleft()
 
     @property
     def batches(self) -> list[Batch]:
         """One batch per channel."""
         return [batch for batch, _ in self._batches.values()]
-
-    @classmethod
-    def take(cls, waiting: deque[PendingPublish], limits: BatchLimits) -> Self:
-        """Take messages from the front of `waiting` until one does not fit; calls wholly taken leave the deque."""
-        flush = cls(limits)
-        while waiting and flush._take_from(waiting[0]):
-            waiting.popleft()
-        return flush
 
     def settle(self) -> None:
         """Give the receipts to their calls; what the sender left unsettled was interrupted in flight."""

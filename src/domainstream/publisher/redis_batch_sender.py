@@ -1,25 +1,88 @@
-"""Takes batches to Redis, repeatedly until the deadline if need be, each entry once."""
+"""Sends batches to Redis: the script call that adds one, what a failed attempt means, and the retries.
+
+The table of `domainstream.redis.errors` says what is worth repeating. This one adds whether the server may have applied
+the batch:
+
+======================================  ============  =========  ================================================
+reply                                   applied?      repeated?  because
+======================================  ============  =========  ================================================
+no connection                           no            yes        nothing was sent
+connection lost before the reply        maybe         yes        the sequence makes the repeat harmless
+transient (LOADING, MISCONF, ...)       no            yes        a script is rejected before its first write
+UNTRIMMED                               yes           yes        the repeat returns the entry ids
+HALFADDED                               maybe         no         a repeat would add entries again
+moved (MOVED, ASK)                      no            no         a cluster needs a client for clusters
+final (OOM, WRONGTYPE, NOPERM, ...)     no            no         it would fail in the same way
+======================================  ============  =========  ================================================
+
+NOSCRIPT never gets here: the link answers it with the script's text at once.
+"""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from redis.exceptions import RedisError
 
-from domainstream.errors import ServerUnavailableError
+from domainstream.errors import ServerError, ServerRefusedError, ServerUnavailableError
 from domainstream.publisher.pending import Batch
-from domainstream.publisher.publish_script import PUBLISH_BATCH, BatchCalls, entry_ids
-from domainstream.publisher.reply_classification import AttemptFailure, classify
+from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
-from domainstream.redis.errors import NoReplyError
+from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of, server_error
+from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import Arguments, RedisLink, Reply
+from domainstream.redis.scripts import Script, lua_text
 from domainstream.retrying import Backoff, is_worth_logging
 from domainstream.telemetry import Signal, emit
 
+PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION))
+
 SHORTEST_ATTEMPT: Final = 0.05
 """Seconds that an attempt gets at least."""
+
+
+class RedisBatchSender:
+    """Sends flushes over one link. For one caller at a time; it is closed by closing the link."""
+
+    def __init__(self, link: RedisLink, settings: PublisherSettings) -> None:
+        """Send through `link`."""
+        self._link = link
+        self._calls = BatchCalls(settings)
+        self._policy = settings.retry
+
+    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+        """Settle every batch, repeating until `deadline` where that can help."""
+        now = asyncio.get_running_loop().time
+        if now() >= deadline:
+            error = ServerUnavailableError("the deadline passed while earlier batches had no reply")
+            for batch in batches:
+                batch.failed(Outcome.REJECTED, error)
+            return
+        attempts = [BatchAttempts(batch, self._calls.arguments(batch), self._link.place) for batch in batches]
+        backoff = Backoff(self._policy.first_delay, self._policy.longest_delay)
+        for number in count(1):
+            # A pause may have taken longer than it should: an attempt that has begun gets some time anyway.
+            seconds = min(max(deadline - now(), SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
+            replies = await self._link.eval_each(PUBLISH_BATCH, [each.call for each in attempts], seconds=seconds)
+            for each, reply in zip(attempts, replies, strict=True):
+                each.note(reply)
+            attempts = [each for each in attempts if each.failure]
+            if not attempts:
+                return
+            if any(each.failure and each.failure.repeatable for each in attempts):
+                await self._link.drop()
+            pause = backoff.next()
+            attempts = _worth_repeating(attempts, in_time=now() + pause < deadline)
+            if not attempts:
+                return
+            if is_worth_logging(number):
+                reasons = {str(each.failure.error) for each in attempts if each.failure}
+                emit(Signal.PUBLISH_RETRIED, attempt=number, batches=len(attempts), reason="; ".join(sorted(reasons)))
+            await asyncio.sleep(pause)
 
 
 class BatchAttempts:
@@ -57,49 +120,6 @@ class BatchAttempts:
         )
 
 
-class RedisBatchSender:
-    """Sends flushes over one link. For one caller at a time; it is closed by closing the link."""
-
-    def __init__(self, link: RedisLink, settings: PublisherSettings) -> None:
-        """Send through `link`."""
-        self._link = link
-        self._calls = BatchCalls(settings)
-        self._policy = settings.retry
-
-    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
-        """Settle every batch, repeating until `deadline` where that can help."""
-        now = asyncio.get_running_loop().time
-        if now() >= deadline:
-            error = ServerUnavailableError("the deadline passed while earlier batches had no reply")
-            for batch in batches:
-                batch.failed(Outcome.REJECTED, error)
-            return
-        attempts = [BatchAttempts(batch, self._calls.arguments(batch), self._link.place) for batch in batches]
-        backoff = Backoff(self._policy.first_delay, self._policy.longest_delay)
-        for number in count(1):
-            await self._attempt(attempts, deadline - now())
-            attempts = [each for each in attempts if each.failure]
-            if not attempts:
-                return
-            pause = backoff.next()
-            attempts = _worth_repeating(attempts, in_time=now() + pause < deadline)
-            if not attempts:
-                return
-            if is_worth_logging(number):
-                reasons = {str(each.failure.error) for each in attempts if each.failure}
-                emit(Signal.PUBLISH_RETRIED, attempt=number, batches=len(attempts), reason="; ".join(sorted(reasons)))
-            await asyncio.sleep(pause)
-
-    async def _attempt(self, attempts: Sequence[BatchAttempts], seconds: float) -> None:
-        # A pause may have taken longer than it should: an attempt that has begun gets some time anyway.
-        seconds = min(max(seconds, SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
-        replies = await self._link.eval_each(PUBLISH_BATCH, [each.call for each in attempts], seconds=seconds)
-        for each, reply in zip(attempts, replies, strict=True):
-            each.note(reply)
-        if any(each.failure and each.failure.repeatable for each in attempts):
-            await self._link.drop()
-
-
 def _worth_repeating(attempts: Sequence[BatchAttempts], *, in_time: bool) -> list[BatchAttempts]:
     """Return the attempts worth repeating; give up the others."""
     repeated = []
@@ -109,3 +129,65 @@ def _worth_repeating(attempts: Sequence[BatchAttempts], *, in_time: bool) -> lis
         elif each.failure:
             each.give_up(each.failure.error)
     return repeated
+
+
+class BatchCalls:
+    """Makes the script calls of one producer, and counts the sequence of each channel's batches."""
+
+    def __init__(self, settings: PublisherSettings) -> None:
+        self._prefix = settings.prefix
+        self._producer_id = settings.producer_id
+        self._sequences: dict[str, int] = {}
+        self._limits = (milliseconds(settings.dedup_window), *retention_arguments(settings.retention))
+
+    @cached_property
+    def _last_batch_name(self) -> str:
+        """Drawn with the first batch: neither one setting's clients nor forked processes may take each other's ids."""
+        token = secrets.token_hex(8)
+        return f"producer:{token}" if self._producer_id is None else f"producer:{self._producer_id}:{token}"
+
+    def arguments(self, batch: Batch) -> Arguments:
+        """Return the keys and arguments of the channel's next batch; sending them again adds no second entry."""
+        sequence = self._sequences[batch.channel] = self._sequences.get(batch.channel, 0) + 1
+        key = stream_key(batch.channel, self._prefix)
+        last_batch = companion_key(key, self._last_batch_name)
+        return ("2", key, last_batch, str(sequence), *self._limits, *[message.data for message in batch.messages])
+
+
+def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:
+    """Return the ids of `count` entries; the script shortens a gapless run to its first and last id."""
+    if len(reply) == count:
+        return [entry_id.decode() for entry_id in reply]
+    ms, _, number = reply[0].decode().partition("-")
+    first = int(number)
+    return [f"{ms}-{number}" for number in range(first, first + count)]
+
+
+class AttemptFailure(NamedTuple):
+    """What the failure of an attempt means for its batch."""
+
+    maybe_applied: bool
+    """Whether the server may have added the entries."""
+
+    repeatable: bool
+    """Whether to repeat the attempt, on a new connection, before the deadline."""
+
+    error: ServerError
+    """What to report if it was the last attempt."""
+
+
+def classify(reply: RedisError | NoReplyError, place: str) -> AttemptFailure:
+    """Classify a reply that is an error; `place` is the server, as `host:port`."""
+    text = str(reply)
+    if text.startswith("UNTRIMMED "):
+        error = ServerUnavailableError(f"the entries were added but the stream cannot be trimmed: {text}")
+        return AttemptFailure(maybe_applied=True, repeatable=True, error=error)
+    if text.startswith("HALFADDED "):
+        refused = ServerRefusedError(f"the server failed after it had added entries: {text}")
+        return AttemptFailure(maybe_applied=True, repeatable=False, error=refused)
+    no_reply_to_the_script = isinstance(reply, NoReplyError) and reply.sent
+    return AttemptFailure(
+        maybe_applied=no_reply_to_the_script,
+        repeatable=kind_of(reply) is ErrorKind.TRANSIENT,
+        error=server_error(reply, place),
+    )

@@ -1,9 +1,14 @@
-"""How long a stream keeps its entries."""
+"""How long a stream keeps its entries: the setting, and how the scripts that trim take it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
+from domainstream.redis.scripts import lua_text
 from domainstream.validation import at_most, positive_fields, raise_problems
+
+RETENTION: Final = lua_text("domainstream.publisher", "retention")
+"""The part of Lua that says which entries may go. The scripts of the publisher and of the trimmer include it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,3 +37,14 @@ class Retention:
     def __post_init__(self) -> None:
         """Check the limits, all at once."""
         raise_problems("Retention", [*positive_fields(self), at_most(self, "max_age", "max_unread_age")])
+
+
+def retention_arguments(retention: Retention) -> tuple[str, str, str]:
+    """Return a retention as scripts take it: max_age and max_unread_age in ms, max_length; empty for no limit."""
+    length = "" if retention.max_length is None else str(retention.max_length)
+    return (milliseconds(retention.max_age), milliseconds(retention.max_unread_age), length)
+
+
+def milliseconds(duration: timedelta | None) -> str:
+    """Return a duration as scripts take it, at least 1 ms; empty for None."""
+    return "" if duration is None else str(max(1, round(duration / timedelta(milliseconds=1))))

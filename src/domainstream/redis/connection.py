@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry as BlockingRetry
 
 from domainstream.errors import ConfigurationError
-from domainstream.redis.errors import NoReplyError, server_error
-from domainstream.redis.server_url import ServerUrl, place_of
+from domainstream.redis.errors import NoReplyError, place_of, server_error
+from domainstream.redis.server_url import valid_url
 
 REPLY_TIMEOUT: Final = timedelta(seconds=5)
 """How long a command may take by default."""
@@ -32,7 +32,7 @@ def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: An
     `reply_timeout` is how long a command may take; it must be longer than a command may block on the server. `options`
     are redis-py's. Raises `ConfigurationError` for an invalid URL.
     """
-    pool = BlockingConnectionPool.from_url(ServerUrl.parse(url).url, max_connections=1)
+    pool = BlockingConnectionPool.from_url(valid_url(url), max_connections=1)
     # After the URL, whose own options, as ?protocol=3 or ?socket_timeout=5, must not undo these.
     pool.connection_kwargs.update(
         {
@@ -48,7 +48,7 @@ def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: An
 
 def connect_blocking(url: str, *, client_name: str) -> BlockingRedis:
     """Return a client for a thread. Raises `ConfigurationError` for an invalid URL."""
-    client = BlockingRedis.from_url(ServerUrl.parse(url).url)
+    client = BlockingRedis.from_url(valid_url(url))
     client.connection_pool.connection_kwargs.update(
         {
             "retry": BlockingRetry(NoBackoff(), 0),
@@ -66,7 +66,7 @@ def link_pool(
     url: str, *, client_name: str | None = None, connect_timeout: timedelta = REPLY_TIMEOUT
 ) -> ConnectionPool:
     """Return a pool that makes connections for a `RedisLink`. Raises `ConfigurationError` for an invalid URL."""
-    pool = ConnectionPool.from_url(ServerUrl.parse(url).url)
+    pool = ConnectionPool.from_url(valid_url(url))
     pool.connection_kwargs.update(_link_options(client_name, connect_timeout))
     return pool
 

@@ -35,7 +35,6 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.redis.server_url import place_of
 from domainstream.text import described
 
 
@@ -121,7 +120,10 @@ def kind_of(error: Exception) -> ErrorKind:
 def server_error(error: Exception, place: str) -> ServerError:
     """Return what an error of redis-py means to us; `place` is the server, as `host:port`."""
     if isinstance(error, NoReplyError) and not isinstance(error.cause, REPLY_ERRORS):
-        return _no_reply(error, place)
+        cause = described(error.cause)
+        lost = f"the connection to {place} was lost before the reply: {cause}"
+        missing = f"no connection to the server at {place}: {cause}; is it running?"
+        return ServerUnavailableError(lost if error.sent else missing)
     error = error.cause if isinstance(error, NoReplyError) else error  # a handshake that the server rejected
     kind = kind_of(error)
     if kind is ErrorKind.MOVED:
@@ -141,12 +143,6 @@ def server_error(error: Exception, place: str) -> ServerError:
     return ServerUnavailableError(f"the server at {place} {problem}")
 
 
-def _no_reply(error: NoReplyError, place: str) -> ServerError:
-    if error.sent:
-        return ServerUnavailableError(f"the connection to {place} was lost before the reply: {described(error.cause)}")
-    return ServerUnavailableError(f"no connection to the server at {place}: {described(error.cause)}; is it running?")
-
-
 @contextmanager
 def translated_errors(client: Any) -> Iterator[None]:
     """Turn what redis-py raises for `client` into `ServerError`s, without causes, which may quote what was sent."""
@@ -154,3 +150,9 @@ def translated_errors(client: Any) -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise server_error(error, place_of(client.connection_pool)) from None
+
+
+def place_of(pool: Any) -> str:
+    """Return where a pool of redis-py connects, as `host:port` or a socket's path: without user and password."""
+    known = pool.connection_kwargs
+    return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")

@@ -1,6 +1,14 @@
-"""The keys of streams, and of what must lie in the same slot of a Redis Cluster."""
+"""The keys of streams and of what must lie in the same slot of a Redis Cluster, and the search for keys."""
 
 import re
+from contextlib import suppress
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from domainstream.redis.errors import translated_errors
+
+SCAN_COUNT: Final = 1000
 
 _TAGGED_OR_PLAIN = re.compile(r"[^{}\s]*(\{[^{}\s]+\})?[^{}\s]*")
 _TAG = re.compile(r"\{[^{}]+\}")
@@ -25,3 +33,20 @@ def stream_key(channel: str, prefix: str = "") -> str:
 def companion_key(key: str, name: str) -> str:
     """Return a key that lies in the same cluster slot as the stream `key`, whatever hash tag that has."""
     return f"{key}:{name}" if _TAG.search(key) else f"{{{key}}}:{name}"
+
+
+async def keys_like(client: Redis, prefix: str, kind: str, *, suffix: str = "") -> list[str]:
+    """Return the keys of a type (`stream`, `hash`, ...) that begin with `prefix` and end with `suffix`, sorted.
+
+    It scans every key of the database, 1,000 at a time, without blocking the server. Keys that are not UTF-8 are not
+    ours and are left out.
+    """
+    # Taken literally: what has a meaning in a glob pattern is escaped.
+    start, end = (re.sub(r"[*?\[\]\\]", r"\\\g<0>", text) for text in (prefix, suffix))
+    keys: set[str] = set()
+    with translated_errors(client):
+        scan: Any = client.scan_iter(match=f"{start}*{end}", count=SCAN_COUNT, _type=kind)
+        async for key in scan:
+            with suppress(UnicodeDecodeError):
+                keys.add(key.decode())
+    return sorted(keys)

@@ -1,7 +1,7 @@
-"""One pipelined connection, below redis-py's client: many commands in one write, every reply accounted for.
+"""A pipelined connection below redis-py's client: many commands in one write, and every reply accounted for.
 
-redis-py's client waits for each reply before it packs the next command, which for a small one costs as much as all else
-that is done for it. Its pipeline packs everything first, repeats on its own, and loses the replies before a failure.
+redis-py's client waits for each reply before it packs the next command; for a small command that costs as much as
+everything else. Its pipeline packs all commands first, retries on its own, and loses the replies before a failure.
 """
 
 import asyncio
@@ -14,9 +14,8 @@ from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
 from domainstream.redis.connection import link_pool
-from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, server_error
+from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
 from domainstream.redis.scripts import Script
-from domainstream.redis.server_url import place_of
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds that the replies to one call may take, connecting included."""
@@ -31,10 +30,10 @@ _pack: Callable[[Any], bytes] = pack_command  # its stub takes tuples of one onl
 
 
 class RedisLink:
-    """Sends commands and reads their replies, one call at a time; connects when needed, and anew after a failure.
+    """Sends commands and reads their replies, one call at a time; connects when needed, and again after a failure.
 
-    For one task. A call that did not get all of its replies gives up the connection: what may still come over it must
-    not be taken for the replies of the next call.
+    For one task. A call that did not get all of its replies drops the connection, so that late replies are not taken
+    for those of the next call.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
@@ -68,11 +67,12 @@ class RedisLink:
                 connection = await self._connect()
                 connected = True
                 if sent:
-                    await _send(connection, [_pack(("EVALSHA", script.sha, *call)) for call in sent])
+                    packed = [_pack(("EVALSHA", script.sha, *call)) for call in sent]
+                    await connection.send_packed_command(packed, check_health=False)
                 else:
                     for call in calls:
                         sent.append(call)
-                        await _send(connection, _pack(("EVALSHA", script.sha, *call)))
+                        await connection.send_packed_command(_pack(("EVALSHA", script.sha, *call)), check_health=False)
                 await _read_into(replies, connection, len(sent))
                 await _repeat_with_text(connection, script, sent, replies)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
@@ -87,8 +87,8 @@ class RedisLink:
     async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
         """Call `script` once for each of `calls` as `eval_each` does, and return what it returned.
 
-        Raises `ServerError` for the first reply that is an error, after all have been read. Without a reply nobody
-        knows what has run.
+        Raises `ServerError` for the first reply that is an error, after all have been read. Without a reply it is
+        unknown what has run.
         """
         return self._without_errors(await self.eval_each(script, calls))
 
@@ -103,7 +103,7 @@ class RedisLink:
             async with asyncio.timeout(seconds):
                 connection = await self._connect()
                 connected = True
-                await _send(connection, [_pack(command) for command in commands])
+                await connection.send_packed_command([_pack(command) for command in commands], check_health=False)
                 await _read_into(replies, connection, len(commands))
         except (RedisError, OSError) as error:
             await self.drop()
@@ -120,14 +120,14 @@ class RedisLink:
         return reply
 
     async def drop(self, *, nowait: bool = True) -> None:
-        """Leave the connection, if there is one; the next call connects anew. Without `nowait`, see it closed."""
+        """Drop the connection, if there is one; the next call connects again. Without `nowait`, wait for its end."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(RedisError):  # a server that does not answer a goodbye is gone anyway
                 await connection.disconnect(nowait=nowait)
 
     async def close(self) -> None:
-        """Leave the connection. Closing twice does nothing."""
+        """Drop the connection. Closing twice does nothing."""
         await self.drop()
 
     async def _connect(self) -> Connection:
@@ -143,7 +143,7 @@ class RedisLink:
         return cast("Connection", self._connection)
 
     async def _drop_if_transient(self, replies: list[Reply]) -> None:
-        """Leave a server that is not ready: after a failover it is the wrong one, so the next call connects again."""
+        """Drop the connection to a server that is not ready: after a failover it is the wrong one."""
         if any(isinstance(reply, RedisError) and kind_of(reply) is ErrorKind.TRANSIENT for reply in replies):
             await self.drop()
 
@@ -152,10 +152,6 @@ class RedisLink:
         if error is not None:
             raise server_error(error, self.place) from None
         return replies
-
-
-async def _send(connection: Connection, packed: bytes | list[bytes]) -> None:
-    await connection.send_packed_command(packed, check_health=False)
 
 
 async def _read_into(replies: list[Reply], connection: Connection, count: int) -> None:
@@ -178,7 +174,8 @@ async def _repeat_with_text(
         replies[index] = NoReplyError(TimeoutError(), sent=True)
     repeated: list[Reply] = []
     try:
-        await _send(connection, [_pack(("EVAL", script.text, *calls[index])) for index in missing])
+        packed = [_pack(("EVAL", script.text, *calls[index])) for index in missing]
+        await connection.send_packed_command(packed, check_health=False)
         await _read_into(repeated, connection, len(missing))
     finally:
         for index, reply in zip(missing, repeated, strict=False):

@@ -1,15 +1,14 @@
-"""Where a server is: one value object reads a URL, once, for every part of the system.
+"""Checks the URL of a server, in the same way for every part of the system.
 
-redis-py reads the same URL differently in its two clients, and guesses where it should refuse: `/prod` is database 0 to
+redis-py reads the same URL differently in its two clients, and guesses where it should reject: `/prod` is database 0 to
 it, `/1/2` database 12, and what follows an unescaped `?` or `#` in a password is dropped. So a URL is checked here
-first, and what redis-py would misread is refused with the reason.
+first, and what redis-py would misread is rejected with the reason.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from redis import ConnectionPool as BlockingPool
@@ -28,36 +27,25 @@ _POOL_OPTIONS: Final = ("max_connections", "timeout")
 _SWITCH_VALUES: Final = ("0", "1", "f", "false", "n", "no", "t", "true", "y", "yes")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerUrl:
-    """The URL of a server, known to mean the same to every client of redis-py. Made by `parse`."""
+def valid_url(url: str) -> str:
+    """Return a URL, its scheme in lower case, that means the same to every client of redis-py.
 
-    url: str = field(repr=False)
-    """The URL as it was given, its scheme in lower case; it may hold a password."""
-
-    place: str
-    """The server as `host:port`, or a socket's path: what errors and logs may show."""
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Return the value object of a URL.
-
-        Raises `ConfigurationError` for a URL that redis-py cannot read or would misread. The error does not repeat the
-        URL, which may hold a password; redis-py's own errors quote it.
-        """
-        problems: list[str] = []
-        try:
-            parts = urlsplit(url)
-            problems += dict.fromkeys(_problems(url, parts))
-            if not problems:
-                url = f"{parts.scheme}{url[len(parts.scheme) :]}"
-                for pools in (ConnectionPool, BlockingPool):
-                    pool: Any = pools.from_url(url)
-                    pool.make_connection()  # finds options that this client does not know, and values it cannot use
-                return cls(url, place_of(pool))
-        except (ValueError, TypeError, AttributeError, RedisError):
-            pass
-        raise ConfigurationError("The URL of the server cannot be used:", problems or [_PROBLEM]) from None
+    Raises `ConfigurationError` for a URL that redis-py cannot read or would misread. The error does not repeat the URL,
+    which may hold a password; redis-py's own errors quote it.
+    """
+    problems: list[str] = []
+    try:
+        parts = urlsplit(url)
+        problems += dict.fromkeys(_problems(url, parts))
+        if not problems:
+            url = f"{parts.scheme}{url[len(parts.scheme) :]}"
+            for pools in (ConnectionPool, BlockingPool):
+                pool: Any = pools.from_url(url)
+                pool.make_connection()  # finds options that this client does not know, and values it cannot use
+            return url
+    except (ValueError, TypeError, AttributeError, RedisError):
+        pass
+    raise ConfigurationError("The URL of the server cannot be used:", problems or [_PROBLEM]) from None
 
 
 def _problems(url: str, parts: SplitResult) -> Iterator[str]:
@@ -92,9 +80,3 @@ def _option_problems(options: Sequence[tuple[str, str]]) -> Iterator[str]:
             yield f"{name} is given twice; remove one"
         elif URL_QUERY_ARGUMENT_PARSERS.get(name) is to_bool and value.lower() not in _SWITCH_VALUES:
             yield f"{name} must be true or false"
-
-
-def place_of(pool: Any) -> str:
-    """Return where a pool of redis-py connects, as `host:port` or a socket's path: without user and password."""
-    known = pool.connection_kwargs
-    return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")

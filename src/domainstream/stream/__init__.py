@@ -6,14 +6,12 @@ stages to the right.
 Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`.
 """
 
-from domainstream.stream.dead_letters.redrive import RedisDeadLetterRedrive
-from domainstream.stream.dead_letters.store import RedisDeadLetters
-from domainstream.stream.maintenance.eviction import check_eviction, check_eviction_at
+from domainstream.stream.dead_letters import RedisDeadLetterRedrive, RedisDeadLetters
+from domainstream.stream.inspection.server import check_eviction, check_eviction_at
 from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumerReaper
 from domainstream.stream.maintenance.trimmer import RedisStreamTrimmer
-from domainstream.stream.memory.dead_letters import MemoryDeadLetterRedrive, MemoryDeadLetters
 from domainstream.stream.memory.reader import MemoryStreamReader
-from domainstream.stream.memory.streams import MemoryStreams
+from domainstream.stream.memory.streams import MemoryDeadLetterRedrive, MemoryDeadLetters, MemoryStreams
 from domainstream.stream.port import (
     DeadLetter,
     DeadLetterRedrive,
@@ -21,13 +19,13 @@ from domainstream.stream.port import (
     Delivery,
     Loss,
     MaintenanceTask,
+    ReaderSettings,
     RedriveResult,
     StoredDeadLetter,
     StreamReader,
 )
 from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.stats import OnLoss, ReaderStats
-from domainstream.stream.settings import ReaderSettings
 from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState
 
 __all__ = [

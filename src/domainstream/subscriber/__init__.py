@@ -5,9 +5,8 @@ stages before. Before: `domainstream.queue`. Next stage: `domainstream.worker`, 
 """
 
 from domainstream.subscriber.forwarding import SubscriberStats
-from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQStreamSubscriber
+from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.subscriber.router import JobRouter
-from domainstream.subscriber.settings import SubscriberSettings
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
 from domainstream.subscriber.subscriptions import (
     QueueHandler,

@@ -1,4 +1,4 @@
-"""Forwards routed entries until they are forwarded, whatever the server does, and counts what was done."""
+"""Forwards routed entries, retries while the server is not ready, and counts what was done."""
 
 from collections.abc import Sequence
 
@@ -93,27 +93,25 @@ class RetryingForwarder:
                 return True
 
     async def _deliver_alone(self, entry: RoutedEntry) -> None:
+        """Forward one entry. One that the server rejects is skipped, or a dead letter if it was the last delivery."""
         try:
             if await self._retry([entry]):
                 self._count([entry])
         except ServerRefusedError as error:
-            await self._rejected(entry, error)
-
-    async def _rejected(self, entry: RoutedEntry, error: ServerRefusedError) -> None:
-        delivery = entry.delivery
-        if delivery.deliveries >= self._delivery_limit and not entry.dead_letter:
-            dead_letter = DeadLetter(delivery, type(error).__name__, str(error))
-            await self._deliver_alone(RoutedEntry(delivery, dead_letter=dead_letter))
-            return
-        self._failed(error)
-        self.stats = replace(self.stats, skipped=self.stats.skipped + 1)
-        emit(
-            Signal.SUBSCRIBER_REFUSED,
-            channel=delivery.channel,
-            entry=delivery.entry_id,
-            delivery=delivery.deliveries,
-            reason=error,
-        )
+            delivery = entry.delivery
+            if delivery.deliveries >= self._delivery_limit and not entry.dead_letter:
+                dead_letter = DeadLetter(delivery, type(error).__name__, str(error))
+                await self._deliver_alone(RoutedEntry(delivery, dead_letter=dead_letter))
+                return
+            self._failed(error)
+            self.stats = replace(self.stats, skipped=self.stats.skipped + 1)
+            emit(
+                Signal.SUBSCRIBER_REFUSED,
+                channel=delivery.channel,
+                entry=delivery.entry_id,
+                delivery=delivery.deliveries,
+                reason=error,
+            )
 
     def _failed(self, error: ServerError) -> None:
         self.stats = replace(self.stats, failures=self.stats.failures + 1, last_error=str(error))

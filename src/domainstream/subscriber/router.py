@@ -43,30 +43,22 @@ class JobRouter:
 
     def route(self, deliveries: Sequence[Delivery]) -> list[RoutedEntry]:
         """Return what each delivery becomes. Deliveries of channels without handlers are not decoded."""
-        return [self._route(delivery) for delivery in deliveries]
-
-    def _route(self, delivery: Delivery) -> RoutedEntry:
-        try:
-            return RoutedEntry(delivery, self._jobs(delivery))
-        except (EventDecodingError, DeliveryLimitError) as error:
-            return RoutedEntry(delivery, dead_letter=DeadLetter(delivery, type(error).__name__, str(error)))
+        entries = []
+        for delivery in deliveries:
+            try:
+                entry = RoutedEntry(delivery, self._jobs(delivery))
+            except (EventDecodingError, DeliveryLimitError) as error:
+                entry = RoutedEntry(delivery, dead_letter=DeadLetter(delivery, type(error).__name__, str(error)))
+            entries.append(entry)
+        return entries
 
     def _jobs(self, delivery: Delivery) -> tuple[Job, ...]:
+        """Return a delivery's jobs. Raises the error that makes it a dead letter."""
         handlers = self.subscriptions.handlers_of(delivery.channel)
         if not handlers:
             return ()
         if delivery.deliveries > self.delivery_limit:
             raise DeliveryLimitError(delivery.deliveries, self.delivery_limit)
-        message = self._message(delivery)
-        data = job_data(delivery, message)
-        return tuple(
-            [
-                Job(handler.queue, handler.job, _id(message, handler, handlers), data, handler.settings)
-                for handler in handlers
-            ]
-        )
-
-    def _message(self, delivery: Delivery) -> EventMessage:
         if delivery.data is None:
             raise InvalidEnvelopeError("the entry has no field data")
         message = read_message(delivery.data, self.limits)
@@ -76,7 +68,13 @@ class JobRouter:
                 event_id=message.id,
                 event_type=message.type,
             )
-        return message
+        data = job_data(delivery, message)
+        return tuple(
+            [
+                Job(handler.queue, handler.job, _id(message, handler, handlers), data, handler.settings)
+                for handler in handlers
+            ]
+        )
 
 
 def _id(message: EventMessage, handler: QueueHandler, handlers: Sequence[QueueHandler]) -> str:

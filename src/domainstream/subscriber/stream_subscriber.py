@@ -111,22 +111,20 @@ class StreamSubscriber:
         return not self._lifecycle.stopping.is_set()
 
     async def _step(self) -> None:
-        deliveries = await self._read()
+        """Read and route, while what was read before is being forwarded."""
+        deliveries: Sequence[Delivery] = ()
+        try:
+            deliveries = await self._reader.read()
+        except ServerError as error:
+            await self._pause(error)
+        else:
+            self._backoff.reset()
         entries = self._router.route(deliveries)
         if entries or (self._delivering and self._delivering.done()):
             await self._delivered()
         if entries:
             self._delivering = asyncio.create_task(self._retrying_forwarder.deliver(entries))
             await asyncio.sleep(0)  # sends these before the next read is sent
-
-    async def _read(self) -> Sequence[Delivery]:
-        try:
-            deliveries = await self._reader.read()
-        except ServerError as error:
-            await self._pause(error)
-            return ()
-        self._backoff.reset()
-        return deliveries
 
     async def _delivered(self) -> None:
         if self._delivering is not None:

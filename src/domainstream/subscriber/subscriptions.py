@@ -92,39 +92,30 @@ def create_multiple_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Qu
     Raises one `SubscriptionError` that names every missing channel with the line to add, every key that is not a member
     of the enum, every value that is not a list, and every handler that is repeated on a channel.
     """
-    channels = _enum_of(mapping)
-    problems = [*_foreign_keys(mapping, channels), *_missing(mapping, channels), *_wrong_handlers(mapping)]
+    keys: Iterable[object] = mapping
+    channels = next((type(key) for key in keys if isinstance(key, EventPublisherChannel)), None)
+    if channels is None:
+        problem = "no key is a channel; use create_multiple_handlers({Channel.DOMAIN_...: [to_queue(...)], ...})"
+        raise SubscriptionError("The subscriptions cannot be used:", [problem])
+    problems = [*_wrong_keys(mapping, channels), *_wrong_handlers(mapping)]
     if problems:
         raise SubscriptionError(f"The subscriptions do not fit {channels.__name__}:", problems)
     return Subscriptions({channel: tuple(mapping[channel]) for channel in channels})
 
 
-def _enum_of(mapping: Mapping[EventPublisherChannel, object]) -> type[EventPublisherChannel]:
-    """Return the enum of the first key that has one."""
-    for key in mapping:
-        if isinstance(key, EventPublisherChannel):
-            return type(key)
-    problem = "no key is a channel; use create_multiple_handlers({Channel.DOMAIN_...: [to_queue(...)], ...})"
-    raise SubscriptionError("The subscriptions cannot be used:", [problem])
-
-
-def _foreign_keys(
+def _wrong_keys(
     mapping: Mapping[EventPublisherChannel, object], channels: type[EventPublisherChannel]
 ) -> Iterable[str]:
+    present: set[object] = set()
     for key in mapping:
-        if not isinstance(key, channels):
-            meant = _meant(str(key), channels)
-            fix = f"use {channels.__name__}.{meant.name}" if meant else "add it to the enum, or remove the line"
-            yield f"{key!r} is not a member of {channels.__name__}; {fix}"
-
-
-def _meant(value: str, channels: type[EventPublisherChannel]) -> EventPublisherChannel | None:
-    return next((channel for channel in channels if value in (channel.value, channel.name)), None)
-
-
-def _missing(mapping: Mapping[EventPublisherChannel, object], channels: type[EventPublisherChannel]) -> Iterable[str]:
-    # A key that spells a channel is reported as not being a member; it is not missing too.
-    present = {key if isinstance(key, channels) else _meant(str(key), channels) for key in mapping}
+        if isinstance(key, channels):
+            present.add(key)
+            continue
+        meant = next((channel for channel in channels if str(key) in (channel.value, channel.name)), None)
+        # A key that spells a channel is reported as not being a member; the channel is not missing too.
+        present.add(meant)
+        fix = f"use {channels.__name__}.{meant.name}" if meant else "add it to the enum, or remove the line"
+        yield f"{key!r} is not a member of {channels.__name__}; {fix}"
     for channel in channels:
         if channel not in present:
             name = f"{channels.__name__}.{channel.name}"

@@ -11,7 +11,7 @@ from domainstream.errors import EventDecodingError, InvalidEnvelopeError
 from domainstream.event import EventMessage, read_message
 from domainstream.queue import job_origin
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
-from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
 

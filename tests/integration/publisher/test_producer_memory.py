@@ -13,8 +13,7 @@ from support.publishing import entries, messages, outcomes
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError
 from domainstream.publisher.pending import Batch
-from domainstream.publisher.publish_script import PUBLISH_BATCH, BatchCalls, entry_ids
-from domainstream.publisher.reply_classification import classify
+from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, BatchCalls, classify, entry_ids
 from domainstream.redis.link import RedisLink, Reply
 
 

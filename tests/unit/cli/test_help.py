@@ -5,6 +5,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import click
 import pytest
@@ -108,6 +109,7 @@ def test_help_imports_nothing_that_only_the_command_itself_needs() -> None:
         for names in [set(loaded)]
     }
     assert {"check", "run worker", "docs asyncapi", "dead-letters ls"} <= heavy.keys()
+    assert [name for name in WORK | STAGES if find_spec(name) is None] == []
     assert {words: names for words, names in heavy.items() if names} == {}
 
 

@@ -1,4 +1,4 @@
-"""Calls that are cancelled tell what became of them, and asyncio works as it does elsewhere."""
+"""Cancelled calls carry their receipts, and asyncio works as it does elsewhere."""
 
 import asyncio
 
@@ -6,8 +6,9 @@ import pytest
 from support.publishing import messages, outcomes
 from support.senders import ALL, GatedSender, coalescer, ticks
 
-from domainstream import BatchLimits, Outcome, receipts_of
+from domainstream import BatchLimits, Outcome, Receipt, receipts_of
 from domainstream.errors import ConfigurationError
+from domainstream.publisher.pending import PendingPublish
 
 
 async def test_call_cancelled_before_its_flush_is_never_sent() -> None:
@@ -147,3 +148,13 @@ def test_publisher_belongs_to_one_event_loop() -> None:
     asyncio.run(publisher.publish(messages("orders", 1)))
     with pytest.raises(ConfigurationError, match="make a client inside each"):
         asyncio.run(publisher.publish(messages("orders", 1)))
+
+
+async def test_receipts_of_a_settled_call_are_final() -> None:
+    """A caller that is cancelled after its messages were settled, and before it woke, learns their outcome."""
+    batch = messages("orders", 2)
+    pending = PendingPublish(batch, asyncio.get_running_loop(), deadline=0)
+    receipts = [Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED) for message in batch]
+    pending.taken = 2
+    pending.settle(0, receipts)
+    assert pending.receipts_now() == receipts

@@ -14,7 +14,7 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.publisher.reply_classification import classify
+from domainstream.publisher.redis_batch_sender import classify
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import (
     TRANSIENT_CODES,

@@ -1,4 +1,4 @@
-"""A URL is read once, by one value object, and never shown."""
+"""A URL is checked in one place, and never shown."""
 
 import pytest
 from redis.asyncio import ConnectionPool
@@ -7,7 +7,6 @@ from domainstream.errors import ConfigurationError
 from domainstream.publisher import RedisStreamPublisherClient
 from domainstream.redis.connection import connect, connect_blocking
 from domainstream.redis.link import RedisLink
-from domainstream.redis.server_url import ServerUrl
 
 USES = [
     connect,
@@ -28,9 +27,9 @@ USES = [
 )
 def test_place_shows_neither_user_nor_password(url: str, place: str) -> None:
     """Errors and logs name the server by host and port, or by its socket."""
-    parsed = ServerUrl.parse(url)
-    assert parsed.place == place
-    assert "secret" not in repr(parsed)
+    link = RedisLink.from_url(url)
+    assert link.place == place
+    assert "secret" not in repr(link)
 
 
 @pytest.mark.parametrize("use", USES)

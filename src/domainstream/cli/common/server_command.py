@@ -17,11 +17,10 @@ from domainstream.cli.common.exit_codes import exit_code_from
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError, ServerUnavailableError
 from domainstream.redis.connection import connect
-from domainstream.redis.errors import server_error
+from domainstream.redis.errors import place_of, server_error
 from domainstream.redis.keys import prefix_problem
-from domainstream.redis.server_url import place_of
 from domainstream.stream import GroupState
-from domainstream.stream.dead_letters.inspection import RedisDeadLetterInspection
+from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.tools.common.errors import NotFoundError

@@ -11,7 +11,7 @@ from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.server_command import RedisServer
 from domainstream.cli.common.terminal import data_fields
 from domainstream.stream import StoredDeadLetter
-from domainstream.stream.dead_letters.inspection import DeadLetterState
+from domainstream.stream.dead_letters import DeadLetterState
 from domainstream.stream.state import ms_of
 from domainstream.tools.common.errors import NotFoundError
 

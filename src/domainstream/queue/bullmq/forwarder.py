@@ -25,7 +25,7 @@ from domainstream.redis.errors import SERVER_CODES
 from domainstream.redis.keys import stream_key
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
-from domainstream.stream.dead_letters.store import SUFFIX, dead_letter_fields
+from domainstream.stream.dead_letters import SUFFIX, dead_letter_fields
 
 MAX_JOBS_PER_CALL: Final = 250
 """The server does nothing else for the 5 ms or so that these take."""

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from domainstream.queue.bullmq.scripts import queue_key
 from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
-from domainstream.redis.scanning import keys_like
+from domainstream.redis.keys import keys_like
 
 PAGE: Final = 500
 

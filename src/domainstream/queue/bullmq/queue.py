@@ -20,9 +20,8 @@ from domainstream.queue.bullmq.scripts import (
 )
 from domainstream.queue.job import Job
 from domainstream.redis.connection import connect
-from domainstream.redis.errors import server_error, translated_errors
+from domainstream.redis.errors import place_of, server_error, translated_errors
 from domainstream.redis.scripts import Script
-from domainstream.redis.server_url import place_of
 
 
 class BullMQQueue:

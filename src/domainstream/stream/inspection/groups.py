@@ -62,7 +62,10 @@ class RedisGroupInspection:
     ) -> list[PendingEntry]:
         """Return the oldest pending entries of a group, of one consumer, or idle for at least `idle`."""
         min_idle_ms = None if idle is None else round(idle.total_seconds() * 1000)
-        name = await self._name_of(channel, group)
+        name: Any = group
+        if "\\x" in group:  # a name that is not UTF-8 is shown in another form than the server's
+            names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
+            name = next((name for name in names if _text(name) == group), group)
         with translated_errors(self._client):
             found: Any = await self._client.xpending_range(
                 stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=min_idle_ms
@@ -78,13 +81,6 @@ class RedisGroupInspection:
             )
             for entry in found
         ]
-
-    async def _name_of(self, channel: str, group: str) -> Any:
-        """Return the server's name of a group; only a name that is not UTF-8 differs from the one that is shown."""
-        if "\\x" not in group:
-            return group
-        names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
-        return next((name for name in names if _text(name) == group), group)
 
     async def _infos(self, command: str, channel: str, *more: bytes) -> list[dict[str, Any]]:
         with translated_errors(self._client):

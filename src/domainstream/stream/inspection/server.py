@@ -1,4 +1,4 @@
-"""Asks a server what it is, how it persists data, and what its clock says."""
+"""Asks a server what it is, how it persists data, and what its clock says; rejects one that would evict keys."""
 
 import time
 from typing import Any, Final
@@ -7,9 +7,15 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
+from domainstream.redis.connection import connect
 from domainstream.redis.errors import translated_errors
+from domainstream.telemetry import Signal, emit
+from domainstream.validation import raise_problems
 
 CLOCK_SAMPLES: Final = 5
+
+SAFE: Final = "noeviction"
+"""The `maxmemory-policy` with which a server rejects writes when its memory is full, instead of evicting keys."""
 
 
 class ServerFacts(Struct, frozen=True, kw_only=True):
@@ -128,3 +134,33 @@ class RedisServerInspection:
                 if "unknown command" in str(error).lower():
                     return None
                 raise
+
+
+async def check_eviction_at(url: str) -> None:
+    """Do `check_eviction` over a connection of its own."""
+    client = connect(url)
+    try:
+        await check_eviction(client)
+    finally:
+        await client.aclose()
+
+
+async def check_eviction(client: Redis) -> None:
+    """Raise `ConfigurationError` unless the server refuses writes when its memory is full, instead of evicting keys.
+
+    Where the user may not run INFO, a warning is logged instead. Raises the errors of `StreamReader` when the server
+    does not answer.
+    """
+    with translated_errors(client):
+        try:
+            memory: dict[str, Any] = await client.info("memory")
+        except NoPermissionError:
+            reason = "the user may not call INFO; make sure that maxmemory-policy is noeviction"
+            emit(Signal.STREAM_EVICTION_UNKNOWN, reason=reason)
+            return
+    policy = str(memory.get("maxmemory_policy", SAFE))
+    problem = (
+        f"its maxmemory-policy is {policy}, so that it may evict whole streams and jobs when its memory is full; "
+        f"run: redis-cli CONFIG SET maxmemory-policy {SAFE}"
+    )
+    raise_problems("The server", [None if policy == SAFE else problem])

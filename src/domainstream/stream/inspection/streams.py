@@ -7,8 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.redis.errors import translated_errors
-from domainstream.redis.keys import stream_key
-from domainstream.redis.scanning import keys_like
+from domainstream.redis.keys import keys_like, stream_key
 from domainstream.stream.port import Delivery
 from domainstream.stream.reader.group_streams import DATA
 from domainstream.stream.state import StreamState

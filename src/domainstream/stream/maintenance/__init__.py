@@ -1,1 +1,1 @@
-"""What has to be done beside reading: trimming, removing idle consumers, checking the eviction policy."""
+"""Regular work beside reading: trimming quiet streams and removing idle consumers."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from redis.asyncio import Redis
 
 from domainstream.publisher import Retention
-from domainstream.publisher.publish_script import RETENTION, milliseconds, retention_arguments
+from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import companion_key, stream_key

@@ -7,9 +7,8 @@ from typing import Final
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.stream.memory.streams import MemoryGroup, MemoryStreams, Pending
-from domainstream.stream.port import Delivery, Loss
+from domainstream.stream.port import Delivery, Loss, ReaderSettings
 from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
-from domainstream.stream.settings import ReaderSettings
 
 DEFAULTS: Final = ReaderSettings()
 
@@ -74,7 +73,12 @@ class MemoryStreamReader:
     def _ready(self) -> list[Delivery]:
         if self._closed:
             return []
-        self._recreate_groups()
+        gone = [channel for channel in self._channels if not self._streams.has_group(channel, self.group)]
+        for channel in gone:
+            self._streams.group(channel, self.group)
+        if self._groups_exist:
+            self._recorder.recreated(gone)
+        self._groups_exist = True
         if page := next(filter(None, self._pages), None):
             return page
         if self._streams.clock() >= self._next_sweep:
@@ -83,14 +87,6 @@ class MemoryStreamReader:
             if page := next(filter(None, self._pages), None):
                 return page
         return self._new_entries()
-
-    def _recreate_groups(self) -> None:
-        gone = [channel for channel in self._channels if not self._streams.has_group(channel, self.group)]
-        for channel in gone:
-            self._streams.group(channel, self.group)
-        if self._groups_exist:
-            self._recorder.recreated(gone)
-        self._groups_exist = True
 
     def _pending_pages(self, *, own: bool) -> Iterator[list[Delivery]]:
         """Page through what is pending: with `own` first everything in the reader's name, then abandoned entries."""

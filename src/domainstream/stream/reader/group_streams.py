@@ -1,17 +1,20 @@
-"""The streams that a reader reads, and its group on each of them."""
+"""The streams that a reader reads: its group on each of them, their entries, and how many to ask of each."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerRefusedError
 from domainstream.redis.keys import stream_key
-from domainstream.stream.port import Delivery
+from domainstream.stream.port import Delivery, ReaderSettings
 
 DATA: Final = b"data"
 """The one field of our entries."""
+
+FIRST_COUNT: Final = 16
+"""The count before anything is known: 16 entries of 256 KiB, the largest allowed, fill 4 MiB."""
 
 Entries = Iterable[tuple[bytes, dict[bytes, bytes] | None]]
 
@@ -38,9 +41,17 @@ class RedisGroupStreams:
             for key in self.channels:
                 pipe.xgroup_create(key, self.group, id="0", mkstream=True)
             replies = await pipe.execute(raise_on_error=False)
-        return [
-            channel for channel, reply in zip(self.channels.values(), replies, strict=True) if _created(channel, reply)
-        ]
+        created = []
+        for channel, reply in zip(self.channels.values(), replies, strict=True):
+            if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+                raise ServerRefusedError(
+                    f"the key of channel {channel} is not a stream; choose another prefix, or delete that key"
+                )
+            if not isinstance(reply, Exception):
+                created.append(channel)
+            elif not str(reply).startswith("BUSYGROUP"):
+                raise reply
+        return created
 
     def deliveries(self, key: bytes, entries: Entries, times: Mapping[bytes, int]) -> Iterator[Delivery]:
         """Yield entries of a stream as deliveries; `times` is how often each has been delivered, now included."""
@@ -62,11 +73,28 @@ def group_is_gone(error: ResponseError) -> bool:
     return str(error).startswith(("NOGROUP", "UNBLOCKED"))
 
 
-def _created(channel: str, reply: Any) -> bool:
-    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
-        raise ServerRefusedError(
-            f"the key of channel {channel} is not a stream; choose another prefix, or delete that key"
-        )
-    if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
-        raise reply
-    return not isinstance(reply, Exception)
+class AdaptiveBatchSize:
+    """Learns from each reply how many entries per channel the next one may hold, so that it stays within its limits.
+
+    XREADGROUP has a COUNT for each stream, but none for the reply, and no limit of bytes.
+
+    A reply that was larger than its limits shrinks the next one in proportion; one that could have been larger lets it
+    grow, at most twofold.
+    """
+
+    def __init__(self, settings: ReaderSettings, channels: int) -> None:
+        """Begin with a small count: all of `channels` may have entries waiting."""
+        self._settings = settings
+        self.count = max(1, min(FIRST_COUNT, settings.max_entries // max(1, channels)))
+        """How many entries of each channel to ask for."""
+
+    def learn(self, reply: Sequence[Delivery], fullest: int) -> None:
+        """Learn from a reply whose fullest channel returned `fullest` entries."""
+        if not reply:
+            return
+        size = sum(len(delivery.data or b"") for delivery in reply)
+        room = min(self._settings.max_entries / len(reply), self._settings.max_bytes / max(1, size))
+        if room < 1:
+            self.count = max(1, int(self.count * room))
+        elif fullest >= self.count:
+            self.count = min(self._settings.max_entries, int(self.count * min(2, room)))

@@ -15,13 +15,11 @@ from domainstream.errors import ServerError, ServerUnavailableError
 from domainstream.redis.connection import accepted, connect, link_pool_like, replies_of
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.link import RedisLink
-from domainstream.stream.port import Delivery
-from domainstream.stream.reader.adaptive_batch_size import AdaptiveBatchSize
-from domainstream.stream.reader.group_streams import RedisGroupStreams, group_is_gone
+from domainstream.stream.port import Delivery, ReaderSettings
+from domainstream.stream.reader.group_streams import AdaptiveBatchSize, RedisGroupStreams, group_is_gone
 from domainstream.stream.reader.loss_detector import RedisLossDetector
 from domainstream.stream.reader.reclaimer import RedisStreamReclaimer
 from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
-from domainstream.stream.settings import ReaderSettings
 from domainstream.validation import raise_problems
 
 REPLY_MARGIN: Final = timedelta(seconds=5)

@@ -14,11 +14,9 @@ from typing import Any, Final, NamedTuple
 from redis.asyncio import Redis
 
 from domainstream.redis.connection import replies_of
-from domainstream.stream.port import Delivery, Loss
-from domainstream.stream.reader.adaptive_batch_size import AdaptiveBatchSize
-from domainstream.stream.reader.group_streams import RedisGroupStreams
+from domainstream.stream.port import Delivery, Loss, ReaderSettings
+from domainstream.stream.reader.group_streams import AdaptiveBatchSize, RedisGroupStreams
 from domainstream.stream.reader.stats import ReaderStatsRecorder
-from domainstream.stream.settings import ReaderSettings
 
 SUSPICIOUS: Final = 2
 """An entry that was delivered more often may be what kills its consumers: from then on entries are read one by one."""
@@ -128,12 +126,12 @@ class RedisStreamReclaimer:
         # Only this reply says how often each was delivered, not the one that holds the entries.
         times = {entry["message_id"]: entry["times_delivered"] for entry in pending}
         count = 1 if max(times.values()) > SUSPICIOUS else self._batch_size.count
-        entries = await (self._own(walk, count) if walk.own else self._abandoned(walk, count, list(times)))
+        entries = await (self._read_own(walk, count) if walk.own else self._claim_abandoned(walk, count, list(times)))
         # What became idle only since then has been delivered at least once before.
         now = {entry_id: times.get(entry_id, 1) + 1 for entry_id, _ in entries}
         return list(self._streams.deliveries(walk.key, entries, now))
 
-    async def _own(self, walk: _Walk, count: int) -> _Entries:
+    async def _read_own(self, walk: _Walk, count: int) -> _Entries:
         streams: dict[Any, Any] = {walk.key: walk.at}
         reply: Any = await self._client.xreadgroup(self._streams.group, self._consumer, streams, count=count)
         entries: _Entries = reply[0][1]
@@ -143,7 +141,7 @@ class RedisStreamReclaimer:
         await self._settle_deleted(walk.key, [entry_id for entry_id, fields in entries if not fields])
         return [entry for entry in entries if entry[1]]
 
-    async def _abandoned(self, walk: _Walk, count: int, idle: list[bytes]) -> _Entries:
+    async def _claim_abandoned(self, walk: _Walk, count: int, idle: list[bytes]) -> _Entries:
         reply: Any = await self._client.xautoclaim(
             walk.key, self._streams.group, self._consumer, self._idle_ms, start_id=idle[0], count=count
         )

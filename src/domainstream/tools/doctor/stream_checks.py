@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from domainstream.redis.keys import stream_key
 from domainstream.stream import GroupState, StreamState
-from domainstream.stream.dead_letters.inspection import DeadLetterState
+from domainstream.stream.dead_letters import DeadLetterState
 from domainstream.stream.state import ms_of
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number, plural

@@ -25,7 +25,7 @@ from redis.asyncio import Redis as AsyncRedis
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.redis.connection import connect, connect_blocking
 from domainstream.redis.link import RedisLink
-from domainstream.redis.server_url import ServerUrl
+from domainstream.redis.server_url import valid_url
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
@@ -71,7 +71,7 @@ class WorkerConnections:
         """The prefix of every key of BullMQ."""
         self.key_prefix = f"{bull_prefix}:{queue}:"
         """The prefix of every key of the queue."""
-        self._url = ServerUrl.parse(url).url
+        self._url = valid_url(url)
         encoded = b64encode(queue.encode()).decode()
         self._listed_name = f"{bull_prefix}:{encoded}" + (f":w:{name}" if name else "")
 

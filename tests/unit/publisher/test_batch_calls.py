@@ -1,4 +1,4 @@
-"""The script call's arguments and reply."""
+"""The script call that adds a batch: its arguments and its reply."""
 
 from copy import copy
 from datetime import timedelta
@@ -7,7 +7,7 @@ from support.publishing import messages
 
 from domainstream import PublisherSettings, Retention
 from domainstream.publisher.pending import Batch
-from domainstream.publisher.publish_script import BatchCalls, entry_ids
+from domainstream.publisher.redis_batch_sender import BatchCalls, entry_ids
 from domainstream.redis.link import Arguments
 
 

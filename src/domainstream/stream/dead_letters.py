@@ -1,0 +1,221 @@
+"""Stores undecodable entries in a stream beside their own, `{stream key}:dead`; lists, redrives and purges them.
+
+Implements `DeadLetters` and `DeadLetterRedrive`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, Self
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
+from domainstream.redis.keys import keys_like, stream_key
+from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
+from domainstream.stream.state import next_id, previous_id
+
+SUFFIX: Final = ":dead"
+"""What the key of a channel's dead letters ends with, after the key of its stream."""
+
+PAGE: Final = 500
+
+# MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
+# An entry that is no longer pending was stored by an earlier call whose reply was lost.
+_STORE: Final = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
+return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+"""
+
+# All or nothing per dead letter: XADD comes first, so that one which the server rejects stays a dead letter.
+_REDRIVE: Final = """
+local added, without_data, from, most = {}, {}, ARGV[1], tonumber(ARGV[3])
+while #added < most do
+  local letters = redis.call('XRANGE', KEYS[2], from, ARGV[2], 'COUNT', most - #added)
+  if #letters == 0 then break end
+  for _, letter in ipairs(letters) do
+    local id, fields, data = letter[1], letter[2], nil
+    for i = 1, #fields, 2 do
+      if fields[i] == 'data' then data = fields[i + 1] end
+    end
+    if data then
+      added[#added + 1] = redis.call('XADD', KEYS[1], '*', 'data', data)
+      redis.call('XDEL', KEYS[2], id)
+    else
+      without_data[#without_data + 1] = id
+    end
+    from = '(' .. id
+  end
+end
+return {added, without_data}
+"""
+
+
+class RedisDeadLetters:
+    """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are stored."""
+
+    def __init__(self, client: Redis, *, group: str, prefix: str = "") -> None:
+        """Write through `client`, which the caller closes."""
+        self.group = group
+        """The consumer group in whose name entries are acknowledged."""
+        self._client = client
+        self._prefix = prefix
+        self._store: Any = client.register_script(_STORE)
+        self._owned = AsyncExitStack()
+
+    @classmethod
+    def from_url(cls, url: str, *, group: str, prefix: str = "") -> Self:
+        """Return dead letters that own their connection. Raises `ConfigurationError` for an invalid URL."""
+        client = connect(url)
+        dead_letters = cls(client, group=group, prefix=prefix)
+        dead_letters._owned.push_async_callback(client.aclose)
+        return dead_letters
+
+    async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Store and acknowledge, one script call per dead letter; see `DeadLetters.store`."""
+        for dead_letter in dead_letters:
+            key = stream_key(dead_letter.delivery.channel, self._prefix)
+            fields = dead_letter_fields(dead_letter, self.group)
+            with translated_errors(self._client):
+                await self._store(keys=[key, key + SUFFIX], args=[self.group, dead_letter.delivery.entry_id, *fields])
+
+    async def close(self) -> None:
+        """Close the connections that it owns; see `DeadLetters.close`."""
+        await self._owned.aclose()
+
+
+def dead_letter_fields(dead_letter: DeadLetter, group: str) -> list[str | bytes]:
+    """Return the names and values of the fields in which a dead letter is stored.
+
+    They are `error` (a class of `domainstream.errors`), `reason`, `channel`, `group`, `entry_id` (of the original
+    entry) and, when the original entry had it, `data`, unchanged.
+    """
+    delivery = dead_letter.delivery
+    fields: list[str | bytes] = ["error", dead_letter.error, "reason", dead_letter.reason, "channel", delivery.channel]
+    fields += ["group", group, "entry_id", delivery.entry_id]
+    return fields if delivery.data is None else [*fields, "data", delivery.data]
+
+
+class RedisDeadLetterRedrive:
+    """The `DeadLetterRedrive` of what `RedisDeadLetters` stores."""
+
+    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+        """Work through `client`, which the caller closes."""
+        self._client = client
+        self._prefix = prefix
+        self._redrive: Any = client.register_script(_REDRIVE)
+        self._owned = AsyncExitStack()
+
+    @classmethod
+    def from_url(cls, url: str, *, prefix: str = "") -> Self:
+        """Return a redrive that owns its connection. Raises `ConfigurationError` for an invalid URL."""
+        client = connect(url)
+        redrive = cls(client, prefix=prefix)
+        redrive._owned.push_async_callback(client.aclose)
+        return redrive
+
+    async def page(self, channel: str, *, after: str = "", count: int = 100) -> list[StoredDeadLetter]:
+        """Read a page of the dead-letter stream; see `DeadLetterRedrive.page`."""
+        key = stream_key(channel, self._prefix) + SUFFIX
+        with translated_errors(self._client):
+            found: Any = await self._client.xrange(key, f"({after}" if after else "-", "+", count=count)
+        return [_stored(dead_letter_id.decode(), channel, fields) for dead_letter_id, fields in found]
+
+    async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
+        """Move dead letters back in one script call; see `DeadLetterRedrive.redrive`."""
+        key = stream_key(channel, self._prefix)
+        which = [dead_letter_id or "-", dead_letter_id or "+", count]
+        with translated_errors(self._client):
+            added, without_data = await self._redrive(keys=[key, key + SUFFIX], args=which)
+        return RedriveResult(tuple(map(bytes.decode, added)), tuple(map(bytes.decode, without_data)))
+
+    async def close(self) -> None:
+        """Close the connections that it owns; see `DeadLetterRedrive.close`."""
+        await self._owned.aclose()
+
+
+def _stored(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) -> StoredDeadLetter:
+    entry_id, error, reason, group = (
+        fields.get(name, b"").decode(errors="replace") for name in (b"entry_id", b"error", b"reason", b"group")
+    )
+    delivery = Delivery(str(channel), entry_id, fields.get(b"data"))
+    return StoredDeadLetter(dead_letter_id, group, DeadLetter(delivery, error, reason))
+
+
+class DeadLetterState(Struct, frozen=True, kw_only=True):
+    """How many dead letters a channel has."""
+
+    channel: str
+    """The channel's value."""
+
+    letters: int
+    """How many."""
+
+    first_id: str
+    """The id of the oldest letter."""
+
+    last_id: str
+    """The id of the newest letter."""
+
+
+class RedisDeadLetterInspection:
+    """The dead letters of all channels below a prefix.
+
+    For one task. Raises the same errors as `StreamReader`.
+    """
+
+    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+        """Work through `client`, which the caller closes."""
+        self._client = client
+        self._prefix = prefix
+        self._redrive = RedisDeadLetterRedrive(client, prefix=prefix)
+
+    async def channels(self) -> list[str]:
+        """Return the channels that have dead letters, or had some, in order."""
+        keys = await keys_like(self._client, self._prefix, "stream", suffix=SUFFIX)
+        names = [key.removeprefix(self._prefix).removesuffix(SUFFIX) for key in keys]
+        return [name for name in names if ":" not in name]
+
+    async def state(self, channel: str) -> DeadLetterState | None:
+        """Return how many dead letters a channel has; None without any."""
+        with translated_errors(self._client):
+            try:
+                found: Any = await self._client.xinfo_stream(self._key(channel))
+            except ResponseError as error:
+                if "no such key" in str(error):
+                    return None
+                raise
+        if not found["length"]:
+            return None
+        first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
+        return DeadLetterState(channel=channel, letters=found["length"], first_id=first, last_id=last)
+
+    async def dead_letters(self, channel: str) -> AsyncIterator[StoredDeadLetter]:
+        """Yield a channel's dead letters, the oldest first, read page by page."""
+        after = ""
+        while page := await self._redrive.page(channel, after=after, count=PAGE):
+            for stored in page:
+                yield stored
+            after = page[-1].dead_letter_id
+
+    async def dead_letter(self, channel: str, dead_letter_id: str) -> StoredDeadLetter | None:
+        """Return one dead letter, or None."""
+        found = await self._redrive.page(channel, after=previous_id(dead_letter_id), count=1)
+        return found[0] if found and found[0].dead_letter_id == dead_letter_id else None
+
+    async def purge(self, channel: str, dead_letter_ids: Sequence[str]) -> int:
+        """Delete dead letters and return how many there were."""
+        with translated_errors(self._client):
+            return int(await self._client.xdel(self._key(channel), *dead_letter_ids))
+
+    async def purge_until(self, channel: str, last_id: str) -> int:
+        """Delete all dead letters up to one, including it, and return how many there were."""
+        with translated_errors(self._client):
+            found: Any = await self._client.xtrim(self._key(channel), minid=next_id(last_id), approximate=False)
+        return int(found)
+
+    def _key(self, channel: str) -> str:
+        return stream_key(channel, self._prefix) + SUFFIX

@@ -1,1 +1,0 @@
-"""Entries that can never become a job: stored, listed, redriven, purged."""
