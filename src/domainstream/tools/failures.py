@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -77,6 +77,95 @@ class JobFilter(Struct, frozen=True, kw_only=True):
             return True
         message = message_of(job)
         return message is not None and message.subject == self.key
+
+
+class JobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as `--json` writes it."""
+
+    queue: str
+    """The queue's name."""
+
+    id: str
+    """The job's id."""
+
+    name: str
+    """The job's name."""
+
+    state: str
+    """As BullMQ calls it."""
+
+    event_type: str = ""
+    """The type of its event; empty, as the next three, if the event cannot be read."""
+
+    event_id: str = ""
+    """The id of its event."""
+
+    aggregate_id: str = ""
+    """The aggregate that its event is about."""
+
+    correlation_id: str = ""
+    """The business transaction that its event belongs to."""
+
+    attempts: int
+    """How many attempts were made and counted."""
+
+    max_attempts: int
+    """How many it gets."""
+
+    starts: int
+    """How often it began."""
+
+    added_ms: int
+    """When it was added, in milliseconds since 1970."""
+
+    last_ms: int
+    """When it ended or, before that, began last or was added."""
+
+    due_ms: int | None = None
+    """When a delayed job may begin, if that was asked for."""
+
+    error: str = ""
+    """The type of its last error; empty without a failure."""
+
+    where: str = ""
+    """The innermost line of the user's own code in its last trace."""
+
+    reason: str = ""
+    """Why its last attempt failed, or why it waits."""
+
+    traces: tuple[str, ...] = ()
+    """Its traces, if they were asked for."""
+
+    data: Any = None
+    """Its data, if that was asked for and is JSON."""
+
+    data_base64: str | None = None
+    """Its data, if that was asked for and is not JSON."""
+
+
+def job_record(job: JobState, **more: Any) -> JobRecord:
+    """Return the record of a job; `more` are the fields that must be asked for."""
+    message = message_of(job)
+    return JobRecord(
+        queue=job.queue,
+        id=job.job_id,
+        name=job.name,
+        state=job.state,
+        attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        starts=job.starts,
+        added_ms=job.added_ms,
+        last_ms=moment_of(job),
+        due_ms=job.due_ms,
+        error=error_of(job),
+        where=place_of(job),
+        reason=job.failed_reason,
+        event_type=message.type if message else "",
+        event_id=message.id if message else "",
+        aggregate_id=message.subject if message else "",
+        correlation_id=(message.correlationid or message.id) if message else "",
+        **more,
+    )
 
 
 def grouped(jobs: Iterable[JobState]) -> list[JobFailures]:

@@ -18,7 +18,7 @@ from domainstream.cli.main import COMMANDS, cli
 from domainstream.tools.check.formats import FORMATS
 from domainstream.tools.docgen import asyncapi
 
-ON_A_SERVER = {"doctor", "streams", "groups", "lag", "pending", "queues", "replay", "trace", "dead-letters"}
+ON_A_SERVER = {"doctor", "streams", "groups", "lag", "pending", "queues", "jobs", "replay", "trace", "dead-letters"}
 EXTRAS = {"bullmq", "rich", "libcst", "jinja2", "sqlalchemy"}
 CLIENT = {"asyncio", "redis", "hiredis", "difflib"}
 STAGES = {f"domainstream.{stage}" for stage in ("event", "channel", "publisher", "stream", "queue", "subscriber")}

@@ -9,9 +9,8 @@ from domainstream.cli.common.command import option
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.cli.jobs.choice import STATES_OF, JobChoice, open_queue
-from domainstream.queue.bullmq.inspection import JobState
 from domainstream.tools.common.formatting import NONE, age, number, plural
-from domainstream.tools.failures import error_of, grouped, job_record, moment_of
+from domainstream.tools.failures import grouped, job_record, moment_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +60,9 @@ async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> Non
         jobs.sort(key=moment_of, reverse=True)
         terminal.table(map(job_record, jobs[: options.count]), _jobs(now))
         if len(jobs) > options.count:
-            terminal.say(f"the last {options.count:,} of {plural(len(jobs), 'job')}; for more, add: --count {len(jobs)}")
+            terminal.say(
+                f"the last {options.count:,} of {plural(len(jobs), 'job')}; for more, add: --count {len(jobs)}"
+            )
         return
     terminal.table(grouped(jobs), _groups(now))
     terminal.say(f"{plural(len(jobs), 'job')}; to see one, run: domainstream jobs show {options.queue} ID")

@@ -1,6 +1,6 @@
 """`domainstream jobs retry` and `domainstream jobs rm`."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,11 +11,13 @@ from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import Yes, argument, option
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal, confirm
-from domainstream.cli.jobs.choice import JobChoice, QueueJobs, open_queue
-from domainstream.queue.bullmq.inspection import JobState
+from domainstream.cli.jobs.choice import JobChoice, open_queue
 from domainstream.queue.bullmq.repair import BullMQRepair
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import plural
+
+Action = Callable[[str, Sequence[str]], Awaitable[int]]
+"""Changes the jobs of a queue that have these ids, and returns how many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,13 @@ class RepairOptions(JobChoice):
 
     state: Annotated[
         str,
-        option("--state", type=click.Choice(("failed", "delayed")), default="failed", show_default=True),
+        option(
+            "--state",
+            type=click.Choice(("failed", "delayed")),
+            default="failed",
+            show_default=True,
+            help="The state of the jobs.",
+        ),
     ]
     """The state of the jobs."""
 
@@ -66,12 +74,13 @@ async def retry(server: RedisServer, terminal: Terminal, options: RepairOptions)
 
     Fix the cause first. Name the jobs, or choose them with --error, --job, --since, --key or --all. Failed jobs get all
     their attempts again; delayed jobs keep those that they have left. The event of a job cannot be edited, because an
-    event is a fact that others have read too: publish a correction instead. Exit code 5: some jobs had changed their
-    state.
+    event is a fact that others have read too: publish a correction instead.
+
+    Exit code 5: some jobs had changed their state.
     """
-    jobs = await _chosen(server, options)
     repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
-    return await _repair(server, terminal, options, jobs, "retried", "Retry")
+    action = repair.retry if options.state == "failed" else repair.promote
+    return await _repair(server, terminal, options, action, "retried", "Retry")
 
 
 @server_command(RepairOptions)
@@ -79,7 +88,48 @@ async def rm(server: RedisServer, terminal: Terminal, options: RepairOptions) ->
     """Delete jobs permanently.
 
     Name the jobs, or choose them with --error, --job, --since, --key or --all. Their events stay in their streams, for
-    as long as those keep them. Exit code 5: some jobs had changed their state.
+    as long as those keep them.
+
+    Exit code 5: some jobs had changed their state.
     """
-    jobs = await _chosen(server, options)
-    return await _repair(server, terminal, options, jobs, "removed", "Permanently delete")
+    repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
+    return await _repair(server, terminal, options, repair.remove, "removed", "Permanently delete")
+
+
+async def _repair(
+    server: RedisServer, terminal: Terminal, options: RepairOptions, action: Action, done: str, question: str
+) -> int:
+    queue, job_ids = options.queue, await _chosen(server, options)
+    words = f"{plural(len(job_ids), f'{options.state} job')} of {queue}"
+    if options.dry_run:
+        outcome = RepairOutcome(queue=queue, done=done, chosen=len(job_ids), changed=0, dry_run=True)
+        terminal.line(outcome, f"{words} would be {done}")
+        return exits.OK
+    if job_ids:
+        confirm(f"{question} {words} at {server.place}?", yes=options.yes)
+    changed = await action(queue, job_ids)
+    outcome = RepairOutcome(queue=queue, done=done, chosen=len(job_ids), changed=changed, dry_run=False)
+    terminal.line(outcome, f"{changed:,} of {words} {done}")
+    if changed == len(job_ids):
+        return exits.OK
+    terminal.warn(f"{plural(len(job_ids) - changed, 'job')} had changed their state meanwhile")
+    return exits.PARTIAL
+
+
+async def _chosen(server: RedisServer, options: RepairOptions) -> list[str]:
+    """Return the ids of the chosen jobs; raise a usage error for no choice or a contradictory one."""
+    filters = (options.error, options.job, options.since, options.key)
+    filtered = any(value is not None for value in filters)
+    if sum((bool(options.job_ids), filtered, options.all)) != 1:
+        raise click.UsageError("name the jobs, or choose them with --error, --job, --since and --key, or add: --all")
+    queue = await open_queue(server, options)
+    if not options.job_ids:
+        return [job.job_id for job in await queue.chosen(options.state)]
+    job_ids = list(dict.fromkeys(options.job_ids))
+    states = {job_id: await queue.inspection.job(options.queue, job_id) for job_id in job_ids}
+    missing = [job_id for job_id, job in states.items() if job is None or job.state != options.state]
+    if missing:
+        where = f"with the state {options.state} in {options.queue} at {server.place}"
+        look = f"domainstream jobs ls {options.queue} --state {options.state} --each"
+        raise NotFoundError.of("job", ", ".join(missing[:3]), (), where=where, look=look)
+    return job_ids

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from domainstream.cli.common.command import BullPrefix, argument
 from domainstream.cli.common.server_command import RedisServer, server_command
-from domainstream.cli.common.terminal import Terminal, data_lines
+from domainstream.cli.common.terminal import Terminal, data_fields, data_lines
 from domainstream.cli.jobs.choice import require_queue
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.tools.common.errors import NotFoundError
@@ -40,21 +40,22 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
     if job is None:
         look = f"domainstream jobs ls {queue} --state all --each"
         raise NotFoundError.of("job", job_id, (), where=f"in {queue} at {server.place}", look=look)
-    record, now = job_record(job, with_data=True), await server.streams.now_ms()
+    record, now = job_record(job, traces=job.traces, **data_fields(job.data)), await server.streams.now_ms()
     facts = {
         "job": f"{job.name} ({job.job_id})",
         "event": f"{record.event_type} {record.event_id}" if record.event_type else NONE,
+        "state": job.state,
+        "next": _next(job, now),
         "about": record.aggregate_id or NONE,
         "correlation": record.correlation_id or NONE,
         "added": moment(job.added_ms),
         "last began": NONE if job.started_ms is None else moment(job.started_ms),
         "ended": NONE if job.ended_ms is None else moment(job.ended_ms),
-        "attempts": f"{job.attempts} of {job.max_attempts}, begun {job.starts} times",
+        "attempts": f"{job.attempts} of {job.max_attempts}"
+        + (f"; begun {job.starts} times" if job.starts > job.attempts else ""),
         "reason": job.failed_reason or NONE,
         "traces": [line for trace in job.traces for line in _summary(trace)] or [NONE],
         "data": data_lines(job.data),
-        "state": job.state,
-        "next": _next(job, now),
     }
     terminal.facts(record, facts)
 
@@ -70,7 +71,8 @@ def _next(job: JobState, now: int) -> str:
     if job.state == "failed":
         return f"nothing; once the cause is fixed, run: domainstream jobs retry {job.queue} {job.job_id}"
     if job.state == "delayed":
-        return f"it begins in {age((job.due_ms or now) - now)}; at once: domainstream jobs retry {job.queue} {job.job_id}"
+        at_once = f"domainstream jobs retry {job.queue} {job.job_id} --state delayed"
+        return f"it begins in {age((job.due_ms or now) - now)}; to begin at once, run: {at_once}"
     if job.state == "completed":
         return "nothing; it is done"
     return "it is being handled" if job.state == "active" else "it begins when a worker is free"

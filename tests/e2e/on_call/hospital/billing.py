@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from domainstream.worker import ErrorHandler, EventConsumer, EventContext, GiveUp
-from hospital.contracts import RELEASE, StayCoded, upcasters
+from hospital.contracts import StayCoded, upcasters
 
 PRICES = {"I21": 4_200, "J18": 2_900} | ({"X99": 1_000} if os.environ.get("PRICE_OF_X99") else {})
 
@@ -28,7 +28,7 @@ consumer = EventConsumer("billing", upcasters=upcasters, errors=no_price)
 async def bill_stay(event: StayCoded, context: EventContext) -> None:
     """Make the bill of a stay, once."""
     PRICES[event.payload.code]
-    currency = "EUR" if RELEASE == 1 else event.payload.currency
+    currency = getattr(event.payload, "currency", "EUR")
     bill = {"event_id": context.event_id, "stay": event.aggregate_id, "currency": currency}
     async with engine.begin() as connection:
         await connection.execute(insert(bills).values(bill).on_conflict_do_nothing())

@@ -5,8 +5,9 @@
 
 import os
 
-from domainstream import BaseEvent, EventPayload, EventPublisherChannel, create_multiple_handlers, to_queue
+from domainstream import BaseEvent, EventPayload, EventPublisherChannel
 from domainstream.event import UpcasterChain
+from domainstream.subscriber import create_multiple_handlers, to_queue
 
 RELEASE = int(os.environ.get("RELEASE", "1"))
 
