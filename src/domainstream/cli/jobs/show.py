@@ -41,6 +41,7 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
         look = f"domainstream jobs ls {queue} --state all --each"
         raise NotFoundError.of("job", job_id, (), where=f"in {queue} at {server.place}", look=look)
     record, now = job_record(job, traces=job.traces, **data_fields(job.data)), await server.streams.now_ms()
+    begun = f"; begun {job.starts} times" if job.starts > job.attempts else ""
     facts = {
         "job": f"{job.name} ({job.job_id})",
         "event": f"{record.event_type} {record.event_id}" if record.event_type else NONE,
