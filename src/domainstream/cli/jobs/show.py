@@ -52,8 +52,7 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
         "added": moment(job.added_ms),
         "last began": NONE if job.started_ms is None else moment(job.started_ms),
         "ended": NONE if job.ended_ms is None else moment(job.ended_ms),
-        "attempts": f"{job.attempts} of {job.max_attempts}"
-        + (f"; begun {job.starts} times" if job.starts > job.attempts else ""),
+        "attempts": f"{job.attempts} of {job.max_attempts}{begun}",
         "reason": job.failed_reason or NONE,
         "traces": [line for trace in job.traces for line in _summary(trace)] or [NONE],
         "data": data_lines(job.data),
