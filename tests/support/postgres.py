@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -22,51 +23,58 @@ def postgres_binaries() -> Path | None:
     return next((path.parent for path in candidates if (path.parent / "postgres").exists()), None)
 
 
-@contextmanager
-def postgres_server(binaries: Path) -> Iterator[str]:
-    """Start a server in a folder of its own on a free port of this machine, yield its URL, and leave nothing behind."""
-    user = _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="domainstream-pg-"))
-    try:
-        if user is not None:
-            shutil.chown(folder, user)
-        data, port = folder / "data", _free_port()
-        create: list[Path | str] = [
-            binaries / "initdb",
-            "-D",
-            data,
-            "-U",
-            "test",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-            "--no-locale",
-        ]
-        subprocess.run(create, user=user, cwd=folder, check=True, capture_output=True)
-        with _running(
-            [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"], user, folder
-        ):
-            yield f"postgresql+psycopg://test@127.0.0.1:{port}/postgres"
-    finally:
-        shutil.rmtree(folder)
+class PostgresServer:
+    """A server in a folder of its own on a free port of this machine; it can be away for a while."""
 
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._user = _unprivileged()
+        self._folder = Path(tempfile.mkdtemp(prefix="domainstream-pg-"))
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql+psycopg://test@127.0.0.1:{self._port}/postgres"
+        """Where it listens."""
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        create = [binaries / "initdb", "-D", self._folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8"]
+        options = ["--no-sync", "--no-locale"]
+        subprocess.run([*create, *options], user=self._user, cwd=self._folder, check=True, capture_output=True)
 
-@contextmanager
-def _running(command: list[Path | str], user: str | None, folder: Path) -> Iterator[None]:
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        yield
-    finally:
-        # An immediate end: nothing in it is worth keeping.
-        process.terminate()
+    def start(self) -> None:
+        """Start it; it accepts connections a moment later."""
+        run = [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self._port), "-h", "127.0.0.1"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*run, "-k", "", "-F"], user=self._user, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def stop(self) -> None:
+        """End it and every connection to it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+
+@contextmanager
+def postgres_server(binaries: Path) -> Iterator[PostgresServer]:
+    """Run a server for the time of the block, and leave nothing behind."""
+    server = PostgresServer(binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 def _unprivileged() -> str | None:

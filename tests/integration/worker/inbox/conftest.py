@@ -37,7 +37,7 @@ def _start(stack: ExitStack) -> str:
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip(f"no PostgreSQL: set {URL_VARIABLE}, or run: apt-get install postgresql")
-    return stack.enter_context(postgres_server(binaries))
+    return stack.enter_context(postgres_server(binaries)).url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
