@@ -8,11 +8,10 @@ from typing import TypeVar
 
 from domainstream.tools.check.model.domain import Event, Shape
 from domainstream.tools.check.model.project import Project, Service
-from domainstream.tools.check.reading.events import read_channels, read_events, read_unions
-from domainstream.tools.check.reading.files import read_breaches, read_ignores
+from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
 from domainstream.tools.check.reading.mappers import Known, read_mappers
 from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
-from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
+from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources, read_ignores
 from domainstream.tools.check.reading.subscriptions import joined, read_consumers, read_subscriptions, read_upcasters
 from domainstream.tools.check.reading.symbols import Symbols
 from domainstream.tools.check.settings import CheckSettings, read_settings

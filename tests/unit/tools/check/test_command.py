@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from support.checking import CHANNELS, EVENTS, SUBSCRIPTIONS, small_system, write_system
 
 from domainstream.cli.main import cli
-from domainstream.tools.check.rules.table import RULES
+from domainstream.tools.check.engine import RULES
 
 
 @pytest.fixture

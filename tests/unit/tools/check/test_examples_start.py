@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.checking import example, small_system, write_system
 
-from domainstream.tools.check.rules.table import RULES
+from domainstream.tools.check.engine import RULES
 
 CODES = [rule.code for rule in RULES]
 

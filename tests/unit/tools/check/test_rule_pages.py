@@ -7,7 +7,7 @@ import pytest
 from support.checking import RULE_PAGES, example, small_system, write_system
 
 from domainstream.tools.check import check_project
-from domainstream.tools.check.rules.table import RULES
+from domainstream.tools.check.engine import RULES
 
 CODES = [rule.code for rule in RULES]
 

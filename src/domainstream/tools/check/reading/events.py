@@ -1,14 +1,16 @@
-"""Reads the enums of channels, the event classes, and the unions of them."""
+"""Reads enums of channels, and domain layers: event classes, unions of them, and imports that they must not have."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from domainstream.tools.check.model.domain import Channel, ChannelEnum, Event, EventUnion
-from domainstream.tools.check.reading.sources import Source
+from domainstream.tools.check.model.domain import Channel, ChannelEnum, Event, EventUnion, LayerBreach
+from domainstream.tools.check.reading.sources import Source, Sources
 from domainstream.tools.check.reading.symbols import (
     Module,
     Symbols,
+    absolute_name,
     assignments_of,
     last_part,
     members_of,
@@ -20,6 +22,14 @@ _EVENT_BASE: Final = "BaseEvent"
 _DOMAIN_LAYER: Final = "domain_layer"
 _EVENT_WORDS: Final = (b"BaseEvent", b"event_type")
 _UNION_WORDS: Final = (b"TypeAlias", b"Union[", b"\ntype ", b"DomainEvent")
+_CLIENTS: Final = frozenset({"redis", "bullmq", "sqlalchemy", "psycopg", "asyncpg", "valkey"})
+_OURS: Final = frozenset(
+    {"redis", "publisher", "stream", "queue", "subscriber", "worker", "bootstrap", "testing", "tools", "cli"}
+)
+_OUR_NAMES: Final = frozenset({"RedisStreamPublisherClient", "EventProducer", "MemoryPublisher"})
+_INFRASTRUCTURE_WORDS: Final = re.compile(
+    rb"infrastructure_layer|domainstream\.|" + b"|".join(sorted(map(str.encode, _CLIENTS | _OUR_NAMES)))
+)
 
 
 def read_channels(files: Iterable[Source], symbols: Symbols) -> Iterator[ChannelEnum]:
@@ -159,3 +169,24 @@ def _parts(node: ast.expr | None, module: Module, symbols: Symbols) -> list[ast.
     if name == "Union":
         return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
     return [node.slice] if name in {"Annotated", "Optional"} and not isinstance(node.slice, ast.Tuple) else None
+
+
+def read_breaches(files: Iterable[Source], sources: Sources) -> Iterator[LayerBreach]:
+    """Yield each import of infrastructure in a domain layer."""
+    for source in files:
+        if source.service and source.inside[:1] == ("domain_layer",) and _INFRASTRUCTURE_WORDS.search(source.text):
+            tree = sources.tree(source)
+            for node in ast.walk(tree) if tree else ():
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    origin = f"{absolute_name(node, source)}." if isinstance(node, ast.ImportFrom) else ""
+                    names = (f"{origin}{alias.name}" for alias in node.names)
+                    # One statement is one finding, however many names it imports.
+                    if (name := next(filter(_is_infrastructure, names), None)) is not None:
+                        yield LayerBreach(name, source.location(node))
+
+
+def _is_infrastructure(name: str) -> bool:
+    parts = name.split(".")
+    if "infrastructure_layer" in parts or parts[0] in _CLIENTS:
+        return True
+    return parts[0] == "domainstream" and len(parts) > 1 and (parts[1] in _OURS or parts[1] in _OUR_NAMES)
