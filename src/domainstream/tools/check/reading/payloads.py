@@ -143,8 +143,9 @@ class TypeNormalizer:
         if name in _WRAPPERS and arguments:
             before = self.naive
             spelled = self._spell(arguments[0])
-            if any(map(_demands_time_zone, arguments[1:])):
-                self.naive = before
+            calls = [argument for argument in arguments[1:] if isinstance(argument, ast.Call)]
+            if any(word.arg == "tz" and ast.unparse(word.value) == "True" for call in calls for word in call.keywords):
+                self.naive = before  # Meta(tz=True) demands a time zone
             return spelled
         if name == "Union":
             return self._union(arguments)
@@ -157,14 +158,6 @@ class TypeNormalizer:
     def _union(self, parts: list[ast.expr]) -> str:
         spelled = {member for part in parts for member in _split_union(self._spell(part))}
         return " | ".join(sorted(spelled, key=lambda member: (member == "None", member)))
-
-
-def _demands_time_zone(node: ast.expr) -> bool:
-    """Return whether an argument of `Annotated` is `Meta(tz=True)`."""
-    return isinstance(node, ast.Call) and any(
-        keyword.arg == "tz" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
-        for keyword in node.keywords
-    )
 
 
 def _split_union(spelled: str) -> list[str]:

@@ -69,7 +69,10 @@ def read_consumers(files: Iterable[Source], symbols: Symbols, events: Mapping[st
             owners.setdefault(name, owner)
         for call, target in _constructions(nodes, module, symbols):
             known, complete = _understood(handlers.pop(target, []))
-            complete = complete and bool(target) and not _lets_jobs_pass(call)
+            unhandled = next((given.value for given in call.keywords if given.arg in {"unhandled", None}), None)
+            # Jobs without a handler may be meant, unless they fail.
+            fails = unhandled is None or (isinstance(unhandled, ast.Constant) and unhandled.value == "fail")
+            complete = complete and bool(target) and fails
             queue = symbols.text_of(argument(call, 0, "queue"), module)
             yield Consumer(
                 module.symbol(target), source.service, queue, known, complete, source.location(call), made=True
@@ -136,12 +139,6 @@ def _registrations(
             plain = all(symbol in events for symbol in classes) and (job is None or job_name is not None)
             location = module.source.location(call)
             yield call.func.value, Handler(classes, job_name, names.get(id(call), ""), location) if plain else None
-
-
-def _lets_jobs_pass(call: ast.Call) -> bool:
-    """Return whether jobs without a handler may be meant: `unhandled="skip"`, or something that is not plain."""
-    given = next((keyword.value for keyword in call.keywords if keyword.arg in {"unhandled", None}), None)
-    return given is not None and not (isinstance(given, ast.Constant) and given.value == "fail")
 
 
 def read_upcasters(files: Iterable[Source], symbols: Symbols) -> Iterator[Upcasters]:

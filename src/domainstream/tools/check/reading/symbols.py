@@ -207,16 +207,10 @@ def assignments_of(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.st
         elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
             if isinstance(statement.target, ast.Name):
                 yield statement.target.id, statement.value, statement
-        elif (alias := _type_alias(statement)) is not None:
-            yield (*alias, statement)
-
-
-def _type_alias(statement: ast.stmt) -> tuple[str, ast.expr] | None:
-    """Return name and value of `type X = ...`, which Python knows from 3.12 on."""
-    name, value = getattr(statement, "name", None), getattr(statement, "value", None)
-    if type(statement).__name__ == "TypeAlias" and isinstance(name, ast.Name) and isinstance(value, ast.expr):
-        return name.id, value
-    return None
+        elif type(statement).__name__ == "TypeAlias":  # `type X = ...`, which Python knows from 3.12 on
+            alias, aliased = getattr(statement, "name", None), getattr(statement, "value", None)
+            if isinstance(alias, ast.Name) and isinstance(aliased, ast.expr):
+                yield alias.id, aliased, statement
 
 
 def _module(source: Source, tree: ast.Module) -> Module:
