@@ -44,18 +44,18 @@ def _read(root: Path, settings: CheckSettings) -> Project:
     def each(files: Iterable[Source], read: Callable[[Source], Iterable[FoundT]]) -> tuple[FoundT, ...]:
         return tuple(found for file in files for found in _read_one(sources, file, partial(read, file)))
 
-    enums = each(channel_files, lambda file: read_channels([file], symbols))
+    enums = each(channel_files, lambda file: read_channels(file, symbols))
     events = {event.symbol: event for event in _read_events(sources, everything, symbols)}
-    unions = each(everything, lambda file: read_unions([file], symbols, events))
-    snapshots = read_snapshots(root, settings.contracts)
+    unions = each(everything, lambda file: read_unions(file, symbols, events))
     known = Known(symbols, {enum.symbol: enum for enum in enums}, events, unions)
     payloads = dict.fromkeys(event.payload for event in events.values() if event.payload is not None)
     shapes = {
         shape.symbol: shape
         for payload in payloads
         if (defined := symbols.class_of(payload)) is not None
-        for shape in _read_one(sources, defined[0].source, partial(read_shapes, [payload], symbols))
+        for shape in _read_one(sources, defined[0].source, partial(read_shapes, payload, symbols))
     }
+    snapshots = read_snapshots(root, settings.contracts)
     enum_words = {f"{enum.name}.".encode() for enum in enums}
     naming = {source.service for source in everything if any(word in source.text for word in enum_words)}
     return Project(
@@ -66,13 +66,13 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         has_channels=any(b"EventPublisherChannel" in source.text for source in channel_files),
         events=tuple(events.values()),
         unions=unions,
-        mappers=each(everything, lambda file: read_mappers([file], known)),
-        subscription_maps=each(subscription_files, lambda file: read_subscriptions([file], symbols)),
-        consumers=joined(each(everything, lambda file: read_consumers([file], symbols, events))),
-        upcasters=each(everything, lambda file: read_upcasters([file], symbols)),
+        mappers=each(everything, lambda file: read_mappers(file, known)),
+        subscription_maps=each(subscription_files, lambda file: read_subscriptions(file, symbols)),
+        consumers=joined(each(everything, lambda file: read_consumers(file, symbols, events))),
+        upcasters=each(everything, lambda file: read_upcasters(file, symbols)),
         shapes=shapes,
-        naive_calls=each(everything, lambda file: read_naive_calls([file], symbols, shapes)),
-        breaches=each(everything, lambda file: read_breaches([file], sources)),
+        naive_calls=each(everything, lambda file: read_naive_calls(file, symbols, shapes)),
+        breaches=each(everything, lambda file: read_breaches(file, sources)),
         ignores=tuple(comment for file in everything for comment in read_ignores(file)),
         snapshots=snapshots.events,
         unreadable=(*sources.unreadable.values(), *snapshots.unreadable),

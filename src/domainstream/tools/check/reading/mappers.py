@@ -43,15 +43,18 @@ class Known:
         return {event.event_type: event.symbol for event in self.events.values() if event.event_type}
 
 
-def read_mappers(files: Iterable[Source], known: Known) -> Iterator[Mapper]:
-    """Yield each mapper of the services."""
-    words = {enum.name.encode() for enum in known.enums.values()}
-    candidates = (source for source in files if source.service and b"match " in source.text)
-    for module in known.symbols.modules(file for file in candidates if any(word in file.text for word in words)):
-        for statement in module.body:
-            for function in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
-                if isinstance(function, Function) and (mapper := _mapper(function, module, known)) is not None:
-                    yield mapper
+def read_mappers(source: Source, known: Known) -> Iterator[Mapper]:
+    """Yield each mapper of a service."""
+    if not source.service or b"match " not in source.text:
+        return
+    if not any(enum.name.encode() in source.text for enum in known.enums.values()):
+        return
+    if (module := known.symbols.module(source)) is None:
+        return
+    for statement in module.body:
+        for function in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
+            if isinstance(function, Function) and (mapper := _mapper(function, module, known)) is not None:
+                yield mapper
 
 
 def _mapper(function: Function, module: Module, known: Known) -> Mapper | None:

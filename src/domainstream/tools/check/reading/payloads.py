@@ -5,7 +5,7 @@ Types are written in one normal form, so that another spelling of the same type 
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from domainstream.tools.check.model.domain import Field, NaiveCall, Shape
@@ -20,10 +20,10 @@ _WRAPPERS: Final = frozenset({"ClassVar", "NotRequired", "Required", "ReadOnly",
 _OLD_NAMES: Final = {"List": "list", "Tuple": "tuple", "Dict": "dict", "Set": "set", "FrozenSet": "frozenset"}
 
 
-def read_shapes(payloads: Iterable[str], symbols: Symbols) -> Iterator[Shape]:
-    """Yield the shapes of `payloads` and of all that their fields name, as far as the system defines them."""
-    left = list(dict.fromkeys(payloads))
-    seen = set(left)
+def read_shapes(payload: str, symbols: Symbols) -> Iterator[Shape]:
+    """Yield the shapes of a payload and of all that its fields name, as far as the system defines them."""
+    left = [payload]
+    seen = {payload}
     while left:
         symbol = left.pop()
         found = symbols.class_of(symbol)
@@ -171,19 +171,18 @@ def _split_union(spelled: str) -> list[str]:
     return [*parts, spelled[start:]]
 
 
-def read_naive_calls(files: Iterable[Source], symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
+def read_naive_calls(source: Source, symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
     """Yield each `datetime.now()` without a time zone, and the like, among the arguments of a payload."""
-    for module in symbols.modules(source for source in files if source.service and _CLOCK_CALLS.search(source.text)):
-        for node in module.nodes():
-            if isinstance(node, ast.Call) and symbols.of(node.func, module) in payloads:
-                for keyword in node.keywords:
-                    if _is_naive(keyword.value, module, symbols):
-                        name = f"{ast.unparse(node.func)}.{keyword.arg}"
-                        yield NaiveCall(name, ast.unparse(keyword.value), module.source.location(keyword.value))
-
-
-def _is_naive(node: ast.expr, module: Module, symbols: Symbols) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    symbol = symbols.of(node.func, module)
-    return symbol in _ALWAYS_NAIVE or (symbol == _NOW and not node.args and not node.keywords)
+    if not source.service or not _CLOCK_CALLS.search(source.text) or (module := symbols.module(source)) is None:
+        return
+    for call in module.nodes():
+        if not isinstance(call, ast.Call) or symbols.of(call.func, module) not in payloads:
+            continue
+        for keyword in call.keywords:
+            given = keyword.value
+            if not isinstance(given, ast.Call):
+                continue
+            symbol = symbols.of(given.func, module)
+            if symbol in _ALWAYS_NAIVE or (symbol == _NOW and not given.args and not given.keywords):
+                name = f"{ast.unparse(call.func)}.{keyword.arg}"
+                yield NaiveCall(name, ast.unparse(given), source.location(given))

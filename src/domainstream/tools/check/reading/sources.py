@@ -51,6 +51,11 @@ class Source:
     """What it holds."""
 
     @property
+    def in_domain_layer(self) -> bool:
+        """Whether it is in a service's domain layer."""
+        return bool(self.service) and self.inside[:1] == ("domain_layer",)
+
+    @property
     def lines(self) -> list[str]:
         """Its lines."""
         return [line.decode("utf-8", "replace") for line in _lines(self.text)]

@@ -5,7 +5,7 @@ A symbol is a dotted name with imports and re-exports followed: `Channel` in a m
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,10 +66,6 @@ class Symbols:
                 self._sources.give_up(source, *TOO_DEEP)
                 self._modules[source.module] = None
         return self._modules[source.module]
-
-    def modules(self, files: Iterable[Source]) -> Iterator[Module]:
-        """Yield the names of those files that can be parsed."""
-        return (module for source in files if (module := self.module(source)) is not None)
 
     def of(self, node: ast.AST | None, module: Module) -> str | None:
         """Return the symbol of a name, or of a dotted name; None for any other expression."""
