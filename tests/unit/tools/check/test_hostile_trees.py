@@ -1,4 +1,4 @@
-"""Whatever lies in a tree, `check` ends with findings and never with a traceback."""
+"""Whatever a tree contains, `check` ends with findings and never with a traceback."""
 
 import os
 import random

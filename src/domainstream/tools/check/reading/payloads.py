@@ -60,27 +60,24 @@ def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str
             annotation = normalizer.of(statement.annotation)
             if normalizer.wrapper != "ClassVar" and not statement.target.id.startswith("_"):
                 uses += normalizer.uses
-                required = total and normalizer.wrapper != "NotRequired" and _is_required(statement.value)
-                name = _wire_name(statement.value) or statement.target.id
+                required, renamed = _field_options(statement.value)
+                required = required and total and normalizer.wrapper != "NotRequired"
+                name = renamed or statement.target.id
                 yield Field(name, annotation, required, normalizer.naive, module.source.location(statement))
 
 
-def _is_required(value: ast.expr | None) -> bool:
-    if isinstance(value, ast.Call):
-        name = last_part(ast.unparse(value.func)).lower()
-        given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
-        # pydantic's Field takes the default as its first argument; `...` is none.
-        first = any(ast.unparse(argument) != "..." for argument in value.args[:1])
-        return name in {"field", "ib", "attrib"} and not given and not first
-    return value is None
-
-
-def _wire_name(value: ast.expr | None) -> str | None:
-    """Return the name that a field's default renames it to, such as `field(name="stayId")`."""
-    keywords = value.keywords if isinstance(value, ast.Call) else []
-    given = (keyword.value for keyword in keywords if keyword.arg in {"name", "alias"})
-    names = (node.value for node in given if isinstance(node, ast.Constant))
-    return next((name for name in names if isinstance(name, str)), None)
+def _field_options(value: ast.expr | None) -> tuple[bool, str]:
+    """Return whether a field with this default is required, and the name it gets, as by `field(name="stayId")`."""
+    if not isinstance(value, ast.Call):
+        return value is None, ""
+    function = last_part(ast.unparse(value.func)).lower()
+    given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
+    # pydantic's Field takes the default as its first argument; `...` is none.
+    first = any(ast.unparse(argument) != "..." for argument in value.args[:1])
+    required = function in {"field", "ib", "attrib"} and not given and not first
+    names = (keyword.value for keyword in value.keywords if keyword.arg in {"name", "alias"})
+    texts = (node.value for node in names if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return required, next(texts, "")
 
 
 class TypeNormalizer:

@@ -95,7 +95,7 @@ class Sources:
         return iter(self.files.values())
 
     def matching(self, patterns: tuple[str, ...]) -> list[Source]:
-        """Return the files that the patterns name, also where they lie outside of services and packages."""
+        """Return the files that the patterns name, including files outside of services and packages."""
         paths = [path for pattern in patterns for path in sorted(self._root.glob(pattern)) if path.is_file()]
         known = {source.path: source for source in self}
         found: list[Source | None] = []
