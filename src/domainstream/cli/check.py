@@ -19,7 +19,7 @@ FORMAT_NAMES: Final = ("text", "json", "github", "sarif")
 
 def _codes(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Split `DS101,DS2`, and reject what is not the beginning of a code."""
-    from domainstream.tools.check.rules.table import RULES
+    from domainstream.tools.check.engine import RULES
 
     codes = tuple(code.strip().upper() for value in values for code in value.split(",") if code.strip())
     unknown = [code for code in codes if not any(rule.code.startswith(code) for rule in RULES)]
@@ -78,11 +78,10 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
 
     Exit codes: 0 clean, 1 findings, 2 wrong usage.
     """
-    from domainstream.tools.check.engine import findings_of
+    from domainstream.tools.check.engine import RULES, findings_of
     from domainstream.tools.check.fixing import fix
     from domainstream.tools.check.formats import FORMATS
     from domainstream.tools.check.project import read_project
-    from domainstream.tools.check.rules.table import RULES
     from domainstream.tools.check.settings import nearest_system
 
     root = nearest_system(Path()) if options.path is None else options.path

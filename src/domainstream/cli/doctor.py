@@ -14,9 +14,16 @@ from domainstream.errors import ServerRefusedError
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.server import RedisServerInspection
 from domainstream.tools.common.formatting import plural
-from domainstream.tools.doctor.finding import Finding, warning
-from domainstream.tools.doctor.server_checks import ability_findings, clock_finding, server_findings
-from domainstream.tools.doctor.stream_checks import dead_letter_findings, group_findings, stream_findings
+from domainstream.tools.doctor import (
+    Finding,
+    ability_findings,
+    clock_finding,
+    dead_letter_findings,
+    group_findings,
+    server_findings,
+    stream_findings,
+    warning,
+)
 
 COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 

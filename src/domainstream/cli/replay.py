@@ -13,7 +13,7 @@ from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.job import name_problem
-from domainstream.tools.common.suggestions import did_you_mean
+from domainstream.tools.common.formatting import did_you_mean
 from domainstream.tools.replay import Replay, ReplayOutcome, replay_events
 
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from domainstream.errors import EventDecodingError, UnknownEventTypeError
+from domainstream.errors import EventDecodingError
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
 from domainstream.queue.bullmq.inspection import BullMQInspection
@@ -104,10 +104,11 @@ async def _batches(client: Redis, replay: Replay, outcome: ReplayOutcome) -> Asy
     batch: list[Candidate] = []
     async for delivery in streams.entries(replay.channel, since=replay.since, until=replay.until):
         outcome.events += 1
-        try:
-            batch.append(_candidate(delivery, replay))
-        except EventDecodingError:
+        candidate = _candidate(delivery, replay)
+        if candidate is None:
             outcome.unreadable += 1
+        else:
+            batch.append(candidate)
         if len(batch) == BATCH:
             yield batch
             batch = []
@@ -115,10 +116,13 @@ async def _batches(client: Redis, replay: Replay, outcome: ReplayOutcome) -> Asy
         yield batch
 
 
-def _candidate(delivery: Delivery, replay: Replay) -> Candidate:
-    message = read_message(delivery.data or b"")
+def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
+    """Return the job of an entry; None for one that a subscriber stores as a dead letter."""
+    try:
+        message = read_message(delivery.data or b"")
+    except EventDecodingError:
+        return None
     if message.type != delivery.channel:
-        # A subscriber stores such an entry as a dead letter.
-        raise UnknownEventTypeError("of another channel", event_id=message.id, event_type=message.type)
+        return None
     job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
     return Candidate(job, job_id(message.id, job=replay.job))

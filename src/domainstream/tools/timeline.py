@@ -1,6 +1,6 @@
 """Gathers everything that belongs to a correlation id, across streams, dead letters and queues."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -69,10 +69,29 @@ async def timeline_of(
 
     `since` is the id of the first stream entry to look at.
     """
-    entries = [entry async for entry in _published(client, prefix, correlation_id, since)]
-    entries += [entry async for entry in _dead_letters(client, prefix, correlation_id)]
-    entries += [entry async for entry in _jobs(client, bull_prefix, correlation_id)]
-    return in_order(entries)
+    streams = RedisStreamInspection(client, prefix=prefix)
+    published = [
+        _stream_entry(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
+        for channel in await streams.channels()
+        async for delivery in streams.entries(channel, since=since)
+        if (message := _message(delivery.data, correlation_id)) is not None
+    ]
+    dead_letters = RedisDeadLetterInspection(client, prefix=prefix)
+    buried = [
+        _stream_entry(message, "buried", ms_of(stored.dead_letter_id), channel, stored.dead_letter_id)
+        for channel in await dead_letters.channels()
+        async for stored in dead_letters.dead_letters(channel)
+        if (message := _message(stored.dead_letter.delivery.data, correlation_id)) is not None
+    ]
+    queues = BullMQInspection(client, bull_prefix=bull_prefix)
+    jobs = [
+        entry
+        for queue in await queues.queues()
+        async for job in queues.jobs(queue, holding=_as_json(correlation_id))
+        if _belongs(job, correlation_id)
+        for entry in _job_entries(job, correlation_id, _message(job.data, correlation_id))
+    ]
+    return in_order([*published, *buried, *jobs])
 
 
 def in_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
@@ -93,32 +112,6 @@ def in_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
 
 def _stage(entry: TimelineEntry) -> int:
     return ORDER.index(entry.what)
-
-
-async def _published(client: Redis, prefix: str, correlation_id: str, since: str) -> AsyncIterator[TimelineEntry]:
-    streams = RedisStreamInspection(client, prefix=prefix)
-    for channel in await streams.channels():
-        async for delivery in streams.entries(channel, since=since):
-            if message := _message(delivery.data, correlation_id):
-                yield _stream_entry(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
-
-
-async def _dead_letters(client: Redis, prefix: str, correlation_id: str) -> AsyncIterator[TimelineEntry]:
-    dead_letters = RedisDeadLetterInspection(client, prefix=prefix)
-    for channel in await dead_letters.channels():
-        async for stored in dead_letters.dead_letters(channel):
-            if message := _message(stored.dead_letter.delivery.data, correlation_id):
-                stored_id = stored.dead_letter_id
-                yield _stream_entry(message, "buried", ms_of(stored_id), channel, stored_id)
-
-
-async def _jobs(client: Redis, bull_prefix: str, correlation_id: str) -> AsyncIterator[TimelineEntry]:
-    inspection = BullMQInspection(client, bull_prefix=bull_prefix)
-    for queue in await inspection.queues():
-        async for job in inspection.jobs(queue, holding=_as_json(correlation_id)):
-            if _belongs(job, correlation_id):
-                for entry in _job_entries(job, correlation_id, _message(job.data, correlation_id)):
-                    yield entry
 
 
 def _message(data: bytes | None, correlation_id: str) -> EventMessage | None:

@@ -17,8 +17,7 @@ from support.working import Valuation, job_of
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
-from domainstream.tools.doctor.finding import Finding
-from domainstream.tools.doctor.server_checks import ability_findings, clock_finding, server_findings
+from domainstream.tools.doctor import Finding, ability_findings, clock_finding, server_findings
 
 GOOD = ServerFacts(
     name="Valkey",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from domainstream.tools.common.suggestions import did_you_mean
+from domainstream.tools.common.formatting import did_you_mean
 
 
 class LazyCommand(NamedTuple):

@@ -1,7 +1,7 @@
 """The static analyser behind `domainstream check`: finds mistakes in a system without importing or running its code.
 
 `settings` say where the parts of a system are, `project` reads them into the `model` by way of `reading`, and `engine`
-runs each rule of `rules.table` on it and drops findings that a comment ignores. `formats` writes the rest, `fixing`
+runs each of the `rules` on it and drops findings that a comment ignores. `formats` writes the rest, `fixing`
 fixes what it can. `snapshots` keeps payloads as they were, for the rules of the contract.
 """
 

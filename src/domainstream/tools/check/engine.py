@@ -1,12 +1,81 @@
-"""Checks a whole system: reads it, runs every rule, and leaves out what comments and settings ignore."""
+"""Every rule, and the check that runs them all: what comments and settings ignore is left out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from domainstream.tools.check.findings import Finding
+from domainstream.tools.check.findings import Finding, RawFinding
 from domainstream.tools.check.model.project import IgnoreComment, Project
 from domainstream.tools.check.project import read_project
-from domainstream.tools.check.rules.table import RULES, UNUSED_IGNORE
+from domainstream.tools.check.rules import channels as rules_channels
+from domainstream.tools.check.rules import contract as rules_contract
+from domainstream.tools.check.rules import events as rules_events
+from domainstream.tools.check.rules import files as rules_files
+from domainstream.tools.check.rules import mapping as rules_mapping
+from domainstream.tools.check.rules import subscriptions as rules_subscriptions
+
+_UNUSED_IGNORE: Final = "DS004"
+"""The rule that a comment breaks when no finding needs it."""
+
+
+class Rule(NamedTuple):
+    """A rule and how it is checked."""
+
+    code: str
+    """Its permanent name, such as "DS401"."""
+
+    summary: str
+    """What it finds, in a few words."""
+
+    find: Callable[[Project], Iterable[RawFinding]] | None
+    """Yields what it finds in a project; None for the rule that runs after all others."""
+
+    fixable: bool = False
+    """Whether `check --fix` can fix it."""
+
+
+RULES: Final = (
+    Rule("DS001", "file that cannot be read", rules_files.unreadable),
+    Rule("DS002", "no channels or no subscriptions found", rules_files.nothing_to_check),
+    Rule("DS003", "ignored without a reason", rules_files.ignored_without_reason),
+    # Only the findings of all other rules show whether a comment is needed.
+    Rule(_UNUSED_IGNORE, "ignored without need", None),
+    Rule("DS101", "channel name outside of the grammar", rules_channels.wrong_grammar),
+    Rule("DS102", "channel value that is not the name in lower case", rules_channels.wrong_value),
+    Rule("DS103", "channel value used twice", rules_channels.duplicate_values),
+    Rule("DS104", "event name that is not in the past tense", rules_channels.not_past_tense),
+    Rule("DS105", "unknown service", rules_channels.unknown_service),
+    Rule("DS106", "plural or unknown aggregate", rules_channels.unknown_aggregate),
+    Rule("DS107", "retired name used again", rules_channels.retired_names),
+    Rule("DS201", "event class outside of domain_layer/{aggregate}", rules_events.outside_domain_layer),
+    Rule("DS202", "event class that is not @final", rules_events.not_final, fixable=True),
+    Rule("DS203", "event class without an event type", rules_events.without_type),
+    Rule("DS204", "event type used twice", rules_events.same_type),
+    Rule("DS205", "event missing in its service's union", rules_events.not_in_union),
+    Rule("DS206", "domain layer that imports infrastructure", rules_events.infrastructure_imported),
+    Rule("DS207", "payload field that takes naive datetimes", rules_events.naive_datetimes),
+    Rule("DS301", "event without a case in the mapper", rules_mapping.without_case),
+    Rule("DS302", "wildcard that hides missing cases", rules_mapping.hiding_wildcard),
+    Rule("DS303", "mapper without assert_never", rules_mapping.without_assert_never),
+    Rule("DS304", "channel that the enum does not have", rules_mapping.unknown_channel),
+    Rule("DS305", "event sent to another event's channel", rules_mapping.another_events_channel),
+    Rule("DS306", "two events on one channel", rules_mapping.shared_channel),
+    Rule("DS307", "return type that forbids None", rules_mapping.forbidden_none),
+    Rule("DS401", "channel missing from the subscriptions", rules_subscriptions.missing_channels, fixable=True),
+    Rule("DS402", "subscription to an unknown channel", rules_subscriptions.unknown_channels),
+    Rule("DS403", "same queue and job twice on a channel", rules_subscriptions.doubled_jobs),
+    Rule("DS404", "queue without a consumer", rules_subscriptions.queues_without_consumer),
+    Rule("DS405", "job without a handler", rules_subscriptions.unhandled_jobs),
+    Rule("DS501", "channel without a publisher", rules_subscriptions.unpublished_channels),
+    Rule("DS502", "event published by two services", rules_subscriptions.published_twice),
+    Rule("DS503", "subscription to a channel without a publisher", rules_subscriptions.unpublished_subscriptions),
+    Rule("DS601", "payload field removed", rules_contract.field_removed),
+    Rule("DS602", "payload field retyped", rules_contract.field_retyped),
+    Rule("DS603", "new required payload field", rules_contract.field_required),
+    Rule("DS604", "enum in a payload narrowed", rules_contract.enum_narrowed),
+    Rule("DS605", "event without a snapshot", rules_contract.without_snapshot),
+)
+"""Codes never change their meaning."""
 
 
 def check_project(root: Path) -> list[Finding]:
@@ -42,4 +111,4 @@ def _without_ignored(findings: Iterable[Finding], comments: Iterable[IgnoreComme
         else:
             yield finding
     for (_, _, code), comment in unused.items():
-        yield Finding(comment.location, UNUSED_IGNORE, f"there is no {code} here to ignore", "remove the comment")
+        yield Finding(comment.location, _UNUSED_IGNORE, f"there is no {code} here to ignore", "remove the comment")

@@ -17,7 +17,6 @@ from domainstream.tools.check.project import read_project
 from domainstream.tools.check.rules.subscriptions import missing_names
 
 Import = ast.Import | ast.ImportFrom
-_LINE: Final = "from typing import final"
 _NOT_FINAL: Final = "DS202"
 _NOT_SUBSCRIBED: Final = "DS401"
 
@@ -133,18 +132,18 @@ def _final_import(text: Text, tree: ast.Module, imports: list[Import]) -> Insert
     for statement in imports:
         if isinstance(statement, ast.ImportFrom) and statement.module == "typing":
             return _final_name(text, statement)
-    line = f"{_LINE}{text.line_end}"
-    standard = [statement for statement in imports if _is_standard(statement)]
+    line = f"from typing import final{text.line_end}"
+    usual = [node for node in imports if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")]
+    standard = [statement for statement in usual if _is_standard(statement)]
     # isort puts every `import x` before `from x import y`.
     before = [node for node in standard if isinstance(node, ast.Import) or (node.module or "") < "typing"]
     if before:
         return Insertion(text.offset((before[-1].end_lineno or 1) + 1, 0), line)
     if standard:
         return Insertion(text.offset(standard[0].lineno, 0), line)
-    first: ast.stmt | None = next((statement for statement in imports if not _is_future(statement)), None)
-    if first is None:
-        body = tree.body[0 if ast.get_docstring(tree) is None else 1 :]
-        first = next(statement for statement in body if not isinstance(statement, ast.ImportFrom))
+    # Without imports, the line goes before the first statement after the docstring and `from __future__ import ...`.
+    body = tree.body[0 if ast.get_docstring(tree) is None else 1 :]
+    first = usual[0] if usual else next(statement for statement in body if not isinstance(statement, ast.ImportFrom))
     return Insertion(text.offset(first.lineno, 0), f"{line}{text.line_end}")
 
 
@@ -163,8 +162,4 @@ def _final_name(text: Text, typing: ast.ImportFrom) -> Insertion:
 def _is_standard(statement: Import) -> bool:
     name = statement.names[0].name if isinstance(statement, ast.Import) else statement.module or ""
     relative = isinstance(statement, ast.ImportFrom) and statement.level > 0
-    return not relative and name.partition(".")[0] in sys.stdlib_module_names and not _is_future(statement)
-
-
-def _is_future(statement: Import) -> bool:
-    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+    return not relative and name.partition(".")[0] in sys.stdlib_module_names

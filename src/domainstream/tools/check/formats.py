@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from domainstream.tools.check.engine import RULES
 from domainstream.tools.check.findings import Finding
-from domainstream.tools.check.rules.table import RULES
 
 Format = Callable[[Sequence[Finding]], str]
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

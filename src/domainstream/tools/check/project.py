@@ -1,18 +1,17 @@
 """Reads a whole system from its files, importing none of them."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from domainstream.tools.check.model.domain import Event, Shape
+from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project, Service
-from domainstream.tools.check.reading.events import read_channels, read_events, read_unions
-from domainstream.tools.check.reading.files import read_breaches, read_ignores
+from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
 from domainstream.tools.check.reading.mappers import Known, read_mappers
 from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
-from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
+from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources, read_ignores
 from domainstream.tools.check.reading.subscriptions import joined, read_consumers, read_subscriptions, read_upcasters
 from domainstream.tools.check.reading.symbols import Symbols
 from domainstream.tools.check.settings import CheckSettings, read_settings
@@ -45,32 +44,35 @@ def _read(root: Path, settings: CheckSettings) -> Project:
     def each(files: Iterable[Source], read: Callable[[Source], Iterable[FoundT]]) -> tuple[FoundT, ...]:
         return tuple(found for file in files for found in _read_one(sources, file, partial(read, file)))
 
-    enums = each(channel_files, lambda file: read_channels([file], symbols))
+    enums = each(channel_files, lambda file: read_channels(file, symbols))
     events = {event.symbol: event for event in _read_events(sources, everything, symbols)}
-    unions = each(everything, lambda file: read_unions([file], symbols, events))
-    snapshots = read_snapshots(root, settings.contracts)
+    unions = each(everything, lambda file: read_unions(file, symbols, events))
     known = Known(symbols, {enum.symbol: enum for enum in enums}, events, unions)
-    shapes = {shape.symbol: shape for shape in _read_shapes(sources, events.values(), symbols)}
+    payloads = dict.fromkeys(event.payload for event in events.values() if event.payload is not None)
+    shapes = {
+        shape.symbol: shape
+        for payload in payloads
+        if (defined := symbols.class_of(payload)) is not None
+        for shape in _read_one(sources, defined[0].source, partial(read_shapes, payload, symbols))
+    }
+    snapshots = read_snapshots(root, settings.contracts)
     enum_words = {f"{enum.name}.".encode() for enum in enums}
     naming = {source.service for source in everything if any(word in source.text for word in enum_words)}
     return Project(
         root=root,
         settings=settings,
-        services=tuple(
-            Service(folder.name, folder.relative_to(root).as_posix(), _aggregates(folder), folder.name in naming)
-            for folder in sources.service_folders
-        ),
+        services=tuple(_service(folder, root, naming) for folder in sources.service_folders),
         enums=enums,
         has_channels=any(b"EventPublisherChannel" in source.text for source in channel_files),
         events=tuple(events.values()),
         unions=unions,
-        mappers=each(everything, lambda file: read_mappers([file], known)),
-        subscription_maps=each(subscription_files, lambda file: read_subscriptions([file], symbols)),
-        consumers=joined(each(everything, lambda file: read_consumers([file], symbols, events))),
-        upcasters=each(everything, lambda file: read_upcasters([file], symbols)),
+        mappers=each(everything, lambda file: read_mappers(file, known)),
+        subscription_maps=each(subscription_files, lambda file: read_subscriptions(file, symbols)),
+        consumers=joined(each(everything, lambda file: read_consumers(file, symbols, events))),
+        upcasters=each(everything, lambda file: read_upcasters(file, symbols)),
         shapes=shapes,
-        naive_calls=each(everything, lambda file: read_naive_calls([file], symbols, shapes)),
-        breaches=each(everything, lambda file: read_breaches([file], sources)),
+        naive_calls=each(everything, lambda file: read_naive_calls(file, symbols, shapes)),
+        breaches=each(everything, lambda file: read_breaches(file, sources)),
         ignores=tuple(comment for file in everything for comment in read_ignores(file)),
         snapshots=snapshots.events,
         unreadable=(*sources.unreadable.values(), *snapshots.unreadable),
@@ -96,14 +98,7 @@ def _read_events(sources: Sources, files: list[Source], symbols: Symbols) -> lis
         return list(read_events([source for source in files if source.path not in sources.unreadable], symbols))
 
 
-def _read_shapes(sources: Sources, events: Iterable[Event], symbols: Symbols) -> Iterator[Shape]:
-    for payload in dict.fromkeys(event.payload for event in events if event.payload is not None):
-        found = symbols.class_of(payload)
-        if found is not None:
-            yield from _read_one(sources, found[0].source, partial(read_shapes, [payload], symbols))
-
-
-def _aggregates(service: Path) -> tuple[str, ...]:
-    """Return the packages of a service's domain layer, by name."""
-    names = sorted(folder.name for folder in service.glob("domain_layer/*") if folder.is_dir())
-    return tuple(name for name in names if name.isidentifier() and not name.startswith("_"))
+def _service(package: Path, root: Path, naming_channels: Collection[str]) -> Service:
+    folders = sorted(folder.name for folder in package.glob("domain_layer/*") if folder.is_dir())
+    aggregates = tuple(name for name in folders if name.isidentifier() and not name.startswith("_"))
+    return Service(package.name, package.relative_to(root).as_posix(), aggregates, package.name in naming_channels)

@@ -91,12 +91,10 @@ def _problems(name: str, value: object) -> Iterator[str]:
     elif not all(isinstance(each, str) for each in _listed(value)):
         yield f'{name} must be a list of strings; use {name} = ["..."]'
     elif name in _PATHS:
-        yield from (f"{name}: {each!r} must be a path below this folder" for each in _listed(value) if _leaves(each))
-
-
-def _leaves(pattern: str) -> bool:
-    parts = PurePosixPath(pattern).parts
-    return not parts or parts[0] in {"/", "~"} or ".." in parts or "\0" in pattern or "\\" in pattern
+        for pattern in _listed(value):
+            parts = PurePosixPath(pattern).parts
+            if not parts or parts[0] in {"/", "~"} or ".." in parts or "\0" in pattern or "\\" in pattern:
+                yield f"{name}: {pattern!r} must be a path below this folder"
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,1 +1,1 @@
-"""What several tools share: errors, suggestions for misspelled names, and the formatting of values."""
+"""What several tools share: errors, and the formatting of values."""

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterable
 
 from domainstream.errors import DomainStreamError
-from domainstream.tools.common.suggestions import did_you_mean
+from domainstream.tools.common.formatting import did_you_mean
 
 
 class NotFoundError(DomainStreamError):

@@ -1,5 +1,9 @@
-"""Formats values for people: numbers, ages and moments."""
+"""Formats values for people: numbers, ages, moments, and what a misspelled name probably meant.
 
+`domainstream --help` imports this module, so it imports nothing heavy itself.
+"""
+
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -34,3 +38,13 @@ def moment(milliseconds: int) -> str:
     except OverflowError:
         return str(milliseconds)
     return f"{when.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence, with a leading space, that names what is closest to `name`; empty when nothing is close."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+
+    close = get_close_matches(name.casefold(), list(known), n=2, cutoff=0.75)
+    if not close:
+        return ""
+    return f" Did you mean {' or '.join(close)}?"

@@ -14,7 +14,7 @@ from domainstream.errors import ConfigurationError, DomainStreamError
 from domainstream.event import BaseEvent
 from domainstream.text import described
 from domainstream.tools.common.errors import NotFoundError
-from domainstream.tools.common.suggestions import did_you_mean
+from domainstream.tools.common.formatting import did_you_mean
 
 EventClass = type[BaseEvent[Any]]
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from domainstream.tools.common.suggestions import did_you_mean
+from domainstream.tools.common.formatting import did_you_mean
 from domainstream.tools.scaffold.errors import RefusedError
 
 _TYPED: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*([_-]+[A-Za-z0-9]+)*")

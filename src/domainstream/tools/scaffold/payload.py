@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from domainstream.tools.check.model.domain import Event, Shape
 from domainstream.tools.check.model.project import Project
-from domainstream.tools.common.suggestions import did_you_mean
+from domainstream.tools.common.formatting import did_you_mean
 from domainstream.tools.scaffold.errors import MisspeltError, RefusedError
 from domainstream.tools.scaffold.names import kebab, snake
 

@@ -11,10 +11,8 @@ from domainstream.bootstrap import PREFIX_VARIABLE, URL_VARIABLE
 from domainstream.errors import DomainStreamError
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.telemetry import Signal, emit
-from domainstream.tools.serving.health_endpoint import health_endpoint
-from domainstream.tools.serving.program import Build, Program, program_of
-from domainstream.tools.serving.readiness import ping_of, readiness_probe
-from domainstream.tools.serving.target import TargetError, load
+from domainstream.tools.serving.health import health_endpoint, open_ping, readiness_probe
+from domainstream.tools.serving.program import Build, Program, TargetError, open_program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,25 +85,25 @@ class StopSignals:
 
 async def serve(serving: Serving, build: Build) -> ServingOutcome:
     """Run the target until it ends or is stopped, and return how it ended."""
-    _export_server(serving)
-    named = load(serving.target, serving.folder)
-    async with AsyncExitStack() as stack:
-        program = await program_of(serving.target, named, build, stack)
-        running: asyncio.Task[None] = asyncio.create_task(_run(serving.target, program))
-        signals = StopSignals(program, running)
-        try:
-            await _open_health(serving, program, signals, stack)
-            emit(Signal.RUN_STARTED, program=type(program).__name__, target=serving.target)
-            return await signals.wait()
-        finally:
-            await cancel_and_wait(running)
-
-
-def _export_server(serving: Serving) -> None:
     # The user's own code, such as a function that builds the program, reads its server from these variables.
     for variable, value in ((URL_VARIABLE, serving.redis_url), (PREFIX_VARIABLE, serving.prefix)):
         if value:
             os.environ[variable] = value
+    async with AsyncExitStack() as stack:
+        program = await open_program(serving.target, serving.folder, build, stack)
+        running: asyncio.Task[None] = asyncio.create_task(_run(serving.target, program))
+        signals = StopSignals(program, running)
+        try:
+            if serving.health_port is not None:
+                ping = await stack.enter_async_context(open_ping(serving.redis_url)) if serving.redis_url else None
+                probe = readiness_probe(program, ping, is_stopping=lambda: bool(signals.numbers))
+                endpoint = health_endpoint(serving.health_host, serving.health_port, probe)
+                port = await stack.enter_async_context(endpoint)
+                emit(Signal.RUN_HEALTH, url=f"http://{serving.health_host}:{port}/ready")
+            emit(Signal.RUN_STARTED, program=type(program).__name__, target=serving.target)
+            return await signals.wait()
+        finally:
+            await cancel_and_wait(running)
 
 
 async def _run(target: str, program: Program) -> None:
@@ -115,12 +113,3 @@ async def _run(target: str, program: Program) -> None:
         raise
     except Exception as error:  # a user's program may do anything
         raise TargetError(f"{target} ended with {type(error).__name__}. To see where, add: --debug") from error
-
-
-async def _open_health(serving: Serving, program: Program, signals: StopSignals, stack: AsyncExitStack) -> None:
-    if serving.health_port is None:
-        return
-    ping = await stack.enter_async_context(ping_of(serving.redis_url))
-    probe = readiness_probe(program, ping, is_stopping=lambda: bool(signals.numbers))
-    port = await stack.enter_async_context(health_endpoint(serving.health_host, serving.health_port, probe))
-    emit(Signal.RUN_HEALTH, url=f"http://{serving.health_host}:{port}/ready")

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from support.checking import CHANNELS, EVENTS, SUBSCRIPTIONS, small_system, write_system
 
 from domainstream.cli.main import cli
-from domainstream.tools.check.rules.table import RULES
+from domainstream.tools.check.engine import RULES
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def check(root: Path, *options: str) -> Result:
 
 
 def test_clean_system_says_so_on_stderr(tmp_path: Path) -> None:
-    """Nothing goes to stdout, and the exit code is 0."""
+    """For a clean system, stdout is empty, stderr says that there is nothing to report, and the exit code is 0."""
     result = check(write_system(tmp_path, small_system()))
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -59,7 +59,7 @@ def test_findings_go_to_stdout_and_the_summary_to_stderr(system: Path) -> None:
 def test_paths_are_relative_to_the_folder_the_command_is_typed_in(
     system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without PATH, that folder is checked."""
+    """Without PATH, the current folder is checked, and paths of findings are relative to it."""
     monkeypatch.chdir(system)
     result = CliRunner().invoke(cli, ["check", "-q"])
     assert result.stdout.startswith(f"{SUBSCRIPTIONS}:5:5 DS401")
@@ -68,25 +68,25 @@ def test_paths_are_relative_to_the_folder_the_command_is_typed_in(
 
 @pytest.mark.parametrize("options", [["--format", "json"], ["--json"]], ids=" ".join)
 def test_json_is_one_array(system: Path, options: list[str]) -> None:
-    """Every part of a finding has a name."""
+    """JSON output is one array of objects in which every part of a finding has a name."""
     findings = json.loads(check(system, *options).stdout)
     assert [sorted(finding) for finding in findings] == [["code", "column", "fix", "line", "message", "path"]] * 2
     assert [finding["code"] for finding in findings] == ["DS401", "DS202"]
 
 
 def test_json_of_a_clean_system_is_an_empty_array(tmp_path: Path) -> None:
-    """A program that reads it needs no special case."""
+    """JSON output of a clean system is an empty array, so that programs need no special case."""
     assert json.loads(check(write_system(tmp_path, small_system()), "--format", "json").stdout) == []
 
 
 @pytest.mark.parametrize("form", ["text", "github"])
 def test_clean_system_has_no_lines(tmp_path: Path, form: str) -> None:
-    """Stdout stays empty, also without an empty line."""
+    """In the formats text and github, a clean system prints nothing to stdout, not even an empty line."""
     assert check(write_system(tmp_path, small_system()), "--format", form).stdout == ""
 
 
 def test_github_gets_annotations(tmp_path: Path) -> None:
-    """Each is one line, with what would end it written as GitHub reads it."""
+    """The format github prints one annotation per line, with special characters escaped as GitHub reads them."""
     enum = small_system()[CHANNELS].replace('= "domain_coding_stay_created"', '= "100%:\\n,"')
     result = check(write_system(tmp_path, small_system() | {CHANNELS: enum}), "--format", "github", "--select", "DS102")
     (line,) = result.stdout.splitlines()
@@ -95,7 +95,7 @@ def test_github_gets_annotations(tmp_path: Path) -> None:
 
 
 def test_sarif_is_what_code_scanning_takes(system: Path) -> None:
-    """Version 2.1.0: one run, its rules, and a result with a location for each finding."""
+    """SARIF output is version 2.1.0, with one run, the rules that were broken, and a result for each finding."""
     log = json.loads(check(system, "--format", "sarif").stdout)
     assert log["version"] == "2.1.0"
     assert log["$schema"].endswith("sarif-2.1.0.json")
@@ -124,7 +124,7 @@ def test_sarif_is_what_code_scanning_takes(system: Path) -> None:
     ],
 )
 def test_rules_are_chosen_by_code_or_its_beginning(system: Path, options: list[str], codes: list[str]) -> None:
-    """What is not chosen is neither printed nor counted."""
+    """--select and --ignore choose rules by code or its beginning; the exit code counts only the chosen findings."""
     result = check(system, "--format", "json", *options)
     assert [finding["code"] for finding in json.loads(result.stdout)] == codes
     assert result.exit_code == (1 if codes else 0)
@@ -139,7 +139,7 @@ def test_rules_are_chosen_by_code_or_its_beginning(system: Path, options: list[s
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
-    """The message says what is wrong."""
+    """Wrong options or a missing folder end with exit code 2 and a message that says what is wrong."""
     result = CliRunner().invoke(cli, ["check", *arguments])
     assert result.exit_code == 2
     assert message in result.stderr
@@ -156,7 +156,7 @@ def test_settings_that_cannot_be_used_end_with_2(tmp_path: Path) -> None:
 
 
 def test_check_imports_no_client_and_runs_none_of_the_code(tmp_path: Path) -> None:
-    """Users' files are only read; neither Redis nor BullMQ is loaded."""
+    """A check runs none of the users' code, and imports no client of Redis or BullMQ."""
     bomb = "import sys\nsys.exit('this was run')\n"
     write_system(tmp_path, {name: f"{bomb}{text}" for name, text in small_system().items()})
     program = (
@@ -169,20 +169,20 @@ def test_check_imports_no_client_and_runs_none_of_the_code(tmp_path: Path) -> No
 
 
 def test_codes_are_complete() -> None:
-    """Every group of rules is there."""
+    """The table of rules has rules of every group from DS0 to DS6."""
     assert {rule.code[:3] for rule in RULES} == {"DS0", "DS1", "DS2", "DS3", "DS4", "DS5", "DS6"}
 
 
 def test_folder_inside_of_a_system_is_enough(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The nearest system above is checked, with paths that can be opened from there or anywhere."""
+    """Inside a folder of a system, the nearest system above is checked, with paths that can be opened from there."""
     monkeypatch.chdir(system / "services")
     result = CliRunner().invoke(cli, ["check", "--select", "DS4"])
     path = result.stdout.partition(":")[0]
     assert Path(path).resolve() == system / SUBSCRIPTIONS
 
 
-def test_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The traceback comes with --debug."""
+def test_bug_is_reported_as_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in domainstream is reported as one sentence; its traceback is shown only with --debug."""
 
     def broken(_root: Path) -> None:
         raise AssertionError("oh")
@@ -195,8 +195,8 @@ def test_mistake_of_ours_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Traceback" in check(tmp_path, "--debug").stderr
 
 
-def test_what_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
-    """Names of files come with every character visible."""
+def test_name_of_a_file_does_not_control_the_terminal(tmp_path: Path) -> None:
+    """Control characters in the name of a file are printed escaped, so that they cannot control the terminal."""
     (tmp_path / "services/coding/src/coding").mkdir(parents=True)
     (tmp_path / "services/coding/src/coding/\x1b[31m.py").write_text("BaseEvent = (")
     result = check(tmp_path, "--select", "DS001")
@@ -204,8 +204,8 @@ def test_what_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
     assert "\\x1b[31m.py" in result.stdout
 
 
-def test_what_the_system_refuses_is_no_mistake_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk, for one, is told in the system's own words."""
+def test_operating_system_error_is_not_reported_as_a_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the operating system, such as a full disk, is reported in its own words and not as a bug."""
 
     def full(_root: Path) -> None:
         raise OSError(ENOSPC, "No space left on device")

@@ -127,7 +127,7 @@ BREAKING = {
 
 @pytest.mark.parametrize(("before", "after", "code", "message"), BREAKING.values(), ids=list(BREAKING))
 def test_change_that_breaks_readers_is_found(before: str, after: str, code: str, message: str, tmp_path: Path) -> None:
-    """The finding says what changed and which handler of which service it breaks."""
+    """A change that breaks readers is reported with what changed, which handler it breaks, and how to make it safe."""
     found = {finding.code: finding for finding in changed(tmp_path, before, after)}
     assert code in found
     assert found[code].message == f"{message}, which breaks record_stay of coding"
@@ -176,8 +176,8 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize(("before", "after"), HARMLESS.values(), ids=list(HARMLESS))
-def test_change_that_breaks_nobody_is_clean(before: str, after: str, tmp_path: Path) -> None:
-    """Another spelling of the same is no change, and readers bear what is only added."""
+def test_change_that_breaks_no_reader_is_clean(before: str, after: str, tmp_path: Path) -> None:
+    """Another spelling of the same type, or an addition that readers can ignore, is not reported."""
     assert changed(tmp_path, before, after) == []
 
 
@@ -203,14 +203,14 @@ def with_upcasters(steps: str) -> str:
 def test_risen_version_with_upcasters_makes_a_change_safe(
     version: str, steps: str, clean: bool, tmp_path: Path
 ) -> None:
-    """Both are needed, and the upcasters have to lead from the version in the snapshot to the new one."""
+    """A change is safe if the version rose and upcasters lead from the version in the snapshot to the new one."""
     changed(tmp_path, fields("a: str"), fields("a: str"), with_upcasters(steps))
     write_system(tmp_path, {EVENTS: events(fields("a: int"), version)})
     assert (check_project(tmp_path) == []) is clean
 
 
 def test_fix_for_a_version_without_upcasters_names_the_steps_to_add(tmp_path: Path) -> None:
-    """The fix names the steps from the old version on."""
+    """The fix for a risen version without upcasters lists every step from the old version to the new one."""
     changed(tmp_path, fields("a: str"), fields("a: str"))
     write_system(tmp_path, {EVENTS: events(fields("a: int"), "    version = 3\n")})
     (finding,) = check_project(tmp_path)
@@ -229,7 +229,7 @@ def test_reader_of_another_language_is_named(tmp_path: Path) -> None:
 
 
 def test_event_that_stays_inside_has_no_contract(tmp_path: Path) -> None:
-    """What nobody else reads may change, and is in no snapshot."""
+    """An event that its mapper keeps inside is in no snapshot, because no other service reads it."""
     inside = {
         MAPPER: small_system()[MAPPER].replace("return Channel.DOMAIN_CODING_STAY_CREATED", "return None"),
         EVENTS: events(fields("a: str")),
@@ -240,7 +240,7 @@ def test_event_that_stays_inside_has_no_contract(tmp_path: Path) -> None:
 
 
 def test_event_that_is_published_now_and_then_has_a_contract(tmp_path: Path) -> None:
-    """A guard that keeps some of its events inside changes nothing about the others."""
+    """An event that a guard keeps inside only sometimes is in the snapshot like any published event."""
     case = "        case StayCreated() if event.sequence:\n            return None\n"
     mapper = small_system()[MAPPER].replace("        case StayCreated():", f"{case}        case StayCreated():")
     write_system(tmp_path, small_system() | {MAPPER: mapper})
@@ -249,7 +249,7 @@ def test_event_that_is_published_now_and_then_has_a_contract(tmp_path: Path) -> 
 
 
 def test_snapshot_is_not_written_over_a_break(tmp_path: Path) -> None:
-    """Only --accept writes it, and then the check is clean."""
+    """`schema snapshot` refuses a breaking change until it is run with --accept, after which the check is clean."""
     changed(tmp_path, fields("a: str"), fields("a: int"))
     refused = snapshot(tmp_path)
     assert refused.exit_code == 1
@@ -260,7 +260,7 @@ def test_snapshot_is_not_written_over_a_break(tmp_path: Path) -> None:
 
 
 def test_snapshot_is_stable_and_sorted(tmp_path: Path) -> None:
-    """A second one changes nothing, and the order of the fields in the code does not count."""
+    """A second snapshot changes nothing, and the fields in it are sorted, whatever their order in the code."""
     changed(tmp_path, fields("b: str", "a: int"), fields("a: int", "b: str"))
     text = (tmp_path / "contracts/coding.json").read_text()
     again = snapshot(tmp_path)
@@ -272,6 +272,6 @@ def test_snapshot_is_stable_and_sorted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"a": 1}', b"\xff", b"[" * 100_000])
 def test_damaged_snapshot_is_a_finding(content: bytes, tmp_path: Path) -> None:
-    """It is named, and the rest is checked."""
+    """A snapshot that cannot be read is reported as DS001 with its path."""
     root = write_system(tmp_path, small_system() | {"contracts/coding.json": content})
     assert ("DS001", "contracts/coding.json") in [(one.code, one.path) for one in check_project(root)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.checking import example, small_system, write_system
 
-from domainstream.tools.check.rules.table import RULES
+from domainstream.tools.check.engine import RULES
 
 CODES = [rule.code for rule in RULES]
 
@@ -59,18 +59,18 @@ def outcomes(roots: list[Path]) -> dict[str, str | None]:
 
 
 def test_every_good_example_starts(tmp_path: Path) -> None:
-    """Whoever copies one has a system that runs."""
+    """The good example of every rule is a system whose programs start."""
     roots = [write_system(tmp_path / code, small_system() | example(code, "Good")) for code in CODES]
     assert {code: why for code, why in outcomes(roots).items() if why} == {}
 
 
 def test_what_start_up_refuses_has_been_a_finding(tmp_path: Path) -> None:
-    """The bad examples of these rules do not start: `check` says before what would be said then."""
+    """The bad examples of these rules do not start, so `check` reports in advance what start-up would refuse."""
     roots = [write_system(tmp_path / code, small_system() | example(code, "Bad")) for code in REFUSED_AT_START_UP]
     assert [code for code, why in outcomes(roots).items() if not why] == []
 
 
 @pytest.mark.parametrize("code", REFUSED_AT_START_UP)
 def test_rules_that_start_up_knows_too_exist(code: str) -> None:
-    """A code that is no rule would prove nothing."""
+    """Every code in this file's list is the code of a rule."""
     assert code in CODES

@@ -63,7 +63,7 @@ def unfinal(imports: str) -> str:
     ],
 )
 def test_missing_final_is_added_with_its_import(before: str, after: str, tmp_path: Path) -> None:
-    """The import stands where ruff wants it, and the rest of the file is as it was."""
+    """`--fix` adds `@final`, imports it where ruff sorts it, and leaves the rest of the file as it was."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal(before)})
     assert fix(tmp_path) == [EVENTS]
     assert (tmp_path / EVENTS).read_text() == small_system()[EVENTS].replace(IMPORTS, after)
@@ -71,7 +71,7 @@ def test_missing_final_is_added_with_its_import(before: str, after: str, tmp_pat
 
 
 def test_final_goes_between_other_decorators_and_the_class(tmp_path: Path) -> None:
-    """Each class gets its own, at its own depth."""
+    """`@final` is added directly above the class, below its other decorators and comments."""
     text = small_system()[EVENTS].replace("@final\n", "@register\n# a remark\n")
     write_system(tmp_path, small_system() | {EVENTS: text})
     fix(tmp_path)
@@ -105,7 +105,7 @@ CLOSED = "C.DOMAIN_CODING_STAY_CLOSED: []"
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_missing_subscription_is_added(before: str, after: str, line_end: str, tmp_path: Path) -> None:
-    """It stands last, in the manner of the table, under the name that the file gives the enum."""
+    """A missing channel is added last in the table, in its style, under the name that the file gives the enum."""
     text = f"{HEAD}subscriptions = create_multiple_handlers({before})\n".replace("\n", line_end)
     write_system(tmp_path, two_channels() | {SUBSCRIPTIONS: text})
     assert fix(tmp_path) == [SUBSCRIPTIONS]
@@ -115,7 +115,7 @@ def test_missing_subscription_is_added(before: str, after: str, line_end: str, t
 
 
 def test_empty_table_gets_all_entries(tmp_path: Path) -> None:
-    """They are those of the enum, in its order."""
+    """An empty table gets an entry for every channel, in the order of the enum."""
     text = f"{HEAD.replace(' as C', '')}subscriptions = create_multiple_handlers({{}})\n"
     write_system(tmp_path, two_channels() | {SUBSCRIPTIONS: text})
     fix(tmp_path)
@@ -137,7 +137,7 @@ def test_ignored_findings_are_not_fixed(tmp_path: Path) -> None:
 
 
 def test_command_reports_what_it_fixed(tmp_path: Path) -> None:
-    """A second run has nothing to do."""
+    """`check --fix` reports each file that it fixed, and a second run fixes nothing."""
     write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
     first = CliRunner().invoke(cli, ["check", str(tmp_path), "--fix"])
     assert first.exit_code == 0
@@ -148,7 +148,7 @@ def test_command_reports_what_it_fixed(tmp_path: Path) -> None:
 
 
 def test_byte_order_mark_stays_first(tmp_path: Path) -> None:
-    """What is added on top of a file comes behind it."""
+    """An import that is added at the top of a file is inserted after the byte order mark."""
     text = "\ufeff" + unfinal("").lstrip().replace("(StrEnum)", "(str)")
     write_system(tmp_path, small_system() | {EVENTS: text})
     assert fix(tmp_path) == [EVENTS]
@@ -158,7 +158,7 @@ def test_byte_order_mark_stays_first(tmp_path: Path) -> None:
 
 
 def test_file_of_another_encoding_is_left_alone(tmp_path: Path) -> None:
-    """Its places cannot be told by the tree; the finding stays."""
+    """A file that is not UTF-8 is not fixed, since its tree's positions do not match its bytes; the finding stays."""
     text = "# -*- coding: latin-1 -*-\n# ä\n" + unfinal("from enum import StrEnum\n")
     write_system(tmp_path, small_system() | {EVENTS: text.encode("latin-1")})
     assert fix(tmp_path) == []

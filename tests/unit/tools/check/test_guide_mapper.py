@@ -1,4 +1,4 @@
-"""The guide's own example of a mapper, transcribed: the three mistakes that nobody intended are found, and no other."""
+"""The mapper of the guide, transcribed: its three unintended mistakes are found, and no other."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def guide(mapper: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("mapper", [BY_TYPE, BY_CLASS], ids=["by event type", "by class"])
 def test_guides_example_has_three_mistakes(mapper: str, tmp_path: Path) -> None:
-    """A channel that does not exist, one of another event, and a return type that forbids the None it promises."""
+    """The guide's mapper returns a missing channel, returns another event's, and forbids the None it promises."""
     findings = check_project(write_system(tmp_path, guide(mapper)))
     assert [(finding.code, finding.path) for finding in findings] == [
         ("DS307", MAPPER),
@@ -102,7 +102,7 @@ def test_guides_example_has_three_mistakes(mapper: str, tmp_path: Path) -> None:
 
 
 def test_without_the_mistakes_the_example_is_clean(tmp_path: Path) -> None:
-    """What is found is what is wrong."""
-    mended = BY_CLASS.replace("ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED", "MEDICAL_STAY_OPTIMIZATION_EVALUATED")
-    mended = mended.replace("-> EventPublisherChannel:", "-> EventPublisherChannel | None:")
-    assert check_project(write_system(tmp_path, guide(mended))) == []
+    """The guide's mapper has no findings once its three mistakes are corrected."""
+    corrected = BY_CLASS.replace("ORCHESTRATOR_RE_EVALUATED_FROM_IGNORED", "MEDICAL_STAY_OPTIMIZATION_EVALUATED")
+    corrected = corrected.replace("-> EventPublisherChannel:", "-> EventPublisherChannel | None:")
+    assert check_project(write_system(tmp_path, guide(corrected))) == []

@@ -1,4 +1,4 @@
-"""Whatever lies in a tree, `check` ends with findings and never with a traceback."""
+"""Whatever a tree contains, `check` ends with findings and never with a traceback."""
 
 import os
 import random
@@ -34,26 +34,26 @@ NASTY = {
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("content", NASTY.values(), ids=list(NASTY))
 def test_nasty_file_is_survived(tmp_path: Path, name: str, content: bytes) -> None:
-    """Where an important file is not what it should be, whatever is reported has a place that exists."""
+    """A file with unexpected content does not end a check with an error, and every finding has a valid position."""
     findings = check_project(write_system(tmp_path, {**small_system(), name: content}))
     assert all(finding.line >= 1 and finding.column >= 1 for finding in findings)
 
 
 @pytest.mark.parametrize("kind", ["no utf-8", "no python", "half a string", "deep brackets", "a zero byte"])
-def test_file_that_is_no_python_is_named(tmp_path: Path, kind: str) -> None:
-    """The finding names the file, and the rest is still checked."""
+def test_file_that_is_not_python_is_named(tmp_path: Path, kind: str) -> None:
+    """A file that is not Python is reported as DS001 with its path."""
     events = write_system(tmp_path, {**small_system(), EVENTS: NASTY[kind]})
     assert ("DS001", EVENTS) in [(finding.code, finding.path) for finding in check_project(events)]
 
 
 @pytest.mark.parametrize("name", [CHANNELS, SUBSCRIPTIONS, UNION, MAPPER, CONSUMER])
 def test_file_that_is_empty_is_not_clean(tmp_path: Path, name: str) -> None:
-    """What it should hold is missed."""
+    """An empty file in the place of an important one has findings, because what it should define is missing."""
     assert check_project(write_system(tmp_path, {**small_system(), name: ""}))
 
 
 def test_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
-    """Files of Windows editors are read as all others."""
+    """Files with a byte order mark and CRLF line ends are read like all others."""
     files = {name: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() for name, text in small_system().items()}
     assert check_project(write_system(tmp_path, files)) == []
 
@@ -70,7 +70,7 @@ def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
 
 
 def test_pipe_and_a_folder_with_the_name_of_a_file_are_left_alone(tmp_path: Path) -> None:
-    """Nothing waits for a writer that never comes."""
+    """Pipes and folders with names like Python files are not read, so a check never waits for a writer."""
     root = write_system(tmp_path, small_system())
     os.mkfifo(root / "services/coding/src/coding/pipe.py")
     (root / "services/coding/src/coding/folder.py").mkdir()
@@ -78,7 +78,7 @@ def test_pipe_and_a_folder_with_the_name_of_a_file_are_left_alone(tmp_path: Path
 
 
 def test_folder_with_nothing_says_what_is_missing(tmp_path: Path) -> None:
-    """An empty folder is not clean."""
+    """An empty folder is not clean: its missing channels and subscriptions are reported as DS002."""
     assert {finding.code for finding in check_project(tmp_path)} == {"DS002"}
 
 
@@ -98,13 +98,13 @@ ODD_ENUMS = [
 
 @pytest.mark.parametrize("enum", ODD_ENUMS)
 def test_enums_in_odd_shapes_are_survived(tmp_path: Path, enum: str) -> None:
-    """What cannot be understood raises nothing."""
+    """An enum of channels in an unusual form does not end a check with an error."""
     text = f"from enum import auto\nfrom domainstream import EventPublisherChannel\n\n{enum}"
     check_project(write_system(tmp_path, {**small_system(), CHANNELS: text}))
 
 
 def test_imports_in_circles_end(tmp_path: Path) -> None:
-    """Two files that import a name from each other define it nowhere."""
+    """Imports, bases and assignments that go in circles are not followed endlessly, and have no findings."""
     root = write_system(tmp_path, small_system())
     folder = "services/coding/src/coding/domain_layer/stay"
     circle = {
@@ -129,7 +129,7 @@ def mangled(text: str, seed: int) -> str:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(FILES), seed=st.integers(0, 10**9))
 def test_mangled_files_are_survived(tmp_path: Path, name: str, seed: int) -> None:
-    """Random damage raises nothing."""
+    """Random damage to any file does not end a check with an error."""
     system = small_system()
     check_project(write_system(tmp_path, system | {name: mangled(system[name], seed)}))
 
@@ -137,7 +137,7 @@ def test_mangled_files_are_survived(tmp_path: Path, name: str, seed: int) -> Non
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from([EVENTS, SUBSCRIPTIONS]), seed=st.integers(0, 10**9))
 def test_fixing_mangled_files_breaks_none_of_them(tmp_path: Path, name: str, seed: int) -> None:
-    """What was Python stays Python, and a second time there is nothing left to add."""
+    """`--fix` leaves a damaged file as valid as it was, and a second run has nothing left to add."""
     system = small_system()
     text = system[name].replace("@final\n", "").replace("from typing import final\n", "")
     root = write_system(tmp_path, system | {name: mangled(text, seed)})

@@ -1,4 +1,4 @@
-"""`docs/how-to/check-a-system.md` says what is so."""
+"""The page `docs/how-to/check-a-system.md` is true."""
 
 import re
 import tomllib
@@ -23,7 +23,7 @@ def block(language: str) -> str:
 
 
 def test_settings_are_all_there_with_their_defaults() -> None:
-    """What the page shows is what holds without a file."""
+    """The page shows every setting with the default that applies without a file."""
     shown = {
         name: tuple(value) if isinstance(value, list) else value for name, value in tomllib.loads(block("toml")).items()
     }
@@ -31,14 +31,14 @@ def test_settings_are_all_there_with_their_defaults() -> None:
 
 
 def test_options_are_all_there() -> None:
-    """Each option, and each format, is named."""
+    """The page names every option and every format of `check`."""
     options = {name for option in check.params if isinstance(option, Option) for name in option.opts}
     assert [name for name in options - {"--quiet"} if f"`{name}" not in PAGE] == []
     assert "--format " + r"\|".join(FORMATS) in PAGE
 
 
 def test_comment_ignores_its_rule(tmp_path: Path) -> None:
-    """The line on the page works as it stands."""
+    """The page's example of an ignore comment works as it is written."""
     line, _ = block("python").splitlines()
     text = small_system()[EVENTS].replace("@final\nclass StayCreated(BaseEvent[StayPayload]):", line)
     assert line in text

@@ -15,7 +15,7 @@ write_monorepo: Callable[[Path, int], int] = run_path(str(BENCHMARK))["write_mon
 
 
 def test_generated_monorepo_is_clean_and_understood(tmp_path: Path) -> None:
-    """What the benchmark measures is a whole check of a whole system."""
+    """The benchmark's monorepo is clean, and all of its events, channels, mappers and handlers are read."""
     write_monorepo(tmp_path, 4)
     project = read_project(tmp_path)
     assert check_project(tmp_path) == []
@@ -25,7 +25,7 @@ def test_generated_monorepo_is_clean_and_understood(tmp_path: Path) -> None:
 
 
 def test_only_files_that_matter_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of some hundred files, those with events, unions, mappers, consumers, channels and subscriptions."""
+    """`check` parses only files with events, unions, mappers, consumers, channels or subscriptions."""
     write_monorepo(tmp_path, 4)
     parsed: list[Any] = []
     parse = ast.parse

@@ -135,7 +135,7 @@ def channel_for(event: CodingDomainEvent) -> Channel:
 
 @pytest.mark.parametrize("mapper", CLEAN.values(), ids=list(CLEAN))
 def test_mapper_that_is_right_or_not_understood_is_clean(mapper: str, tmp_path: Path) -> None:
-    """Nothing is reported that is not certain."""
+    """A mapper that is right, or that cannot be understood without running it, has no findings."""
     assert check_project(write_system(tmp_path, system(mapper))) == []
 
 
@@ -234,7 +234,7 @@ def channel_for(event: CodingDomainEvent) -> Channel | None:
 
 @pytest.mark.parametrize(("mapper", "codes"), WRONG.values(), ids=list(WRONG))
 def test_mapper_that_is_wrong_is_found(mapper: str, codes: set[str], tmp_path: Path) -> None:
-    """Each mistake has its code."""
+    """Each mistake in a mapper is reported under its own code, and nothing else is reported."""
     assert {finding.code for finding in check_project(write_system(tmp_path, system(mapper)))} == codes
 
 

@@ -32,7 +32,7 @@ def test_example_is_clean() -> None:
 
 
 def test_example_is_understood() -> None:
-    """It is clean because all of it was read, not because nothing was."""
+    """The example is clean although all of its services, events, mappers, consumers and payloads were read."""
     project = read_project(monorepo())
     assert [service.name for service in project.services] == ["coding", "screenflow", "valuation"]
     assert len(project.events) == 7
@@ -71,6 +71,6 @@ def test_example_is_understood() -> None:
     ],
 )
 def test_part_that_does_not_fit_is_found(copy: Path, name: str, change: Damage, codes: set[str]) -> None:
-    """One change in one file, and what it breaks; what cannot be understood breaks nothing."""
+    """A change of one file is reported by what it breaks; one that makes a file unclear is not reported."""
     damage(copy, name, change)
     assert {finding.code for finding in check_project(copy)} == codes

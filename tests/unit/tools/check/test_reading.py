@@ -82,7 +82,7 @@ SAME = {
 
 @pytest.mark.parametrize("files", SAME.values(), ids=list(SAME))
 def test_same_written_differently_is_as_clean(files: dict[str, str], tmp_path: Path) -> None:
-    """Names are followed to what they stand for."""
+    """Imports, re-exports, constants and bases are followed, so the same system written differently is as clean."""
     assert codes(tmp_path, files) == []
     project = read_project(tmp_path)
     assert [event.event_type for event in project.events] == ["domain_coding_stay_created"]
@@ -118,7 +118,7 @@ UNCLEAR = {
 
 @pytest.mark.parametrize("files", UNCLEAR.values(), ids=list(UNCLEAR))
 def test_what_is_not_understood_is_left_alone(files: dict[str, str], tmp_path: Path) -> None:
-    """A finding that may be wrong is none."""
+    """Code that cannot be understood without running it has no findings, since they might be wrong."""
     assert codes(tmp_path, files) == []
 
 
@@ -133,8 +133,8 @@ async def record_stay(event, context):
 """
 
 
-def test_handlers_may_stand_in_another_file_than_their_consumer(tmp_path: Path) -> None:
-    """They belong to the consumer that they name; without them its job is unhandled."""
+def test_handlers_may_be_in_another_file_than_their_consumer(tmp_path: Path) -> None:
+    """A handler in another file belongs to the consumer that it names; without it, the job has no handler."""
     bare = replaced(CONSUMER, ("@consumer.on(StayCreated)\n", ""))
     assert codes(tmp_path, bare) == ["DS405"]
     handlers = "services/coding/src/coding/infrastructure_layer/consumers/handlers.py"
@@ -144,7 +144,7 @@ def test_handlers_may_stand_in_another_file_than_their_consumer(tmp_path: Path) 
 
 
 def test_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
-    """`job=` is the only name that it takes."""
+    """A handler with `job=` handles only the job of that name."""
     other = replaced(CONSUMER, ("@consumer.on(StayCreated)", '@consumer.on(StayCreated, job="archive-stay")'))
     assert codes(tmp_path, other) == ["DS405"]
     same = replaced(CONSUMER, ("@consumer.on(StayCreated)", '@consumer.on(StayCreated, job="record-stay")'))
@@ -171,7 +171,7 @@ def test_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
     ],
 )
 def test_domain_layer_imports_no_infrastructure(line: str, found: list[str], tmp_path: Path) -> None:
-    """Clients, the service's own infrastructure, and the parts of domainstream that talk to servers."""
+    """A domain layer may not import clients, infrastructure, or the parts of domainstream that talk to servers."""
     assert codes(tmp_path, {f"{DOMAIN}/stay/stay.py": f"{line}\n"}) == found
 
 
@@ -193,7 +193,7 @@ def test_domain_layer_imports_no_infrastructure(line: str, found: list[str], tmp
     ],
 )
 def test_payloads_take_datetimes_with_a_time_zone_only(annotation: str, found: list[str], tmp_path: Path) -> None:
-    """Wherever in the type they stand."""
+    """A payload field whose type allows a datetime without a time zone, at any depth, is reported."""
     head = (
         "from datetime import date, datetime\nfrom typing import Annotated\nfrom msgspec import Meta\n"
         "from pydantic import AwareDatetime\nMoment = datetime\nAware = Annotated[datetime, Meta(tz=True)]\n"
@@ -213,7 +213,7 @@ def test_payloads_take_datetimes_with_a_time_zone_only(annotation: str, found: l
     ],
 )
 def test_payloads_are_given_no_naive_datetimes(call: str, found: list[str], tmp_path: Path) -> None:
-    """What is made right there is seen."""
+    """A call among a payload's arguments that makes a datetime without a time zone is reported."""
     text = (
         "from datetime import UTC, datetime\nfrom coding.domain_layer.stay.stay_events import StayPayload\n\n\n"
         f"def payload(clock):\n    now = datetime.now()\n    return StayPayload(stay_id={call})\n"
@@ -222,7 +222,7 @@ def test_payloads_are_given_no_naive_datetimes(call: str, found: list[str], tmp_
 
 
 def test_tests_inside_of_a_service_are_left_out(tmp_path: Path) -> None:
-    """Events that only tests know are no events of the system."""
+    """Event classes in a service's test files are not events of the system."""
     event = "from domainstream import BaseEvent\n\n\nclass Sample(BaseEvent[str]):\n    event_type = 'sample'\n"
     folder = "services/coding/src/coding"
     files = [
@@ -235,7 +235,7 @@ def test_tests_inside_of_a_service_are_left_out(tmp_path: Path) -> None:
 
 
 def test_columns_count_characters(tmp_path: Path) -> None:
-    """Not bytes, which trees have."""
+    """The column of a finding counts characters, whereas syntax trees count bytes."""
     text = small_system()[SUBSCRIPTIONS].replace(
         "        Channel.DOMAIN_CODING_STAY_CREATED: [", "        Channel.DOMAIN_CODING_STAY_CREATED: ['äöü', "
     )

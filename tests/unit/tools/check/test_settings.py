@@ -1,4 +1,4 @@
-"""`domainstream.toml`: what may stand there, and what is reported about the rest."""
+"""`domainstream.toml`: what it may contain, and what is reported about the rest."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ def test_without_a_file_the_layout_is_the_guides(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == CheckSettings()
 
 
-def test_list_of_one_may_be_a_text(tmp_path: Path) -> None:
-    """What is not said keeps its default."""
+def test_list_of_one_may_be_a_string(tmp_path: Path) -> None:
+    """A list of one may be written as a string, and settings that are left out keep their defaults."""
     write_system(tmp_path, {"domainstream.toml": 'services = "apps/*"\nretired = ["A", "B"]\ncontracts = "schemas"\n'})
     expected = CheckSettings(services=("apps/*",), retired=("A", "B"), contracts="schemas")
     assert read_settings(tmp_path) == expected
 
 
 def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
-    """Every path can be moved; services are called as their folders."""
+    """Every part of a system can be in another folder, and a service is called as its folder."""
     moves = {
         "packages/contracts/src/contracts/": "libs/shared/contracts/",
         "services/coding/src/": "apps/",
@@ -54,7 +54,7 @@ def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
     ],
 )
 def test_every_mistake_is_reported(text: str, message: str, tmp_path: Path) -> None:
-    """The error names the file and what to type."""
+    """A setting that cannot be used raises a ConfigurationError that names the file and the correction."""
     write_system(tmp_path, {"domainstream.toml": text})
     with pytest.raises(ConfigurationError, match=r"domainstream\.toml cannot be used") as caught:
         check_project(tmp_path)
@@ -69,7 +69,7 @@ def test_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["**", "*", "[", "services/*/src/*/**", "services/[a-z]*/src/*", "**/*.py"])
-def test_any_pattern_is_survived(pattern: str, tmp_path: Path) -> None:
-    """Patterns find what they find."""
+def test_every_pattern_is_survived(pattern: str, tmp_path: Path) -> None:
+    """Patterns that match too much, or nothing, do not end a check with an error."""
     toml = f'services = "{pattern}"\nchannels = ["{CHANNELS}", "{pattern}"]\nsubscriptions = "{SUBSCRIPTIONS}"\n'
     check_project(write_system(tmp_path, small_system() | {"domainstream.toml": toml}))

@@ -1,4 +1,4 @@
-"""`check` and start-up say the same of channels and subscriptions, in the same words."""
+"""`check` and start-up report the same about channels and subscriptions, in the same words."""
 
 from pathlib import Path
 from textwrap import indent
@@ -45,7 +45,7 @@ members = st.dictionaries(names.filter(str.isidentifier), st.one_of(st.none(), n
 
 
 def enum_text(values: dict[str, str | None], services: object) -> str:
-    """Return the file of an enum; None stands for the right value."""
+    """Return the file of an enum; None is replaced by the right value."""
     lines = [f"{name} = {(name.lower() if value is None else value)!r}" for name, value in values.items()]
     given = "" if services is None else f", services={services!r}"
     head = "from domainstream import EventPublisherChannel\n\n\n"
@@ -64,11 +64,11 @@ def problems_at_start_up(text: str) -> list[str]:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=members, services=st.sampled_from(SERVICES))
 def test_channels_are_judged_alike(tmp_path: Path, values: dict[str, str | None], services: Any) -> None:
-    """Each problem of the enum is a finding, with its fix, and the other way round."""
+    """`check` and start-up report the same problems of an enum of channels, in the same words."""
     text = enum_text(values, services)
     findings = check_project(write_system(tmp_path, {CHANNELS: text}))
-    told = [f"{one.message}; {one.fix}" for one in findings if one.code.startswith("DS10")]
-    assert sorted(told) == problems_at_start_up(text)
+    reported = [f"{one.message}; {one.fix}" for one in findings if one.code.startswith("DS10")]
+    assert sorted(reported) == problems_at_start_up(text)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_channels_are_judged_alike(tmp_path: Path, values: dict[str, str | None]
     ],
 )
 def test_subscriptions_are_judged_alike(entries: str, code: str, tmp_path: Path) -> None:
-    """What the subscriber refuses to start with has been a finding before."""
+    """What a subscriber refuses to start with is also a finding of `check`, in the same words."""
     channels = enum_text({"DOMAIN_CODING_STAY_CREATED": None, "DOMAIN_CODING_STAY_CLOSED": None}, None)
     table = f"{{Channel.DOMAIN_CODING_STAY_CLOSED: [], {entries}}}"
     text = "from domainstream.subscriber import create_multiple_handlers, to_queue\n"

@@ -35,16 +35,16 @@ def codes_with(root: Path, line: str, **settings: str) -> list[str]:
     ],
 )
 def test_comment_ignores_what_it_names_on_its_line(line: str, codes: list[str], tmp_path: Path) -> None:
-    """One that stands alone is about the next line; one without reason, rule or need is a finding itself."""
+    """An ignore comment is about its line, or the next if it is alone, and needs a rule, a reason and a finding."""
     assert sorted(codes_with(tmp_path, line)) == sorted(codes)
 
 
-def test_words_in_a_text_are_no_comment(tmp_path: Path) -> None:
-    """Only comments count."""
+def test_words_in_a_string_are_not_a_comment(tmp_path: Path) -> None:
+    """The words of an ignore comment inside a string ignore nothing and are not reported as an unused comment."""
     text = small_system()[EVENTS] + 'TEXT = """\n# domainstream: ignore[DS202] mocked\n"""\n'
     assert check_project(write_system(tmp_path, small_system() | {EVENTS: text})) == []
 
 
 def test_settings_ignore_a_rule_everywhere(tmp_path: Path) -> None:
-    """By code, or by its beginning."""
+    """The setting `ignore` drops a rule's findings in all files, by its code or by the beginning of its code."""
     assert codes_with(tmp_path, "class StayCreated(BaseEvent[StayPayload]):", ignore='["DS2"]') == []

@@ -82,7 +82,7 @@ class Project:
     """Its folder."""
 
     settings: CheckSettings
-    """Where its parts lie."""
+    """Where its parts are."""
 
     services: tuple[Service, ...] = ()
     """The services found."""

@@ -1,14 +1,16 @@
-"""Reads the enums of channels, the event classes, and the unions of them."""
+"""Reads enums of channels, and domain layers: event classes, unions of them, and imports that they must not have."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from domainstream.tools.check.model.domain import Channel, ChannelEnum, Event, EventUnion
-from domainstream.tools.check.reading.sources import Source
+from domainstream.tools.check.model.domain import Channel, ChannelEnum, Event, EventUnion, LayerBreach
+from domainstream.tools.check.reading.sources import Source, Sources
 from domainstream.tools.check.reading.symbols import (
     Module,
     Symbols,
+    absolute_name,
     assignments_of,
     last_part,
     members_of,
@@ -17,21 +19,28 @@ from domainstream.tools.check.reading.symbols import (
 
 _CHANNEL_BASE: Final = "EventPublisherChannel"
 _EVENT_BASE: Final = "BaseEvent"
-_DOMAIN_LAYER: Final = "domain_layer"
 _EVENT_WORDS: Final = (b"BaseEvent", b"event_type")
 _UNION_WORDS: Final = (b"TypeAlias", b"Union[", b"\ntype ", b"DomainEvent")
+_CLIENTS: Final = frozenset({"redis", "bullmq", "sqlalchemy", "psycopg", "asyncpg", "valkey"})
+_OURS: Final = frozenset(
+    {"redis", "publisher", "stream", "queue", "subscriber", "worker", "bootstrap", "testing", "tools", "cli"}
+)
+_OUR_NAMES: Final = frozenset({"RedisStreamPublisherClient", "EventProducer", "MemoryPublisher"})
+_INFRASTRUCTURE_WORDS: Final = re.compile(
+    rb"infrastructure_layer|domainstream\.|" + b"|".join(sorted(map(str.encode, _CLIENTS | _OUR_NAMES)))
+)
 
 
-def read_channels(files: Iterable[Source], symbols: Symbols) -> Iterator[ChannelEnum]:
+def read_channels(source: Source, symbols: Symbols) -> Iterator[ChannelEnum]:
     """Yield each enum of channels: a class that derives from `EventPublisherChannel`."""
-    for module in symbols.modules(files):
-        for node in module.classes.values():
-            if any(symbols.name_of(base, module) == _CHANNEL_BASE for base in node.bases):
-                source = module.source
-                locations = {name: source.location(statement) for name, _, statement in assignments_of(node.body)}
-                channels = tuple(Channel(name, value, locations[name]) for name, value in members_of(node))
-                services = _services(node, module, symbols)
-                yield ChannelEnum(module.symbol(node.name), channels, services, source.location(node))
+    if (module := symbols.module(source)) is None:
+        return
+    for node in module.classes.values():
+        if any(symbols.name_of(base, module) == _CHANNEL_BASE for base in node.bases):
+            locations = {name: source.location(statement) for name, _, statement in assignments_of(node.body)}
+            channels = tuple(Channel(name, value, locations[name]) for name, value in members_of(node))
+            services = _services(node, module, symbols)
+            yield ChannelEnum(module.symbol(node.name), channels, services, source.location(node))
 
 
 def _services(node: ast.ClassDef, module: Module, symbols: Symbols) -> Mapping[str, tuple[str, ...]] | None:
@@ -59,7 +68,7 @@ def read_events(files: Iterable[Source], symbols: Symbols) -> Iterator[Event]:
     candidates = (source for source in files if source.service and any(word in source.text for word in _EVENT_WORDS))
     found: dict[str, tuple[Module, ast.ClassDef]] = {}
     bases: dict[str, list[str]] = {}
-    for module in symbols.modules(candidates):
+    for module in filter(None, map(symbols.module, candidates)):
         for node in module.classes.values():
             plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
             found[module.symbol(node.name)] = module, node
@@ -67,8 +76,8 @@ def read_events(files: Iterable[Source], symbols: Symbols) -> Iterator[Event]:
     derived = _derived(bases)
     parents = {base for name in derived for base in bases[name]}
     for name, (module, node) in found.items():
-        if name in derived and name not in parents and not _is_open(module, node, symbols):
-            yield _event(module, node, symbols)
+        if name in derived and name not in parents and (event := _event(module, node, symbols)) is not None:
+            yield event
 
 
 def _derived(bases: Mapping[str, Sequence[str]]) -> set[str]:
@@ -85,24 +94,21 @@ def _derived(bases: Mapping[str, Sequence[str]]) -> set[str]:
         left = {name: own for name, own in left.items() if name not in new}
 
 
-def _is_open(module: Module, node: ast.ClassDef, symbols: Symbols) -> bool:
-    """Return whether a class leaves its payload open: `class ServiceEvent(BaseEvent[PayloadT])`."""
+def _event(module: Module, node: ast.ClassDef, symbols: Symbols) -> Event | None:
+    """Return an event; None for a base that leaves its payload open: `class ServiceEvent(BaseEvent[PayloadT])`."""
     arguments = [base.slice for base in node.bases if isinstance(base, ast.Subscript)]
     values = [symbols.value_of(symbols.of(argument, module) or "") for argument in arguments]
     calls = [found[1].func for found in values if found and isinstance(found[1], ast.Call)]
-    return bool(getattr(node, "type_params", None)) or any("TypeVar" in ast.unparse(call) for call in calls)
-
-
-def _event(module: Module, node: ast.ClassDef, symbols: Symbols) -> Event:
+    if getattr(node, "type_params", None) or any("TypeVar" in ast.unparse(call) for call in calls):
+        return None
     source = module.source
     own = {name: value for name, value, _ in assignments_of(node.body)}
     version = own.get("version", ast.Constant(1))
     plain_version = version.value if isinstance(version, ast.Constant) else None
-    arguments = [base.slice for base in node.bases if isinstance(base, ast.Subscript)]
     return Event(
         symbol=module.symbol(node.name),
         service=source.service,
-        aggregate=source.inside[1] if len(source.inside) > 1 and source.inside[0] == _DOMAIN_LAYER else None,
+        aggregate=source.inside[1] if source.in_domain_layer and len(source.inside) > 1 else None,
         event_type=symbols.text_of(own.get("event_type"), module),
         has_type="event_type" in own,
         version=plain_version if isinstance(plain_version, int) else None,
@@ -112,18 +118,18 @@ def _event(module: Module, node: ast.ClassDef, symbols: Symbols) -> Event:
     )
 
 
-def read_unions(files: Iterable[Source], symbols: Symbols, events: Mapping[str, Event]) -> Iterator[EventUnion]:
+def read_unions(source: Source, symbols: Symbols, events: Mapping[str, Event]) -> Iterator[EventUnion]:
     """Yield each name of a domain layer for a union of events: `CodingDomainEvent = StayCreated | StayClosed`."""
-    domain = (source for source in files if source.service and source.inside[:1] == (_DOMAIN_LAYER,))
-    candidates = (source for source in domain if any(word in source.text for word in _UNION_WORDS))
-    for module in symbols.modules(candidates):
-        for name, value, statement in assignments_of(module.body):
-            members = union_members(value, module, symbols)
-            known = tuple(dict.fromkeys(member for member in members if member in events))
-            if known:
-                complete = all(member in events for member in members)
-                source = module.source
-                yield EventUnion(module.symbol(name), source.service, known, complete, source.location(statement))
+    if not source.in_domain_layer or not any(word in source.text for word in _UNION_WORDS):
+        return
+    if (module := symbols.module(source)) is None:
+        return
+    for name, value, statement in assignments_of(module.body):
+        members = union_members(value, module, symbols)
+        known = tuple(dict.fromkeys(member for member in members if member in events))
+        if known:
+            complete = all(member in events for member in members)
+            yield EventUnion(module.symbol(name), source.service, known, complete, source.location(statement))
 
 
 def union_members(node: ast.expr | None, module: Module, symbols: Symbols) -> list[str]:
@@ -159,3 +165,25 @@ def _parts(node: ast.expr | None, module: Module, symbols: Symbols) -> list[ast.
     if name == "Union":
         return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
     return [node.slice] if name in {"Annotated", "Optional"} and not isinstance(node.slice, ast.Tuple) else None
+
+
+def read_breaches(source: Source, sources: Sources) -> Iterator[LayerBreach]:
+    """Yield each import of infrastructure in a domain layer."""
+    if not source.in_domain_layer or not _INFRASTRUCTURE_WORDS.search(source.text):
+        return
+    if (tree := sources.tree(source)) is None:
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            origin = f"{absolute_name(node, source)}." if isinstance(node, ast.ImportFrom) else ""
+            names = (f"{origin}{alias.name}" for alias in node.names)
+            # One statement is one finding, however many names it imports.
+            if (name := next(filter(_is_infrastructure, names), None)) is not None:
+                yield LayerBreach(name, source.location(node))
+
+
+def _is_infrastructure(name: str) -> bool:
+    parts = name.split(".")
+    if "infrastructure_layer" in parts or parts[0] in _CLIENTS:
+        return True
+    return parts[0] == "domainstream" and len(parts) > 1 and (parts[1] in _OURS or parts[1] in _OUR_NAMES)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from domainstream.tools.check.model.domain import ChannelEnum, Event, EventUnion
 from domainstream.tools.check.model.flow import Case, Mapper, Outcome, Wildcard
@@ -43,53 +43,36 @@ class Known:
         return {event.event_type: event.symbol for event in self.events.values() if event.event_type}
 
 
-class Cases(NamedTuple):
-    """What a match statement says."""
-
-    cases: tuple[Case, ...]
-    """Its cases about events."""
-
-    understood: bool
-    """Whether every case was understood."""
-
-    wildcard: Wildcard | None
-    """Its `case _`; None when it has none."""
-
-
-def read_mappers(files: Iterable[Source], known: Known) -> Iterator[Mapper]:
-    """Yield each mapper of the services."""
-    words = {enum.name.encode() for enum in known.enums.values()}
-    candidates = (source for source in files if source.service and b"match " in source.text)
-    for module in known.symbols.modules(file for file in candidates if any(word in file.text for word in words)):
-        for statement in module.body:
-            for function in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
-                if isinstance(function, Function):
-                    match = next((inner for inner in function.body if isinstance(inner, ast.Match)), None)
-                    mapper = None if match is None else _mapper(function, match, module, known)
-                    if mapper is not None and _names_channels(function, module, known):
-                        yield mapper
+def read_mappers(source: Source, known: Known) -> Iterator[Mapper]:
+    """Yield each mapper of a service."""
+    if not source.service or b"match " not in source.text:
+        return
+    if not any(enum.name.encode() in source.text for enum in known.enums.values()):
+        return
+    if (module := known.symbols.module(source)) is None:
+        return
+    for statement in module.body:
+        for function in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
+            if isinstance(function, Function) and (mapper := _mapper(function, module, known)) is not None:
+                yield mapper
 
 
-def _names_channels(function: Function, module: Module, known: Known) -> bool:
-    """Return whether a function is about channels: its return type says so, or a return does."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name | ast.Attribute):
-            symbol = known.symbols.of(node, module) or ""
-            if symbol in known.enums or symbol.rpartition(".")[0] in known.enums:
-                return True
-    return False
-
-
-def _mapper(function: Function, match: ast.Match, module: Module, known: Known) -> Mapper | None:
+def _mapper(function: Function, module: Module, known: Known) -> Mapper | None:
+    """Return what a function maps; None unless it matches on an event and names channels."""
+    match = next((statement for statement in function.body if isinstance(statement, ast.Match)), None)
     arguments = [*function.args.posonlyargs, *function.args.args]
     parameter = next((argument for argument in arguments if argument.arg not in {"self", "cls"}), None)
-    if parameter is None:
+    if match is None or parameter is None:
         return None
     annotated = union_members(parameter.annotation, module, known.symbols) if parameter.annotation else []
     members = [symbol for symbol in annotated if symbol in known.events]
     open_base = any(last_part(symbol) == "BaseEvent" for symbol in annotated)
     cases, understood, wildcard = _cases(match, module, known)
     if not members and not (open_base and any(case.events for case in cases)):
+        return None
+    names = (node for node in ast.walk(function) if isinstance(node, ast.Name | ast.Attribute))
+    symbols = (known.symbols.of(name, module) or "" for name in names)
+    if not any(symbol in known.enums or symbol.rpartition(".")[0] in known.enums for symbol in symbols):
         return None
     source = module.source
     rest = function.body[function.body.index(match) + 1 :]
@@ -143,8 +126,11 @@ def _promises_none(function: Function, module: Module) -> bool:
     return any(_RETURNS_NONE.search(words) and not _DENIES.search(words) for words in [file_docstring, *comments])
 
 
-def _cases(match: ast.Match, module: Module, known: Known) -> Cases:
-    """Read cases by event class, `case StayCreated():`, and by event type, `case StayEventType.STAY_CREATED:`."""
+def _cases(match: ast.Match, module: Module, known: Known) -> tuple[tuple[Case, ...], bool, Wildcard | None]:
+    """Return the cases about events, whether every case was understood, and `case _`; None when there is none.
+
+    A case names an event class, `case StayCreated():`, or an event type, `case StayEventType.STAY_CREATED:`.
+    """
     cases: list[Case] = []
     understood = True
     wildcard = None
@@ -153,14 +139,14 @@ def _cases(match: ast.Match, module: Module, known: Known) -> Cases:
         if _is_wildcard(node.pattern) and node.guard is None:
             wildcard = Wildcard(_is_unreachable(node.body), location)
             continue
-        alternatives = _alternatives(node.pattern)
-        events = tuple(_event(pattern, module, known) for pattern in alternatives)
-        if all(symbol in known.events for symbol in events):
-            covers = node.guard is None and all(map(_covers_class, alternatives))
+        alternatives = [_event(pattern, module, known) for pattern in _alternatives(node.pattern)]
+        if all(symbol in known.events for symbol, _ in alternatives):
+            events = tuple(symbol for symbol, _ in alternatives)
+            covers = node.guard is None and all(every for _, every in alternatives)
             cases.append(Case(events, covers, tuple(_outcomes(node.body, module, known)), location))
         else:
             understood = False
-    return Cases(tuple(cases), understood, wildcard)
+    return tuple(cases), understood, wildcard
 
 
 def _alternatives(pattern: ast.pattern) -> list[ast.pattern]:
@@ -171,24 +157,18 @@ def _alternatives(pattern: ast.pattern) -> list[ast.pattern]:
     return [pattern]
 
 
-def _event(pattern: ast.pattern, module: Module, known: Known) -> str:
-    """Return the symbol of the event that a pattern is about; empty when that is not plain."""
+def _event(pattern: ast.pattern, module: Module, known: Known) -> tuple[str, bool]:
+    """Return the event that a pattern is about, empty when that is not plain, and whether it takes every such event."""
     if isinstance(pattern, ast.MatchClass):
-        return known.symbols.of(pattern.cls, module) or ""
+        every = all(map(_is_wildcard, [*pattern.patterns, *pattern.kwd_patterns]))
+        return known.symbols.of(pattern.cls, module) or "", every
     if isinstance(pattern, ast.MatchValue):
-        return known.event_of_type.get(known.symbols.text_of(pattern.value, module) or "", "")
-    return ""
+        return known.event_of_type.get(known.symbols.text_of(pattern.value, module) or "", ""), True
+    return "", False
 
 
 def _is_wildcard(pattern: ast.pattern) -> bool:
     return isinstance(pattern, ast.MatchAs) and pattern.pattern is None
-
-
-def _covers_class(pattern: ast.pattern) -> bool:
-    """Return whether a pattern takes every event of its class, whatever the event's attributes are."""
-    if isinstance(pattern, ast.MatchClass):
-        return all(map(_is_wildcard, [*pattern.patterns, *pattern.kwd_patterns]))
-    return isinstance(pattern, ast.MatchValue)
 
 
 def _is_unreachable(body: list[ast.stmt]) -> bool:

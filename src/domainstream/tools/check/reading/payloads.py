@@ -5,7 +5,7 @@ Types are written in one normal form, so that another spelling of the same type 
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from domainstream.tools.check.model.domain import Field, NaiveCall, Shape
@@ -20,10 +20,10 @@ _WRAPPERS: Final = frozenset({"ClassVar", "NotRequired", "Required", "ReadOnly",
 _OLD_NAMES: Final = {"List": "list", "Tuple": "tuple", "Dict": "dict", "Set": "set", "FrozenSet": "frozenset"}
 
 
-def read_shapes(payloads: Iterable[str], symbols: Symbols) -> Iterator[Shape]:
-    """Yield the shapes of `payloads` and of all that their fields name, as far as the system defines them."""
-    left = list(dict.fromkeys(payloads))
-    seen = set(left)
+def read_shapes(payload: str, symbols: Symbols) -> Iterator[Shape]:
+    """Yield the shapes of a payload and of all that its fields name, as far as the system defines them."""
+    left = [payload]
+    seen = {payload}
     while left:
         symbol = left.pop()
         found = symbols.class_of(symbol)
@@ -60,27 +60,24 @@ def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str
             annotation = normalizer.of(statement.annotation)
             if normalizer.wrapper != "ClassVar" and not statement.target.id.startswith("_"):
                 uses += normalizer.uses
-                required = total and normalizer.wrapper != "NotRequired" and _is_required(statement.value)
-                name = _wire_name(statement.value) or statement.target.id
+                required, renamed = _field_options(statement.value)
+                required = required and total and normalizer.wrapper != "NotRequired"
+                name = renamed or statement.target.id
                 yield Field(name, annotation, required, normalizer.naive, module.source.location(statement))
 
 
-def _is_required(value: ast.expr | None) -> bool:
-    if isinstance(value, ast.Call):
-        name = last_part(ast.unparse(value.func)).lower()
-        given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
-        # pydantic's Field takes the default as its first argument; `...` is none.
-        first = any(ast.unparse(argument) != "..." for argument in value.args[:1])
-        return name in {"field", "ib", "attrib"} and not given and not first
-    return value is None
-
-
-def _wire_name(value: ast.expr | None) -> str | None:
-    """Return the name that a field's default renames it to, such as `field(name="stayId")`."""
-    keywords = value.keywords if isinstance(value, ast.Call) else []
-    given = (keyword.value for keyword in keywords if keyword.arg in {"name", "alias"})
-    names = (node.value for node in given if isinstance(node, ast.Constant))
-    return next((name for name in names if isinstance(name, str)), None)
+def _field_options(value: ast.expr | None) -> tuple[bool, str]:
+    """Return whether a field with this default is required, and the name it gets, as by `field(name="stayId")`."""
+    if not isinstance(value, ast.Call):
+        return value is None, ""
+    function = last_part(ast.unparse(value.func)).lower()
+    given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
+    # pydantic's Field takes the default as its first argument; `...` is none.
+    first = any(ast.unparse(argument) != "..." for argument in value.args[:1])
+    required = function in {"field", "ib", "attrib"} and not given and not first
+    names = (keyword.value for keyword in value.keywords if keyword.arg in {"name", "alias"})
+    texts = (node.value for node in names if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return required, next(texts, "")
 
 
 class TypeNormalizer:
@@ -143,8 +140,9 @@ class TypeNormalizer:
         if name in _WRAPPERS and arguments:
             before = self.naive
             spelled = self._spell(arguments[0])
-            if any(map(_demands_time_zone, arguments[1:])):
-                self.naive = before
+            calls = [argument for argument in arguments[1:] if isinstance(argument, ast.Call)]
+            if any(word.arg == "tz" and ast.unparse(word.value) == "True" for call in calls for word in call.keywords):
+                self.naive = before  # Meta(tz=True) demands a time zone
             return spelled
         if name == "Union":
             return self._union(arguments)
@@ -159,14 +157,6 @@ class TypeNormalizer:
         return " | ".join(sorted(spelled, key=lambda member: (member == "None", member)))
 
 
-def _demands_time_zone(node: ast.expr) -> bool:
-    """Return whether an argument of `Annotated` is `Meta(tz=True)`."""
-    return isinstance(node, ast.Call) and any(
-        keyword.arg == "tz" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
-        for keyword in node.keywords
-    )
-
-
 def _split_union(spelled: str) -> list[str]:
     """Undo a union within a union; one inside of brackets stays whole."""
     parts, depth, start = [], 0, 0
@@ -178,19 +168,18 @@ def _split_union(spelled: str) -> list[str]:
     return [*parts, spelled[start:]]
 
 
-def read_naive_calls(files: Iterable[Source], symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
+def read_naive_calls(source: Source, symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
     """Yield each `datetime.now()` without a time zone, and the like, among the arguments of a payload."""
-    for module in symbols.modules(source for source in files if source.service and _CLOCK_CALLS.search(source.text)):
-        for node in module.nodes():
-            if isinstance(node, ast.Call) and symbols.of(node.func, module) in payloads:
-                for keyword in node.keywords:
-                    if _is_naive(keyword.value, module, symbols):
-                        name = f"{ast.unparse(node.func)}.{keyword.arg}"
-                        yield NaiveCall(name, ast.unparse(keyword.value), module.source.location(keyword.value))
-
-
-def _is_naive(node: ast.expr, module: Module, symbols: Symbols) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    symbol = symbols.of(node.func, module)
-    return symbol in _ALWAYS_NAIVE or (symbol == _NOW and not node.args and not node.keywords)
+    if not source.service or not _CLOCK_CALLS.search(source.text) or (module := symbols.module(source)) is None:
+        return
+    for call in module.nodes():
+        if not isinstance(call, ast.Call) or symbols.of(call.func, module) not in payloads:
+            continue
+        for keyword in call.keywords:
+            given = keyword.value
+            if not isinstance(given, ast.Call):
+                continue
+            symbol = symbols.of(given.func, module)
+            if symbol in _ALWAYS_NAIVE or (symbol == _NOW and not given.args and not given.keywords):
+                name = f"{ast.unparse(call.func)}.{keyword.arg}"
+                yield NaiveCall(name, ast.unparse(given), source.location(given))

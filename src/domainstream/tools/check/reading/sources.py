@@ -1,11 +1,14 @@
-"""The system's Python files, their text and their syntax trees.
+"""The system's Python files: their text, their syntax trees, and their comments that ignore findings.
 
 Reading every file is cheap, parsing is not: readers look for a few words first and ask for the tree only then.
 """
 
 import ast
+import io
 import os
 import platform
+import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,12 +16,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from domainstream.tools.check.findings import Location
-from domainstream.tools.check.model.project import Unreadable
+from domainstream.tools.check.model.project import IgnoreComment, Unreadable
 from domainstream.tools.check.settings import CheckSettings
 
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "site-packages", "venv", "tests", "test"})
 _VERSION: Final = ".".join(platform.python_version_tuple()[:2])
 _TEST_FILES: Final = ("test_", "conftest.py")
+_IGNORE_WORDS: Final = re.compile(rb"domainstream:\s*ignore")
+_IGNORE_COMMENT: Final = re.compile(r"#\s*domainstream:\s*ignore\b(?:\[([^\]]*)\])?\W*(.*)")
 TOO_DEEP: Final = ("this is nested too deeply", "break the longest expression into several statements")
 """What is wrong with a file that Python's stack is too small for, and what to do."""
 
@@ -44,6 +49,11 @@ class Source:
 
     text: bytes
     """What it holds."""
+
+    @property
+    def in_domain_layer(self) -> bool:
+        """Whether it is in a service's domain layer."""
+        return bool(self.service) and self.inside[:1] == ("domain_layer",)
 
     @property
     def lines(self) -> list[str]:
@@ -85,7 +95,7 @@ class Sources:
         return iter(self.files.values())
 
     def matching(self, patterns: tuple[str, ...]) -> list[Source]:
-        """Return the files that the patterns name, also where they lie outside of services and packages."""
+        """Return the files that the patterns name, including files outside of services and packages."""
         paths = [path for pattern in patterns for path in sorted(self._root.glob(pattern)) if path.is_file()]
         known = {source.path: source for source in self}
         found: list[Source | None] = []
@@ -161,3 +171,21 @@ def _folders(root: Path, patterns: tuple[str, ...]) -> list[Path]:
     found = {path for pattern in patterns for path in root.glob(pattern)}
     names = [path for path in found if path.name.isidentifier() and path.name not in _SKIPPED]
     return sorted(path for path in names if path.is_dir() and not path.is_symlink())
+
+
+def read_ignores(source: Source) -> Iterator[IgnoreComment]:
+    """Yield each comment such as `# domainstream: ignore[CODE] reason`; one on its own line is about the next line."""
+    if not _IGNORE_WORDS.search(source.text):
+        return
+    try:
+        tokens = list(tokenize.tokenize(io.BytesIO(source.text).readline))
+    except (SyntaxError, tokenize.TokenError, UnicodeDecodeError):
+        # Not Python: the file is reported for that if any rule needs it.
+        return
+    for token in tokens:
+        match = _IGNORE_COMMENT.search(token.string) if token.type == tokenize.COMMENT else None
+        if match:
+            line, column = token.start
+            codes = tuple(code.strip() for code in (match[1] or "").split(",") if code.strip())
+            alone = not token.line[:column].strip()
+            yield IgnoreComment(codes, match[2].strip(), line + alone, Location(source.path, line, column + 1))

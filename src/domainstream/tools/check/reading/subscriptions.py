@@ -15,21 +15,21 @@ _CONSUMER: Final = "EventConsumer"
 _CHAIN: Final = "UpcasterChain"
 
 
-def read_subscriptions(files: Iterable[Source], symbols: Symbols) -> Iterator[SubscriptionMap]:
+def read_subscriptions(source: Source, symbols: Symbols) -> Iterator[SubscriptionMap]:
     """Yield each call of `create_multiple_handlers`; one whose table is not plain has no entries."""
-    for module in symbols.modules(source for source in files if _TABLE_CALL.encode() in source.text):
-        source = module.source
-        for call in symbols.calls_of(_TABLE_CALL, module):
-            table = call.args[0] if call.args else None
-            if isinstance(table, ast.Name):
-                table = None if _is_added_to(table.id, module) else module.values.get(table.id)
-            if isinstance(table, ast.Dict):
-                entries = [_entry(*item, module, symbols) for item in zip(table.keys, table.values, strict=True)]
-                known = tuple(entry for entry in entries if entry is not None)
-                complete = len(known) == len(entries)
-                yield SubscriptionMap(known, complete, source.location(table), source.end(table))
-            else:
-                yield SubscriptionMap((), complete=False, location=source.location(call), end=source.end(call))
+    if _TABLE_CALL.encode() not in source.text or (module := symbols.module(source)) is None:
+        return
+    for call in symbols.calls_of(_TABLE_CALL, module):
+        table = call.args[0] if call.args else None
+        if isinstance(table, ast.Name):
+            table = None if _is_added_to(table.id, module) else module.values.get(table.id)
+        if isinstance(table, ast.Dict):
+            entries = [_entry(*item, module, symbols) for item in zip(table.keys, table.values, strict=True)]
+            known = tuple(entry for entry in entries if entry is not None)
+            complete = len(known) == len(entries)
+            yield SubscriptionMap(known, complete, source.location(table), source.end(table))
+        else:
+            yield SubscriptionMap((), complete=False, location=source.location(call), end=source.end(call))
 
 
 def _is_added_to(name: str, module: Module) -> bool:
@@ -55,31 +55,33 @@ def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbo
     return SubscribedChannel(channel, enum, tuple(subscriptions), module.source.location(key))
 
 
-def read_consumers(files: Iterable[Source], symbols: Symbols, events: Mapping[str, Event]) -> Iterator[Consumer]:
+def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]) -> Iterator[Consumer]:
     """Yield each consumer; handlers of one that is made elsewhere come as a consumer of their own, without a queue."""
-    candidates = (source for source in files if _CONSUMER.encode() in source.text or b".on(" in source.text)
-    for module in symbols.modules(candidates):
-        source = module.source
-        nodes = list(module.nodes())
-        handlers: dict[str, list[Handler | None]] = {}
-        owners: dict[str, ast.expr] = {}
-        for owner, handler in _registrations(nodes, module, symbols, events):
-            name = ast.unparse(owner)
-            handlers.setdefault(name, []).append(handler)
-            owners.setdefault(name, owner)
-        for call, target in _constructions(nodes, module, symbols):
-            known, complete = _understood(handlers.pop(target, []))
-            complete = complete and bool(target) and not _lets_jobs_pass(call)
-            queue = symbols.text_of(argument(call, 0, "queue"), module)
-            yield Consumer(
-                module.symbol(target), source.service, queue, known, complete, source.location(call), made=True
-            )
-        for name, own in handlers.items():
-            known, complete = _understood(own)
-            # Something else may have a method `on`.
-            if known:
-                symbol = symbols.of(owners[name], module) or ""
-                yield Consumer(symbol, source.service, None, known, complete, known[0].location, made=False)
+    if _CONSUMER.encode() not in source.text and b".on(" not in source.text:
+        return
+    if (module := symbols.module(source)) is None:
+        return
+    nodes = list(module.nodes())
+    handlers: dict[str, list[Handler | None]] = {}
+    owners: dict[str, ast.expr] = {}
+    for owner, handler in _registrations(nodes, module, symbols, events):
+        name = ast.unparse(owner)
+        handlers.setdefault(name, []).append(handler)
+        owners.setdefault(name, owner)
+    for call, target in _constructions(nodes, module, symbols):
+        known, complete = _understood(handlers.pop(target, []))
+        unhandled = next((given.value for given in call.keywords if given.arg in {"unhandled", None}), None)
+        # Jobs without a handler may be meant, unless they fail.
+        fails = unhandled is None or (isinstance(unhandled, ast.Constant) and unhandled.value == "fail")
+        complete = complete and bool(target) and fails
+        queue = symbols.text_of(argument(call, 0, "queue"), module)
+        yield Consumer(module.symbol(target), source.service, queue, known, complete, source.location(call), made=True)
+    for name, own in handlers.items():
+        known, complete = _understood(own)
+        # Something else may have a method `on`.
+        if known:
+            symbol = symbols.of(owners[name], module) or ""
+            yield Consumer(symbol, source.service, None, known, complete, known[0].location, made=False)
 
 
 def joined(consumers: Iterable[Consumer]) -> tuple[Consumer, ...]:
@@ -138,20 +140,15 @@ def _registrations(
             yield call.func.value, Handler(classes, job_name, names.get(id(call), ""), location) if plain else None
 
 
-def _lets_jobs_pass(call: ast.Call) -> bool:
-    """Return whether jobs without a handler may be meant: `unhandled="skip"`, or something that is not plain."""
-    given = next((keyword.value for keyword in call.keywords if keyword.arg in {"unhandled", None}), None)
-    return given is not None and not (isinstance(given, ast.Constant) and given.value == "fail")
-
-
-def read_upcasters(files: Iterable[Source], symbols: Symbols) -> Iterator[Upcasters]:
+def read_upcasters(source: Source, symbols: Symbols) -> Iterator[Upcasters]:
     """Yield each chain of upcasters."""
-    for module in symbols.modules(source for source in files if f"{_CHAIN}(".encode() in source.text):
-        for call in symbols.calls_of(_CHAIN, module):
-            event = symbols.of(argument(call, 0, "event_class"), module)
-            if event is not None:
-                steps = argument(call, 1, "steps")
-                keys = steps.keys if isinstance(steps, ast.Dict) else [None]
-                versions = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, int)]
-                plain = len(versions) == len(keys)
-                yield Upcasters(event, tuple(versions) if plain else None, module.source.location(call))
+    if f"{_CHAIN}(".encode() not in source.text or (module := symbols.module(source)) is None:
+        return
+    for call in symbols.calls_of(_CHAIN, module):
+        event = symbols.of(argument(call, 0, "event_class"), module)
+        if event is not None:
+            steps = argument(call, 1, "steps")
+            keys = steps.keys if isinstance(steps, ast.Dict) else [None]
+            versions = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, int)]
+            plain = len(versions) == len(keys)
+            yield Upcasters(event, tuple(versions) if plain else None, source.location(call))

@@ -5,7 +5,7 @@ A symbol is a dotted name with imports and re-exports followed: `Channel` in a m
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,10 +66,6 @@ class Symbols:
                 self._sources.give_up(source, *TOO_DEEP)
                 self._modules[source.module] = None
         return self._modules[source.module]
-
-    def modules(self, files: Iterable[Source]) -> Iterator[Module]:
-        """Yield the names of those files that can be parsed."""
-        return (module for source in files if (module := self.module(source)) is not None)
 
     def of(self, node: ast.AST | None, module: Module) -> str | None:
         """Return the symbol of a name, or of a dotted name; None for any other expression."""
@@ -207,16 +203,10 @@ def assignments_of(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.st
         elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
             if isinstance(statement.target, ast.Name):
                 yield statement.target.id, statement.value, statement
-        elif (alias := _type_alias(statement)) is not None:
-            yield (*alias, statement)
-
-
-def _type_alias(statement: ast.stmt) -> tuple[str, ast.expr] | None:
-    """Return name and value of `type X = ...`, which Python knows from 3.12 on."""
-    name, value = getattr(statement, "name", None), getattr(statement, "value", None)
-    if type(statement).__name__ == "TypeAlias" and isinstance(name, ast.Name) and isinstance(value, ast.expr):
-        return name.id, value
-    return None
+        elif type(statement).__name__ == "TypeAlias":  # `type X = ...`, which Python knows from 3.12 on
+            alias, aliased = getattr(statement, "name", None), getattr(statement, "value", None)
+            if isinstance(alias, ast.Name) and isinstance(aliased, ast.expr):
+                yield alias.id, aliased, statement
 
 
 def _module(source: Source, tree: ast.Module) -> Module:

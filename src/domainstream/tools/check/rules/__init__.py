@@ -1,1 +1,1 @@
-"""The rules: functions from a project to findings, one module per family, all listed in `table`."""
+"""The rules: functions from a project to findings, one module per family, all listed in `engine`."""

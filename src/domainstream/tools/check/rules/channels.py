@@ -25,8 +25,11 @@ def _broken(project: Project, rule: NameRule) -> Iterator[RawFinding]:
 def _violations(project: Project) -> list[tuple[Location, Violation]]:
     """Return what the five rules of names find; each of them picks its own."""
     found: list[tuple[Location, Violation]] = []
+    folders: Services = {service.name: service.aggregates for service in project.services if service.aggregates}
+    # The folders do not name every service when one is elsewhere.
+    known = folders if folders and not project.settings.external_services else None
     for enum in project.enums:
-        services = _services(enum, project)
+        services = known if enum.services is None else enum.services
         found += [(enum.location, violation) for violation in services_violations(enum.services or {})]
         taken: set[str] = set()
         for channel in enum.channels:
@@ -37,14 +40,6 @@ def _violations(project: Project) -> list[tuple[Location, Violation]]:
             violations = violations_of(channel.name, value, candidate_services(channel.name, services))
             found += [(channel.location, violation) for violation in violations]
     return found
-
-
-def _services(enum: ChannelEnum, project: Project) -> Services | None:
-    """Return what the enum says; else the folders, unless a service is elsewhere and has none."""
-    if enum.services is not None:
-        return enum.services
-    folders = {service.name: service.aggregates for service in project.services if service.aggregates}
-    return folders if folders and not project.settings.external_services else None
 
 
 def candidate_services(name: str, services: Services | None) -> Services | None:

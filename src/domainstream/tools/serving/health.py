@@ -1,19 +1,28 @@
-"""Serves a program's health over HTTP, for the supervisor that restarts it."""
+"""Serves a program's health over HTTP, for the supervisor that restarts it.
+
+A program is ready when it is not stopping, reports no problem itself, and its server answers.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 from msgspec import Struct
 
-from domainstream.errors import DomainStreamError
+from domainstream.errors import DomainStreamError, ServerError
+from domainstream.health import HasHealth
+from domainstream.redis.connection import connect
+from domainstream.redis.errors import translated_errors
+from domainstream.tools.serving.program import Program
 
 TIMEOUT: Final = 5.0
 """Seconds that a client has to send its request."""
 
+PING_TIMEOUT: Final = timedelta(seconds=2)
 _PATHS: Final = ("/live", "/ready")
 
 
@@ -33,6 +42,19 @@ class HealthResponse(Struct, frozen=True, kw_only=True):
 Probe = Callable[[], Awaitable[HealthResponse]]
 """Finds out whether the program is ready."""
 
+Ping = Callable[[], Awaitable[str | None]]
+"""Asks the server for a sign of life, and returns the problem, if there is one."""
+
+
+@runtime_checkable
+class HasStats(Protocol):
+    """A program with counters."""
+
+    @property
+    def stats(self) -> Struct:
+        """A snapshot of the counters."""
+        ...
+
 
 class HealthPortError(DomainStreamError):
     """The endpoint cannot listen on its port."""
@@ -50,7 +72,9 @@ async def health_endpoint(host: str, port: int, probe: Probe) -> AsyncIterator[i
             async with asyncio.timeout(TIMEOUT):
                 request = await reader.readuntil(b"\r\n\r\n")
             status, response = await _answer(request, probe)
-            writer.write(_encoded(status, response))
+            body = msgspec.json.encode(response)
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return  # no complete request arrived, or the client has gone
@@ -78,7 +102,37 @@ async def _answer(request: bytes, probe: Probe) -> tuple[HTTPStatus, HealthRespo
     return HTTPStatus.OK if response.status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, response
 
 
-def _encoded(status: HTTPStatus, response: HealthResponse) -> bytes:
-    body = msgspec.json.encode(response)
-    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+def readiness_probe(program: Program, ping: Ping | None, *, is_stopping: Callable[[], bool]) -> Probe:
+    """Return the probe of a program; one without `health` or `stats` is ready when its server answers."""
+
+    async def probe() -> HealthResponse:
+        done = program.stats if isinstance(program, HasStats) else None
+        problem = "stopping" if is_stopping() else None
+        if problem is None and isinstance(program, HasHealth):
+            health = await program.health()
+            if not health.ok:
+                problem = health.problem or f"{type(program).__name__} reports that it is not healthy"
+        if problem is None and ping is not None:
+            problem = await ping()
+        return HealthResponse(status="failing" if problem else "ok", reason=problem or "", done=done)
+
+    return probe
+
+
+@asynccontextmanager
+async def open_ping(url: str) -> AsyncIterator[Ping]:
+    """Yield a function that pings the server over a connection of its own."""
+    client = connect(url, reply_timeout=PING_TIMEOUT, socket_connect_timeout=PING_TIMEOUT.total_seconds())
+
+    async def ping() -> str | None:
+        try:
+            with translated_errors(client):
+                await client.ping()
+        except ServerError as error:
+            return str(error)
+        return None
+
+    try:
+        yield ping
+    finally:
+        await client.aclose()
