@@ -13,6 +13,7 @@ from pathlib import Path
 
 URL_VARIABLE = "DATABASE_URL"
 _SPARE_USERS = ("postgres", "nobody")
+_NEW_CLUSTER = ("-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
 
 
 def postgres_binaries() -> Path | None:
@@ -36,16 +37,16 @@ class PostgresServer:
         """Where it listens."""
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        create = [binaries / "initdb", "-D", self._folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8"]
-        options = ["--no-sync", "--no-locale"]
-        subprocess.run([*create, *options], user=self._user, cwd=self._folder, check=True, capture_output=True)
+        create: list[Path | str] = [binaries / "initdb", "-D", self._folder / "data", *_NEW_CLUSTER]
+        subprocess.run(create, user=self._user, cwd=self._folder, check=True, capture_output=True)
 
     def start(self) -> None:
         """Start it; it accepts connections a moment later."""
-        run = [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self._port), "-h", "127.0.0.1"]
+        where = ["-p", str(self._port), "-h", "127.0.0.1", "-k", ""]
+        run: list[Path | str] = [self._binaries / "postgres", "-D", self._folder / "data", *where, "-F"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*run, "-k", "", "-F"], user=self._user, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
+                run, user=self._user, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
             )
 
     def stop(self) -> None:

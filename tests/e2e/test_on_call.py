@@ -1,15 +1,50 @@
 """A team's first bad week, with default settings: nothing is lost, and a few commands find and repair everything."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
-from e2e.on_call.conftest import Hospital, OnCall
+import pytest
 from support.consuming import until
+from support.on_call import Hospital, OnCall
+from support.postgres import PostgresServer, postgres_binaries, postgres_server
 
 OUTAGE = 10.0
 """Seconds: longer than three attempts with the old pauses took."""
 
 FEW = 5
 """Every incident must be understood and repaired with fewer commands."""
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, which may be stopped."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL; run: apt-get install postgresql")
+    with postgres_server(binaries) as server:
+        yield server
+
+
+@pytest.fixture
+async def hospital(
+    redis_url: str, stream_prefix: str, postgres: PostgresServer, tmp_path: Path
+) -> AsyncIterator[Hospital]:
+    """The system, in its first release."""
+    system = Hospital(redis_url, stream_prefix, postgres, tmp_path)
+    try:
+        await system.set_up()
+        for program in ("subscriber", "worker", "coding"):
+            await system.deploy(program)
+        yield system
+    finally:
+        system.kill()
+
+
+@pytest.fixture
+def on_call(hospital: Hospital) -> OnCall:
+    """The engineer on call."""
+    return OnCall(hospital)
 
 
 async def test_everything_is_billed_on_a_good_day(hospital: Hospital) -> None:

@@ -7,19 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from support.consuming import until
-from support.postgres import PostgresServer, postgres_binaries, postgres_server
+from support.postgres import PostgresServer
 
-SYSTEM = Path(__file__).parent / "system"
+SYSTEM = Path(__file__).parents[1] / "e2e" / "on_call_system"
 COMMAND = str(Path(sys.executable).with_name("domainstream"))
 
 
@@ -166,34 +164,3 @@ class OnCall:
     async def json(self, *words: str) -> list[dict[str, Any]]:
         """Run a command with --json, and return its records."""
         return [json.loads(line) for line in (await self.types(*words, "--json")).splitlines()]
-
-
-@pytest.fixture
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of the test's own, which may be stopped."""
-    binaries = postgres_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL; run: apt-get install postgresql")
-    with postgres_server(binaries) as server:
-        yield server
-
-
-@pytest.fixture
-async def hospital(
-    redis_url: str, stream_prefix: str, postgres: PostgresServer, tmp_path: Path
-) -> AsyncIterator[Hospital]:
-    """The system, in its first release."""
-    system = Hospital(redis_url, stream_prefix, postgres, tmp_path)
-    try:
-        await system.set_up()
-        for program in ("subscriber", "worker", "coding"):
-            await system.deploy(program)
-        yield system
-    finally:
-        system.kill()
-
-
-@pytest.fixture
-def on_call(hospital: Hospital) -> OnCall:
-    """The engineer on call."""
-    return OnCall(hospital)
