@@ -38,7 +38,7 @@ async def hospital(
             await system.deploy(program)
         yield system
     finally:
-        system.kill()
+        await system.close()
 
 
 @pytest.fixture

@@ -69,11 +69,12 @@ class Hospital:
             running.send_signal(signal.SIGTERM)
             await asyncio.to_thread(running.wait, 60)
 
-    def kill(self) -> None:
-        """End what still runs."""
+    async def close(self) -> None:
+        """End what still runs, and close the connections."""
         for running in self._programs.values():
             running.kill()
             running.wait()
+        await self._engine.dispose()
 
     async def take_in(self, count: int, code: str = "I21") -> list[str]:
         """Code stays through the API, and return the ids of the published events."""

@@ -28,7 +28,6 @@ consumer = EventConsumer("billing", upcasters=upcasters, errors=no_price)
 async def bill_stay(event: StayCoded, context: EventContext) -> None:
     """Make the bill of a stay, once."""
     PRICES[event.payload.code]
-    currency = getattr(event.payload, "currency", "EUR")
-    bill = {"event_id": context.event_id, "stay": event.aggregate_id, "currency": currency}
+    bill = {"event_id": context.event_id, "stay": event.aggregate_id, "currency": event.payload.currency}
     async with engine.begin() as connection:
         await connection.execute(insert(bills).values(bill).on_conflict_do_nothing())

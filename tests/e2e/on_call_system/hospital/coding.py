@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from domainstream import EventProducer, RedisStreamPublisherClient
-from hospital.contracts import RELEASE, Channel, FirstPayload, SecondPayload, StayCoded
+from hospital.contracts import Channel, StayCoded, StayCodedPayload
 
 
 def channel_for(event: StayCoded) -> Channel | None:
@@ -32,7 +32,7 @@ app = FastAPI(lifespan=publishing)
 @app.post("/stays/{stay}/codes/{code}")
 async def code_stay(stay: str, code: str, request: Request) -> dict[str, str]:
     """Publish that a stay was coded, and return the event's id."""
-    payload = FirstPayload(code=code) if RELEASE == 1 else SecondPayload(code=code, currency="CHF")
+    payload = StayCodedPayload(code=code, currency="EUR")
     receipt = await request.app.state.producer.publish(StayCoded(aggregate_id=stay, payload=payload))
     return {"event_id": receipt.event_id}
 

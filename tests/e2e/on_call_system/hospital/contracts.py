@@ -1,6 +1,6 @@
 """What both services know: the channel, the event, and who subscribes.
 
-`RELEASE` says which release of the event a process was deployed with: release 2 added the currency.
+`RELEASE` says which release of the contracts a process was deployed with: release 2 raised the version of the event.
 """
 
 import os
@@ -18,35 +18,19 @@ class Channel(EventPublisherChannel):
     DOMAIN_CODING_STAY_CODED = "domain_coding_stay_coded"
 
 
-class FirstPayload(EventPayload):
-    """What release 1 says about a coded stay."""
+class StayCodedPayload(EventPayload):
+    """How a stay was coded."""
 
     code: str
-
-
-class SecondPayload(FirstPayload):
-    """What release 2 says about a coded stay."""
-
     currency: str
 
 
-if RELEASE == 1:
+class StayCoded(BaseEvent[StayCodedPayload]):
+    """A stay was coded."""
 
-    class StayCoded(BaseEvent[FirstPayload]):
-        """A stay was coded."""
-
-        event_type = "domain_coding_stay_coded"
-
-    upcasters: list[UpcasterChain] = []
-else:
-
-    class StayCoded(BaseEvent[SecondPayload]):  # type: ignore[no-redef]
-        """A stay was coded."""
-
-        event_type = "domain_coding_stay_coded"
-        version = 2
-
-    upcasters = [UpcasterChain(StayCoded, {1: lambda payload: {**payload, "currency": "EUR"}})]
+    event_type = "domain_coding_stay_coded"
+    version = RELEASE
 
 
+upcasters = [] if RELEASE == 1 else [UpcasterChain(StayCoded, {1: lambda payload: payload})]
 subscriptions = create_multiple_handlers({Channel.DOMAIN_CODING_STAY_CODED: [to_queue("billing", job="bill-stay")]})
