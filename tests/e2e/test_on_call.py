@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.consuming import until
-from support.on_call import Hospital, OnCall
+from support.on_call import PATIENCE, Hospital, OnCall
 from support.postgres import PostgresServer, postgres_binaries, postgres_server
 
 OUTAGE = 10.0
@@ -80,7 +80,7 @@ async def test_producer_may_be_deployed_before_its_consumer(hospital: Hospital, 
             ("delayed", "UnknownEventVersionError", len(newer))
         ]
 
-    await until(waiting)
+    await until(waiting, patience=PATIENCE)
     on_call.commands.clear()
     report = await on_call.types("doctor")
     assert "billing" in report
@@ -94,7 +94,7 @@ async def test_poison_event_is_found_understood_and_repaired(hospital: Hospital,
     """An event that a handler gives up delays no other; its cause is one line, and a retry after the fix bills it."""
     poison = await hospital.take_in(1, code="X99")
     await hospital.until_billed(await hospital.take_in(20))
-    await until(lambda: "worker.job_failed" in hospital.log())
+    await until(lambda: "worker.job_failed" in hospital.log(), patience=PATIENCE)
     report = await on_call.types("doctor")
     assert "domainstream jobs ls billing" in report
     (group,) = await on_call.json("jobs", "ls", "billing", "--state", "failed")

@@ -87,9 +87,9 @@ def subscriptions_of(queue: str) -> Subscriptions:
     return create_multiple_handlers({EVALUATED: [to_queue(queue, job="price-stay")], CALCULATED: []})
 
 
-async def until(condition: Callable[[], Any]) -> Any:
+async def until(condition: Callable[[], Any], *, patience: float = PATIENCE) -> Any:
     """Wait until `condition`, a function or coroutine function, is true, and return what it says."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while True:
             value = condition()
             value = await value if asyncio.iscoroutine(value) else value

@@ -18,6 +18,9 @@ from support.consuming import until
 from support.postgres import PostgresServer
 
 SYSTEM = Path(__file__).parents[1] / "e2e" / "on_call_system"
+PATIENCE = 90.0
+"""Seconds that a step may take on a busy machine: every program is started several times."""
+
 COMMAND = str(Path(sys.executable).with_name("domainstream"))
 
 
@@ -48,7 +51,7 @@ class Hospital:
 
     async def set_up(self) -> None:
         """Create the table of bills, once the database answers."""
-        await until(self._created)
+        await until(self._created, patience=PATIENCE)
 
     async def deploy(self, program: str, **environment: str) -> None:
         """Start a program, in place of the one that runs; `environment` is its configuration."""
@@ -61,7 +64,7 @@ class Hospital:
         }[program]
         self._start(program, arguments, environment)
         if program == "coding":
-            await until(self._accepts)
+            await until(self._accepts, patience=PATIENCE)
 
     async def end(self, program: str) -> None:
         """Stop a program as a deployment does, and wait for its end."""
@@ -93,7 +96,7 @@ class Hospital:
         async def all_billed() -> bool:
             return set(event_ids) <= await self.billed()
 
-        await until(all_billed)
+        await until(all_billed, patience=PATIENCE)
 
     async def until_nothing_answers(self) -> None:
         """Wait until the database has gone."""
@@ -105,7 +108,7 @@ class Hospital:
                 return True
             return False
 
-        await until(gone)
+        await until(gone, patience=PATIENCE)
 
     def log(self) -> str:
         """Return what all programs have logged."""
