@@ -122,7 +122,7 @@ def server_error(error: Exception, place: str) -> ServerError:
     if isinstance(error, NoReplyError) and not isinstance(error.cause, REPLY_ERRORS):
         cause = described(error.cause)
         lost = f"the connection to {place} was lost before the reply: {cause}"
-        missing = f"no connection to the server at {place}: {cause}; is it running?"
+        missing = f"no connection to the server at {place}: {cause.rstrip('.')}; is it running, and is the URL right?"
         return ServerUnavailableError(lost if error.sent else missing)
     error = error.cause if isinstance(error, NoReplyError) else error  # a handshake that the server rejected
     kind = kind_of(error)

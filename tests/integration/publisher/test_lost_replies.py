@@ -82,4 +82,4 @@ async def test_nothing_sent_means_rejected() -> None:
     async with RedisStreamPublisherClient.from_url("redis://127.0.0.1:1", retry=IMPATIENT) as client:
         receipts = await client.publish(messages("orders", 2))
     assert outcomes(receipts) == {Outcome.REJECTED}
-    assert "is it running?" in str(receipts[0].error)
+    assert "is it running, and is the URL right?" in str(receipts[0].error)

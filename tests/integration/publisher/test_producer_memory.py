@@ -144,4 +144,4 @@ async def test_health_names_the_problem_of_a_server_that_is_gone() -> None:
     async with RedisStreamPublisherClient.from_url("redis://127.0.0.1:1") as client:
         health = await client.health()
     assert not health.ok
-    assert "is it running?" in (health.problem or "")
+    assert "is it running, and is the URL right?" in (health.problem or "")

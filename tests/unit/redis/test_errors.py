@@ -144,3 +144,17 @@ def test_errors_are_of_our_own_tree() -> None:
     """Whatever fails, users catch `ServerError`."""
     for text in [*TRANSIENT.values(), *FINAL.values()]:
         assert isinstance(server_error(reply(text), "here:1"), ServerError)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Error -2 connecting to example.org:6379. Name or service not known",
+        "Error 1 connecting to example.org:6379. [SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate",
+        "Error 111 connecting to example.org:6379. Connection refused",
+    ],
+)
+def test_missing_connection_says_why(reason: str) -> None:
+    """What DNS, TLS or the network says stays in the error: each has another remedy."""
+    error = server_error(NoReplyError(RedisConnectionError(f"{reason}."), sent=False), "example.org:6379")
+    assert f"ConnectionError: {reason}; is it running" in str(error)
