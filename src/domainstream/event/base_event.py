@@ -41,14 +41,6 @@ class EventPayload(msgspec.Struct, metaclass=_FrozenMeta, frozen=True, kw_only=T
     """
 
 
-def _new_id() -> str:
-    return str(uuid7())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, frozen=True, kw_only=True):
     """Something that happened in a domain; frozen, all fields by keyword.
@@ -74,10 +66,10 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, fro
     payload: PayloadT_co
     """The facts of the event."""
 
-    id: str = msgspec.field(default_factory=_new_id)
+    id: str = msgspec.field(default_factory=lambda: str(uuid7()))
     """A UUIDv7, generated when the event is created. Consumers recognise duplicates by it."""
 
-    occurred_at: datetime = msgspec.field(default_factory=_now)
+    occurred_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     """When the event happened: an aware datetime, converted to UTC."""
 
     correlation_id: str | None = msgspec.field(default_factory=current_correlation_id.get)

@@ -174,7 +174,9 @@ def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> E
     try:
         message = _read_envelope(raw)
     except msgspec.ValidationError as error:
-        raise _unreadable_envelope(raw, error) from None
+        mismatch = Mismatch.of(error)
+        problem = f"envelope at {mismatch.path}: expected {mismatch.expected}, got {mismatch.got}"
+        raise InvalidEnvelopeError(problem, **_identity(raw)) from None
     if message.datacontenttype and not _JSON_TYPE(message.datacontenttype):
         raise _invalid_envelope(message, "datacontenttype must be JSON")
     if message.sequence is not None and not _SEQUENCE(message.sequence):
@@ -219,21 +221,9 @@ def _invalid_envelope(message: EventMessage, problem: str) -> InvalidEnvelopeErr
     return InvalidEnvelopeError(f"envelope: {problem}", event_id=message.id, event_type=message.type)
 
 
-class _Identity(msgspec.Struct):
-    """The part of an unreadable envelope that its error names, if it is there at all."""
-
-    id: Any = None
-    type: Any = None
-
-
-def _unreadable_envelope(raw: bytes, error: msgspec.ValidationError) -> InvalidEnvelopeError:
-    mismatch = Mismatch.of(error)
-    try:
-        identity = msgspec.json.decode(raw, type=_Identity)
-    except msgspec.ValidationError:
-        identity = _Identity()
-    return InvalidEnvelopeError(
-        f"envelope at {mismatch.path}: expected {mismatch.expected}, got {mismatch.got}",
-        event_id=identity.id if isinstance(identity.id, str) else None,
-        event_type=identity.type if isinstance(identity.type, str) else None,
-    )
+def _identity(raw: bytes) -> dict[str, str | None]:
+    """Return id and type of an unreadable envelope, as far as they are there; an error names its event by them."""
+    message = msgspec.json.decode(raw)
+    found = message if isinstance(message, dict) else {}
+    names = {"event_id": found.get("id"), "event_type": found.get("type")}
+    return {name: value if isinstance(value, str) else None for name, value in names.items()}

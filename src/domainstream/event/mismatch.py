@@ -51,7 +51,9 @@ class Mismatch(NamedTuple):
         path = at["path"] if at else "$"
         match error.__cause__:
             case ForeignMismatchError(first=first, model=model):
-                return cls(path + _pydantic_path(model, first), *_pydantic_kinds(first))
+                kind = str(first.get("type", "a value that its model accepts"))
+                kinds = ("a value", "nothing") if kind == "missing" else (kind, type(first.get("input")).__name__)
+                return cls(path + _pydantic_path(model, first), *kinds)
             case None if isinstance(error, msgspec.ValidationError):
                 return cls(path, *_msgspec_kinds(str(error)))
             case _:
@@ -94,8 +96,3 @@ def _properties(schema: Any) -> Iterator[str]:
     elif isinstance(schema, list):
         for part in schema:
             yield from _properties(part)
-
-
-def _pydantic_kinds(details: dict[str, Any]) -> tuple[str, str]:
-    kind = str(details.get("type", "a value that its model accepts"))
-    return ("a value", "nothing") if kind == "missing" else (kind, type(details.get("input")).__name__)

@@ -27,7 +27,11 @@ class PayloadCodec:
     def __init__(self, event_class: type[BaseEvent[Any]]) -> None:
         self.payload_type = payload_type_of(event_class)
         """`P` of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model."""
-        self.event_type = _event_type_of(event_class)
+        event_type = getattr(event_class, "event_type", None)
+        if not isinstance(event_type, str):
+            problem = "it has no event_type; add: event_type = YourEventType.NAME"
+            raise ConfigurationError(f"{event_class.__name__} cannot be used:", [problem])
+        self.event_type = str.__str__(event_type)
         """The event type as a plain string, which is faster to encode than an enum member."""
         self.schema = schema_of(self.event_type, event_class.version)
         """The `dataschema` of the class's version."""
@@ -112,15 +116,6 @@ def payload_type_of(event_class: type[BaseEvent[Any]]) -> Any:
     )
 
 
-def _event_type_of(event_class: type[BaseEvent[Any]]) -> str:
-    event_type = getattr(event_class, "event_type", None)
-    if isinstance(event_type, str):
-        return str.__str__(event_type)
-    raise ConfigurationError(
-        f"{event_class.__name__} cannot be used:", ["it has no event_type; add: event_type = YourEventType.NAME"]
-    )
-
-
 def _write_foreign(value: Any) -> Any:
     """Convert a pydantic model to plain values; msgspec calls this for types that it does not know."""
     if hasattr(value, "model_dump"):
@@ -149,7 +144,9 @@ def _encoding_problem(payload: Any, payload_type: Any, error: Exception) -> str:
         return "payload or another string of the event holds a lone surrogate, which is not Unicode"
     if not isinstance(error, msgspec.ValidationError):
         return f"payload holds a value that cannot be encoded ({type(error).__name__}); use types that JSON has"
-    if _is_of_other_class(payload, payload_type):
+    # A dictionary is valid input for any record.
+    is_record = any(True for _ in _field_names(payload)) and not is_typeddict(payload_type)
+    if is_record and isinstance(payload_type, type) and not isinstance(payload, payload_type):
         return f"payload is {type(payload).__name__}, expected {payload_type.__name__}"
     if problem := _non_finite_problem(payload):
         return problem
@@ -184,10 +181,3 @@ def _field_names(value: Any) -> Iterator[str]:
     for fields in ("__struct_fields__", "__dataclass_fields__", "model_fields"):
         yield from getattr(type(value), fields, ())
     yield from (attribute.name for attribute in getattr(type(value), "__attrs_attrs__", ()))
-
-
-def _is_of_other_class(payload: Any, payload_type: Any) -> bool:
-    """Return whether both are record classes, but different ones; a dictionary is valid input for any record."""
-    if not isinstance(payload_type, type) or is_typeddict(payload_type):
-        return False
-    return any(True for _ in _field_names(payload)) and not isinstance(payload, payload_type)

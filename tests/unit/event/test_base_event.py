@@ -54,7 +54,7 @@ def revised(**fields: Any) -> OptimizationRevised:
 
 
 def test_event_needs_its_aggregate_and_its_payload_only() -> None:
-    """Everything but the aggregate's id and the payload has a default."""
+    """Every field of an event but `aggregate_id` and `payload` has a default."""
     event = OptimizationEvaluated(aggregate_id="opt-1", payload=Evaluated(score=0.5))
     assert event.aggregate_id == "opt-1"
     assert event.payload.score == 0.5
@@ -65,7 +65,7 @@ def test_event_needs_its_aggregate_and_its_payload_only() -> None:
 
 
 def test_event_keeps_what_it_is_given() -> None:
-    """Each field can be given, and is kept as it is."""
+    """An event keeps the value of every field that its constructor was given."""
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     given_fields = {
         "id": "event-1",
@@ -112,7 +112,7 @@ def test_id_is_made_once() -> None:
 
 
 def test_it_occurred_when_it_was_created() -> None:
-    """Without a time of its own, an event occurred between the moments around its creation."""
+    """An event without `occurred_at` takes the time of its creation, in UTC."""
     before = datetime.now(UTC)
     event = evaluated()
     assert before <= event.occurred_at <= datetime.now(UTC)
@@ -128,7 +128,7 @@ def test_it_occurred_when_it_was_created() -> None:
     ],
 )
 def test_other_time_zones_become_utc(zone: ZoneInfo | timezone) -> None:
-    """A time in another zone is kept as the same moment in UTC."""
+    """`occurred_at` in another zone becomes the same moment in UTC."""
     moment = datetime(2026, 7, 1, 12, tzinfo=zone)
     event = evaluated(occurred_at=moment)
     assert event.occurred_at == moment
@@ -143,7 +143,7 @@ def test_any_aware_time_keeps_its_moment(moment: datetime) -> None:
 
 
 def test_naive_time_is_refused() -> None:
-    """A time without zone cannot be a moment, and the error says what to write instead."""
+    """A naive `occurred_at` is refused, and the error says what to write instead."""
     with pytest.raises(InvalidEventError, match=r"datetime\.now\(UTC\)"):
         evaluated(occurred_at=datetime(2026, 1, 1))  # noqa: DTZ001
 
@@ -167,13 +167,13 @@ def test_naive_time_is_refused() -> None:
     ],
 )
 def test_fields_that_no_message_can_carry_are_refused(fields: dict[str, Any], why: str) -> None:
-    """What a consumer could not read back is refused where the event is made, naming the field."""
+    """A field that a consumer could not read back is refused where the event is made, and the error names it."""
     with pytest.raises(InvalidEventError, match=why):
         evaluated(**fields)
 
 
 def test_largest_sequence_is_allowed() -> None:
-    """A sequence may have as many digits as the wire has room for."""
+    """`sequence` may have up to 20 digits, for which the wire has room."""
     assert evaluated(sequence=10**20 - 1).sequence == 10**20 - 1
 
 
@@ -221,7 +221,7 @@ def test_fields_are_given_by_name(construct: Callable[[], object]) -> None:
 
 
 def test_equal_fields_make_equal_events() -> None:
-    """Events are values: the same fields are the same event."""
+    """Two events with equal fields are equal."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert evaluated(id="event-1", occurred_at=moment) == evaluated(id="event-1", occurred_at=moment)
 
@@ -246,7 +246,7 @@ def test_caused_event_keeps_the_correlation() -> None:
 
 
 def test_event_without_correlation_starts_one() -> None:
-    """The first event of a business transaction lends it its id."""
+    """The first event of a business transaction gives its own id to it as correlation id."""
     cause = evaluated()
     assert cause.caused(revised()).correlation_id == cause.id
 
@@ -258,7 +258,7 @@ def test_caused_event_names_its_cause() -> None:
 
 
 def test_caused_event_keeps_everything_else() -> None:
-    """Being caused changes correlation and causation, nothing more, and leaves the original as it was."""
+    """`caused` changes the correlation and causation ids of a copy, and nothing else."""
     follow_up = revised(sequence=2, partition_key="stay-1")
     caused = evaluated().caused(follow_up)
     kept = set(OptimizationRevised.__struct_fields__) - {"correlation_id", "causation_id"}

@@ -153,7 +153,7 @@ def event_of(payload_type: Any) -> Callable[..., BaseEvent[Any]]:
     ],
 )
 def test_what_the_type_does_not_prove_is_looked_for(payload_type: Any, payload: Any) -> None:
-    """No message is written that a consumer would refuse, whatever the payload's type says about it."""
+    """A message that a consumer would refuse is not written, whatever the payload's type claims."""
     event = event_of(payload_type)(aggregate_id="stay-1", payload=payload)
     with pytest.raises(EventEncodingError, match="consumers would reject the message"):
         EventEncoder("coding").encode(event)
@@ -173,7 +173,7 @@ def test_what_the_type_does_not_prove_is_looked_for(payload_type: Any, payload: 
     ],
 )
 def test_what_consumers_can_read_is_written(payload_type: Any, payload: Any) -> None:
-    """Looking closely refuses nothing that is sound."""
+    """A payload that every consumer can read is written, also where its type proves nothing."""
     happened: Any = event_of(payload_type)
     data = EventEncoder("coding").encode(happened(aggregate_id="stay-1", payload=payload))
     assert EventDecoder([happened]).decode(data).aggregate_id == "stay-1"
@@ -189,7 +189,7 @@ def test_depth_is_known_from_the_type(payload_type: Any, depth: int) -> None:
 
 @pytest.mark.parametrize("payload_type", [Any, dict[str, str], Tree, Model, ExtendedText, LargeConstant, InnerNumbers])
 def test_open_types_prove_nothing(payload_type: Any) -> None:
-    """Dictionaries, anything, models, types that contain themselves, and numbers further down leave everything open."""
+    """A type with dictionaries, `Any`, models, itself or nested numbers proves nothing."""
     assert traits_of(payload_type) is None
 
 

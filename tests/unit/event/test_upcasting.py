@@ -122,7 +122,7 @@ def test_steps_run_from_the_message_s_version_on() -> None:
 
 
 def test_chain_applies_to_its_own_event_only() -> None:
-    """Another event's payload is read as it is."""
+    """A chain leaves the payloads of other event classes alone."""
     data = message(1, VERSION_3).replace("stay_priced", "stay_repriced")
     read = EventDecoder([StayPriced, StayRepriced], upcasters=[CHAIN]).decode(data)
     assert isinstance(read, StayRepriced)
@@ -138,14 +138,14 @@ def test_envelope_is_kept() -> None:
 
 
 def test_chain_may_begin_late() -> None:
-    """Versions that nobody can have kept need no step, and are then unknown."""
+    """A chain may start at a later version; older versions are then unknown."""
     chain = UpcasterChain(StayPriced, {2: count_in_cents})
     assert decoded(2, VERSION_2, chain).cents == 1200
     assert isinstance(refused(1, VERSION_1, chain), UnknownEventVersionError)
 
 
 def test_without_upcasters_an_old_version_is_refused_with_what_to_add() -> None:
-    """The error for an old version holds the chain to type."""
+    """The error for an old version names the chain to add."""
     error = refused(1, VERSION_1, chain=None)
     assert isinstance(error, UnknownEventVersionError)
     assert "no upcaster from version 1 to 3; add one: UpcasterChain(StayPriced, {1: function})" in str(error)
@@ -180,7 +180,7 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 def test_chain_cannot_be_changed() -> None:
-    """The steps are as they were when the chain was checked."""
+    """The steps of a chain cannot be changed after it was checked."""
     given = {1: add_currency, 2: count_in_cents}
     chain = UpcasterChain(StayPriced, given)
     del given[1]
@@ -208,7 +208,7 @@ def test_upcaster_that_fails_is_named_by_its_error(data: Any, kind: str) -> None
     "error", [ValueError(PATIENT), LookupError(PATIENT), AssertionError(PATIENT), RecursionError(PATIENT)]
 )
 def test_words_of_an_upcaster_are_not_passed_on(error: Exception) -> None:
-    """What an upcaster says might quote the payload, so only the kind of its error is told."""
+    """The error of a failed upcaster names the exception's class, never its text, which may quote the payload."""
 
     def failing(_: JsonObject) -> JsonObject:
         raise error
@@ -233,13 +233,13 @@ def test_result_that_does_not_fit_is_an_invalid_payload(result: Any, path: str) 
 
 
 def test_result_that_json_cannot_hold_is_refused() -> None:
-    """A step that returns a Python object instead of plain values is at fault."""
+    """A step that returns a Python object instead of plain values is reported as failed."""
     error = refused(2, VERSION_2, UpcasterChain(StayPriced, {2: lambda _: {"cents": object()}}))
     assert "the upcasters from version 2 failed with TypeError" in str(error)
 
 
 def test_hostile_message_never_reaches_an_upcaster() -> None:
-    """Steps run on sound JSON only."""
+    """A hostile message is refused before any step runs."""
     data = message(1, VERSION_1).replace('"euros": 12', '"euros": 12, "euros": 13')
     with pytest.raises(HostileJsonError, match="same key twice"):
         EventDecoder([StayPriced], upcasters=[CHAIN]).decode(data)
