@@ -10,7 +10,6 @@ import msgspec
 from domainstream.errors import (
     ConfigurationError,
     EventDecodingError,
-    EventEncodingError,
     HostileJsonError,
     InvalidEnvelopeError,
     InvalidEventError,
@@ -49,22 +48,11 @@ class EventEncoder:
         """Return `event` as CloudEvents 1.0 JSON in UTF-8.
 
         `trace` may hold the `traceparent` and `tracestate` of the current span (W3C Trace Context).
-        Raises `EventEncodingError` when the payload does not match its type or the message exceeds the limits.
+        Raises `EventEncodingError` when consumers could not read the payload as it is meant, or the message exceeds the
+        limits.
         """
         codec = payload_codec_of(type(event))
-        data, intact = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
-        # The guard costs as much as encoding. It only runs if the type and size of the payload do not rule out that a
-        # consumer's guard rejects the message.
-        if len(data) > self._limits.max_bytes or codec.may_be_unsafe(event.payload, data, self._limits, intact=intact):
-            try:
-                guard_json(data, self._limits)
-            except HostileJsonError as error:
-                raise EventEncodingError(
-                    f"consumers would reject the message: {error.reason}",
-                    event_id=event.id,
-                    event_type=event.event_type,
-                ) from None
-        return data
+        return codec.write(event, self._message(event, codec, trace or _NO_TRACE), self._limits)
 
     def encode_many(self, events: Sequence[BaseEvent[Any]], trace: Mapping[str, str] | None = None) -> list[bytes]:
         """Encode each event as `encode` does, faster when all are of one class; raises what `encode` raises."""

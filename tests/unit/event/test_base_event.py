@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum
+from types import new_class
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import pendulum
 import pytest
+from freezegun import freeze_time
+from freezegun.api import FakeDatetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domainstream.errors import DomainStreamError, InvalidEventError
+from domainstream.errors import ConfigurationError, DomainStreamError, InvalidEventError
 from domainstream.event import BaseEvent, EventPayload
 
 BEFORE_YEAR_1 = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
@@ -163,6 +167,8 @@ def test_naive_time_is_refused() -> None:
         pytest.param({"sequence": 1.5}, "sequence", id="fraction as sequence"),
         pytest.param({"sequence": "1"}, "sequence", id="text as sequence"),
         pytest.param({"sequence": 10**20}, "20 digits", id="sequence of 21 digits"),
+        pytest.param({"aggregate_id": None}, r"aggregate_id must be a non-empty string, not NoneType", id="no id"),
+        pytest.param({"occurred_at": "2026-01-01"}, r"occurred_at is str; use datetime", id="text as time"),
         pytest.param({"occurred_at": BEFORE_YEAR_1}, "years 1 to 9999", id="before year 1"),
     ],
 )
@@ -170,6 +176,93 @@ def test_fields_that_no_message_can_carry_are_refused(fields: dict[str, Any], wh
     """A field that a consumer could not read back is refused where the event is made, and the error names it."""
     with pytest.raises(InvalidEventError, match=why):
         evaluated(**fields)
+
+
+class StayId(str):
+    """An id of a class of its own, which formats itself in another way than its value."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Return what a log shows."""
+        return f"StayId({super().__str__()})"
+
+
+class StayNumber(int):
+    """A number of a class of its own."""
+
+
+class Ward(str, Enum):  # noqa: UP042 - its members format themselves as Ward.SURGERY
+    """Ids from an enum."""
+
+    SURGERY = "surgery"
+
+
+@pytest.mark.parametrize("name", ["aggregate_id", "id", "correlation_id", "causation_id", "partition_key"])
+@pytest.mark.parametrize(("given", "plain"), [(StayId("stay-1"), "stay-1"), (Ward.SURGERY, "surgery")])
+def test_ids_of_a_class_of_their_own_become_plain_strings(name: str, given: str, plain: str) -> None:
+    """An id of a subclass of `str` becomes the plain string of its value, so that it is formatted alike everywhere."""
+    value = getattr(evaluated(**{name: given}), name)
+    assert (type(value), value) == (str, plain)
+
+
+def test_sequence_of_a_class_of_its_own_becomes_a_plain_integer() -> None:
+    """A sequence of a subclass of `int` becomes the plain integer of its value."""
+    sequence = evaluated(sequence=StayNumber(7)).sequence
+    assert (type(sequence), sequence) == (int, 7)
+
+
+class OwnDatetime(datetime):
+    """A datetime of a class of its own."""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(pendulum.datetime(2026, 7, 1, 12, tz="Europe/Paris"), id="pendulum"),
+        pytest.param(pendulum.datetime(2026, 7, 1, 10), id="pendulum in UTC"),
+        pytest.param(OwnDatetime(2026, 7, 1, 10, tzinfo=UTC), id="a subclass"),
+        pytest.param(FakeDatetime(2026, 7, 1, 10, tzinfo=UTC), id="freezegun"),
+    ],
+)
+def test_time_of_a_class_of_its_own_becomes_a_plain_datetime(moment: datetime) -> None:
+    """`occurred_at` of a subclass of `datetime` becomes the plain datetime of the same moment in UTC."""
+    occurred_at = evaluated(occurred_at=moment).occurred_at
+    assert (type(occurred_at), occurred_at) == (datetime, datetime(2026, 7, 1, 10, tzinfo=UTC))
+
+
+def test_frozen_time_is_the_time_of_events() -> None:
+    """An event that is made while freezegun holds the clock has a plain datetime of the frozen time."""
+    with freeze_time("2026-07-01T10:00:00Z"):
+        frozen = evaluated()
+    assert (type(frozen.occurred_at), frozen.occurred_at) == (datetime, datetime(2026, 7, 1, 10, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names"),
+    [
+        pytest.param({"tenant": str}, ["tenant"], id="one field"),
+        pytest.param({"tenant": str, "region": str}, ["tenant", "region"], id="several fields"),
+    ],
+)
+def test_field_that_no_message_carries_is_refused(annotations: dict[str, type], names: list[str]) -> None:
+    """An event class with fields of its own is refused where it is made, and the error names the payload's class."""
+    namespace = {"event_type": "domain_coding_stay_coded", "__annotations__": annotations, **dict.fromkeys(names, "x")}
+    with pytest.raises(ConfigurationError, match="StayCoded cannot be used") as caught:
+        new_class("StayCoded", (BaseEvent[Evaluated],), {}, lambda fields: fields.update(namespace))
+    assert [problem.split()[0] for problem in caught.value.problems] == names
+    assert all("move it to the payload's class" in problem for problem in caught.value.problems)
+
+
+def test_fields_of_the_envelope_may_have_other_defaults() -> None:
+    """An event class may give a field of the envelope another default, and have class variables of its own."""
+
+    class StayCoded(BaseEvent[Evaluated]):
+        event_type = "domain_coding_stay_coded"
+        owner: ClassVar[str] = "coding"
+        partition_key: str | None = "all"
+
+    assert StayCoded(aggregate_id="stay-1", payload=Evaluated(score=0.5)).partition_key == "all"
 
 
 def test_largest_sequence_is_allowed() -> None:
