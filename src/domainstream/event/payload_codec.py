@@ -17,7 +17,7 @@ from domainstream.event.foreign_types import dump_foreign, read_foreign, write_f
 from domainstream.event.json_guard import guard_json, has_unsafe_integer, may_be_unsafe
 from domainstream.event.message import EventMessage, schema_of
 from domainstream.event.mismatch import Mismatch
-from domainstream.event.payload_faults import can_write, fault_of, fields_of, unwritable
+from domainstream.event.payload_faults import fault_of, fields_of, unwritable, write_error
 from domainstream.event.payload_traits import Times, times_of, traits_of
 from domainstream.event.payload_types import payload_type_problems
 from domainstream.settings import MessageLimits
@@ -108,28 +108,34 @@ class PayloadCodec:
     def _is_same(self, payload: Any, read_back: Any) -> bool:
         """Return whether both have the same values, without asking an `__eq__`, which may be the user's code.
 
-        MessagePack serves as the comparison: it has NaN, tells 1 from 1.0, and writes a datetime as its moment.
+        MessagePack serves as the comparison: it has NaN, distinguishes 1 and 1.0, and writes a datetime as its moment.
         """
+        same: object
         try:
-            return self._dump(payload) == self._dump(read_back)
-        except Exception:  # noqa: BLE001 - what only JSON can write, such as large integers, needs a closer look
-            return False
+            same = self._dump(payload) == self._dump(read_back)
+        except Exception as error:  # noqa: BLE001 - what only JSON can write, such as large integers, is compared below
+            same = error
+        return same is True
 
     def _is_equal(self, payload: Any, read_back: Any) -> bool:
         """Return whether both are equal as plain Python values, where 1 and 1.0 are equal and times are strings."""
+        equal: object
         try:
-            return bool(self._plain(payload) == self._plain(read_back))
-        except Exception:  # noqa: BLE001 - a payload type may run any code of the user's
-            return False
+            equal = self._plain(payload) == self._plain(read_back)
+        except Exception as error:  # noqa: BLE001 - a payload type may run any code of the user's
+            equal = error
+        return equal is True
 
     def _keeps_times(self, payload: Any, data: bytes) -> bool:
         """Return whether all times of the payload surely keep their moment on the wire."""
         if self._times is None:
             return not self._times_anywhere or not _CLOCK(data, data.find(b',"data":'))
+        kept: object
         try:
-            return self._times(payload)
-        except Exception:  # noqa: BLE001 - the payload is of another type than declared
-            return False
+            kept = self._times(payload)
+        except Exception as error:  # noqa: BLE001 - the payload is of another type than declared, and is searched
+            kept = error
+        return kept is True
 
     def _may_be_unsafe(self, read_back: Any, data: bytes, limits: MessageLimits) -> bool:
         """Return, at little cost, whether consumers might reject `data`; `read_back` is None if it proves nothing."""
@@ -143,7 +149,7 @@ class PayloadCodec:
     def _encoding_problem(self, message: EventMessage, payload: Any, error: Exception) -> str:
         """Explain, without quoting the payload, why encoding it or decoding it again failed with `error`."""
         if not isinstance(error, msgspec.ValidationError):
-            place = next((field for field, value in _texts_of(message) if not can_write(value, self._encode)), None)
+            place = next((field for field, value in _texts_of(message) if write_error(value, self._encode)), None)
             place = place or f"payload at {unwritable(payload, self._encode)}"
             if isinstance(error, UnicodeEncodeError):
                 return f"{place} holds a lone surrogate, which is not Unicode"

@@ -47,7 +47,7 @@ def unwritable(payload: Any, write: Callable[[Any], bytes]) -> str:
     path, value = "$", payload
     for _ in range(_DEEPEST):
         found = next(
-            ((step, part) for step, part in _parts(value) if part is not msgspec.UNSET and not can_write(part, write)),
+            ((step, part) for step, part in _parts(value) if part is not msgspec.UNSET and write_error(part, write)),
             None,
         )
         if found is None:
@@ -102,10 +102,10 @@ def _steps_of(cls: Any) -> list[tuple[str, str]]:
     return [(name, f".{name}") for name in fields_of(cls)]
 
 
-def can_write(value: Any, write: Callable[[Any], bytes]) -> bool:
-    """Return whether `write` encodes the value."""
+def write_error(value: Any, write: Callable[[Any], bytes]) -> Exception | None:
+    """Return the error with which `write` fails to encode the value; None if it encodes it."""
     try:
         write(value)
-    except Exception:  # noqa: BLE001 - a value may run any code of the user's
-        return False
-    return True
+    except Exception as error:  # noqa: BLE001 - a value may run any code of the user's
+        return error
+    return None

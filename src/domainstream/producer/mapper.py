@@ -111,10 +111,12 @@ class _Unknown(BaseEvent[None]):
 
 
 def _ignores_unknown(channel_for: Mapper) -> bool:
+    answer: object
     try:
-        return channel_for(_Unknown(aggregate_id="verify-mapper", payload=None)) is None
-    except Exception:  # noqa: BLE001 - a mapper is the user's code, and any exception is as good as assert_never's
-        return False
+        answer = channel_for(_Unknown(aggregate_id="verify-mapper", payload=None))
+    except Exception as error:  # noqa: BLE001 - a mapper is the user's code, and any exception is as good as assert_never's
+        answer = error
+    return answer is None
 
 
 def _annotation_of(channel_for: Mapper) -> object:

@@ -64,9 +64,9 @@ class Nested(EventPayload):
 
     kind: Kind
     foreign: Foreign
+    stay: StayId
     pair: tuple[int, str] = (1, "a")
     maybe: datetime | None = None
-    stay: StayId = StayId("stay-1")
 
 
 @final
