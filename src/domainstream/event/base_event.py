@@ -1,8 +1,9 @@
 """The base classes of domain events and their payloads."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, ClassVar, Final, Generic, TypeVar, dataclass_transform
 
 import msgspec
@@ -10,6 +11,7 @@ from uuid_utils import uuid7
 
 from domainstream.errors import ConfigurationError, InvalidEventError
 from domainstream.event.foreign_types import plain_value
+from domainstream.event.upcasting import Upcast, verify_steps
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
@@ -48,14 +50,20 @@ class EventPayload(msgspec.Struct, metaclass=_FrozenMeta, frozen=True, kw_only=T
 
 
 class _EventMeta(_FrozenMeta):
-    """Refuses fields that no message carries: the handler would see their defaults, whatever the producer set."""
+    """Refuses fields that no message carries, and upcasters with a gap.
+
+    The handler would see the default of such a field, whatever the producer set.
+    """
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        if "upcasters" in namespace:
+            namespace["upcasters"] = MappingProxyType(dict(namespace["upcasters"]))
         cls = super().__new__(mcs, name, bases, namespace, **options)
         if "BaseEvent" in globals():
             lost = [field for field in cls.__struct_fields__ if field not in BaseEvent.__struct_fields__]
             if lost:
                 raise ConfigurationError(f"{name} cannot be used:", [lost_field_problem(field) for field in lost])
+            verify_steps(name, cls.upcasters, cls.version)
         return cls
 
 
@@ -79,14 +87,20 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_EventMeta, froz
 
     Ids and times of a class of their own, such as `class StayId(str)` or pendulum's, become plain ones of equal value.
     Raises `InvalidEventError` when an id is empty or not a string, `occurred_at` is naive, or `sequence` is negative.
-    A subclass with a field of its own raises `ConfigurationError`, because no message would carry it.
+    A subclass with a field of its own raises `ConfigurationError`, because no message would carry it; one whose
+    upcasters do not lead to its version raises `UpcasterError`.
     """
 
     event_type: ClassVar[str]
     """The event's type, equal to the value of its channel."""
 
     version: ClassVar[int] = 1
-    """The version of the payload's schema. Raise it with each breaking change and add an upcaster to the decoder."""
+    """The version of the payload's schema. Raise it with each breaking change and add an upcaster."""
+
+    upcasters: ClassVar[Mapping[int, Upcast]] = MappingProxyType({})
+    """For each old version n that is still read, the function that converts a payload to version n + 1, as a dict of
+    plain JSON values. Every consumer of the class uses them.
+    """
 
     aggregate_id: str
     """The aggregate that the event happened to."""

@@ -21,7 +21,7 @@ from domainstream.event.json_guard import guard_json
 from domainstream.event.message import JSON_CONTENT_TYPE, EventMessage
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
-from domainstream.event.upcasting import UpcasterChain
+from domainstream.event.upcasting import Upcast, UpcasterChain, upcast
 from domainstream.settings import MessageLimits
 
 DEFAULT_LIMITS: Final = MessageLimits()
@@ -85,10 +85,12 @@ class EventEncoder:
 
 
 class EventDecoder:
-    """Decodes messages into typed events.
+    """Decodes messages into typed events; payloads of old versions go through the `upcasters` of their class.
+
+    The parameter `upcasters` is deprecated, as `UpcasterChain` is.
 
     Raises `ConfigurationError` at construction when two classes share an event type, a class lacks an event type or a
-    payload type, or a class has two upcaster chains.
+    payload type, its payload cannot be read, or its upcasters are given twice.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class EventDecoder:
         self._classes = _by_type(list(event_classes))
         for event_class in self._classes.values():
             payload_codec_of(event_class)
-        self._chains = _by_class(list(upcasters))
+        self._steps = _steps_of(self._classes.values(), list(upcasters))
         self._limits = limits
 
     def decode(self, data: bytes | str) -> BaseEvent[Any]:
@@ -133,14 +135,14 @@ class EventDecoder:
             raise _invalid_envelope(message, "time is outside the years 1 to 9999 in UTC") from None
 
     def _upcast(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> bytes:
-        chain = self._chains.get(event_class)
+        steps = self._steps.get(event_class, event_class.upcasters)
         version = int(message.version) if _VERSION(message.version) else None
-        if chain is None or version is None or version not in chain.steps:
+        if version is None or version not in steps:
             raise UnknownEventVersionError(
                 _version_problem(version, event_class), event_id=message.id, event_type=message.type
             )
         try:
-            return msgspec.json.encode(chain.upcast(msgspec.json.decode(message.data), version))
+            return msgspec.json.encode(upcast(msgspec.json.decode(message.data), steps, version))
         except Exception as error:  # noqa: BLE001 - upcasters are the user's code
             raise EventDecodingError(
                 f"the upcasters from version {version} failed with {type(error).__name__}",
@@ -186,14 +188,21 @@ def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEv
     return by_type
 
 
-def _by_class(chains: list[UpcasterChain]) -> dict[type[BaseEvent[Any]], UpcasterChain]:
+def _steps_of(
+    event_classes: Iterable[type[BaseEvent[Any]]], chains: list[UpcasterChain]
+) -> dict[type[BaseEvent[Any]], Mapping[int, Upcast]]:
+    """Return the steps of the classes that get them from a chain."""
     classes = [chain.event_class for chain in chains]
     duplicates = sorted({cls.__name__ for cls in classes if classes.count(cls) > 1})
-    if duplicates:
-        raise ConfigurationError(
-            "These upcasters cannot be used:", [f"{name} has two chains; join them" for name in duplicates]
-        )
-    return dict(zip(classes, chains, strict=True))
+    problems = [f"{name} has two chains; join them" for name in duplicates]
+    problems += [
+        f"{cls.__name__} has upcasters of its own; remove UpcasterChain({cls.__name__}, ...)"
+        for cls in event_classes
+        if cls.upcasters and cls in classes
+    ]
+    if problems:
+        raise ConfigurationError("These upcasters cannot be used:", problems)
+    return {chain.event_class: chain.steps for chain in chains}
 
 
 def _version_problem(version: int | None, event_class: type[BaseEvent[Any]]) -> str:
@@ -202,7 +211,9 @@ def _version_problem(version: int | None, event_class: type[BaseEvent[Any]]) -> 
         return f"dataschema does not end in a version; {name} is at version {newest}"
     if version > newest:
         return f"version {version} is newer than version {newest} of {name}; update this service"
-    return f"no upcaster from version {version} to {newest}; add one: UpcasterChain({name}, {{{version}: function}})"
+    return (
+        f"no upcaster from version {version} to {newest}; add it in class {name}: upcasters = {{{version}: function}}"
+    )
 
 
 def _invalid_envelope(message: EventMessage, problem: str) -> InvalidEnvelopeError:

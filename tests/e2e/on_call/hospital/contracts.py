@@ -4,9 +4,9 @@
 """
 
 import os
+from typing import ClassVar
 
 from domainstream import BaseEvent, EventPayload, EventPublisherChannel
-from domainstream.event import UpcasterChain
 from domainstream.subscriber import create_multiple_handlers, to_queue
 
 RELEASE = int(os.environ.get("RELEASE", "1"))
@@ -37,7 +37,6 @@ if RELEASE == 1:
 
         event_type = "domain_coding_stay_coded"
 
-    upcasters: list[UpcasterChain] = []
 else:
 
     class StayCoded(BaseEvent[SecondPayload]):  # type: ignore[no-redef]
@@ -45,8 +44,7 @@ else:
 
         event_type = "domain_coding_stay_coded"
         version = 2
-
-    upcasters = [UpcasterChain(StayCoded, {1: lambda payload: {**payload, "currency": "EUR"}})]
+        upcasters: ClassVar = {1: lambda payload: {**payload, "currency": "EUR"}}
 
 
 subscriptions = create_multiple_handlers({Channel.DOMAIN_CODING_STAY_CODED: [to_queue("billing", job="bill-stay")]})
