@@ -24,6 +24,11 @@ class MessageLimits:
     strict_integers: bool = True
     """Whether to reject integers beyond ±(2^53 - 1), which Node.js would round. Defaults to True."""
 
+    allow_naive: bool = False
+    """Whether datetimes without a time zone may be published in payloads. Every reader takes them for its own time, so
+    the same event means another moment in another place. They are always read. Defaults to False.
+    """
+
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` unless every limit is at least 1."""
         raise_problems("MessageLimits", positive_fields(self))

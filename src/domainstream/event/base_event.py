@@ -1,14 +1,17 @@
 """The base classes of domain events and their payloads."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, ClassVar, Final, Generic, TypeVar, dataclass_transform
 
 import msgspec
 from uuid_utils import uuid7
 
-from domainstream.errors import InvalidEventError
+from domainstream.errors import ConfigurationError, InvalidEventError
+from domainstream.event.foreign_types import plain_value
+from domainstream.event.upcasting import Upcast, verify_steps
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
@@ -22,7 +25,12 @@ current_correlation_id: Final[ContextVar[str | None]] = ContextVar("domainstream
 current_causation_id: Final[ContextVar[str | None]] = ContextVar("domainstream_causation_id", default=None)
 """The id of the event being handled; None outside handlers. Set by `correlation_scope`."""
 
-_TEXT_OR_NONE = (str, NoneType)
+_TEXTS: Final = ("aggregate_id", "id", "correlation_id", "causation_id", "partition_key")
+_TEXT_OR_NONE: Final = frozenset({str, NoneType})
+_INTEGER_OR_NONE: Final = frozenset({int, NoneType})
+_SEQUENCE: Final = f"sequence must be a non-negative integer of at most {SEQUENCE_DIGITS} digits"
+_DATETIME: Final = frozenset({datetime})
+"""A set, because libraries that freeze time replace the class where it is an attribute of a module."""
 
 
 class _FrozenMeta(msgspec.StructMeta):
@@ -41,32 +49,58 @@ class EventPayload(msgspec.Struct, metaclass=_FrozenMeta, frozen=True, kw_only=T
     """
 
 
-def _new_id() -> str:
-    return str(uuid7())
+class _EventMeta(_FrozenMeta):
+    """Refuses fields that no message carries, and upcasters with a gap.
+
+    The handler would see the default of such a field, whatever the producer set.
+    """
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        if "upcasters" in namespace:
+            namespace["upcasters"] = MappingProxyType(dict(namespace["upcasters"]))
+        cls = super().__new__(mcs, name, bases, namespace, **options)
+        if "BaseEvent" in globals():
+            lost = [field for field in cls.__struct_fields__ if field not in BaseEvent.__struct_fields__]
+            if lost:
+                raise ConfigurationError(f"{name} cannot be used:", [lost_field_problem(field) for field in lost])
+            verify_steps(name, cls.upcasters, cls.version)
+        return cls
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def lost_field_problem(field: str) -> str:
+    """Return why an event class must not have this field, and where the field belongs."""
+    return (
+        f"{field} would not be part of the message, so handlers would not see its value; move it to the payload's "
+        f"class, or write {field}: ClassVar if it is the same for all events of the class"
+    )
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, frozen=True, kw_only=True):
+class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_EventMeta, frozen=True, kw_only=True):
     """Something that happened in a domain; frozen, all fields by keyword.
 
-    A subclass names its payload and its event type, and nothing else::
+    A subclass names its payload and its event type; facts of the event are fields of its payload::
 
         @final
         class OptimizationEvaluated(BaseEvent[OptimizationEvaluatedPayload]):
             event_type = OptimizationEventType.DOMAIN_CODING_OPTIMIZATION_EVALUATED
 
+    Ids and times of a class of their own, such as `class StayId(str)` or pendulum's, become plain ones of equal value.
     Raises `InvalidEventError` when an id is empty or not a string, `occurred_at` is naive, or `sequence` is negative.
+    A subclass with a field of its own raises `ConfigurationError`, because no message would carry it; one whose
+    upcasters do not lead to its version raises `UpcasterError`.
     """
 
     event_type: ClassVar[str]
     """The event's type, equal to the value of its channel."""
 
     version: ClassVar[int] = 1
-    """The version of the payload's schema. Raise it with each breaking change and add an upcaster to the decoder."""
+    """The version of the payload's schema. Raise it with each breaking change and add an upcaster."""
+
+    upcasters: ClassVar[Mapping[int, Upcast]] = MappingProxyType({})
+    """For each old version n that is still read, the function that converts a payload to version n + 1, as a dict of
+    plain JSON values. Every consumer of the class uses them.
+    """
 
     aggregate_id: str
     """The aggregate that the event happened to."""
@@ -74,10 +108,10 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, fro
     payload: PayloadT_co
     """The facts of the event."""
 
-    id: str = msgspec.field(default_factory=_new_id)
+    id: str = msgspec.field(default_factory=lambda: str(uuid7()))
     """A UUIDv7, generated when the event is created. Consumers recognise duplicates by it."""
 
-    occurred_at: datetime = msgspec.field(default_factory=_now)
+    occurred_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     """When the event happened: an aware datetime, converted to UTC."""
 
     correlation_id: str | None = msgspec.field(default_factory=current_correlation_id.get)
@@ -95,43 +129,64 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_FrozenMeta, fro
     """The event's number within its aggregate, starting at 0; None if the service does not count."""
 
     def __post_init__(self) -> None:
-        """Check the fields and convert `occurred_at` to UTC."""
-        if self.occurred_at.tzinfo is not UTC:
-            if self.occurred_at.utcoffset() is None:
-                raise _invalid(self, "occurred_at has no time zone; use datetime.now(UTC)")
-            try:
-                msgspec.structs.force_setattr(self, "occurred_at", self.occurred_at.astimezone(UTC))
-            except OverflowError:
-                raise _invalid(self, "occurred_at is outside the years 1 to 9999 in UTC") from None
-        if (problem := _field_problem(self)) is not None:
-            raise _invalid(self, problem)
+        """Check the fields, convert `occurred_at` to UTC, and the others to plain strings and integers."""
+        if type(self.occurred_at) not in _DATETIME or self.occurred_at.tzinfo is not UTC:
+            msgspec.structs.force_setattr(self, "occurred_at", _in_utc(self))
+        # Type annotations alone do not protect the wire: an `int` where the envelope has a string would be published
+        # without complaint, and every consumer would reject the whole message.
+        if not (
+            type(self.aggregate_id) is str
+            and type(self.id) is str
+            and type(self.correlation_id) in _TEXT_OR_NONE
+            and type(self.causation_id) in _TEXT_OR_NONE
+            and type(self.partition_key) in _TEXT_OR_NONE
+            and type(self.sequence) in _INTEGER_OR_NONE
+        ):
+            _make_plain(self)
+        if not (self.aggregate_id and self.id):
+            raise _invalid(self, "aggregate_id and id must be non-empty strings")
+        if self.sequence is not None and not 0 <= self.sequence < 10**SEQUENCE_DIGITS:
+            raise _invalid(self, _SEQUENCE)
 
     def caused(self, follow_up: EventT) -> EventT:
         """Return `follow_up` as an event that this one caused: same correlation id, this event's id as causation id."""
         return msgspec.structs.replace(follow_up, correlation_id=self.correlation_id or self.id, causation_id=self.id)
 
 
-def _field_problem(event: Any) -> str | None:
-    """Return what is wrong with a field that no consumer could read back.
+def _in_utc(event: BaseEvent[Any]) -> datetime:
+    """Return `occurred_at` as a plain datetime in UTC."""
+    if not isinstance(event.occurred_at, datetime):
+        raise _invalid(event, f"occurred_at is {type(event.occurred_at).__name__}; use datetime.now(UTC)")
+    moment: datetime = plain_value(event.occurred_at)
+    if moment.utcoffset() is None:
+        raise _invalid(event, "occurred_at has no time zone; use datetime.now(UTC)")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise _invalid(event, "occurred_at is outside the years 1 to 9999 in UTC") from None
 
-    Type annotations alone do not protect the wire: an `int` where the envelope has a string would be published
-    without complaint, and every consumer would reject the whole message.
-    """
-    if not (isinstance(event.aggregate_id, str) and event.aggregate_id and isinstance(event.id, str) and event.id):
-        return "aggregate_id and id must be non-empty strings"
-    if not (
-        isinstance(event.correlation_id, _TEXT_OR_NONE)
-        and isinstance(event.causation_id, _TEXT_OR_NONE)
-        and isinstance(event.partition_key, _TEXT_OR_NONE)
-    ):
-        return "correlation_id, causation_id and partition_key must be strings or None"
-    sequence = event.sequence
-    if sequence is not None and not (isinstance(sequence, int) and 0 <= sequence < 10**SEQUENCE_DIGITS):
-        return f"sequence must be a non-negative integer of at most {SEQUENCE_DIGITS} digits"
-    return None
+
+def _make_plain(event: BaseEvent[Any]) -> None:
+    """Replace instances of subclasses of `str` and `int` by plain ones; refuse fields of any other type."""
+    for name in _TEXTS:
+        value: object = getattr(event, name)
+        required = name in {"aggregate_id", "id"}
+        if isinstance(value, str):
+            msgspec.structs.force_setattr(event, name, str.__str__(value))
+        elif value is not None or required:
+            expected = "must be a non-empty string" if required else "must be a string or None"
+            raise _invalid(event, f"{name} {expected}, not {type(value).__name__}; use str(...)")
+    sequence: object = event.sequence
+    if isinstance(sequence, int):
+        msgspec.structs.force_setattr(event, "sequence", int.__int__(sequence))
+    elif sequence is not None:
+        raise _invalid(event, _SEQUENCE)
 
 
 def _invalid(event: BaseEvent[Any], problem: str) -> InvalidEventError:
+    event_id: object = event.id
     return InvalidEventError(
-        f"{type(event).__name__}: {problem}", event_id=event.id, event_type=getattr(type(event), "event_type", None)
+        f"{type(event).__name__}: {problem}",
+        event_id=event_id if isinstance(event_id, str) else None,
+        event_type=getattr(type(event), "event_type", None),
     )

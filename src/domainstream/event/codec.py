@@ -10,7 +10,6 @@ import msgspec
 from domainstream.errors import (
     ConfigurationError,
     EventDecodingError,
-    EventEncodingError,
     HostileJsonError,
     InvalidEnvelopeError,
     InvalidEventError,
@@ -22,7 +21,7 @@ from domainstream.event.json_guard import guard_json
 from domainstream.event.message import JSON_CONTENT_TYPE, EventMessage
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
-from domainstream.event.upcasting import UpcasterChain
+from domainstream.event.upcasting import Upcast, UpcasterChain, upcast
 from domainstream.settings import MessageLimits
 
 DEFAULT_LIMITS: Final = MessageLimits()
@@ -49,22 +48,11 @@ class EventEncoder:
         """Return `event` as CloudEvents 1.0 JSON in UTF-8.
 
         `trace` may hold the `traceparent` and `tracestate` of the current span (W3C Trace Context).
-        Raises `EventEncodingError` when the payload does not match its type or the message exceeds the limits.
+        Raises `EventEncodingError` when consumers could not read the payload as it is meant, or the message exceeds the
+        limits.
         """
         codec = payload_codec_of(type(event))
-        data, intact = codec.write(event, self._message(event, codec, trace or _NO_TRACE))
-        # The guard costs as much as encoding. It only runs if the type and size of the payload do not rule out that a
-        # consumer's guard rejects the message.
-        if len(data) > self._limits.max_bytes or codec.may_be_unsafe(event.payload, data, self._limits, intact=intact):
-            try:
-                guard_json(data, self._limits)
-            except HostileJsonError as error:
-                raise EventEncodingError(
-                    f"consumers would reject the message: {error.reason}",
-                    event_id=event.id,
-                    event_type=event.event_type,
-                ) from None
-        return data
+        return codec.write(event, self._message(event, codec, trace or _NO_TRACE), self._limits)
 
     def encode_many(self, events: Sequence[BaseEvent[Any]], trace: Mapping[str, str] | None = None) -> list[bytes]:
         """Encode each event as `encode` does, faster when all are of one class; raises what `encode` raises."""
@@ -97,10 +85,12 @@ class EventEncoder:
 
 
 class EventDecoder:
-    """Decodes messages into typed events.
+    """Decodes messages into typed events; payloads of old versions go through the `upcasters` of their class.
+
+    The parameter `upcasters` is deprecated, as `UpcasterChain` is.
 
     Raises `ConfigurationError` at construction when two classes share an event type, a class lacks an event type or a
-    payload type, or a class has two upcaster chains.
+    payload type, its payload cannot be read, or its upcasters are given twice.
     """
 
     def __init__(
@@ -113,7 +103,7 @@ class EventDecoder:
         self._classes = _by_type(list(event_classes))
         for event_class in self._classes.values():
             payload_codec_of(event_class)
-        self._chains = _by_class(list(upcasters))
+        self._steps = _steps_of(self._classes.values(), list(upcasters))
         self._limits = limits
 
     def decode(self, data: bytes | str) -> BaseEvent[Any]:
@@ -145,14 +135,14 @@ class EventDecoder:
             raise _invalid_envelope(message, "time is outside the years 1 to 9999 in UTC") from None
 
     def _upcast(self, message: EventMessage, event_class: type[BaseEvent[Any]]) -> bytes:
-        chain = self._chains.get(event_class)
+        steps = self._steps.get(event_class, event_class.upcasters)
         version = int(message.version) if _VERSION(message.version) else None
-        if chain is None or version is None or version not in chain.steps:
+        if version is None or version not in steps:
             raise UnknownEventVersionError(
                 _version_problem(version, event_class), event_id=message.id, event_type=message.type
             )
         try:
-            return msgspec.json.encode(chain.upcast(msgspec.json.decode(message.data), version))
+            return msgspec.json.encode(upcast(msgspec.json.decode(message.data), steps, version))
         except Exception as error:  # noqa: BLE001 - upcasters are the user's code
             raise EventDecodingError(
                 f"the upcasters from version {version} failed with {type(error).__name__}",
@@ -174,7 +164,9 @@ def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> E
     try:
         message = _read_envelope(raw)
     except msgspec.ValidationError as error:
-        raise _unreadable_envelope(raw, error) from None
+        mismatch = Mismatch.of(error)
+        problem = f"envelope at {mismatch.path}: expected {mismatch.expected}, got {mismatch.got}"
+        raise InvalidEnvelopeError(problem, **_identity(raw)) from None
     if message.datacontenttype and not _JSON_TYPE(message.datacontenttype):
         raise _invalid_envelope(message, "datacontenttype must be JSON")
     if message.sequence is not None and not _SEQUENCE(message.sequence):
@@ -196,14 +188,21 @@ def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEv
     return by_type
 
 
-def _by_class(chains: list[UpcasterChain]) -> dict[type[BaseEvent[Any]], UpcasterChain]:
+def _steps_of(
+    event_classes: Iterable[type[BaseEvent[Any]]], chains: list[UpcasterChain]
+) -> dict[type[BaseEvent[Any]], Mapping[int, Upcast]]:
+    """Return the steps of the classes that get them from a chain."""
     classes = [chain.event_class for chain in chains]
     duplicates = sorted({cls.__name__ for cls in classes if classes.count(cls) > 1})
-    if duplicates:
-        raise ConfigurationError(
-            "These upcasters cannot be used:", [f"{name} has two chains; join them" for name in duplicates]
-        )
-    return dict(zip(classes, chains, strict=True))
+    problems = [f"{name} has two chains; join them" for name in duplicates]
+    problems += [
+        f"{cls.__name__} has upcasters of its own; remove UpcasterChain({cls.__name__}, ...)"
+        for cls in event_classes
+        if cls.upcasters and cls in classes
+    ]
+    if problems:
+        raise ConfigurationError("These upcasters cannot be used:", problems)
+    return {chain.event_class: chain.steps for chain in chains}
 
 
 def _version_problem(version: int | None, event_class: type[BaseEvent[Any]]) -> str:
@@ -212,28 +211,18 @@ def _version_problem(version: int | None, event_class: type[BaseEvent[Any]]) -> 
         return f"dataschema does not end in a version; {name} is at version {newest}"
     if version > newest:
         return f"version {version} is newer than version {newest} of {name}; update this service"
-    return f"no upcaster from version {version} to {newest}; add one: UpcasterChain({name}, {{{version}: function}})"
+    return (
+        f"no upcaster from version {version} to {newest}; add it in class {name}: upcasters = {{{version}: function}}"
+    )
 
 
 def _invalid_envelope(message: EventMessage, problem: str) -> InvalidEnvelopeError:
     return InvalidEnvelopeError(f"envelope: {problem}", event_id=message.id, event_type=message.type)
 
 
-class _Identity(msgspec.Struct):
-    """The part of an unreadable envelope that its error names, if it is there at all."""
-
-    id: Any = None
-    type: Any = None
-
-
-def _unreadable_envelope(raw: bytes, error: msgspec.ValidationError) -> InvalidEnvelopeError:
-    mismatch = Mismatch.of(error)
-    try:
-        identity = msgspec.json.decode(raw, type=_Identity)
-    except msgspec.ValidationError:
-        identity = _Identity()
-    return InvalidEnvelopeError(
-        f"envelope at {mismatch.path}: expected {mismatch.expected}, got {mismatch.got}",
-        event_id=identity.id if isinstance(identity.id, str) else None,
-        event_type=identity.type if isinstance(identity.type, str) else None,
-    )
+def _identity(raw: bytes) -> dict[str, str | None]:
+    """Return id and type of an unreadable envelope, as far as they are there; an error names its event by them."""
+    message = msgspec.json.decode(raw)
+    found = message if isinstance(message, dict) else {}
+    names = {"event_id": found.get("id"), "event_type": found.get("type")}
+    return {name: value if isinstance(value, str) else None for name, value in names.items()}

@@ -21,12 +21,13 @@ _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]+)`")
 
 
 class ForeignMismatchError(ValueError):
-    """A pydantic model rejected a payload. msgspec chains it as the cause of its own error, which adds the path."""
+    """A type that msgspec does not know rejected a value. msgspec chains it as the cause of an error with the path."""
 
-    def __init__(self, model: Any, error: ValueError) -> None:
-        details: Any = getattr(error, "errors", lambda: [{}])()
-        self.model = model
-        """The model that rejected the payload."""
+    def __init__(self, expected_type: Any, error: ValueError, value: object) -> None:
+        plain = {"type": expected_type.__name__, "input": value}
+        details: Any = getattr(error, "errors", lambda: [plain])()
+        self.expected_type = expected_type
+        """The type that rejected the value, such as a pydantic model."""
         self.first: dict[str, Any] = details[0]
         """pydantic's details of the first problem."""
         super().__init__()
@@ -50,8 +51,10 @@ class Mismatch(NamedTuple):
         at = _AT.search(str(error)) if isinstance(error, msgspec.ValidationError) else None
         path = at["path"] if at else "$"
         match error.__cause__:
-            case ForeignMismatchError(first=first, model=model):
-                return cls(path + _pydantic_path(model, first), *_pydantic_kinds(first))
+            case ForeignMismatchError(first=first, expected_type=model):
+                kind = str(first.get("type", "a value that its model accepts"))
+                kinds = ("a value", "nothing") if kind == "missing" else (kind, type(first.get("input")).__name__)
+                return cls(path + _pydantic_path(model, first), *kinds)
             case None if isinstance(error, msgspec.ValidationError):
                 return cls(path, *_msgspec_kinds(str(error)))
             case _:
@@ -82,7 +85,7 @@ def _field_names(model: Any) -> frozenset[str]:
     """Return the names of all fields of a model and of the models in it."""
     try:
         return frozenset(_properties(model.model_json_schema()))
-    except (TypeError, ValueError, RuntimeError):  # a type of the model has no JSON Schema
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # not a model, or a type of it has no JSON Schema
         return frozenset()
 
 
@@ -94,8 +97,3 @@ def _properties(schema: Any) -> Iterator[str]:
     elif isinstance(schema, list):
         for part in schema:
             yield from _properties(part)
-
-
-def _pydantic_kinds(details: dict[str, Any]) -> tuple[str, str]:
-    kind = str(details.get("type", "a value that its model accepts"))
-    return ("a value", "nothing") if kind == "missing" else (kind, type(details.get("input")).__name__)

@@ -1,7 +1,9 @@
 """Mappers: a service's function from event to channel, or to None for events that stay inside the service.
 
-A type checker proves that a mapper has a case for every event of its annotated union. What it cannot prove is that
-each event is mapped to its own channel, so `verify_mapper` tries every class at start-up.
+A type checker proves that a mapper which ends in `assert_never` has a case for every event of its annotated union.
+What it cannot prove is that each event is mapped to its own channel, and without `assert_never` a mapper that falls off
+its end returns None, as for an event that stays inside the service. So `verify_mapper` tries every class at start-up,
+and one that no mapper knows.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,6 +14,7 @@ from typing import Any, Never, get_args, get_origin, get_type_hints
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import MapperError
 from domainstream.event import BaseEvent
+from domainstream.event.payload_codec import verify_payload
 
 EventClass = type[BaseEvent[Any]]
 Mapper = Callable[[Any], EventPublisherChannel | None]
@@ -22,10 +25,13 @@ def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass
 
     `events` is the service's union of event classes (`A | B | C`) or an iterable of classes. It defaults to the
     annotation of the mapper's parameter. Each class is tried with an event without payload, because a mapper must
-    decide by class alone. A service that publishes nothing declares `Never`, and gets an empty dict.
+    decide by class alone. The mapper is also tried with an event of a class that it does not name, for which it must
+    raise an exception, as `assert_never` does, or return a channel. A service that publishes nothing declares `Never`,
+    and gets an empty dict.
 
     Returns the channel, or None, of each class. Raises `MapperError` that lists every problem: a class without a case,
-    the channel of another event, a class without an event type, or no event classes to verify.
+    None for classes that the mapper does not name, the channel of another event, a class without an event type, or no
+    event classes to verify. Raises `ConfigurationError` for a class whose payload cannot be written or read.
     """
     declared = _annotation_of(channel_for) if events is None else events
     if getattr(declared, "__value__", declared) is Never:
@@ -41,8 +47,15 @@ def verify_mapper(channel_for: Mapper, events: object = None) -> dict[EventClass
         channels[event_class], mistake = _try(channel_for, event_class)
         if mistake is not None:
             problems.append(mistake)
+    if _ignores_unknown(channel_for):
+        problems.append(
+            f"{name} returns None for events that it does not name, so a new event would silently stay inside the "
+            f"service; end its match with: case _: assert_never(event)"
+        )
     if problems:
         raise MapperError(f"The mapper {name} is wrong:", problems)
+    for event_class in classes:
+        verify_payload(event_class)
     return channels
 
 
@@ -89,6 +102,21 @@ def _try(channel_for: Mapper, event_class: EventClass) -> tuple[EventPublisherCh
             problem = f"{name} has no case ({type(error).__name__}); add: case {name}(): return ..."
         return None, problem
     return channel, channel_mismatch(event_class, channel)
+
+
+class _Unknown(BaseEvent[None]):
+    """An event that no mapper names."""
+
+    event_type = "domain_domainstream_mapper_verified"
+
+
+def _ignores_unknown(channel_for: Mapper) -> bool:
+    answer: object
+    try:
+        answer = channel_for(_Unknown(aggregate_id="verify-mapper", payload=None))
+    except Exception as error:  # noqa: BLE001 - a mapper is the user's code, and any exception is as good as assert_never's
+        answer = error
+    return answer is None
 
 
 def _annotation_of(channel_for: Mapper) -> object:

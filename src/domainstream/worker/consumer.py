@@ -80,9 +80,9 @@ class EventConsumer:
     ) -> None:
         """Handle the jobs of `queue`.
 
-        `upcasters` bring payloads of old versions to the newest; `limits` apply to the event alone; `time_limit` is for
-        handlers without one of their own, None being no limit; `middlewares` surround every call of a handler, the
-        first one outermost.
+        `upcasters` is deprecated: the steps from old versions belong to the event class. `limits` apply to the event
+        alone; `time_limit` is for handlers without one of their own, None being no limit; `middlewares` surround every
+        call of a handler, the first one outermost.
 
         Raises `ConfigurationError` for a queue name that is empty or contains ":" or whitespace, and for settings that
         make no sense.

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum
+from types import new_class
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import pendulum
 import pytest
+from freezegun import freeze_time
+from freezegun.api import FakeDatetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domainstream.errors import DomainStreamError, InvalidEventError
+from domainstream.errors import ConfigurationError, DomainStreamError, InvalidEventError
 from domainstream.event import BaseEvent, EventPayload
 
 BEFORE_YEAR_1 = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
@@ -54,7 +58,7 @@ def revised(**fields: Any) -> OptimizationRevised:
 
 
 def test_event_needs_its_aggregate_and_its_payload_only() -> None:
-    """Everything but the aggregate's id and the payload has a default."""
+    """Every field of an event but `aggregate_id` and `payload` has a default."""
     event = OptimizationEvaluated(aggregate_id="opt-1", payload=Evaluated(score=0.5))
     assert event.aggregate_id == "opt-1"
     assert event.payload.score == 0.5
@@ -65,7 +69,7 @@ def test_event_needs_its_aggregate_and_its_payload_only() -> None:
 
 
 def test_event_keeps_what_it_is_given() -> None:
-    """Each field can be given, and is kept as it is."""
+    """An event keeps the value of every field that its constructor was given."""
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     given_fields = {
         "id": "event-1",
@@ -112,7 +116,7 @@ def test_id_is_made_once() -> None:
 
 
 def test_it_occurred_when_it_was_created() -> None:
-    """Without a time of its own, an event occurred between the moments around its creation."""
+    """An event without `occurred_at` takes the time of its creation, in UTC."""
     before = datetime.now(UTC)
     event = evaluated()
     assert before <= event.occurred_at <= datetime.now(UTC)
@@ -128,7 +132,7 @@ def test_it_occurred_when_it_was_created() -> None:
     ],
 )
 def test_other_time_zones_become_utc(zone: ZoneInfo | timezone) -> None:
-    """A time in another zone is kept as the same moment in UTC."""
+    """`occurred_at` in another zone becomes the same moment in UTC."""
     moment = datetime(2026, 7, 1, 12, tzinfo=zone)
     event = evaluated(occurred_at=moment)
     assert event.occurred_at == moment
@@ -143,7 +147,7 @@ def test_any_aware_time_keeps_its_moment(moment: datetime) -> None:
 
 
 def test_naive_time_is_refused() -> None:
-    """A time without zone cannot be a moment, and the error says what to write instead."""
+    """A naive `occurred_at` is refused, and the error says what to write instead."""
     with pytest.raises(InvalidEventError, match=r"datetime\.now\(UTC\)"):
         evaluated(occurred_at=datetime(2026, 1, 1))  # noqa: DTZ001
 
@@ -163,17 +167,106 @@ def test_naive_time_is_refused() -> None:
         pytest.param({"sequence": 1.5}, "sequence", id="fraction as sequence"),
         pytest.param({"sequence": "1"}, "sequence", id="text as sequence"),
         pytest.param({"sequence": 10**20}, "20 digits", id="sequence of 21 digits"),
+        pytest.param({"aggregate_id": None}, r"aggregate_id must be a non-empty string, not NoneType", id="no id"),
+        pytest.param({"occurred_at": "2026-01-01"}, r"occurred_at is str; use datetime", id="text as time"),
         pytest.param({"occurred_at": BEFORE_YEAR_1}, "years 1 to 9999", id="before year 1"),
     ],
 )
 def test_fields_that_no_message_can_carry_are_refused(fields: dict[str, Any], why: str) -> None:
-    """What a consumer could not read back is refused where the event is made, naming the field."""
+    """A field that a consumer could not read back is refused where the event is made, and the error names it."""
     with pytest.raises(InvalidEventError, match=why):
         evaluated(**fields)
 
 
+class StayId(str):
+    """An id of a class of its own, which formats itself in another way than its value."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Return what a log shows."""
+        return f"StayId({super().__str__()})"
+
+
+class StayNumber(int):
+    """A number of a class of its own."""
+
+
+class Ward(str, Enum):  # noqa: UP042 - its members format themselves as Ward.SURGERY
+    """Ids from an enum."""
+
+    SURGERY = "surgery"
+
+
+@pytest.mark.parametrize("name", ["aggregate_id", "id", "correlation_id", "causation_id", "partition_key"])
+@pytest.mark.parametrize(("given", "plain"), [(StayId("stay-1"), "stay-1"), (Ward.SURGERY, "surgery")])
+def test_ids_of_a_class_of_their_own_become_plain_strings(name: str, given: str, plain: str) -> None:
+    """An id of a subclass of `str` becomes the plain string of its value, so that it is formatted alike everywhere."""
+    value = getattr(evaluated(**{name: given}), name)
+    assert (type(value), value) == (str, plain)
+
+
+def test_sequence_of_a_class_of_its_own_becomes_a_plain_integer() -> None:
+    """A sequence of a subclass of `int` becomes the plain integer of its value."""
+    sequence = evaluated(sequence=StayNumber(7)).sequence
+    assert (type(sequence), sequence) == (int, 7)
+
+
+class OwnDatetime(datetime):
+    """A datetime of a class of its own."""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(pendulum.datetime(2026, 7, 1, 12, tz="Europe/Paris"), id="pendulum"),
+        pytest.param(pendulum.datetime(2026, 7, 1, 10), id="pendulum in UTC"),
+        pytest.param(OwnDatetime(2026, 7, 1, 10, tzinfo=UTC), id="a subclass"),
+        pytest.param(FakeDatetime(2026, 7, 1, 10, tzinfo=UTC), id="freezegun"),
+    ],
+)
+def test_time_of_a_class_of_its_own_becomes_a_plain_datetime(moment: datetime) -> None:
+    """`occurred_at` of a subclass of `datetime` becomes the plain datetime of the same moment in UTC."""
+    occurred_at = evaluated(occurred_at=moment).occurred_at
+    assert (type(occurred_at), occurred_at) == (datetime, datetime(2026, 7, 1, 10, tzinfo=UTC))
+
+
+def test_frozen_time_is_the_time_of_events() -> None:
+    """An event that is made while freezegun holds the clock has a plain datetime of the frozen time."""
+    with freeze_time("2026-07-01T10:00:00Z"):
+        frozen = evaluated()
+    assert (type(frozen.occurred_at), frozen.occurred_at) == (datetime, datetime(2026, 7, 1, 10, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names"),
+    [
+        pytest.param({"tenant": str}, ["tenant"], id="one field"),
+        pytest.param({"tenant": str, "region": str}, ["tenant", "region"], id="several fields"),
+    ],
+)
+def test_field_that_no_message_carries_is_refused(annotations: dict[str, type], names: list[str]) -> None:
+    """An event class with fields of its own is refused where it is made, and the error names the payload's class."""
+    namespace = {"event_type": "domain_coding_stay_coded", "__annotations__": annotations, **dict.fromkeys(names, "x")}
+    with pytest.raises(ConfigurationError, match="StayCoded cannot be used") as caught:
+        new_class("StayCoded", (BaseEvent[Evaluated],), {}, lambda fields: fields.update(namespace))
+    assert [problem.split()[0] for problem in caught.value.problems] == names
+    assert all("move it to the payload's class" in problem for problem in caught.value.problems)
+
+
+def test_fields_of_the_envelope_may_have_other_defaults() -> None:
+    """An event class may give a field of the envelope another default, and have class variables of its own."""
+
+    class StayCoded(BaseEvent[Evaluated]):
+        event_type = "domain_coding_stay_coded"
+        owner: ClassVar[str] = "coding"
+        partition_key: str | None = "all"
+
+    assert StayCoded(aggregate_id="stay-1", payload=Evaluated(score=0.5)).partition_key == "all"
+
+
 def test_largest_sequence_is_allowed() -> None:
-    """A sequence may have as many digits as the wire has room for."""
+    """`sequence` may have up to 20 digits, for which the wire has room."""
     assert evaluated(sequence=10**20 - 1).sequence == 10**20 - 1
 
 
@@ -221,7 +314,7 @@ def test_fields_are_given_by_name(construct: Callable[[], object]) -> None:
 
 
 def test_equal_fields_make_equal_events() -> None:
-    """Events are values: the same fields are the same event."""
+    """Two events with equal fields are equal."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert evaluated(id="event-1", occurred_at=moment) == evaluated(id="event-1", occurred_at=moment)
 
@@ -246,7 +339,7 @@ def test_caused_event_keeps_the_correlation() -> None:
 
 
 def test_event_without_correlation_starts_one() -> None:
-    """The first event of a business transaction lends it its id."""
+    """The first event of a business transaction gives its own id to it as correlation id."""
     cause = evaluated()
     assert cause.caused(revised()).correlation_id == cause.id
 
@@ -258,7 +351,7 @@ def test_caused_event_names_its_cause() -> None:
 
 
 def test_caused_event_keeps_everything_else() -> None:
-    """Being caused changes correlation and causation, nothing more, and leaves the original as it was."""
+    """`caused` changes the correlation and causation ids of a copy, and nothing else."""
     follow_up = revised(sequence=2, partition_key="stay-1")
     caused = evaluated().caused(follow_up)
     kept = set(OptimizationRevised.__struct_fields__) - {"correlation_id", "causation_id"}

@@ -118,7 +118,7 @@ def test_what_the_sdk_passes_on_stays_the_same_message(event: StayCoded, trace: 
 
 
 def test_extensions_of_others_are_skipped() -> None:
-    """Attributes that other systems add do not disturb."""
+    """An event with extension attributes of other systems is read as if it had none."""
     event = StayCoded(aggregate_id="stay-1", payload=Coded(code="J18.9", score=1.0, tags={}))
     seen = read_by_sdk(EventEncoder("coding").encode(event))
     data: Any = seen.get_data()

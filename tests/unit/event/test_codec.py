@@ -187,7 +187,7 @@ def test_event_is_read_as_it_was_written(event: BaseEvent[Any]) -> None:
 
 
 def test_every_field_of_the_event_comes_back() -> None:
-    """Ids, time, correlation, partition key and sequence survive as they are."""
+    """Ids, time, partition key and sequence of an event are the same after encoding and decoding."""
     event = DataclassEvent(
         aggregate_id="stay-1",
         payload=DataclassPayload(CODED),
@@ -208,7 +208,7 @@ def test_text_is_read_as_bytes_are() -> None:
 
 
 def test_model_is_written_under_its_aliases() -> None:
-    """A pydantic field with an alias stands under the alias on the wire."""
+    """A pydantic field with an alias has the alias as its key on the wire."""
     assert b'"stayId":"stay-1"' in EventEncoder("coding").encode(ModelEvent(aggregate_id="stay-1", payload=MODEL))
 
 
@@ -246,7 +246,7 @@ def test_larger_integers_pass_when_the_limit_is_off(number: int) -> None:
     price=st.decimals(allow_nan=False, allow_infinity=False),
 )
 def test_any_values_come_back(tags: list[str], score: float, price: Decimal) -> None:
-    """Whatever text and numbers a payload holds, they come back equal."""
+    """A payload of any text and numbers is read as it was written."""
     payload = AttrsPayload(DataclassPayload(Coded(code="", price=price), tags), score)
     assert round_trip(AttrsEvent(aggregate_id="a", payload=payload)).payload == payload
 
@@ -261,6 +261,6 @@ def test_any_values_come_back(tags: list[str], score: float, price: Decimal) -> 
     sequence=st.none() | st.integers(0, 10**20 - 1),
 )
 def test_any_attributes_come_back(**fields: Any) -> None:
-    """Whatever an event's own fields hold, they come back equal."""
+    """An event with any values in its own fields is read as it was written."""
     event = TypedDictEvent(payload={"code": CODED}, **fields)
     assert round_trip(event) == event

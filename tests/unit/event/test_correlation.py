@@ -20,7 +20,7 @@ def ids(event: CodingEvent) -> tuple[str | None, str | None]:
 
 
 def test_event_outside_starts_a_transaction() -> None:
-    """Without a cause there is neither a correlation nor a causation."""
+    """An event that is created outside handlers has neither a correlation id nor a causation id."""
     assert ids(created()) == (None, None)
 
 
@@ -33,7 +33,7 @@ def test_event_made_inside_has_cause_and_correlation() -> None:
 
 
 def test_first_event_correlates_by_its_own_id() -> None:
-    """An event that started a transaction gives it its id."""
+    """An event without a correlation id gives its own id to the events that it causes."""
     with caused_by(evaluated(id="event-1")):
         assert ids(created()) == ("event-1", "event-1")
 
@@ -54,7 +54,7 @@ def test_causes_nest() -> None:
 
 
 def test_failing_block_leaves_nothing_behind() -> None:
-    """The cause ends with its block, however that ends."""
+    """The cause ends with its block, also when the block raises."""
     with pytest.raises(KeyError), caused_by(CAUSE):
         raise KeyError
     assert ids(created()) == (None, None)
@@ -90,7 +90,7 @@ def test_decoded_event_keeps_what_its_message_says() -> None:
 
 
 def test_copied_event_keeps_what_it_has() -> None:
-    """Neither copies nor pickled events pick up a cause."""
+    """An event that is copied or unpickled keeps its ids inside another event's scope."""
     event = evaluated()
     with caused_by(CAUSE):
         copies = [copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))]  # noqa: S301 - our own bytes
@@ -105,13 +105,13 @@ def fields_of(logged: CorrelationFilter, **given: str) -> tuple[str, str]:
 
 
 def test_log_records_carry_the_ids() -> None:
-    """Each record made while an event is handled can be found by its transaction."""
+    """A log record that is made while an event is handled has the event's correlation and causation ids."""
     with caused_by(CAUSE):
         assert fields_of(CorrelationFilter()) == ("stay-7", "event-1")
 
 
 def test_log_records_outside_have_a_placeholder() -> None:
-    """Formats that name the fields work everywhere."""
+    """A log record outside handlers has a placeholder in both fields, so that formats may name them."""
     assert fields_of(CorrelationFilter()) == ("-", "-")
     assert fields_of(CorrelationFilter(absent="")) == ("", "")
 

@@ -62,7 +62,7 @@ def refused(**attributes: Any) -> EventDecodingError:
 
 
 def test_sound_message_is_read() -> None:
-    """The message that these tests spoil is readable to begin with."""
+    """The message that these tests spoil can be read as it is."""
     assert EventDecoder([BillSent]).decode(message()).payload == Bill(amount=1)
 
 
@@ -146,7 +146,7 @@ def test_attribute_that_is_wrong_is_refused(attributes: dict[str, Any], words: s
 
 
 def test_unreadable_envelope_is_named_as_far_as_it_can_be() -> None:
-    """Id and type are named where they are readable, whatever else is not."""
+    """The error of an unreadable envelope names its id and type where these can be read."""
     error = refused(time=..., id=["event-1"])
     assert error.event_id is None
     assert error.event_type == "domain_billing_bill_sent"
@@ -166,7 +166,7 @@ def test_two_classes_of_one_type_are_refused() -> None:
 
 
 def test_one_class_given_twice_is_no_conflict() -> None:
-    """The same class twice is the same class."""
+    """A decoder accepts one class that is given twice."""
     assert EventDecoder([BillSent, BillSent]).decode(message()).payload == Bill(amount=1)
 
 
@@ -193,7 +193,7 @@ def test_classes_without_type_are_refused_all_at_once() -> None:
 
 
 def test_class_that_does_not_name_its_payload_is_refused() -> None:
-    """A decoder is not made for an event whose payload type nobody can know."""
+    """A decoder refuses an event class that does not name its payload type."""
 
     class Nameless(BaseEvent):  # type: ignore[type-arg]
         """No payload type."""

@@ -118,6 +118,6 @@ def test_depth_is_limited_for_many_events_too(max_depth: int) -> None:
 
 
 def test_large_integers_may_be_allowed_for_many_events_too() -> None:
-    """Without the limit for integers, many events may hold any."""
+    """`strict_integers=False` allows integers of any size in many events."""
     encoder = EventEncoder("coding", MessageLimits(strict_integers=False))
     assert b'"count":1152921504606846976' in encoder.encode_many([coded(count=2**60)])[0]

@@ -177,7 +177,7 @@ def test_numbers_that_json_does_not_know_are_refused(payload_with: Callable[[flo
 
 
 def test_number_that_json_does_not_know_is_found() -> None:
-    """The error says where it is, without the keys of dictionaries, which are data."""
+    """The error for NaN names its path, without the keys of dictionaries, which are data."""
     assert "payload at $.by_ward[...].price:" in refused(Billed, Bill(by_ward={PATIENT: Line(price=float("nan"))}))
 
 
@@ -189,7 +189,7 @@ def test_number_that_json_does_not_know_is_found() -> None:
     ],
 )
 def test_lone_surrogates_are_refused(payload: Bill) -> None:
-    """A text that is not Unicode is refused."""
+    """A payload with a lone surrogate, which is not Unicode, is refused."""
     assert "lone surrogate" in refused(Billed, payload)
 
 
@@ -214,7 +214,7 @@ def test_integers_that_python_cannot_write_are_refused() -> None:
 
 
 def test_long_digits_that_are_no_integers_pass() -> None:
-    """Digits in texts, and floats of many digits, are nobody's integers."""
+    """Digits in texts and floats of many digits are not refused as integers."""
     payload = Bill(patient="12345678901234567890", score=0.12345678901234566, anything=[1e300, Decimal(10**30)])
     assert EventEncoder("billing").encode(Billed(aggregate_id="bill-1", payload=payload, sequence=10**19))
 

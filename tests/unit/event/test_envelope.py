@@ -77,7 +77,7 @@ def test_minimal_event_has_the_attributes_that_every_event_has() -> None:
 
 
 def test_full_event_has_every_attribute() -> None:
-    """With all optional fields and a trace, their attributes stand between the common ones and the data."""
+    """With all optional fields and a trace, their attributes come between the common ones and the data."""
     assert list(written(FULL, TRACE).items())[7:] == [
         ("dataschema", "urn:domainstream:events/domain_coding_stay_recoded/12"),
         ("correlationid", "transaction-1"),
@@ -101,7 +101,7 @@ def test_without_a_trace_there_are_no_trace_attributes(trace: dict[str, str] | N
 
 
 def test_trace_may_have_no_state() -> None:
-    """`traceparent` alone is written alone."""
+    """A trace without `tracestate` is written as `traceparent` alone."""
     assert "tracestate" not in written(MINIMAL, {"traceparent": TRACE["traceparent"]})
 
 
@@ -170,12 +170,12 @@ def test_optional_attributes_may_be_null(absent: str) -> None:
 
 
 def test_without_dataschema_the_version_is_one() -> None:
-    """Producers that know no versions write version 1."""
+    """A message without `dataschema` is read as version 1."""
     message = written(MINIMAL)
     del message["dataschema"]
     assert read_message(json.dumps(message)).version == "1"
 
 
 def test_unknown_attributes_are_skipped() -> None:
-    """Extensions that we do not know do not disturb."""
+    """A message with unknown extension attributes is read as if it had none."""
     assert read_message(json.dumps(written(MINIMAL) | {"extension": [1], "_redisEvent": {}})).id == "event-1"

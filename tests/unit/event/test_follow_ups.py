@@ -33,7 +33,7 @@ def test_correlation_and_cause_are_kept() -> None:
 
 
 def test_other_events_have_other_ids() -> None:
-    """Another cause, type, aggregate or name makes another event."""
+    """A follow-up with another cause, type, aggregate or name has another id."""
     events = [
         follow_up(CAUSE, created()),
         follow_up(evaluated(id="event-2", occurred_at=CAUSE.occurred_at), created()),
@@ -78,7 +78,7 @@ def test_any_id_of_a_cause_will_do(cause_id: str) -> None:
     ],
 )
 def test_id_is_the_documented_one(cause_id: str, made: str) -> None:
-    """Ids must not change with a new version of this package: events made before and after it are the same events."""
+    """A follow-up id never changes with a new version of this package, so that repeated events stay duplicates."""
     assert follow_up_id(evaluated(id=cause_id), "price", "stay-1") == made
 
 

@@ -4,11 +4,11 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload, UpcasterChain, read_message
+from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload, read_message
 from domainstream.event.upcasting import JsonObject
 
 WIRE_FORMAT = Path(__file__).parents[3] / "docs" / "wire-format"
@@ -45,13 +45,6 @@ class Evaluated(EventPayload):
     reviewed: bool = False
 
 
-class OptimizationEvaluated(BaseEvent[Evaluated]):
-    """The event of `full_event.json`, `old_version.json` and `job.json`."""
-
-    event_type = "domain_coding_optimization_evaluated"
-    version = 2
-
-
 def euros_to_cents(payload: JsonObject) -> JsonObject:
     """Make version 2 of version 1."""
     return {
@@ -60,6 +53,14 @@ def euros_to_cents(payload: JsonObject) -> JsonObject:
         "cents": payload["euros"] * 100,
         "currency": "EUR",
     }
+
+
+class OptimizationEvaluated(BaseEvent[Evaluated]):
+    """The event of `full_event.json`, `old_version.json` and `job.json`."""
+
+    event_type = "domain_coding_optimization_evaluated"
+    version = 2
+    upcasters: ClassVar = {1: euros_to_cents}
 
 
 TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "vendor=value"}
@@ -93,10 +94,7 @@ OLD = OptimizationEvaluated(
     id="018cc820-d888-7000-8000-000000000003",
     occurred_at=datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC),
 )
-DECODER = EventDecoder(
-    [MedicalStayDrafted, OptimizationEvaluated],
-    upcasters=[UpcasterChain(OptimizationEvaluated, {1: euros_to_cents})],
-)
+DECODER = EventDecoder([MedicalStayDrafted, OptimizationEvaluated])
 
 
 def golden(name: str) -> bytes:

@@ -94,7 +94,7 @@ def test_nesting_at_the_limit_passes(nested: Any) -> None:
 
 @pytest.mark.parametrize("text", [b"[" * 100, b'\\"[' * 100, b"\\\\[{" * 100, b"\\u005b[" * 100])
 def test_brackets_in_texts_do_not_nest(text: bytes) -> None:
-    """Brackets inside strings and keys, between whatever escapes, are text."""
+    """Brackets inside strings and keys do not count as nesting, whatever escapes surround them."""
     assert reason(b'{"' + text + b'":["' + text + b'"]}') == ""
 
 
@@ -113,7 +113,7 @@ def test_innocent_texts_are_not_blamed(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b'"NaN"', b'{"Infinity":"-Infinity"}'])
 def test_names_of_such_numbers_are_fine_as_texts(data: bytes) -> None:
-    """Strings may say NaN and Infinity."""
+    """NaN and Infinity are allowed inside strings."""
     assert reason(data) == ""
 
 
@@ -151,7 +151,7 @@ def test_duplicate_keys_are_refused(data: bytes) -> None:
 )
 @pytest.mark.parametrize("data", [b'"%b"', b'{"a":["%b"]}', b'{"%b":1}', b'["%b and more text behind it"]'])
 def test_lone_surrogates_are_refused(data: bytes, escape: bytes) -> None:
-    """A text with half a surrogate pair is no Unicode, and is refused by that name."""
+    """A text with half a surrogate pair, which is not Unicode, is refused by that name."""
     assert reason(data % escape) == "it is not JSON: a string holds a lone surrogate"
 
 
@@ -163,7 +163,7 @@ def test_lone_surrogates_in_str_are_refused() -> None:
 
 @pytest.mark.parametrize("text", [b"\\ud83c\\udfe5", b"\\\\ud800", b"\\\\\\\\udc00"])
 def test_pairs_and_what_only_looks_like_surrogates_pass(text: bytes) -> None:
-    """A whole pair is a letter, and an escaped backslash before the letters ud800 is none."""
+    """A whole surrogate pair passes, and so does an escaped backslash before the letters ud800."""
     assert reason(b'["' + text + b'"]') == ""
 
 
@@ -184,7 +184,7 @@ def test_largest_safe_integers_pass(value: bytes) -> None:
 
 @pytest.mark.parametrize("text", [b"12345678901234567890", b'\\"12345678901234567890', b"\\\\,12345678901234567890,"])
 def test_digits_in_texts_pass(text: bytes) -> None:
-    """Digits inside strings and keys, behind whatever escapes, are text."""
+    """Long digits inside strings and keys pass, whatever escapes precede them."""
     assert reason(b'{"' + text + b'":["' + text + b'"]}') == ""
 
 
@@ -215,7 +215,7 @@ PROTO_ELSEWHERE = r"""
 
 @pytest.mark.parametrize("data", PROTO_ELSEWHERE.split())
 def test_other_uses_of_proto_pass(data: str) -> None:
-    """The word as a value, or as a part of a key, is harmless."""
+    """`__proto__` passes as a value and as a part of a key."""
     assert reason(data.encode()) == ""
 
 
@@ -259,13 +259,13 @@ def test_dialects_of_json_are_refused(data: bytes) -> None:
     ids=["bytes", "depth", "greater depth"],
 )
 def test_limits_are_settings(limits: dict[str, int], data: bytes) -> None:
-    """Size and depth may be set to anything, and are exact."""
+    """The limits of size and depth are settings, and each is exact."""
     assert reason(data, **limits) == ""
     assert reason(data, **{name: limit - 1 for name, limit in limits.items()})
 
 
 def test_what_is_hostile_is_a_decoding_error_without_event() -> None:
-    """A hostile message is nobody's event: neither id nor type is taken from it."""
+    """The error for a hostile message carries neither an id nor a type from it."""
     with pytest.raises(EventDecodingError, match="the message was rejected: an object has the same key") as caught:
         read_message(b'{"id":"event-1","id":"event-2"}')
     assert caught.value.event_id is None
@@ -273,7 +273,7 @@ def test_what_is_hostile_is_a_decoding_error_without_event() -> None:
 
 
 def test_many_containers_are_refused() -> None:
-    """A message may hold 10,000 arrays and objects, and brackets in texts are none."""
+    """A message may hold 10,000 arrays and objects; brackets in texts do not count."""
     assert reason(b"[" + b"[]," * 9_998 + b"[]]") == ""
     assert "10,001 arrays and objects" in reason(b"[" + b"{}," * 9_999 + b"{}]")
     assert reason(b'["' + b"[" * 20_000 + b'"]') == ""

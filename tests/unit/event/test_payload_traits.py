@@ -1,11 +1,13 @@
 """What a payload's type proves spares work; what it does not prove is still looked for in each message."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import new_class
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
+import msgspec
 import pydantic
 import pytest
 
@@ -48,6 +50,25 @@ class InnerNumbers(EventPayload):
     """Numbers further down."""
 
     numbers: list[float]
+
+
+class InnerIntegers(EventPayload):
+    """Integers further down."""
+
+    integers: list[int]
+
+
+class Annotations(EventPayload):
+    """Types behind annotations that msgspec keeps."""
+
+    number: Annotated[int, msgspec.Meta(description="A number.")] = 0
+    more: Annotated[dict[str, Any], msgspec.Meta(description="Anything.")] = {}  # noqa: RUF012
+
+
+class Score(EventPayload):
+    """A number that may be left out."""
+
+    score: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class InnerText(EventPayload):
@@ -141,6 +162,9 @@ def event_of(payload_type: Any) -> Callable[..., BaseEvent[Any]]:
         pytest.param(Numbers, Numbers(number=-LARGE), id="optional integer"),
         pytest.param(Numbers, Numbers(score=LARGE), id="integer in a float field"),
         pytest.param(InnerNumbers, InnerNumbers(numbers=[0.5, LARGE]), id="further down"),
+        pytest.param(Score, Score(score=LARGE), id="integer that may be unset"),
+        pytest.param(Annotations, Annotations(number=LARGE), id="integer behind an annotation"),
+        pytest.param(Annotations, Annotations(more={"__proto__": 1}), id="dictionary behind an annotation"),
         pytest.param(LargeConstant, LargeConstant(constant=LargeEnum.LARGE), id="enum"),
         pytest.param(LargeLiteral, LargeLiteral(constant=LARGE), id="literal"),  # type: ignore[arg-type]
         pytest.param(Text, ExtendedText(text="", number=LARGE), id="field of a subclass"),
@@ -153,7 +177,7 @@ def event_of(payload_type: Any) -> Callable[..., BaseEvent[Any]]:
     ],
 )
 def test_what_the_type_does_not_prove_is_looked_for(payload_type: Any, payload: Any) -> None:
-    """No message is written that a consumer would refuse, whatever the payload's type says about it."""
+    """A message that a consumer would refuse is not written, whatever the payload's type claims."""
     event = event_of(payload_type)(aggregate_id="stay-1", payload=payload)
     with pytest.raises(EventEncodingError, match="consumers would reject the message"):
         EventEncoder("coding").encode(event)
@@ -173,32 +197,47 @@ def test_what_the_type_does_not_prove_is_looked_for(payload_type: Any, payload: 
     ],
 )
 def test_what_consumers_can_read_is_written(payload_type: Any, payload: Any) -> None:
-    """Looking closely refuses nothing that is sound."""
+    """A payload that every consumer can read is written, also where its type proves nothing."""
     happened: Any = event_of(payload_type)
     data = EventEncoder("coding").encode(happened(aggregate_id="stay-1", payload=payload))
     assert EventDecoder([happened]).decode(data).aggregate_id == "stay-1"
 
 
 @pytest.mark.parametrize(
-    ("payload_type", "depth"), [(str, 0), (Text, 1), (InnerText, 2), (Nested, 4), (list[Text] | None, 2), (set[str], 1)]
+    ("payload_type", "depth"),
+    [(str, 0), (Text, 1), (InnerText, 2), (Nested, 4), (list[Text] | None, 2), (set[str], 1), (InnerNumbers, 2)],
 )
 def test_depth_is_known_from_the_type(payload_type: Any, depth: int) -> None:
     """A type of texts proves how deep its JSON nests."""
     assert traits_of(payload_type) == (depth, None)
 
 
-@pytest.mark.parametrize("payload_type", [Any, dict[str, str], Tree, Model, ExtendedText, LargeConstant, InnerNumbers])
+@pytest.mark.parametrize(
+    "payload_type", [Any, dict[str, str], Tree, Model, ExtendedText, LargeConstant, InnerIntegers, Annotations]
+)
 def test_open_types_prove_nothing(payload_type: Any) -> None:
-    """Dictionaries, anything, models, types that contain themselves, and numbers further down leave everything open."""
+    """A type with dictionaries, `Any`, models, itself or nested integers proves nothing."""
     assert traits_of(payload_type) is None
 
 
-def test_type_of_numbers_tells_where_they_are() -> None:
-    """The numbers of a payload are found through its type."""
+@pytest.mark.parametrize(("number", "exact"), [(2**53 - 1, True), (2**53, False), (-(2**53), False), (None, True)])
+def test_type_of_integers_tells_where_they_are(number: int | None, exact: bool) -> None:
+    """The integers of a payload are found through its type; floats of any size are exact in every language."""
     traits = traits_of(Numbers)
     assert traits is not None
-    assert traits.numbers is not None
-    assert traits.numbers(Numbers(number=7, score=0.5)) == (7, 0.5)
+    assert traits.exact_in_node is not None
+    assert traits.exact_in_node(Numbers(number=number, score=1e300)) is exact
+
+
+def test_unset_field_is_absent_on_the_wire() -> None:
+    """A field whose value is UNSET is absent on the wire, for one event and for many, and is read as UNSET."""
+    scored = event_of(Score)
+    events = [scored(aggregate_id="stay-1", payload=Score()), scored(aggregate_id="stay-2", payload=Score(score=7))]
+    encoder = EventEncoder("coding")
+    lines = encoder.encode_many(events)
+    assert lines == [encoder.encode(event) for event in events]
+    assert [json.loads(line)["data"] for line in lines] == [{}, {"score": 7}]
+    assert [EventDecoder([type(events[0])]).decode(line).payload for line in lines] == [Score(), Score(score=7)]
 
 
 def test_type_that_nests_deeper_than_the_limit_is_looked_at() -> None:

@@ -2,7 +2,9 @@
 
 import json
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType, new_class
 from typing import Any
 from uuid import UUID
 
@@ -32,13 +34,6 @@ class Priced(EventPayload):
     by_day: dict[int, int] = {}  # noqa: RUF012
 
 
-class StayPriced(BaseEvent[Priced]):
-    """An event that has changed its shape twice."""
-
-    event_type = "domain_valuation_stay_priced"
-    version = 3
-
-
 class StayRepriced(BaseEvent[Priced]):
     """Another event, still of version 1."""
 
@@ -55,7 +50,13 @@ def count_in_cents(payload: JsonObject) -> JsonObject:
     return {**{name: value for name, value in payload.items() if name != "euros"}, "cents": payload["euros"] * 100}
 
 
-CHAIN = UpcasterChain(StayPriced, {1: add_currency, 2: count_in_cents})
+def priced(steps: Mapping[int, Upcast], version: int = 3) -> Any:
+    """Return a class of an event that has changed its shape twice, with these upcasters."""
+    own = {"event_type": "domain_valuation_stay_priced", "version": version, "upcasters": steps}
+    return new_class("StayPriced", (BaseEvent[Priced],), {}, lambda fields: fields.update(own))
+
+
+STEPS = {1: add_currency, 2: count_in_cents}
 STAY = UUID(int=7)
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SINCE_EVER = {"stay_id": str(STAY), "at": "2026-01-02T00:00:00Z", "by_day": {"1": 10}}
@@ -80,15 +81,15 @@ def message(version: int, data: Any) -> str:
     )
 
 
-def decoded(version: int, data: Any, chain: UpcasterChain | None = CHAIN) -> Any:
+def decoded(version: int, data: Any, steps: Mapping[int, Upcast] = MappingProxyType(STEPS)) -> Any:
     """Return the payload as a consumer gets it."""
-    return EventDecoder([StayPriced], upcasters=[] if chain is None else [chain]).decode(message(version, data)).payload
+    return EventDecoder([priced(steps)]).decode(message(version, data)).payload
 
 
-def refused(version: int, data: Any, chain: UpcasterChain | None = CHAIN) -> EventDecodingError:
+def refused(version: int, data: Any, steps: Mapping[int, Upcast] = MappingProxyType(STEPS)) -> EventDecodingError:
     """Return the error that reading the payload raises, after checking that it quotes no value and names the event."""
     with pytest.raises(EventDecodingError) as caught:
-        decoded(version, data, chain)
+        decoded(version, data, steps)
     assert PATIENT not in "".join(traceback.format_exception(caught.value))
     assert caught.value.event_id == "event-1"
     assert caught.value.event_type == "domain_valuation_stay_priced"
@@ -114,41 +115,41 @@ def test_steps_run_from_the_message_s_version_on() -> None:
 
         return upcast
 
-    chain = UpcasterChain(StayPriced, {2: noting(2, count_in_cents), 1: noting(1, add_currency)})
-    decoded(1, VERSION_1, chain)
-    decoded(2, VERSION_2, chain)
-    decoded(3, VERSION_3, chain)
+    steps = {2: noting(2, count_in_cents), 1: noting(1, add_currency)}
+    decoded(1, VERSION_1, steps)
+    decoded(2, VERSION_2, steps)
+    decoded(3, VERSION_3, steps)
     assert taken == [1, 2, 2]
 
 
-def test_chain_applies_to_its_own_event_only() -> None:
-    """Another event's payload is read as it is."""
+def test_upcasters_apply_to_their_own_event_only() -> None:
+    """The upcasters of a class leave the payloads of other event classes alone."""
     data = message(1, VERSION_3).replace("stay_priced", "stay_repriced")
-    read = EventDecoder([StayPriced, StayRepriced], upcasters=[CHAIN]).decode(data)
+    read = EventDecoder([priced(STEPS), StayRepriced]).decode(data)
     assert isinstance(read, StayRepriced)
     assert read.payload.cents == 1200
 
 
 def test_envelope_is_kept() -> None:
     """Upcasting changes the payload, not the event's id, time or aggregate."""
-    read = EventDecoder([StayPriced], upcasters=[CHAIN]).decode(message(1, VERSION_1))
+    read = EventDecoder([priced(STEPS)]).decode(message(1, VERSION_1))
     assert read.id == "event-1"
     assert read.aggregate_id == "stay-1"
     assert read.occurred_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_chain_may_begin_late() -> None:
-    """Versions that nobody can have kept need no step, and are then unknown."""
-    chain = UpcasterChain(StayPriced, {2: count_in_cents})
-    assert decoded(2, VERSION_2, chain).cents == 1200
-    assert isinstance(refused(1, VERSION_1, chain), UnknownEventVersionError)
+def test_upcasters_may_begin_late() -> None:
+    """Upcasters may start at a later version; older versions are then unknown."""
+    steps = {2: count_in_cents}
+    assert decoded(2, VERSION_2, steps).cents == 1200
+    assert isinstance(refused(1, VERSION_1, steps), UnknownEventVersionError)
 
 
 def test_without_upcasters_an_old_version_is_refused_with_what_to_add() -> None:
-    """The error for an old version holds the chain to type."""
-    error = refused(1, VERSION_1, chain=None)
+    """The error for an old version names the line to add to its class."""
+    error = refused(1, VERSION_1, {})
     assert isinstance(error, UnknownEventVersionError)
-    assert "no upcaster from version 1 to 3; add one: UpcasterChain(StayPriced, {1: function})" in str(error)
+    assert "no upcaster from version 1 to 3; add it in class StayPriced: upcasters = {1: function}" in str(error)
 
 
 def test_newer_version_is_refused() -> None:
@@ -158,35 +159,42 @@ def test_newer_version_is_refused() -> None:
     assert "version 4 is newer than version 3 of StayPriced; update this service" in str(error)
 
 
-def test_gap_is_refused_at_registration_with_what_to_add() -> None:
-    """A chain that lacks a step between the oldest and the newest version is not made."""
+def test_gap_is_refused_with_what_to_add() -> None:
+    """A class is not made if its upcasters lack a step between the oldest and the newest version."""
     with pytest.raises(UpcasterError, match=r"no step from version 2 to 3; add 2: function"):
-        UpcasterChain(StayPriced, {1: add_currency})
+        priced({1: add_currency})
+
+
+def test_raised_version_needs_a_new_step() -> None:
+    """A class that raises the version of its base is not made without the step that leads to it."""
+    base = priced(STEPS)
+    with pytest.raises(UpcasterError, match=r"no step from version 3 to 4; add 3: function"):
+        new_class("StayPriced", (base,), {}, lambda fields: fields.update(version=4))
 
 
 @pytest.mark.parametrize("step", [3, 4, 0, -1])
 def test_step_that_leads_nowhere_is_refused(step: int) -> None:
     """A step from the newest version or beyond, or from a version that cannot be, is refused with the way out."""
     with pytest.raises(UpcasterError, match=rf"from version {step} leads beyond version 3; remove it or raise"):
-        UpcasterChain(StayPriced, {1: add_currency, 2: count_in_cents, step: add_currency})
+        priced({**STEPS, step: add_currency})
 
 
 def test_all_problems_are_listed_at_once() -> None:
-    """A chain with several gaps and steps beyond is refused with each of them."""
+    """Upcasters with several gaps and steps beyond are refused with each of them."""
     with pytest.raises(UpcasterError) as caught:
-        UpcasterChain(StayPriced, {1: add_currency, 3: add_currency, 5: add_currency})
+        priced({1: add_currency, 3: add_currency, 5: add_currency})
     assert len(caught.value.problems) == 3
     assert "StayPriced (version 3)" in str(caught.value)
 
 
-def test_chain_cannot_be_changed() -> None:
-    """The steps are as they were when the chain was checked."""
-    given = {1: add_currency, 2: count_in_cents}
-    chain = UpcasterChain(StayPriced, given)
+def test_upcasters_cannot_be_changed() -> None:
+    """The upcasters of a class cannot be changed after they were checked."""
+    given = dict(STEPS)
+    event_class = priced(given)
     del given[1]
-    assert set(chain.steps) == {1, 2}
+    assert set(event_class.upcasters) == {1, 2}
     with pytest.raises(TypeError):
-        chain.steps[3] = add_currency  # type: ignore[index]
+        event_class.upcasters[3] = add_currency
 
 
 @pytest.mark.parametrize(
@@ -208,12 +216,12 @@ def test_upcaster_that_fails_is_named_by_its_error(data: Any, kind: str) -> None
     "error", [ValueError(PATIENT), LookupError(PATIENT), AssertionError(PATIENT), RecursionError(PATIENT)]
 )
 def test_words_of_an_upcaster_are_not_passed_on(error: Exception) -> None:
-    """What an upcaster says might quote the payload, so only the kind of its error is told."""
+    """The error of a failed upcaster names the exception's class, never its text, which may quote the payload."""
 
     def failing(_: JsonObject) -> JsonObject:
         raise error
 
-    assert type(error).__name__ in str(refused(2, VERSION_2, UpcasterChain(StayPriced, {2: failing})))
+    assert type(error).__name__ in str(refused(2, VERSION_2, {2: failing}))
 
 
 @pytest.mark.parametrize(
@@ -227,25 +235,53 @@ def test_words_of_an_upcaster_are_not_passed_on(error: Exception) -> None:
 )
 def test_result_that_does_not_fit_is_an_invalid_payload(result: Any, path: str) -> None:
     """What the steps lead to is checked against the newest type as any payload is."""
-    error = refused(2, VERSION_2, UpcasterChain(StayPriced, {2: lambda _: result}))
+    error = refused(2, VERSION_2, {2: lambda _: result})
     assert isinstance(error, InvalidPayloadError)
     assert error.path == path
 
 
 def test_result_that_json_cannot_hold_is_refused() -> None:
-    """A step that returns a Python object instead of plain values is at fault."""
-    error = refused(2, VERSION_2, UpcasterChain(StayPriced, {2: lambda _: {"cents": object()}}))
+    """A step that returns a Python object instead of plain values is reported as failed."""
+    error = refused(2, VERSION_2, {2: lambda _: {"cents": object()}})
     assert "the upcasters from version 2 failed with TypeError" in str(error)
 
 
 def test_hostile_message_never_reaches_an_upcaster() -> None:
-    """Steps run on sound JSON only."""
+    """A hostile message is refused before any step runs."""
     data = message(1, VERSION_1).replace('"euros": 12', '"euros": 12, "euros": 13')
     with pytest.raises(HostileJsonError, match="same key twice"):
-        EventDecoder([StayPriced], upcasters=[CHAIN]).decode(data)
+        EventDecoder([priced(STEPS)]).decode(data)
+
+
+def chain(event_class: Any, steps: Mapping[int, Upcast]) -> UpcasterChain:
+    """Return a chain, after checking that it is deprecated."""
+    with pytest.warns(DeprecationWarning, match=r"Write upcasters = \{1: function\} in class StayPriced"):
+        return UpcasterChain(event_class, steps)
+
+
+def test_chains_still_work() -> None:
+    """A chain that is given to the decoder does what the upcasters of the class would do, with a warning."""
+    event_class = priced({})
+    decoder = EventDecoder([event_class], upcasters=[chain(event_class, STEPS)])
+    assert decoder.decode(message(1, VERSION_1)).payload.cents == 1200
+
+
+def test_chains_with_gaps_are_refused() -> None:
+    """A chain that lacks a step is refused as upcasters of a class are."""
+    with pytest.raises(UpcasterError, match=r"no step from version 2 to 3; add 2: function"):
+        chain(priced({}), {1: add_currency})
 
 
 def test_two_chains_of_one_class_are_refused() -> None:
     """A decoder does not choose between two chains: it names the class and asks to join them."""
+    event_class = priced({})
+    own = chain(event_class, STEPS)
     with pytest.raises(ConfigurationError, match="StayPriced has two chains"):
-        EventDecoder([StayPriced], upcasters=[CHAIN, CHAIN])
+        EventDecoder([event_class], upcasters=[own, own])
+
+
+def test_chain_beside_the_upcasters_of_the_class_is_refused() -> None:
+    """A decoder does not choose between a chain and the upcasters of the class: it asks to remove the chain."""
+    event_class = priced(STEPS)
+    with pytest.raises(ConfigurationError, match=r"StayPriced has upcasters of its own; remove UpcasterChain\(Stay"):
+        EventDecoder([event_class], upcasters=[chain(event_class, STEPS)])

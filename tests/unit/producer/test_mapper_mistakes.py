@@ -12,7 +12,8 @@ from support.coding import CodingEvent, MedicalStayCreated, MedicalStayDrafted, 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import MapperError
 from domainstream.event import BaseEvent
-from domainstream.producer import verify_mapper
+from domainstream.producer import EventProducer, verify_mapper
+from domainstream.publisher import MemoryPublisher
 
 Mapper = Callable[[Any], EventPublisherChannel | None]
 
@@ -85,9 +86,51 @@ def test_plain_text_is_not_a_channel() -> None:
 
 def test_class_without_a_type_is_named() -> None:
     """Nothing can be proven about a class that has no event type."""
-    (problem,) = problems(lambda _: None, StayWithoutType)
+    (problem,) = problems(lambda event: {StayWithoutType: None}[type(event)], StayWithoutType)
 
     assert problem == "StayWithoutType has no event_type; add: event_type = YourEventType.NAME"
+
+
+def falls_off(event: CodingEvent) -> Channel | None:
+    """Map all classes, and return nothing for others."""
+    match event:
+        case OptimizationEvaluated():
+            return EVALUATED
+        case MedicalStayCreated():
+            return CREATED
+        case MedicalStayDrafted():
+            return None
+
+
+def has_default(event: CodingEvent) -> Channel | None:
+    """Map all classes, and keep others inside the service."""
+    match event:
+        case OptimizationEvaluated():
+            return EVALUATED
+        case MedicalStayCreated():
+            return CREATED
+        case _:
+            return None
+
+
+def gets(event: CodingEvent) -> Channel | None:
+    """Look the class up in a table that has no error for others."""
+    return {OptimizationEvaluated: EVALUATED, MedicalStayCreated: CREATED}.get(type(event))
+
+
+@pytest.mark.parametrize("mapper", [falls_off, has_default, gets, partial(falls_off), lambda _: None])
+def test_mapper_that_takes_unknown_events_for_unpublished_is_refused(mapper: Mapper) -> None:
+    """A mapper that returns None for a class it does not name is refused, with what to add at its end."""
+    (problem,) = problems(mapper, CodingEvent)
+
+    assert "returns None for events that it does not name" in problem
+    assert problem.endswith("end its match with: case _: assert_never(event)")
+
+
+def test_producer_refuses_such_a_mapper() -> None:
+    """A producer whose mapper falls off its end is not made."""
+    with pytest.raises(MapperError, match="falls_off returns None for events that it does not name"):
+        EventProducer(MemoryPublisher(), channel_for=falls_off, source="coding")
 
 
 def test_mapper_that_looks_into_the_payload_is_reported() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 
 import pytest
 from support.consuming import (
@@ -19,7 +19,7 @@ from support.consuming import (
 from support.handling import received
 
 from domainstream.errors import ConfigurationError, EventDecodingError, HandlerNotFoundError
-from domainstream.event import BaseEvent, UpcasterChain
+from domainstream.event import BaseEvent
 from domainstream.worker import EventConsumer, EventContext, ReceivedJob
 
 
@@ -176,9 +176,9 @@ async def test_old_versions_are_brought_up_to_date() -> None:
     class NewEvaluated(BaseEvent[NewPayload]):
         event_type = EVALUATED
         version = 2
+        upcasters: ClassVar = {1: lambda payload: {**payload, "currency": "EUR"}}
 
-    chain = UpcasterChain(NewEvaluated, {1: lambda payload: {**payload, "currency": "EUR"}})
-    consumer, payloads = EventConsumer("valuation", upcasters=[chain]), []
+    consumer, payloads = EventConsumer("valuation"), []
 
     @consumer.on(NewEvaluated)
     async def price_stay(event: NewEvaluated, context: EventContext) -> None:

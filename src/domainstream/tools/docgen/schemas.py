@@ -12,6 +12,7 @@ import msgspec.inspect as types
 
 from domainstream.errors import ConfigurationError
 from domainstream.event import EventMessage
+from domainstream.event.foreign_types import plain_type_of
 from domainstream.event.payload_codec import payload_type_of
 from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
 from domainstream.tools.docgen.system import EventClass
@@ -112,7 +113,7 @@ def _generated(payload_types: list[Any], foreign: "_ForeignModels") -> tuple[tup
 
 
 class _ForeignModels:
-    """The pydantic models among the payloads, which msgspec does not look into.
+    """The pydantic models among the payloads, which msgspec does not look into, and subclasses of plain types.
 
     pydantic writes their schemas, and with `use_attribute_docstrings` also the docstrings under their fields.
     """
@@ -123,6 +124,8 @@ class _ForeignModels:
 
     def refer(self, model: Any) -> Schema:
         """Return a reference to a model; msgspec calls this for each type that it does not support."""
+        if (plain := plain_type_of(model)) is not None:
+            return msgspec.json.schema(plain)
         if not hasattr(model, "model_json_schema"):
             raise NotImplementedError
         if model not in self._names:

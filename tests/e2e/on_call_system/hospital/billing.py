@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from domainstream.worker import ErrorHandler, EventConsumer, EventContext, GiveUp
-from hospital.contracts import StayCoded, upcasters
+from hospital.contracts import StayCoded
 
 PRICES = {"I21": 4_200, "J18": 2_900} | ({"X99": 1_000} if os.environ.get("PRICE_OF_X99") else {})
 
@@ -21,7 +21,7 @@ bills = Table(
 )
 engine = create_async_engine(os.environ["DATABASE_URL"], pool_pre_ping=True)
 no_price = ErrorHandler({KeyError: GiveUp("the code has no price")})
-consumer = EventConsumer("billing", upcasters=upcasters, errors=no_price)
+consumer = EventConsumer("billing", errors=no_price)
 
 
 @consumer.on(StayCoded)

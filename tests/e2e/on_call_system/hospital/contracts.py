@@ -4,9 +4,9 @@
 """
 
 import os
+from typing import ClassVar
 
 from domainstream import BaseEvent, EventPayload, EventPublisherChannel
-from domainstream.event import UpcasterChain
 from domainstream.subscriber import create_multiple_handlers, to_queue
 
 RELEASE = int(os.environ.get("RELEASE", "1"))
@@ -30,7 +30,7 @@ class StayCoded(BaseEvent[StayCodedPayload]):
 
     event_type = "domain_coding_stay_coded"
     version = RELEASE
+    upcasters: ClassVar = {older: lambda payload: payload for older in range(1, RELEASE)}
 
 
-upcasters = [] if RELEASE == 1 else [UpcasterChain(StayCoded, {1: lambda payload: payload})]
 subscriptions = create_multiple_handlers({Channel.DOMAIN_CODING_STAY_CODED: [to_queue("billing", job="bill-stay")]})

@@ -131,8 +131,7 @@ def test_change_that_breaks_readers_is_found(before: str, after: str, code: str,
     found = {finding.code: finding for finding in changed(tmp_path, before, after)}
     assert code in found
     assert found[code].message == f"{message}, which breaks record_stay of coding"
-    assert "version = 2 in StayCreated" in found[code].fix
-    assert "UpcasterChain(StayCreated, {1: ...})" in found[code].fix
+    assert "write version = 2 and upcasters = {1: ...} in StayCreated" in found[code].fix
 
 
 HARMLESS = {
@@ -181,13 +180,14 @@ def test_change_that_breaks_no_reader_is_clean(before: str, after: str, tmp_path
     assert changed(tmp_path, before, after) == []
 
 
-def with_upcasters(steps: str) -> str:
-    """Return the consumer with a chain of upcasters."""
+def with_chain(steps: str) -> str:
+    """Return the consumer with a chain of upcasters, as it was written before they belonged to the class."""
     consumer = small_system()[CONSUMER].replace('"coding")', '"coding", upcasters=[CHAIN])')
     chain = f"from domainstream import UpcasterChain\n\nCHAIN = UpcasterChain(StayCreated, {steps})\n"
     return consumer.replace("\nconsumer =", f"{chain}\nconsumer =")
 
 
+@pytest.mark.parametrize("where", ["class", "annotated", "chain"])
 @pytest.mark.parametrize(
     ("version", "steps", "clean"),
     [
@@ -201,11 +201,13 @@ def with_upcasters(steps: str) -> str:
     ],
 )
 def test_risen_version_with_upcasters_makes_a_change_safe(
-    version: str, steps: str, clean: bool, tmp_path: Path
+    version: str, steps: str, clean: bool, where: str, tmp_path: Path
 ) -> None:
     """A change is safe if the version rose and upcasters lead from the version in the snapshot to the new one."""
-    changed(tmp_path, fields("a: str"), fields("a: str"), with_upcasters(steps))
-    write_system(tmp_path, {EVENTS: events(fields("a: int"), version)})
+    consumer = with_chain(steps) if where == "chain" else small_system()[CONSUMER]
+    changed(tmp_path, fields("a: str"), fields("a: str"), consumer)
+    own = {"class": f"    upcasters = {steps}\n", "annotated": f"    upcasters: t.ClassVar = {steps}\n", "chain": ""}
+    write_system(tmp_path, {EVENTS: events(fields("a: int"), version + own[where])})
     assert (check_project(tmp_path) == []) is clean
 
 
@@ -214,7 +216,7 @@ def test_fix_for_a_version_without_upcasters_names_the_steps_to_add(tmp_path: Pa
     changed(tmp_path, fields("a: str"), fields("a: str"))
     write_system(tmp_path, {EVENTS: events(fields("a: int"), "    version = 3\n")})
     (finding,) = check_project(tmp_path)
-    assert "UpcasterChain(StayCreated, {1: ..., 2: ...})" in finding.fix
+    assert "write upcasters = {1: ..., 2: ...} in StayCreated" in finding.fix
 
 
 def test_reader_of_another_language_is_named(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ class Kind(StrEnum):
     ONE = "one"
 
 
+class StayId(str):
+    """A string of a class of its own."""
+
+    __slots__ = ()
+
+
 class Nested(EventPayload):
     """A payload with everything. */ alert(1); /* and more.
 
@@ -58,6 +64,7 @@ class Nested(EventPayload):
 
     kind: Kind
     foreign: Foreign
+    stay: StayId
     pair: tuple[int, str] = (1, "a")
     maybe: datetime | None = None
 
@@ -173,6 +180,12 @@ def test_pydantic_models_are_components() -> None:
     assert schemas["Nested"]["properties"]["foreign"] == {"$ref": "#/components/schemas/Foreign"}
     assert schemas["Foreign"]["properties"]["parts"]["items"] == {"$ref": "#/components/schemas/Foreign.Part"}
     assert "Foreign.Part" in schemas
+
+
+def test_subclasses_of_plain_types_are_their_plain_types() -> None:
+    """A field of a subclass of `str` is described as a string."""
+    properties = document(sample())["components"]["schemas"]["Nested"]["properties"]
+    assert properties["stay"]["type"] == "string"
 
 
 def test_envelope_is_that_of_the_wire_format() -> None:

@@ -148,7 +148,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Upcasters:
-    """A chain of upcasters."""
+    """The upcasters of an event class."""
 
     event: str
     """The symbol of the event class."""

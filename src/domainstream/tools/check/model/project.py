@@ -109,7 +109,7 @@ class Project:
     """The consumers, of services and packages."""
 
     upcasters: tuple[Upcasters, ...] = ()
-    """The chains of upcasters."""
+    """The upcasters of the event classes."""
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     """What payloads are made of, by symbol."""

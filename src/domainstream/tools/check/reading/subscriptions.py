@@ -8,7 +8,7 @@ from typing import Final
 from domainstream.tools.check.model.domain import Event, Upcasters
 from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription, SubscriptionMap
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument
+from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument, assignments_of
 
 _TABLE_CALL: Final = "create_multiple_handlers"
 _CONSUMER: Final = "EventConsumer"
@@ -141,14 +141,23 @@ def _registrations(
 
 
 def read_upcasters(source: Source, symbols: Symbols) -> Iterator[Upcasters]:
-    """Yield each chain of upcasters."""
-    if f"{_CHAIN}(".encode() not in source.text or (module := symbols.module(source)) is None:
+    """Yield the upcasters of each event class, and each chain that is given to a consumer."""
+    named = b"upcasters" in source.text or f"{_CHAIN}(".encode() in source.text
+    module = symbols.module(source) if named else None
+    if module is None:
         return
+    for class_name, node in module.classes.items():
+        for name, value, statement in assignments_of(node.body):
+            if name == "upcasters":
+                yield Upcasters(module.symbol(class_name), _versions_of(value), source.location(statement))
     for call in symbols.calls_of(_CHAIN, module):
         event = symbols.of(argument(call, 0, "event_class"), module)
         if event is not None:
-            steps = argument(call, 1, "steps")
-            keys = steps.keys if isinstance(steps, ast.Dict) else [None]
-            versions = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, int)]
-            plain = len(versions) == len(keys)
-            yield Upcasters(event, tuple(versions) if plain else None, source.location(call))
+            yield Upcasters(event, _versions_of(argument(call, 1, "steps")), source.location(call))
+
+
+def _versions_of(steps: ast.expr | None) -> tuple[int, ...] | None:
+    """Return the versions from which steps lead on; None when that is not plain."""
+    keys = steps.keys if isinstance(steps, ast.Dict) else [None]
+    versions = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, int)]
+    return tuple(versions) if len(versions) == len(keys) else None

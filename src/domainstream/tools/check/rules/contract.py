@@ -70,9 +70,8 @@ def _fix(project: Project, event: Event) -> str:
     old = (project.snapshots or {})[event.event_type or ""].version
     if event.version is not None and event.version > old:
         steps = ", ".join(f"{version}: ..." for version in range(old, event.version))
-        return f"give its consumers UpcasterChain({event.name}, {{{steps}}}), or take the change back"
-    chain = f"UpcasterChain({event.name}, {{{old}: ...}})"
-    return f"take the change back, or set version = {old + 1} in {event.name} and give its consumers {chain}"
+        return f"write upcasters = {{{steps}}} in {event.name}, or take the change back"
+    return f"take the change back, or write version = {old + 1} and upcasters = {{{old}: ...}} in {event.name}"
 
 
 def without_snapshot(project: Project) -> Iterator[RawFinding]:
