@@ -153,7 +153,8 @@ class AttemptRunner:
 def next_pause(job: ReceivedJob) -> timedelta | None:
     """Return the pause before the next attempt at `job`, whose current one has failed; None if that was the last.
 
-    The pause is BullMQ's backoff, computed as bullmq 6 for Node.js does.
+    The pause is BullMQ's backoff, computed as bullmq 6 for Node.js does, but never longer than the `maxDelay` that our
+    `JobSettings` write beside it.
     """
     if job.attempt >= job.attempts:
         return None
@@ -167,7 +168,8 @@ def _backoff_ms(backoff: Any, attempt: int) -> float:
     known = backoff if backoff.get("type") in ("fixed", "exponential") else _FALLBACK_BACKOFF
     delay = _number(known.get("delay"))
     if known["type"] == "exponential":
-        delay = round(min(delay * 2.0 ** min(attempt - 1, 64), _LONGEST_MS))
+        longest = _number(known.get("maxDelay")) or _LONGEST_MS
+        delay = round(min(delay * 2.0 ** min(attempt - 1, 64), longest))
     jitter = min(_number(known.get("jitter")), 1.0)
     if jitter == 0:
         return delay

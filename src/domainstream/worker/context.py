@@ -34,7 +34,7 @@ class ReceivedJob(Struct, frozen=True):
 
     backoff: Any = None
     """The pause between two attempts, as BullMQ stores it: milliseconds, or an object with `type`, `delay` and perhaps
-    `jitter`. Defaults to None: no pause.
+    `jitter` and `maxDelay`. Defaults to None: no pause.
     """
 
     progress: Progress | None = None

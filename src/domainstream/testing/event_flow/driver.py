@@ -117,7 +117,8 @@ class FlowDriver:
     async def _attempt(self, waiting: WaitingJob) -> None:
         job, settings, consumer = waiting.job, waiting.job.settings, self.consumers[waiting.job.queue]
         # Without jitter, so that pauses are the same each time.
-        backoff = {"type": "exponential", "delay": settings.backoff / timedelta(milliseconds=1)}
+        delay, longest = (pause / timedelta(milliseconds=1) for pause in (settings.backoff, settings.max_backoff))
+        backoff = {"type": "exponential", "delay": delay, "maxDelay": longest}
         received = ReceivedJob(job.id, job.name, waiting.attempt, job.data.decode(), settings.attempts, backoff)
         event = context = None
         try:

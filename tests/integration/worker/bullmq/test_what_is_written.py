@@ -107,7 +107,7 @@ async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> N
     async with working(queue.engine(attempt)):
         await queue.ended("completed")
     job = received[0]
-    backoff = {"type": "exponential", "delay": 2000, "jitter": 0}
+    backoff = {"type": "exponential", "delay": 2000, "jitter": 0, "maxDelay": 3_600_000}
     assert job.data.encode() == data
     assert job.attempt == 1
     assert job.attempts == 4
