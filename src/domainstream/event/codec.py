@@ -149,7 +149,10 @@ class EventDecoder:
         version = int(message.version) if _VERSION(message.version) else None
         if chain is None or version is None or version not in chain.steps:
             raise UnknownEventVersionError(
-                _version_problem(version, event_class), event_id=message.id, event_type=message.type
+                _version_problem(version, event_class),
+                version=version,
+                event_id=message.id,
+                event_type=message.type,
             )
         try:
             return msgspec.json.encode(chain.upcast(msgspec.json.decode(message.data), version))

@@ -37,6 +37,12 @@ class ReceivedJob(Struct, frozen=True):
     `jitter` and `maxDelay`. Defaults to None: no pause.
     """
 
+    waits: int = 0
+    """How often the job was put back without using an attempt, as by `RetryLater`. Defaults to 0."""
+
+    timestamp_ms: int = 0
+    """When the job was added, in milliseconds since 1970. Defaults to 0: unknown."""
+
     progress: Progress | None = None
     """Stores the job's progress for tools that watch the queue. Defaults to None: progress goes nowhere."""
 
