@@ -113,6 +113,10 @@ class Signal(Enum):
         *("worker.job_failed", ERROR, "queue job name event attempt error where reason show retry"),
         "a job has failed permanently; `show` and `retry` are the commands that show it and try it again",
     )
+    WORKER_VALUE_RETURNED = (
+        *("worker.value_returned", ERROR, "handler event returned next fix"),
+        "a handler returned a value that is not an outcome; once for each handler, with what to write instead",
+    )
     WORKER_ERROR_HANDLER_FAILED = (
         *("worker.error_handler_failed", WARNING, "queue job name reason"),
         "the consumer's error handler raised, or returned something that is not an outcome; the default applies",

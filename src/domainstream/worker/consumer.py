@@ -14,6 +14,7 @@ from domainstream.queue import job_origin
 from domainstream.queue.job import name_problem
 from domainstream.settings import MessageLimits
 from domainstream.validation import positive, raise_problems
+from domainstream.worker.annotations import annotation_problem
 from domainstream.worker.context import EventContext, ReceivedJob, context_of
 from domainstream.worker.outcomes import ErrorHandler, HandlerOutcome
 from domainstream.worker.prepared_call import (
@@ -223,7 +224,8 @@ class EventConsumer:
             if (other := self._by_event.get(event_class, {}).get(job)) is not None:
                 taken = f"{event_class.__name__} is already handled by {name_of(other.handler)}{jobs}"
                 problems.append(f"{taken}; remove one of the two")
-        raise_problems(f"The handler {name_of(handler)!r} of queue {self.queue}", [*problems, handler_problem(handler)])
+        problems += filter(None, (handler_problem(handler), annotation_problem(handler, event_classes)))
+        raise_problems(f"The handler {name_of(handler)!r} of queue {self.queue}", problems)
         # The decoder first: it rejects classes that share an event type, and then nothing may have changed.
         self._decoder = self._decoder_of(dict.fromkeys((*self._by_event, *event_classes)))
         chain = handler_chain(

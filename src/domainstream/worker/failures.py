@@ -1,9 +1,10 @@
 """What is recorded of a failure: its reason, stack and place, bounded and never empty; and the line in the log."""
 
+import inspect
 import shlex
 import traceback
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from domainstream.telemetry import Signal, emit
 from domainstream.text import described, encodable
@@ -47,10 +48,11 @@ def sole_error(error: BaseException) -> BaseException:
     return error
 
 
-def place_of(error: BaseException, handler: object) -> str:
+def place_of(error: BaseException, handler: Any) -> str:
     """Return the innermost line in the handler's own package: the line in a library it called says less.
 
-    For errors that passed through none of its lines, as those of a middleware, it is the innermost line of all.
+    For errors that passed through none of its lines, as those of a middleware, it is the innermost line of all; for an
+    outcome that the handler returned, it is the handler.
     """
     home = _package(getattr(handler, "__module__", None))
     traces = [list(traceback.walk_tb(cause.__traceback__)) for cause in _causes(error)]
@@ -59,6 +61,9 @@ def place_of(error: BaseException, handler: object) -> str:
     if not steps:
         return UNKNOWN
     frame, line = steps[-1]
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    if code is not None and _package(frame.f_globals.get("__name__")) == _package(__name__) != home:
+        return f"{code.co_filename}:{code.co_firstlineno} in {code.co_name}"
     return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
 
 
