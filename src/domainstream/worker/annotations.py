@@ -11,8 +11,6 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from domainstream.event import BaseEvent
 
-_UNKNOWN = object()
-
 
 def annotation_problem(handler: Callable[..., Any], event_classes: Iterable[type[BaseEvent[Any]]]) -> str | None:
     """Say which events `handler` is registered for although its annotation excludes them; None when there are none."""
@@ -29,15 +27,18 @@ def annotation_problem(handler: Callable[..., Any], event_classes: Iterable[type
 
 
 def _annotation_of_event(handler: Callable[..., Any]) -> object:
-    """Return the annotation of the parameter that gets the event, with names resolved; `_UNKNOWN` if that fails."""
+    """Return the annotation of the parameter that gets the event, with names resolved; None if it has none.
+
+    If that fails, the error is returned: it is not a class either, so it excludes no event.
+    """
     try:
         parameter = next(iter(inspect.signature(handler).parameters.values()))
         if parameter.annotation is parameter.empty:
-            return _UNKNOWN
+            return None
         annotated = SimpleNamespace(__annotations__={"event": parameter.annotation})
         return get_type_hints(annotated, globalns=_globals_of(handler))["event"]
-    except Exception:  # noqa: BLE001 - an annotation may be any expression
-        return _UNKNOWN
+    except Exception as error:  # noqa: BLE001 - an annotation may be any expression
+        return error
 
 
 def _globals_of(handler: Any) -> dict[str, Any]:

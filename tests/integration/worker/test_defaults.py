@@ -69,3 +69,23 @@ async def test_failed_job_stays(queue: Valuation, redis: Redis, keep_failed: tim
         await queue.add(job_of(job_id="event-2", settings=settings))
         await until(lambda: redis.zscore(f"{queue.jobs.key}:failed", "event-2"))
         assert await queue.jobs.ids("failed") == kept
+
+
+@pytest.mark.parametrize(("bound", "small"), [(2**30, False), (None, True)], ids=["control", "default"])
+async def test_long_message_stays_small_in_redis(
+    queue: Valuation, redis: Redis, monkeypatch: pytest.MonkeyPatch, *, bound: int | None, small: bool
+) -> None:
+    """An exception that quotes a whole response is cut, in the job as well as in BullMQ's stream of events."""
+    if bound is not None:
+        monkeypatch.setattr("domainstream.worker.failures.MAX_REASON", bound)
+        monkeypatch.setattr("domainstream.worker.failures.MAX_STACK", bound)
+
+    async def quoting(event: OptimizationEvaluated, context: EventContext) -> None:
+        raise ValueError("response: " + "x" * 1_000_000)
+
+    soon = timedelta(milliseconds=5)
+    await queue.add(job_of(settings=JobSettings(attempts=6, backoff=soon, max_backoff=soon)))
+    async with running(queue.worker(quoting)):
+        await queue.ended("failed")
+    sizes = [await redis.memory_usage(f"{queue.jobs.key}:{name}", samples=0) for name in ("event-1", "events")]
+    assert (sum(size or 0 for size in sizes) < 150_000) is small
