@@ -55,7 +55,7 @@ class JobRunner:
         if self._tracker.closed:
             self._tracker.report(hand_back_update(job))
         elif job.deferred_failure is not None:
-            self.fail(job, job.deferred_failure)
+            self.fail(job, job.deferred_failure or "BullMQ gave no reason")
         else:
             self._create_task(self._run(job))
             if job.scheduler is not None:
