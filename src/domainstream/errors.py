@@ -142,6 +142,11 @@ class UnknownEventTypeError(EventDecodingError):
 class UnknownEventVersionError(EventDecodingError):
     """The version is newer than the class, or no upcaster converts from it."""
 
+    def __init__(self, message: str, *, version: int | None, event_id: str, event_type: str) -> None:
+        self.version = version
+        """The event's version; None if `dataschema` does not end in one, so that no build can decode the event."""
+        super().__init__(message, event_id=event_id, event_type=event_type)
+
 
 class InvalidPayloadError(EventDecodingError):
     """The payload does not match its type."""
@@ -245,6 +250,11 @@ class DeliveryLimitError(DomainStreamError):
 
 class HandlerNotFoundError(DomainStreamError):
     """The consumer has no handler for a job."""
+
+    def __init__(self, message: str, *, event_type: str | None) -> None:
+        self.event_type = event_type
+        """The type of the job's event."""
+        super().__init__(message)
 
 
 class HandlerCancelledError(DomainStreamError):

@@ -107,27 +107,27 @@ class Signal(Enum):
 
     WORKER_ATTEMPT_FAILED = (
         *("worker.attempt_failed", WARNING, "queue job name attempt attempts error where event next"),
-        "a handler or a middleware failed; `next` says whether and when the job is retried",
+        "a handler or a middleware failed, and the job has not failed permanently; `next` says what follows",
     )
-    WORKER_HANDLER_GAVE_UP = (
-        *("worker.handler_gave_up", WARNING, "queue job name attempt handler event"),
-        "a handler raised `GiveUp`: the job has failed permanently; its reason is stored with the job",
+    WORKER_JOB_FAILED = (
+        *("worker.job_failed", ERROR, "queue job name event attempt error where reason show retry"),
+        "a job has failed permanently; `show` and `retry` are the commands that show it and try it again",
+    )
+    WORKER_VALUE_RETURNED = (
+        *("worker.value_returned", ERROR, "handler event returned next fix"),
+        "a handler returned a value that is not an outcome; once for each handler, with what to write instead",
     )
     WORKER_ERROR_HANDLER_FAILED = (
         *("worker.error_handler_failed", WARNING, "queue job name reason"),
         "the consumer's error handler raised, or returned something that is not an outcome; the default applies",
     )
-    WORKER_JOB_REJECTED = (
-        *("worker.job_rejected", WARNING, "queue job name error reason"),
-        "the job could not be handed to a handler (no handler, or undecodable data) and has failed",
+    WORKER_JOB_WAITS = (
+        *("worker.job_waits", ERROR, "queue job name event waits pause_s others reason"),
+        "the job waits for a build that handles it; one line a minute for each kind, `others` counts the rest",
     )
     WORKER_JOB_SKIPPED = (
         *("worker.job_skipped", INFO, "queue job name reason"),
-        "no handler takes this job, and the consumer is configured to skip such jobs",
-    )
-    WORKER_GAVE_UP = (
-        *("worker.gave_up", WARNING, "queue job name reason"),
-        "the job had already failed on the server (its workers died too often) and is moved to failed",
+        "this build does not handle the job, and the consumer is configured to skip such jobs",
     )
     WORKER_RETRIED = (
         *("worker.retried", WARNING, "queue pause_s reason"),

@@ -22,3 +22,8 @@ def described(error: BaseException) -> str:
     except Exception as failure:  # noqa: BLE001 - a broken exception of the user's
         return f"{type(error).__name__}, whose message fails with {type(failure).__name__}"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def encodable(text: str) -> str:
+    """Return `text` with lone surrogates, which UTF-8 cannot encode, escaped."""
+    return text.encode(errors="backslashreplace").decode()

@@ -76,6 +76,6 @@ async def test_our_worker_tries_as_often_as_node_asks_for(queue: SharedQueue) ->
         job = await node.answer("job", job_id)
     assert [attempt for attempt, _ in attempts] == [1, 2, 3]
     assert all(0.09 < after[1] - before[1] < 2 for before, after in pairwise(attempts))
-    assert job["failedReason"] == "no price list"
+    assert job["failedReason"] == "ValueError: no price list"
     assert job["attemptsMade"] == 3
     assert len(job["stacktrace"]) == 3

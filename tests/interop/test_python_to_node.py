@@ -68,6 +68,24 @@ async def test_node_retries_as_the_settings_say(queue: SharedQueue, streams: Str
     assert (await queue.jobs.fields(failed))["failedReason"] == b"failure 3"
 
 
+async def test_node_keeps_failed_jobs_too(queue: SharedQueue, streams: Streams) -> None:
+    """By default a failed job stays, also where the Node.js Worker is set to remove those without a setting."""
+    event = evaluated()
+    await streams.add(event)
+    await node_gets(queue, 1, JobSettings(attempts=1), failures=1, options={"removeOnFail": {"count": 0}})
+    assert await queue.jobs.ids("failed") == [f"event-{event.id}"]
+
+
+async def test_node_ignores_the_longest_pause(queue: SharedQueue, streams: Streams) -> None:
+    """The pauses of a Node.js Worker double without limit: it ignores `max_backoff`."""
+    await streams.add(evaluated())
+    soon = timedelta(milliseconds=100)
+    settings = JobSettings(attempts=4, backoff=soon, max_backoff=soon, jitter=0)
+    attempts = await node_gets(queue, 4, settings, failures=4)
+    pauses = [later["at"] - earlier["at"] for earlier, later in pairwise(attempts)]
+    assert pauses[2] >= 399
+
+
 async def test_node_keeps_as_many_jobs_as_the_settings_say(queue: SharedQueue, streams: Streams) -> None:
     """A Node.js Worker keeps the newest completed jobs, up to the number in the settings."""
     events = [evaluated() for _ in range(5)]

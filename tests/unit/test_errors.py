@@ -42,8 +42,10 @@ EXAMPLES: list[BaseException] = [
             errors.EventDecodingError,
             errors.InvalidEnvelopeError,
             errors.UnknownEventTypeError,
-            errors.UnknownEventVersionError,
         )
+    ),
+    errors.UnknownEventVersionError(
+        "it cannot be read", version=2, event_id="event-1", event_type="domain_shop_order_sent"
     ),
     errors.HostileJsonError("it is too deep"),
     errors.InvalidPayloadError("$.a[0]", "int", "str", event_id="event-1", event_type="domain_shop_order_sent"),
@@ -51,6 +53,7 @@ EXAMPLES: list[BaseException] = [
     PublishCancelledError(RECEIPTS),
     errors.MissingExtraError("the worker", "bullmq"),
     errors.DeliveryLimitError(6, 5),
+    errors.HandlerNotFoundError("no handler", event_type="domain_shop_order_sent"),
     *(
         kind("the server rejected the command")
         for kind in (
@@ -63,7 +66,6 @@ EXAMPLES: list[BaseException] = [
             errors.ServerIsClusterError,
             errors.ServerNotFoundError,
             errors.HandlerCancelledError,
-            errors.HandlerNotFoundError,
             errors.HandlerTimeoutError,
             errors.InboxError,
         )

@@ -139,7 +139,10 @@ class EventDecoder:
         version = int(message.version) if _VERSION(message.version) else None
         if version is None or version not in steps:
             raise UnknownEventVersionError(
-                _version_problem(version, event_class), event_id=message.id, event_type=message.type
+                _version_problem(version, event_class),
+                version=version,
+                event_id=message.id,
+                event_type=message.type,
             )
         try:
             return msgspec.json.encode(upcast(msgspec.json.decode(message.data), steps, version))

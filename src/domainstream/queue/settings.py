@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from domainstream.validation import ZERO, positive_fields, raise_problems
+from domainstream.validation import ZERO, at_most, positive_fields, raise_problems
 
 LOWEST_PRIORITY: Final = 2**21
 """BullMQ's; https://docs.bullmq.io/guide/jobs/prioritized."""
@@ -21,15 +21,20 @@ _BOUNDS: Final[dict[str, tuple[Any, Any]]] = {
 class JobSettings:
     """How often a job is tried, when it may begin, and how long it is kept once it has ended."""
 
-    attempts: int = 3
-    """How many attempts a job gets, the first included. Defaults to 3."""
+    attempts: int = 44
+    """How many attempts a job gets, the first included. Defaults to 44: with the other defaults, the pauses between
+    them add up to 24 hours at least, and to 28 on average.
+    """
 
     backoff: timedelta = timedelta(seconds=1)
     """The pause after the first failure; it doubles with each further one. Defaults to 1 second."""
 
-    jitter: float = 0.5
+    max_backoff: timedelta = timedelta(hours=1)
+    """The longest pause. Workers in Node.js ignore it: their pauses double without limit. Defaults to 1 hour."""
+
+    jitter: float = 0.25
     """Which part of each pause is random, from 0 (none) to 1 (all of it), so that jobs that failed together are not
-    retried together. Defaults to 0.5.
+    retried together. Defaults to 0.25.
     """
 
     delay: timedelta = ZERO
@@ -48,8 +53,10 @@ class JobSettings:
     keep_completed_count: int = 10_000
     """The most completed jobs that a queue keeps. Defaults to 10,000."""
 
-    keep_failed: timedelta = timedelta(hours=24)
-    """How long a failed job is kept for inspection. Defaults to 24 hours."""
+    keep_failed: timedelta | None = None
+    """How long a failed job is kept. Defaults to None: until it is retried or removed. While it is kept, its id rejects
+    repeats.
+    """
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` naming every invalid setting."""
@@ -59,4 +66,4 @@ class JobSettings:
             kind = (int, float) if name == "jitter" else type(most)
             if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
                 problems.append(f"{name} is {value}, expected {least} to {most}")
-        raise_problems("JobSettings", problems)
+        raise_problems("JobSettings", [*problems, at_most(self, "backoff", "max_backoff")])

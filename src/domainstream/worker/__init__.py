@@ -12,6 +12,7 @@ from domainstream.worker.inbox.redis import RedisInbox
 from domainstream.worker.outcomes import Done, ErrorHandler, GiveUp, RetryLater
 from domainstream.worker.prepared_call import Middleware, Next, PreparedCall
 from domainstream.worker.settings import RateLimit, WorkerSettings
+from domainstream.worker.waiting import Wait
 
 __all__ = [
     "Done",
@@ -27,6 +28,7 @@ __all__ = [
     "ReceivedJob",
     "RedisInbox",
     "RetryLater",
+    "Wait",
     "WorkerSettings",
     "WorkerStats",
 ]

@@ -8,12 +8,13 @@ from typing import Any, Final, Literal, TypeVar, overload
 
 from msgspec import Struct
 
-from domainstream.errors import HandlerNotFoundError, UnknownEventTypeError
+from domainstream.errors import HandlerNotFoundError, UnknownEventTypeError, UnknownEventVersionError
 from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
 from domainstream.queue import job_origin
 from domainstream.queue.job import name_problem
 from domainstream.settings import MessageLimits
 from domainstream.validation import positive, raise_problems
+from domainstream.worker.annotations import annotation_problem
 from domainstream.worker.context import EventContext, ReceivedJob, context_of
 from domainstream.worker.outcomes import ErrorHandler, HandlerOutcome
 from domainstream.worker.prepared_call import (
@@ -28,6 +29,7 @@ from domainstream.worker.prepared_call import (
     name_of,
 )
 from domainstream.worker.thread_pool import HandlerThreadPool
+from domainstream.worker.waiting import Wait, is_unhandled
 
 DEFAULT_LIMITS: Final = MessageLimits()
 DEFAULT_ERRORS: Final = ErrorHandler()
@@ -41,7 +43,7 @@ AnyHandlerT = TypeVar("AnyHandlerT", bound=Callable[..., Any])
 
 EventClass = type[BaseEvent[Any]]
 HandlerOf = Callable[[EventA, EventContext], ReturnT]
-Unhandled = Literal["fail", "skip"]
+Unhandled = Literal["wait", "fail", "skip"] | Wait
 
 
 class _Registration(Struct, eq=False):
@@ -74,7 +76,7 @@ class EventConsumer:
         upcasters: Iterable[UpcasterChain] = (),
         limits: MessageLimits = DEFAULT_LIMITS,
         errors: ErrorHandler = DEFAULT_ERRORS,
-        unhandled: Unhandled = "fail",
+        unhandled: Unhandled = "wait",
         time_limit: timedelta | None = None,
         middlewares: Iterable[Middleware] = (),
     ) -> None:
@@ -84,12 +86,16 @@ class EventConsumer:
         alone; `time_limit` is for handlers without one of their own, None being no limit; `middlewares` surround every
         call of a handler, the first one outermost.
 
+        `unhandled` is for jobs that this build does not handle: their event type, job name or event version may belong
+        to a newer one. "wait" looks at them again after growing pauses, without using attempts, and fails them after 7
+        days, `Wait(limit)` after another time; "fail" fails them at once; "skip" completes them.
+
         Raises `ConfigurationError` for a queue name that is empty or contains ":" or whitespace, and for settings that
         make no sense.
         """
         middlewares = tuple(middlewares)
         settings = [
-            None if unhandled in ("fail", "skip") else f'unhandled is {unhandled!r}, expected "fail" or "skip"',
+            _unhandled_problem(unhandled),
             _time_limit_problem(time_limit),
             *map(middleware_problem, middlewares),
         ]
@@ -98,8 +104,8 @@ class EventConsumer:
         """The queue's name."""
         self.errors = errors
         """What the handlers' exceptions mean."""
-        self.unhandled: Unhandled = unhandled
-        """What happens to a job without a handler: "fail" fails it permanently, "skip" completes it."""
+        self.unhandled = Wait() if unhandled == "wait" else unhandled
+        """What happens to a job that this build does not handle: `Wait`, "fail" or "skip"."""
         self._upcasters = tuple(upcasters)
         # A job repeats the channel and the correlation id beside the event, which at most doubles its size.
         self._limits = replace(limits, max_bytes=limits.max_bytes * 2)
@@ -181,17 +187,18 @@ class EventConsumer:
         """Decode a job and return the call of its handler, ready to run.
 
         Raises `HandlerNotFoundError` for an event type or job name without a handler, and `EventDecodingError` for data
-        that is not an event.
+        that is not an event of a known version.
         """
         try:
             event = self._decoder.decode(job.data)
         except UnknownEventTypeError as error:
-            raise self._no_handler(job, f"event type {error.event_type}", "") from None
+            raise self._no_handler(job, error.event_type, f"event type {error.event_type}", "") from None
         registrations = self._by_event[type(event)]
         registration = registrations.get(job.name) or registrations.get(None)
         if registration is None:
             name = type(event).__name__
-            raise self._no_handler(job, f"{name} in jobs of this name", f'{name}, job="{job.name}"')
+            arguments = f'{name}, job="{job.name}"'
+            raise self._no_handler(job, str(event.event_type), f"{name} in jobs of this name", arguments)
         context = context_of(job, job_origin(job.data), event)
         return PreparedCall(event, context, registration.handler, registration.chain)
 
@@ -202,8 +209,8 @@ class EventConsumer:
         """
         try:
             call = self.prepare(job)
-        except HandlerNotFoundError:
-            if self.unhandled == "skip":
+        except (HandlerNotFoundError, UnknownEventVersionError) as error:
+            if self.unhandled == "skip" and is_unhandled(error):
                 return
             raise
         await call.run()
@@ -217,7 +224,8 @@ class EventConsumer:
             if (other := self._by_event.get(event_class, {}).get(job)) is not None:
                 taken = f"{event_class.__name__} is already handled by {name_of(other.handler)}{jobs}"
                 problems.append(f"{taken}; remove one of the two")
-        raise_problems(f"The handler {name_of(handler)!r} of queue {self.queue}", [*problems, handler_problem(handler)])
+        problems += filter(None, (handler_problem(handler), annotation_problem(handler, event_classes)))
+        raise_problems(f"The handler {name_of(handler)!r} of queue {self.queue}", problems)
         # The decoder first: it rejects classes that share an event type, and then nothing may have changed.
         self._decoder = self._decoder_of(dict.fromkeys((*self._by_event, *event_classes)))
         chain = handler_chain(
@@ -235,12 +243,21 @@ class EventConsumer:
     def _decoder_of(self, event_classes: Iterable[EventClass]) -> EventDecoder:
         return EventDecoder(event_classes, upcasters=self._upcasters, limits=self._limits)
 
-    def _no_handler(self, job: ReceivedJob, what: str, arguments: str) -> HandlerNotFoundError:
+    def _no_handler(self, job: ReceivedJob, event_type: str | None, what: str, arguments: str) -> HandlerNotFoundError:
         return HandlerNotFoundError(
             f"queue {self.queue}, job {job.name} ({job.id}): no handler for {what}. "
             f"Use @consumer.on({arguments or '...'}){'' if arguments else ' with its class'}, "
-            f"or do not subscribe this queue to it"
+            f"or do not subscribe this queue to it",
+            event_type=event_type,
         )
+
+
+def _unhandled_problem(given: object) -> str | None:
+    if isinstance(given, Wait):
+        return positive("the limit of Wait", given.limit, timedelta)
+    if given in ("wait", "fail", "skip"):
+        return None
+    return f'unhandled is {given!r}, expected "wait", "fail", "skip" or Wait(timedelta(days=1))'
 
 
 def _time_limit_problem(given: object) -> str | None:

@@ -34,8 +34,14 @@ class ReceivedJob(Struct, frozen=True):
 
     backoff: Any = None
     """The pause between two attempts, as BullMQ stores it: milliseconds, or an object with `type`, `delay` and perhaps
-    `jitter`. Defaults to None: no pause.
+    `jitter` and `maxDelay`. Defaults to None: no pause.
     """
+
+    waits: int = 0
+    """How often the job was put back without using an attempt, as by `RetryLater`. Defaults to 0."""
+
+    timestamp_ms: int = 0
+    """When the job was added, in milliseconds since 1970. Defaults to 0: unknown."""
 
     progress: Progress | None = None
     """Stores the job's progress for tools that watch the queue. Defaults to None: progress goes nowhere."""

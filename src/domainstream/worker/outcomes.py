@@ -12,6 +12,7 @@ returns, or `Done`                     `Completed()`
 `GiveUp(reason)`                       `Failed(reason, stack)`
 any other error, attempts left         `Failed(message, stack, again_in)`
 any other error, last attempt          `Failed(message, stack)`
+no handler in this build               `Waiting(pause, reason)`
 =====================================  ====================================
 
 `domainstream.worker.bullmq` translates the results into script calls.
@@ -120,11 +121,21 @@ class Delayed(Struct, frozen=True, gc=False):
     """The shortest time until the job is retried."""
 
 
+class Waiting(Struct, frozen=True, gc=False):
+    """The job waits for a build that handles it; no attempt was made."""
+
+    pause: timedelta
+    """The time until the job is looked at again."""
+
+    reason: str
+    """Why this build does not handle it; BullMQ stores it with the job."""
+
+
 class Failed(Struct, frozen=True, gc=False):
     """The attempt failed."""
 
     reason: str
-    """The error's message; BullMQ stores it with the job."""
+    """The error's type and message; BullMQ stores it with the job."""
 
     stack: str
     """The traceback of the error and all its causes; BullMQ stores it with the job."""
@@ -133,7 +144,7 @@ class Failed(Struct, frozen=True, gc=False):
     """The pause before the next attempt; None when the job has failed permanently."""
 
 
-AttemptResult = Completed | Delayed | Failed
+AttemptResult = Completed | Delayed | Waiting | Failed
 
 
 def is_outcome(value: object) -> bool:

@@ -15,14 +15,18 @@ from typing import Any, Final, Union, get_args, get_origin
 
 from msgspec import Struct
 
-from domainstream.errors import HandlerTimeoutError
+from domainstream.errors import ConfigurationError, HandlerTimeoutError
 from domainstream.event import BaseEvent, correlation_scope
 from domainstream.lifecycle import cancel_and_wait
+from domainstream.telemetry import Signal, emit
 from domainstream.worker.context import EventContext
-from domainstream.worker.outcomes import GiveUp, RetryLater
+from domainstream.worker.outcomes import Done, GiveUp, RetryLater
 
 Next = Callable[["PreparedCall"], Awaitable[None]]
 """The rest of a call, seen from a middleware: the middlewares inside of it, and at last the handler."""
+
+RunInThread = Callable[..., Awaitable[Any]]
+"""Calls a function with arguments in a thread, and returns what it returns."""
 
 Middleware = Callable[["PreparedCall", Next], Awaitable[None]]
 """A callable around the calls of handlers.
@@ -43,15 +47,51 @@ RECANCEL_INTERVAL: Final = 1.0
 _EXAMPLE: Final = "@consumer.on(SomethingHappened)"
 
 
-async def call_handler(call: "PreparedCall") -> None:
-    """Call a coroutine function with event and context; the innermost part of every chain."""
-    raise_outcome(await call.handler(call.event, call.context))
+class HandlerCall:
+    """Calls one handler with event and context, and decides by what it returns; the innermost part of its chain."""
 
+    def __init__(self, run_in_thread: RunInThread | None = None) -> None:
+        """Call a coroutine function, or a plain function by `run_in_thread`."""
+        self._run_in_thread = run_in_thread
+        self._reported = False
 
-def raise_outcome(returned: object) -> None:
-    """Raise an outcome that a handler returned: a forgotten `raise` must not complete the job."""
-    if isinstance(returned, RetryLater | GiveUp):
-        raise returned
+    async def __call__(self, call: "PreparedCall") -> None:
+        """Return when the job is done; raise its outcome otherwise.
+
+        A returned exception counts as a raised one: a forgotten `raise` must not complete the job. A returned awaitable
+        is awaited: a decorator may hide that the handler is a coroutine function, and an `await` may be forgotten. Any
+        other value completes the job, because the work was done, and is reported once.
+        """
+        if self._run_in_thread is None:
+            returned = await call.handler(call.event, call.context)
+        else:
+            returned = await self._run_in_thread(call.handler, call.event, call.context)
+        while returned is not None and inspect.isawaitable(returned):
+            returned = await returned
+        if returned is None or returned is Done or isinstance(returned, Done):
+            return
+        if returned is GiveUp:
+            raise GiveUp("")
+        if returned is RetryLater:
+            self._report(call, "the class RetryLater", "the attempt fails", "return RetryLater(30)")
+            problem = "it returned the class RetryLater; use `return RetryLater(30)`"
+            raise ConfigurationError(f"The handler {call.handler_name} cannot be used:", [problem])
+        if isinstance(returned, Exception) or (isinstance(returned, type) and issubclass(returned, Exception)):
+            raise returned
+        fix = 'return None, RetryLater(30) or GiveUp("why")'
+        self._report(call, type(returned).__name__, "the job is completed", fix)
+
+    def _report(self, call: "PreparedCall", returned: str, next_step: str, fix: str) -> None:
+        if not self._reported:
+            self._reported = True
+            emit(
+                Signal.WORKER_VALUE_RETURNED,
+                handler=call.handler_name,
+                event=call.event_name,
+                returned=returned,
+                next=next_step,
+                fix=fix,
+            )
 
 
 class PreparedCall(Struct, frozen=True, gc=False):
@@ -66,7 +106,7 @@ class PreparedCall(Struct, frozen=True, gc=False):
     handler: Callable[..., Any]
     """The handler, as it was registered."""
 
-    chain: Next = call_handler
+    chain: Next = HandlerCall()
     """The middlewares around the handler, composed when it was registered. Defaults to the handler alone, which must be
     a coroutine function.
     """
@@ -93,14 +133,14 @@ class PreparedCall(Struct, frozen=True, gc=False):
 def handler_chain(
     handler: Callable[..., Any],
     *,
-    run_in_thread: Callable[..., Awaitable[Any]],
+    run_in_thread: RunInThread,
     time_limit: timedelta | None,
     middlewares: Sequence[Middleware],
 ) -> Next:
     """Return what runs a call of `handler`; composed once at registration, so that a job pays only for what is set."""
     # An object whose `__call__` is async counts as well.
     is_async = any(map(inspect.iscoroutinefunction, (handler, getattr(handler, "__call__", None))))  # noqa: B004
-    chain: Next = call_handler if is_async else partial(_call_in_thread, run_in_thread)
+    chain: Next = HandlerCall(None if is_async else run_in_thread)
     if time_limit is not None:
         chain = around(partial(_call_within_limit, time_limit.total_seconds()), chain)
     for middleware in reversed(middlewares):
@@ -111,12 +151,6 @@ def handler_chain(
 def around(middleware: Middleware, call_next: Next) -> Next:
     """Return `call_next` with `middleware` around it."""
     return lambda call: middleware(call, call_next)
-
-
-async def _call_in_thread(run_in_thread: Callable[..., Awaitable[Any]], call: PreparedCall) -> None:
-    returned = await run_in_thread(call.handler, call.event, call.context)
-    # A decorator may hide that the handler is a coroutine function: its coroutine belongs into the event loop.
-    raise_outcome(await returned if inspect.isawaitable(returned) else returned)
 
 
 async def _call_within_limit(seconds: float, call: PreparedCall, call_next: Next) -> None:

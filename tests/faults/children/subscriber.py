@@ -62,7 +62,8 @@ def run_subscriber(order: SubscriberOrder) -> None:
 
 def subscriptions(*, forgetful: bool = False) -> Subscriptions:
     """Send both channels to both queues."""
-    settings = JobSettings(keep_completed_count=1 if forgetful else 1_000_000)
+    # Few attempts, because tests wait until poison has failed permanently.
+    settings = JobSettings(attempts=3, keep_completed_count=1 if forgetful else 1_000_000)
     handlers = [to_queue(queue, job=JOB, settings=settings) for queue in QUEUES]
     return create_multiple_handlers({EVALUATED: handlers, CALCULATED: handlers})
 

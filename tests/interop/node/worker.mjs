@@ -1,12 +1,12 @@
 /**
  * A Worker that says what it gets. Settings: `queue`; `concurrency`; `failures`, how many attempts of each job fail;
- * `result`, what the others return.
+ * `result`, what the others return; `options`, more options of the Worker.
  */
 import { Worker } from "bullmq";
 
 import { closeAtTheEnd, connection, say, settings } from "./common.mjs";
 
-const { queue, concurrency = 1, failures = 0, result = null } = settings;
+const { queue, concurrency = 1, failures = 0, result = null, options = {} } = settings;
 
 async function handle({ id, name, data, attemptsMade }) {
   say({ id, name, data, attemptsMade, at: performance.now() });
@@ -14,7 +14,7 @@ async function handle({ id, name, data, attemptsMade }) {
   return result;
 }
 
-const worker = new Worker(queue, handle, { ...connection(), concurrency, autorun: false });
+const worker = new Worker(queue, handle, { ...connection(), concurrency, autorun: false, ...options });
 await worker.waitUntilReady();
 say("ready");
 worker.run();

@@ -18,6 +18,12 @@ def test_invalid_settings_are_reported_all_at_once() -> None:
     assert named == ["attempts", "keep_failed", "jitter", "delay", "priority"]
 
 
+def test_longest_pause_is_not_shorter_than_the_first() -> None:
+    """A first pause that the longest one would cut silently is rejected."""
+    with pytest.raises(ConfigurationError, match=r"backoff \(2:00:00\) is longer than max_backoff \(1:00:00\)"):
+        JobSettings(backoff=timedelta(hours=2))
+
+
 @pytest.mark.parametrize("settings", [{"jitter": 0}, {"jitter": 1}, {"delay": timedelta(0)}, {"priority": 2**21}])
 def test_bounds_are_allowed(settings: dict[str, Any]) -> None:
     """No jitter, only jitter, no delay and the last priority are valid."""

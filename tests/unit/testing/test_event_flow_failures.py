@@ -1,5 +1,7 @@
 """What goes wrong in a flow fails the test, unless the test means it."""
 
+from datetime import timedelta
+
 import pytest
 from support.consuming import (
     CALCULATED,
@@ -9,11 +11,11 @@ from support.consuming import (
     calculated,
     evaluated,
 )
-from support.event_flows import channel_for, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
+from support.event_flows import BEGIN, channel_for, consumer_of, do_nothing, producer_of, subscriptions_to, valuing
 
 from domainstream import EventProducer, MessageLimits
 from domainstream.testing.event_flow import Completed, EventFlow, FlowFailedError
-from domainstream.worker import Done, ErrorHandler, EventConsumer, EventContext, GiveUp
+from domainstream.worker import Done, ErrorHandler, EventConsumer, EventContext, GiveUp, Wait
 
 
 async def fail(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -34,7 +36,7 @@ async def test_job_that_fails_for_good_fails_the_test() -> None:
             await flow.settle()
     text = str(failure.value)
     assert "queue valuation, job price-stay of OptimizationEvaluated (event-" in text
-    assert "attempt 3 of 3: no such ward" in text
+    assert "attempt 3 of 3: ValueError: no such ward" in text
     assert 'raise ValueError("no such ward")' in text
     assert "settle(expect_failures=True)" in text
     assert list(failure.value.failed) == flow.failed
@@ -126,12 +128,49 @@ async def test_error_handler_decides_as_in_a_worker() -> None:
     assert len(flow.handled(OptimizationEvaluated)) == 1
 
 
-async def test_job_that_no_handler_takes_fails() -> None:
-    """The failure says which handler to write, and nothing was handled."""
-    flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation")])
+async def test_job_that_no_handler_takes_fails_the_test() -> None:
+    """The failure says which handler to write, and no time was spent on waiting for it."""
+    flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation")], now=BEGIN)
     await producer_of(flow).publish(evaluated())
-    with pytest.raises(FlowFailedError, match=r"no handler for event type domain_coding.* Use @consumer\.on"):
+    with pytest.raises(
+        FlowFailedError, match=r"no handler for event type domain_coding.* Use @consumer\.on"
+    ) as failure:
         await flow.settle()
+    assert [attempt.job.name for attempt in failure.value.waiting] == ["price-stay"]
+    assert flow.now == BEGIN
+    assert flow.failed == []
+
+
+async def test_job_waits_for_its_handler_as_in_a_worker() -> None:
+    """A handler that is registered later gets the event in its first attempt."""
+    consumer = EventConsumer("valuation")
+    flow = EventFlow(subscriptions_to(), consumers=[consumer])
+    await producer_of(flow).publish(evaluated())
+    await flow.advance(timedelta(days=6), expect_failures=True)
+    assert len(flow.waiting) == 1
+    consumer.on(OptimizationEvaluated)(do_nothing)
+    await flow.advance(timedelta(minutes=10))
+    assert [context.attempt for context in flow.contexts(OptimizationEvaluated)] == [1]
+    assert flow.waiting == []
+
+
+async def test_job_fails_after_waiting_as_in_a_worker() -> None:
+    """A job that waits for a handler fails after the limit of the consumer."""
+    flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation", unhandled=Wait(timedelta(hours=1)))])
+    await producer_of(flow).publish(evaluated())
+    await flow.advance(timedelta(hours=1) - timedelta(milliseconds=1), expect_failures=True)
+    assert flow.failed == []
+    await flow.advance(timedelta(milliseconds=1), expect_failures=True)
+    assert [job.reason.partition(":")[0] for job in flow.failed] == ["HandlerNotFoundError"]
+    assert flow.waiting == []
+
+
+async def test_job_that_no_handler_takes_may_fail_at_once() -> None:
+    """A consumer with `unhandled="fail"` fails the job in the flow too."""
+    flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation", unhandled="fail")])
+    await producer_of(flow).publish(evaluated())
+    await flow.settle(expect_failures=True)
+    assert len(flow.failed) == 1
 
 
 async def test_job_that_is_skipped_was_not_handled() -> None:

@@ -2,20 +2,18 @@
 
 import asyncio
 import gc
-import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.consuming import OptimizationEvaluated, calculated, evaluated
+from support.consuming import OptimizationEvaluated, evaluated
 from support.handling import attempt_with, received
 
 from domainstream.errors import HandlerTimeoutError
 from domainstream.event import CorrelationFilter
-from domainstream.worker import Done, EventConsumer, EventContext, GiveUp, ReceivedJob, RetryLater
-from domainstream.worker.attempt import AttemptRunner
+from domainstream.worker import Done, EventContext, GiveUp, ReceivedJob, RetryLater
 from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
 
 RETRIED = received(attempts=3, backoff=500)
@@ -39,6 +37,15 @@ def raising(error: BaseException, cause: BaseException | None = None) -> Callabl
         raise error from cause
 
     return handler
+
+
+def failed_job(error: str, attempt: int = 1) -> str:
+    """Return the pattern of the line that reports that the job failed permanently."""
+    return (
+        r"worker\.job_failed queue=valuation job=event-1 name=price-stay event=OptimizationEvaluated "
+        rf"attempt={attempt} error={error} where={re.escape(__file__)}:\d+ in handler reason=stored with the job "
+        r"show=domainstream jobs show valuation event-1 retry=domainstream jobs retry valuation event-1"
+    )
 
 
 async def failed(handler: Callable[..., Any], job: ReceivedJob = RETRIED, **settings: Any) -> Failed:
@@ -74,13 +81,13 @@ async def test_outcomes_may_be_returned_too() -> None:
 
 
 async def test_give_up_fails_permanently(caplog: pytest.LogCaptureFixture) -> None:
-    """`GiveUp` fails the job with its reason and the traceback of its cause; the log does not quote the reason."""
+    """`GiveUp` fails the job with its reason and the traceback of its cause; the error in the log does not quote it."""
     end = await failed(raising(GiveUp("no such stay"), KeyError("stay-7")))
     assert end.reason == "no such stay"
     assert end.again_in is None
     assert re.search(r"(?s)KeyError: 'stay-7'.*direct cause.*GiveUp: no such stay", end.stack)
-    job = "queue=valuation job=event-1 name=price-stay"
-    assert caplog.messages == [f"worker.handler_gave_up {job} attempt=1 handler=handler event=OptimizationEvaluated"]
+    assert re.fullmatch(failed_job("GiveUp"), caplog.messages[0])
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "no such stay" not in caplog.text
 
 
@@ -93,7 +100,7 @@ async def test_outcome_of_a_task_in_a_group_counts() -> None:
 async def test_other_error_fails_the_attempt(caplog: pytest.LogCaptureFixture) -> None:
     """A failed attempt keeps message and causes; the log has attempt, place and what follows, not the message."""
     end = await failed(raising(ValueError("a secret"), OSError("disk")))
-    assert end.reason == "a secret"
+    assert end.reason == "ValueError: a secret"
     assert end.again_in == timedelta(milliseconds=500)
     assert re.search(r"(?s)OSError: disk.*direct cause.*ValueError: a secret", end.stack)
     said = (
@@ -105,10 +112,17 @@ async def test_other_error_fails_the_attempt(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_last_attempt_fails_permanently(caplog: pytest.LogCaptureFixture) -> None:
-    """A failure of the last attempt is not retried."""
-    assert (await failed(raising(ValueError()), received(attempt=3, attempts=3))).again_in is None
-    assert "attempt=3 attempts=3" in caplog.text
-    assert caplog.messages[0].endswith(" next=failed permanently")
+    """A failure of the last attempt is one line, an error with the commands that show and retry the job."""
+    assert (await failed(raising(ValueError("a secret")), received(attempt=3, attempts=3))).again_in is None
+    (record,) = caplog.records
+    assert re.fullmatch(failed_job("ValueError", attempt=3), record.getMessage())
+    assert record.levelname == "ERROR"
+
+
+async def test_commands_in_the_log_can_be_pasted(caplog: pytest.LogCaptureFixture) -> None:
+    """A job's id, which any program may have chosen, is quoted for the shell."""
+    await failed(raising(ValueError()), received(id="a; reboot"))
+    assert caplog.messages[0].endswith(" retry=domainstream jobs retry valuation 'a; reboot'")
 
 
 @pytest.mark.parametrize(
@@ -116,9 +130,10 @@ async def test_last_attempt_fails_permanently(caplog: pytest.LogCaptureFixture) 
     [
         (ValueError(), "ValueError"),
         (MuteError(), "MuteError, whose message fails with ValueError"),
-        (ValueError("\ud800"), "\\ud800"),
-        (OddError("odd"), "odd"),
-        (HandlerTimeoutError("their own"), "their own"),
+        (ValueError("\ud800"), "ValueError: \\ud800"),
+        (OddError("odd"), "OddError: odd"),
+        (HandlerTimeoutError("their own"), "HandlerTimeoutError: their own"),
+        (ExceptionGroup("tasks", [ExceptionGroup("inner", [KeyError("stay")])]), "KeyError: 'stay'"),
     ],
 )
 async def test_reason_says_something_that_can_be_stored(error: BaseException, reason: str) -> None:
@@ -132,7 +147,7 @@ async def test_reason_says_something_that_can_be_stored(error: BaseException, re
 async def test_cancellation_from_inside_is_a_failure() -> None:
     """A CancelledError that did not come from the worker fails the attempt and is not raised further."""
     end = await failed(raising(asyncio.CancelledError()))
-    assert end.reason == "the handler of job event-1 was cancelled from inside"
+    assert end.reason == "HandlerCancelledError: the handler of job event-1 was cancelled from inside"
     assert end.again_in == timedelta(milliseconds=500)
 
 
@@ -191,24 +206,6 @@ async def test_time_beyond_all_calendars_fails_permanently() -> None:
     data = received().data.replace('"timestamp":1700000000123', '"timestamp":9007199254740991')
     end = await failed(raising(ValueError()), received(data=data))
     assert end.reason.startswith("InvalidEnvelopeError: the timestamp of the job's _redisEvent")
-
-
-async def test_event_without_a_handler_fails_permanently(caplog: pytest.LogCaptureFixture) -> None:
-    """A job without a handler fails, because a silent success would hide a forgotten handler."""
-    end = await failed(raising(ValueError()), received(calculated(), attempts=3))
-    assert end.again_in is None
-    assert end.reason.startswith("HandlerNotFoundError: queue valuation, job price-stay (event-1): no handler for")
-    said = "worker.job_rejected queue=valuation job=event-1 name=price-stay error=HandlerNotFoundError reason=queue "
-    assert caplog.messages[0].startswith(said)
-
-
-async def test_event_without_a_handler_may_be_skipped(caplog: pytest.LogCaptureFixture) -> None:
-    """A consumer of a shared queue may complete jobs without a handler, which is logged."""
-    caplog.set_level(logging.INFO, "domainstream.worker")
-    consumer = EventConsumer("valuation", unhandled="skip")
-    assert await AttemptRunner(consumer)(received(calculated())) == Completed()
-    await consumer.handle(received(calculated()))
-    assert "worker.job_skipped queue=valuation job=event-1 name=price-stay reason=queue " in caplog.text
 
 
 async def test_logs_of_failures_carry_the_correlation(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,10 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domainstream.queue import JobSettings
+from domainstream.queue.bullmq.scripts import packed_options
 from domainstream.worker import ReceivedJob
 from domainstream.worker.attempt import next_pause
 
@@ -35,6 +38,11 @@ def pause(backoff: Any, attempt: int = 1, attempts: int = 1000) -> float:
         (EXPONENTIAL, 4, 8),
         ({"type": "fixed", "delay": 1000, "jitter": 0}, 1, 1),
         ({"type": "exponential", "delay": 0.4}, 2, 0.001),
+        ({**EXPONENTIAL, "maxDelay": 3_600_000}, 12, 2048),
+        ({**EXPONENTIAL, "maxDelay": 3_600_000}, 13, 3600),
+        ({**EXPONENTIAL, "maxDelay": 3_600_000}, 43, 3600),
+        ({**EXPONENTIAL, "maxDelay": 0}, 4, 8),
+        ({**EXPONENTIAL, "maxDelay": "long"}, 4, 8),
     ],
 )
 def test_pause_is_that_of_bullmq(backoff: Any, attempt: int, seconds: float) -> None:
@@ -58,6 +66,20 @@ def test_jitter_shortens_the_pause_by_up_to_its_share(backoff: dict[str, Any], l
     assert longest - longest * jitter / 10 < max(pauses) <= longest
 
 
+def test_default_retries_reach_over_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With default settings a job is retried for 24 to 32 hours: the pauses double up to 1 h, less 25 % at most.
+
+    1 + 2 + ... + 2048 s before attempts 2 to 13, then 31 hours: 32.1 h, of which jitter leaves at least 24.1 h.
+    """
+    settings = JobSettings()
+    backoff = msgspec.msgpack.decode(packed_options(settings))["backoff"]
+    for drawn, hours in ((0.0, 24.1), (0.5, 28.1), (1.0, 32.1)):
+        monkeypatch.setattr("random.random", lambda drawn=drawn: drawn)
+        pauses = [pause(backoff, attempt, settings.attempts) for attempt in range(1, settings.attempts)]
+        assert max(pauses) <= 3600
+        assert round(sum(pauses) / 3600, 1) == hours
+
+
 def test_unknown_kind_is_exponential_from_a_second() -> None:
     """A custom strategy, which only the program that added the job has, is replaced by an exponential one."""
     pauses = [pause({"type": "custom", "delay": 7}, 3) for _ in range(100)]
@@ -70,7 +92,9 @@ def test_unknown_kind_is_exponential_from_a_second() -> None:
         lambda inner: (
             st.lists(inner)
             | st.fixed_dictionaries({"type": st.sampled_from(["fixed", "exponential", "x"]), "delay": inner})
-            | st.fixed_dictionaries({"type": st.just("exponential"), "delay": inner, "jitter": inner})
+            | st.fixed_dictionaries(
+                {"type": st.just("exponential"), "delay": inner, "jitter": inner, "maxDelay": inner}
+            )
         ),
     ),
     st.integers(1, 10**6),

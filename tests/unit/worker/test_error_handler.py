@@ -46,8 +46,8 @@ async def test_error_may_fail_permanently(caplog: pytest.LogCaptureFixture) -> N
     assert failed.reason == "we may not"
     assert failed.again_in is None
     assert "PermissionError: door" in failed.stack
+    assert "worker.job_failed " in caplog.text
     assert " error=PermissionError where=/" in caplog.text
-    assert caplog.messages[0].endswith(" next=failed permanently, by the error handler")
 
 
 async def test_error_may_mean_that_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,10 +63,10 @@ async def test_rule_may_be_a_function_of_error_and_context() -> None:
 
 
 async def test_other_errors_use_up_attempts() -> None:
-    """An error without a rule is retried after the job's backoff, with the error's message."""
+    """An error without a rule is retried after the job's backoff, with the error's type and message."""
     failed = await result(ValueError("why"), ErrorHandler({KeyError: GiveUp("no")}))
     assert isinstance(failed, Failed)
-    assert failed.reason == "why"
+    assert failed.reason == "ValueError: why"
     assert failed.again_in == timedelta(milliseconds=500)
 
 
@@ -137,7 +137,7 @@ async def test_failing_error_handler_counts_as_the_default(
     """A failing error handler is logged without its error's message, and the default applies."""
     failed = await result(ValueError("why"), ErrorHandler({ValueError: rule}))
     assert isinstance(failed, Failed)
-    assert failed.reason == "why"
+    assert failed.reason == "ValueError: why"
     assert failed.again_in == timedelta(milliseconds=500)
     about = "worker.error_handler_failed queue=valuation job=event-1 name=price-stay"
     assert f"{about} reason=the error handler {said}; the default applies" in caplog.text

@@ -1,11 +1,13 @@
 """Handlers that take only jobs of one name."""
 
+from datetime import timedelta
+
 import pytest
 from support.consuming import OptimizationEvaluated, PricingCalculated, calculated
 from support.handling import received
 
 from domainstream.errors import ConfigurationError, HandlerNotFoundError
-from domainstream.worker import EventConsumer, EventContext
+from domainstream.worker import EventConsumer, EventContext, Wait
 
 
 class Rooms:
@@ -86,5 +88,11 @@ def test_invalid_job_name_is_rejected(name: str) -> None:
 
 def test_invalid_unhandled_is_rejected() -> None:
     """A misspelt `unhandled` is an error, because it would fail jobs that should be skipped."""
-    with pytest.raises(ConfigurationError, match='expected "fail" or "skip"'):
+    with pytest.raises(ConfigurationError, match='expected "wait", "fail", "skip" or Wait'):
         EventConsumer("valuation", unhandled="ignore")  # type: ignore[arg-type]
+
+
+def test_invalid_limit_of_waiting_is_rejected() -> None:
+    """A limit that makes no sense is an error at start-up, not a week later."""
+    with pytest.raises(ConfigurationError, match="the limit of Wait is 0:00:00, expected a positive timedelta"):
+        EventConsumer("valuation", unhandled=Wait(timedelta(0)))

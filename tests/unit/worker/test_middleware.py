@@ -122,7 +122,7 @@ async def test_error_of_a_middleware_fails_the_attempt(caplog: pytest.LogCapture
     """An error of a middleware fails the attempt, and the log says where, without its message."""
     result = await attempt_with(nothing, received(attempts=2, backoff=500), middlewares=[raise_value_error])
     assert isinstance(result, Failed)
-    assert result.reason == "a secret"
+    assert result.reason == "ValueError: a secret"
     assert result.again_in == timedelta(milliseconds=500)
     assert f"error=ValueError where={__file__}:" in caplog.text
     assert " in raise_value_error event=OptimizationEvaluated " in caplog.text

@@ -130,7 +130,7 @@ async def test_sys_exit_in_a_thread_ends_the_handler_only() -> None:
     """`sys.exit` in a thread fails the attempt, and the worker runs on."""
     failed = await attempt_with(lambda _event, _context: sys.exit(3))
     assert isinstance(failed, Failed)
-    assert failed.reason.startswith("the handler called sys.exit")
+    assert failed.reason.startswith("HandlerCancelledError: the handler called sys.exit")
 
 
 async def test_events_made_in_a_thread_have_their_cause() -> None:

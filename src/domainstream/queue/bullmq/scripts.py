@@ -30,6 +30,9 @@ KEYS: Final = {
 }
 """The keys of a queue that each script takes, in its order."""
 
+STACKS_KEPT: Final = 5
+"""How many stack traces of a job are kept, the newest ones: each fetch of the job carries them."""
+
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -77,13 +80,21 @@ def packed_arguments(job: Job, bull_prefix: str, now: int) -> bytes:
 
 def packed_options(settings: JobSettings, **more: str) -> bytes:
     """Return the options of a job with these settings, and `more` options."""
+    # `maxDelay` is ours: Node's workers ignore it. `false` keeps failed jobs also where a Node worker has a default.
+    backoff = {
+        "type": "exponential",
+        "delay": _milliseconds(settings.backoff),
+        "jitter": settings.jitter,
+        "maxDelay": _milliseconds(settings.max_backoff),
+    }
     options = {
         "attempts": settings.attempts,
         "delay": _milliseconds(settings.delay),
         **({"priority": settings.priority} if settings.priority else {}),
-        "backoff": {"type": "exponential", "delay": _milliseconds(settings.backoff), "jitter": settings.jitter},
+        "backoff": backoff,
+        "stackTraceLimit": STACKS_KEPT,
         "removeOnComplete": {"age": _seconds(settings.keep_completed), "count": settings.keep_completed_count},
-        "removeOnFail": {"age": _seconds(settings.keep_failed)},
+        "removeOnFail": False if settings.keep_failed is None else {"age": _seconds(settings.keep_failed)},
     }
     return _pack({**options, **more})
 

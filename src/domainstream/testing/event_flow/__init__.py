@@ -6,7 +6,7 @@ pytest.
 
 from domainstream.testing.event_flow.attempts import EndlessFlowError, FailedJob, FlowFailedError, JobAttempt
 from domainstream.testing.event_flow.event_flow import EventFlow, handle
-from domainstream.worker.outcomes import Completed, Delayed, Failed
+from domainstream.worker.outcomes import Completed, Delayed, Failed, Waiting
 
 __all__ = [
     "Completed",
@@ -17,5 +17,6 @@ __all__ = [
     "FailedJob",
     "FlowFailedError",
     "JobAttempt",
+    "Waiting",
     "handle",
 ]

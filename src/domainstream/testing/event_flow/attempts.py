@@ -16,14 +16,14 @@ from domainstream.event import BaseEvent
 from domainstream.queue import Job
 from domainstream.stream import DeadLetter
 from domainstream.worker import EventContext
-from domainstream.worker.outcomes import AttemptResult, Failed
+from domainstream.worker.outcomes import AttemptResult, Failed, Waiting
 
 _MAX_STACKS: Final = 3
 _LATEST: Final = 100
 
 
 class JobAttempt(Struct, frozen=True):
-    """One attempt at a job."""
+    """One attempt at a job, or one look at a job that no handler takes."""
 
     job: Job
     """The job."""
@@ -35,7 +35,7 @@ class JobAttempt(Struct, frozen=True):
     """When it was made, on the clock of the flow."""
 
     outcome: AttemptResult
-    """How it ended: `Completed`, `Delayed` or `Failed`."""
+    """How it ended: `Completed`, `Delayed`, `Waiting` or `Failed`."""
 
     event: BaseEvent[Any] | None = None
     """The event that was handled; None when no handler takes the job, or its data cannot be decoded."""
@@ -75,24 +75,33 @@ def failed_jobs(attempts: Iterable[JobAttempt]) -> list[FailedJob]:
 
 
 class FlowFailedError(AssertionError):
-    """Jobs failed permanently, or entries became dead letters, and the test did not expect it."""
+    """Jobs failed permanently or wait for a handler, or entries became dead letters, and the test did not expect it."""
 
-    def __init__(self, failed: Sequence[FailedJob], dead_letters: Sequence[DeadLetter]) -> None:
+    def __init__(
+        self, failed: Sequence[FailedJob], dead_letters: Sequence[DeadLetter], waiting: Sequence[JobAttempt] = ()
+    ) -> None:
         self.failed = tuple(failed)
         """The jobs."""
         self.dead_letters = tuple(dead_letters)
         """The entries that could not become jobs."""
+        self.waiting = tuple(waiting)
+        """The jobs that wait for a build that handles them."""
         heading = (
-            f"Jobs that failed permanently: {len(failed)}; entries that became dead letters: {len(dead_letters)}. If "
-            "the test expects that, use await flow.settle(expect_failures=True) and check flow.failed and "
-            "flow.dead_letters:"
+            f"Jobs that failed permanently: {len(failed)}; jobs that wait for a handler: {len(waiting)}; entries that "
+            f"became dead letters: {len(dead_letters)}. If the test expects that, use await "
+            "flow.settle(expect_failures=True) and check flow.failed, flow.waiting and flow.dead_letters:"
         )
+        waits = [
+            f"{attempt} ({attempt.job.id}) waits: {attempt.outcome.reason}"
+            for attempt in waiting
+            if isinstance(attempt.outcome, Waiting)
+        ]
         dead = [
             f"channel {dead.delivery.channel}, entry {dead.delivery.entry_id}: {dead.error}: {dead.reason}"
             for dead in dead_letters
         ]
         stacks = [f"{job.last}:\n{job.stack}" for job in failed[:_MAX_STACKS] if job.stack]
-        super().__init__("\n\n".join([list_problems(heading, [*map(str, failed), *dead]), *stacks]))
+        super().__init__("\n\n".join([list_problems(heading, [*map(str, failed), *waits, *dead]), *stacks]))
 
 
 class EndlessFlowError(AssertionError):

@@ -8,6 +8,8 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from msgspec.structs import replace
+
 from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
 from domainstream.queue import MemoryQueue, TwoStepForwarder
@@ -16,10 +18,10 @@ from domainstream.subscriber import JobRouter
 from domainstream.subscriber.forwarding import RetryingForwarder
 from domainstream.telemetry import Signal, emit
 from domainstream.testing.event_flow.attempts import EndlessFlowError, JobAttempt
-from domainstream.testing.event_flow.fakes import FlowClock, FlowStreams, JobSchedule, WaitingJob
+from domainstream.testing.event_flow.fakes import FlowClock, FlowStreams, JobSchedule, ScheduledJob, milliseconds_of
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
-from domainstream.worker.outcomes import Completed, Delayed, Failed
+from domainstream.worker.outcomes import Completed, Delayed, Failed, Waiting
 
 GROUP: Final = "domain-events"
 
@@ -56,6 +58,7 @@ class FlowDriver:
             forwarder, Lifecycle("EventFlow"), delivery_limit=router.delivery_limit
         )
         self._schedule = JobSchedule()
+        self._unhandled = JobSchedule()
         self._scheduled: dict[str, int] = {}
 
     async def run(self, until: datetime | None = None) -> None:
@@ -70,6 +73,12 @@ class FlowDriver:
         if until is not None:
             self._clock.pass_until(until)
 
+    @property
+    def waiting(self) -> list[JobAttempt]:
+        """The latest look at each job that waits for a build that handles it."""
+        latest = {(attempt.job.queue, attempt.job.id): attempt for attempt in self.attempts}
+        return [attempt for attempt in latest.values() if isinstance(attempt.outcome, Waiting)]
+
     def repeat(self) -> None:
         """Schedule each completed job once more."""
         completed = {
@@ -78,16 +87,19 @@ class FlowDriver:
             if isinstance(attempt.outcome, Completed)
         }
         for attempt in completed.values():
-            self._schedule.add(WaitingJob(attempt.job, attempt.number), self._clock.now)
+            self._schedule.add(ScheduledJob(attempt.job, self._clock.now, attempt.number), self._clock.now)
 
     async def _step(self, until: datetime | None) -> bool:
         """Do the next thing; return whether there was any."""
         await self._forward()
         self._take_new_jobs()
-        if (waiting := self._schedule.take(self._clock.now)) is not None:
-            await self._attempt(waiting)
-            return True
-        due = self._schedule.next_due
+        for schedule in (self._schedule, self._unhandled):
+            if (scheduled := schedule.take(self._clock.now)) is not None:
+                await self._attempt(scheduled)
+                return True
+        # No time passes for jobs that only another build could handle, unless the test says how much.
+        schedules = [self._schedule] if until is None else [self._schedule, self._unhandled]
+        due = min((schedule.next_due for schedule in schedules if schedule.next_due is not None), default=None)
         if due is None or (until is not None and due > until):
             return False
         self._clock.pass_until(due)
@@ -105,7 +117,7 @@ class FlowDriver:
             if queue in self.consumers:
                 self._scheduled[queue] = len(jobs)
                 for job in new:
-                    self._schedule.add(WaitingJob(job), self._clock.after(job.settings.delay))
+                    self._schedule.add(ScheduledJob(job, self._clock.now), self._clock.after(job.settings.delay))
             elif self._other_queues == "fail":
                 problems = {
                     job.name: f"queue {queue} got the job {job.name} ({job.id}), but has no consumer; use "
@@ -114,11 +126,21 @@ class FlowDriver:
                 }
                 raise ConfigurationError("The flow cannot continue:", list(problems.values()))
 
-    async def _attempt(self, waiting: WaitingJob) -> None:
-        job, settings, consumer = waiting.job, waiting.job.settings, self.consumers[waiting.job.queue]
+    async def _attempt(self, scheduled: ScheduledJob) -> None:
+        job, settings, consumer = scheduled.job, scheduled.job.settings, self.consumers[scheduled.job.queue]
         # Without jitter, so that pauses are the same each time.
-        backoff = {"type": "exponential", "delay": settings.backoff / timedelta(milliseconds=1)}
-        received = ReceivedJob(job.id, job.name, waiting.attempt, job.data.decode(), settings.attempts, backoff)
+        first, longest = (pause / timedelta(milliseconds=1) for pause in (settings.backoff, settings.max_backoff))
+        backoff = {"type": "exponential", "delay": first, "maxDelay": longest}
+        received = ReceivedJob(
+            job.id,
+            job.name,
+            scheduled.attempt,
+            job.data.decode(),
+            settings.attempts,
+            backoff,
+            waits=scheduled.waits,
+            timestamp_ms=milliseconds_of(scheduled.added_at),
+        )
         event = context = None
         try:
             # For the record; the attempt decodes the job itself, and reports why it cannot.
@@ -127,12 +149,16 @@ class FlowDriver:
         except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
             emit(Signal.TESTING_NO_EVENT, job=job.id, error=type(error).__name__)
         # A task of its own, as in a worker: time limits and cancellations need it, and context variables stay inside.
-        outcome = await asyncio.create_task(AttemptRunner(consumer)(received))
-        self.attempts.append(JobAttempt(job, waiting.attempt, self._clock.now, outcome, event, context))
+        runner = AttemptRunner(consumer, self._clock.seconds)
+        outcome = await asyncio.create_task(runner(received))
+        self.attempts.append(JobAttempt(job, scheduled.attempt, self._clock.now, outcome, event, context))
+        again = replace(scheduled, waits=scheduled.waits + 1)
         match outcome:
-            case Delayed(delay):
-                self._schedule.add(waiting, self._clock.after(delay))
+            case Delayed(delay=delay):
+                self._schedule.add(again, self._clock.after(delay))
+            case Waiting(pause=timedelta() as pause):
+                self._unhandled.add(again, self._clock.after(pause))
             case Failed(again_in=timedelta() as pause):
-                self._schedule.add(WaitingJob(job, waiting.attempt + 1), self._clock.after(pause))
+                self._schedule.add(replace(scheduled, attempt=scheduled.attempt + 1), self._clock.after(pause))
             case _:
                 pass

@@ -100,10 +100,12 @@ class EventFlow:
     async def settle(self, *, expect_failures: bool = False) -> None:
         """Deliver and handle until nothing waits any more, however long that takes on the flow's clock.
 
-        Failed attempts are retried until the last one, and `RetryLater` until the handler accepts the event.
+        Failed attempts are retried until the last one, and `RetryLater` until the handler accepts the event. Jobs that
+        wait for a handler are looked at again after their pauses, but no time passes for them alone: `advance` does it.
 
-        Raises `FlowFailedError` when a job failed permanently or an entry became a dead letter, unless that is
-        expected; `EndlessFlowError` after `most_attempts`; `ConfigurationError` for a job without a consumer.
+        Raises `FlowFailedError` when a job failed permanently or waits for a handler, or an entry became a dead letter,
+        unless that is expected; `EndlessFlowError` after `most_attempts`; `ConfigurationError` for a job without a
+        consumer.
         """
         await self._run(None, expect_failures=expect_failures)
 
@@ -164,6 +166,11 @@ class EventFlow:
         return failed_jobs(self._driver.attempts)
 
     @property
+    def waiting(self) -> list[JobAttempt]:
+        """The jobs that wait because no handler of this build takes them: the latest look at each."""
+        return self._driver.waiting
+
+    @property
     def dead_letters(self) -> list[DeadLetter]:
         """The entries that could not become jobs, and why."""
         return self.streams.dead
@@ -194,8 +201,9 @@ class EventFlow:
         attempts, dead_letters = len(self._driver.attempts), len(self.dead_letters)
         await self._driver.run(until)
         failed, dead = failed_jobs(self._driver.attempts[attempts:]), self.dead_letters[dead_letters:]
-        if (failed or dead) and not expect_failures:
-            raise FlowFailedError(failed, dead)
+        waiting = self._driver.waiting
+        if (failed or dead or waiting) and not expect_failures:
+            raise FlowFailedError(failed, dead, waiting)
 
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
         for attempt in self._driver.attempts:

@@ -100,14 +100,20 @@ class FlowPublisher:
         self._closed = True
 
 
-class WaitingJob(Struct, frozen=True):
-    """A job that waits for its next attempt."""
+class ScheduledJob(Struct, frozen=True):
+    """A job that is due at some time."""
 
     job: Job
     """The job."""
 
+    added_at: datetime
+    """When it was added to its queue."""
+
     attempt: int = 1
-    """The number of that attempt, from 1."""
+    """The number of the next attempt, from 1."""
+
+    waits: int = 0
+    """How often it was put back without using an attempt."""
 
 
 class JobSchedule:
@@ -118,8 +124,8 @@ class JobSchedule:
     """
 
     def __init__(self) -> None:
-        self._due: list[tuple[int, int, WaitingJob]] = []
-        self._later: list[tuple[datetime, int, WaitingJob]] = []
+        self._due: list[tuple[int, int, ScheduledJob]] = []
+        self._later: list[tuple[datetime, int, ScheduledJob]] = []
         self._numbers = count()
 
     @property
@@ -127,11 +133,11 @@ class JobSchedule:
         """When the next of the jobs that are not due yet will be due; None if there are none."""
         return self._later[0][0] if self._later else None
 
-    def add(self, waiting: WaitingJob, due: datetime) -> None:
+    def add(self, waiting: ScheduledJob, due: datetime) -> None:
         """Add a job that is due at `due`."""
         heappush(self._later, (due, next(self._numbers), waiting))
 
-    def take(self, now: datetime) -> WaitingJob | None:
+    def take(self, now: datetime) -> ScheduledJob | None:
         """Remove and return the next job; None when none is due."""
         while self._later and self._later[0][0] <= now:
             _, _, waiting = heappop(self._later)

@@ -12,6 +12,7 @@ from domainstream.receipt import Outcome, Receipt
 from domainstream.telemetry import FIELD_PREFIX, Signal
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, write_report
 from domainstream.worker import EventConsumer, Next, PreparedCall, RetryLater
+from domainstream.worker.failures import BEFORE_HANDLER
 
 _FLUSH_EVERY = 0.05
 
@@ -86,20 +87,21 @@ def report_jobs(consumer: EventConsumer, reporter: Reporter) -> None:
         reporter.pending.handled.append(Handled(subscription, event.id, round(milliseconds, 3)))
 
     consumer.add_middleware(report)
-    logging.getLogger(Signal.WORKER_JOB_REJECTED.logger).addHandler(_RejectedJobs(reporter))
+    logging.getLogger(Signal.WORKER_JOB_WAITS.logger).addHandler(_UnhandledJobs(reporter))
 
 
-class _RejectedJobs(logging.Handler):
-    """Reports jobs that fail before a handler, and so a middleware, gets them."""
+class _UnhandledJobs(logging.Handler):
+    """Reports jobs that no handler, and so no middleware, gets."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__()
         self._reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report the job of a `worker.job_rejected` record."""
-        if record.getMessage().startswith(f"{Signal.WORKER_JOB_REJECTED.value} "):
-            queue, name, job, error, reason = (
-                getattr(record, f"{FIELD_PREFIX}{field}") for field in ("queue", "name", "job", "error", "reason")
+        """Report the job of a record that says so."""
+        signal, where = record.getMessage().partition(" ")[0], getattr(record, f"{FIELD_PREFIX}where", BEFORE_HANDLER)
+        if signal in (Signal.WORKER_JOB_WAITS.value, Signal.WORKER_JOB_FAILED.value) and where == BEFORE_HANDLER:
+            queue, name, job, reason = (
+                getattr(record, f"{FIELD_PREFIX}{field}") for field in ("queue", "name", "job", "reason")
             )
-            self._reporter.pending.failures.append(f"{queue}:{name}, {job}: {error}: {reason}")
+            self._reporter.pending.failures.append(f"{queue}:{name}, {job}: {reason}")

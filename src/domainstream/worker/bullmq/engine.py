@@ -52,6 +52,9 @@ class WorkerStats(Struct, frozen=True, kw_only=True):
     delayed: int = 0
     """Attempts recorded as delayed, because the handler asked to retry later."""
 
+    waited: int = 0
+    """How often a job was put back because this build does not handle it yet."""
+
     failed: int = 0
     """Attempts recorded as failed, including those that are retried."""
 
@@ -130,6 +133,7 @@ class BullMQEngine:
             running=runner.running,
             completed=runner.completed,
             delayed=runner.delayed,
+            waited=runner.waited,
             failed=runner.failed,
             failures=tracker.failures,
             last_error=tracker.last_error,

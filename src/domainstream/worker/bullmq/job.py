@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from domainstream.telemetry import Signal, emit
+from domainstream.text import encodable
 from domainstream.worker.context import ReceivedJob
-from domainstream.worker.outcomes import AttemptResult, Completed, Delayed
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Waiting
 
 COMPLETE, FAIL, DELAY, RETRY, HAND_BACK, PROGRESS = "complete", "fail", "delay", "retry", "hand_back", "progress"
 
@@ -91,14 +92,16 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
         options = _read_options(raw_options)
     except msgspec.DecodeError:
         options = _NO_OPTIONS
-    attempts = options.attempts
+    attempts, made, added_at = options.attempts, int(known.get(b"atm", 0)), known.get(b"timestamp", b"")
     received = ReceivedJob(
         id=_text(job_id),
         name=_text(known.get(b"name", b"")),
-        attempt=int(known.get(b"atm", 0)) + 1,
+        attempt=made + 1,
         data=_text(known.get(b"data", b"")),
         attempts=max(int(attempts), 1) if isinstance(attempts, int | float) and 0 < attempts < 2**53 else 1,
         backoff=options.backoff,
+        waits=max(int(known.get(b"ats", 0)) - made - 1, 0),
+        timestamp_ms=int(added_at) if added_at.isdigit() else 0,
     )
     deferred_failure, scheduler = known.get(b"defa"), known.get(b"rjk")
     return HeldJob(
@@ -153,6 +156,7 @@ def outcome_update(job: HeldJob, result: AttemptResult, metrics: int | None) -> 
     ========================  ========  ============================================
     Completed                 complete  moves the job to completed
     Delayed                   delay     delays the job; the attempt does not count
+    Waiting                   delay     the same, and stores the reason
     Failed, without a retry   fail      moves the job to failed
     Failed, with a pause      delay     delays the job; the attempt counts
     Failed, without a pause   retry     moves the job to wait; the attempt counts
@@ -165,8 +169,10 @@ def outcome_update(job: HeldJob, result: AttemptResult, metrics: int | None) -> 
         return JobUpdate(COMPLETE, job, _now(), (packed, "null", ""))
     if isinstance(result, Delayed):
         return JobUpdate(DELAY, job, _now(), (_milliseconds(result.delay), "1", ""))
-    reason = _encodable(result.reason)
-    fields = _pack(("failedReason", reason, "stacktrace", _stacks(job, _encodable(result.stack))))
+    reason = encodable(result.reason)
+    if isinstance(result, Waiting):
+        return JobUpdate(DELAY, job, _now(), (_milliseconds(result.pause), "1", _pack(("failedReason", reason))))
+    fields = _pack(("failedReason", reason, "stacktrace", _stacks(job, encodable(result.stack))))
     if result.again_in is None:
         packed = _finish_options(job, job.options.remove_on_fail, metrics)
         return JobUpdate(FAIL, job, _now(), (packed, reason, fields))
@@ -212,11 +218,6 @@ def _stacks(job: HeldJob, stack: str) -> str:
     if isinstance(limit, int):
         kept = kept[-limit:] if limit > 0 else []
     return msgspec.json.encode(kept).decode()
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which UTF-8 cannot encode."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _milliseconds(duration: timedelta) -> int:

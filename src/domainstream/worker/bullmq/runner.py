@@ -1,7 +1,6 @@
 """Runs the attempts at fetched jobs, and reports how they end; keeps BullMQ's job schedulers going."""
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -16,7 +15,8 @@ from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob, hand_back_update, outcome_update, progress_update
 from domainstream.worker.bullmq.tracker import JobTracker
 from domainstream.worker.context import ReceivedJob
-from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed
+from domainstream.worker.failures import UNKNOWN, reason_of, report_failed_job, stack_of
+from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Failed, Waiting
 
 RunAttempt = Callable[[ReceivedJob], Awaitable[AttemptResult]]
 AddNext = Callable[[HeldJob], Coroutine[Any, Any, None]]
@@ -39,6 +39,8 @@ class JobRunner:
         """Jobs reported as completed."""
         self.delayed = 0
         """Attempts reported as delayed."""
+        self.waited = 0
+        """Jobs reported as waiting for a build that handles them, each time."""
         self.failed = 0
         """Attempts reported as failed, and jobs that failed without one."""
         self._queue = queue
@@ -53,17 +55,16 @@ class JobRunner:
         if self._tracker.closed:
             self._tracker.report(hand_back_update(job))
         elif job.deferred_failure is not None:
-            reason, received = job.deferred_failure, job.received
-            emit(Signal.WORKER_GAVE_UP, queue=self._queue, job=received.id, name=received.name, reason=reason)
-            self.fail(job, reason)
+            self.fail(job, job.deferred_failure or "BullMQ gave no reason")
         else:
             self._create_task(self._run(job))
             if job.scheduler is not None:
                 self._create_task(self._add_next(job))
 
-    def fail(self, job: HeldJob, reason: str) -> None:
+    def fail(self, job: HeldJob, reason: str, stack: str = "") -> None:
         """Report that a job failed for a `reason` that lies outside of its handler."""
-        self._report(job, Failed(reason, reason))
+        report_failed_job(self._queue, job.received, event=UNKNOWN, error=UNKNOWN, where=UNKNOWN, reason=reason)
+        self._report(job, Failed(reason, stack or reason))
 
     def lock_lost(self, job: HeldJob) -> None:
         """Log that a job lost its lock while its handler runs. The handler goes on: what it began is half done."""
@@ -113,16 +114,19 @@ class JobRunner:
             raise
         except Exception as error:  # noqa: BLE001 - only a bug of ours leads here; the job must not stay locked for it
             emit(Signal.WORKER_RUN_FAILED, queue=self._queue, job=received.id, exc=error)
-            result = Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+            self.fail(job, reason_of(error), stack_of(error))
+        else:
+            self._report(job, result)
         finally:
             self.running -= 1
-        self._report(job, result)
 
     def _report(self, job: HeldJob, result: AttemptResult) -> None:
         if isinstance(result, Completed):
             self.completed += 1
         elif isinstance(result, Delayed):
             self.delayed += 1
+        elif isinstance(result, Waiting):
+            self.waited += 1
         else:
             self.failed += 1
         self._tracker.report(outcome_update(job, result, self._metrics))

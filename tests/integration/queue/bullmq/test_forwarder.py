@@ -151,10 +151,11 @@ async def test_options_are_what_bullmq_reads(harness: RedisForwarderHarness) -> 
     assert json.loads((await harness.queue("valuation").fields(job_id(delivery)))["opts"]) == {
         "attempts": 5,
         "delay": 0,
-        "backoff": {"type": "exponential", "delay": 2000, "jitter": 0},
+        "backoff": {"type": "exponential", "delay": 2000, "jitter": 0, "maxDelay": 3_600_000},
         "jobId": job_id(delivery),
         "removeOnComplete": {"age": 60, "count": 10_000},
-        "removeOnFail": {"age": 86_400},
+        "removeOnFail": False,
+        "stackTraceLimit": 5,
     }
 
 

@@ -52,17 +52,24 @@ class TestBullMQQueue(QueueContract):
 
 async def test_options_are_what_bullmq_reads(redis_url: str, bull_prefix: str, valuation: BullJobs) -> None:
     """The settings of a job are stored in BullMQ's names and units."""
-    settings = JobSettings(attempts=5, backoff=timedelta(seconds=2), keep_completed=timedelta(minutes=1))
+    settings = JobSettings(
+        attempts=5,
+        backoff=timedelta(seconds=2),
+        max_backoff=timedelta(minutes=2),
+        keep_completed=timedelta(minutes=1),
+        keep_failed=timedelta(hours=24),
+    )
     queue = BullMQQueue.from_url(redis_url, bull_prefix=bull_prefix)
     await queue.add([replace(job("event-1"), settings=settings)])
     await queue.close()
     assert json.loads((await valuation.fields("event-1"))["opts"]) == {
         "attempts": 5,
         "delay": 0,
-        "backoff": {"type": "exponential", "delay": 2000, "jitter": 0.5},
+        "backoff": {"type": "exponential", "delay": 2000, "jitter": 0.25, "maxDelay": 120_000},
         "jobId": "event-1",
         "removeOnComplete": {"age": 60, "count": 10_000},
         "removeOnFail": {"age": 86_400},
+        "stackTraceLimit": 5,
     }
 
 

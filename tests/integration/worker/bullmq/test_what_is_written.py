@@ -90,7 +90,7 @@ async def test_text_that_utf8_cannot_encode(queue: Valuation) -> None:
     await queue.add(job_of(), job_of(job_id="event-2"))
     async with working(queue.engine(ending_in(Failed("\udcff", "\udcff"), Completed()), concurrency=1)):
         await queue.ended("completed")
-    assert (await queue.jobs.fields("event-1"))["failedReason"] == b"?"
+    assert (await queue.jobs.fields("event-1"))["failedReason"] == b"\\udcff"
 
 
 async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> None:
@@ -107,7 +107,7 @@ async def test_data_reaches_the_attempt_as_it_was_written(queue: Valuation) -> N
     async with working(queue.engine(attempt)):
         await queue.ended("completed")
     job = received[0]
-    backoff = {"type": "exponential", "delay": 2000, "jitter": 0}
+    backoff = {"type": "exponential", "delay": 2000, "jitter": 0, "maxDelay": 3_600_000}
     assert job.data.encode() == data
     assert job.attempt == 1
     assert job.attempts == 4

@@ -143,6 +143,15 @@ def test_handlers_may_be_in_another_file_than_their_consumer(tmp_path: Path) -> 
     assert [handler.name for handler in consumer.handlers] == ["record_stay"]
 
 
+@pytest.mark.parametrize("unhandled", ['"wait"', '"fail"', "Wait(timedelta(days=1))"])
+def test_job_without_a_handler_is_found_however_long_it_may_wait(unhandled: str, tmp_path: Path) -> None:
+    """A job that waits for a handler is not meant to have none."""
+    waiting = replaced(
+        CONSUMER, ('"coding")', f'"coding", unhandled={unhandled})'), ("@consumer.on(StayCreated)\n", "")
+    )
+    assert codes(tmp_path, waiting) == ["DS405"]
+
+
 def test_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
     """A handler with `job=` handles only the job of that name."""
     other = replaced(CONSUMER, ("@consumer.on(StayCreated)", '@consumer.on(StayCreated, job="archive-stay")'))

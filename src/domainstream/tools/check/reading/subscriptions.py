@@ -71,9 +71,11 @@ def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]
     for call, target in _constructions(nodes, module, symbols):
         known, complete = _understood(handlers.pop(target, []))
         unhandled = next((given.value for given in call.keywords if given.arg in {"unhandled", None}), None)
-        # Jobs without a handler may be meant, unless they fail.
-        fails = unhandled is None or (isinstance(unhandled, ast.Constant) and unhandled.value == "fail")
-        complete = complete and bool(target) and fails
+        # Jobs without a handler may be meant, unless they wait or fail.
+        plain = ast.Constant("wait") if unhandled is None else unhandled
+        waits = isinstance(plain, ast.Call) and ast.unparse(plain.func).rpartition(".")[2] == "Wait"
+        fails = isinstance(plain, ast.Constant) and plain.value in {"wait", "fail"}
+        complete = complete and bool(target) and (waits or fails)
         queue = symbols.text_of(argument(call, 0, "queue"), module)
         yield Consumer(module.symbol(target), source.service, queue, known, complete, source.location(call), made=True)
     for name, own in handlers.items():

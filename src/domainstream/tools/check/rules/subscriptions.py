@@ -70,7 +70,7 @@ def queues_without_consumer(project: Project) -> Iterator[RawFinding]:
 
 
 def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
-    """Find jobs that the consumer of their queue has no handler for: they fail permanently."""
+    """Find jobs that the consumer of their queue has no handler for: they wait in vain, and fail."""
     # A handler that was not understood may be the one that takes the job.
     if project.broken_services or not all(consumer.complete for consumer in project.consumers):
         return

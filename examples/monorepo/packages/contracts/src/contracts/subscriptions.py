@@ -3,7 +3,11 @@
 from contracts.bull_mq_jobs import BullMqJobs
 from contracts.bull_mq_queues import BullMqQueues
 from contracts.event_publisher_channels import Channel
+from domainstream.queue import JobSettings
 from domainstream.subscriber import create_multiple_handlers, to_queue
+
+FOR_NODE = JobSettings(attempts=18)
+"""Pauses of a Node.js worker double without limit: 18 attempts reach over a day."""
 
 subscriptions = create_multiple_handlers(
     {
@@ -24,7 +28,7 @@ subscriptions = create_multiple_handlers(
         ],
         Channel.DOMAIN_VALUATION_PRICING_CALCULATED: [
             to_queue(BullMqQueues.CODING, job=BullMqJobs.RECORD_PRICE),
-            to_queue(BullMqQueues.NOTIFICATIONS, job=BullMqJobs.ANNOUNCE_PRICE),
+            to_queue(BullMqQueues.NOTIFICATIONS, job=BullMqJobs.ANNOUNCE_PRICE, settings=FOR_NODE),
         ],
     }
 )
