@@ -19,6 +19,7 @@ from domainstream.event.mismatch import ForeignMismatchError, Mismatch
 from domainstream.event.payload_traits import traits_of
 from domainstream.settings import MessageLimits
 from domainstream.telemetry import Signal, emit
+from domainstream.validation import plain_name
 
 
 class PayloadCodec:
@@ -115,7 +116,7 @@ def payload_type_of(event_class: type[BaseEvent[Any]]) -> Any:
 def _event_type_of(event_class: type[BaseEvent[Any]]) -> str:
     event_type = getattr(event_class, "event_type", None)
     if isinstance(event_type, str):
-        return str.__str__(event_type)
+        return plain_name(event_type)
     raise ConfigurationError(
         f"{event_class.__name__} cannot be used:", ["it has no event_type; add: event_type = YourEventType.NAME"]
     )
