@@ -11,15 +11,28 @@ from collections.abc import Iterable
 from dataclasses import fields
 from datetime import timedelta
 from types import NoneType
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from domainstream.errors import ConfigurationError
+
+NameT = TypeVar("NameT")
 
 ZERO = timedelta()
 _POSITIVE: Final[dict[Any, tuple[Any, str]]] = {
     int: (0, "a positive integer"),
     timedelta: (ZERO, "a positive timedelta"),
 }
+
+
+def plain_name(name: NameT) -> NameT:
+    """Return a name as the plain string that it is equal to.
+
+    A member of `class Queues(str, Enum)` equals its value, but is formatted as `Queues.X`, and a subclass of `str` may
+    format as it likes: a key or a message made of it would have another name. Every name from outside (of a queue, job,
+    channel, prefix, group, consumer, producer, service or transaction) passes through here where it comes in. What is
+    not a string is returned as it is, for checks to refuse.
+    """
+    return str.__str__(name) if isinstance(name, str) else name  # type: ignore[return-value]
 
 
 def raise_problems(subject: str, problems: Iterable[str | None]) -> None:

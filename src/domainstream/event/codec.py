@@ -23,6 +23,7 @@ from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_codec import PayloadCodec, payload_codec_of
 from domainstream.event.upcasting import Upcast, UpcasterChain, upcast
 from domainstream.settings import MessageLimits
+from domainstream.validation import plain_name
 
 DEFAULT_LIMITS: Final = MessageLimits()
 _JSON_TYPE: Final = re.compile(r"[^;]*[/+]json\s*(;.*)?", re.IGNORECASE | re.DOTALL).fullmatch
@@ -37,6 +38,7 @@ class EventEncoder:
     """Encodes the events of one service."""
 
     def __init__(self, service: str, limits: MessageLimits = DEFAULT_LIMITS) -> None:
+        service = plain_name(service)
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", service):
             problem = f"source must be a service name of letters, digits, '_', '-' and '.', got {service!r}"
             raise ConfigurationError("EventEncoder cannot be used:", [problem])
@@ -179,10 +181,10 @@ def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> E
 
 def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEvent[Any]]]:
     typeless = [cls for cls in event_classes if not isinstance(getattr(cls, "event_type", None), str)]
-    by_type = {str(cls.event_type): cls for cls in event_classes if cls not in typeless}
+    by_type = {plain_name(cls.event_type): cls for cls in event_classes if cls not in typeless}
     problems = [f"{cls.__name__} has no event_type; add: event_type = YourEventType.NAME" for cls in typeless]
     problems += [
-        f"{cls.__name__} and {by_type[cls.event_type].__name__} share the event type {cls.event_type}"
+        f"{cls.__name__} and {by_type[cls.event_type].__name__} share the event type {plain_name(cls.event_type)}"
         for cls in event_classes
         if cls not in typeless and by_type[cls.event_type] is not cls
     ]

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from domainstream.event.base_event import BaseEvent, current_causation_id, current_correlation_id
+from domainstream.validation import plain_name
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
 
@@ -32,8 +33,8 @@ def correlation_scope(*, correlation_id: str, causation_id: str) -> Iterator[Non
 
     The ids are context variables: tasks and threads started inside the block inherit them.
     """
-    correlation = current_correlation_id.set(correlation_id)
-    causation = current_causation_id.set(causation_id)
+    correlation = current_correlation_id.set(plain_name(correlation_id))
+    causation = current_causation_id.set(plain_name(causation_id))
     try:
         yield
     finally:
@@ -74,7 +75,7 @@ def follow_up_id(cause: BaseEvent[Any], *names: str) -> str:
     the first 48 bits, so that ids sort by the time of the first cause. No other time is used, because a repeated
     handler's events occur later than those of its first run, and still must lead to the same ids.
     """
-    digest = sha256(msgspec.json.encode([cause.id, *map(str, names)])).digest()
+    digest = sha256(msgspec.json.encode([cause.id, *(str(plain_name(name)) for name in names)])).digest()
     bits = int.from_bytes(digest[:16])
     if (timestamp := _timestamp(cause.id)) is not None:
         bits = timestamp << _TIMESTAMP_SHIFT | bits & _BELOW_TIMESTAMP

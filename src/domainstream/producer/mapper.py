@@ -15,6 +15,7 @@ from domainstream.channel import EventPublisherChannel
 from domainstream.errors import MapperError
 from domainstream.event import BaseEvent
 from domainstream.event.payload_codec import verify_payload
+from domainstream.validation import plain_name
 
 EventClass = type[BaseEvent[Any]]
 Mapper = Callable[[Any], EventPublisherChannel | None]
@@ -72,10 +73,11 @@ def channel_mismatch(event_class: EventClass, channel: object) -> str | None:
         return f"{event_class.__name__} is mapped to {channel!r}, which is neither a channel nor None"
     if (problem := _type_problem(event_class)) is not None:
         return problem
-    if channel.value != event_class.event_type:
+    event_type = plain_name(event_class.event_type)
+    if channel.value != event_type:
         return (
-            f"{event_class.__name__} has the type {str(event_class.event_type)!r} but is mapped to {channel.name}; "
-            f"map it to {str(event_class.event_type).upper()}"
+            f"{event_class.__name__} has the type {event_type!r} but is mapped to {channel.name}; "
+            f"map it to {event_type.upper()}"
         )
     return None
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from domainstream.publisher.retention import Retention
 from domainstream.redis.keys import prefix_problem
 from domainstream.settings import RetryPolicy
-from domainstream.validation import positive_fields, raise_problems
+from domainstream.validation import plain_name, positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +63,8 @@ class PublisherSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for an invalid prefix, producer id or duration."""
+        for name in ("prefix", "producer_id"):
+            object.__setattr__(self, name, plain_name(getattr(self, name)))
         wrong_durations = positive_fields(self)
         problems = [prefix_problem(self.prefix), *wrong_durations]
         if self.producer_id is not None and not self.producer_id.isalnum():

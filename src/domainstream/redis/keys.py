@@ -7,6 +7,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from domainstream.redis.errors import translated_errors
+from domainstream.validation import plain_name
 
 SCAN_COUNT: Final = 1000
 
@@ -27,7 +28,7 @@ def prefix_problem(prefix: str) -> str | None:
 
 def stream_key(channel: str, prefix: str = "") -> str:
     """Return the key of the channel's stream: the prefix, then the channel's value."""
-    return f"{prefix}{channel}"
+    return f"{plain_name(prefix)}{plain_name(channel)}"
 
 
 def companion_key(key: str, name: str) -> str:

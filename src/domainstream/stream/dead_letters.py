@@ -16,6 +16,7 @@ from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import keys_like, stream_key
 from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
 from domainstream.stream.state import next_id, previous_id
+from domainstream.validation import plain_name
 
 SUFFIX: Final = ":dead"
 """What the key of a channel's dead letters ends with, after the key of its stream."""
@@ -59,7 +60,7 @@ class RedisDeadLetters:
 
     def __init__(self, client: Redis, *, group: str, prefix: str = "") -> None:
         """Write through `client`, which the caller closes."""
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group in whose name entries are acknowledged."""
         self._client = client
         self._prefix = prefix
@@ -141,7 +142,7 @@ def _stored(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) ->
     entry_id, error, reason, group = (
         fields.get(name, b"").decode(errors="replace") for name in (b"entry_id", b"error", b"reason", b"group")
     )
-    delivery = Delivery(str(channel), entry_id, fields.get(b"data"))
+    delivery = Delivery(plain_name(channel), entry_id, fields.get(b"data"))
     return StoredDeadLetter(dead_letter_id, group, DeadLetter(delivery, error, reason))
 
 
@@ -170,7 +171,7 @@ class RedisDeadLetterInspection:
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
         """Work through `client`, which the caller closes."""
         self._client = client
-        self._prefix = prefix
+        self._prefix = plain_name(prefix)
         self._redrive = RedisDeadLetterRedrive(client, prefix=prefix)
 
     async def channels(self) -> list[str]:
@@ -191,7 +192,7 @@ class RedisDeadLetterInspection:
         if not found["length"]:
             return None
         first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
-        return DeadLetterState(channel=channel, letters=found["length"], first_id=first, last_id=last)
+        return DeadLetterState(channel=plain_name(channel), letters=found["length"], first_id=first, last_id=last)
 
     async def dead_letters(self, channel: str) -> AsyncIterator[StoredDeadLetter]:
         """Yield a channel's dead letters, the oldest first, read page by page."""

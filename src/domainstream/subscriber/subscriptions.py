@@ -14,6 +14,7 @@ from domainstream.channel import EventPublisherChannel
 from domainstream.errors import SubscriptionError
 from domainstream.queue import JobSettings
 from domainstream.queue.job import name_problem
+from domainstream.validation import plain_name
 
 DEFAULT_SETTINGS: Final = JobSettings()
 
@@ -41,10 +42,11 @@ def to_queue(queue: str, *, job: str, settings: JobSettings = DEFAULT_SETTINGS) 
 
     Raises `SubscriptionError` for names that are empty or contain ":" or whitespace.
     """
+    queue, job = plain_name(queue), plain_name(job)
     problems = [problem for problem in (name_problem("queue", queue), name_problem("job", job)) if problem]
     if problems:
         raise SubscriptionError("to_queue cannot be used:", problems)
-    return QueueHandler(str(queue), str(job), settings)
+    return QueueHandler(queue, job, settings)
 
 
 class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):
@@ -111,7 +113,7 @@ def _wrong_keys(
         if isinstance(key, channels):
             present.add(key)
             continue
-        meant = next((channel for channel in channels if str(key) in (channel.value, channel.name)), None)
+        meant = next((channel for channel in channels if plain_name(key) in (channel.value, channel.name)), None)
         # A key that spells a channel is reported as not being a member; the channel is not missing too.
         present.add(meant)
         fix = f"use {channels.__name__}.{meant.name}" if meant else "add it to the enum, or remove the line"

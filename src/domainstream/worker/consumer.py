@@ -13,7 +13,7 @@ from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
 from domainstream.queue import job_origin
 from domainstream.queue.job import name_problem
 from domainstream.settings import MessageLimits
-from domainstream.validation import positive, raise_problems
+from domainstream.validation import plain_name, positive, raise_problems
 from domainstream.worker.annotations import annotation_problem
 from domainstream.worker.context import EventContext, ReceivedJob, context_of
 from domainstream.worker.outcomes import ErrorHandler, HandlerOutcome
@@ -93,7 +93,7 @@ class EventConsumer:
         Raises `ConfigurationError` for a queue name that is empty or contains ":" or whitespace, and for settings that
         make no sense.
         """
-        middlewares = tuple(middlewares)
+        middlewares, queue = tuple(middlewares), plain_name(queue)
         settings = [
             _unhandled_problem(unhandled),
             _time_limit_problem(time_limit),
@@ -163,6 +163,7 @@ class EventConsumer:
         Raises `ConfigurationError` if a class already has a handler, shares its event type with one that has, or is not
         an event class; if the function cannot take an event and a context; and if no class is given.
         """
+        job = plain_name(job)
         problems = [*map(event_class_problem, event_classes), _job_problem(job), _time_limit_problem(time_limit)]
         raise_problems(f"@consumer.on of queue {self.queue}", problems)
         return partial(self._register, event_classes, job, time_limit)

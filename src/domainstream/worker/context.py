@@ -9,6 +9,7 @@ from msgspec import Struct
 from domainstream.errors import InvalidEnvelopeError
 from domainstream.event import BaseEvent
 from domainstream.queue import JobOrigin
+from domainstream.validation import plain_name
 
 Progress = Callable[[Any], Awaitable[None]]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,7 +115,7 @@ def context_of(job: ReceivedJob, origin: JobOrigin, event: BaseEvent[Any]) -> Ev
         job_id=job.id,
         job_name=job.name,
         attempt=job.attempt,
-        channel=source.name if source else str(event.event_type),
+        channel=source.name if source else plain_name(event.event_type),
         entry_id=source.id if source else "",
         timestamp=added_at,
         correlation_id=origin.correlation_id or event.correlation_id or event.id,

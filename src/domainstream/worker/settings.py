@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domainstream.validation import positive_fields, raise_problems
+from domainstream.validation import plain_name, positive_fields, raise_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,8 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for numbers of zero or less, and for a name that a connection cannot have."""
-        name = self.name
+        name = plain_name(self.name)
+        object.__setattr__(self, "name", name)
         invalid = name is not None and (not name or any(character.isspace() for character in name))
         problem = f"name is {name!r}, must be non-empty and contain no whitespace; use name='valuation-1'"
         raise_problems("WorkerSettings", [*positive_fields(self), problem if invalid else None])

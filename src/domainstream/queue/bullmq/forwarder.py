@@ -26,6 +26,7 @@ from domainstream.redis.keys import stream_key
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.stream.dead_letters import SUFFIX, dead_letter_fields
+from domainstream.validation import plain_name
 
 MAX_JOBS_PER_CALL: Final = 250
 """The server does nothing else for the 5 ms or so that these take."""
@@ -82,12 +83,12 @@ class BullMQForwarder:
 
         Raises `MissingExtraError` without the package `bullmq`.
         """
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group in whose name entries are acknowledged."""
-        self.consumer = consumer
+        self.consumer = plain_name(consumer)
         """The consumer they were delivered to; entries of other consumers are skipped."""
         self._prefix = prefix
-        self._bull_prefix = bull_prefix
+        self._bull_prefix = plain_name(bull_prefix)
         self._link = link
         self._script = Script.of(forward_script())
         self._owned = AsyncExitStack()
@@ -136,7 +137,7 @@ class ForwardCall:
         self._before = before
         self._group = group
         self._prefix = prefix
-        self._bull_prefix = bull_prefix
+        self._bull_prefix = plain_name(bull_prefix)
         self._queues: dict[str, int] = {}
         # By the settings' identity: hashing all their fields for each job is not free, and the jobs keep them alive.
         self._kinds: dict[Kind, int] = {}

@@ -12,6 +12,7 @@ from domainstream.queue.bullmq.scripts import queue_key
 from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import keys_like
+from domainstream.validation import plain_name
 
 PAGE: Final = 500
 
@@ -112,7 +113,7 @@ class BullMQInspection:
     def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
         """Inspect through `client`, which the caller closes; `bull_prefix` begins every key of BullMQ."""
         self._client = client
-        self._bull_prefix = bull_prefix
+        self._bull_prefix = plain_name(bull_prefix)
 
     async def queues(self) -> list[str]:
         """Return the names of all queues that ever had a job or a worker, in order."""
@@ -134,7 +135,7 @@ class BullMQInspection:
                 *counts, is_paused = await replies_of(pipe)
         count = dict(zip(STATES, counts, strict=True))
         return QueueState(
-            queue=queue,
+            queue=plain_name(queue),
             waiting=count["wait"] + count["paused"],
             active=count["active"],
             delayed=count["delayed"],
@@ -208,7 +209,7 @@ class BullMQInspection:
 
 def _job(queue: str, job_id: str, state: str, fields: Mapping[str, bytes | None]) -> JobState:
     return JobState(
-        queue=queue,
+        queue=plain_name(queue),
         job_id=job_id,
         name=(fields["name"] or b"").decode(errors="replace"),
         state=state,

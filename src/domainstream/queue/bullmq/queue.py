@@ -22,6 +22,7 @@ from domainstream.queue.job import Job
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import place_of, server_error, translated_errors
 from domainstream.redis.scripts import Script
+from domainstream.validation import plain_name
 
 
 class BullMQQueue:
@@ -34,7 +35,7 @@ class BullMQQueue:
     def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
         """Add through `client`, which the caller closes. Raises `MissingExtraError` without the package `bullmq`."""
         self._client = client
-        self._bull_prefix = bull_prefix
+        self._bull_prefix = plain_name(bull_prefix)
         self._scripts = {
             name: Script.of(own_script("add_job").replace("--[[script]]", script_text(name))) for name in KEYS
         }

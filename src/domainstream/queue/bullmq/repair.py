@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from domainstream.queue.bullmq.scripts import bullmq_module, queue_key
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.scripts import lua_text
+from domainstream.validation import plain_name
 
 CHUNK: Final = 100
 """Jobs per call, which keep the server busy for about 2 ms."""
@@ -34,7 +35,7 @@ class BullMQRepair:
         Raises `MissingExtraError` without the package `bullmq`.
         """
         self._client = client
-        self._bull_prefix = bull_prefix
+        self._bull_prefix = plain_name(bull_prefix)
         self._run: Any = client.register_script(_repair_script())
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from domainstream.errors import MissingExtraError
 from domainstream.queue.job import Job
 from domainstream.queue.settings import JobSettings
+from domainstream.validation import plain_name
 
 KEYS_OF_QUEUE: Final = (
     *("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker", "prioritized", "pc"),
@@ -69,7 +70,7 @@ def script_for(settings: JobSettings) -> str:
 
 def queue_key(bull_prefix: str, queue: str, name: str) -> str:
     """Return a key of a queue; the empty `name` gives what all of them begin with."""
-    return f"{bull_prefix}:{queue}:{name}"
+    return f"{plain_name(bull_prefix)}:{plain_name(queue)}:{plain_name(name)}"
 
 
 def packed_arguments(job: Job, bull_prefix: str, now: int) -> bytes:

@@ -11,6 +11,7 @@ from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState, id_order, ms_of
+from domainstream.validation import plain_name
 
 PAGE: Final = 500
 
@@ -47,7 +48,7 @@ class RedisGroupInspection:
         names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
         return [
             ConsumerState(
-                channel=channel,
+                channel=plain_name(channel),
                 group=_text(group),
                 consumer=_text(info["name"]),
                 pending=info["pending"],
@@ -72,8 +73,8 @@ class RedisGroupInspection:
             )
         return [
             PendingEntry(
-                channel=channel,
-                group=group,
+                channel=plain_name(channel),
+                group=plain_name(group),
                 entry_id=entry["message_id"].decode(),
                 consumer=_text(entry["consumer"]),
                 idle_ms=entry["time_since_delivered"],

@@ -11,6 +11,7 @@ from domainstream.redis.keys import keys_like, stream_key
 from domainstream.stream.port import Delivery
 from domainstream.stream.reader.group_streams import DATA
 from domainstream.stream.state import StreamState
+from domainstream.validation import plain_name
 
 PAGE: Final = 500
 
@@ -24,7 +25,7 @@ class RedisStreamInspection:
     def __init__(self, client: Redis, *, prefix: str = "") -> None:
         """Look through `client`, which the caller closes."""
         self._client = client
-        self._prefix = prefix
+        self._prefix = plain_name(prefix)
 
     async def now_ms(self) -> int:
         """Return the server's clock, in milliseconds since 1970."""
@@ -48,7 +49,7 @@ class RedisStreamInspection:
                 raise
         first = found["first-entry"]
         return StreamState(
-            channel=channel,
+            channel=plain_name(channel),
             length=found["length"],
             added=found.get("entries-added"),
             groups=found["groups"],

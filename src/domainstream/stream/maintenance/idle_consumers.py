@@ -11,7 +11,7 @@ from domainstream.redis.connection import connect
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
 from domainstream.telemetry import Signal, emit
-from domainstream.validation import positive, raise_problems
+from domainstream.validation import plain_name, positive, raise_problems
 
 EVERY: Final = timedelta(minutes=10)
 IDLE: Final = timedelta(hours=1)
@@ -61,14 +61,14 @@ class RedisIdleConsumerReaper:
         raise_problems(
             "RedisIdleConsumerReaper", [positive(name, value, timedelta) for name, value in durations.items()]
         )
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group to clean up."""
-        self.consumer = consumer
+        self.consumer = plain_name(consumer)
         """This instance's own consumer, which is never removed."""
         self.every = every
         """The pause between two rounds."""
         self._client = client
-        self._channels = {str(channel): stream_key(channel, prefix) for channel in channels}
+        self._channels = {plain_name(channel): stream_key(channel, prefix) for channel in channels}
         self._idle_ms = max(1, round(idle / timedelta(milliseconds=1)))
         self._remove: Any = client.register_script(_REMOVE)
         self._owned = AsyncExitStack()

@@ -9,6 +9,7 @@ from domainstream.errors import ServerUnavailableError
 from domainstream.stream.memory.streams import MemoryGroup, MemoryStreams, Pending
 from domainstream.stream.port import Delivery, Loss, ReaderSettings
 from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
+from domainstream.validation import plain_name
 
 DEFAULTS: Final = ReaderSettings()
 
@@ -27,14 +28,14 @@ class MemoryStreamReader:
         on_loss: OnLoss | None = None,
     ) -> None:
         """Read `channels` of `streams`, and report losses to `on_loss`."""
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group."""
-        self.consumer = consumer
+        self.consumer = plain_name(consumer)
         """The name in it that entries are delivered to."""
         self._streams = streams
-        self._channels = [str(channel) for channel in channels]
+        self._channels = [plain_name(channel) for channel in channels]
         self._settings = settings
-        self._recorder = ReaderStatsRecorder(group, on_loss)
+        self._recorder = ReaderStatsRecorder(self.group, on_loss)
         self._block = settings.block.total_seconds()
         self._claim_after = settings.claim_after.total_seconds()
         self._pages: Iterator[list[Delivery]] = self._pending_pages(own=True)

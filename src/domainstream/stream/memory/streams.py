@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
+from domainstream.validation import plain_name
 
 Clock = Callable[[], float]
 
@@ -74,17 +75,17 @@ class MemoryStreams:
 
     def add(self, channel: str, data: bytes | None) -> str:
         """Add an entry and return its id; None makes one without the field `data`."""
-        entry = Delivery(str(channel), self.next_id(), data)
+        entry = Delivery(plain_name(channel), self.next_id(), data)
         self.entries.setdefault(entry.channel, []).append(entry)
         self.wake()
         return entry.entry_id
 
     def trim(self, channel: str, *, keep: int) -> None:
         """Drop the oldest entries of a channel, read or not, as retention would, until `keep` entries are left."""
-        entries = self.entries.get(str(channel), [])
+        entries = self.entries.get(plain_name(channel), [])
         gone = max(0, len(entries) - keep)
         del entries[:gone]
-        self.trimmed[str(channel)] = self.trimmed.get(str(channel), 0) + gone
+        self.trimmed[plain_name(channel)] = self.trimmed.get(plain_name(channel), 0) + gone
 
     def has_group(self, channel: str, name: str) -> bool:
         """Return whether a channel has this group."""
@@ -96,7 +97,7 @@ class MemoryStreams:
 
     def destroy_group(self, channel: str, name: str) -> None:
         """Forget what a group has read."""
-        self._groups.pop((str(channel), name), None)
+        self._groups.pop((plain_name(channel), name), None)
         self.wake()
 
     def unread(self, channel: str, group: MemoryGroup) -> list[Delivery]:
@@ -114,7 +115,7 @@ class MemoryDeadLetters:
     """`DeadLetters` of `MemoryStreams`."""
 
     def __init__(self, streams: MemoryStreams, *, group: str) -> None:
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group in whose name entries are acknowledged."""
         self._streams = streams
 
@@ -159,5 +160,5 @@ class MemoryDeadLetterRedrive:
         return [
             stored
             for stored in self._streams.stored_dead_letters
-            if stored.dead_letter.delivery.channel == str(channel)
+            if stored.dead_letter.delivery.channel == plain_name(channel)
         ]

@@ -9,6 +9,7 @@ from redis.exceptions import ResponseError
 from domainstream.errors import ServerRefusedError
 from domainstream.redis.keys import stream_key
 from domainstream.stream.port import Delivery, ReaderSettings
+from domainstream.validation import plain_name
 
 DATA: Final = b"data"
 """The one field of our entries."""
@@ -24,9 +25,9 @@ class RedisGroupStreams:
 
     def __init__(self, client: Redis, channels: Iterable[str], *, group: str, prefix: str) -> None:
         """Use `client`, which the caller closes."""
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group, the same on every stream."""
-        self.channels = {stream_key(channel, prefix).encode(): str(channel) for channel in channels}
+        self.channels = {stream_key(channel, prefix).encode(): plain_name(channel) for channel in channels}
         """The channel of each key."""
         self.keys = {channel: key for key, channel in self.channels.items()}
         """The key of each channel."""

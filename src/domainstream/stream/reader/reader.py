@@ -20,7 +20,7 @@ from domainstream.stream.reader.group_streams import AdaptiveBatchSize, RedisGro
 from domainstream.stream.reader.loss_detector import RedisLossDetector
 from domainstream.stream.reader.reclaimer import RedisStreamReclaimer
 from domainstream.stream.reader.stats import OnLoss, ReaderStats, ReaderStatsRecorder
-from domainstream.validation import raise_problems
+from domainstream.validation import plain_name, raise_problems
 
 REPLY_MARGIN: Final = timedelta(seconds=5)
 """How much longer than it may block a read may take before its connection is given up."""
@@ -56,9 +56,9 @@ class RedisStreamReader:
         `client` must return bytes; for the reads that block, the reader makes a connection of its own to the same
         server. Raises `ConfigurationError` for an empty `group`, or without channels.
         """
-        self.group = group
+        self.group = plain_name(group)
         """The consumer group, the same on every stream."""
-        self.consumer = consumer or default_consumer()
+        self.consumer = plain_name(consumer) or default_consumer()
         """The name in the group that entries are delivered to. It must be stable, so that a restarted instance finds
         what it left pending at once, and each instance needs its own: by default it is the host's name and
         `-subscriber`, so set names when several instances share a host. Two instances with one name lose nothing, but
@@ -74,7 +74,7 @@ class RedisStreamReader:
                 None if self._streams.channels else "there is no channel to read; name at least one",
             ],
         )
-        self._recorder = ReaderStatsRecorder(group, on_loss)
+        self._recorder = ReaderStatsRecorder(self.group, on_loss)
         self._detector = RedisLossDetector(self._streams)
         self._batch_size = AdaptiveBatchSize(settings, len(self._streams.channels))
         self._reclaimer = RedisStreamReclaimer(client, self._streams, self.consumer, settings, self._recorder)

@@ -16,7 +16,7 @@ from domainstream.subscriber import JobRouter, Subscriptions
 from domainstream.testing.event_flow.attempts import FailedJob, FlowFailedError, JobAttempt, failed_jobs
 from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues
 from domainstream.testing.event_flow.fakes import FlowClock, FlowPublisher, FlowStreams, milliseconds_of
-from domainstream.validation import positive, raise_problems
+from domainstream.validation import plain_name, positive, raise_problems
 from domainstream.worker import EventConsumer, EventContext, ReceivedJob
 from domainstream.worker.outcomes import Completed
 
@@ -178,7 +178,7 @@ class EventFlow:
     @property
     def unheard(self) -> dict[str, int]:
         """How many events were published to each channel without subscribers."""
-        subscribed = {str(channel) for channel, handlers in self._subscriptions.items() if handlers}
+        subscribed = {plain_name(channel) for channel, handlers in self._subscriptions.items() if handlers}
         return {
             channel: len(messages)
             for channel, messages in self.publisher.published.items()
@@ -233,6 +233,6 @@ async def handle(
     Raises `HandlerNotFoundError`, which names the fix, when no handler takes the event, and `EventEncodingError`.
     """
     data = EventEncoder("test").encode(event)
-    delivery = Delivery(str(event.event_type), f"{milliseconds_of(event.occurred_at)}-0", data)
+    delivery = Delivery(plain_name(event.event_type), f"{milliseconds_of(event.occurred_at)}-0", data)
     text = job_data(delivery, read_message(data)).decode()
     await consumer.handle(ReceivedJob(job_id(event.id), job, attempt, text, max(attempt, attempts)))

@@ -14,6 +14,7 @@ from domainstream.producer import OutgoingMessage
 from domainstream.queue import Job
 from domainstream.receipt import Outcome, Receipt
 from domainstream.stream import MemoryStreams
+from domainstream.validation import plain_name
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -81,7 +82,7 @@ class FlowPublisher:
             raise PublisherClosedError("the flow is closed; publish inside its `async with` block")
         receipts = []
         for message in messages:
-            channel = str(message.channel)
+            channel = plain_name(message.channel)
             self.published.setdefault(channel, []).append(message)
             entry_id = self._streams.add(channel, message.data)
             receipts.append(

@@ -18,5 +18,6 @@ class MisspeltError(DomainStreamError):
 class CannotEditError(DomainStreamError):
     """Code has a form that cannot be edited in place."""
 
-    def __init__(self, path: str, what: str, by_hand: str) -> None:
-        super().__init__(f"{path}: {what}. Do this step by hand, then run the command again: {by_hand}")
+    def __init__(self, path: str, what: str, by_hand: str, line: int | None = None) -> None:
+        place = path if line is None else f"{path}:{line}"
+        super().__init__(f"{place}: {what}. Do this step by hand, then run the command again: {by_hand}")

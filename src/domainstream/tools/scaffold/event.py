@@ -5,13 +5,14 @@ Each step adds only what is missing, so a step that was done by hand is kept.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import libcst as cst
 
 from domainstream.channel.channel_name import parse_channel_name, services_violations, violations_of
 from domainstream.tools.scaffold.edits.contracts import services_of, with_aggregate, with_channel, with_member
-from domainstream.tools.scaffold.edits.imports import local_name, without_import
+from domainstream.tools.scaffold.edits.imports import without_import
 from domainstream.tools.scaffold.edits.services import INSIDE, NO_EVENTS, find_mapper, with_case, with_class
 from domainstream.tools.scaffold.errors import RefusedError
 from domainstream.tools.scaffold.layout import Service, ServiceFiles, events_file, module_of, service_files
@@ -140,7 +141,7 @@ def _conflicts(system: System, event: NewEvent) -> Iterator[str]:
     """Yield that the channel is retired, and how an existing event differs from the requested one."""
     if event.type_name in {name.upper() for name in system.layout.settings.retired}:
         yield f"{event.type_name} is the name of a retired channel; choose another name"
-    mapper = find_mapper(system.plan.source(event.files.mapper))
+    mapper = find_mapper(system.plan.source(event.files.mapper), event.files.mapper_name)
     returned = mapper.cases.get(event.event_class)
     if returned is not None and (returned == INSIDE) != event.internal:
         now = "stays inside the service" if returned == INSIDE else f"goes to {returned}"
@@ -164,47 +165,64 @@ def _plan_class(system: System, event: NewEvent) -> None:
     imports = sorted({wanted for field in event.fields for wanted in field.imports})
     system.create("event/events.py.j2", event.file, aggregate=event.aggregate, field_imports=imports)
     source = system.plan.source(event.file)
-    types = next((enum for enum in source.subclasses("StrEnum") if enum.name.value.endswith("EventType")), None)
+    types = next((enum for enum in source.subclasses("Enum") if enum.name.value.endswith("EventType")), None)
     if types is None:
-        raise source.cannot_edit("there is no enum of event types", "class ...EventType(StrEnum): ...")
+        by_hand = f'class {pascal(event.aggregate)}EventType(StrEnum): {event.type_name} = "{event.type_name.lower()}"'
+        raise source.cannot_edit("there is no enum of event types", by_hand)
     source = with_member(source, types, event.type_name, event.type_name.lower())
     if source.find_class(event.event_class) is None:
-        needed = ["typing:final", "domainstream:BaseEvent", "domainstream:EventPayload", *imports]
-        source = system.add_imports(source, needed)
+        source = system.add_imports(source, imports)
+        source, final = system.imported(source, "typing:final")
+        source, base_event = system.imported(source, "domainstream:BaseEvent")
+        source, base_payload = system.imported(source, "domainstream:EventPayload")
         classes = system.render(
             "event/classes.py.j2",
             event.file,
+            final=final,
+            base_event=base_event,
+            base_payload=base_payload,
             event_class=event.event_class,
             payload=event.payload,
             fields=event.fields,
             sentence=event.sentence,
             event_type=f"{types.name.value}.{event.type_name}",
         )
-        source = source.inserted(len(source.text.encode()), classes)
+        source = source.inserted_lines(len(source.text.encode()), source.indented(classes, ""))
     system.plan.put(source)
     union = system.plan.source(event.files.union)
-    changed = with_class(union, event.files.union_name, event.event_class)
+    changed = with_class(union, event.files.union_name, system.imported(union, event.place)[1])
     if changed is not union:
-        system.plan.put(system.add_imports(without_import(changed, "typing", NO_EVENTS), [event.place]))
+        changed, _ = system.imported(changed, event.place)
+        for module, name in product(("typing", "typing_extensions"), NO_EVENTS):
+            changed = without_import(changed, module, name)
+        system.plan.put(changed)
 
 
 def _plan_channel(system: System, event: NewEvent) -> None:
     """Plan the event's channel, and its subscriptions, which are empty."""
     system.add_member(system.channels, event.type_name, event.type_name.lower())
-    channel, path = f"{system.channels.name}.{event.type_name}", system.layout.subscriptions
-    if system.plan.read(path) == system.render(_NO_SUBSCRIPTIONS, path):
-        system.plan.write(path, system.render("first_subscriptions.py.j2", path, channel=channel))
-    system.plan.put(with_channel(system.plan.source(path), channel))
+    path, text = system.layout.subscriptions, system.plan.read(system.layout.subscriptions)
+    if text.splitlines() == system.render(_NO_SUBSCRIPTIONS, path).splitlines():
+        channel = f"{system.channels.name}.{event.type_name}"
+        first = system.render("first_subscriptions.py.j2", path, channel=channel)
+        system.plan.write(path, first.replace("\n", "\r\n") if "\r\n" in text else first)
+        return
+    source = system.plan.source(path)
+    changed = with_channel(source, system.member_in(source, system.channels, event.type_name))
+    if changed is not source:
+        system.plan.put(system.imported(changed, system.channels.place)[0])
 
 
 def _plan_case(system: System, event: NewEvent) -> None:
     source = system.plan.source(event.files.mapper)
-    channels = system.channels
-    changed = with_case(source, event.event_class, INSIDE if event.internal else f"{channels.name}.{event.type_name}")
+    places = [event.place] if event.internal else [event.place, system.channels.place]
+    event_class = system.imported(source, event.place)[1]
+    returned = INSIDE if event.internal else system.member_in(source, system.channels, event.type_name)
+    changed = with_case(source, event.files.mapper_name, event_class, event.type_name, returned)
     if changed is not source:
-        is_imported = event.internal and local_name(source, channels.module, channels.name)
-        wanted = [event.place] if is_imported else [event.place, channels.place]
-        system.plan.put(system.add_imports(changed, wanted))
+        for place in places:
+            changed, _ = system.imported(changed, place)
+        system.plan.put(changed)
 
 
 def _plan_test(system: System, event: NewEvent) -> None:
@@ -218,6 +236,10 @@ def _plan_test(system: System, event: NewEvent) -> None:
         )
     except UnknownTypeError:  # the payload was written by hand, and so will be its test
         return
+    source = system.plan.source(event.files.mapper)
+    mapper = find_mapper(source, event.files.mapper_name)
+    if mapper.function not in source.module.body:  # a method: how its object is made is not known here
+        return
     values = {
         "sentence": event.sentence,
         "service": event.service.name,
@@ -225,7 +247,7 @@ def _plan_test(system: System, event: NewEvent) -> None:
         "event_class": event.event_class,
         "events_module": module_of(event.file),
         "mapper_module": module_of(event.files.mapper),
-        "mapper": find_mapper(system.plan.source(event.files.mapper)).function.name.value,
+        "mapper": mapper.function.name.value,
         "channel": f"{system.channels.name}.{event.type_name}",
     }
     system.create("event/test.py.j2", path, internal=event.internal, **values, **payload)

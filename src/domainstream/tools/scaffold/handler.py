@@ -76,8 +76,10 @@ def plan_consumer(system: System, job: HandledJob) -> str:
 def plan_handler(system: System, job: HandledJob, path: str) -> None:
     """Plan a handler that logs, next to the others of its queue."""
     source, event_class = _with_event(system, system.plan.source(path), job)
-    source = system.add_imports(source, ["domainstream.worker:EventContext", system.jobs.place])
-    consumer = _consumer_of(source, job.queue)
+    source, context = system.imported(source, "domainstream.worker:EventContext")
+    source, _ = system.imported(source, system.jobs.place)
+    member = system.member_in(source, system.jobs, job.member)
+    consumer = _consumer_of(source, system.member_in(source, system.queues, job.queue))
     if logger_of(source) is None:
         raise source.cannot_edit(
             "it has no logger", "import logging, and log = logging.getLogger(__name__) after the imports"
@@ -85,7 +87,7 @@ def plan_handler(system: System, job: HandledJob, path: str) -> None:
     function, taken = job.name.replace("-", "_"), names_in(source)
     while function in taken or keyword.iskeyword(function):
         function = f"{function}_job"
-    source = with_handler(source, consumer, function=function, event_class=event_class, job=job.member)
+    source = with_handler(source, consumer, function=function, event_class=event_class, context=context, job=member)
     system.plan.put(source)
     _plan_dependency(system, job)
 
@@ -130,7 +132,8 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
     except UnknownTypeError as error:
         return [f"write a test of job {job.name}: no example of the type {error} is known"]
     publisher = system.layout.existing(job.event.service)
-    mapper = service_files(system.project, publisher).mapper
+    files = service_files(system.project, publisher)
+    mapper = find_mapper(system.plan.source(files.mapper), files.mapper_name)
     module, event_class = job.event_place
     values = {
         "job": job.member,
@@ -143,8 +146,8 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
         "aggregate": job.event.aggregate or "aggregate",
         "event_class": event_class,
         "event_place": f"{module}:{event_class}",
-        "mapper_module": module_of(mapper),
-        "mapper": find_mapper(system.plan.source(mapper)).function.name.value,
+        "mapper_module": module_of(files.mapper),
+        "mapper": mapper.function.name.value,
     }
     system.create("subscriber/test.py.j2", path, **values, **payload)
     return []
@@ -152,7 +155,8 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
 
 def _consumer_in_test(system: System, job: HandledJob, path: str) -> tuple[str, str] | None:
     """Return the import and the expression by which a test gets the consumer; None where it cannot be made there."""
-    consumer = _consumer_of(system.plan.source(path), job.queue)
+    source = system.plan.source(path)
+    consumer = _consumer_of(source, system.member_in(source, system.queues, job.queue))
     if consumer.factory is None:
         return f"{module_of(path)}:{consumer.name}", consumer.name
     name = consumer.factory.name.value

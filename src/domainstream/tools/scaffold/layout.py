@@ -126,18 +126,22 @@ class ServiceFiles(NamedTuple):
     mapper: str
     """The file with the mapper."""
 
+    mapper_name: str
+    """The mapper's function; empty where `check` found none."""
+
 
 def service_files(project: Project, service: Service) -> ServiceFiles:
     """Return where a service's union and mapper are: where `check` found them, else where the guide puts them."""
-    mapper = next(
-        (mapper.location.path for mapper in project.mappers if mapper.service == service.name), service.mapper
+    mapper, mapper_name = next(
+        ((mapper.location.path, mapper.name) for mapper in project.mappers if mapper.service == service.name),
+        (service.mapper, ""),
     )
     unions = [union for union in project.unions if union.service == service.name]
     # A service may have smaller unions, too; the largest is the one of all its events.
     whole = max(unions, key=lambda union: len(union.events), default=None)
     if whole is None:
-        return ServiceFiles(service.union, f"{pascal(service.name)}DomainEvent", mapper)
-    return ServiceFiles(whole.location.path, whole.symbol.rpartition(".")[2], mapper)
+        return ServiceFiles(service.union, f"{pascal(service.name)}DomainEvent", mapper, mapper_name)
+    return ServiceFiles(whole.location.path, whole.symbol.rpartition(".")[2], mapper, mapper_name)
 
 
 def events_file(project: Project, service: Service, aggregate: str) -> str:

@@ -3,12 +3,13 @@
 import json
 import os
 import tempfile
-from difflib import unified_diff
+from difflib import ndiff, unified_diff
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from domainstream.tools.check.engine import check_project
+from domainstream.tools.scaffold.compiling import UTF8, decoded, encoded, problems, shown
 from domainstream.tools.scaffold.errors import CannotEditError, RefusedError
 from domainstream.tools.scaffold.source import Source
 from domainstream.tools.scaffold.style import FILES, Style, style_of
@@ -29,17 +30,31 @@ class Change(NamedTuple):
     after: str
     """The new text."""
 
+    encoding: str = UTF8
+    """How the file is written; `utf-8-sig` has a byte order mark."""
+
+    @property
+    def content(self) -> bytes:
+        """The new content of the file."""
+        return encoded(self.path, self.after, self.encoding)
+
     @property
     def diff(self) -> str:
         """The change in the format of `git apply`."""
         mode = "new file mode 100644\n" if self.before is None else ""
         head = f"diff --git a/{self.path} b/{self.path}\n{mode}"
         origin = "/dev/null" if self.before is None else f"a/{self.path}"
-        old, new = _lines(self.before or ""), _lines(self.after)
+        old, new = _lines(shown(self.before or "", self.encoding)), _lines(shown(self.after, self.encoding))
         lines = unified_diff(old, new, origin, f"b/{self.path}")
         return head + "".join(
             line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
         )
+
+    @property
+    def added(self) -> list[str]:
+        """The lines that are added to an existing file."""
+        lines = ndiff((self.before or "").splitlines(), self.after.splitlines())
+        return [line[2:] for line in lines if line.startswith("+ ") and line[2:].strip()] if self.before else []
 
 
 class Plan:
@@ -50,6 +65,7 @@ class Plan:
         """The project's folder."""
         self._before: dict[str, str | None] = {}
         self._after: dict[str, str] = {}
+        self._encodings: dict[str, str] = {}
 
     def exists(self, path: str) -> bool:
         """Return whether a file exists or will be created."""
@@ -88,16 +104,20 @@ class Plan:
     def changes(self) -> list[Change]:
         """The files that will change, sorted by path."""
         changed = [path for path, text in self._after.items() if text != self._before[path]]
-        return [Change(path, self._before[path], self._after[path]) for path in sorted(changed)]
+        encodings = self._encodings
+        return [
+            Change(path, self._before[path], self._after[path], encodings.get(path, UTF8)) for path in sorted(changed)
+        ]
 
     def commit(self) -> None:
         """Write every change, each file atomically.
 
         Raises `RefusedError`, after every file has been restored, when one cannot be written.
         """
+        contents = [(change.path, change.content) for change in self.changes]
         try:
-            for change in self.changes:
-                _write(self.root / change.path, change.after)
+            for path, content in contents:
+                _write(self.root / path, content)
         except OSError as error:
             self.undo()
             problem = f"{error.filename} cannot be written: {error.strerror}"
@@ -108,7 +128,7 @@ class Plan:
         for change in self.changes:
             path = self.root / change.path
             if change.before is not None:
-                _write(path, change.before)
+                _write(path, encoded(change.path, change.before, change.encoding))
             elif path.exists():
                 path.unlink()
                 folder = path.parent
@@ -119,15 +139,15 @@ class Plan:
     def _read_from_disk(self, path: str) -> str:
         try:
             # read_text() would change the line ends.
-            return (self.root / path).read_bytes().decode()
+            content = (self.root / path).read_bytes()
         except FileNotFoundError:
             raise CannotEditError(
                 path, "there is no such file", "create it, or set its path in domainstream.toml"
             ) from None
         except OSError as error:
             raise CannotEditError(path, f"it cannot be read: {error.strerror}", "make it readable") from None
-        except UnicodeDecodeError:
-            raise CannotEditError(path, "it is not UTF-8", "save it as UTF-8") from None
+        text, self._encodings[path] = decoded(path, content)
+        return text
 
 
 class AppliedPlan(NamedTuple):
@@ -163,9 +183,17 @@ class AppliedPlan(NamedTuple):
 def apply(plan: Plan, *, dry_run: bool) -> AppliedPlan:
     """Write a plan, unless it is a dry run, and let `check` read the result.
 
-    Raises `RefusedError` with each new finding, after every file has been restored.
+    Every text is compiled before anything is written. Raises `RefusedError` for a text that is not valid, and with
+    each new finding, after every file has been restored.
     """
     changes = plan.changes
+    broken = [problem for change in changes for problem in problems(change.path, change.before, change.after)]
+    if broken:
+        # The cause is a form of the existing code, so the lines are what is left to do by hand.
+        added = [f"{change.path}: {line}" for change in changes for line in change.added]
+        raise RefusedError(
+            "The edited files would be broken, so nothing was changed. Add these lines by hand:", [*broken, *added]
+        )
     needs_snapshot = False
     if changes and not dry_run:
         before = {(finding.path, finding.code, finding.message) for finding in check_project(plan.root)}
@@ -190,14 +218,14 @@ def _lines(text: str) -> list[str]:
     return [f"{line}\n" for line in text.split("\n")[:-1]] + [last for last in text.split("\n")[-1:] if last]
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Replace a file atomically: a concurrent reader sees either the old or the new text."""
     path = path.resolve()  # a symbolic link stays a link
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
+            file.write(content)
         Path(name).chmod(path.stat().st_mode if path.exists() else 0o644)
         Path(name).replace(path)
     except OSError:

@@ -6,7 +6,7 @@ from typing import Final
 from domainstream.channel.channel_name import Services, parse_channel_name, services_violations
 from domainstream.tools.check.settings import SETTINGS_FILE, nearest_system
 from domainstream.tools.scaffold.edits.contracts import services_of, with_service
-from domainstream.tools.scaffold.edits.toml_lists import with_toml_item
+from domainstream.tools.scaffold.edits.toml_lists import toml_table, with_toml_item
 from domainstream.tools.scaffold.errors import RefusedError
 from domainstream.tools.scaffold.layout import Service, module_of
 from domainstream.tools.scaffold.names import kebab, package_problems, snake
@@ -84,6 +84,6 @@ def _add_to_tools(system: System, service: Service) -> None:
         return
     text, folder = system.plan.read(_WORKSPACE), f"{service.folder}/src"
     for table, key in ((("tool", "pytest", "ini_options"), "pythonpath"), (("tool", "mypy"), "mypy_path")):
-        if f"{key} = [" in text:
+        if isinstance(toml_table(_WORKSPACE, text, table).get(key), list):
             text = with_toml_item(_WORKSPACE, text, key, folder, table=table)
     system.plan.write(_WORKSPACE, text)

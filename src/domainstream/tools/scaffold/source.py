@@ -1,22 +1,27 @@
 """A Python file that is edited in place: its text, its syntax tree, and the position of each node in the text.
 
 Edits splice text at the positions of nodes, so everything else stays the same to the byte, including comments and
-blank lines.
+blank lines. New lines get the line ends and the indentation of the lines around them.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
+from domainstream.tools.scaffold.compiling import why_not_python
 from domainstream.tools.scaffold.errors import CannotEditError
-from domainstream.tools.scaffold.style import exploded
+from domainstream.tools.scaffold.style import STEP, exploded
 
 Literal = cst.List | cst.Tuple | cst.Set | cst.Dict
 Assignment = cst.Assign | cst.AnnAssign | cst.TypeAlias
 NodeT = TypeVar("NodeT", bound=cst.CSTNode)
+
+_PLAINER: Final = "write it without a form feed or a backslash before its code"
+"""What to do about a line that Python can read and libcst cannot."""
 
 
 class Source:
@@ -40,7 +45,12 @@ class Source:
         try:
             return MetadataWrapper(cst.parse_module(self.text), unsafe_skip_copy=True)
         except cst.ParserSyntaxError as error:
-            raise CannotEditError(self.path, f"line {error.raw_line} is not valid Python", "fix it") from None
+            why = why_not_python(self.path, self.text)
+            if why:
+                raise CannotEditError(self.path, why.reason, "fix it", why.line) from None
+            raise CannotEditError(
+                self.path, "this line has a form that cannot be edited", _PLAINER, error.raw_line
+            ) from None
 
     @cached_property
     def _spans(self) -> Mapping[cst.CSTNode, CodeSpan]:
@@ -50,13 +60,29 @@ class Source:
     def _bytes(self) -> bytes:
         return self.text.encode()
 
+    @cached_property
+    def _offsets(self) -> Sequence[int]:
+        """The offset in the text of each byte that libcst counts: it drops form feeds and backslashes before code."""
+        counted = self.module.code.encode()
+        if counted == self._bytes:
+            return range(len(counted) + 1)
+        offsets, at = [], 0
+        for byte in counted:
+            at = self._bytes.find(byte, at)
+            if at < 0:
+                raise self.cannot_edit("its form cannot be edited", _PLAINER)
+            offsets.append(at)
+            at += 1
+        return [*offsets, len(self._bytes)]
+
     def start(self, node: cst.CSTNode) -> int:
         """Return the offset of the first byte of a node."""
-        return self._spans[node].start
+        return self._offsets[self._spans[node].start]
 
     def end(self, node: cst.CSTNode) -> int:
         """Return the offset after the last byte of a node."""
-        return self._spans[node].start + self._spans[node].length
+        span = self._spans[node]
+        return self._offsets[span.start + span.length - 1] + 1 if span.length else self._offsets[span.start]
 
     def whole(self, node: cst.BaseExpression) -> tuple[int, int]:
         """Return the start and end of an expression with its parentheses, which its own span excludes."""
@@ -75,26 +101,49 @@ class Source:
 
     def line_start(self, offset: int) -> int:
         """Return the offset of the start of a line."""
-        return self._bytes.rfind(b"\n", 0, offset) + 1
+        return max(self._bytes.rfind(b"\n", 0, offset), self._bytes.rfind(b"\r", 0, offset)) + 1
 
     def line_end(self, offset: int) -> int:
         """Return the offset after a line, including its line end."""
-        newline = self._bytes.find(b"\n", offset)
-        return len(self._bytes) if newline < 0 else newline + 1
+        ending = re.compile(rb"\r\n|\n|\r").search(self._bytes, offset)
+        return ending.end() if ending else len(self._bytes)
 
-    def indent(self, offset: int) -> int:
-        """Return the indentation of a line."""
+    def line_of(self, node: cst.CSTNode) -> int:
+        """Return the number of the line where a node begins, from 1."""
+        return len(re.findall(rb"\r\n|\n|\r", self._bytes[: self.start(node)])) + 1
+
+    def pad(self, offset: int) -> str:
+        """Return the white space at the start of a line."""
         line = self.slice(self.line_start(offset), self.line_end(offset))
-        return len(line) - len(line.lstrip(" "))
+        return line[: len(line) - len(line.lstrip(" \t\f"))].rpartition("\f")[2]
+
+    def room(self, pad: str) -> int:
+        """Return how many characters fit into a line after its indentation."""
+        return self.width - len(pad.expandtabs(len(STEP)))
+
+    def indented(self, text: str, pad: str) -> str:
+        """Return generated text with `pad` before each line, and its own steps as this file indents."""
+        unit = self.module.default_indent
+        lines = []
+        for line in text.split("\n"):
+            bare = line.lstrip(" ")
+            lines.append(f"{pad}{unit * ((len(line) - len(bare)) // len(STEP))}{bare}" if bare else "")
+        return "\n".join(lines)
 
     def replaced(self, start: int, end: int, new: str) -> "Source":
-        """Return the source with other text between two offsets, using the file's own line ends."""
-        new = new.replace("\n", "\r\n") if b"\r\n" in self._bytes else new
+        """Return the source with other text between two offsets, using the line ends of the lines around it."""
+        ends = re.findall(r"\r\n|\n|\r", self.slice(0, self.line_end(start)))
+        new = new.replace("\n", ends[-1]) if ends else new
         return Source(self.path, self.slice(0, start) + new + self._bytes[end:].decode(), self.width)
 
     def inserted(self, offset: int, new: str) -> "Source":
         """Return the source with text inserted at an offset."""
         return self.replaced(offset, offset, new)
+
+    def inserted_lines(self, offset: int, new: str) -> "Source":
+        """Return the source with lines inserted at the start of a line, or after a last line without a line end."""
+        ended = self._bytes[offset - 1 : offset] in {b"", b"\n", b"\r"}
+        return self.inserted(offset, new if ended else f"\n{new}")
 
     def statements(self, kind: type[NodeT]) -> Iterator[NodeT]:
         """Yield the top-level statements of a kind, including small ones."""
@@ -135,9 +184,9 @@ class Source:
             *(target.value for target in targets if isinstance(target, cst.Name)),
         }
 
-    def cannot_edit(self, what: str, by_hand: str) -> CannotEditError:
-        """Return the error for a form of code that cannot be edited."""
-        return CannotEditError(self.path, what, by_hand)
+    def cannot_edit(self, what: str, by_hand: str, node: cst.CSTNode | None = None) -> CannotEditError:
+        """Return the error for a form of code that cannot be edited; `node` is where it is."""
+        return CannotEditError(self.path, what, by_hand, None if node is None else self.line_of(node))
 
 
 def small(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:
@@ -163,30 +212,48 @@ def with_item(source: Source, node: Literal, item: str) -> Source:
     A literal of several lines gets another line. A literal of one line stays on one line if it fits.
     """
     start, end = source.whole(node)
-    if not source.slice(source.line_start(end - 1), end - 1).strip():
-        return _with_line(source, node, end, item)
+    if "\n" in source.slice(start, end).replace("\r", "\n"):
+        return with_last(source, node.elements, end, item)
     items = [*(_item_text(source, element) for element in node.elements), item]
     opening, closing = source.slice(start, start + 1), source.slice(end - 1, end)
     comma = "," if isinstance(node, cst.Tuple) and len(items) == 1 else ""
     line = f"{opening}{', '.join(items)}{comma}{closing}"
     rest = source.slice(source.line_start(start), start), source.slice(end, source.line_end(end)).rstrip()
-    if not isinstance(node, cst.Dict) and len(rest[0]) + len(line) + len(rest[1]) <= source.width:
+    if not isinstance(node, cst.Dict) and len(rest[0].expandtabs(len(STEP))) + len(line) + len(rest[1]) <= source.width:
         return source.replaced(start, end, line)
-    return source.replaced(start, end, exploded(opening, items, closing, " " * source.indent(start)))
+    pad = source.pad(start)
+    return source.replaced(start, end, source.indented(exploded(opening, items, closing, ""), pad)[len(pad) :])
 
 
-def _with_line(source: Source, node: Literal, end: int, item: str) -> Source:
-    """Return the source with the item on its own line before the closing bracket."""
-    if node.elements and isinstance(node.elements[-1].comma, cst.MaybeSentinel):
-        last = source.end(node.elements[-1].value)
-        source, end = source.inserted(last, ","), end + 1
-    pad = " " * (source.indent(end - 1) + 4)
-    return source.inserted(source.line_start(end - 1), "".join(f"{pad}{line}\n" for line in f"{item},".split("\n")))
+def with_last(source: Source, elements: Sequence[Any], end: int, item: str) -> Source:
+    """Return the source with `item` after the last of the elements between brackets, of which `end` is the end.
+
+    An item whose bracket is on a line of its own gets a line of its own.
+    """
+    last = elements[-1] if elements else None
+    after = 0 if last is None else source.whole(_value_of(last))[1]
+    has_comma = last is not None and not isinstance(last.comma, cst.MaybeSentinel)
+    if source.slice(source.line_start(end - 1), end - 1).strip():
+        if last is None:
+            return source.inserted(end - 1, item)
+        return source.inserted(
+            source.end(last.comma) if has_comma else after, f" {item}," if has_comma else f", {item}"
+        )
+    pad = source.pad(end - 1)
+    if last is not None and not has_comma:
+        source, end = source.inserted(after, ","), end + 1
+    lines = "\n".join(f"{STEP}{line}" for line in f"{item},".split("\n"))
+    return source.inserted_lines(source.line_start(end - 1), f"{source.indented(lines, pad)}\n")
+
+
+def _value_of(element: Any) -> Any:
+    inner: Any = element.slice if isinstance(element, cst.SubscriptElement) else element
+    return inner.value
 
 
 def _item_text(source: Source, element: cst.BaseElement | cst.BaseDictElement) -> str:
     value = source.slice(*source.whole(element.value))
     if isinstance(element, cst.DictElement):
-        return f"{source.text_of(element.key)}: {value}"
+        return f"{source.slice(*source.whole(element.key))}: {value}"
     stars = {cst.StarredElement: "*", cst.StarredDictElement: "**"}
     return f"{stars.get(type(element), '')}{value}"

@@ -14,7 +14,8 @@ FILES: Final = ("ruff.toml", ".ruff.toml", "pyproject.toml")
 _USUAL_WIDTH: Final = 88
 """The default of ruff and black."""
 
-_STEP: Final = "    "
+STEP: Final = "    "
+"""One step of indentation in generated code."""
 
 
 class Style(NamedTuple):
@@ -49,10 +50,10 @@ def call(head: str, arguments: Sequence[str], tail: str, indent: int, width: int
     one = f"{pad}{head}({', '.join(arguments)}){tail}"
     if len(one) <= width or not arguments:
         return one
-    inner = f"{pad}{_STEP}{', '.join(arguments)}"
+    inner = f"{pad}{STEP}{', '.join(arguments)}"
     # The formatters add a comma after a single parameter, so that adding another changes no line.
     if len(inner) > width or (len(arguments) == 1 and "def " in head):
-        inner = "\n".join(f"{pad}{_STEP}{argument}," for argument in arguments)
+        inner = "\n".join(f"{pad}{STEP}{argument}," for argument in arguments)
     return f"{pad}{head}(\n{inner}\n{pad}){tail}"
 
 
@@ -60,7 +61,7 @@ def statement(head: str, value: str, indent: int, width: int, tail: str = "") ->
     """Return `head value`, the value in parentheses on a line of its own where that makes it fit."""
     pad = " " * indent
     one = f"{pad}{head} {value}"
-    broken = f"{pad}{_STEP}{value}"
+    broken = f"{pad}{STEP}{value}"
     if len(one) <= width or len(broken) > width:
         return f"{one}{tail}"
     return f"{pad}{head} (\n{broken}\n{pad}){tail}"
@@ -75,7 +76,7 @@ def import_from(module: str, names: Iterable[str], width: int) -> str:
 
 def exploded(head: str, items: Iterable[str], tail: str, pad: str) -> str:
     """Return items between brackets, one per line."""
-    return "\n".join([head, *(f"{pad}{_STEP}{item}," for item in items), f"{pad}{tail}"])
+    return "\n".join([head, *(f"{pad}{STEP}{item}," for item in items), f"{pad}{tail}"])
 
 
 def union(head: str, names: Sequence[str], width: int) -> str:
@@ -83,9 +84,9 @@ def union(head: str, names: Sequence[str], width: int) -> str:
     one = f"{head} = {' | '.join(names)}"
     if len(one) <= width or len(names) == 1:
         return statement(f"{head} =", names[0], 0, width) if len(names) == 1 else one
-    inner = f"{_STEP}{' | '.join(names)}"
+    inner = f"{STEP}{' | '.join(names)}"
     if len(inner) > width:
-        inner = f"\n{_STEP}| ".join([f"{_STEP}{names[0]}", *names[1:]])
+        inner = f"\n{STEP}| ".join([f"{STEP}{names[0]}", *names[1:]])
     return f"{head} = (\n{inner}\n)"
 
 

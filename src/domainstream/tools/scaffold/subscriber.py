@@ -96,11 +96,12 @@ def _channel(system: System, typed: str) -> str:
 def _job(system: System, channel: str, queue: str, event: Event) -> str:
     """Return the job that the queue already has for the channel, or the name of a new one."""
     values = {f"{system.jobs.name}.{name}": value for name, value in system.values_of(system.jobs).items()}
-    member = system.member(system.queues, queue)
+    source = system.plan.source(system.layout.subscriptions)
+    member = system.member_in(source, system.queues, system.member(system.queues, queue))
     jobs = [
-        job
-        for subscribed, at, job in all_subscribed(system.plan.source(system.layout.subscriptions))
-        if (subscribed, at) == (f"{system.channels.name}.{channel}", member)
+        f"{system.jobs.name}.{job.rpartition('.')[2]}"
+        for subscribed, at, job in all_subscribed(source)
+        if (subscribed, at) == (system.member_in(source, system.channels, channel), member)
     ]
     if jobs and jobs[0] in values:
         return values[jobs[0]]
@@ -129,8 +130,9 @@ def _plan_subscription(system: System, new: NewSubscriber, queue: str, job: str)
 
     Raises `RefusedError` when the queue already gets jobs of this name from another channel.
     """
-    channel = f"{system.channels.name}.{new.channel}"
     source = system.plan.source(system.layout.subscriptions)
+    channel = system.member_in(source, system.channels, new.channel)
+    queue, job = system.member_in(source, system.queues, queue), system.member_in(source, system.jobs, job)
     for other, at, name in all_subscribed(source):
         if (at, name) == (queue, job) and other != channel:
             problem = f"queue {new.queue} gets jobs named {new.job} from {other}; use another name: --job NAME"
@@ -139,8 +141,10 @@ def _plan_subscription(system: System, new: NewSubscriber, queue: str, job: str)
     system.add_member(system.jobs, job.partition(".")[2], new.job)
     changed = with_subscription(with_channel(source, channel), channel, queue, job)
     if changed is not source:
-        wanted = ["domainstream.subscriber:to_queue", system.queues.place, system.jobs.place]
-        system.plan.put(system.add_imports(changed, wanted))
+        changed = system.add_imports(changed, ["domainstream.subscriber:to_queue"])
+        for shared in (system.channels, system.queues, system.jobs):
+            changed, _ = system.imported(changed, shared.place)
+        system.plan.put(changed)
 
 
 def _is_handled(system: System, new: NewSubscriber) -> bool:

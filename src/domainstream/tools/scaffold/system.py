@@ -13,7 +13,7 @@ import jinja2
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
 from domainstream.tools.scaffold.edits.contracts import channel_enum, members, with_member
-from domainstream.tools.scaffold.edits.imports import import_paragraphs, with_import
+from domainstream.tools.scaffold.edits.imports import import_paragraphs, imported_from, local_name, with_import
 from domainstream.tools.scaffold.layout import Layout, Service, find_layout, module_of
 from domainstream.tools.scaffold.names import kebab, pascal, with_article, words
 from domainstream.tools.scaffold.plan import Plan
@@ -100,11 +100,32 @@ class System:
         return f"{shared.name}.{known.get(value, value.replace('-', '_').upper())}"
 
     def add_imports(self, source: Source, wanted: Iterable[str]) -> Source:
-        """Return a source with more imports, given as `module:name`."""
+        """Return a source with more imports, given as `module:name` or `module as alias`.
+
+        Raises `CannotEditError` where something else has the name that an import would bind.
+        """
         first_party = self.first_party.union(self.plan.style(source.path).first_party)
-        for name in wanted:
-            source = with_import(source, name, first_party)
+        for place in wanted:
+            module, _, name = place.partition(" as ")[0].partition(":")
+            local = place.rpartition(" as ")[2].rpartition(":")[2]
+            origin = imported_from(source, local) or (source.path if local in source.names() else "")
+            if origin and not _is_same(origin, module):
+                by_hand = f"from {module} import {name} as ..." if name else f"import {module} as ..."
+                raise source.cannot_edit(f"{local} is the name of something else in it, from {origin}", by_hand)
+            # What a package exports under a name is what its module calls so.
+            if not origin or origin == module or not name:
+                source = with_import(source, place, first_party)
         return source
+
+    def imported(self, source: Source, place: str) -> tuple[Source, str]:
+        """Return a source with `module:name` imported, and its local name, which may be an alias that it has."""
+        module, _, name = place.partition(":")
+        known = local_name(source, module, name) or (name if module_of(source.path) == module else None)
+        return (source, known) if known else (self.add_imports(source, [place]), name)
+
+    def member_in(self, source: Source, shared: SharedEnum, member: str) -> str:
+        """Return a member, given as `Enum.MEMBER`, as it is written in a source that may have an alias of the enum."""
+        return f"{self.imported(source, shared.place)[1]}.{member.rpartition('.')[2]}"
 
     def render(self, template: str, path: str, **values: Any) -> str:
         """Return a template rendered for the file at `path`."""
@@ -130,7 +151,13 @@ class System:
         source = self.plan.source(path)
         for enum in source.subclasses("Enum"):  # or StrEnum
             return SharedEnum(path, enum.name.value)
-        raise source.cannot_edit("there is no enum", "class BullMqQueues(StrEnum): ...")
+        raise source.cannot_edit("there is no enum", "class BullMqQueues(StrEnum): pass")
+
+
+def _is_same(origin: str, module: str) -> bool:
+    """Return whether a name from one module is taken to be that of another: both are of one package."""
+    packages = (name.partition(".")[0].removesuffix("_extensions") for name in (origin, module))
+    return len(set(packages)) == 1
 
 
 def render(template: str, style: Style, first_party: set[str], **values: Any) -> str:

@@ -28,6 +28,7 @@ from domainstream.redis.link import RedisLink
 from domainstream.redis.server_url import valid_url
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
+from domainstream.validation import plain_name
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
 from domainstream.worker.bullmq.loops import MarkerListener, RoundTripLoop
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
@@ -70,6 +71,7 @@ class WorkerConnections:
 
     def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
         """Connect to `url` as the worker `name` of `queue`. Raises `ConfigurationError` for an invalid URL."""
+        bull_prefix, queue, name = plain_name(bull_prefix), plain_name(queue), plain_name(name)
         self.bull_prefix = bull_prefix
         """The prefix of every key of BullMQ."""
         self.key_prefix = f"{bull_prefix}:{queue}:"

@@ -14,7 +14,7 @@ from domainstream.errors import InboxError
 from domainstream.event import BaseEvent
 from domainstream.queue.job import name_problem
 from domainstream.redis.errors import translated_errors
-from domainstream.validation import positive, raise_problems
+from domainstream.validation import plain_name, positive, raise_problems
 
 HORIZON: Final = timedelta(days=7)
 _IN_PART: Final = "in part"
@@ -45,10 +45,11 @@ class RedisInbox:
         again after the horizon has its effects again. Raises `ConfigurationError` for an empty name and a horizon of
         zero or less.
         """
+        name = plain_name(name)
         raise_problems("RedisInbox", [name_problem("name", name), positive("horizon", horizon, timedelta)])
         self._client = client
         self._horizon = horizon
-        self._prefix = f"{prefix}{name}:"
+        self._prefix = f"{plain_name(prefix)}{name}:"
 
     async def once(self, event: BaseEvent[Any], effects: Effects) -> bool:
         """Let `effects(commands)` queue commands, and run them unless those of `event` have already been run.

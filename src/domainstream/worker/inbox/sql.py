@@ -10,7 +10,7 @@ from typing import Any, Final
 from domainstream.errors import InboxError, MissingExtraError
 from domainstream.event import BaseEvent
 from domainstream.queue.job import name_problem
-from domainstream.validation import positive, raise_problems
+from domainstream.validation import plain_name, positive, raise_problems
 
 try:
     from sqlalchemy import Column, Connection, DateTime, Index, MetaData, Table, Text, delete, select, tuple_
@@ -62,6 +62,7 @@ class SqlInbox:
 
         Raises `ConfigurationError` for an empty name.
         """
+        name = plain_name(name)
         raise_problems("SqlInbox", [name_problem("name", name)])
         self.table = inbox_table(MetaData()) if table is None else table
         """The table that holds the rows."""

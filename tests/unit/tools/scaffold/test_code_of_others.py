@@ -94,5 +94,5 @@ def test_code_of_unknown_form_is_refused(clinic: Path) -> None:
     before = tree(clinic)
     result = run(clinic, "event", "coding", "stay", "sent")
     assert result.exit_code == 1
-    assert "coding_domain_event.py: CodingDomainEvent is not a union of classes" in result.stderr
+    assert "coding_domain_event.py:1: CodingDomainEvent is not a union of classes" in result.stderr
     assert tree(clinic) == before

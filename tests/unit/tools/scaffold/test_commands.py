@@ -107,10 +107,10 @@ def test_failing_disk_leaves_the_project_unchanged(clinic: Path, monkeypatch: py
     """Files that were written before a failure are restored."""
     write, left = plan._write, iter(range(5))
 
-    def failing(path: Path, text: str) -> None:
+    def failing(path: Path, content: bytes) -> None:
         if next(left, None) == 4:
             raise OSError(28, "No space left on device", str(path))
-        write(path, text)
+        write(path, content)
 
     monkeypatch.setattr(plan, "_write", failing)
     before = tree(clinic)

@@ -8,9 +8,11 @@ import libcst as cst
 import libcst.matchers as m
 
 from domainstream.tools.scaffold.source import Source, dotted, small, with_item
-from domainstream.tools.scaffold.style import call, exploded, statement
+from domainstream.tools.scaffold.style import STEP, call, exploded, statement
 
 _CHANNELS: Final = "EventPublisherChannel"
+_TEXT: Final = m.SimpleStatementLine(body=[m.Expr(value=m.OneOf(m.SimpleString(), m.ConcatenatedString()))])
+"""A docstring, of a class or of the member above it."""
 
 
 def members(enum: cst.ClassDef) -> dict[str, str]:
@@ -19,15 +21,31 @@ def members(enum: cst.ClassDef) -> dict[str, str]:
 
 
 def with_member(source: Source, enum: cst.ClassDef, name: str, value: str) -> Source:
-    """Return the source with `name = "value"` as the last member of a class; unchanged if the name exists."""
+    """Return the source with `name = "value"` as the last member of a class; unchanged if the name exists.
+
+    It goes after the other members and their docstrings, before methods.
+    """
     if name in dict(_assignments(enum)):
         return source
     if not isinstance(enum.body, cst.IndentedBlock):
-        raise source.cannot_edit(f"{enum.name.value} is written on one line", f'add {name} = "{value}" to it')
-    last = enum.body.body[-1]
-    line = statement(f"{name} =", f'"{value}"', source.indent(source.start(last)), source.width)
-    gap = "\n" if enum.get_docstring() is not None and len(enum.body.body) == 1 else ""
-    return source.inserted(source.line_end(source.end(last)), f"{gap}{line}\n")
+        raise source.cannot_edit(f"{enum.name.value} is written on one line", f'add {name} = "{value}" to it', enum)
+    lines = enum.body.body
+    is_text = [m.matches(line, _TEXT) for line in lines]
+    last = max((at for at, line in enumerate(lines) if any(map(_is_member, small(line)))), default=-1)
+    while last + 1 < len(lines) and is_text[last + 1]:
+        last += 1
+    if last < 0 and isinstance(lines[0], cst.SimpleStatementLine):  # `pass`, or the like
+        last = 0
+    pad = source.pad(source.start(lines[0]))
+    line = source.indented(statement(f"{name} =", f'"{value}"', 0, source.room(pad)), pad)
+    if last < 0:
+        return source.inserted_lines(source.line_start(source.start(lines[0])), f"{line}\n\n")
+    gap = "\n" if last == 0 and is_text[0] else ""
+    return source.inserted_lines(source.line_end(source.end(lines[last])), f"{gap}{line}\n")
+
+
+def _is_member(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Assign | cst.AnnAssign)
 
 
 def _assignments(enum: cst.ClassDef) -> Iterator[tuple[str, cst.BaseExpression]]:
@@ -51,9 +69,10 @@ def services_of(source: Source) -> dict[str, tuple[str, ...]] | None:
         return None
     try:
         services = ast.literal_eval(source.text_of(table))
-    except ValueError:
-        raise source.cannot_edit("the table of services is not a plain dict", "write it as a literal") from None
-    return {service: tuple(aggregates) for service, aggregates in services.items()}
+        return {service: tuple(aggregates) for service, aggregates in services.items()}
+    except (ValueError, TypeError):
+        by_hand = 'write it as a literal, such as {"coding": ("stay",)}'
+        raise source.cannot_edit("the table of services is not a plain dict", by_hand, table) from None
 
 
 def with_service(source: Source, service: str) -> Source:
@@ -76,7 +95,7 @@ def with_aggregate(source: Source, service: str, aggregate: str) -> Source:
             continue
         if isinstance(entry.value, cst.Tuple | cst.List | cst.Set):
             return with_item(source, entry.value, f'"{aggregate}"')
-    raise source.cannot_edit(f"the aggregates of {service} are not a tuple", f'add "{aggregate}" to them')
+    raise source.cannot_edit(f"the aggregates of {service} are not a tuple", f'add "{aggregate}" to them', table)
 
 
 def _services_table(source: Source) -> cst.Dict | None:
@@ -89,7 +108,8 @@ def _services_table(source: Source) -> cst.Dict | None:
     if given is None and "services" in keywords:
         raise source.cannot_edit("the table of services is in another file", "move it into this file")
     if given is not None and not isinstance(given, cst.Dict):
-        raise source.cannot_edit("the table of services is not a dict", "write it as a literal")
+        by_hand = 'write it as a literal, such as {"coding": ("stay",)}'
+        raise source.cannot_edit("the table of services is not a dict", by_hand, given)
     return given
 
 
@@ -109,17 +129,19 @@ def with_subscription(source: Source, channel: str, queue: str, job: str) -> Sou
     """Return the source with `to_queue(queue, job=job)` on a channel of the map."""
     handlers = _subscriptions(source).get(channel)
     if not isinstance(handlers, cst.List):
-        raise source.cannot_edit(f"{channel} has no list of handlers", f"{channel}: []")
+        by_hand = f"{channel}: [to_queue({queue}, job={job})]"
+        raise source.cannot_edit(f"{channel} has no list of handlers", by_hand, handlers)
     if (queue, job) in _queues_and_jobs(source, handlers):
         return source
     start, end = source.whole(handlers)
-    pad = source.indent(start)
-    width = source.width - 1  # for the comma
-    if handlers.elements and "\n" in source.slice(start, end):
-        return with_item(source, handlers, call("to_queue", [queue, f"job={job}"], "", 0, width - pad - 4))
-    new = call("to_queue", [queue, f"job={job}"], "", pad + 4, width).lstrip()
-    items = [*(source.text_of(element.value) for element in handlers.elements), new]
-    return source.replaced(start, end, exploded("[", items, "]", " " * pad))
+    pad = source.pad(start)
+    new = call("to_queue", [queue, f"job={job}"], "", 0, source.room(pad) - len(STEP) - 1)  # for the comma
+    if len(source.slice(start, end).splitlines()) > 1:
+        return with_item(source, handlers, new)
+    items = [source.slice(*source.whole(element.value)) for element in handlers.elements]
+    stars = ["*" if isinstance(element, cst.StarredElement) else "" for element in handlers.elements]
+    items = [*map("".join, zip(stars, items, strict=True)), new.replace("\n", f"\n{STEP}")]
+    return source.replaced(start, end, source.indented(exploded("[", items, "]", ""), pad)[len(pad) :])
 
 
 def all_subscribed(source: Source) -> Iterator[tuple[str, str, str]]:

@@ -22,20 +22,32 @@ def with_toml_item(path: str, text: str, key: str, item: str, *, table: tuple[st
     if found is None:
         raise CannotEditError(path, f"the list {key} could not be found", by_hand)
     start, end = found
-    changed = text[:start] + _with_item(text[start:end], item) + text[end:]
-    if toml_table(path, changed, table).get(key) != [*listed, item]:
-        raise CannotEditError(path, f"the list {key} has an unknown form", by_hand)
-    return changed
+    changed = text[:start] + _with_item(text[start:end], item, _newline(text)) + text[end:]
+    expected = {**toml_table(path, text, table), key: [*listed, item]}
+    return _proven(path, changed, table, expected, f"the list {key} has an unknown form", by_hand)
 
 
 def with_toml_line(path: str, text: str, line: str, *, table: tuple[str, ...]) -> str:
     """Return the text with a line at the end of an existing table, unless the table has that key."""
     if line.partition("=")[0].strip() in toml_table(path, text, table):
         return text
-    lines = text.splitlines(keepends=True)
-    start = lines.index(f"[{'.'.join(table)}]\n")
-    end = next((at for at in range(start + 1, len(lines)) if not lines[at].strip()), len(lines))
-    return "".join([*lines[:end], f"{line}\n", *lines[end:]])
+    by_hand = f"add {line} to [{'.'.join(table)}]"
+    head = re.search(rf"^\[{re.escape('.'.join(table))}\]", text, re.MULTILINE)
+    end = re.compile(r"\r?\n(?=[ \t]*(?:\r?\n|\[|\Z))").search(text, head.end()) if head else None
+    place = end.start() if end else len(text)
+    changed = f"{text[:place]}{_newline(text)}{line}{text[place:] or _newline(text)}"
+    expected = {**toml_table(path, text, table), **tomllib.loads(line)}
+    return _proven(path, changed, table, expected, f"[{'.'.join(table)}] has an unknown form", by_hand)
+
+
+def _proven(path: str, changed: str, table: tuple[str, ...], expected: dict[str, Any], what: str, by_hand: str) -> str:
+    """Return a changed text whose table is as expected; raise `CannotEditError` for any other."""
+    try:
+        if toml_table(path, changed, table) == expected:
+            return changed
+    except CannotEditError:  # the changed text is not TOML, so the place was wrong
+        pass
+    raise CannotEditError(path, what, by_hand)
 
 
 def toml_table(path: str, text: str, table: tuple[str, ...]) -> dict[str, Any]:
@@ -47,6 +59,10 @@ def toml_table(path: str, text: str, table: tuple[str, ...]) -> dict[str, Any]:
     for name in table:
         found = found.get(name, {}) if isinstance(found, dict) else {}
     return found if isinstance(found, dict) else {}
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _find(text: str, key: str, table: tuple[str, ...]) -> tuple[int, int] | None:
@@ -61,10 +77,11 @@ def _find(text: str, key: str, table: tuple[str, ...]) -> tuple[int, int] | None
     return None
 
 
-def _with_item(inside: str, item: str) -> str:
+def _with_item(inside: str, item: str, newline: str) -> str:
     if "\n" not in inside:
-        return f'{inside}, "{item}"' if inside.strip() else f'"{item}"'
+        comma = " " if inside.rstrip().endswith(",") else ", "
+        return f'{inside.rstrip()}{comma}"{item}"' if inside.strip() else f'"{item}"'
     # Comments are blanked, so that the end of the last item is found even if a comment follows it.
     bare = _PARTS.sub(lambda part: " " * len(part[0]) if part[0].startswith("#") else part[0], inside).rstrip()
     comma = "" if bare.endswith(",") or not bare else ","
-    return f'{inside[: len(bare)]}{comma}{inside[len(bare) :].rstrip()}\n    "{item}",\n'
+    return f'{inside[: len(bare)]}{comma}{inside[len(bare) :].rstrip()}{newline}    "{item}",{newline}'
