@@ -11,6 +11,7 @@ from domainstream.tools.check.model.project import Project, Service
 from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
 from domainstream.tools.check.reading.mappers import Known, read_mappers
 from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
+from domainstream.tools.check.reading.repeated import read_repeated_names, read_repeated_values
 from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources, read_ignores
 from domainstream.tools.check.reading.subscriptions import joined, read_consumers, read_subscriptions, read_upcasters
 from domainstream.tools.check.reading.symbols import Symbols
@@ -55,6 +56,7 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         if (defined := symbols.class_of(payload)) is not None
         for shape in _read_one(sources, defined[0].source, partial(read_shapes, payload, symbols))
     }
+    names = sources.matching((settings.queues, settings.jobs))
     snapshots = read_snapshots(root, settings.contracts)
     enum_words = {f"{enum.name}.".encode() for enum in enums}
     naming = {source.service for source in everything if any(word in source.text for word in enum_words)}
@@ -75,6 +77,10 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         breaches=each(everything, lambda file: read_breaches(file, sources)),
         ignores=tuple(comment for file in everything for comment in read_ignores(file)),
         snapshots=snapshots.events,
+        repeated=(
+            *(found for source, tree in sources.parsed() for found in read_repeated_names(source, tree)),
+            *each(names, lambda file: read_repeated_values(file, symbols)),
+        ),
         unreadable=(*sources.unreadable.values(), *snapshots.unreadable),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from domainstream.tools.check.findings import Location
 from domainstream.tools.check.model.domain import (
@@ -55,6 +56,23 @@ class Unreadable:
 
     location: Location
     """Where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A definition that has the name, or the value, of an earlier one: the last of two wins."""
+
+    kind: Literal["name", "value"]
+    """What is repeated."""
+
+    name: str
+    """What is defined: a class, a function, or a member with its class."""
+
+    first: str
+    """The earlier one: its line, or its name."""
+
+    location: Location
+    """Where the later one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,9 @@ class Project:
 
     snapshots: Mapping[str, EventSnapshot] | None = None
     """The committed snapshots of payloads by event type; None when there are none."""
+
+    repeated: tuple[Repeated, ...] = ()
+    """Definitions that replace an earlier one."""
 
     unreadable: tuple[Unreadable, ...] = ()
     """Files that could not be understood."""

@@ -1,4 +1,4 @@
-"""Rules of subscriptions, DS401 to DS405, and of the flow, DS501 to DS503.
+"""Rules of subscriptions, DS401 to DS409, and of the flow, DS501 to DS503.
 
 Every channel is subscribed to, every job is handled, and what is subscribed to is published, by one service.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from domainstream.channel.channel_name import parse_channel_name
 from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Channel, Event
-from domainstream.tools.check.model.flow import SubscribedChannel, Subscription
+from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules.channels import candidate_services
 from domainstream.tools.check.rules.mapping import returned
@@ -90,6 +90,55 @@ def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
             message = f"the job {job} is never handled: the consumer of the queue {queue} has no handler for {name}"
             fix = f"add @consumer.on({name}) in {consumers[0].location.path}, or remove this subscription"
             yield RawFinding(subscription.location, message, fix)
+
+
+def replaced_entries(project: Project) -> Iterator[RawFinding]:
+    """Find entries that replace an earlier one of the same channel: of two equal keys, Python keeps the last."""
+    for table in project.subscription_maps:
+        first: dict[tuple[str, str], SubscribedChannel] = {}
+        for entry in table.entries:
+            other = first.setdefault((entry.enum, entry.channel), entry)
+            if other.location != entry.location:
+                where = f"{other.location.path}:{other.location.line}"
+                message = f"{entry.channel} has two entries: this one replaces {where}, whose queues get no events"
+                yield RawFinding(entry.location, message, "put the queues of both into one entry, and remove the other")
+
+
+def doubled_handlers(project: Project) -> Iterator[RawFinding]:
+    """Find handlers of an event and a job that the queue has a handler for: the consumer refuses the second one."""
+    for consumer in project.consumers:
+        first: dict[tuple[str, str | None], Handler] = {}
+        for handler in consumer.handlers:
+            for symbol in handler.events:
+                other = first.setdefault((symbol, handler.job), handler)
+                if other is not handler:
+                    name = symbol.rpartition(".")[2]
+                    jobs = "" if handler.job is None else f" in jobs named {handler.job}"
+                    where = f"{other.name or 'a handler'} ({other.location.path}:{other.location.line})"
+                    message = f"{name}{jobs} is already handled by {where}"
+                    yield RawFinding(handler.location, message, "remove one of the two, or give each its own job")
+
+
+def doubled_consumers(project: Project) -> Iterator[RawFinding]:
+    """Find queues with two consumers: each worker takes any job, also those that only the other one handles."""
+    first: dict[str, Consumer] = {}
+    for consumer in project.consumers:
+        if consumer.queue is None or not consumer.made:
+            continue
+        other = first.setdefault(consumer.queue, consumer)
+        if other is not consumer and (not consumer.symbol or other.symbol != consumer.symbol):
+            where = f"{other.location.path}:{other.location.line}"
+            message = f"the queue {consumer.queue} has another consumer ({where}), and each takes the other's jobs"
+            fix = "register all handlers of the queue on one consumer, or give this one a queue of its own"
+            yield RawFinding(consumer.location, message, fix)
+
+
+def doubled_names(project: Project) -> Iterator[RawFinding]:
+    """Find members of the enums of queues and jobs that have the value of another one: Python makes them aliases."""
+    for repeated in project.repeated:
+        if repeated.kind == "value":
+            message = f"{repeated.name} has the value of {repeated.first}, so both are the same queue or job"
+            yield RawFinding(repeated.location, message, "give it a value of its own, or remove it")
 
 
 def unpublished_channels(project: Project) -> Iterator[RawFinding]:
