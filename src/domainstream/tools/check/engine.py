@@ -55,6 +55,8 @@ RULES: Final = (
     Rule("DS205", "event missing in its service's union", rules_events.not_in_union),
     Rule("DS206", "domain layer that imports infrastructure", rules_events.infrastructure_imported),
     Rule("DS207", "payload field that takes naive datetimes", rules_events.naive_datetimes),
+    Rule("DS208", "event field that messages do not carry", rules_events.lost_fields),
+    Rule("DS209", "payload field whose type cannot be sent", rules_events.unwritable_types),
     Rule("DS301", "event without a case in the mapper", rules_mapping.without_case),
     Rule("DS302", "wildcard that hides missing cases", rules_mapping.hiding_wildcard),
     Rule("DS303", "mapper without assert_never", rules_mapping.without_assert_never),

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project, Service
+from domainstream.tools.check.reading.carried import read_lost_fields, read_unwritable_types
 from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
 from domainstream.tools.check.reading.mappers import Known, read_mappers
 from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
@@ -74,6 +75,10 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         upcasters=each(everything, lambda file: read_upcasters(file, symbols)),
         shapes=shapes,
         naive_calls=each(everything, lambda file: read_naive_calls(file, symbols, shapes)),
+        uncarried=(
+            *read_lost_fields(events.values(), symbols),
+            *read_unwritable_types(shapes, symbols, sources),
+        ),
         breaches=each(everything, lambda file: read_breaches(file, sources)),
         ignores=tuple(comment for file in everything for comment in read_ignores(file)),
         snapshots=snapshots.events,

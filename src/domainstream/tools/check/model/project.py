@@ -21,6 +21,7 @@ from domainstream.tools.check.model.domain import (
     LayerBreach,
     NaiveCall,
     Shape,
+    Uncarried,
     Upcasters,
 )
 from domainstream.tools.check.model.flow import Consumer, Mapper, SubscriptionMap
@@ -134,6 +135,9 @@ class Project:
 
     naive_calls: tuple[NaiveCall, ...] = ()
     """Calls that put naive datetimes into payloads."""
+
+    uncarried: tuple[Uncarried, ...] = ()
+    """Fields of events and payloads that no message can carry."""
 
     breaches: tuple[LayerBreach, ...] = ()
     """Imports that domain layers must not have."""
