@@ -211,7 +211,8 @@ def _subscript(node: ast.Subscript, module: Module, symbols: Symbols, aliases: f
     ends = [part for part in parts if isinstance(part, ast.Constant) and part.value is ...]
     types = [... if part in ends else _type(part, module, symbols, aliases) for part in parts]
     if name in {"Union", "Optional"}:
-        return Union[(*types, *[None] * (name == "Optional"))]  # noqa: UP007 - computed
+        types += [None] * (name == "Optional")
+        return Union[tuple(types)]  # noqa: UP007 - computed
     origin = _type(node.value, module, symbols, aliases)
     # What a generic class holds says nothing about how it is told apart from others.
     return origin[tuple(types)] if origin in _KNOWN.values() else origin
@@ -256,7 +257,7 @@ def _twin(symbol: str, module: Module, node: ast.ClassDef, symbols: Symbols) -> 
         }
         return msgspec.defstruct(node.name, [], **options)
     if "TypedDict" in bases:
-        return TypedDict(node.name, {})
+        return TypedDict(node.name, {})  # type: ignore[operator]
     if "NamedTuple" in bases:
         return NamedTuple(node.name, [])
     decorators = {
