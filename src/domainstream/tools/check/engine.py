@@ -12,6 +12,7 @@ from domainstream.tools.check.rules import contract as rules_contract
 from domainstream.tools.check.rules import events as rules_events
 from domainstream.tools.check.rules import files as rules_files
 from domainstream.tools.check.rules import mapping as rules_mapping
+from domainstream.tools.check.rules import readers as rules_readers
 from domainstream.tools.check.rules import subscriptions as rules_subscriptions
 
 _UNUSED_IGNORE: Final = "DS004"
@@ -82,6 +83,11 @@ RULES: Final = (
     Rule("DS603", "new required payload field", rules_contract.field_required),
     Rule("DS604", "enum in a payload narrowed", rules_contract.enum_narrowed),
     Rule("DS605", "event without a snapshot", rules_contract.without_snapshot),
+    Rule("DS701", "reader without a contract", rules_readers.without_contract),
+    Rule("DS702", "reader's field that the event does not have", rules_readers.missing_fields),
+    Rule("DS703", "reader's field of another type", rules_readers.other_types),
+    Rule("DS704", "reader requires an optional field", rules_readers.optional_fields),
+    Rule("DS705", "reader of another version", rules_readers.of_another_version),
 )
 """Codes never change their meaning."""
 

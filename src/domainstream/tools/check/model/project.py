@@ -115,6 +115,9 @@ class Project:
     events: tuple[Event, ...] = ()
     """The event classes of all services."""
 
+    readers: tuple[Event, ...] = ()
+    """The classes by which services read events of another service."""
+
     unions: tuple[EventUnion, ...] = ()
     """The services' unions of events."""
 
@@ -164,8 +167,8 @@ class Project:
 
     @cached_property
     def event_by_symbol(self) -> Mapping[str, Event]:
-        """The events by symbol."""
-        return {event.symbol: event for event in self.events}
+        """The events and readers by symbol."""
+        return {event.symbol: event for event in (*self.events, *self.readers)}
 
     @cached_property
     def channel_by_name(self) -> Mapping[str, Channel]:

@@ -75,7 +75,7 @@ def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
     if project.broken_services or not all(consumer.complete for consumer in project.consumers):
         return
     events: dict[str | None, list[Event]] = {}
-    for event in project.events:
+    for event in (*project.events, *project.readers):
         events.setdefault(event.event_type, []).append(event)
     for entry, subscription in _subscriptions(project):
         own = events.get(entry.channel.lower(), [])
@@ -108,11 +108,21 @@ def doubled_handlers(project: Project) -> Iterator[RawFinding]:
     """Find handlers of an event and a job that the queue has a handler for: the consumer refuses the second one."""
     for consumer in project.consumers:
         first: dict[tuple[str, str | None], Handler] = {}
+        class_of: dict[str, Event] = {}
         for handler in consumer.handlers:
             for symbol in handler.events:
+                event = project.event_by_symbol[symbol]
                 other = first.setdefault((symbol, handler.job), handler)
-                if other is not handler:
-                    name = symbol.rpartition(".")[2]
+                read_by = class_of.setdefault(event.event_type or symbol, event)
+                name = event.name
+                if read_by is not event:
+                    message = (
+                        f"{name} and {read_by.name} ({read_by.location.path}:{read_by.location.line}) are one event"
+                    )
+                    yield RawFinding(
+                        handler.location, message, "use one of the two classes in all handlers of the queue"
+                    )
+                elif other is not handler:
                     jobs = "" if handler.job is None else f" in jobs named {handler.job}"
                     where = f"{other.name or 'a handler'} ({other.location.path}:{other.location.line})"
                     message = f"{name}{jobs} is already handled by {where}"
@@ -208,7 +218,12 @@ def _unclear_services(project: Project) -> set[str]:
 def published_twice(project: Project) -> Iterator[RawFinding]:
     """Find events that two services publish: it is unclear which of them owns the event."""
     first: dict[str, str] = {}
+    foreign = {reader.symbol for reader in project.readers}
     for mapper, event, outcome in returned(project):
+        if event.symbol in foreign:
+            message = f"{event.name} of {event.service} is a class to read another service's event with"
+            yield RawFinding(outcome.location, message, "remove its case; only the owner publishes the event")
+            continue
         service = first.setdefault(event.symbol, mapper.service)
         if service != mapper.service:
             message = f"{event.name} is published by {service} and by {mapper.service}"
