@@ -22,7 +22,7 @@ from domainstream.event.payload_traits import Times, times_of, traits_of
 from domainstream.event.payload_types import payload_type_problems
 from domainstream.settings import MessageLimits
 from domainstream.telemetry import Signal, emit
-from domainstream.validation import raise_problems
+from domainstream.validation import plain_name, raise_problems
 
 _CLOCK: Final = re.compile(rb":\d\d:\d\d").search
 """Finds what may be a time in JSON."""

@@ -12,6 +12,7 @@ from domainstream.tools.check.rules import contract as rules_contract
 from domainstream.tools.check.rules import events as rules_events
 from domainstream.tools.check.rules import files as rules_files
 from domainstream.tools.check.rules import mapping as rules_mapping
+from domainstream.tools.check.rules import readers as rules_readers
 from domainstream.tools.check.rules import subscriptions as rules_subscriptions
 
 _UNUSED_IGNORE: Final = "DS004"
@@ -40,6 +41,7 @@ RULES: Final = (
     Rule("DS003", "ignored without a reason", rules_files.ignored_without_reason),
     # Only the findings of all other rules show whether a comment is needed.
     Rule(_UNUSED_IGNORE, "ignored without need", None),
+    Rule("DS005", "definition that a later one replaces", rules_files.replaced_definitions),
     Rule("DS101", "channel name outside of the grammar", rules_channels.wrong_grammar),
     Rule("DS102", "channel value that is not the name in lower case", rules_channels.wrong_value),
     Rule("DS103", "channel value used twice", rules_channels.duplicate_values),
@@ -54,6 +56,8 @@ RULES: Final = (
     Rule("DS205", "event missing in its service's union", rules_events.not_in_union),
     Rule("DS206", "domain layer that imports infrastructure", rules_events.infrastructure_imported),
     Rule("DS207", "payload field that takes naive datetimes", rules_events.naive_datetimes),
+    Rule("DS208", "event field that messages do not carry", rules_events.lost_fields),
+    Rule("DS209", "payload field whose type cannot be sent", rules_events.unwritable_types),
     Rule("DS301", "event without a case in the mapper", rules_mapping.without_case),
     Rule("DS302", "wildcard that hides missing cases", rules_mapping.hiding_wildcard),
     Rule("DS303", "mapper without assert_never", rules_mapping.without_assert_never),
@@ -61,11 +65,16 @@ RULES: Final = (
     Rule("DS305", "event sent to another event's channel", rules_mapping.another_events_channel),
     Rule("DS306", "two events on one channel", rules_mapping.shared_channel),
     Rule("DS307", "return type that forbids None", rules_mapping.forbidden_none),
+    Rule("DS308", "case that is never reached", rules_mapping.unreached_cases),
     Rule("DS401", "channel missing from the subscriptions", rules_subscriptions.missing_channels, fixable=True),
     Rule("DS402", "subscription to an unknown channel", rules_subscriptions.unknown_channels),
     Rule("DS403", "same queue and job twice on a channel", rules_subscriptions.doubled_jobs),
     Rule("DS404", "queue without a consumer", rules_subscriptions.queues_without_consumer),
     Rule("DS405", "job without a handler", rules_subscriptions.unhandled_jobs),
+    Rule("DS406", "channel twice in the subscriptions", rules_subscriptions.replaced_entries),
+    Rule("DS407", "event with two handlers in a queue", rules_subscriptions.doubled_handlers),
+    Rule("DS408", "queue with two consumers", rules_subscriptions.doubled_consumers),
+    Rule("DS409", "queue or job value used twice", rules_subscriptions.doubled_names),
     Rule("DS501", "channel without a publisher", rules_subscriptions.unpublished_channels),
     Rule("DS502", "event published by two services", rules_subscriptions.published_twice),
     Rule("DS503", "subscription to a channel without a publisher", rules_subscriptions.unpublished_subscriptions),
@@ -74,6 +83,11 @@ RULES: Final = (
     Rule("DS603", "new required payload field", rules_contract.field_required),
     Rule("DS604", "enum in a payload narrowed", rules_contract.enum_narrowed),
     Rule("DS605", "event without a snapshot", rules_contract.without_snapshot),
+    Rule("DS701", "reader without a contract", rules_readers.without_contract),
+    Rule("DS702", "reader's field that the event does not have", rules_readers.missing_fields),
+    Rule("DS703", "reader's field of another type", rules_readers.other_types),
+    Rule("DS704", "reader requires an optional field", rules_readers.optional_fields),
+    Rule("DS705", "reader of another version", rules_readers.of_another_version),
 )
 """Codes never change their meaning."""
 

@@ -6,11 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from domainstream.channel.channel_name import parse_channel_name
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project, Service
+from domainstream.tools.check.reading.carried import read_lost_fields, read_unwritable_types
 from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
 from domainstream.tools.check.reading.mappers import Known, read_mappers
 from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
+from domainstream.tools.check.reading.repeated import read_repeated_names, read_repeated_values
 from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources, read_ignores
 from domainstream.tools.check.reading.subscriptions import joined, read_consumers, read_subscriptions, read_upcasters
 from domainstream.tools.check.reading.symbols import Symbols
@@ -46,6 +49,11 @@ def _read(root: Path, settings: CheckSettings) -> Project:
 
     enums = each(channel_files, lambda file: read_channels(file, symbols))
     events = {event.symbol: event for event in _read_events(sources, everything, symbols)}
+    folders = {folder.name for folder in sources.service_folders}
+    others = {*settings.external_services, *(path.stem for path in (root / settings.contracts).glob("*.json"))}
+    readers = {event.symbol for event in events.values() if _is_reader(event, folders | others)}
+    # Of two classes of one event type, the later one is what a mapper means by that type.
+    events = dict(sorted(events.items(), key=lambda item: item[0] not in readers))
     unions = each(everything, lambda file: read_unions(file, symbols, events))
     known = Known(symbols, {enum.symbol: enum for enum in enums}, events, unions)
     payloads = dict.fromkeys(event.payload for event in events.values() if event.payload is not None)
@@ -55,6 +63,7 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         if (defined := symbols.class_of(payload)) is not None
         for shape in _read_one(sources, defined[0].source, partial(read_shapes, payload, symbols))
     }
+    names = sources.matching((settings.queues, settings.jobs))
     snapshots = read_snapshots(root, settings.contracts)
     enum_words = {f"{enum.name}.".encode() for enum in enums}
     naming = {source.service for source in everything if any(word in source.text for word in enum_words)}
@@ -64,7 +73,8 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         services=tuple(_service(folder, root, naming) for folder in sources.service_folders),
         enums=enums,
         has_channels=any(b"EventPublisherChannel" in source.text for source in channel_files),
-        events=tuple(events.values()),
+        events=tuple(event for event in events.values() if event.symbol not in readers),
+        readers=tuple(event for event in events.values() if event.symbol in readers),
         unions=unions,
         mappers=each(everything, lambda file: read_mappers(file, known)),
         subscription_maps=each(subscription_files, lambda file: read_subscriptions(file, symbols)),
@@ -72,9 +82,17 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         upcasters=each(everything, lambda file: read_upcasters(file, symbols)),
         shapes=shapes,
         naive_calls=each(everything, lambda file: read_naive_calls(file, symbols, shapes)),
+        uncarried=(
+            *read_lost_fields(events.values(), symbols),
+            *read_unwritable_types(shapes, symbols, sources),
+        ),
         breaches=each(everything, lambda file: read_breaches(file, sources)),
         ignores=tuple(comment for file in everything for comment in read_ignores(file)),
         snapshots=snapshots.events,
+        repeated=(
+            *(found for source, tree in sources.parsed() for found in read_repeated_names(source, tree)),
+            *each(names, lambda file: read_repeated_values(file, symbols)),
+        ),
         unreadable=(*sources.unreadable.values(), *snapshots.unreadable),
     )
 
@@ -96,6 +114,14 @@ def _read_events(sources: Sources, files: list[Source], symbols: Symbols) -> lis
         for source in files:
             _read_one(sources, source, partial(read_events, [source], symbols))
         return list(read_events([source for source in files if source.path not in sources.unreadable], symbols))
+
+
+def _is_reader(event: Event, services: Collection[str]) -> bool:
+    """Return whether a class reads another service's event: its event type names that service as the owner."""
+    if event.event_type is None:
+        return False
+    owner = parse_channel_name(event.event_type.upper(), dict.fromkeys(services, ())).service
+    return owner in services and owner != event.service
 
 
 def _service(package: Path, root: Path, naming_channels: Collection[str]) -> Service:

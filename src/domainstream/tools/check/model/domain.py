@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -180,6 +181,23 @@ class NaiveCall:
 
     call: str
     """What makes the datetime, as it is written."""
+
+    location: Location
+    """Where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncarried:
+    """A field that no message can carry."""
+
+    kind: Literal["field", "type"]
+    """Whether the envelope has no place for it, or its type cannot be written."""
+
+    problem: str
+    """What is wrong with it."""
+
+    fix: str
+    """What to do."""
 
     location: Location
     """Where it is."""

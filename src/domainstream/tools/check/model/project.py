@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from domainstream.tools.check.findings import Location
 from domainstream.tools.check.model.domain import (
@@ -20,6 +21,7 @@ from domainstream.tools.check.model.domain import (
     LayerBreach,
     NaiveCall,
     Shape,
+    Uncarried,
     Upcasters,
 )
 from domainstream.tools.check.model.flow import Consumer, Mapper, SubscriptionMap
@@ -55,6 +57,23 @@ class Unreadable:
 
     location: Location
     """Where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A definition that has the name, or the value, of an earlier one: the last of two wins."""
+
+    kind: Literal["name", "value"]
+    """What is repeated."""
+
+    name: str
+    """What is defined: a class, a function, or a member with its class."""
+
+    first: str
+    """The earlier one: its line, or its name."""
+
+    location: Location
+    """Where the later one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,9 @@ class Project:
     events: tuple[Event, ...] = ()
     """The event classes of all services."""
 
+    readers: tuple[Event, ...] = ()
+    """The classes by which services read events of another service."""
+
     unions: tuple[EventUnion, ...] = ()
     """The services' unions of events."""
 
@@ -117,11 +139,17 @@ class Project:
     naive_calls: tuple[NaiveCall, ...] = ()
     """Calls that put naive datetimes into payloads."""
 
+    uncarried: tuple[Uncarried, ...] = ()
+    """Fields of events and payloads that no message can carry."""
+
     breaches: tuple[LayerBreach, ...] = ()
     """Imports that domain layers must not have."""
 
     snapshots: Mapping[str, EventSnapshot] | None = None
     """The committed snapshots of payloads by event type; None when there are none."""
+
+    repeated: tuple[Repeated, ...] = ()
+    """Definitions that replace an earlier one."""
 
     unreadable: tuple[Unreadable, ...] = ()
     """Files that could not be understood."""
@@ -139,8 +167,8 @@ class Project:
 
     @cached_property
     def event_by_symbol(self) -> Mapping[str, Event]:
-        """The events by symbol."""
-        return {event.symbol: event for event in self.events}
+        """The events and readers by symbol."""
+        return {event.symbol: event for event in (*self.events, *self.readers)}
 
     @cached_property
     def channel_by_name(self) -> Mapping[str, Channel]:

@@ -122,6 +122,11 @@ class Sources:
                 self.give_up(source, f"this is not Python {_VERSION}: {error}", "remove what is not text")
         return self._trees[source.path]
 
+    def parsed(self) -> list[tuple[Source, ast.Module]]:
+        """Return the files that a reader has asked for, with their trees."""
+        trees = ((source, self._trees.get(source.path)) for source in self)
+        return [(source, tree) for source, tree in trees if tree is not None]
+
     def give_up(self, source: Source, why: str, fix: str, location: Location | None = None) -> None:
         """Note that a file cannot be understood."""
         self.unreadable.setdefault(source.path, Unreadable(why, fix, location or Location(source.path)))

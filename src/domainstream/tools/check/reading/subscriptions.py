@@ -8,11 +8,13 @@ from typing import Final
 from domainstream.tools.check.model.domain import Event, Upcasters
 from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription, SubscriptionMap
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument, assignments_of
+from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument, assignments_of, last_part
 
 _TABLE_CALL: Final = "create_multiple_handlers"
 _CONSUMER: Final = "EventConsumer"
 _CHAIN: Final = "UpcasterChain"
+_Owner = tuple[int, str]
+"""What handlers are registered on: the function that it is made in, or 0, and its name there."""
 
 
 def read_subscriptions(source: Source, symbols: Symbols) -> Iterator[SubscriptionMap]:
@@ -20,16 +22,42 @@ def read_subscriptions(source: Source, symbols: Symbols) -> Iterator[Subscriptio
     if _TABLE_CALL.encode() not in source.text or (module := symbols.module(source)) is None:
         return
     for call in symbols.calls_of(_TABLE_CALL, module):
-        table = call.args[0] if call.args else None
-        if isinstance(table, ast.Name):
-            table = None if _is_added_to(table.id, module) else module.values.get(table.id)
-        if isinstance(table, ast.Dict):
-            entries = [_entry(*item, module, symbols) for item in zip(table.keys, table.values, strict=True)]
-            known = tuple(entry for entry in entries if entry is not None)
-            complete = len(known) == len(entries)
-            yield SubscriptionMap(known, complete, source.location(table), source.end(table))
-        else:
-            yield SubscriptionMap((), complete=False, location=source.location(call), end=source.end(call))
+        table, owner = call.args[0] if call.args else call, module
+        if (found := _table_of(table, owner, symbols)) is not None:
+            table, owner = found
+        entries = [_entry(*item, symbols) for item in _items(table, owner, symbols, frozenset())]
+        known = tuple(entry for entry in entries if entry is not None)
+        where = owner.source
+        yield SubscriptionMap(known, len(known) == len(entries), where.location(table), where.end(table))
+
+
+def _items(
+    table: ast.expr, module: Module, symbols: Symbols, seen: frozenset[str]
+) -> Iterator[tuple[ast.expr | None, ast.expr, Module]]:
+    """Yield key, value and file of each entry, in the order in which a later one replaces an earlier one.
+
+    The entries of `**more` and of `table | more` are included; a part that is not plain has None for its key.
+    """
+    if isinstance(table, ast.Dict):
+        for key, value in zip(table.keys, table.values, strict=True):
+            if key is None:
+                yield from _items(value, module, symbols, seen)
+            else:
+                yield key, value, module
+    elif isinstance(table, ast.BinOp) and isinstance(table.op, ast.BitOr):
+        yield from _items(table.left, module, symbols, seen)
+        yield from _items(table.right, module, symbols, seen)
+    elif (found := _table_of(table, module, symbols)) is not None and (symbol := symbols.of(table, module)) not in seen:
+        yield from _items(*found, symbols, seen | {symbol or ""})
+    else:
+        yield None, table, module
+
+
+def _table_of(name: ast.expr, module: Module, symbols: Symbols) -> tuple[ast.expr, Module] | None:
+    """Return the table that has a name, and its file; None where that is not plain, as it may get entries later."""
+    symbol = symbols.of(name, module) or ""
+    found = symbols.value_of(symbol)
+    return None if found is None or _is_added_to(last_part(symbol), found[0]) else (found[1], found[0])
 
 
 def _is_added_to(name: str, module: Module) -> bool:
@@ -62,14 +90,23 @@ def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]
     if (module := symbols.module(source)) is None:
         return
     nodes = list(module.nodes())
-    handlers: dict[str, list[Handler | None]] = {}
-    owners: dict[str, ast.expr] = {}
+    scopes = _scopes(nodes)
+    made = [
+        # What is assigned to an attribute, such as self.consumer, has handlers in any function.
+        (call, (0 if "." in target else scopes[id(call)][0], target))
+        for call, target in _constructions(nodes, module, symbols)
+    ]
+    handlers: dict[_Owner, list[Handler | None]] = {}
+    owners: dict[_Owner, ast.expr] = {}
     for owner, handler in _registrations(nodes, module, symbols, events):
         name = ast.unparse(owner)
-        handlers.setdefault(name, []).append(handler)
-        owners.setdefault(name, owner)
-    for call, target in _constructions(nodes, module, symbols):
-        known, complete = _understood(handlers.pop(target, []))
+        keys = [(scope, name) for scope in scopes[id(owner)]]
+        key = next((key for key in keys if any(key == other for _, other in made)), keys[-1])
+        handlers.setdefault(key, []).append(handler)
+        owners.setdefault(key, owner)
+    for call, key in made:
+        target = key[1]
+        known, complete = _understood(handlers.pop(key, []))
         unhandled = next((given.value for given in call.keywords if given.arg in {"unhandled", None}), None)
         # Jobs without a handler may be meant, unless they wait or fail.
         plain = ast.Constant("wait") if unhandled is None else unhandled
@@ -78,11 +115,11 @@ def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]
         complete = complete and bool(target) and (waits or fails)
         queue = symbols.text_of(argument(call, 0, "queue"), module)
         yield Consumer(module.symbol(target), source.service, queue, known, complete, source.location(call), made=True)
-    for name, own in handlers.items():
+    for key, own in handlers.items():
         known, complete = _understood(own)
         # Something else may have a method `on`.
         if known:
-            symbol = symbols.of(owners[name], module) or ""
+            symbol = symbols.of(owners[key], module) or ""
             yield Consumer(symbol, source.service, None, known, complete, known[0].location, made=False)
 
 
@@ -110,6 +147,17 @@ def joined(consumers: Iterable[Consumer]) -> tuple[Consumer, ...]:
 def _understood(handlers: list[Handler | None]) -> tuple[tuple[Handler, ...], bool]:
     known = tuple(handler for handler in handlers if handler is not None)
     return known, len(known) == len(handlers)
+
+
+def _scopes(nodes: list[ast.AST]) -> dict[int, list[int]]:
+    """Return the functions that each node is in, from the innermost one to the file itself, which is 0."""
+    scopes: dict[int, list[int]] = {id(node): [0] for node in nodes}
+    # The nodes come from outside to inside.
+    for function in nodes:
+        if isinstance(function, Function):
+            for node in (inner for statement in function.body for inner in ast.walk(statement)):
+                scopes[id(node)] = [id(function), *scopes[id(function)]]
+    return scopes
 
 
 def _constructions(nodes: list[ast.AST], module: Module, symbols: Symbols) -> Iterator[tuple[ast.Call, str]]:

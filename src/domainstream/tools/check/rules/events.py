@@ -1,6 +1,8 @@
-"""Rules of events, DS201 to DS207: where they are, and what they say of themselves."""
+"""Rules of events, DS201 to DS209: where they are, and what they say of themselves."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Final
 
 from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Event
@@ -85,3 +87,13 @@ def naive_datetimes(project: Project) -> Iterator[RawFinding]:
     for call in project.naive_calls:
         message = f"{call.field} is given {call.call}, which has no time zone"
         yield RawFinding(call.location, message, "use datetime.now(UTC)")
+
+
+def _uncarried(project: Project, kind: str) -> Iterator[RawFinding]:
+    for field in project.uncarried:
+        if field.kind == kind:
+            yield RawFinding(field.location, field.problem, field.fix)
+
+
+lost_fields: Final = partial(_uncarried, kind="field")
+unwritable_types: Final = partial(_uncarried, kind="type")

@@ -1,4 +1,4 @@
-"""Rules of the files themselves, DS001 to DS003: what cannot be read cannot be checked."""
+"""Rules of the files themselves, DS001 to DS005: what cannot be read cannot be checked."""
 
 from collections.abc import Iterator
 
@@ -39,3 +39,16 @@ def ignored_without_reason(project: Project) -> Iterator[RawFinding]:
             codes = ", ".join(comment.codes)
             message = f"this comment ignores {codes} without saying why"
             yield RawFinding(comment.location, message, f"use # domainstream: ignore[{codes}] reason")
+
+
+def replaced_definitions(project: Project) -> Iterator[RawFinding]:
+    """Find definitions that a later one of the same name replaces, as after a merge: Python keeps the last."""
+    for repeated in project.repeated:
+        if repeated.kind == "name":
+            message = f"{repeated.name} is defined twice: this replaces {repeated.first}"
+            yield RawFinding(repeated.location, message, "rename one of the two, or remove it")
+    for chain in project.upcasters:
+        versions = chain.versions or ()
+        if twice := sorted({version for version in versions if versions.count(version) > 1}):
+            message = f"two steps lead from version {twice[0]}, and the last one replaces the other"
+            yield RawFinding(chain.location, message, "remove one of the two")

@@ -1,11 +1,11 @@
-"""Rules of mappers, DS301 to DS307: every event is mapped, each to its own channel."""
+"""Rules of mappers, DS301 to DS308: every event is mapped, each to its own channel."""
 
 from collections.abc import Iterator
 from functools import lru_cache
 
 from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Event
-from domainstream.tools.check.model.flow import Mapper, Outcome
+from domainstream.tools.check.model.flow import Case, Mapper, Outcome
 from domainstream.tools.check.model.project import Project
 
 
@@ -114,6 +114,22 @@ def forbidden_none(project: Project) -> Iterator[RawFinding]:
             why = "a case returns None" if returns_none else "its documentation promises None"
             message = f"{mapper.name}: {why}, but the return type forbids it"
             yield RawFinding(mapper.return_location, message, f"use -> {_enum_name(project)} | None")
+
+
+def unreached_cases(project: Project) -> Iterator[RawFinding]:
+    """Find cases for events that an earlier case takes: Python never comes to them."""
+    for mapper in project.mappers:
+        covered: dict[str, Case] = {}
+        for case in mapper.cases:
+            taken = {symbol: covered[symbol] for symbol in case.events if symbol in covered}
+            for symbol, other in taken.items():
+                name = project.event_by_symbol[symbol].name
+                message = (
+                    f"{mapper.name} has two cases for {name}; line {other.location.line} takes all of these events"
+                )
+                yield RawFinding(case.location, message, "remove one of the two cases")
+            if case.covers:
+                covered |= {symbol: case for symbol in case.events if symbol not in covered}
 
 
 def returned(project: Project) -> Iterator[tuple[Mapper, Event, Outcome]]:

@@ -1,4 +1,4 @@
-"""Rules of subscriptions, DS401 to DS405, and of the flow, DS501 to DS503.
+"""Rules of subscriptions, DS401 to DS409, and of the flow, DS501 to DS503.
 
 Every channel is subscribed to, every job is handled, and what is subscribed to is published, by one service.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from domainstream.channel.channel_name import parse_channel_name
 from domainstream.tools.check.findings import RawFinding
 from domainstream.tools.check.model.domain import Channel, Event
-from domainstream.tools.check.model.flow import SubscribedChannel, Subscription
+from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules.channels import candidate_services
 from domainstream.tools.check.rules.mapping import returned
@@ -75,7 +75,7 @@ def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
     if project.broken_services or not all(consumer.complete for consumer in project.consumers):
         return
     events: dict[str | None, list[Event]] = {}
-    for event in project.events:
+    for event in (*project.events, *project.readers):
         events.setdefault(event.event_type, []).append(event)
     for entry, subscription in _subscriptions(project):
         own = events.get(entry.channel.lower(), [])
@@ -90,6 +90,65 @@ def unhandled_jobs(project: Project) -> Iterator[RawFinding]:
             message = f"the job {job} is never handled: the consumer of the queue {queue} has no handler for {name}"
             fix = f"add @consumer.on({name}) in {consumers[0].location.path}, or remove this subscription"
             yield RawFinding(subscription.location, message, fix)
+
+
+def replaced_entries(project: Project) -> Iterator[RawFinding]:
+    """Find entries that replace an earlier one of the same channel: of two equal keys, Python keeps the last."""
+    for table in project.subscription_maps:
+        first: dict[tuple[str, str], SubscribedChannel] = {}
+        for entry in table.entries:
+            other = first.setdefault((entry.enum, entry.channel), entry)
+            if other.location != entry.location:
+                where = f"{other.location.path}:{other.location.line}"
+                message = f"{entry.channel} has two entries: this one replaces {where}, whose queues get no events"
+                yield RawFinding(entry.location, message, "put the queues of both into one entry, and remove the other")
+
+
+def doubled_handlers(project: Project) -> Iterator[RawFinding]:
+    """Find handlers of an event and a job that the queue has a handler for: the consumer refuses the second one."""
+    for consumer in project.consumers:
+        first: dict[tuple[str, str | None], Handler] = {}
+        class_of: dict[str, Event] = {}
+        for handler in consumer.handlers:
+            for symbol in handler.events:
+                event = project.event_by_symbol[symbol]
+                other = first.setdefault((symbol, handler.job), handler)
+                read_by = class_of.setdefault(event.event_type or symbol, event)
+                name = event.name
+                if read_by is not event:
+                    message = (
+                        f"{name} and {read_by.name} ({read_by.location.path}:{read_by.location.line}) are one event"
+                    )
+                    yield RawFinding(
+                        handler.location, message, "use one of the two classes in all handlers of the queue"
+                    )
+                elif other is not handler:
+                    jobs = "" if handler.job is None else f" in jobs named {handler.job}"
+                    where = f"{other.name or 'a handler'} ({other.location.path}:{other.location.line})"
+                    message = f"{name}{jobs} is already handled by {where}"
+                    yield RawFinding(handler.location, message, "remove one of the two, or give each its own job")
+
+
+def doubled_consumers(project: Project) -> Iterator[RawFinding]:
+    """Find queues with two consumers: each worker takes any job, also those that only the other one handles."""
+    first: dict[str, Consumer] = {}
+    for consumer in project.consumers:
+        if consumer.queue is None or not consumer.made:
+            continue
+        other = first.setdefault(consumer.queue, consumer)
+        if other is not consumer and (not consumer.symbol or other.symbol != consumer.symbol):
+            where = f"{other.location.path}:{other.location.line}"
+            message = f"the queue {consumer.queue} has another consumer ({where}), and each takes the other's jobs"
+            fix = "register all handlers of the queue on one consumer, or give this one a queue of its own"
+            yield RawFinding(consumer.location, message, fix)
+
+
+def doubled_names(project: Project) -> Iterator[RawFinding]:
+    """Find members of the enums of queues and jobs that have the value of another one: Python makes them aliases."""
+    for repeated in project.repeated:
+        if repeated.kind == "value":
+            message = f"{repeated.name} has the value of {repeated.first}, so both are the same queue or job"
+            yield RawFinding(repeated.location, message, "give it a value of its own, or remove it")
 
 
 def unpublished_channels(project: Project) -> Iterator[RawFinding]:
@@ -159,7 +218,12 @@ def _unclear_services(project: Project) -> set[str]:
 def published_twice(project: Project) -> Iterator[RawFinding]:
     """Find events that two services publish: it is unclear which of them owns the event."""
     first: dict[str, str] = {}
+    foreign = {reader.symbol for reader in project.readers}
     for mapper, event, outcome in returned(project):
+        if event.symbol in foreign:
+            message = f"{event.name} of {event.service} is a class to read another service's event with"
+            yield RawFinding(outcome.location, message, "remove its case; only the owner publishes the event")
+            continue
         service = first.setdefault(event.symbol, mapper.service)
         if service != mapper.service:
             message = f"{event.name} is published by {service} and by {mapper.service}"
