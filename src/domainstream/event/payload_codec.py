@@ -37,7 +37,7 @@ class PayloadCodec:
         event_type = getattr(event_class, "event_type", None)
         no_type = None if isinstance(event_type, str) else "it has no event_type; add: event_type = YourEventType.NAME"
         raise_problems(event_class.__name__, [no_type, *payload_type_problems(self.payload_type)])
-        self.event_type: str = plain_name(event_type)
+        self.event_type: str = plain_name(event_class.event_type)
         """The event type as a plain string, which is faster to encode than an enum member."""
         self.schema = schema_of(self.event_type, event_class.version)
         """The `dataschema` of the class's version."""
