@@ -76,7 +76,7 @@ async def retry(server: RedisServer, terminal: Terminal, options: RepairOptions)
     their attempts again; delayed jobs keep those that they have left. The event of a job cannot be edited, because an
     event is a fact that others have read too: publish a correction instead.
 
-    Exit code 5: some jobs had changed their state.
+    Exit code 5: some of the jobs that were named had changed their state.
     """
     repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
     action = repair.retry if options.state == "failed" else repair.promote
@@ -90,7 +90,7 @@ async def rm(server: RedisServer, terminal: Terminal, options: RepairOptions) ->
     Name the jobs, or choose them with --error, --job, --since, --key or --all. Their events stay in their streams, for
     as long as those keep them.
 
-    Exit code 5: some jobs had changed their state.
+    Exit code 5: some of the jobs that were named had changed their state.
     """
     repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
     return await _repair(server, terminal, options, repair.remove, "removed", "Permanently delete")
@@ -110,10 +110,10 @@ async def _repair(
     changed = await action(queue, job_ids)
     outcome = RepairOutcome(queue=queue, done=done, chosen=len(job_ids), changed=changed, dry_run=False)
     terminal.line(outcome, f"{changed:,} of {words} {done}")
-    if changed == len(job_ids):
-        return exits.OK
-    terminal.warn(f"{plural(len(job_ids) - changed, 'job')} had changed their state meanwhile")
-    return exits.PARTIAL
+    if changed < len(job_ids):
+        terminal.warn(f"{plural(len(job_ids) - changed, 'job')} had changed their state meanwhile")
+    # Of jobs chosen by what they have in common, it does not matter which of them began by themselves.
+    return exits.PARTIAL if options.job_ids and changed < len(job_ids) else exits.OK
 
 
 async def _chosen(server: RedisServer, options: RepairOptions) -> list[str]:
