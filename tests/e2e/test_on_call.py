@@ -65,7 +65,8 @@ async def test_outage_of_the_database_needs_nobody(hospital: Hospital, on_call: 
     missing = await hospital.take_in(100)
     await asyncio.sleep(OUTAGE)  # an outage has a length
     (group,) = await on_call.json("jobs", "ls", "billing")
-    assert (group["state"], group["error"], group["jobs"]) == ("delayed", "OperationalError", len(missing))
+    assert (group["state"], group["error"]) == ("delayed", "OperationalError")
+    assert 0 < group["jobs"] <= len(missing)  # the others are being tried again
     assert "billing.py" in group["where"]
     hospital.postgres.start()
     await hospital.until_billed(hospital.published)
