@@ -61,7 +61,7 @@ async def test_outage_of_the_database_needs_nobody(hospital: Hospital, on_call: 
     """While the database is away for ten seconds, jobs wait for it; afterwards all are billed, without any command."""
     await hospital.until_billed(await hospital.take_in(5))
     hospital.postgres.stop()
-    await hospital.until_nothing_answers()
+    await hospital.until_the_database_is_away()
     missing = await hospital.take_in(100)
     await asyncio.sleep(OUTAGE)  # an outage has a length
     (group,) = await on_call.json("jobs", "ls", "billing")

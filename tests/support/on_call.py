@@ -85,30 +85,29 @@ class Hospital:
         self.published += ids
         return ids
 
-    async def billed(self) -> set[str]:
-        """Return the ids of the events that have a bill."""
-        async with self._engine.connect() as connection:
-            return set((await connection.execute(text("SELECT event_id FROM bills"))).scalars())
+    async def billed(self) -> set[str] | None:
+        """Return the ids of the events that have a bill; None while the database is away."""
+        try:
+            async with self._engine.connect() as connection:
+                return set((await connection.execute(text("SELECT event_id FROM bills"))).scalars())
+        except OperationalError:
+            return None
 
     async def until_billed(self, event_ids: list[str]) -> None:
         """Wait until these events have bills."""
 
         async def all_billed() -> bool:
-            return set(event_ids) <= await self.billed()
+            return set(event_ids) <= (await self.billed() or set())
 
         await until(all_billed, patience=PATIENCE)
 
-    async def until_nothing_answers(self) -> None:
-        """Wait until the database has gone."""
+    async def until_the_database_is_away(self) -> None:
+        """Wait until nothing answers any more."""
 
-        async def gone() -> bool:
-            try:
-                await self.billed()
-            except OperationalError:
-                return True
-            return False
+        async def away() -> bool:
+            return await self.billed() is None
 
-        await until(gone, patience=PATIENCE)
+        await until(away, patience=PATIENCE)
 
     def log(self) -> str:
         """Return what all programs have logged."""
