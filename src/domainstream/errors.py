@@ -33,6 +33,7 @@
     ├── HandlerNotFoundError        the consumer has no handler for a job
     ├── HandlerCancelledError       a handler was cancelled from inside
     ├── HandlerTimeoutError         a handler exceeded its time limit
+    ├── BackgroundTaskError         a task or thread that a program needs ended too early
     └── InboxError                  an inbox cannot guarantee that effects happen once
 
 Messages say what is wrong, where, why, and how to fix it. They name fields, types and ids, but never quote a payload's
@@ -263,6 +264,10 @@ class HandlerCancelledError(DomainStreamError):
 
 class HandlerTimeoutError(DomainStreamError):
     """A handler exceeded its time limit; the attempt counts as failed."""
+
+
+class BackgroundTaskError(DomainStreamError):
+    """A task or thread that a program needs ended without an error, although the program had not been stopped."""
 
 
 class InboxError(DomainStreamError):

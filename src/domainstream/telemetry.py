@@ -57,7 +57,10 @@ class Signal(Enum):
         "attempt 1, 2, 4, 8, ... of these batches failed and will be repeated",
     )
     PUBLISH_FAILED = ("publish.failed", ERROR, "channel messages outcome reason", "a batch was given up")
-    PUBLISH_SENDER_FAILED = ("publish.sender_failed", ERROR, "", "a bug in a batch sender; carries the traceback")
+    PUBLISH_SENDER_FAILED = (
+        *("publish.sender_failed", ERROR, ""),
+        "a flush failed because of a bug; its events have receipts, and the next flush begins; carries the traceback",
+    )
 
     STREAM_LOSS = (
         *("stream.loss", ERROR, "group channel entries after before"),
@@ -82,6 +85,10 @@ class Signal(Enum):
     STREAM_RECLAIMED = (
         *("stream.reclaimed", INFO, "group channel entries"),
         "entries that another consumer had left pending were taken over",
+    )
+    STREAM_CONSUMER_UNGUARDED = (
+        *("stream.consumer_unguarded", WARNING, "group consumer reason"),
+        "the server does not let the subscriber hold its consumer name: a second one of that name goes unnoticed",
     )
     STREAM_CONSUMER_REMOVED = (
         *("stream.consumer_removed", INFO, "group channel consumer"),
@@ -167,7 +174,15 @@ class Signal(Enum):
     )
     WORKER_HANDLERS_LATE = (
         *("worker.handlers_late", WARNING, "queue handlers"),
-        "handlers did not finish within the grace period; their jobs are retried",
+        "handlers did not finish within the grace period; they are cancelled, and their jobs are retried",
+    )
+    WORKER_HANDLER_ABANDONED = (
+        *("worker.handler_abandoned", ERROR, "handler job where"),
+        "a handler did not end when it was cancelled; it runs on, at `where`; its job fails or is retried without it",
+    )
+    WORKER_HANDLER_ENDED_LATE = (
+        *("worker.handler_ended_late", WARNING, "handler job"),
+        "a handler that was abandoned has ended; its outcome is ignored",
     )
     WORKER_OUTCOMES_UNREPORTED = (
         *("worker.outcomes_unreported", ERROR, "queue jobs"),
@@ -186,9 +201,18 @@ class Signal(Enum):
         "a handler returned after its event loop had been closed",
     )
 
+    BACKGROUND_DIED = (
+        *("background.died", ERROR, "program task reason"),
+        "a task or thread that a program needs has died; the program ends with its error; carries the traceback",
+    )
+
     RUN_STARTED = ("run.started", INFO, "program target", "`domainstream run` has started the program")
     RUN_HEALTH = ("run.health", INFO, "url", "the health endpoint listens")
     RUN_STOPPING = ("run.stopping", INFO, "signal", "the first signal came; a second one aborts the program")
+    RUN_FORCED_EXIT = (
+        *("run.forced_exit", ERROR, "exit_code where threads"),
+        "the process did not end by itself and is ended; `where` is the line at which its main thread was",
+    )
     RUN_ENDED = ("run.ended", INFO, "exit_code", "the program has ended")
 
     DOCS_EXAMPLE_MISSING = ("docs.example_missing", DEBUG, "event error", "no example could be made of an event class")

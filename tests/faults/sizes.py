@@ -32,6 +32,9 @@ class Size:
     worker_kills: int
     """How often workers are killed in a run."""
 
+    locked_jobs: int
+    """Jobs whose ends race with the renewal of their locks."""
+
     server_kills: int
     """How often the server is killed in a run."""
 
@@ -63,6 +66,7 @@ QUICK: Final = Size(
     subscriber_kills=6,
     failpoint_deaths=6,
     worker_kills=5,
+    locked_jobs=10_000,
     server_kills=3,
     server_lives=(0.3, 0.8),
     room=1_000_000,
@@ -81,6 +85,7 @@ FULL: Final = Size(
     subscriber_kills=30,
     failpoint_deaths=200,
     worker_kills=50,
+    locked_jobs=1_000_000,
     server_kills=30,
     server_lives=(1.0, 3.0),
     room=40_000_000,

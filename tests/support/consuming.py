@@ -98,6 +98,27 @@ async def until(condition: Callable[[], Any], *, patience: float = PATIENCE) -> 
             await asyncio.sleep(0.005)
 
 
+class Stubborn:
+    """Handlers that ignore every cancellation until they are asked to give in."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        """Set when a handler has begun."""
+        self.give_in = asyncio.Event()
+        """Set it to let the handlers end."""
+        self.begun = self.cancellations = 0
+
+    async def handle(self, *_: Any) -> None:
+        """Wait, whatever comes."""
+        self.begun += 1
+        self.started.set()
+        while not self.give_in.is_set():
+            try:
+                await self.give_in.wait()
+            except asyncio.CancelledError:
+                self.cancellations += 1
+
+
 @asynccontextmanager
 async def running(program: Any) -> AsyncIterator[asyncio.Task[None]]:
     """Run a subscriber or worker for the time of the block, then close it."""

@@ -5,11 +5,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from support.consuming import PATIENCE, BullJobs, OptimizationEvaluated, delivery, evaluated, until
 
 from domainstream.event import read_message
+from domainstream.lifecycle import Lifecycle
 from domainstream.queue import BullMQQueue, Job, JobSettings, job_data
 from domainstream.worker import EventConsumer, EventContext, EventWorker, ReceivedJob
 from domainstream.worker.bullmq.engine import BullMQEngine, WorkerConnections
@@ -34,10 +36,10 @@ def job_of(
     return Job("valuation", "price-stay", job_id, data, settings)
 
 
-def jobs_of(count: int, settings: JobSettings = SETTINGS) -> list[Job]:
-    """Return `count` jobs: event-0, event-1, ..."""
+def jobs_of(count: int, settings: JobSettings = SETTINGS, *, first: int = 0) -> list[Job]:
+    """Return `count` jobs: event-0, event-1, ..., or from another `first` number on."""
     data = b'{"x":1}'
-    return [job_of(job_id=f"event-{number}", data=data, settings=settings) for number in range(count)]
+    return [job_of(job_id=f"event-{number}", data=data, settings=settings) for number in range(first, first + count)]
 
 
 class Valuation:
@@ -95,12 +97,12 @@ class Valuation:
 @asynccontextmanager
 async def working(engine: BullMQEngine) -> AsyncIterator[asyncio.Event]:
     """Run an engine for the time of the block; the event that is yielded stops it earlier."""
-    stopping = asyncio.Event()
-    task = asyncio.create_task(engine.run(stopping))
+    lifecycle = Lifecycle("EventWorker")
+    task = asyncio.create_task(lifecycle.run(partial(engine.run, lifecycle)))
     try:
-        yield stopping
+        yield lifecycle.stopping
     finally:
-        stopping.set()
+        lifecycle.stop()
         async with asyncio.timeout(PATIENCE):
             await asyncio.wait([task])
     task.result()

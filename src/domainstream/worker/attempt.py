@@ -63,14 +63,21 @@ class AttemptRunner:
 
         `KeyboardInterrupt` and `SystemExit`, which end the process, pass as well.
         """
+        task = asyncio.current_task()
         try:
             call = self._consumer.prepare(job)
         except Exception as error:  # noqa: BLE001 - a job's data may hold anything
             return self._unprepared(job, error)
+        if task is not None:
+            task.set_name(call.handler_name)  # by which an attempt that does not end is reported
         try:
             await call.run()
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except (KeyboardInterrupt, SystemExit):
             raise
+        except GeneratorExit as error:
+            if not _is_current(task):  # this coroutine is being closed, after its event loop
+                raise
+            return self._failed(job, call, error)
         except asyncio.CancelledError as cancelled:
             if _is_cancelled_by_worker():
                 raise
@@ -208,6 +215,14 @@ def _number(given: Any) -> float:
 def _is_cancelled_by_worker() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _is_current(task: asyncio.Task[Any] | None) -> bool:
+    """Return whether `task` is running: a coroutine that is closed instead may be so in any task, or in none."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False
 
 
 def _next_step(pause: timedelta) -> str:

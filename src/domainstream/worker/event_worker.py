@@ -1,6 +1,7 @@
 """Runs the handlers of a consumer on the jobs of its BullMQ queue."""
 
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -32,7 +33,6 @@ class EventWorker:
         """Run `engine`, which opens its connections and closes them when its run ends."""
         self._engine = engine
         self._lifecycle = Lifecycle(type(self).__name__)
-        self._running = False
 
     @classmethod
     def from_url(
@@ -48,7 +48,8 @@ class EventWorker:
         """Return a worker that opens its own connections when it runs; every key of BullMQ begins with `bull_prefix`.
 
         Up to `concurrency` handlers run at a time. When the worker stops, handlers may run on for `grace`; then they
-        are cancelled, and their jobs return to the queue. Raises `MissingExtraError` without the package `bullmq`, and
+        are cancelled, and their jobs return to the queue, at the latest 2 seconds later: a handler that ignores its
+        cancellation is abandoned. Raises `MissingExtraError` without the package `bullmq`, and
         `ConfigurationError` for an invalid URL and for numbers of zero or less.
         """
         raise_problems("EventWorker", [positive("concurrency", concurrency, int), positive("grace", grace, timedelta)])
@@ -66,9 +67,10 @@ class EventWorker:
     async def run(self) -> None:
         """Handle jobs until `stop` or cancellation; then let running handlers finish and close the connections.
 
-        Raises `ConfigurationError` when called a second time, or after `close`.
+        Raises `ConfigurationError` when called a second time, or after `close`, and the error of a task or thread that
+        the worker needs and that died.
         """
-        await self._lifecycle.run(self._work)
+        await self._lifecycle.run(partial(self._engine.run, self._lifecycle))
 
     def stop(self) -> None:
         """Take no more jobs, and let `run` return once running handlers have finished. Stopping twice is harmless."""
@@ -84,16 +86,15 @@ class EventWorker:
         return self._engine.stats()
 
     async def health(self) -> Health:
-        """Return whether the worker takes jobs: it runs, is not stopping, and the server answers it; never raises."""
-        if not self._running:
+        """Return whether the worker takes jobs: it runs, has all its parts, and the server answers; never raises."""
+        if self._lifecycle.problem:
+            return Health(ok=False, problem=self._lifecycle.problem)
+        if not self._lifecycle.is_running:
             return Health(ok=False, problem="the worker does not run")
         if self._lifecycle.stopping.is_set():
             return Health(ok=False, problem="the worker is stopping")
-        stats = self.stats
-        if stats.failures:
-            problem = f"{stats.failures} calls in a row to the server failed: {stats.last_error}"
-            return Health(ok=False, problem=problem)
-        return Health(ok=True)
+        problem = self._engine.problem()
+        return Health(ok=not problem, problem=problem or None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,10 +103,3 @@ class EventWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _work(self) -> None:
-        self._running = True
-        try:
-            await self._engine.run(self._lifecycle.stopping)
-        finally:
-            self._running = False

@@ -34,7 +34,11 @@ def given_reason(reason: str) -> str:
 
 def stack_of(error: BaseException) -> str:
     """Return the traceback of the error and of all its causes, cut to its last `MAX_STACK` bytes."""
-    stack = "".join(map(_start_of, traceback.format_exception(error))).encode()
+    try:
+        lines = traceback.format_exception(error)
+    except Exception as failure:  # noqa: BLE001 - a broken exception of the user's, or groups nested too deep
+        lines = [f"{type(error).__name__}, whose traceback fails with {type(failure).__name__}"]
+    stack = "".join(map(_start_of, lines)).encode()
     if len(stack) <= MAX_STACK:
         return stack.decode()
     kept = stack[-MAX_STACK:].partition(b"\n")[2]

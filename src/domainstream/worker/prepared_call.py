@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from domainstream.errors import ConfigurationError, HandlerTimeoutError
 from domainstream.event import BaseEvent, correlation_scope
-from domainstream.lifecycle import cancel_and_wait
 from domainstream.telemetry import Signal, emit
+from domainstream.worker.abandoned import abandon_handler, end_handlers
 from domainstream.worker.context import EventContext
 from domainstream.worker.outcomes import Done, GiveUp, RetryLater
 
@@ -40,9 +40,6 @@ It must await `call_next(call)` for the handler to run, and may do anything befo
         finally:
             durations.labels(call.handler_name).observe(time.perf_counter() - started)
 """
-
-RECANCEL_INTERVAL: Final = 1.0
-"""Seconds between two cancellations of a handler that exceeded its time limit: time for its own clean-up."""
 
 _EXAMPLE: Final = "@consumer.on(SomethingHappened)"
 
@@ -154,27 +151,38 @@ def around(middleware: Middleware, call_next: Next) -> Next:
 
 
 async def _call_within_limit(seconds: float, call: PreparedCall, call_next: Next) -> None:
-    """Cancel a call after `seconds` and raise `HandlerTimeoutError`.
+    """Cancel a call after `seconds` and raise `HandlerTimeoutError`, also if the call does not end.
 
-    Repeats the cancellation until the call has ended. `asyncio.timeout` cancels only once, and a cancellation can get
-    lost, as in `asyncio.wait_for` on Python 3.11.
+    `asyncio.timeout` would not do: it cancels only once, and waits for a call that ignores it.
     """
-    task = asyncio.ensure_future(call_next(call))
+    task = asyncio.create_task(_awaited(call_next(call)), name=call.handler_name)
     # If this is cancelled, no one else retrieves the error; asyncio would log it together with its message.
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.wait([task], timeout=seconds)
         in_time = task.done()
     finally:
-        await cancel_and_wait(task, again=RECANCEL_INTERVAL)
+        try:
+            await end_handlers(task)
+        finally:  # a second cancellation by the worker, which does not wait any longer
+            ended = task.done()
+            if not ended:
+                abandon_handler(task, call.context.job_id)
+    too_long = f"{call.handler_name} took longer than its time limit of {seconds:g} s"
+    if not ended:
+        raise HandlerTimeoutError(
+            f"{too_long} and did not end when it was cancelled, so it runs on; let it raise asyncio.CancelledError"
+        )
     try:
         task.result()
     except asyncio.CancelledError as cancelled:
         if in_time:
             raise
-        raise HandlerTimeoutError(
-            f"{call.handler_name} took longer than its time limit of {seconds:g} s"
-        ) from cancelled
+        raise HandlerTimeoutError(too_long) from cancelled
+
+
+async def _awaited(call: Awaitable[None]) -> None:
+    await call
 
 
 def name_of(function: object) -> str:

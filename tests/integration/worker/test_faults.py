@@ -221,6 +221,6 @@ async def test_job_that_cannot_be_taken(queue: Valuation, redis: Redis, caplog: 
     await redis.set(f"{queue.jobs.key}:event-0", "no hash")
     async with working(queue.engine(diary, lock=SHORT, stalled_interval=SHORT, concurrency=1)):
         await queue.ended("completed", 2)
-        await until(lambda: "worker.locks_failed queue=valuation reason=WRONGTYPE" in caplog.text)
+        await until(lambda: "worker.locks_failed queue=valuation reason=ResponseError: WRONGTYPE" in caplog.text)
     assert "worker.fetch_failed queue=valuation reason=WRONGTYPE" in caplog.text
     assert diary.ids == ["event-1", "event-2"]

@@ -3,8 +3,11 @@
 import asyncio
 from typing import Any
 
+from support.consuming import running, until
+
 from domainstream.health import Health
-from domainstream.worker import EventWorker, WorkerStats
+from domainstream.lifecycle import Lifecycle
+from domainstream.worker import EventConsumer, EventWorker, WorkerStats
 
 
 class CountingEngine:
@@ -17,9 +20,13 @@ class CountingEngine:
         """Return the counts."""
         return self.counts
 
-    async def run(self, stopping: asyncio.Event) -> None:
+    def problem(self) -> str:
+        """Report none."""
+        return ""
+
+    async def run(self, lifecycle: Lifecycle) -> None:
         """Run until stopped."""
-        await stopping.wait()
+        await lifecycle.stopping.wait()
 
 
 async def health_of(engine: Any) -> Health:
@@ -42,8 +49,14 @@ async def test_stats_are_those_of_the_engine() -> None:
 
 async def test_failing_calls_make_it_unhealthy() -> None:
     """A worker whose calls to the server fail is not healthy, and names the last error."""
-    problem = "2 calls in a row to the server failed: no answer"
-    assert await health_of(CountingEngine(failures=2, last_error="no answer")) == Health(ok=False, problem=problem)
+    worker = EventWorker.from_url("redis://127.0.0.1:1", EventConsumer("valuation"))
+    async with running(worker):
+
+        async def is_reported() -> bool:
+            problem = (await worker.health()).problem or ""
+            return "calls in a row to the server failed: no connection to the server" in problem
+
+        await until(is_reported)
 
 
 async def test_worker_without_failures_is_healthy() -> None:

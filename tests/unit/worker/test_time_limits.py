@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.consuming import OptimizationEvaluated
+from support import consuming
+from support.consuming import PATIENCE, OptimizationEvaluated, Stubborn, until
 from support.handling import attempt_with, received
 
 from domainstream.errors import ConfigurationError, HandlerTimeoutError
-from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater, prepared_call
+from domainstream.worker import ErrorHandler, EventConsumer, EventContext, RetryLater, abandoned
 from domainstream.worker.outcomes import Completed, Delayed, Failed
 
 SHORT = timedelta(milliseconds=20)
@@ -35,8 +36,8 @@ async def test_handler_is_cancelled_at_its_limit(caplog: pytest.LogCaptureFixtur
 
 
 async def test_cancellation_that_gets_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler that swallows cancellations is cancelled until it ends."""
-    monkeypatch.setattr(prepared_call, "RECANCEL_INTERVAL", 0.01)
+    """A handler that swallows its cancellation is cancelled again."""
+    monkeypatch.setattr(abandoned, "CANCELLATION_LIMIT", 2.0)
     swallowed = []
 
     async def handler(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -45,13 +46,47 @@ async def test_cancellation_that_gets_lost_is_repeated(monkeypatch: pytest.Monke
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 swallowed.append(1)
-                if len(swallowed) == 3:
+                if len(swallowed) == 2:
                     raise
 
     failed = await attempt_with(handler, time_limit=SHORT)
     assert isinstance(failed, Failed)
-    assert failed.reason.startswith("HandlerTimeoutError: handler took")
-    assert len(swallowed) == 3
+    assert failed.reason == "HandlerTimeoutError: handler took longer than its time limit of 0.02 s"
+    assert len(swallowed) == 2
+
+
+async def test_handler_that_ignores_its_cancellation_fails_on_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler that does not end at its limit is abandoned: its attempt fails, its late result is ignored."""
+    monkeypatch.setattr(abandoned, "CANCELLATION_LIMIT", 0.02)
+    stubborn, calls = Stubborn(), abandoned.AbandonedCalls()
+    abandoned.abandoned_calls.set(calls)
+    async with asyncio.timeout(PATIENCE):
+        failed = await attempt_with(stubborn.handle, received(attempts=2), time_limit=SHORT)
+        assert isinstance(failed, Failed)
+        assert "handle took longer than its time limit of 0.02 s and did not end when it was" in failed.reason
+        assert failed.again_in is not None
+        assert calls.count == 1
+        assert f"worker.handler_abandoned handler=handle job=event-1 where={consuming.__file__}:" in caplog.text
+        stubborn.give_in.set()
+        await until(lambda: "worker.handler_ended_late handler=handle job=event-1" in caplog.text)
+
+
+def test_abandoned_handler_does_not_keep_the_process() -> None:
+    """`asyncio.run` ends although a handler that was abandoned still ignores every cancellation."""
+    stubborn = Stubborn()
+
+    async def main() -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(abandoned, "CANCELLATION_LIMIT", 0.02)
+            await attempt_with(stubborn.handle, time_limit=SHORT)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert stubborn.cancellations == 2
 
 
 async def test_work_that_completes_on_cancellation_counts() -> None:

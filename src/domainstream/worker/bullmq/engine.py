@@ -12,7 +12,6 @@ a job.
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -22,13 +21,14 @@ from msgspec import Struct
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from domainstream.lifecycle import cancel_and_wait
+from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.redis.connection import connect, connect_blocking
 from domainstream.redis.link import RedisLink
 from domainstream.redis.server_url import valid_url
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name
+from domainstream.worker.abandoned import AbandonedCalls, abandoned_calls
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
 from domainstream.worker.bullmq.loops import MarkerListener, RoundTripLoop
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
@@ -39,6 +39,12 @@ from domainstream.worker.settings import WorkerSettings
 CLIENT_NAME: Final = "domainstream-worker"
 SHUTDOWN_TIMEOUT: Final = 5.0
 """Seconds that a stopping worker tries to report its last outcomes to a server that does not answer."""
+
+ABORTED_HANDLERS_LIMIT: Final = 0.5
+"""Seconds that handlers have to end when the worker is aborted; `CANCELLATION_LIMIT` holds otherwise."""
+
+ABORTED_REPORT_TIMEOUT: Final = 1.0
+"""Seconds that an aborted worker tries to hand its jobs back."""
 
 
 class WorkerStats(Struct, frozen=True, kw_only=True):
@@ -58,6 +64,12 @@ class WorkerStats(Struct, frozen=True, kw_only=True):
 
     failed: int = 0
     """Attempts recorded as failed, including those that are retried."""
+
+    abandoned: int = 0
+    """Calls of handlers that went on after they were cancelled; they may still run, without their jobs."""
+
+    last_failure: str = ""
+    """The name and the id of the job whose attempt failed last; empty before the first."""
 
     failures: int = 0
     """Round trips to the server that have failed in a row; 0 as soon as one succeeds."""
@@ -117,6 +129,8 @@ class BullMQEngine:
         prefix = connections.key_prefix
         self._queue = queue
         self._grace = grace.total_seconds()
+        self._abandoned = AbandonedCalls()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._tracker = JobTracker(uuid4().hex, concurrency)
         add_next = partial(add_next_job, queue, connections.bull_prefix, connections.package_client)
         self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics)
@@ -137,9 +151,17 @@ class BullMQEngine:
             delayed=runner.delayed,
             waited=runner.waited,
             failed=runner.failed,
+            abandoned=self._abandoned.count,
+            last_failure=runner.last_failure,
             failures=tracker.failures,
             last_error=tracker.last_error,
         )
+
+    def problem(self) -> str:
+        """Say why the engine cannot do its work now; empty when it can."""
+        if self._tracker.failures:
+            return f"{self._tracker.failures} calls in a row to the server failed: {self._tracker.last_error}"
+        return self._renewer.problem
 
     def update_progress(self, job_id: str, value: Any) -> bool:
         """Report to BullMQ how far a running job is, with the next round trip; return whether it is running here.
@@ -148,39 +170,42 @@ class BullMQEngine:
         """
         return self._runner.update_progress(job_id, value)
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set; then finish the jobs that have started. A cancellation abandons them."""
-        self._renewer.start(self._runner.lock_lost)
-        loops = [asyncio.create_task(loop.run(), name=f"round trips of {self._queue}") for loop in self._loops]
-        listener = asyncio.create_task(self._listener.run(), name=f"marker listener of {self._queue}")
+    async def run(self, lifecycle: Lifecycle) -> None:
+        """Work until `lifecycle` stops; then finish the jobs that have started. A cancellation cuts them short.
+
+        Either way jobs that did not finish are handed back, if the server answers.
+        """
+        abandoned_calls.set(self._abandoned)  # for the tasks that are started from here on
+        self._renewer.start(lifecycle, self._runner.lock_lost)
+        listener = lifecycle.start(self._listener.run(), name="marker listener")
+        self._tasks = {lifecycle.start(loop.run(), name="round trip loop") for loop in self._loops}
         try:
-            await _until(stopping, [*loops, listener])
-            self._tracker.close()
+            await lifecycle.stopping.wait()
             await cancel_and_wait(listener)
-            await self._runner.finish(self._grace)
-            _, late = await asyncio.wait(loops, timeout=SHUTDOWN_TIMEOUT)
-            if late:
-                ids = sorted(job.received.id for job in self._tracker.held.values())
-                emit(Signal.WORKER_OUTCOMES_UNREPORTED, queue=self._queue, jobs=ids)
+            await self._finish(self._grace, None, SHUTDOWN_TIMEOUT)
+        except asyncio.CancelledError:
+            lifecycle.stop()
+            await self._finish(0, ABORTED_HANDLERS_LIMIT, ABORTED_REPORT_TIMEOUT)
+            raise
         finally:
-            await cancel_and_wait(listener, *loops)
-            await self._runner.cancel()
+            lifecycle.stop()
+            await cancel_and_wait(listener, *self._tasks)
             await self._renewer.stop()
+
+    async def _finish(self, grace: float, limit: float | None, report_timeout: float) -> None:
+        """End the attempts, and report for `report_timeout` seconds at most what became of them."""
+        self._tracker.close()
+        if all(task.done() or task.cancelling() for task in self._tasks):
+            # `asyncio.run` cancels every task of the process, these too, before the jobs are handed back.
+            self._tasks.add(asyncio.create_task(self._loops[0].run()))
+        await self._runner.finish(grace, limit)
+        await asyncio.wait(self._tasks, timeout=report_timeout)
+        if not self._tracker.finished:
+            ids = sorted(job.received.id for job in self._tracker.held.values())
+            emit(Signal.WORKER_OUTCOMES_UNREPORTED, queue=self._queue, jobs=ids)
 
     def _backoff(self) -> LoggedBackoff:
         def retried(pause: float, error: Exception) -> None:
             emit(Signal.WORKER_RETRIED, queue=self._queue, pause_s=round(pause, 2), reason=error)
 
         return LoggedBackoff(retried)
-
-
-async def _until(stopping: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Wait until `stopping` is set; raise what a task raises before."""
-    stop = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await cancel_and_wait(stop)
-    for task in tasks:
-        if task.done():
-            task.result()

@@ -79,6 +79,9 @@ class HeldJob(Struct, eq=False, gc=False):
     lock_lost: bool = False
     """Whether the lock is known to be lost."""
 
+    ended: bool = False
+    """Whether its end has been passed to the tracker; the server lets go of its lock when it applies that end."""
+
 
 _NO_OPTIONS: Final = JobOptions()
 _read_options = msgspec.json.Decoder(JobOptions).decode

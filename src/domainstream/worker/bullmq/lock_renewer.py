@@ -2,6 +2,12 @@
 
 It does so in a thread with a connection of its own: a handler that blocks the event loop must not cost the other jobs
 their locks. (Code that holds the interpreter lock for long, as some C extensions do, still does.)
+
+A renewal races with the end of a job, which travels over another connection: once the server has applied the end, the
+renewal finds nothing to renew, although the lock was not lost. This cannot raise a false alarm. The server can only
+apply an end that the event loop has passed to the tracker, so by then `HeldJob.ended` is set; the answer to the renewal
+comes later, and the event loop, which decides about the alarm, sees it. A lock that was lost before the end was applied
+is not overlooked either: then BullMQ rejects the end, and that is reported.
 """
 
 import asyncio
@@ -15,6 +21,7 @@ import msgspec
 from redis import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from domainstream.lifecycle import Lifecycle
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob
 from domainstream.worker.bullmq.scripts import bullmq_script
@@ -47,19 +54,29 @@ class LockRenewer:
         self._lock_ms = round(settings.lock.total_seconds() * 1000)
         self._interval_ms = round(settings.stalled_interval.total_seconds() * 1000)
         self._max_stalled = settings.max_stalled
+        self._renewed_at = time.monotonic()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, on_lost: Callable[[HeldJob], None]) -> None:
-        """Start the thread. The event loop calls `on_lost` for each held job whose lock this worker has lost."""
+    def start(self, lifecycle: Lifecycle, on_lost: Callable[[HeldJob], None]) -> None:
+        """Start the thread, which `lifecycle` watches.
+
+        The event loop calls `on_lost` for each held job whose lock this worker has lost.
+        """
         loop = asyncio.get_running_loop()
 
         def report_lost(job: HeldJob) -> None:
             loop.call_soon_threadsafe(on_lost, job)
 
-        name = f"locks of {self._prefix}"
-        self._thread = threading.Thread(target=self._run, args=(report_lost,), name=name, daemon=True)
-        self._thread.start()
+        self._thread = lifecycle.start_thread(partial(self._run, report_lost), name="lock renewer")
+
+    @property
+    def problem(self) -> str:
+        """Say since when locks could not be renewed, once they have expired; empty while all is well."""
+        overdue = time.monotonic() - self._renewed_at
+        if not self._held or overdue < self._lock_ms / 1000:
+            return ""
+        return f"locks were last renewed {overdue:.1f} s ago: running jobs may run twice"
 
     async def stop(self) -> None:
         """Stop the thread and close the connection. Stopping twice does nothing."""
@@ -72,6 +89,15 @@ class LockRenewer:
         self._redis.close()
 
     def _run(self, report_lost: Callable[[HeldJob], None]) -> None:
+        try:
+            self._renew_and_recover(report_lost)
+        except Exception as error:
+            if not self._stopping.is_set():
+                raise
+            # `stop` took the connection away from a call.
+            emit(Signal.WORKER_LOCKS_DELAYED, queue=self._queue, reason=error)
+
+    def _renew_and_recover(self, report_lost: Callable[[HeldJob], None]) -> None:
         renew = partial(self._renew, report_lost)
         next_renewal = next_search = time.monotonic()
         while not self._stopping.is_set():
@@ -98,13 +124,18 @@ class LockRenewer:
 
     def _renew(self, report_lost: Callable[[HeldJob], None]) -> None:
         # `copy` is one call that the event loop's thread cannot interrupt.
-        jobs = list(self._held.copy().values())
-        if not jobs:
+        held = list(self._held.copy().values())
+        if not held:
+            self._renewed_at = time.monotonic()
             return
+        # The answer names jobs by id. A job that is held twice has lost its older lock, or it could not be held again.
+        newest = {job.id: job for job in held}
+        jobs = list(newest.values())
         tokens, ids = _pack([job.token for job in jobs]), _pack([_text(job.id) for job in jobs])
         failed = set(self._call("extendLocks", ("stalled",), self._prefix, tokens, ids, self._lock_ms))
-        for job in jobs:
-            if job.id in failed and not self._stopping.is_set():
+        self._renewed_at = time.monotonic()
+        for job in held:
+            if (job.id in failed or newest[job.id] is not job) and not self._stopping.is_set():
                 report_lost(job)
 
     def _recover_stalled(self) -> None:

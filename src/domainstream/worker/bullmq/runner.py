@@ -1,17 +1,23 @@
-"""Runs the attempts at fetched jobs, and reports how they end; keeps BullMQ's job schedulers going."""
+"""Runs the attempts at fetched jobs, and reports how they end; keeps BullMQ's job schedulers going.
+
+Whatever a handler does, its attempt is a task, and each task ends in `JobRunner._on_end` or is abandoned. There is no
+other way, so no job keeps its place and its lock without a handler.
+"""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue.bullmq.scripts import bullmq_module
 from domainstream.telemetry import Signal, emit
+from domainstream.worker.abandoned import abandon_handler, end_handlers
+from domainstream.worker.attempt import next_pause
 from domainstream.worker.bullmq.job import HeldJob, hand_back_update, outcome_update, progress_update
 from domainstream.worker.bullmq.tracker import JobTracker
 from domainstream.worker.context import ReceivedJob
@@ -28,13 +34,11 @@ class JobRunner:
     def __init__(
         self, queue: str, run_attempt: RunAttempt, tracker: JobTracker, add_next: AddNext, metrics: int | None
     ) -> None:
-        """Run the jobs of `queue` with `run_attempt`, which returns the result and raises nothing.
+        """Run the jobs of `queue` with `run_attempt`, which returns the result.
 
         `add_next` is awaited for the jobs of a job scheduler, beside their attempts; `metrics` is explained at
         `outcome_update`.
         """
-        self.running = 0
-        """Attempts that are running now."""
         self.completed = 0
         """Jobs reported as completed."""
         self.delayed = 0
@@ -43,12 +47,20 @@ class JobRunner:
         """Jobs reported as waiting for a build that handles them, each time."""
         self.failed = 0
         """Attempts reported as failed, and jobs that failed without one."""
+        self.last_failure = ""
+        """The name and the id of the job whose attempt failed last; empty before the first."""
         self._queue = queue
         self._run_attempt = run_attempt
         self._tracker = tracker
         self._add_next = add_next
         self._metrics = metrics
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._attempts: dict[asyncio.Task[AttemptResult], HeldJob] = {}
+        self._additions: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """Attempts that are running now."""
+        return len(self._attempts)
 
     def start(self, job: HeldJob) -> None:
         """Start a job that was fetched; hand it back when the worker fetches no more."""
@@ -57,9 +69,13 @@ class JobRunner:
         elif job.deferred_failure is not None:
             self.fail(job, job.deferred_failure or "BullMQ gave no reason")
         else:
-            self._create_task(self._run(job))
+            task = asyncio.create_task(self._run(job), name=job.received.name)
+            self._attempts[task] = job
+            task.add_done_callback(self._on_end)
             if job.scheduler is not None:
-                self._create_task(self._add_next(job))
+                addition = asyncio.create_task(self._add_next(job))
+                self._additions.add(addition)
+                addition.add_done_callback(self._additions.discard)
 
     def fail(self, job: HeldJob, reason: str, stack: str = "") -> None:
         """Report that a job failed for a `reason` that lies outside of its handler."""
@@ -68,7 +84,7 @@ class JobRunner:
 
     def lock_lost(self, job: HeldJob) -> None:
         """Log that a job lost its lock while its handler runs. The handler goes on: what it began is half done."""
-        if job.token in self._tracker.held and not job.lock_lost:
+        if not (job.ended or job.lock_lost):
             job.lock_lost = True
             emit(Signal.WORKER_LOCK_LOST, queue=self._queue, job=job.received.id, name=job.received.name)
 
@@ -80,47 +96,66 @@ class JobRunner:
                 return True
         return False
 
-    async def finish(self, grace: float) -> None:
-        """Let attempts run on for `grace` seconds; then cancel them and hand their jobs back."""
-        if not self._tasks:
-            return
-        _, late = await asyncio.wait(self._tasks, timeout=grace)
+    async def finish(self, grace: float, limit: float | None) -> None:
+        """Let attempts run on for `grace` seconds; then cancel them and hand their jobs back.
+
+        An attempt that has not ended `limit` seconds after it was cancelled, by default `CANCELLATION_LIMIT`, is
+        abandoned.
+        """
+        if self._attempts and grace:
+            await asyncio.wait(self._attempts, timeout=grace)
+        late = [task for task in self._attempts if not task.done()]
         if late:
-            emit(Signal.WORKER_HANDLERS_LATE, queue=self._queue, handlers=len(late))
-        await cancel_and_wait(*late, again=1)
+            names = Counter(task.get_name() for task in late)
+            handlers = ", ".join(f"{name} ({count})" for name, count in names.items())
+            emit(Signal.WORKER_HANDLERS_LATE, queue=self._queue, handlers=handlers)
+        for task in await end_handlers(*late, limit=limit):
+            job = self._attempts.pop(task)
+            self._tracker.report(hand_back_update(job))
+            abandon_handler(task, job.received.id)
+        await cancel_and_wait(*self._additions)
 
-    async def cancel(self) -> None:
-        """Cancel all attempts."""
-        await cancel_and_wait(*self._tasks)
-
-    def _create_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, job: HeldJob) -> None:
+    async def _run(self, job: HeldJob) -> AttemptResult:
         received = job.received
 
         async def report_progress(value: Any) -> None:
             self.update_progress(received.id, value)
 
-        self.running += 1
-        try:
-            # A copy carries the function, and the function knows only the id: the garbage collector does not track
-            # `HeldJob`s (gc=False), so one that led back to itself, also through this runner, would never be freed.
-            result = await self._run_attempt(replace(received, progress=report_progress))
-        except asyncio.CancelledError:
+        # A copy carries the function, and the function knows only the id: the garbage collector does not track
+        # `HeldJob`s (gc=False), so one that led back to itself, also through this runner, would never be freed.
+        return await self._run_attempt(replace(received, progress=report_progress))
+
+    def _on_end(self, task: asyncio.Task[AttemptResult]) -> None:
+        job = self._attempts.pop(task, None)
+        if job is None:  # abandoned: its job has been handed back
+            return
+        if task.cancelled() and self._tracker.closed:
             self._tracker.report(hand_back_update(job))
-            raise
-        except Exception as error:  # noqa: BLE001 - only a bug of ours leads here; the job must not stay locked for it
-            emit(Signal.WORKER_RUN_FAILED, queue=self._queue, job=received.id, exc=error)
-            self.fail(job, reason_of(error), stack_of(error))
+            return
+        if task.cancelled():
+            reason = "HandlerCancelledError: the handler cancelled the task in which it runs"
+            self._failed_outside(job, reason, reason)
+        elif (error := task.exception()) is None:
+            try:
+                self._report(job, task.result())
+            except Exception as failure:  # noqa: BLE001 - a bug of ours; the job must not stay locked for it
+                emit(Signal.WORKER_RUN_FAILED, queue=self._queue, job=job.received.id, exc=failure)
+                self._failed_outside(job, reason_of(failure), stack_of(failure))
         else:
-            self._report(job, result)
-        finally:
-            self.running -= 1
+            if not isinstance(error, KeyboardInterrupt | SystemExit):  # these two end the process as well
+                emit(Signal.WORKER_RUN_FAILED, queue=self._queue, job=job.received.id, exc=error)
+            self._failed_outside(job, reason_of(error), stack_of(error))
+
+    def _failed_outside(self, job: HeldJob, reason: str, stack: str) -> None:
+        """Report a failure that `run_attempt` did not turn into a result; the job is retried as after any other."""
+        pause = next_pause(job.received)
+        if pause is None:
+            self.fail(job, reason, stack)
+        else:
+            self._report(job, Failed(reason, stack, pause))
 
     def _report(self, job: HeldJob, result: AttemptResult) -> None:
+        self._tracker.report(outcome_update(job, result, self._metrics))
         if isinstance(result, Completed):
             self.completed += 1
         elif isinstance(result, Delayed):
@@ -129,7 +164,7 @@ class JobRunner:
             self.waited += 1
         else:
             self.failed += 1
-        self._tracker.report(outcome_update(job, result, self._metrics))
+            self.last_failure = f"{job.received.name} ({job.received.id})"
 
 
 async def add_next_job(queue_name: str, bull_prefix: str, open_client: Callable[[], Redis], job: HeldJob) -> None:
@@ -149,7 +184,7 @@ async def add_next_job(queue_name: str, bull_prefix: str, open_client: Callable[
             await scheduler.upsertJobScheduler(
                 job.scheduler, repeat, received.name, data, options, override=False, producer_id=received.id
             )
-    except (RedisError, OSError, ValueError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - the package raises plain `Exception`s too; the job itself goes on
         # Only the type: the message may quote the data.
         emit(
             Signal.WORKER_SCHEDULE_FAILED,

@@ -108,6 +108,7 @@ class JobTracker:
     def report(self, update: JobUpdate) -> None:
         """Report `update` with the next round trip. Until then its job is held, also when it was not any more."""
         if update.ends:
+            update.job.ended = True
             self.held[update.job.token] = update.job
         self._unreported.append(update)
         self._changed.set()

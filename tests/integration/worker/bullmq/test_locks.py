@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from support.consuming import PATIENCE, until
 from support.working import Diary, Valuation, job_of, working
 
+from domainstream.lifecycle import Lifecycle
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
@@ -56,7 +57,7 @@ async def test_handler_that_blocks_the_event_loop_costs_no_job_its_lock(queue: V
 async def test_control_without_the_renewer_the_lock_is_lost(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: without the renewer, a handler that blocks the event loop costs the job beside it its lock."""
 
-    def start(renewer: LockRenewer, on_lost: Callable[[object], None]) -> None:
+    def start(renewer: LockRenewer, lifecycle: Lifecycle, on_lost: Callable[[object], None]) -> None:
         """Do nothing."""
 
     monkeypatch.setattr(LockRenewer, "start", start)
@@ -83,26 +84,6 @@ async def test_lock_is_renewed_until_the_last_handler_has_ended(queue: Valuation
             await queue.ended("completed")
     assert other.ids == []
     assert ("stc" in await queue.jobs.fields("event-1")) is False
-
-
-async def test_lost_lock_is_logged(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    """The handler of a job that lost its lock runs on; the log reports the lost lock and the rejected outcome."""
-    started, going_on = asyncio.Event(), asyncio.Event()
-
-    async def attempt(job: ReceivedJob) -> AttemptResult:
-        started.set()
-        await going_on.wait()
-        return Completed()
-
-    await queue.add(job_of())
-    async with working(queue.engine(attempt, lock=LOCK)):
-        await started.wait()
-        await redis.set(f"{queue.jobs.key}:event-1:lock", "another worker's")
-        await until(lambda: "worker.lock_lost queue=valuation job=event-1 name=price-stay" in caplog.text)
-        going_on.set()
-        await until(lambda: "outcome=complete reason=its lock had expired, and another" in caplog.text)
-    assert "worker.outcome_rejected queue=valuation job=event-1 name=price-stay" in caplog.text
-    assert await queue.jobs.ids("active") == ["event-1"]
 
 
 async def abandon(queue: Valuation, redis: Redis) -> None:

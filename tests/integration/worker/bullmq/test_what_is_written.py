@@ -179,4 +179,4 @@ async def test_stats(queue: Valuation) -> None:
     async with working(engine):
         await queue.ended("completed")
     assert running[0] == WorkerStats(running=1)
-    assert engine.stats() == WorkerStats(completed=1, delayed=1, failed=1)
+    assert engine.stats() == WorkerStats(completed=1, delayed=1, failed=1, last_failure="price-stay (event-1)")
