@@ -39,9 +39,15 @@ class GatedSender:
 class BrokenSender:
     """A sender with a bug."""
 
+    def __init__(self, error: type[BaseException] = RuntimeError) -> None:
+        self.error: type[BaseException] | None = error
+
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:
-        """Fail before anything is settled."""
-        raise RuntimeError
+        """Fail before anything is settled, or publish once there is no error any more."""
+        if self.error is not None:
+            raise self.error
+        for batch in batches:
+            batch.published([f"1-{number}" for number in range(len(batch.messages))])
 
 
 async def ticks(number: int = 5) -> None:

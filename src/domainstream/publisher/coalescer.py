@@ -31,6 +31,8 @@ class Coalescer:
         self._time_limit = time_limit
         self._gate = CapacityGate(limits.waiting_messages, limits.waiting_bytes)
         self._waiting: deque[PendingPublish] = deque()
+        self.problem = ""
+        """Why the last flush died; empty once one has not. Only a bug of ours leads here."""
         self._flushing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -81,15 +83,20 @@ class Coalescer:
     def _start_flushing(self) -> None:
         """Begin, also in place of a task that is done because it was cancelled before it began."""
         self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
+        self._flushing.add_done_callback(self._on_end)
 
     async def _flush_all(self) -> None:
         try:
             while self._waiting:
-                flush = Flush(self._waiting, self._limits)
+                flush = Flush(self._limits)
                 try:
+                    flush.take_from(self._waiting)
                     await self._sender.send(flush.batches, flush.deadline)
-                except Exception as error:  # noqa: BLE001 - a bug in a sender must not leave callers waiting
-                    emit(Signal.PUBLISH_SENDER_FAILED, exc=error)
+                    self.problem = ""
+                except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting
+                    self._failed(error)
+                    if not flush.batches and self._waiting:  # what could not be taken now never can
+                        self._waiting.popleft().give_up()
                 finally:
                     flush.settle()
         finally:
@@ -97,6 +104,15 @@ class Coalescer:
             # Only when the event loop is being shut down is anything left: it will never be sent.
             while self._waiting:
                 self._waiting.popleft().give_up()
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        """Report the death of a flush, which no call awaits; the next call begins another one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        self.problem = f"a batch could not be sent because of a bug: {type(error).__name__}"
+        emit(Signal.PUBLISH_SENDER_FAILED, exc=error)
 
 
 class CapacityGate:

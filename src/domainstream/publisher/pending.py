@@ -116,20 +116,22 @@ class Segment(NamedTuple):
 class Flush:
     """What goes to the server in one round trip: a batch for each channel that has messages waiting."""
 
-    def __init__(self, waiting: deque[PendingPublish], limits: BatchLimits) -> None:
-        """Take messages from the front of `waiting` until one does not fit; calls wholly taken leave the deque."""
+    def __init__(self, limits: BatchLimits) -> None:
         self.deadline = 0.0
         """When to give up, on the event loop's clock: that of the call that came last."""
         self._limits = limits
         self._bytes = 0
         self._batches: dict[str, tuple[Batch, list[Segment]]] = {}
-        while waiting and self._take_from(waiting[0]):
-            waiting.popleft()
 
     @property
     def batches(self) -> list[Batch]:
         """One batch per channel."""
         return [batch for batch, _ in self._batches.values()]
+
+    def take_from(self, waiting: deque[PendingPublish]) -> None:
+        """Take messages from the front of `waiting` until one does not fit; calls wholly taken leave the deque."""
+        while waiting and self._take_from(waiting[0]):
+            waiting.popleft()
 
     def settle(self) -> None:
         """Give the receipts to their calls; what the sender left unsettled was interrupted in flight."""

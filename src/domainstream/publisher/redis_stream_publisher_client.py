@@ -108,6 +108,8 @@ class RedisStreamPublisherClient:
         """Ping the server, for at most the time of one attempt; never raises."""
         if self._closing is not None:
             return Health(ok=False, problem="the publisher is closed")
+        if self._coalescer.problem:
+            return Health(ok=False, problem=self._coalescer.problem)
         now = asyncio.get_running_loop().time
         started = now()
         try:

@@ -8,6 +8,7 @@ from support.senders import ALL, BrokenSender, GatedSender, coalescer, ticks
 
 from domainstream import BatchLimits, Outcome
 from domainstream.producer import OutgoingMessage
+from domainstream.publisher.pending import Flush
 
 
 async def test_idle_publisher_sends_at_once() -> None:
@@ -97,11 +98,38 @@ async def test_call_larger_than_the_bound_gets_through_alone() -> None:
     assert outcomes(receipts) == {Outcome.PUBLISHED}
 
 
-async def test_mistake_in_a_sender_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    """When a sender raises, the callers get `unknown` receipts and the mistake is logged."""
-    receipts = await coalescer(BrokenSender()).publish(messages("orders", 2))
+class CustomBaseError(BaseException):
+    """An error that is not an `Exception`."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError, GeneratorExit, CustomBaseError])
+async def test_bug_in_a_sender_leaves_no_call_waiting(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """When a sender raises, the callers get `unknown` receipts, it is reported, and the next flush is sent."""
+    sender = BrokenSender(error)
+    publisher = coalescer(sender)
+    receipts = await publisher.publish(messages("orders", 2))
+    await ticks()
     assert outcomes(receipts) == {Outcome.UNKNOWN}
     assert "publish.sender_failed" in caplog.text
+    assert publisher.problem == f"a batch could not be sent because of a bug: {error.__name__}"
+    sender.error = None
+    assert outcomes(await publisher.publish(messages("orders", 2))) == {Outcome.PUBLISHED}
+    assert publisher.problem == ""
+
+
+async def test_bug_before_the_sender_leaves_no_call_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When messages cannot even be taken into a flush, the callers get `rejected` receipts, and it is reported."""
+    publisher = coalescer(GatedSender(letting_through=ALL))
+    with monkeypatch.context() as patched:
+        patched.setattr(Flush, "_count_fitting", lambda *_: 1 // 0)
+        receipts = await publisher.publish(messages("orders", 2))
+    assert outcomes(receipts) == {Outcome.REJECTED}
+    assert "publish.sender_failed" in caplog.text
+    assert outcomes(await publisher.publish(messages("orders", 2))) == {Outcome.PUBLISHED}
 
 
 async def test_draining_waits_for_all() -> None:
