@@ -8,6 +8,7 @@ Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`
 
 from domainstream.stream.dead_letters import RedisDeadLetterRedrive, RedisDeadLetters
 from domainstream.stream.inspection.server import check_eviction, check_eviction_at
+from domainstream.stream.maintenance.consumer_lease import RedisConsumerLease
 from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumerReaper
 from domainstream.stream.maintenance.trimmer import RedisStreamTrimmer
 from domainstream.stream.memory.reader import MemoryStreamReader
@@ -45,6 +46,7 @@ __all__ = [
     "PendingEntry",
     "ReaderSettings",
     "ReaderStats",
+    "RedisConsumerLease",
     "RedisDeadLetterRedrive",
     "RedisDeadLetters",
     "RedisIdleConsumerReaper",

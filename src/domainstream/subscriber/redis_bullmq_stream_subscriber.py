@@ -13,6 +13,7 @@ from domainstream.stream import (
     Loss,
     MaintenanceTask,
     ReaderSettings,
+    RedisConsumerLease,
     RedisDeadLetters,
     RedisIdleConsumerReaper,
     RedisStreamReader,
@@ -77,8 +78,9 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         subscriber:
             await subscriber.run()
 
-    Any number of instances may share a group; give each its own `consumer` when they share a host. Each has three
-    connections, however many the channels: for reads that block, for forwarding, and for everything else.
+    Any number of instances may share a group; give each its own `consumer` when they share a host: a second one of the
+    same name is refused. Each has three connections, however many the channels: for reads that block, for forwarding,
+    and for everything else.
     """
 
     @classmethod
@@ -99,7 +101,8 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
         Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL or an empty
-        group. `run` raises `ConfigurationError` when a server may evict keys.
+        group. `run` raises `ConfigurationError` when a server may evict keys, and when another subscriber of the group
+        uses the name `consumer`.
         """
         client, channels = connect(url), subscriptions.channels
         reader = RedisStreamReader(
@@ -111,27 +114,31 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             settings=settings.reading,
             on_loss=settings.on_loss,
         )
+        lease = RedisConsumerLease(client, channels, group=group, consumer=reader.consumer, prefix=prefix)
         maintenance: list[MaintenanceTask] = [
-            RedisIdleConsumerReaper(client, channels, group=group, consumer=reader.consumer, prefix=prefix)
+            lease,
+            RedisIdleConsumerReaper(client, channels, group=group, consumer=reader.consumer, prefix=prefix),
         ]
         if settings.retention is not None:
             maintenance.append(RedisStreamTrimmer(client, channels, retention=settings.retention, prefix=prefix))
         owned = AsyncExitStack()
         owned.push_async_callback(client.aclose)
         owned.push_async_callback(reader.close)
+        owned.push_async_callback(lease.close)
 
         servers = [server for server in (url, settings.queue_url) if server is not None]
 
         async def check() -> None:
-            for server in servers:
+            for server in [] if settings.accept_eviction else servers:
                 await check_eviction_at(server)
+            await lease.acquire()
 
         subscriber = cls(
             reader,
             _open_forwarder(url, settings.queue_url, reader, owned, prefix=prefix, bull_prefix=bull_prefix),
             JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
             maintenance=maintenance,
-            check=None if settings.accept_eviction else check,
+            check=check,
         )
         subscriber._owned = owned
         return subscriber

@@ -49,6 +49,7 @@ class StreamSubscriber:
         self._lifecycle = Lifecycle(type(self).__name__)
         self._retrying_forwarder = RetryingForwarder(forwarder, self._lifecycle, delivery_limit=router.delivery_limit)
         self._backoff = Backoff()
+        self._reading_problem = ""
         self._delivering: asyncio.Task[None] | None = None
         self._owned = AsyncExitStack()
 
@@ -58,14 +59,21 @@ class StreamSubscriber:
         return self._retrying_forwarder.stats
 
     async def health(self) -> Health:
-        """Return whether the latest attempt to forward succeeded; it does not ask the server."""
+        """Return whether it runs, and the latest attempts to read and to forward succeeded; the server is not asked."""
+        if self._lifecycle.problem:
+            return Health(ok=False, problem=self._lifecycle.problem)
+        if not self._lifecycle.is_running:
+            return Health(ok=False, problem="the subscriber does not run")
+        if self._reading_problem:
+            return Health(ok=False, problem=self._reading_problem)
         return self._retrying_forwarder.health()
 
     async def run(self) -> None:
         """Read and forward until `stop` or cancellation; either way, what was read is forwarded first.
 
         Errors of the server are logged and retried for as long as it takes. Raises `ConfigurationError` when the check
-        fails, when `run` is called a second time, or after `close`.
+        fails, when `run` is called a second time, or after `close`, and the error of a task that died although the
+        subscriber needs it.
         """
         await self._lifecycle.run(self._loop)
 
@@ -88,16 +96,20 @@ class StreamSubscriber:
     async def _loop(self) -> None:
         if not await self._checked():
             return
-        tasks = [asyncio.create_task(self._maintain(task)) for task in self._maintenance]
+        tasks = [self._lifecycle.start(self._maintain(task), name=type(task).__name__) for task in self._maintenance]
         try:
             while not self._lifecycle.stopping.is_set():
                 await self._step()
-                for task in tasks:
-                    if task.done():
-                        task.result()  # a bug, since errors of the server are caught
+        except asyncio.CancelledError:  # aborted: what is not forwarded stays pending
+            if self._delivering is not None:
+                await cancel_and_wait(self._delivering)
+            raise
         finally:
-            await cancel_and_wait(*tasks)
-            await self._delivered()
+            self._lifecycle.stop()
+            try:
+                await self._delivered()
+            finally:
+                await cancel_and_wait(*tasks)
 
     async def _checked(self) -> bool:
         """Run the check once the server answers; return whether to go on."""
@@ -119,11 +131,13 @@ class StreamSubscriber:
             await self._pause(error)
         else:
             self._backoff.reset()
+            self._reading_problem = ""
         entries = self._router.route(deliveries)
         if entries or (self._delivering and self._delivering.done()):
             await self._delivered()
         if entries:
-            self._delivering = asyncio.create_task(self._retrying_forwarder.deliver(entries))
+            deliver = self._retrying_forwarder.deliver(entries)
+            self._delivering = self._lifecycle.start(deliver, name="delivery", once=True)
             await asyncio.sleep(0)  # sends these before the next read is sent
 
     async def _delivered(self) -> None:
@@ -132,6 +146,7 @@ class StreamSubscriber:
             await delivering
 
     async def _pause(self, error: ServerError) -> None:
+        self._reading_problem = str(error)
         pause = self._backoff.next()
         emit(Signal.SUBSCRIBER_RETRIED, pause_s=round(pause, 2), reason=error)
         await self._lifecycle.rest(pause)

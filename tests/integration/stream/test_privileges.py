@@ -10,7 +10,7 @@ from support.consuming import GROUP
 from support.redis_streams import RedisHarness
 
 from domainstream.publisher import Retention
-from domainstream.stream import RedisIdleConsumerReaper, RedisStreamTrimmer
+from domainstream.stream import RedisConsumerLease, RedisIdleConsumerReaper, RedisStreamTrimmer
 from domainstream.testing.dead_letter_contract import store
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some
 
@@ -20,6 +20,7 @@ READER: Final = (
 DEAD_LETTERS: Final = "+eval +evalsha +script|load +xpending +xadd +xack"
 REDRIVE: Final = "+eval +evalsha +script|load +xrange +xadd +xdel"
 JANITOR: Final = "+eval +evalsha +script|load +get +set +del +exists +time +xinfo|groups +xpending +xtrim"
+LEASE: Final = "+eval +evalsha +script|load +get +set +del +pttl +pexpire"
 IDLE_CONSUMERS: Final = "+eval +evalsha +script|load +xinfo|consumers +xgroup|delconsumer"
 
 
@@ -82,8 +83,10 @@ async def test_rights_around_dead_letters(harness: RedisHarness, restricted: Res
     assert len((await harness.redrive().redrive(FIRST)).entry_ids) == 1
 
 
-async def test_rights_of_upkeep(harness: RedisHarness, restricted: Restricted) -> None:
-    """Janitor and idle consumers run with these."""
+async def test_rights_of_upkeep(
+    harness: RedisHarness, restricted: Restricted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trimmer, consumer lease and idle consumers run with these."""
     await harness.add_many(FIRST, 20)
     await read_some(harness.reader("another"))
     await restricted.to(JANITOR)
@@ -91,6 +94,12 @@ async def test_rights_of_upkeep(harness: RedisHarness, restricted: Restricted) -
     trimmer = RedisStreamTrimmer.from_url(harness.url, [FIRST], retention=retention, prefix=prefix)
     await trimmer.run_once()
     await trimmer.close()
+    await restricted.to(LEASE)
+    async with Redis.from_url(harness.url) as client:
+        lease = RedisConsumerLease(client, [FIRST], group=GROUP, consumer="one", prefix=prefix)
+        for step in (lease.acquire, lease.run_once, lease.close):
+            await step()
+    assert "stream.consumer_unguarded" not in caplog.text
     await restricted.to(IDLE_CONSUMERS)
     tidy = RedisIdleConsumerReaper.from_url(
         harness.url, [FIRST], group=GROUP, consumer="one", prefix=prefix, idle=timedelta(hours=1)

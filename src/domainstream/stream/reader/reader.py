@@ -61,8 +61,8 @@ class RedisStreamReader:
         self.consumer = plain_name(consumer) or default_consumer()
         """The name in the group that entries are delivered to. It must be stable, so that a restarted instance finds
         what it left pending at once, and each instance needs its own: by default it is the host's name and
-        `-subscriber`, so set names when several instances share a host. Two instances with one name lose nothing, but
-        handle some entries twice.
+        `-subscriber`, so set names when several instances share a host. Two readers with one name lose nothing, but
+        handle some entries twice; a subscriber holds a `RedisConsumerLease` against that.
         """
         self._client = client
         self._settings = settings
