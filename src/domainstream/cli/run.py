@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import click
 
+from domainstream.cli import LAST_STEPS
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import BullPrefix, Debug, RedisUrl, StreamPrefix, argument, local_command, option
 from domainstream.cli.common.durations import Duration
@@ -204,6 +205,7 @@ def _url(options: RunOptions) -> str:
 def _serve(options: RunOptions, build: Build) -> int:
     import asyncio
 
+    from domainstream.tools.serving.exit_deadline import EXIT_TIMEOUT, ExitDeadline, exit_despite_leftovers
     from domainstream.tools.serving.logs import set_up_logs
     from domainstream.tools.serving.serving import Serving, serve
 
@@ -216,10 +218,25 @@ def _serve(options: RunOptions, build: Build) -> int:
         health_port=options.health_port,
         health_host=options.health_host,
     )
-    outcome = asyncio.run(serve(serving, build))
-    if outcome.aborted_by is not None:
-        code = exits.SIGNAL_BASE + outcome.aborted_by
-    else:
-        code = exits.INTERRUPTED if outcome.first_signal == signal.SIGINT else exits.OK
+    deadline = ExitDeadline()
+
+    async def run_to_its_end() -> int:
+        code = exits.FAILED
+        try:
+            outcome = await serve(serving, build, deadline)
+            if outcome.aborted_by is not None:
+                code = exits.SIGNAL_BASE + outcome.aborted_by
+            else:
+                code = exits.INTERRUPTED if outcome.first_signal == signal.SIGINT else exits.OK
+        finally:
+            # From here on the event loop ends, which waits for tasks and threads that the program has left.
+            deadline.arm(EXIT_TIMEOUT, code)
+        return code
+
+    LAST_STEPS.append(exit_despite_leftovers)
+    try:
+        code = asyncio.run(run_to_its_end())
+    finally:
+        deadline.disarm()
     emit(Signal.RUN_ENDED, exit_code=code)
     return code

@@ -2,8 +2,13 @@
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
 
 from support.consuming import OptimizationEvaluated, subscriptions_of
 
@@ -72,3 +77,59 @@ def broken() -> Waiting:
 
 
 number = 7
+
+
+def consumer_of(handler: Any, **settings: Any) -> EventConsumer:
+    """Return a consumer with one handler."""
+    consumer = EventConsumer("valuation", **settings)
+    consumer.on(OptimizationEvaluated)(handler)
+    return consumer
+
+
+async def swallow(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Ignore every cancellation."""
+    print("handling", flush=True)  # noqa: T201
+    while True:
+        with suppress(BaseException):
+            await asyncio.sleep(3600)
+
+
+def block_a_thread(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Never return, in a thread of the worker."""
+    print("handling", flush=True)  # noqa: T201
+    threading.Event().wait()
+
+
+async def block_the_default_executor(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Never return, in a thread for which asyncio waits at its end."""
+    print("handling", flush=True)  # noqa: T201
+    await asyncio.to_thread(threading.Event().wait)
+
+
+async def block_an_executor(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Never return, in a thread for which Python waits at its end."""
+    print("handling", flush=True)  # noqa: T201
+    await asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(), threading.Event().wait)
+
+
+async def block_the_event_loop(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Never return to the event loop."""
+    print("handling", flush=True)  # noqa: T201
+    while True:
+        time.sleep(0.01)  # noqa: ASYNC251 - what is tested
+
+
+async def leave_a_task(event: OptimizationEvaluated, context: EventContext) -> None:
+    """Return, and leave a task behind that ignores every cancellation."""
+    leftovers.append(asyncio.create_task(swallow(event, context)))
+    await asyncio.sleep(0)
+
+
+leftovers: list[asyncio.Task[None]] = []
+swallowing = consumer_of(swallow)
+swallowing_with_limit = consumer_of(swallow, time_limit=timedelta(seconds=0.1))
+blocking_a_thread = consumer_of(block_a_thread)
+blocking_the_default_executor = consumer_of(block_the_default_executor)
+blocking_an_executor = consumer_of(block_an_executor)
+blocking_the_event_loop = consumer_of(block_the_event_loop)
+leaving_a_task = consumer_of(leave_a_task)

@@ -2,77 +2,14 @@
 
 import asyncio
 import json
-import os
 import signal
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.cli.conftest import COMMAND
+from integration.cli.conftest import Start
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, PATIENCE, BullJobs, Streams, evaluated, until
 from support.working import Valuation, job_of
-
-TESTS = Path(__file__).parents[2]
-HERE = Path(__file__).parent
-
-Start = Callable[..., Awaitable["Running"]]
-
-
-class Running:
-    """A process of `domainstream run`."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.log: list[str] = []
-        self.output: list[str] = []
-
-    async def says(self, text: str) -> str:
-        """Wait for a line of the log that holds `text`, and return it."""
-        return await self._line(self.process.stderr, text, self.log)
-
-    async def prints(self, text: str) -> str:
-        """Wait for a line of output that holds `text`, and return it."""
-        return await self._line(self.process.stdout, text, self.output)
-
-    async def ends(self) -> int:
-        """Wait for its end, read what is left, and return the exit code."""
-        async with asyncio.timeout(PATIENCE):
-            output, log = await self.process.communicate()
-        self.output += output.decode().splitlines()
-        self.log += log.decode().splitlines()
-        return self.process.returncode or 0
-
-    async def _line(self, stream: asyncio.StreamReader | None, text: str, seen: list[str]) -> str:
-        assert stream
-        async with asyncio.timeout(PATIENCE):
-            while line := (await stream.readline()).decode():
-                seen.append(line.strip())
-                if text in line:
-                    return line.strip()
-        raise AssertionError(f"ended without {text!r}: {seen}")
-
-
-@pytest.fixture
-async def start(redis_url: str, stream_prefix: str) -> AsyncIterator[Start]:
-    """A function that starts `domainstream run` with these words; processes that still run at the end are killed."""
-    processes: list[Process] = []
-
-    async def run(*words: str, **environment: str) -> Running:
-        given = {"REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": stream_prefix, "PYTHONPATH": str(TESTS), **environment}
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, "run", *words, "--app-dir", str(HERE), env={**os.environ, **given}, stdout=PIPE, stderr=PIPE
-        )
-        processes.append(process)
-        return Running(process)
-
-    yield run
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def get(url: str) -> tuple[int, dict[str, Any]]:
@@ -124,6 +61,31 @@ async def test_worker_finishes_its_running_job(start: Start, redis: Redis, redis
     assert await running.ends() == 0
     assert running.output == ["handling", "handled"]
     assert await jobs.ids("completed") == ["event-1"]
+
+
+async def test_worker_reports_its_figures(start: Start, redis: Redis, redis_url: str, stream_prefix: str) -> None:
+    """`/ready` of a worker counts what runs and what has ended, and names the job that failed last."""
+    bull = f"{stream_prefix}bull"
+    queue = Valuation(redis_url, bull, BullJobs(redis, bull, "valuation"))
+    await queue.add(job_of(), job_of(job_id="event-2", data=b"{}"))
+    running = await start("worker", "run_targets:consumer", "--bull-prefix", bull, "--health-port", "0")
+    url = (await running.says("run.health")).rpartition("url=")[2].partition(" ")[0]
+    await running.prints("handled")
+    await queue.ended("failed")
+    await queue.ended("completed")
+    status, answer = await get(url)
+    assert status == 200
+    assert answer["done"] == {
+        "running": 0,
+        "completed": 1,
+        "delayed": 0,
+        "waited": 0,
+        "failed": 1,
+        "abandoned": 0,
+        "last_failure": "price-stay (event-2)",
+        "failures": 0,
+        "last_error": "",
+    }
 
 
 @pytest.mark.parametrize("name", ["Waiting", "made", "wired"])

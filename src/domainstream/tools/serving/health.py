@@ -106,12 +106,16 @@ def readiness_probe(program: Program, ping: Ping | None, *, is_stopping: Callabl
     """Return the probe of a program; one without `health` or `stats` is ready when its server answers."""
 
     async def probe() -> HealthResponse:
-        done = program.stats if isinstance(program, HasStats) else None
-        problem = "stopping" if is_stopping() else None
-        if problem is None and isinstance(program, HasHealth):
-            health = await program.health()
-            if not health.ok:
-                problem = health.problem or f"{type(program).__name__} reports that it is not healthy"
+        name = type(program).__name__
+        try:
+            done = program.stats if isinstance(program, HasStats) else None
+            problem = "stopping" if is_stopping() else None
+            if problem is None and isinstance(program, HasHealth):
+                health = await program.health()
+                if not health.ok:
+                    problem = health.problem or f"{name} reports that it is not healthy"
+        except Exception as error:  # noqa: BLE001 - a program of the user's; its message may quote data
+            problem, done = f"`stats` or `health` of {name} raised {type(error).__name__}", None
         if problem is None and ping is not None:
             problem = await ping()
         return HealthResponse(status="failing" if problem else "ok", reason=problem or "", done=done)

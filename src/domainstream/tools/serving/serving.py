@@ -3,16 +3,24 @@
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from domainstream.bootstrap import PREFIX_VARIABLE, URL_VARIABLE
 from domainstream.errors import DomainStreamError
-from domainstream.lifecycle import cancel_and_wait
+from domainstream.lifecycle import ABORT_LIMIT, abandon, cancel_and_wait
 from domainstream.telemetry import Signal, emit
+from domainstream.tools.serving.exit_deadline import EXIT_TIMEOUT, ExitDeadline
 from domainstream.tools.serving.health import health_endpoint, open_ping, readiness_probe
 from domainstream.tools.serving.program import Build, Program, TargetError, open_program
+
+ABORT_TIMEOUT: Final = ABORT_LIMIT + 1.0
+"""Seconds that a program has to end once it is cancelled: a little longer than ours need at most."""
+
+SIGNAL_BASE: Final = 128
+"""Shells report an end by a signal as this plus the signal's number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,32 +58,48 @@ class ServingOutcome:
 
 
 class StopSignals:
-    """Handles SIGTERM and Ctrl-C: the first lets the program finish its work in progress, the second cancels it."""
+    """Handles SIGTERM and Ctrl-C: the first lets the program finish its work in progress, the second cancels it.
 
-    def __init__(self, program: Program, running: asyncio.Task[None]) -> None:
+    From the second on the process has a deadline, also while a handler blocks the event loop: Python calls a signal's
+    handler between any two instructions, asyncio's only when the loop is free. The third ends the process at once.
+    """
+
+    def __init__(self, program: Program, running: asyncio.Task[None], deadline: ExitDeadline) -> None:
         self.numbers: list[int] = []
         """The signals so far."""
         self._program = program
         self._second = asyncio.Event()
         self._running = running
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
+            signal.signal(number, self._on_signal)
 
     async def wait(self) -> ServingOutcome:
         """Return once the program has ended; raise what it raised."""
         second = asyncio.create_task(self._second.wait())
         await asyncio.wait({self._running, second}, return_when=asyncio.FIRST_COMPLETED)
+        await cancel_and_wait(second)
         aborted = not self._running.done()
-        await cancel_and_wait(second, self._running)
-        if not self._running.cancelled():
+        if await cancel_and_wait(self._running, again=1.0, limit=ABORT_TIMEOUT):
+            abandon(self._running)
+        elif not self._running.cancelled():
             self._running.result()
         return ServingOutcome(
             first_signal=self.numbers[0] if self.numbers else None,
             aborted_by=self.numbers[-1] if aborted else None,
         )
 
-    def _on_signal(self, number: int) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         self.numbers.append(number)
+        if len(self.numbers) == 2:
+            self._deadline.arm(ABORT_TIMEOUT + EXIT_TIMEOUT, SIGNAL_BASE + number)
+        elif len(self.numbers) > 2:
+            self._deadline.arm(0, SIGNAL_BASE + number)
+        with suppress(RuntimeError):  # the event loop is closed: the program has ended
+            self._loop.call_soon_threadsafe(self._stop, number)
+
+    def _stop(self, number: int) -> None:
         if len(self.numbers) > 1:
             self._second.set()
             return
@@ -83,8 +107,8 @@ class StopSignals:
         self._program.stop()
 
 
-async def serve(serving: Serving, build: Build) -> ServingOutcome:
-    """Run the target until it ends or is stopped, and return how it ended."""
+async def serve(serving: Serving, build: Build, deadline: ExitDeadline) -> ServingOutcome:
+    """Run the target until it ends or is stopped, and return how it ended; a second signal arms `deadline`."""
     # The user's own code, such as a function that builds the program, reads its server from these variables.
     for variable, value in ((URL_VARIABLE, serving.redis_url), (PREFIX_VARIABLE, serving.prefix)):
         if value:
@@ -92,7 +116,7 @@ async def serve(serving: Serving, build: Build) -> ServingOutcome:
     async with AsyncExitStack() as stack:
         program = await open_program(serving.target, serving.folder, build, stack)
         running: asyncio.Task[None] = asyncio.create_task(_run(serving.target, program))
-        signals = StopSignals(program, running)
+        signals = StopSignals(program, running, deadline)
         try:
             if serving.health_port is not None:
                 ping = await stack.enter_async_context(open_ping(serving.redis_url)) if serving.redis_url else None
@@ -103,7 +127,8 @@ async def serve(serving: Serving, build: Build) -> ServingOutcome:
             emit(Signal.RUN_STARTED, program=type(program).__name__, target=serving.target)
             return await signals.wait()
         finally:
-            await cancel_and_wait(running)
+            if await cancel_and_wait(running, again=1.0, limit=ABORT_TIMEOUT):
+                abandon(running)
 
 
 async def _run(target: str, program: Program) -> None:
