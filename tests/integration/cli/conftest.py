@@ -1,6 +1,7 @@
 """The streams of a test, and the command line with its server and prefix."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
-from support.consuming import EVALUATED, Streams
+from support.consuming import EVALUATED, BullJobs, Streams
+from support.working import Valuation
 
 from domainstream.cli.main import cli
 
@@ -33,6 +35,24 @@ def typed(redis_url: str, stream_prefix: str) -> Type:
         return await asyncio.to_thread(CliRunner().invoke, cli, words, env={**environment, **more})
 
     return type_words
+
+
+@pytest.fixture
+def bull(stream_prefix: str) -> str:
+    """What begins every key of BullMQ in this test."""
+    return f"{stream_prefix}bull"
+
+
+@pytest.fixture
+def valuation(redis_url: str, redis: Redis, bull: str) -> Valuation:
+    """The queue `valuation` of this test."""
+    return Valuation(redis_url, bull, BullJobs(redis, bull, "valuation"))
+
+
+def records(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
+    """Return the objects that a command wrote."""
+    assert result.exit_code == exit_code, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 async def store(streams: Streams, *contents: bytes | None) -> list[str]:
