@@ -81,7 +81,7 @@ class ReplayOutcome(Struct, kw_only=True):
     """
 
     repeated: int = 0
-    """Events among these that the queue had a job for all the same; only with `Replay.mark`."""
+    """Events among these that the queue has a job for anyway; only with `Replay.mark`."""
 
     retried: int = 0
     """Failed jobs that were retried, or would be; only with `Replay.only_failed`."""
