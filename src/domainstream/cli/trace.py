@@ -124,4 +124,5 @@ def _where(entry: TimelineEntry) -> str:
 
 def _error(entry: TimelineEntry) -> str:
     at = f" at {entry.where}" if entry.where else ""
-    return f"{entry.error}{at}" + (f": {entry.reason}" if entry.reason else "")
+    message = entry.reason.removeprefix(f"{entry.error}: ")
+    return f"{entry.error}{at}" + (f": {message}" if message else "")

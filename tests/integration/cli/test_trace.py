@@ -157,7 +157,11 @@ async def test_message_of_a_failure_is_shown_when_asked(typed: Type, valuation: 
     async with running(valuation.worker(fail)):
         await valuation.ended("failed")
     *_, last = records(await typed("trace", event.id, "--reasons", "--json", "--bull-prefix", bull))
-    assert last["reason"] == "'confidential'"
+    assert last["reason"] == "KeyError: 'confidential'"
+    assert (
+        " in without_price: 'confidential'"
+        in (await typed("trace", event.id, "--reasons", "--bull-prefix", bull)).stdout
+    )
 
 
 async def test_aggregate_is_traced_across_its_transactions(
