@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
+import textwrap
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -124,6 +127,21 @@ async def test_worker_finishes_its_running_job(start: Start, redis: Redis, redis
     assert await running.ends() == 0
     assert running.output == ["handling", "handled"]
     assert await jobs.ids("completed") == ["event-1"]
+
+
+async def test_program_of_the_guide_is_run(start: Start, tmp_path: Path) -> None:
+    """The file that docs/how-to/operate.md adds to the example is what its command runs."""
+    page = (TESTS.parent / "docs/how-to/operate.md").read_text(encoding="utf-8")
+    (file,) = re.findall(r"needs a file `valuation/program.py`:\n\n  ```python\n(.*?)\n  ```", page, flags=re.DOTALL)
+    (line,) = re.findall(r"\$ domainstream run (worker valuation.+)", page)
+    example = TESTS.parent / "examples/monorepo"
+    shutil.copytree(example / "services/valuation/src/valuation", tmp_path / "valuation")
+    (tmp_path / "valuation/program.py").write_text(textwrap.dedent(file), encoding="utf-8")
+    folders = [tmp_path, *sorted(example.glob("packages/*/src")), *sorted(example.glob("services/*/src"))]
+    running = await start(*line.split(), PYTHONPATH=os.pathsep.join(map(str, folders)))
+    assert "program=EventWorker" in await running.says("run.started")
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ends() == 0
 
 
 @pytest.mark.parametrize("name", ["Waiting", "made", "wired"])
