@@ -64,6 +64,8 @@ GOOD = ServerFacts(
     snapshot_age_s=3600,
 )
 
+UserUrl = Callable[..., Any]
+
 
 def findings(result: Result, status: str = "problem") -> list[dict[str, Any]]:
     """Return the findings of this status, except persistence and a limit of memory, which test servers do not have."""
@@ -145,7 +147,7 @@ async def test_dead_group_is_named_with_the_command_that_removes_it(
     (found,) = findings(await typed("doctor", "--json"), "warning")
     assert found["check"] == "dead groups"
     assert "left behind" in found["words"]
-    assert "1 entry, the oldest added 3 h ago, stay in memory" in found["words"]
+    assert "it keeps 1 entry, the oldest added 3 h ago, in memory" in found["words"]
     removed = await typed(*shlex.split(found["mend"])[1:], "--yes")
     assert removed.stdout == f"left behind removed from {EVALUATED}, with 1 unread and 0 pending entries\n"
     assert "dead groups" not in (await typed("doctor")).stdout
@@ -199,7 +201,7 @@ async def test_failed_jobs_are_a_warning(typed: Type, valuation: Valuation, bull
     async with running(valuation.worker(give_up)):
         await valuation.ended("failed", 2)
     found = only_check(findings(await typed("doctor", "--json", "--bull-prefix", bull), "warning"), "failed jobs")
-    assert re.search(r"valuation has 2 failed jobs; the first of them failed \d+ m?s ago", found["words"])
+    assert re.search(r"valuation has 2 failed jobs, the first failed \d+ m?s ago", found["words"])
     (group,) = records(await typed(*shlex.split(found["mend"])[1:], "--json"))
     assert (group["jobs"], group["error"]) == (2, "GiveUp")
 
@@ -220,6 +222,17 @@ async def test_jobs_that_no_build_handles_are_a_warning(typed: Type, valuation: 
     for one, error in zip(waiting, ["HandlerNotFoundError", "UnknownEventVersionError"], strict=True):
         (group,) = records(await typed(*shlex.split(one["mend"])[1:], "--json"))
         assert (group["jobs"], group["error"]) == (1, error)
+
+
+async def test_queues_that_may_not_be_read_are_a_warning(
+    typed: Type, valuation: Valuation, user_url: UserUrl, streams: Streams
+) -> None:
+    """A user who may not read the queues is told so, and still gets all other findings."""
+    await valuation.add(job_of())
+    url = await user_url("+@all", f"~{streams.prefix}domain*")
+    result = await typed("doctor", "--json", "--redis-url", url, "--bull-prefix", valuation.prefix)
+    assert "queues could not be read" in only_check(findings(result, "warning"), "queues")["words"]
+    assert '"check":"clock"' in result.stdout
 
 
 def only_check(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
@@ -248,9 +261,6 @@ async def test_clock_that_jumped_back_is_noticed(typed: Type, redis: Redis, stre
     await redis.xadd(f"{stream_prefix}{EVALUATED}", {"data": "1"}, id="4102444800000-0")
     found = findings(await typed("doctor", "--json"), "warning")
     assert "ahead of the server's clock" in found[0]["words"]
-
-
-UserUrl = Callable[..., Any]
 
 
 @pytest.fixture

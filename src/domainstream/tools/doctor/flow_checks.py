@@ -85,16 +85,16 @@ def _progress(group: GroupProgress, *, limit_ms: int) -> Iterator[Finding]:
         yield warning("groups", words, command("groups", "ls", state.channel))
     if state.oldest_ms is None or state.oldest_ms <= limit_ms:
         return
-    entries = f"{plural(state.lag, 'entry', 'entries')}, the oldest added {age(state.oldest_ms)} ago,"
+    entries = f"{plural(state.lag, 'entry', 'entries')}, the oldest added {age(state.oldest_ms)} ago"
     if group.is_dead:
         read = "it has no consumer" if group.idle_ms is None else f"no consumer has read for {age(group.idle_ms)}"
         words = (
-            f"{name} on {state.channel} seems dead: {read}, and {entries} stay in memory for it. Start its subscriber "
+            f"{name} on {state.channel} seems dead: {read}, and it keeps {entries}, in memory. Start its subscriber "
             "or, if it has none any more, remove the group"
         )
         yield warning("dead groups", words, command("groups", "rm", state.channel, state.group))
     else:
-        words = f"{name} is behind on {state.channel}: {entries} are unread or not acknowledged"
+        words = f"{name} is behind on {state.channel}: it has not acknowledged {entries}"
         yield warning("progress", words, command("pending", state.channel, "--group", state.group))
 
 
@@ -115,18 +115,19 @@ def queue_findings(
     waiting = list(unhandled)
     for state in queues:
         if state.failed:
-            first = f"the first of them failed {age(state.oldest_failed_ms)} ago"
-            words = (
-                f"{state.queue} has {plural(state.failed, 'failed job')}; {first}: they stay until retried or removed"
-            )
+            first = "which" if state.failed == 1 else "the first"
+            jobs = f"{state.queue} has {plural(state.failed, 'failed job')}, {first} failed"
+            words = f"{jobs} {age(state.oldest_failed_ms)} ago: failed jobs stay until they are retried or removed"
             yield warning("failed jobs", words, command("jobs", "ls", state.queue, *prefixed))
-    for jobs in waiting:
-        newer = jobs.error == UnknownEventVersionError.__name__
+    for kind in waiting:
+        newer = kind.error == UnknownEventVersionError.__name__
         why = "whose event version is newer than its workers know" if newer else "that no handler of its workers takes"
+        names = ", ".join(kind.names[:3]) + (", ..." if len(kind.names) > 3 else "")
+        oldest = f"the oldest added {age(now_ms - kind.oldest_ms)} ago"
         words = (
-            f"{jobs.queue} has {plural(jobs.jobs, 'job')} {why} ({', '.join(jobs.names)}), the oldest added "
-            f"{age(now_ms - jobs.oldest_ms)} ago: they wait for an updated worker, and fail after 7 days by default"
+            f"{kind.queue} has {plural(kind.jobs, 'job')} {why} ({names}), {oldest}: they wait for an updated worker, "
+            "and fail after 7 days by default"
         )
-        yield warning("waiting jobs", words, command("jobs", "ls", jobs.queue, "--error", jobs.error, *prefixed))
+        yield warning("waiting jobs", words, command("jobs", "ls", kind.queue, "--error", kind.error, *prefixed))
     if not waiting and not any(state.failed for state in queues):
         yield ok("jobs", f"none has failed permanently or waits for a handler, in {plural(len(queues), 'queue')}")

@@ -85,7 +85,7 @@ def _appending(facts: ServerFacts) -> Finding:
 def unread_memory_finding(facts: ServerFacts | None, unread: Mapping[str, int]) -> Finding:
     """Check how much memory entries take that wait for a group; `unread` has about how many bytes on which channel."""
     total, most = sum(unread.values()), max(unread, key=unread.__getitem__, default="")
-    words = f"unread entries take about {number(total)} bytes" + (f", most of them in {most}" if most else "")
+    words = f"unread entries take about {number(total)} bytes, most of them in {most}" if most else "no entry is unread"
     if facts is None or not facts.max_memory:
         return ok("unread", words)
     left = max(0, facts.max_memory - facts.used_memory)
