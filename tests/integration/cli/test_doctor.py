@@ -144,13 +144,24 @@ async def test_dead_group_is_named_with_the_command_that_removes_it(
     """A group that no consumer reads keeps its entries in memory: it is named, and the printed command removes it."""
     await add_old(streams, redis, hours=3)
     await redis.xgroup_create(streams.key(EVALUATED), "left behind", id="0")
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="$")
     (found,) = findings(await typed("doctor", "--json"), "warning")
     assert found["check"] == "dead groups"
     assert "left behind" in found["words"]
     assert "it keeps 1 entry, the oldest added 3 h ago, in memory" in found["words"]
     removed = await typed(*shlex.split(found["mend"])[1:], "--yes")
     assert removed.stdout == f"left behind removed from {EVALUATED}, with 1 unread and 0 pending entries\n"
-    assert "dead groups" not in (await typed("doctor")).stdout
+    assert findings(await typed("doctor", "--json"), "warning") == []
+
+
+async def test_only_group_of_a_channel_is_not_proposed_for_removal(typed: Type, streams: Streams, redis: Redis) -> None:
+    """Without any group the entries would stay in memory as well, so the fix is to start the subscriber."""
+    await add_old(streams, redis, hours=3)
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    (found,) = findings(await typed("doctor", "--json"), "warning")
+    assert found["mend"] == f"domainstream run subscriber MODULE:SUBSCRIPTIONS --group {GROUP}"
+    asked = await typed("groups", "rm", EVALUATED, GROUP)
+    assert "No other group reads the channel, so its entries stay in memory." in asked.stderr
 
 
 async def test_group_that_is_read_is_behind_and_not_dead(typed: Type, streams: Streams, redis: Redis) -> None:

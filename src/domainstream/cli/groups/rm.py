@@ -53,8 +53,9 @@ async def rm(server: RedisServer, terminal: Terminal, options: RmOptions) -> Non
     """Remove a group that no subscriber uses any more.
 
     Its unread entries no longer stay in memory for it: retention removes them once all other groups have read them. The
-    entries themselves are not deleted. A subscriber that is started with this group later creates it again, and
-    forwards all entries that the stream then holds, also those that it had forwarded before.
+    entries themselves are not deleted, and those of a channel without another group stay in memory. A subscriber that
+    is started with this group later creates it again, and forwards all entries that the stream then holds, also those
+    that it had forwarded before.
 
     Exit code 1: a subscriber has read for the group in the last minute.
     """
@@ -65,6 +66,8 @@ async def rm(server: RedisServer, terminal: Terminal, options: RmOptions) -> Non
     lost = f"{number(state.unread)} unread and {number(state.pending)} pending entries"
     if not options.dry_run:
         question = f"Remove the group {group} from {channel} at {server.place}? It will never handle its {lost}."
+        if len(await server.groups.groups(channel)) == 1:
+            question = f"{question} No other group reads the channel, so its entries stay in memory."
         confirm(question, yes=options.yes)
         await removal.remove(channel, name)
     outcome = RemovalOutcome(

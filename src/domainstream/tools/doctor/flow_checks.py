@@ -1,5 +1,6 @@
 """The doctor's checks of streams, groups, dead letters and queues."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -68,8 +69,9 @@ def group_findings(
         words = f"{missing}: its {plural(stream.length, 'entry', 'entries')}{oldest} and all that follow stay in memory"
         named = ("--group", wanted) if wanted else ()
         yield problem("groups", words, command("run", "subscriber", "MODULE:SUBSCRIPTIONS", *named))
+    groups_of = Counter(group.state.channel for group in known)
     for group in known:
-        yield from _progress(group, limit_ms=limit_ms)
+        yield from _progress(group, is_only=groups_of[group.state.channel] == 1, limit_ms=limit_ms)
     if not unread and known:
         yield ok("groups", "every channel is read by " + (f"the group {wanted}" if wanted else "a group"))
     oldest_ms = max((group.state.oldest_ms or 0 for group in known), default=0)
@@ -78,7 +80,7 @@ def group_findings(
         yield ok("progress", waits)
 
 
-def _progress(group: GroupProgress, *, limit_ms: int) -> Iterator[Finding]:
+def _progress(group: GroupProgress, *, is_only: bool, limit_ms: int) -> Iterator[Finding]:
     state, name = group.state, printable(group.state.group)
     if state.lost:
         words = f"{number(state.lost)} entries were removed from {state.channel} before {name} read them"
@@ -88,11 +90,15 @@ def _progress(group: GroupProgress, *, limit_ms: int) -> Iterator[Finding]:
     entries = f"{plural(state.lag, 'entry', 'entries')}, the oldest added {age(state.oldest_ms)} ago"
     if group.is_dead:
         read = "it has no consumer" if group.idle_ms is None else f"no consumer has read for {age(group.idle_ms)}"
-        words = (
-            f"{name} on {state.channel} seems dead: {read}, and it keeps {entries}, in memory. Start its subscriber "
-            "or, if it has none any more, remove the group"
-        )
-        yield warning("dead groups", words, command("groups", "rm", state.channel, state.group))
+        words = f"{name} on {state.channel} seems dead: {read}, and it keeps {entries}, in memory. Start its subscriber"
+        if is_only:
+            # Without any group the entries would stay as well.
+            yield warning(
+                "dead groups", words, command("run", "subscriber", "MODULE:SUBSCRIPTIONS", "--group", state.group)
+            )
+        else:
+            words = f"{words} or, if it has none any more, remove the group"
+            yield warning("dead groups", words, command("groups", "rm", state.channel, state.group))
     else:
         words = f"{name} is behind on {state.channel}: it has not acknowledged {entries}"
         yield warning("progress", words, command("pending", state.channel, "--group", state.group))
