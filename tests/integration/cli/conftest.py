@@ -37,6 +37,18 @@ def typed(redis_url: str, stream_prefix: str) -> Type:
     return type_words
 
 
+async def store(streams: Streams, *contents: bytes | None) -> list[str]:
+    """Store dead letters of the evaluated channel as subscribers do, and return their ids; None has no data."""
+    ids = []
+    for number, content in enumerate(contents):
+        fields = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
+        fields |= {"group": "domain-events", "entry_id": f"1700000000000-{number}"}
+        dead_letter: dict[Any, Any] = {**fields, **({} if content is None else {"data": content})}
+        dead_letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", dead_letter)
+        ids.append(dead_letter_id.decode())
+    return ids
+
+
 @pytest.fixture
 def bull(stream_prefix: str) -> str:
     """What begins every key of BullMQ in this test."""
@@ -53,15 +65,3 @@ def records(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
     """Return the objects that a command wrote."""
     assert result.exit_code == exit_code, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-async def store(streams: Streams, *contents: bytes | None) -> list[str]:
-    """Store dead letters of the evaluated channel as subscribers do, and return their ids; None has no data."""
-    ids = []
-    for number, content in enumerate(contents):
-        fields = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
-        fields |= {"group": "domain-events", "entry_id": f"1700000000000-{number}"}
-        dead_letter: dict[Any, Any] = {**fields, **({} if content is None else {"data": content})}
-        dead_letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", dead_letter)
-        ids.append(dead_letter_id.decode())
-    return ids
