@@ -86,7 +86,7 @@ async def test_producer_may_be_deployed_before_its_consumer(hospital: Hospital, 
 
     await until(waiting, patience=PATIENCE)
     on_call.commands.clear()
-    report = await on_call.types("doctor")
+    report = await on_call.types("doctor", exit_code=1)  # the server of the tests writes nothing to disk
     assert "billing" in report
     await hospital.deploy("worker", RELEASE="2")
     await on_call.types("jobs", "retry", "billing", "--state", "delayed", "--all", "--yes")
@@ -99,7 +99,7 @@ async def test_poison_event_is_found_understood_and_repaired(hospital: Hospital,
     poison = await hospital.take_in(1, code="X99")
     await hospital.until_billed(await hospital.take_in(20))
     await until(lambda: "worker.job_failed" in hospital.log(), patience=PATIENCE)
-    report = await on_call.types("doctor")
+    report = await on_call.types("doctor", exit_code=1)  # the server of the tests writes nothing to disk
     assert "domainstream jobs ls billing" in report
     (group,) = await on_call.json("jobs", "ls", "billing", "--state", "failed")
     shown = await on_call.types("jobs", "show", "billing", group["example"])

@@ -56,6 +56,11 @@ class Valuation:
         await queue.add(jobs)
         await queue.close()
 
+    async def wait_for(self, reason: str, *, job_id: str) -> None:
+        """Add a job that is delayed for a reason, as a worker leaves one that it does not handle yet."""
+        await self.add(job_of(job_id=job_id, settings=JobSettings(delay=timedelta(minutes=5))))
+        await self.jobs.redis.hset(f"{self.jobs.key}:{job_id}", "failedReason", reason)
+
     def worker(self, handle: Handle, **settings: Any) -> EventWorker:
         """Open a worker with one handler."""
         consumer = EventConsumer("valuation")

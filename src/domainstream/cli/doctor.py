@@ -1,31 +1,40 @@
 """`domainstream doctor`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Final
 
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import option
+from domainstream.cli.common.command import BullPrefix, option
+from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerRefusedError
+from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.stream import StreamState
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
-from domainstream.stream.inspection.server import RedisServerInspection
+from domainstream.stream.inspection.server import RedisServerInspection, ServerFacts
 from domainstream.tools.common.formatting import plural
-from domainstream.tools.doctor import (
-    Finding,
-    ability_findings,
-    clock_finding,
+from domainstream.tools.doctor.finding import Finding, command, ok, warning
+from domainstream.tools.doctor.flow_checks import (
+    GroupProgress,
     dead_letter_findings,
     group_findings,
-    server_findings,
+    queue_findings,
     stream_findings,
-    warning,
+)
+from domainstream.tools.doctor.server_checks import (
+    ability_findings,
+    clock_finding,
+    server_findings,
+    unread_memory_finding,
 )
 
 COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
+INDENT: Final = " " * 9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,51 +52,112 @@ class DoctorOptions:
     ]
     """The roles whose permissions are checked; empty for all."""
 
+    max_oldest: Annotated[
+        timedelta,
+        option(
+            "--max-oldest",
+            type=Duration(),
+            default="5m",
+            show_default=True,
+            help="Warn about groups whose oldest unread or pending entry is older.",
+        ),
+    ]
+    """How old the oldest entry that a group has not settled may be."""
+
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
 
 @server_command(DoctorOptions)
 async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions) -> int:
-    """Diagnose a server and its streams, with a fix for each finding.
+    """Diagnose a server, its streams and its queues, with a fix for each finding.
 
-    Checks version, eviction, memory, persistence, clocks, the user's permissions, groups and dead letters. Commands are
-    probed without changing anything. The fixes are printed, not run.
+    Checks version, eviction, memory, persistence, clocks, the user's permissions, groups, dead letters and jobs.
+    Commands are probed without changing anything. The fixes are printed, not run.
 
     Exit code 1: there is a problem; warnings alone exit with 0.
     """
+    facts = await RedisServerInspection(server.client).facts()
     findings = [
-        *await _server_findings(server, options.role or ROLES),
-        *await _stream_findings(server, options.group),
+        *await _server_findings(server, facts, options.role or ROLES),
+        *await _readable("streams", _stream_findings(server, facts, options)),
+        *await _readable("queues", _queue_findings(server, options.bull_prefix)),
     ]
     for finding in findings:
-        fix = f"\n{'':9}Fix: {finding.fix}" if finding.fix else ""
-        text = f"{finding.status:9}{finding.check}: {finding.words}{fix}"
-        terminal.line(finding, text, color=COLORS[finding.status])
+        fix = f"\n{INDENT}Fix: {finding.fix}" if finding.fix else ""
+        text = terminal.wrapped(f"{finding.status:9}{finding.check}: {finding.words}", indent=INDENT)
+        terminal.line(finding, f"{text}{fix}", color=COLORS[finding.status])
     counts = {status: sum(finding.status == status for finding in findings) for status in COLORS}
     terminal.say(f"{plural(counts['problem'], 'problem')}, {plural(counts['warning'], 'warning')} at {server.place}")
     return exits.FAILED if counts["problem"] else exits.OK
 
 
-async def _server_findings(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
+async def _server_findings(server: RedisServer, facts: ServerFacts | None, roles: Sequence[str]) -> list[Finding]:
     inspection = RedisServerInspection(server.client)
     user = inspection.user
     abilities = await RedisCommandProbe(server.client, prefix=server.prefix).probe(roles)
-    findings = [*server_findings(await inspection.facts(), user=user)]
+    findings = [*server_findings(facts, user=user)]
     if "time" not in abilities.forbidden:
         findings.append(clock_finding(await inspection.clock_ahead_ms()))
     return [*findings, *ability_findings(abilities, user=user, roles=roles)]
 
 
-async def _stream_findings(server: RedisServer, group: str | None) -> list[Finding]:
-    dead_letters = server.dead_letters
+async def _readable(what: str, findings: Awaitable[list[Finding]]) -> list[Finding]:
+    """Return the findings, or one that says why `what` could not be read."""
     try:
-        streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
-        group_states = [state for stream in streams for state in await server.groups.groups(stream.channel)]
-        dead_states = [state for name in await dead_letters.channels() if (state := await dead_letters.state(name))]
-        now = await server.streams.now_ms()
+        return await findings
     except ServerRefusedError as error:
-        words = f"streams and groups could not be read: {error}"
-        return [warning("streams", words, "domainstream doctor --redis-url <the URL of a user who may read them>")]
+        words = f"{what} could not be read: {error}"
+        return [warning(what, words, "domainstream doctor --redis-url <the URL of a user who may read them>")]
+
+
+async def _stream_findings(server: RedisServer, facts: ServerFacts | None, options: DoctorOptions) -> list[Finding]:
+    dead_letters, limit_ms = server.dead_letters, round(options.max_oldest.total_seconds() * 1000)
+    streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
+    groups = [group for stream in streams for group in await _progress(server, stream.channel)]
+    dead_states = [state for name in await dead_letters.channels() if (state := await dead_letters.state(name))]
+    now = await server.streams.now_ms()
+    if not streams and not dead_states:
+        words = f"doctor found no stream {server.where}: nothing was published here, or database and prefix are others"
+        return [warning("streams", words, command("doctor", "--redis-url", "URL", "--prefix", "PREFIX"))]
+    unread = {stream.channel: size for stream in streams if (size := await _unread_bytes(server, stream, groups))}
     return [
         *stream_findings(streams, now_ms=now),
-        *group_findings(streams, group_states, wanted=group, prefix=server.prefix),
+        *group_findings(streams, groups, wanted=options.group, limit_ms=limit_ms, now_ms=now),
+        unread_memory_finding(facts, unread),
         *dead_letter_findings(dead_states),
+    ]
+
+
+async def _progress(server: RedisServer, channel: str) -> list[GroupProgress]:
+    states = await server.groups.groups(channel)
+    consumers = await server.groups.consumers(channel) if any(state.lag for state in states) else []
+    return [
+        GroupProgress(
+            state=state,
+            idle_ms=min((one.idle_ms for one in consumers if one.group == state.group), default=None),
+        )
+        for state in states
+    ]
+
+
+async def _unread_bytes(server: RedisServer, stream: StreamState, groups: Sequence[GroupProgress]) -> int:
+    """Return about how many bytes the entries of a stream take that a group, or any group at all, has yet to settle."""
+    lags = [group.state.lag for group in groups if group.state.channel == stream.channel]
+    unread = min(stream.length, max(lags, default=stream.length))
+    return await server.streams.memory_bytes(stream.channel) * unread // stream.length if unread else 0
+
+
+async def _queue_findings(server: RedisServer, bull_prefix: str) -> list[Finding]:
+    inspection = BullMQInspection(server.client, bull_prefix=bull_prefix)
+    names = await inspection.queues()
+    if not names:
+        return [ok("queues", f"doctor found no queue below the prefix {bull_prefix}, and so no job")]
+    return [
+        *queue_findings(
+            [await inspection.state(name) for name in names],
+            [jobs for name in names for jobs in await inspection.unhandled(name)],
+            bull_prefix=bull_prefix,
+            now_ms=await server.streams.now_ms(),
+        )
     ]

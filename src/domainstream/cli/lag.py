@@ -1,6 +1,7 @@
 """`domainstream lag`."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -13,9 +14,9 @@ from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
-from domainstream.cli.groups import GROUPS
+from domainstream.cli.groups.ls import GROUPS
 from domainstream.stream import GroupState
-from domainstream.tools.common.formatting import moment
+from domainstream.tools.common.formatting import age, moment
 
 LAG: Final[Columns] = {name: GROUPS[name] for name in ("channel", "group", "lag#", "unread#", "pending#", "oldest")}
 
@@ -73,7 +74,13 @@ class LagOptions:
     ]
     """The largest lag allowed; None for no limit."""
 
-    watch: Annotated[bool, option("--watch", is_flag=True, help="Repeat until Ctrl-C, or until a lag is above --max.")]
+    max_oldest: Annotated[
+        timedelta | None,
+        option("--max-oldest", type=Duration(), help="Exit with code 1 if an entry waits for longer: 30s, 5m, 2h."),
+    ]
+    """How long the oldest entry of a lag may wait; None for no limit."""
+
+    watch: Annotated[bool, option("--watch", is_flag=True, help="Repeat until Ctrl-C, or until a limit is exceeded.")]
     """Whether the table is refreshed."""
 
     every: Annotated[
@@ -87,20 +94,28 @@ class LagOptions:
 async def lag(server: RedisServer, terminal: Terminal, options: LagOptions) -> int:
     """Show unread and pending entries, and fail above a limit.
 
-    Exit code 1: a lag is above --max.
+    Exit code 1: a lag is above --max, or older than --max-oldest.
     """
     while True:
         states = await server.chosen_groups(options.channel, options.group)
         now = await server.streams.now_ms()
         records = [LagRecord.of(state, now) for state in states]
         _show(server, terminal, records, watch=options.watch)
-        limit = options.limit
-        above = [record for record in records if limit is not None and record.lag > limit]
-        for record in above:
-            terminal.warn(f"{record.group} is {record.lag:,} entries behind on {record.channel} (limit {limit:,}).")
+        above = [warning for record in records for warning in _exceeded(record, options)]
+        for warning in above:
+            terminal.warn(warning)
         if above or not options.watch:
             return exits.FAILED if above else exits.OK
         await asyncio.sleep(options.every.total_seconds())
+
+
+def _exceeded(record: LagRecord, options: LagOptions) -> Iterator[str]:
+    if options.limit is not None and record.lag > options.limit:
+        yield f"{record.group} is {record.lag:,} entries behind on {record.channel} (limit {options.limit:,})."
+    if options.max_oldest is not None and record.oldest_ms is not None:
+        longest = round(options.max_oldest.total_seconds() * 1000)
+        if record.oldest_ms > longest:
+            yield f"{record.group} is {age(record.oldest_ms)} behind on {record.channel} (limit {age(longest)})."
 
 
 def _show(server: RedisServer, terminal: Terminal, records: list[LagRecord], *, watch: bool) -> None:

@@ -17,17 +17,19 @@ COMMANDS: Final = {
     "demo": LazyCommand("domainstream.cli.demo:demo", "Watch three services' events go from mapper to handler."),
     "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber or a worker until SIGTERM or Ctrl-C."),
     "doctor": LazyCommand(
-        "domainstream.cli.doctor:doctor", "Diagnose a server and its streams, with a fix for each finding."
+        "domainstream.cli.doctor:doctor", "Diagnose a server, its streams and its queues, with a fix for each finding."
     ),
     "streams": LazyCommand("domainstream.cli.streams:streams", "List channels and show their events."),
-    "groups": LazyCommand("domainstream.cli.groups:groups", "Show the progress of each consumer group."),
+    "groups": LazyCommand(
+        "domainstream.cli.groups:groups", "Show the progress of consumer groups, and remove dead ones."
+    ),
     "lag": LazyCommand("domainstream.cli.lag:lag", "Show unread and pending entries, and fail above a limit."),
     "pending": LazyCommand("domainstream.cli.pending:pending", "List entries delivered but not acknowledged."),
     "queues": LazyCommand("domainstream.cli.queues:queues", "Count the jobs of each BullMQ queue by state."),
     "jobs": LazyCommand("domainstream.cli.jobs:jobs", "Find out why jobs failed, and retry or remove them."),
     "replay": LazyCommand("domainstream.cli.replay:replay", "Re-enqueue a channel's events as jobs."),
     "trace": LazyCommand(
-        "domainstream.cli.trace:trace", "Trace a correlation id across streams, dead letters and queues."
+        "domainstream.cli.trace:trace", "Trace a transaction or an aggregate across streams, dead letters and queues."
     ),
     "dead-letters": LazyCommand(
         "domainstream.cli.dead_letters:dead_letters", "Inspect, redrive or purge dead-lettered entries."

@@ -8,18 +8,22 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.tools.common.errors import NotFoundError
-from domainstream.tools.common.formatting import number
+from domainstream.tools.common.formatting import age, number
 
 QUEUES: Final[Columns] = {
     "queue": lambda state: state.queue + (" (paused)" if state.is_paused else ""),
     "waiting#": lambda state: number(state.waiting),
     "active#": lambda state: number(state.active),
     "delayed#": lambda state: number(state.delayed),
+    "unhandled#": lambda state: number(state.unhandled),
     "prioritized#": lambda state: number(state.prioritized),
     "waiting for children#": lambda state: number(state.waiting_children),
     "completed#": lambda state: number(state.completed),
     "failed#": lambda state: number(state.failed),
+    "oldest failure": lambda state: age(state.oldest_failed_ms),
 }
+RARE: Final = {"prioritized#": "prioritized", "waiting for children#": "waiting_children"}
+"""The columns that are shown only if a queue has such jobs, with their fields: the table fits into 80 columns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +42,16 @@ async def queues(server: RedisServer, terminal: Terminal, options: QueuesOptions
     """Count the jobs of each BullMQ queue by state.
 
     With QUEUE, only the jobs of that queue.
-    """
+
+    \b
+    waiting         jobs that may begin
+    active          jobs that a worker handles
+    delayed         jobs that may begin later, as those that failed and will be retried
+    unhandled       those of the delayed jobs that no running build handles yet
+    completed       jobs that are done and still kept
+    failed          jobs that failed permanently; domainstream jobs ls QUEUE says why
+    oldest failure  how long ago the first of them failed
+    """  # noqa: D301 - click's mark for a paragraph whose lines it must not rewrap
     where = f"at {server.place} below the prefix {options.bull_prefix}"
     inspection = BullMQInspection(server.client, bull_prefix=options.bull_prefix)
     names = await inspection.queues()
@@ -49,4 +62,6 @@ async def queues(server: RedisServer, terminal: Terminal, options: QueuesOptions
     if not names:
         terminal.say(f"There are no queues {where}.")
         return
-    terminal.table([await inspection.state(name) for name in names], QUEUES)
+    states = [await inspection.state(name) for name in names]
+    empty = {heading for heading, field in RARE.items() if not any(getattr(state, field) for state in states)}
+    terminal.table(states, {heading: show for heading, show in QUEUES.items() if heading not in empty})

@@ -1,5 +1,6 @@
 """`domainstream replay`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.job import name_problem
-from domainstream.tools.common.formatting import did_you_mean
+from domainstream.stream.state import id_order
+from domainstream.tools.common.errors import NotFoundError
+from domainstream.tools.common.formatting import did_you_mean, plural
 from domainstream.tools.replay import Replay, ReplayOutcome, replay_events
 
 
@@ -32,10 +35,27 @@ class ReplayOptions:
     """The channel whose events are replayed."""
 
     since: Annotated[
-        StartPoint,
-        option("--since", type=Since(), required=True, help="Start at 2h ago, 2026-01-31T12:00, or an entry id."),
+        StartPoint | None,
+        option("--since", type=Since(), help="Start at 2h ago, 2026-01-31T12:00, or an entry id."),
     ]
-    """Where to start."""
+    """Where to start; None for the oldest entry."""
+
+    until: Annotated[
+        StartPoint | None,
+        option("--until", type=Since(), help="End at 1h ago, 2026-01-31T13:00, or an entry id; default: now."),
+    ]
+    """The last entry; None for the newest."""
+
+    event_ids: Annotated[
+        tuple[str, ...],
+        option("--event", metavar="ID", multiple=True, help="Only the event with this id; may be repeated."),
+    ]
+    """The ids of the events; empty for all."""
+
+    failed: Annotated[
+        bool, option("--failed", is_flag=True, help="Only events whose job has failed: that job is retried.")
+    ]
+    """Whether the failed jobs of the events are retried instead."""
 
     queue: Annotated[
         str, option("--to", metavar="QUEUE", required=True, callback=_name, help="The queue that gets the jobs.")
@@ -64,11 +84,16 @@ class ReplayOptions:
 async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions) -> int:
     """Re-enqueue a channel's events as jobs.
 
-    The jobs go to one queue, after a loss or for a new consumer. Events that the queue still has a job for, even a
-    completed one, are skipped unless --again is given. Consumer groups are not changed.
+    The jobs go to one queue, for a new consumer or after a loss. Choose the events by --since and --until, by --event,
+    or by --failed. Consumer groups are not changed.
 
-    Exit code 5: some entries can never become a job, or the server rejected a batch.
+    Events that the queue still has a job for are skipped, whether it is completed, failed or still to be done; --failed
+    retries the failed ones, and --again adds a second job for all. BullMQ removes completed jobs, after an hour by
+    default, so an event without a job may have been handled before: the question says how many there are.
+
+    Exit code 5: some entries can never become a job, some events are not in the stream, or the server rejected a batch.
     """
+    _require_choice(options)
     await server.require_channel(options.channel)
     plan = await _plan(server, options)
     known = await BullMQInspection(server.client, bull_prefix=plan.bull_prefix).queues()
@@ -77,35 +102,51 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
     # The dry run counts the jobs, so that the question can say how many.
     outcome = _outcome(plan, dry_run=True)
     await replay_events(server.client, plan, outcome)
-    if options.dry_run or not outcome.added:
+    if plan.event_ids and not outcome.events:
+        raise NotFoundError(
+            f"the stream of {plan.channel} {server.where} has none of these events: {', '.join(outcome.missing[:3])}. "
+            f"Perhaps its retention is over. To find the jobs, run: domainstream trace {outcome.missing[0]}"
+        )
+    if options.dry_run or not (outcome.added or outcome.retried):
         outcome.dry_run = options.dry_run
-        return _report(terminal, outcome)
-    confirm(f"Add {outcome.added:,} jobs {plan.job} to the queue {plan.queue} at {server.place}?", yes=options.yes)
+        return _report(terminal, outcome, plan)
+    confirm(_question(outcome, server.place), yes=options.yes)
     outcome = _outcome(plan, dry_run=False)
     try:
         await replay_events(server.client, plan, outcome)
     except ServerError as error:
-        if not outcome.added:
+        if not (outcome.added or outcome.retried):
             raise
         terminal.warn(str(error))
-        _report(terminal, outcome)
+        _report(terminal, outcome, plan)
         return exits.PARTIAL
-    return _report(terminal, outcome)
+    return _report(terminal, outcome, plan)
+
+
+def _require_choice(options: ReplayOptions) -> None:
+    if options.since is None and not options.event_ids and not options.failed:
+        raise click.UsageError("say which events: --since 2h, --event ID, or --failed")
+    if options.failed and options.again:
+        raise click.UsageError("--failed retries the jobs that failed, and --again adds others: use one of them")
 
 
 async def _plan(server: RedisServer, options: ReplayOptions) -> Replay:
     now = await server.streams.now_ms()
     state = await server.streams.stream(options.channel)
+    # Entries that are added meanwhile belong to the groups that read them.
+    last = state.last_id if state else "0-0"
+    until = last if options.until is None else min(entry_id_since(options.until, now_ms=now), last, key=id_order)
     return Replay(
         channel=options.channel,
         since=entry_id_since(options.since, now_ms=now),
-        # Entries that are added meanwhile belong to the groups that read them.
-        until=state.last_id if state else "0-0",
+        until=until,
         queue=options.queue,
         job=options.job,
         prefix=server.prefix,
         bull_prefix=options.bull_prefix,
         mark=f"replay-{now}" if options.again else "",
+        event_ids=frozenset(options.event_ids),
+        only_failed=options.failed,
     )
 
 
@@ -113,10 +154,43 @@ def _outcome(plan: Replay, *, dry_run: bool) -> ReplayOutcome:
     return ReplayOutcome(channel=plan.channel, queue=plan.queue, job=plan.job, dry_run=dry_run)
 
 
-def _report(terminal: Terminal, outcome: ReplayOutcome) -> int:
-    would = "would be" if outcome.dry_run else "were"
-    added = f"{outcome.added:,} of {outcome.events:,} events {would} added to {outcome.queue} as {outcome.job}"
-    terminal.line(
-        outcome, f"{added}; skipped: {outcome.known:,} already in the queue, {outcome.unreadable:,} unreadable"
-    )
-    return exits.PARTIAL if outcome.unreadable else exits.OK
+def _question(outcome: ReplayOutcome, place: str) -> str:
+    if outcome.retried:
+        return f"Retry {plural(outcome.retried, 'failed job')} of {outcome.queue} at {place}?"
+    question = f"Add {plural(outcome.added, 'job')} {outcome.job} to the queue {outcome.queue} at {place}?"
+    return " ".join([question, *(f"{risk}." for risk in _risks(outcome))])
+
+
+def _risks(outcome: ReplayOutcome) -> Iterator[str]:
+    """Yield what the jobs may do a second time."""
+    if outcome.repeated:
+        states = _states(outcome, outcome.repeated)
+        yield f"{outcome.repeated:,} will be handled again: the queue has their jobs already ({states})"
+    if outcome.may_repeat:
+        yield (
+            f"{outcome.may_repeat:,} may have been handled before: the queue does not have their jobs any more, or "
+            "never had them (completed jobs are kept for an hour by default)"
+        )
+
+
+def _states(outcome: ReplayOutcome, jobs: int) -> str:
+    to_do = jobs - outcome.completed - outcome.failed
+    return f"{outcome.completed:,} completed, {outcome.failed:,} failed, {to_do:,} still to be done"
+
+
+def _report(terminal: Terminal, outcome: ReplayOutcome, plan: Replay) -> int:
+    would, events = "would be" if outcome.dry_run else "were", plural(outcome.events, "event")
+    if plan.only_failed:
+        lines = [f"{outcome.retried:,} of {events} {would} retried in {outcome.queue}: their jobs had failed"]
+    else:
+        lines = [f"{outcome.added:,} of {events} {would} added to {outcome.queue} as {outcome.job}", *_risks(outcome)]
+    if outcome.known:
+        lines.append(f"{outcome.known:,} skipped: the queue has their jobs ({_states(outcome, outcome.known)})")
+    if outcome.unreadable:
+        lines.append(f"{outcome.unreadable:,} skipped: what is not an event of the channel can never become a job")
+    if outcome.missing:
+        lines.append(f"{len(outcome.missing):,} not found in the stream: {', '.join(outcome.missing[:3])}")
+    terminal.line(outcome, "\n  ".join(lines))
+    if outcome.failed and outcome.known:
+        terminal.say("To retry the failed jobs of these events, add: --failed")
+    return exits.PARTIAL if outcome.unreadable or outcome.missing else exits.OK

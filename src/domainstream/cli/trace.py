@@ -1,23 +1,26 @@
 """`domainstream trace`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
+
+import click
 
 from domainstream.cli.common.command import BullPrefix, argument, option
 from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.tools.common.errors import NotFoundError
-from domainstream.tools.common.formatting import moment
-from domainstream.tools.timeline import TimelineEntry, timeline_of
+from domainstream.tools.common.formatting import moment, plural
+from domainstream.tools.timeline import Search, TimelineEntry, timeline_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TraceOptions:
     """The options of `trace`."""
 
-    correlation_id: Annotated[str, argument()]
-    """The correlation id, or the id of any event of the transaction."""
+    wanted: Annotated[str, argument(metavar="ID")]
+    """The correlation id, the id of any event of the transaction, or the id of an aggregate."""
 
     since: Annotated[
         StartPoint | None,
@@ -25,37 +28,79 @@ class TraceOptions:
     ]
     """The first entries to look at; None for all."""
 
+    limit: Annotated[
+        int,
+        option(
+            "--limit",
+            type=click.IntRange(min=1),
+            default=100_000,
+            show_default=True,
+            help="How many entries of each stream, and jobs of each queue, are searched.",
+        ),
+    ]
+    """How many entries of each stream, the newest, and how many jobs of each queue are searched."""
+
+    reasons: Annotated[
+        bool, option("--reasons", is_flag=True, help="Show the messages of errors too, which may quote the event.")
+    ]
+    """Whether the messages of errors are shown."""
+
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
 
 
 @server_command(TraceOptions)
 async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) -> None:
-    """Trace a correlation id across streams, dead letters and queues.
+    """Trace a transaction or an aggregate across streams, dead letters and queues.
 
-    Everything that is still stored about the business transaction is listed in the order in which it happened.
-    CORRELATION_ID is shared by all events of the transaction; by default it is the id of the first one. The id of any
-    of its events works too. Entries and jobs past their retention are missing.
+    ID is a correlation id, which all events of a business transaction share (by default it is the id of the first one),
+    the id of any of its events, or the id of an aggregate. Everything that is still stored about it is listed in the
+    order in which it happened; for a job that failed, with the error and the line of your own code.
+
+    There is no index: streams and queues are searched, up to --limit each. What is past its retention is missing.
     """
-    meant = options.correlation_id
+    wanted = options.wanted
     since = entry_id_since(options.since, now_ms=await server.streams.now_ms())
+    searches: list[Search] = []
 
-    async def entries_of(correlation_id: str) -> list[TimelineEntry]:
+    async def entries_of(wanted: str) -> list[TimelineEntry]:
+        searches.append(Search(wanted, limit=options.limit, report=report))
         return await timeline_of(
-            server.client, correlation_id, since=since, prefix=server.prefix, bull_prefix=options.bull_prefix
+            server.client,
+            searches[-1],
+            since=since,
+            prefix=server.prefix,
+            bull_prefix=options.bull_prefix,
+            reasons=options.reasons,
         )
 
-    timeline = await entries_of(meant)
+    def report(number: int, place: str) -> None:
+        terminal.say(f"{number:,} entries and jobs searched, now {place} ...")
+
+    timeline = await entries_of(wanted)
     transactions = {entry.correlation_id for entry in timeline}
-    if len(transactions) == 1 and meant not in transactions:
+    if any(entry.event_id == wanted for entry in timeline) and len(transactions) == 1 and wanted not in transactions:
         (transaction,) = transactions
-        terminal.say(f"The event {meant} belongs to {transaction}:")
+        terminal.say(f"The event {wanted} belongs to {transaction}:")
         timeline = await entries_of(transaction)
+    cut = searches[-1].cut
+    if cut:
+        places = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
+        terminal.warn(f"Only {options.limit:,} were searched of {places}. To search more, raise --limit.")
     if not timeline:
         raise NotFoundError(
-            f"nothing {server.where}, or in queues below {options.bull_prefix}, belongs to {meant}. Perhaps its "
+            f"nothing {server.where}, or in queues below {options.bull_prefix}, belongs to {wanted}. Perhaps its "
             "retention is over. To see recent events with their ids, run: domainstream streams tail CHANNEL"
         )
+    terminal.table(timeline, _columns(timeline))
+    if wanted not in transactions and all(entry.aggregate_id == wanted for entry in timeline):
+        of, last = plural(len(transactions), "transaction"), timeline[-1].correlation_id
+        terminal.say(f"{wanted} is an aggregate, with events of {of}; to see the last, run: domainstream trace {last}")
+    for entry in [entry for entry in timeline if entry.what == "failed"][-1:]:
+        terminal.say(f"To see all of the last failure, run: domainstream jobs show {entry.queue} {entry.job_id}")
+
+
+def _columns(timeline: Sequence[TimelineEntry]) -> Columns:
     began = timeline[0].time_ms
     columns: Columns = {
         "time": lambda entry: moment(entry.time_ms),
@@ -65,7 +110,9 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
         "event": lambda entry: entry.event_id,
         "about": lambda entry: entry.aggregate_id,
     }
-    terminal.table(timeline, columns)
+    if not any(entry.error for entry in timeline):
+        return columns
+    return {**columns, "error": _error}
 
 
 def _where(entry: TimelineEntry) -> str:
@@ -73,3 +120,9 @@ def _where(entry: TimelineEntry) -> str:
         return f"{entry.channel} {entry.entry_id}"
     attempt = f", attempt {entry.attempts}" if entry.attempts and entry.attempts > 1 else ""
     return f"queue {entry.queue}: {entry.job}{attempt}"
+
+
+def _error(entry: TimelineEntry) -> str:
+    at = f" at {entry.where}" if entry.where else ""
+    message = entry.reason.removeprefix(f"{entry.error}: ")
+    return f"{entry.error}{at}" + (f": {message}" if message else "")

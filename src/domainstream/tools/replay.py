@@ -1,6 +1,6 @@
 """Adds jobs for the events of a channel to one queue again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from domainstream.errors import EventDecodingError
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
 from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.queue.bullmq.repair import BullMQRepair
 from domainstream.stream import Delivery
 from domainstream.stream.inspection.streams import RedisStreamInspection
 
@@ -46,6 +47,12 @@ class Replay(Struct, frozen=True, kw_only=True):
     When empty, jobs get the ids that a subscriber would give them, by which the queue recognises the jobs it has.
     """
 
+    event_ids: frozenset[str] = frozenset()
+    """The events that are replayed; empty for all."""
+
+    only_failed: bool = False
+    """Whether only events whose job in the queue has failed are replayed, by retrying that job."""
+
 
 class ReplayOutcome(Struct, kw_only=True):
     """The result of a replay or, for a dry run, its forecast."""
@@ -68,11 +75,31 @@ class ReplayOutcome(Struct, kw_only=True):
     added: int = 0
     """Jobs that were added, or would be."""
 
+    may_repeat: int = 0
+    """Events among these of which the queue had no job, although it has had jobs: they never had one, or their job was
+    completed and has been removed since.
+    """
+
+    repeated: int = 0
+    """Events among these that the queue has a job for anyway; only with `Replay.mark`."""
+
+    retried: int = 0
+    """Failed jobs that were retried, or would be; only with `Replay.only_failed`."""
+
     known: int = 0
     """Events that were skipped because the queue has a job for them."""
 
+    completed: int = 0
+    """Events whose job in the queue is completed, skipped or not."""
+
+    failed: int = 0
+    """Events whose job in the queue has failed, skipped or not."""
+
     unreadable: int = 0
     """Entries that can never become a job."""
+
+    missing: tuple[str, ...] = ()
+    """The wanted events that are not in the stream, sorted."""
 
 
 class Candidate(NamedTuple):
@@ -81,39 +108,75 @@ class Candidate(NamedTuple):
     job: Job
     """The job that it would become."""
 
-    other_id: str
-    """The id of that job if the queue has several jobs for the event."""
+    event_id: str
+    """The event's id."""
 
 
 async def replay_events(client: Redis, replay: Replay, outcome: ReplayOutcome) -> None:
-    """Add the jobs unless `outcome.dry_run` is set; `outcome` is updated per batch, so an error leaves it correct."""
+    """Add or retry the jobs unless `outcome.dry_run` is set.
+
+    `outcome` is updated per batch, so an error leaves it correct.
+    """
     queue = BullMQQueue(client, bull_prefix=replay.bull_prefix)
     inspection = BullMQInspection(client, bull_prefix=replay.bull_prefix)
+    repair = BullMQRepair(client, bull_prefix=replay.bull_prefix) if replay.only_failed else None
+    had_jobs = replay.queue in await inspection.queues()
     async for batch in _batches(client, replay, outcome):
-        ids = [candidate_id for job, other_id in batch for candidate_id in (job.id, other_id)]
-        known = await inspection.known(replay.queue, ids)
-        new = [job for job, other_id in batch if replay.mark or known.isdisjoint((job.id, other_id))]
+        own_ids = [job_id(one.event_id, job=own) for one in batch for own in ("", replay.job)]
+        states = await inspection.known(replay.queue, own_ids)
+        jobs = [_known(states, one.event_id, replay.job) for one in batch]
+        failed = [found for found, state in jobs if state == "failed"]
+        outcome.completed += sum(state == "completed" for _, state in jobs)
+        outcome.failed += len(failed)
+        if repair is not None:
+            outcome.retried += len(failed) if outcome.dry_run else await repair.retry(replay.queue, failed)
+            continue
+        new = [one.job for one, (found, _) in zip(batch, jobs, strict=True) if replay.mark or not found]
+        has_job = sum(bool(found) for found, _ in jobs)
         if not outcome.dry_run:
             await queue.add(new)
         outcome.known += len(batch) - len(new)
         outcome.added += len(new)
+        outcome.repeated += has_job if replay.mark else 0
+        outcome.may_repeat += len(batch) - has_job if had_jobs else 0
+
+
+def _known(states: Mapping[str, str], event_id: str, job: str) -> tuple[str, str]:
+    """Return id and state of the job that a queue has for an event, under either id that a subscriber gives."""
+    ids = (job_id(event_id), job_id(event_id, job=job))
+    return next(((known, states[known]) for known in ids if known in states), ("", ""))
 
 
 async def _batches(client: Redis, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[list[Candidate]]:
-    streams = RedisStreamInspection(client, prefix=replay.prefix)
     batch: list[Candidate] = []
-    async for delivery in streams.entries(replay.channel, since=replay.since, until=replay.until):
-        outcome.events += 1
-        candidate = _candidate(delivery, replay)
-        if candidate is None:
-            outcome.unreadable += 1
-        else:
-            batch.append(candidate)
+    async for candidate in _candidates(client, replay, outcome):
+        batch.append(candidate)
         if len(batch) == BATCH:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+async def _candidates(client: Redis, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[Candidate]:
+    streams = RedisStreamInspection(client, prefix=replay.prefix)
+    missing = set(replay.event_ids)
+    async for delivery in streams.entries(replay.channel, since=replay.since, until=replay.until):
+        candidate = _candidate(delivery, replay)
+        if candidate is None:
+            # It has no job that could have failed, and whether it is one of the wanted events is unknown.
+            if not replay.event_ids and not replay.only_failed:
+                outcome.events += 1
+                outcome.unreadable += 1
+            continue
+        if replay.event_ids and candidate.event_id not in missing:
+            continue
+        missing.discard(candidate.event_id)
+        outcome.events += 1
+        yield candidate
+        if replay.event_ids and not missing:
+            break
+    outcome.missing = tuple(sorted(missing))
 
 
 def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
@@ -125,4 +188,4 @@ def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
     if message.type != delivery.channel:
         return None
     job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
-    return Candidate(job, job_id(message.id, job=replay.job))
+    return Candidate(job, message.id)

@@ -1,7 +1,10 @@
-"""Gathers everything that belongs to a correlation id, across streams, dead letters and queues."""
+"""Gathers everything about a transaction or an aggregate, across streams, dead letters and queues.
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+There is no index: everything that is stored is searched, up to a limit for each stream and queue.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +17,9 @@ from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
+from domainstream.tools.failures import error_of, place_of
+
+ItemT = TypeVar("ItemT")
 
 ORDER: Final = ("published", "buried", "added", "started", "completed", "failed")
 """The order of one event's entries, and of two entries in the same millisecond."""
@@ -61,37 +67,80 @@ class TimelineEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int | None = None
     """How often the job was attempted."""
 
+    error: str = ""
+    """The type of the error with which the job failed or, for its last start, why it will be tried again."""
+
+    where: str = ""
+    """The innermost line of the user's own code in the traceback of that error."""
+
+    reason: str = ""
+    """The message of that error, if it was asked for: it may quote the event."""
+
+
+class Search:
+    """What is searched for, and how far. For one task."""
+
+    def __init__(self, wanted: str, *, limit: int, report: Callable[[int, str], None], every: int = 50_000) -> None:
+        """Search for `wanted`, the id of a transaction, an event or an aggregate.
+
+        At most `limit` entries of each stream, the newest, and `limit` jobs of each queue are looked at. `report` is
+        called with the number looked at so far and the name of the stream or queue, after each `every` of them.
+        """
+        self.wanted = wanted
+        """The id."""
+        self.limit = limit
+        """How many entries of a stream, or jobs of a queue, are looked at."""
+        self.cut: list[str] = []
+        """The streams and queues that have more than were looked at."""
+        self._report = report
+        self._every = every
+        self._seen = 0
+
+    async def within(self, place: str, items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
+        """Yield the first `limit` items of a stream or queue."""
+        number = 0
+        async for item in items:
+            if number == self.limit:
+                self.cut.append(place)
+                return
+            number += 1
+            self._seen += 1
+            if self._seen % self._every == 0:
+                self._report(self._seen, place)
+            yield item
+
 
 async def timeline_of(
-    client: Redis, correlation_id: str, *, since: str, prefix: str, bull_prefix: str
+    client: Redis, search: Search, *, since: str, prefix: str, bull_prefix: str, reasons: bool = False
 ) -> list[TimelineEntry]:
-    """Return everything that is still stored about a business transaction, in the order in which it happened.
+    """Return all that is still stored about a transaction, event or aggregate, in the order in which it happened.
 
-    `since` is the id of the first stream entry to look at.
+    `since` is the id of the first stream entry to look at. `reasons` includes the messages of errors.
     """
     streams = RedisStreamInspection(client, prefix=prefix)
     published = [
         _stream_entry(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
         for channel in await streams.channels()
-        async for delivery in streams.entries(channel, since=since)
-        if (message := _message(delivery.data, correlation_id)) is not None
+        async for delivery in search.within(channel, streams.newest_first(channel, since=since))
+        if (message := _message(delivery.data, search.wanted)) is not None
     ]
     dead_letters = RedisDeadLetterInspection(client, prefix=prefix)
     buried = [
         _stream_entry(message, "buried", ms_of(stored.dead_letter_id), channel, stored.dead_letter_id)
         for channel in await dead_letters.channels()
-        async for stored in dead_letters.dead_letters(channel)
-        if (message := _message(stored.dead_letter.delivery.data, correlation_id)) is not None
+        async for stored in search.within(f"the dead letters of {channel}", dead_letters.dead_letters(channel))
+        if (message := _message(stored.dead_letter.delivery.data, search.wanted)) is not None
     ]
     queues = BullMQInspection(client, bull_prefix=bull_prefix)
     jobs = [
         entry
         for queue in await queues.queues()
-        async for job in queues.jobs(queue, holding=_as_json(correlation_id))
-        if _belongs(job, correlation_id)
-        for entry in _job_entries(job, correlation_id, _message(job.data, correlation_id))
+        async for job in search.within(f"the queue {queue}", queues.jobs(queue))
+        if _belongs(job, search.wanted)
+        for entry in _job_entries(job, _message(job.data, search.wanted), reasons=reasons)
     ]
-    return in_order([*published, *buried, *jobs])
+    # The newest were found first: reversed, entries of the same millisecond keep the order of their stream.
+    return in_order([*reversed(published), *buried, *jobs])
 
 
 def in_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
@@ -114,16 +163,16 @@ def _stage(entry: TimelineEntry) -> int:
     return ORDER.index(entry.what)
 
 
-def _message(data: bytes | None, correlation_id: str) -> EventMessage | None:
-    """Return the event if it belongs to the transaction, whose id may be that of its first event."""
-    # Most entries belong to other transactions: searching for bytes is much cheaper than decoding.
-    if data is None or _as_json(correlation_id) not in data:
+def _message(data: bytes | None, wanted: str) -> EventMessage | None:
+    """Return the event if it has this id, belongs to this transaction or is about this aggregate."""
+    # Most entries are about something else: searching for bytes is much cheaper than decoding.
+    if data is None or _as_json(wanted) not in data:
         return None
     try:
         message = read_message(data)
     except EventDecodingError:
         return None
-    return message if correlation_id in (message.correlationid, message.id) else None
+    return message if wanted in (message.correlationid, message.id, message.subject) else None
 
 
 def _as_json(correlation_id: str) -> bytes:
@@ -131,11 +180,15 @@ def _as_json(correlation_id: str) -> bytes:
     return msgspec.json.encode(correlation_id)[1:-1]
 
 
-def _belongs(job: JobState, correlation_id: str) -> bool:
+def _belongs(job: JobState, wanted: str) -> bool:
+    return _as_json(wanted) in job.data and (_transaction_of(job) == wanted or _message(job.data, wanted) is not None)
+
+
+def _transaction_of(job: JobState) -> str:
     try:
-        return job_origin(job.data).correlation_id == correlation_id
+        return job_origin(job.data).correlation_id or ""
     except InvalidEnvelopeError:
-        return False
+        return ""
 
 
 def _stream_entry(message: EventMessage, what: str, time_ms: int, channel: str, entry_id: str) -> TimelineEntry:
@@ -152,11 +205,14 @@ def _stream_entry(message: EventMessage, what: str, time_ms: int, channel: str, 
     )
 
 
-def _job_entries(job: JobState, correlation_id: str, message: EventMessage | None) -> Iterator[TimelineEntry]:
+def _job_entries(job: JobState, message: EventMessage | None, *, reasons: bool) -> Iterator[TimelineEntry]:
     ended = job.state if job.state in ORDER else None
     times = {"added": job.added_ms, "started": job.started_ms, ended: job.ended_ms}
+    # A job that will be tried again has not ended: its last start shows why it failed.
+    failed = "failed" if ended == "failed" else None if ended else "started"
     for what, time_ms in times.items():
         if what and time_ms is not None:
+            has_failed = what == failed and bool(job.failed_reason)
             yield TimelineEntry(
                 time_ms=time_ms,
                 what=what,
@@ -164,9 +220,12 @@ def _job_entries(job: JobState, correlation_id: str, message: EventMessage | Non
                 event_id=message.id if message else "",
                 aggregate_id=message.subject if message else "",
                 causation_id=message.causationid if message else None,
-                correlation_id=correlation_id,
+                correlation_id=_transaction_of(job) or (message.correlationid or message.id if message else ""),
                 queue=job.queue,
                 job=job.name,
                 job_id=job.job_id,
                 attempts=job.attempts,
+                error=error_of(job) if has_failed else "",
+                where=place_of(job) if has_failed else "",
+                reason=job.failed_reason if has_failed and reasons else "",
             )

@@ -1,6 +1,7 @@
 """The streams of a test, and the command line with its server and prefix."""
 
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
-from support.consuming import EVALUATED, PATIENCE, Streams
+from support.consuming import EVALUATED, PATIENCE, BullJobs, Streams
+from support.working import Valuation
 
 from domainstream.cli.main import cli
 
@@ -107,3 +109,21 @@ async def store(streams: Streams, *contents: bytes | None) -> list[str]:
         dead_letter_id: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", dead_letter)
         ids.append(dead_letter_id.decode())
     return ids
+
+
+@pytest.fixture
+def bull(stream_prefix: str) -> str:
+    """What begins every key of BullMQ in this test."""
+    return f"{stream_prefix}bull"
+
+
+@pytest.fixture
+def valuation(redis_url: str, redis: Redis, bull: str) -> Valuation:
+    """The queue `valuation` of this test."""
+    return Valuation(redis_url, bull, BullJobs(redis, bull, "valuation"))
+
+
+def records(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
+    """Return the objects that a command wrote."""
+    assert result.exit_code == exit_code, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,6 +1,7 @@
 """`domainstream doctor` finds what is wrong, and the commands that it prints fix it."""
 
 import json
+import re
 import shlex
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -8,16 +9,43 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from integration.cli.conftest import Type, store
+from integration.cli.conftest import Type, records, store
 from integration.stream.test_privileges import DEAD_LETTERS, IDLE_CONSUMERS, JANITOR, READER
+from integration.worker.test_waiting import OptimizationEvaluatedV2, job_with, worker_of
 from redis.asyncio import Redis
-from support.consuming import EVALUATED, GROUP, BullJobs, Channel, OptimizationEvaluated, Streams, evaluated
+from support.consuming import (
+    EVALUATED,
+    GROUP,
+    Channel,
+    EvaluatedPayload,
+    OptimizationEvaluated,
+    Streams,
+    calculated,
+    evaluated,
+    message,
+    running,
+    subscriptions_of,
+    until,
+)
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
+from domainstream.queue import JobSettings, job_id
+from domainstream.queue.bullmq.repair import _repair_script
+from domainstream.queue.bullmq.scripts import KEYS, script_text
+from domainstream.stream import GroupState
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
-from domainstream.tools.doctor import Finding, ability_findings, clock_finding, server_findings
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.tools.doctor.finding import Finding
+from domainstream.tools.doctor.flow_checks import GroupProgress
+from domainstream.tools.doctor.server_checks import (
+    ability_findings,
+    clock_finding,
+    server_findings,
+    unread_memory_finding,
+)
+from domainstream.worker import EventContext, GiveUp
 
 GOOD = ServerFacts(
     name="Valkey",
@@ -36,11 +64,13 @@ GOOD = ServerFacts(
     snapshot_age_s=3600,
 )
 
+UserUrl = Callable[..., Any]
+
 
 def findings(result: Result, status: str = "problem") -> list[dict[str, Any]]:
-    """Return the findings of this status, except persistence, which test servers do not have."""
+    """Return the findings of this status, except persistence and a limit of memory, which test servers do not have."""
     found = [json.loads(line) for line in result.stdout.splitlines()]
-    return [one for one in found if one["status"] == status and one["check"] != "persistence"]
+    return [one for one in found if one["status"] == status and one["check"] not in ("persistence", "memory")]
 
 
 async def fix(redis: Any, finding: dict[str, Any]) -> None:
@@ -66,16 +96,160 @@ async def test_good_server_has_no_problems(typed: Type, redis_url: str, streams:
 
 
 @pytest.mark.parametrize("group", [None, GROUP])
-async def test_missing_group_is_fixed(typed: Type, streams: Streams, redis: Redis, group: str | None) -> None:
-    """A channel that no group reads, or not the named one, is a problem until the printed command has run."""
-    await streams.add_data(EVALUATED, data=b"1")
+async def test_missing_group_is_a_problem_until_a_subscriber_runs(
+    typed: Type, streams: Streams, redis: Redis, redis_url: str, bull: str, group: str | None
+) -> None:
+    """A channel that no group reads, or not the named one, is a problem that says what stays in memory meanwhile."""
+    await streams.add(evaluated())
     if group:
         await redis.xgroup_create(streams.key(EVALUATED), "others")
     words = ["doctor", "--json", *(["--group", group] if group else [])]
     (found,) = findings(await typed(*words))
     assert found["check"] == "groups"
-    await fix(redis, found)
+    assert "its 1 entry, the oldest added" in found["words"]
+    assert "stay in memory" in found["words"]
+    assert found["mend"].split()[:4] == ["domainstream", "run", "subscriber", "MODULE:SUBSCRIPTIONS"]
+    subscriber = RedisBullMQStreamSubscriber.from_url(
+        redis_url,
+        group=GROUP,
+        subscriptions=subscriptions_of("valuation"),
+        prefix=streams.prefix,
+        bull_prefix=bull,
+    )
+    async with running(subscriber):
+        await until(lambda: subscriber.stats.forwarded)
     assert findings(await typed(*words)) == []
+
+
+async def test_empty_server_is_not_called_healthy(typed: Type, bull: str) -> None:
+    """Without a stream and a queue, the doctor says that it saw none, and not that every channel is read."""
+    result = await typed("doctor", "--json", "--bull-prefix", bull)
+    (found,) = findings(result, "warning")
+    assert "doctor found no stream" in found["words"]
+    assert "doctor found no queue" in result.stdout
+    assert "every channel is read" not in result.stdout
+    assert "there are none" not in result.stdout
+
+
+async def add_old(streams: Streams, redis: Redis, *, hours: int) -> None:
+    """Add an entry as if it had been added some hours ago."""
+    seconds, _ = await redis.time()
+    fields: dict[Any, Any] = {"data": message(evaluated())}
+    await redis.xadd(streams.key(EVALUATED), fields, id=f"{(seconds - hours * 3600) * 1000}-0")
+
+
+async def test_dead_group_is_named_with_the_command_that_removes_it(
+    typed: Type, streams: Streams, redis: Redis
+) -> None:
+    """A group that no consumer reads keeps its entries in memory: it is named, and the printed command removes it."""
+    await add_old(streams, redis, hours=3)
+    await redis.xgroup_create(streams.key(EVALUATED), "left behind", id="0")
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="$")
+    (found,) = findings(await typed("doctor", "--json"), "warning")
+    assert found["check"] == "dead groups"
+    assert "left behind" in found["words"]
+    assert "it keeps 1 entry, the oldest added 3 h ago, in memory" in found["words"]
+    removed = await typed(*shlex.split(found["mend"])[1:], "--yes")
+    assert removed.stdout == f"left behind removed from {EVALUATED}, with 1 unread and 0 pending entries\n"
+    assert findings(await typed("doctor", "--json"), "warning") == []
+
+
+async def test_only_group_of_a_channel_is_not_proposed_for_removal(typed: Type, streams: Streams, redis: Redis) -> None:
+    """Without any group the entries would stay in memory as well, so the fix is to start the subscriber."""
+    await add_old(streams, redis, hours=3)
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    (found,) = findings(await typed("doctor", "--json"), "warning")
+    assert found["mend"] == f"domainstream run subscriber MODULE:SUBSCRIPTIONS --group {GROUP}"
+    asked = await typed("groups", "rm", EVALUATED, GROUP)
+    assert "No other group reads the channel, so its entries stay in memory." in asked.stderr
+
+
+async def test_group_that_is_read_is_behind_and_not_dead(typed: Type, streams: Streams, redis: Redis) -> None:
+    """A group with an active consumer and an old entry is behind; removing it is not proposed."""
+    await add_old(streams, redis, hours=3)
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    await redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
+    (found,) = findings(await typed("doctor", "--json"), "warning")
+    assert found["check"] == "progress"
+    assert found["mend"] == f"domainstream pending {EVALUATED} --group {GROUP}"
+    assert findings(await typed("doctor", "--json", "--max-oldest", "4h"), "warning") == []
+
+
+def progress(*, oldest_hours: float, idle_hours: float | None) -> GroupProgress:
+    """Return a group whose oldest entry and whose most active consumer are this old."""
+    state = GroupState(
+        channel=EVALUATED,
+        group=GROUP,
+        consumers=1,
+        unread=7,
+        pending=0,
+        lag=7,
+        lost=0,
+        oldest_ms=round(oldest_hours * 3_600_000),
+        last_delivered_id="0-0",
+    )
+    return GroupProgress(state=state, idle_ms=None if idle_hours is None else round(idle_hours * 3_600_000))
+
+
+@pytest.mark.parametrize(
+    ("oldest_hours", "idle_hours", "is_dead"),
+    [(2, 2, True), (2, None, True), (2, 0.1, False), (0.1, 2, False), (0.1, None, False)],
+)
+def test_group_is_dead_when_entries_wait_and_no_consumer_reads(
+    oldest_hours: float, idle_hours: float | None, is_dead: bool
+) -> None:
+    """Both the oldest entry and the last read must be more than an hour ago: a subscriber may just be deployed."""
+    assert progress(oldest_hours=oldest_hours, idle_hours=idle_hours).is_dead is is_dead
+
+
+async def test_failed_jobs_are_a_warning(typed: Type, valuation: Valuation, bull: str) -> None:
+    """Failed jobs are counted per queue with the age of the first, and the printed command lists them."""
+    await valuation.add(*[job_of(evaluated(), job_id=f"event-{number}") for number in range(2)])
+
+    async def give_up(event: OptimizationEvaluated, context: EventContext) -> None:
+        raise GiveUp("no such tariff")
+
+    async with running(valuation.worker(give_up)):
+        await valuation.ended("failed", 2)
+    found = only_check(findings(await typed("doctor", "--json", "--bull-prefix", bull), "warning"), "failed jobs")
+    assert re.search(r"valuation has 2 failed jobs, the first failed \d+ m?s ago", found["words"])
+    (group,) = records(await typed(*shlex.split(found["mend"])[1:], "--json"))
+    assert (group["jobs"], group["error"]) == (2, "GiveUp")
+
+
+async def test_jobs_that_no_build_handles_are_a_warning(typed: Type, valuation: Valuation, bull: str) -> None:
+    """Jobs of a newer version and jobs without a handler are told apart, and the printed commands list them."""
+    newer = OptimizationEvaluatedV2(aggregate_id="opt-1", payload=EvaluatedPayload(score=0.5))
+    await valuation.add(job_with(newer, "event-1"), job_with(calculated(), "event-2"))
+    async with running(worker_of(valuation, OptimizationEvaluated, None)):
+        await valuation.ended("delayed", 2)
+    await valuation.wait_for("ConnectionError: no database", job_id="event-3")
+    found = findings(await typed("doctor", "--json", "--bull-prefix", bull), "warning")
+    waiting = [one for one in found if one["check"] == "waiting jobs"]
+    assert [line["words"].split(" (price-stay)")[0] for line in waiting] == [
+        "valuation has 1 job that no handler of its workers takes",
+        "valuation has 1 job whose event version is newer than its workers know",
+    ]
+    for one, error in zip(waiting, ["HandlerNotFoundError", "UnknownEventVersionError"], strict=True):
+        (group,) = records(await typed(*shlex.split(one["mend"])[1:], "--json"))
+        assert (group["jobs"], group["error"]) == (1, error)
+
+
+async def test_queues_that_may_not_be_read_are_a_warning(
+    typed: Type, valuation: Valuation, user_url: UserUrl, streams: Streams
+) -> None:
+    """A user who may not read the queues is told so, and still gets all other findings."""
+    await valuation.add(job_of())
+    url = await user_url("+@all", f"~{streams.prefix}domain*")
+    result = await typed("doctor", "--json", "--redis-url", url, "--bull-prefix", valuation.prefix)
+    assert "queues could not be read" in only_check(findings(result, "warning"), "queues")["words"]
+    assert '"check":"clock"' in result.stdout
+
+
+def only_check(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
+    """Return the only finding of a check."""
+    (one,) = [one for one in found if one["check"] == check]
+    return one
 
 
 async def test_dead_letters_and_losses_are_warnings(typed: Type, streams: Streams, redis: Redis) -> None:
@@ -88,7 +262,7 @@ async def test_dead_letters_and_losses_are_warnings(typed: Type, streams: Stream
     await redis.xtrim(streams.key(EVALUATED), maxlen=0, approximate=False)
     found = findings(await typed("doctor", "--json"), "warning")
     assert {one["mend"] for one in found} == {
-        f"domainstream groups {EVALUATED}",
+        f"domainstream groups ls {EVALUATED}",
         f"domainstream dead-letters ls {EVALUATED}",
     }
 
@@ -98,9 +272,6 @@ async def test_clock_that_jumped_back_is_noticed(typed: Type, redis: Redis, stre
     await redis.xadd(f"{stream_prefix}{EVALUATED}", {"data": "1"}, id="4102444800000-0")
     found = findings(await typed("doctor", "--json"), "warning")
     assert "ahead of the server's clock" in found[0]["words"]
-
-
-UserUrl = Callable[..., Any]
 
 
 @pytest.fixture
@@ -132,10 +303,8 @@ async def test_missing_permissions_are_fixed(typed: Type, redis: Redis, stream_p
 async def test_closed_keys_are_reported(typed: Type, redis: Redis, user_url: UserUrl) -> None:
     """Keys that the user may not touch are a warning, which the printed command fixes."""
     words = ["doctor", "--json", "--redis-url", await user_url("+@all")]
-    found = findings(await typed(*words), "warning")
-    assert [one["check"] for one in found] == ["permissions"]
-    await fix(redis, found[0])
-    assert findings(await typed(*words), "warning") == []
+    await fix(redis, only_check(findings(await typed(*words), "warning"), "permissions"))
+    assert "permissions" not in {one["check"] for one in findings(await typed(*words), "warning")}
 
 
 def to_evaluated(_: OptimizationEvaluated) -> Channel:
@@ -164,24 +333,64 @@ def test_subscriber_needs_what_its_parts_need() -> None:
     assert set(rights) <= set(needed_by("subscriber"))
 
 
-async def test_operator_looks_with_what_the_doctor_asks_for(
-    typed: Type, streams: Streams, redis: Redis, redis_url: str, user_url: UserUrl, stream_prefix: str
+async def test_operator_works_with_what_the_doctor_asks_for(
+    typed: Type, streams: Streams, redis: Redis, redis_url: str, user_url: UserUrl, valuation: Valuation
 ) -> None:
-    """A user with only the permissions of the list can run every inspecting command, redrive and purge."""
-    bull = f"{stream_prefix}bull"
-    url = await user_url(f"~*{stream_prefix}*", *(f"+{name}" for name in needed_by("operator")))
-    event = evaluated()
-    await streams.add(event)
+    """A user with only the permissions of the list can run every inspecting command, and every one that repairs."""
+    bull = valuation.prefix
+    url = await user_url(f"~*{streams.prefix}*", *(f"+{name}" for name in needed_by("operator")))
+    events = [evaluated() for _ in range(3)]
+    for event in events:
+        await streams.add(event)
     await store(streams, b"1", b"2")
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
-    await Valuation(redis_url, bull, BullJobs(redis, bull, "valuation")).add(job_of())
+    settings = JobSettings(attempts=1, priority=3)
+    await valuation.add(
+        job_of(events[0], settings=settings), *[job_of(event, job_id=job_id(event.id)) for event in events]
+    )
+
+    async def give_up(event: OptimizationEvaluated, context: EventContext) -> None:
+        raise GiveUp("no such tariff")
+
+    async with running(valuation.worker(give_up)):
+        await valuation.ended("failed", 4)
+    await valuation.wait_for("HandlerNotFoundError: none", job_id="event-9")
+    to_valuation = f"--to valuation --job price-stay --bull-prefix {bull} --yes"
     for line in (
         *("streams ls", f"streams info {EVALUATED}", f"streams tail {EVALUATED}", "groups", "groups --consumers"),
-        *("lag", "pending", f"queues --bull-prefix {bull}", f"trace {event.id} --bull-prefix {bull}"),
+        *("lag", "pending", f"queues --bull-prefix {bull}", f"trace {events[0].id} --bull-prefix {bull}"),
         *("dead-letters ls", f"dead-letters redrive {EVALUATED} --all --yes", f"dead-letters purge {EVALUATED} --all"),
+        *(f"jobs ls valuation --bull-prefix {bull}", f"jobs show valuation event-1 --bull-prefix {bull}"),
+        f"jobs retry valuation event-1 --yes --bull-prefix {bull}",
+        f"jobs retry valuation --state delayed --all --yes --bull-prefix {bull}",
+        f"jobs rm valuation --all --yes --bull-prefix {bull}",
+        f"replay {EVALUATED} --event {events[0].id} {to_valuation}",
+        f"replay {EVALUATED} --failed {to_valuation}",
+        f"groups rm {EVALUATED} {GROUP} --yes",
     ):
         result = await typed(*line.split(), "--redis-url", url)
         assert result.exit_code == 0, f"{line}: {result.output}"
+
+
+def test_operator_needs_what_the_scripts_of_bullmq_call() -> None:
+    """The operator's list contains every command in BullMQ's scripts that the command line runs."""
+    texts = [_repair_script(), *map(script_text, KEYS)]
+    called = {
+        name.lower() for text in texts for name in re.findall(r"""\b(?:r|redis\.|p)?call\(\s*["'](\w+)["']""", text)
+    }
+    assert {"hset", "zadd", "lrem", "incr"} <= called
+    assert called <= set(needed_by("operator"))
+
+
+async def test_probe_of_script_commands_changes_nothing(
+    typed: Type, redis: Redis, user_url: UserUrl, stream_prefix: str
+) -> None:
+    """A command that BullMQ's scripts call is probed without being called, and named when it is forbidden."""
+    url = await user_url("~*", "+@all", "-lpush", "-incr")
+    result = await typed("doctor", "--json", "--role", "operator", "--redis-url", url)
+    found = only_check(findings(result), "permissions")
+    assert "may not call incr, lpush, which the role operator needs" in found["words"]
+    assert [key async for key in redis.scan_iter(f"{stream_prefix}*")] == []
 
 
 def only(found: list[Finding]) -> Finding:
@@ -208,6 +417,7 @@ def test_good_facts_have_no_problem() -> None:
     [
         ({"eviction": "allkeys-lru"}, "problem", "CONFIG SET maxmemory-policy noeviction"),
         ({"used_memory": 950}, "problem", "CONFIG SET maxmemory 2000"),
+        ({"max_memory": 0}, "warning", "CONFIG SET maxmemory 1073741824"),
         ({"appends": False, "snapshots": ""}, "problem", "CONFIG SET appendonly yes"),
         ({"appends": False, "snapshots": "3600 1"}, "warning", "CONFIG SET appendonly yes"),
         ({"appends": False, "snapshots": None}, "warning", "CONFIG SET appendonly yes"),
@@ -251,3 +461,39 @@ def test_missing_commands_are_a_problem() -> None:
     found = only([*ability_findings(abilities, user="default", roles=["subscriber"])])
     assert "xautoclaim" in found.words
     assert "Redis 7.0" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("unread", "used", "status"),
+    [
+        ({}, 100, "ok"),
+        ({EVALUATED: 100}, 300, "ok"),
+        ({EVALUATED: 600}, 700, "warning"),
+        ({EVALUATED: 200}, 850, "warning"),
+    ],
+)
+def test_unread_entries_that_fill_the_memory_are_a_warning(unread: dict[str, int], used: int, status: str) -> None:
+    """Unread entries that take half of the memory, or more than is left, are a warning that names the channel."""
+    facts = ServerFacts(**{name: getattr(GOOD, name) for name in GOOD.__struct_fields__} | {"used_memory": used})
+    found = unread_memory_finding(facts, unread)
+    assert found.status == status
+    assert f"{1000 - used} bytes are left until publishers are rejected" in found.words
+    assert found.fix == (f"domainstream groups ls {EVALUATED}" if status == "warning" else "")
+
+
+async def test_memory_of_unread_entries_is_estimated(typed: Type, streams: Streams, redis: Redis) -> None:
+    """What a group has read does not count, and what no group reads counts in full."""
+
+    async def unread_bytes() -> int:
+        result = await typed("doctor", "--json")
+        words = next(json.loads(line)["words"] for line in result.stdout.splitlines() if '"unread"' in line)
+        return int(re.search(r"about ([\d,]+) bytes", words)[1].replace(",", ""))  # type: ignore[index]
+
+    for _ in range(100):
+        await streams.add(evaluated())
+    everything = await unread_bytes()
+    key = streams.key(EVALUATED)
+    await redis.xgroup_create(key, GROUP, id="0")
+    delivered: Any = await redis.xreadgroup(GROUP, "one", {key: ">"}, count=90)
+    await redis.xack(key, GROUP, *[entry_id for entry_id, _ in delivered[0][1]])
+    assert 0 < await unread_bytes() < everything / 5

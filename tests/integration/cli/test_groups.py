@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from integration.cli.conftest import COMMAND, Type
 from redis.asyncio import Redis
-from support.consuming import CALCULATED, EVALUATED, GROUP, Streams
+from support.consuming import CALCULATED, EVALUATED, GROUP, Streams, until
 
 from domainstream.testing import EmbeddedServer, server_binaries
 
@@ -103,6 +103,26 @@ async def test_lag_above_max_is_a_failure(typed: Type, ids: list[str], most: str
     assert (f"{GROUP} is 9 entries behind on {EVALUATED}" in result.stderr) == (exit_code == 1)
 
 
+@pytest.mark.parametrize(("longest", "exit_code"), [("10ms", 1), ("1h", 0)])
+async def test_entry_that_waits_too_long_is_a_failure(
+    typed: Type, ids: list[str], longest: str, exit_code: int
+) -> None:
+    """An entry older than the limit ends with 1 and names the group on stderr."""
+    await until_older_than(typed, milliseconds=20)
+    result = await typed("lag", "--max-oldest", longest, "--json")
+    assert result.exit_code == exit_code
+    assert ("(limit 10 ms)" in result.stderr) == (exit_code == 1)
+
+
+async def until_older_than(typed: Type, *, milliseconds: int) -> None:
+    """Wait until the oldest entry of the lag is older than this."""
+
+    async def is_older() -> bool:
+        return bool(records(await typed("groups", "--json"))[0]["oldest_ms"] > milliseconds)
+
+    await until(is_older)
+
+
 async def test_watching_ends_above_max(typed: Type, streams: Streams, redis: Redis, ids: list[str]) -> None:
     """`--watch` repeats until a lag is above the limit."""
     result = await typed("lag", "--watch", "--every", "10ms", "--max", "3", "--group", GROUP)
@@ -160,3 +180,53 @@ async def test_watching_ends_when_the_server_goes(stream_prefix: str) -> None:
         _, errors = await process.communicate()
     assert process.returncode == 3
     assert f"the server at {server.url.removeprefix('redis://')} does not answer" in errors.decode()
+
+
+@pytest.mark.parametrize("words", [("groups", EVALUATED), ("groups", "ls", EVALUATED)])
+async def test_groups_are_listed_without_naming_the_command(
+    typed: Type, ids: list[str], words: tuple[str, ...]
+) -> None:
+    """`groups CHANNEL` is short for `groups ls CHANNEL`."""
+    assert [group["group"] for group in records(await typed(*words, "--json"))] == [GROUP]
+
+
+@pytest.mark.parametrize("name", [b"old reports", b"caf\xe9"])
+async def test_unused_group_is_removed(
+    typed: Type, streams: Streams, redis: Redis, ids: list[str], name: bytes
+) -> None:
+    """A group without consumers is removed with its counts, its entries stay in the stream, and other groups remain."""
+    await redis.xgroup_create(streams.key(EVALUATED), name, id="0")
+    shown = name.decode(errors="backslashreplace")
+    (outcome,) = records(await typed("groups", "rm", EVALUATED, shown, "--yes", "--json"))
+    assert outcome == {"channel": EVALUATED, "group": shown, "unread": 10, "pending": 0, "dry_run": False}
+    assert [group["name"] for group in await redis.xinfo_groups(streams.key(EVALUATED))] == [GROUP.encode()]
+    assert await redis.xlen(streams.key(EVALUATED)) == 10
+
+
+async def test_removal_says_what_it_loses_and_asks(typed: Type, streams: Streams, redis: Redis, ids: list[str]) -> None:
+    """Without --yes and without a terminal, the command counts what the group will never handle, and stops."""
+    await redis.xgroup_create(streams.key(EVALUATED), "reports", id=ids[2])
+    result = await typed("groups", "rm", EVALUATED, "reports")
+    assert result.exit_code == 2
+    assert "It will never handle its 7 unread and 0 pending entries" in result.stderr
+    dry = await typed("groups", "rm", EVALUATED, "reports", "--dry-run")
+    assert dry.stdout == f"reports would be removed from {EVALUATED}, with 7 unread and 0 pending entries\n"
+    assert len(await redis.xinfo_groups(streams.key(EVALUATED))) == 2
+
+
+@pytest.mark.parametrize("option", ["--yes", "--dry-run"])
+async def test_group_in_use_is_not_removed(
+    typed: Type, redis: Redis, streams: Streams, ids: list[str], option: str
+) -> None:
+    """A group for which a consumer has just read stays: its subscriber would start at the beginning of the stream."""
+    result = await typed("groups", "rm", EVALUATED, GROUP, option)
+    assert result.exit_code == 1
+    assert f"the group {GROUP} is in use: the consumer one has read {EVALUATED} for it" in result.stderr
+    assert len(await redis.xinfo_groups(streams.key(EVALUATED))) == 1
+
+
+async def test_group_to_remove_must_exist(typed: Type, ids: list[str]) -> None:
+    """A misspelled group is not found, and a similar one is suggested."""
+    result = await typed("groups", "rm", EVALUATED, "domain-event", "--yes")
+    assert result.exit_code == 4
+    assert f"Did you mean {GROUP}?" in result.stderr

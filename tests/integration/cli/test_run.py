@@ -2,7 +2,12 @@
 
 import asyncio
 import json
+import os
+import re
+import shutil
 import signal
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +15,8 @@ from integration.cli.conftest import Start
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, PATIENCE, BullJobs, Streams, evaluated, until
 from support.working import Valuation, job_of
+
+ROOT = Path(__file__).parents[3]
 
 
 async def get(url: str) -> tuple[int, dict[str, Any]]:
@@ -86,6 +93,21 @@ async def test_worker_reports_its_figures(start: Start, redis: Redis, redis_url:
         "failures": 0,
         "last_error": "",
     }
+
+
+async def test_program_of_the_guide_is_run(start: Start, tmp_path: Path) -> None:
+    """The file that docs/how-to/operate.md adds to the example is what its command runs."""
+    page = (ROOT / "docs/how-to/operate.md").read_text(encoding="utf-8")
+    (file,) = re.findall(r"needs a file `valuation/program.py`:\n\n  ```python\n(.*?)\n  ```", page, flags=re.DOTALL)
+    (line,) = re.findall(r"\$ domainstream run (worker valuation.+)", page)
+    example = ROOT / "examples/monorepo"
+    shutil.copytree(example / "services/valuation/src/valuation", tmp_path / "valuation")
+    (tmp_path / "valuation/program.py").write_text(textwrap.dedent(file), encoding="utf-8")
+    folders = [tmp_path, *sorted(example.glob("packages/*/src")), *sorted(example.glob("services/*/src"))]
+    running = await start(*line.split(), PYTHONPATH=os.pathsep.join(map(str, folders)))
+    assert "program=EventWorker" in await running.says("run.started")
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ends() == 0
 
 
 @pytest.mark.parametrize("name", ["Waiting", "made", "wired"])

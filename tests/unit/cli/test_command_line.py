@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.main import cli
 from domainstream.errors import MissingExtraError
 from domainstream.tools.demo import prerequisites
@@ -113,3 +114,20 @@ def test_terminal_without_colours_gets_no_style_at_all(
     output = capsys.readouterr().out
     assert "\x1b[" in output
     assert re.findall(r"\x1b\[[\d;]*m", output) == []
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "lines"),
+    [
+        (True, ["ok       a sentence that is longer than", "         forty characters"]),
+        (False, ["ok       a sentence that is longer than forty characters"]),
+    ],
+)
+def test_long_text_fits_into_a_narrow_terminal(
+    is_terminal: bool, lines: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A paragraph is wrapped and indented on a terminal, and stays on one line in a file, where programs read it."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    text = "ok       a sentence that is longer than forty characters"
+    assert Terminal().wrapped(text, indent=" " * 9).splitlines() == lines

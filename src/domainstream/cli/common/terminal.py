@@ -1,8 +1,10 @@
 """Writes a command's data to stdout, as text or JSON, and remarks, warnings, errors and questions to stderr."""
 
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,6 +69,15 @@ class Terminal:
             self.json(record)
         else:
             click.secho(_escaped(text), fg=color, color=self._color)
+
+    def wrapped(self, text: str, *, indent: str) -> str:
+        """Return a paragraph in lines that fit into the terminal, indented from the second on; as it is for a file."""
+        if not sys.stdout.isatty():
+            return text
+        width = max(shutil.get_terminal_size().columns, 40)
+        return textwrap.fill(
+            text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+        )
 
     def text(self, text: str) -> None:
         """Write `text` as data, as it is."""

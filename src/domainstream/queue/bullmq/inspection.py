@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq.scripts import queue_key
+from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs
 from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import keys_like
@@ -53,6 +54,12 @@ class QueueState(Struct, frozen=True, kw_only=True):
 
     failed: int
     """Jobs that failed permanently and are still kept."""
+
+    oldest_failed_ms: int | None
+    """How long ago the first of them failed, in milliseconds; None without any."""
+
+    unhandled: int
+    """Delayed jobs that wait for a build that handles them, among the 10,000 that are due next."""
 
     is_paused: bool
     """Whether the queue is paused, so that no job begins."""
@@ -132,8 +139,12 @@ class BullMQInspection:
                 for state in STATES:
                     (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
                 pipe.hexists(self._key(queue, "meta"), "paused")
-                *counts, is_paused = await replies_of(pipe)
+                pipe.zrange(self._key(queue, "failed"), 0, 0, withscores=True)
+                pipe.time()
+                *counts, is_paused, first_failed, (seconds, _) = await replies_of(pipe)
         count = dict(zip(STATES, counts, strict=True))
+        failed_ms = next((int(score) for _, score in first_failed), None)
+        unhandled = await self.unhandled(queue) if count["delayed"] else []
         return QueueState(
             queue=plain_name(queue),
             waiting=count["wait"] + count["paused"],
@@ -143,17 +154,30 @@ class BullMQInspection:
             waiting_children=count["waiting-children"],
             completed=count["completed"],
             failed=count["failed"],
+            oldest_failed_ms=None if failed_ms is None else max(0, int(seconds) * 1000 - failed_ms),
+            unhandled=sum(jobs.jobs for jobs in unhandled),
             is_paused=bool(is_paused),
         )
 
-    async def known(self, queue: str, job_ids: Sequence[str]) -> set[str]:
-        """Return which of these jobs the queue has, in any state."""
+    async def unhandled(self, queue: str) -> list[UnhandledJobs]:
+        """Return the jobs that wait for a build that handles them."""
+        return await unhandled_jobs(self._client, queue, bull_prefix=self._bull_prefix)
+
+    async def known(self, queue: str, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return the state of each of these jobs that the queue has: `completed`, `failed`, or `open` for any other."""
         with translated_errors(self._client):
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.exists(self._key(queue, job_id))
-                replies = await replies_of(pipe)
-        return {job_id for job_id, exists in zip(job_ids, replies, strict=True) if exists}
+                for state in ("completed", "failed"):
+                    pipe.zmscore(self._key(queue, state), list(job_ids))
+                *exists, completed, failed = await replies_of(pipe)
+        scores = zip(job_ids, exists, completed, failed, strict=True)
+        return {
+            job_id: "failed" if has_failed is not None else "open" if is_done is None else "completed"
+            for job_id, is_kept, is_done, has_failed in scores
+            if is_kept
+        }
 
     async def job(self, queue: str, job_id: str) -> JobState | None:
         """Return one job; None if the queue does not have it."""
@@ -173,10 +197,8 @@ class BullMQInspection:
         due_ms = int(place) >> 12 if state == "delayed" else None
         return replace(_job(queue, job_id, state, fields), due_ms=due_ms)
 
-    async def jobs(
-        self, queue: str, *, states: Sequence[str] = STATES, holding: bytes = b""
-    ) -> AsyncIterator[JobState]:
-        """Yield each job in one of these states whose data contains `holding`, reading page by page.
+    async def jobs(self, queue: str, *, states: Sequence[str] = STATES) -> AsyncIterator[JobState]:
+        """Yield each job in one of these states, reading page by page.
 
         Jobs that change their state meanwhile may be missed.
         """
@@ -186,7 +208,7 @@ class BullMQInspection:
             while page := await self._page(queue, state, start):
                 start += len(page)
                 for job_id, fields in page:
-                    if job_id not in seen and holding in (fields["data"] or b""):
+                    if job_id not in seen:
                         seen.add(job_id)
                         yield _job(queue, job_id, state, fields)
 

@@ -63,10 +63,7 @@ class RedisGroupInspection:
     ) -> list[PendingEntry]:
         """Return the oldest pending entries of a group, of one consumer, or idle for at least `idle`."""
         min_idle_ms = None if idle is None else round(idle.total_seconds() * 1000)
-        name: Any = group
-        if "\\x" in group:  # a name that is not UTF-8 is shown in another form than the server's
-            names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
-            name = next((name for name in names if _text(name) == group), group)
+        name: Any = await self.stored(channel, group)
         with translated_errors(self._client):
             found: Any = await self._client.xpending_range(
                 stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=min_idle_ms
@@ -82,6 +79,13 @@ class RedisGroupInspection:
             )
             for entry in found
         ]
+
+    async def stored(self, channel: str, group: str) -> bytes:
+        """Return the name of a group as the server has it: one that is not UTF-8 is shown in another form."""
+        if "\\x" not in group:
+            return group.encode()
+        names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
+        return next((name for name in names if _text(name) == group), group.encode())
 
     async def _infos(self, command: str, channel: str, *more: bytes) -> list[dict[str, Any]]:
         with translated_errors(self._client):

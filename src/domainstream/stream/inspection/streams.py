@@ -75,6 +75,18 @@ class RedisStreamInspection:
                 return
             start = f"({page[-1][0].decode()}"
 
+    async def newest_first(self, channel: str, *, since: str = "-") -> AsyncIterator[Delivery]:
+        """Yield a channel's entries from the newest to the first that is not older than `since`, read page by page."""
+        end = "+"
+        while True:
+            with translated_errors(self._client):
+                page: Any = await self._client.xrevrange(stream_key(channel, self._prefix), end, since, count=PAGE)
+            for entry_id, fields in page:
+                yield _delivery(channel, entry_id, fields)
+            if len(page) < PAGE:
+                return
+            end = f"({page[-1][0].decode()}"
+
     async def latest(self, channel: str, count: int) -> list[Delivery]:
         """Return the newest entries of a channel, the oldest of them first."""
         with translated_errors(self._client):

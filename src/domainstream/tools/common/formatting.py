@@ -16,9 +16,9 @@ def number(value: int | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun, as `1 job` or `2 jobs`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun, as `1 job` or `2 jobs`; `nouns` is an irregular plural."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {nouns or f'{noun}s'}"
 
 
 def age(milliseconds: int | None) -> str:

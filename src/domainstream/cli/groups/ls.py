@@ -1,4 +1,4 @@
-"""`domainstream groups`."""
+"""`domainstream groups ls`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ CONSUMERS: Final[Columns] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GroupsOptions:
-    """The options of `groups`."""
+class LsOptions:
+    """The options of `groups ls`."""
 
     channel: Annotated[str | None, argument(required=False)]
     """The channel; None for all."""
@@ -39,8 +39,8 @@ class GroupsOptions:
     """Whether consumers are listed instead of groups."""
 
 
-@server_command(GroupsOptions)
-async def groups(server: RedisServer, terminal: Terminal, options: GroupsOptions) -> None:
+@server_command(LsOptions)
+async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> None:
     """Show the progress of each consumer group.
 
     With CHANNEL, only the groups on that channel.

@@ -1,0 +1,68 @@
+"""Finds the jobs that wait for a build that handles them.
+
+A worker puts a job back whose event version, event type or job name it does not know yet. Such a job is delayed, and
+its reason begins with the type of the error, as the worker wrote it.
+"""
+
+from typing import Any, Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from domainstream.errors import HandlerNotFoundError, UnknownEventVersionError
+from domainstream.queue.bullmq.scripts import queue_key
+from domainstream.redis.connection import replies_of
+from domainstream.redis.errors import translated_errors
+
+PAGE: Final = 500
+SEARCHED: Final = 10_000
+"""How many delayed jobs are looked at, those that are due next. Jobs that wait are due within minutes."""
+
+_ERRORS: Final = tuple(error.__name__ for error in (HandlerNotFoundError, UnknownEventVersionError))
+
+
+class UnhandledJobs(Struct, frozen=True, kw_only=True):
+    """Jobs of one queue that wait for the same reason."""
+
+    queue: str
+    """The queue's name."""
+
+    error: str
+    """`UnknownEventVersionError` for events of a newer version, `HandlerNotFoundError` for a missing handler."""
+
+    jobs: int
+    """How many they are."""
+
+    names: tuple[str, ...]
+    """Their names, sorted."""
+
+    oldest_ms: int
+    """When the oldest of them was added, in milliseconds since 1970."""
+
+
+async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list[UnhandledJobs]:
+    """Return the jobs of a queue that wait for a build that handles them, among the first `SEARCHED` delayed ones."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for start in range(0, SEARCHED, PAGE):
+        with translated_errors(client):
+            job_ids: Any = await client.zrange(queue_key(bull_prefix, queue, "delayed"), start, start + PAGE - 1)
+            async with client.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.hmget(queue_key(bull_prefix, queue, job_id.decode()), ["failedReason", "name", "timestamp"])
+                replies = await replies_of(pipe)
+        for reason, name, added in replies:
+            error = (reason or b"").partition(b":")[0].decode(errors="replace")
+            if error in _ERRORS:
+                found.setdefault(error, []).append(((name or b"").decode(errors="replace"), int(added or 0)))
+        if len(job_ids) < PAGE:
+            break
+    return [
+        UnhandledJobs(
+            queue=queue,
+            error=error,
+            jobs=len(jobs),
+            names=tuple(sorted({name for name, _ in jobs})),
+            oldest_ms=min(added for _, added in jobs),
+        )
+        for error, jobs in sorted(found.items())
+    ]

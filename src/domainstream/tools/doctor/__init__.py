@@ -1,0 +1,1 @@
+"""The checks of `domainstream doctor`, with the command that fixes each finding."""

@@ -1,0 +1,130 @@
+"""The doctor's checks of the server itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from domainstream.stream.inspection.commands import CommandProbeResult
+from domainstream.stream.inspection.server import ServerFacts
+from domainstream.tools.common.formatting import age, number
+from domainstream.tools.doctor.finding import Finding, command, ok, problem, redis_cli, warning
+
+SKEW_MS: Final = 1000
+"""A larger difference between clocks makes ages, delays and the order of a trace wrong."""
+
+FULL: Final = 0.9
+"""The share of `maxmemory` above which memory counts as full."""
+
+HELD: Final = 0.5
+"""The share of `maxmemory` above which unread entries are a warning."""
+
+
+def server_findings(facts: ServerFacts | None, *, user: str) -> Iterator[Finding]:
+    """Check the kind of server, and how it keeps data."""
+    if facts is None:
+        words = "the user may not call INFO, so version, memory and persistence are unknown"
+        yield warning("server", words, redis_cli("ACL", "SETUSER", user, "+info"))
+        return
+    yield _kind(facts)
+    if facts.eviction in (None, "noeviction"):
+        yield ok("eviction", "when memory is full, writes are rejected and nothing is evicted")
+    else:
+        words = f"maxmemory-policy is {facts.eviction}: when memory is full, whole streams and queues are evicted"
+        yield problem("eviction", words, _setting("maxmemory-policy", "noeviction"))
+    yield _memory(facts)
+    yield from _persistence(facts)
+
+
+def _kind(facts: ServerFacts) -> Finding:
+    name = f"{facts.name} {facts.version}"
+    if facts.cluster:
+        words = f"{name} is a node of a cluster; domainstream needs a single server"
+        return problem("server", words, "export REDIS_URL=redis://<a server outside of the cluster>:6379")
+    if facts.primary:
+        words = f"{name} is a replica, which accepts no writes"
+        return problem("server", words, f"export REDIS_URL=redis://{facts.primary}")
+    return ok("server", name)
+
+
+def _memory(facts: ServerFacts) -> Finding:
+    used = f"{number(facts.used_memory)} bytes used"
+    if not facts.max_memory:
+        words = f"{used}, without a limit: events that no subscriber reads would take all memory of the machine"
+        return warning("memory", words, _setting("maxmemory", str(max(1 << 30, 4 * facts.used_memory))))
+    if facts.used_memory <= facts.max_memory * FULL:
+        return ok("memory", f"{used} of {number(facts.max_memory)}")
+    words = f"{used} of {number(facts.max_memory)}: when it is full, nothing can be published"
+    return problem("memory", words, _setting("maxmemory", str(facts.max_memory * 2)))
+
+
+def _persistence(facts: ServerFacts) -> Iterator[Finding]:
+    fix = _setting("appendonly", "yes")
+    if facts.appends:
+        yield _appending(facts)
+    elif facts.snapshots == "":
+        yield problem("persistence", "nothing is written to disk: a restart loses all events and jobs", fix)
+    else:
+        lost = f"{number(facts.unsaved_changes)} changes since the last snapshot {age(facts.snapshot_age_s * 1000)} ago"
+        yield warning("persistence", f"only snapshots are written: a crash now loses {lost}", fix)
+    if not facts.append_works:
+        yield problem("persistence", "the last write to the append-only file failed", "df -h")
+    if not facts.snapshot_works:
+        yield problem("persistence", "the last snapshot failed", redis_cli("BGSAVE"))
+
+
+def _appending(facts: ServerFacts) -> Finding:
+    if facts.fsync == "always":
+        return ok("persistence", "every write is on disk before it is acknowledged: a crash loses nothing")
+    if facts.fsync == "no":
+        words = "the operating system decides when writes reach the disk: a power failure loses about 30 seconds"
+        return warning("persistence", words, _setting("appendfsync", "everysec"))
+    if facts.fsync is None:
+        return ok("persistence", "writes are appended to a file; the user may not read how often it is synced")
+    return ok("persistence", "writes are synced every second: a power failure loses up to 2 seconds")
+
+
+def unread_memory_finding(facts: ServerFacts | None, unread: Mapping[str, int]) -> Finding:
+    """Check how much memory entries take that wait for a group; `unread` has about how many bytes on which channel."""
+    total, most = sum(unread.values()), max(unread, key=unread.__getitem__, default="")
+    words = f"unread entries take about {number(total)} bytes, most of them in {most}" if most else "no entry is unread"
+    if facts is None or not facts.max_memory:
+        return ok("unread", words)
+    left = max(0, facts.max_memory - facts.used_memory)
+    words = f"{words}; {number(left)} bytes are left until publishers are rejected"
+    if total > facts.max_memory * HELD or total > left:
+        return warning("unread", words, command("groups", "ls", most))
+    return ok("unread", words)
+
+
+def clock_finding(ahead_ms: int) -> Finding:
+    """Check whether the server's clock and ours agree."""
+    if abs(ahead_ms) <= SKEW_MS:
+        return ok("clock", f"this machine's clock and the server's differ by {abs(ahead_ms)} ms")
+    direction = "ahead of" if ahead_ms > 0 else "behind"
+    words = (
+        f"the server's clock is {age(abs(ahead_ms))} {direction} this machine's: ages and delays are off by that much"
+    )
+    return problem("clock", words, "timedatectl set-ntp true")
+
+
+def ability_findings(abilities: CommandProbeResult, *, user: str, roles: Sequence[str]) -> Iterator[Finding]:
+    """Check which commands the server lacks, and which the user may not call."""
+    who = f"the role {roles[0]} needs" if len(roles) == 1 else f"the roles {', '.join(roles)} need"
+    if abilities.missing:
+        words = f"the server does not have {', '.join(abilities.missing)}, which {who}"
+        yield problem("abilities", words, "install Redis 7.0 or Valkey 7.2 or newer")
+    else:
+        yield ok("abilities", f"the server has every command that {who}")
+    if abilities.closed_key:
+        words = f"the user {user} may not touch keys as {abilities.closed_key}, so not everything could be checked"
+        pattern = f"{abilities.closed_key.partition('domainstream-doctor:')[0]}*"
+        yield warning("permissions", words, redis_cli("ACL", "SETUSER", user, f"~{pattern}"))
+    if abilities.forbidden:
+        words = f"the user {user} may not call {', '.join(abilities.forbidden)}, which {who}"
+        granted = [f"+{name}" for name in abilities.forbidden]
+        yield problem("permissions", words, redis_cli("ACL", "SETUSER", user, *granted))
+    elif not abilities.closed_key:
+        yield ok("permissions", f"the user {user} may do everything that {who}")
+
+
+def _setting(name: str, value: str) -> str:
+    return redis_cli("CONFIG", "SET", name, value)
