@@ -15,6 +15,7 @@ from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.failures import (
     BEFORE_HANDLER,
+    DEFAULT_BULL_PREFIX,
     STORED,
     UNKNOWN,
     given_reason,
@@ -52,9 +53,16 @@ class AttemptRunner:
     For many tasks concurrently. Each attempt needs a task of its own, because time limits and cancellations act on it.
     """
 
-    def __init__(self, consumer: EventConsumer, clock: Callable[[], float] = time.time) -> None:
-        """Use the handlers of `consumer`; `clock` returns a POSIX time."""
+    def __init__(
+        self,
+        consumer: EventConsumer,
+        clock: Callable[[], float] = time.time,
+        *,
+        bull_prefix: str = DEFAULT_BULL_PREFIX,
+    ) -> None:
+        """Use the handlers of `consumer`; `clock` returns a POSIX time, and `bull_prefix` begins all keys of BullMQ."""
         self._consumer = consumer
+        self._bull_prefix = bull_prefix
         self._clock = clock
         self._waits = WaitReporter(consumer.queue, clock)
 
@@ -98,8 +106,15 @@ class AttemptRunner:
                     self._waits.report(job, error, pause)
                     return Waiting(pause, reason_of(error))
                 reason = f"it has waited for {unhandled.limit}: {reason}"
-        event, kind = getattr(error, "event_type", None) or UNKNOWN, type(error).__name__
-        report_failed_job(queue, job, event=event, error=kind, where=BEFORE_HANDLER, reason=reason)
+        report_failed_job(
+            queue,
+            job,
+            bull_prefix=self._bull_prefix,
+            event=getattr(error, "event_type", None) or UNKNOWN,
+            error=type(error).__name__,
+            where=BEFORE_HANDLER,
+            reason=reason,
+        )
         return Failed(reason_of(error), stack_of(error))
 
     def _failed(self, job: ReceivedJob, call: PreparedCall, error: BaseException) -> AttemptResult:
@@ -128,6 +143,7 @@ class AttemptRunner:
         report_failed_job(
             self._consumer.queue,
             job,
+            bull_prefix=self._bull_prefix,
             event=call.event_name,
             error=type(sole_error(error)).__name__,
             where=place_of(error, call.handler),
