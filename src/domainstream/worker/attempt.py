@@ -36,6 +36,7 @@ from domainstream.worker.outcomes import (
     HandlerOutcome,
     RetryLater,
     Waiting,
+    instance_of,
     is_outcome,
 )
 from domainstream.worker.prepared_call import PreparedCall
@@ -155,7 +156,7 @@ class AttemptRunner:
         self, job: ReceivedJob, call: PreparedCall, error: BaseException
     ) -> HandlerOutcome | None:
         try:
-            outcome = self._consumer.errors.outcome_of(error, call.context)
+            outcome = instance_of(self._consumer.errors.outcome_of(error, call.context))
         except (RetryLater, GiveUp) as raised:
             return raised
         except Exception as failure:  # noqa: BLE001 - an error handler is the user's code
@@ -163,7 +164,8 @@ class AttemptRunner:
         else:
             if is_outcome(outcome):
                 return outcome
-            problem = f"returned {type(outcome).__name__}, which is not an outcome"
+            returned = f"the class {outcome.__name__}" if isinstance(outcome, type) else type(outcome).__name__
+            problem = f"returned {returned}, which is not an outcome"
         emit(
             Signal.WORKER_ERROR_HANDLER_FAILED,
             queue=self._consumer.queue,
