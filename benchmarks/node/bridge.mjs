@@ -12,10 +12,11 @@ const { url, stream, group, prefix, queue, job, count, batch, warmUp } = command
   ["queue"],
 );
 const JOB_OPTIONS = {
-  attempts: 3,
-  backoff: { type: "exponential", delay: 1000, jitter: 0.5 },
+  attempts: 44,
+  backoff: { type: "exponential", delay: 1000, jitter: 0.25, maxDelay: 3_600_000 },
+  stackTraceLimit: 5,
   removeOnComplete: { age: 3600, count: 10_000 },
-  removeOnFail: { age: 86_400 },
+  removeOnFail: false,
 };
 
 const reader = connect(url);

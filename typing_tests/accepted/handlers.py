@@ -14,6 +14,7 @@ from domainstream.worker import (
     Next,
     PreparedCall,
     RetryLater,
+    Wait,
 )
 
 
@@ -51,6 +52,8 @@ errors = ErrorHandler(
     }
 )
 consumer = EventConsumer("valuation", errors=errors, unhandled="skip", time_limit=timedelta(seconds=30))
+EventConsumer("valuation", unhandled="wait")
+EventConsumer("valuation", unhandled=Wait(timedelta(days=1)))
 
 
 @consumer.on(Evaluated)

@@ -44,7 +44,7 @@ async def with_a_result(event: Evaluated, context: EventContext) -> int:
     return 7
 
 
-# expect-mypy: expected "Literal['fail', 'skip']"
+# expect-mypy: expected "Literal['wait', 'fail', 'skip'] | Wait"
 # expect-pyright: cannot be assigned to parameter "unhandled"
 EventConsumer("valuation", unhandled="ignore")
 

@@ -15,6 +15,7 @@ from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.failures import (
     BEFORE_HANDLER,
+    DEFAULT_BULL_PREFIX,
     STORED,
     UNKNOWN,
     given_reason,
@@ -35,6 +36,7 @@ from domainstream.worker.outcomes import (
     HandlerOutcome,
     RetryLater,
     Waiting,
+    instance_of,
     is_outcome,
 )
 from domainstream.worker.prepared_call import PreparedCall
@@ -52,9 +54,16 @@ class AttemptRunner:
     For many tasks concurrently. Each attempt needs a task of its own, because time limits and cancellations act on it.
     """
 
-    def __init__(self, consumer: EventConsumer, clock: Callable[[], float] = time.time) -> None:
-        """Use the handlers of `consumer`; `clock` returns a POSIX time."""
+    def __init__(
+        self,
+        consumer: EventConsumer,
+        clock: Callable[[], float] = time.time,
+        *,
+        bull_prefix: str = DEFAULT_BULL_PREFIX,
+    ) -> None:
+        """Use the handlers of `consumer`; `clock` returns a POSIX time, and `bull_prefix` begins all keys of BullMQ."""
         self._consumer = consumer
+        self._bull_prefix = bull_prefix
         self._clock = clock
         self._waits = WaitReporter(consumer.queue, clock)
 
@@ -105,8 +114,15 @@ class AttemptRunner:
                     self._waits.report(job, error, pause)
                     return Waiting(pause, reason_of(error))
                 reason = f"it has waited for {unhandled.limit}: {reason}"
-        event, kind = getattr(error, "event_type", None) or UNKNOWN, type(error).__name__
-        report_failed_job(queue, job, event=event, error=kind, where=BEFORE_HANDLER, reason=reason)
+        report_failed_job(
+            queue,
+            job,
+            bull_prefix=self._bull_prefix,
+            event=getattr(error, "event_type", None) or UNKNOWN,
+            error=type(error).__name__,
+            where=BEFORE_HANDLER,
+            reason=reason,
+        )
         return Failed(reason_of(error), stack_of(error))
 
     def _failed(self, job: ReceivedJob, call: PreparedCall, error: BaseException) -> AttemptResult:
@@ -135,6 +151,7 @@ class AttemptRunner:
         report_failed_job(
             self._consumer.queue,
             job,
+            bull_prefix=self._bull_prefix,
             event=call.event_name,
             error=type(sole_error(error)).__name__,
             where=place_of(error, call.handler),
@@ -146,7 +163,7 @@ class AttemptRunner:
         self, job: ReceivedJob, call: PreparedCall, error: BaseException
     ) -> HandlerOutcome | None:
         try:
-            outcome = self._consumer.errors.outcome_of(error, call.context)
+            outcome = instance_of(self._consumer.errors.outcome_of(error, call.context))
         except (RetryLater, GiveUp) as raised:
             return raised
         except Exception as failure:  # noqa: BLE001 - an error handler is the user's code
@@ -154,7 +171,8 @@ class AttemptRunner:
         else:
             if is_outcome(outcome):
                 return outcome
-            problem = f"returned {type(outcome).__name__}, which is not an outcome"
+            returned = f"the class {outcome.__name__}" if isinstance(outcome, type) else type(outcome).__name__
+            problem = f"returned {returned}, which is not an outcome"
         emit(
             Signal.WORKER_ERROR_HANDLER_FAILED,
             queue=self._consumer.queue,

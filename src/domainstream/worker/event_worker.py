@@ -57,7 +57,7 @@ class EventWorker:
         engine = BullMQEngine(
             connections,
             consumer.queue,
-            AttemptRunner(consumer),
+            AttemptRunner(consumer, bull_prefix=bull_prefix),
             concurrency=concurrency,
             grace=grace,
             settings=settings,

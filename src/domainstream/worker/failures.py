@@ -16,6 +16,7 @@ MAX_REASON: Final = 4_096
 MAX_STACK: Final = 16_384
 """Bytes of a stack that are kept: the innermost frames."""
 
+DEFAULT_BULL_PREFIX: Final = "bull"
 UNKNOWN: Final = "unknown"
 BEFORE_HANDLER: Final = "before its handler"
 STORED: Final = "stored with the job"
@@ -71,9 +72,12 @@ def place_of(error: BaseException, handler: Any) -> str:
     return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
 
 
-def report_failed_job(queue: str, job: ReceivedJob, *, event: str, error: str, where: str, reason: str) -> None:
+def report_failed_job(
+    queue: str, job: ReceivedJob, *, bull_prefix: str, event: str, error: str, where: str, reason: str
+) -> None:
     """Log that `job` has failed permanently, with the commands that show and retry it."""
-    show, retry = (shlex.join(("domainstream", "jobs", command, queue, job.id)) for command in ("show", "retry"))
+    which = (queue, job.id) if bull_prefix == DEFAULT_BULL_PREFIX else (queue, job.id, "--bull-prefix", bull_prefix)
+    show, retry = (shlex.join(("domainstream", "jobs", command, *which)) for command in ("show", "retry"))
     emit(
         Signal.WORKER_JOB_FAILED,
         queue=queue,

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from msgspec import Struct
 
@@ -147,7 +147,14 @@ class Failed(Struct, frozen=True, gc=False):
 AttemptResult = Completed | Delayed | Waiting | Failed
 
 
-def is_outcome(value: object) -> bool:
+def instance_of(value: Any) -> Any:
+    """Return an instance for the classes `Done` and `GiveUp`, which need no argument to be understood; or `value`."""
+    if value is Done:
+        return Done()
+    return GiveUp("") if value is GiveUp else value
+
+
+def is_outcome(value: object) -> TypeGuard[HandlerOutcome | None]:
     """Return whether a value is an outcome, or None for the default."""
     return value is None or isinstance(value, HandlerOutcome)
 

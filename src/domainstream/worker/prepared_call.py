@@ -20,7 +20,7 @@ from domainstream.event import BaseEvent, correlation_scope
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.abandoned import abandon_handler, end_handlers
 from domainstream.worker.context import EventContext
-from domainstream.worker.outcomes import Done, GiveUp, RetryLater
+from domainstream.worker.outcomes import Done, RetryLater, instance_of
 
 Next = Callable[["PreparedCall"], Awaitable[None]]
 """The rest of a call, seen from a middleware: the middlewares inside of it, and at last the handler."""
@@ -65,10 +65,8 @@ class HandlerCall:
             returned = await self._run_in_thread(call.handler, call.event, call.context)
         while returned is not None and inspect.isawaitable(returned):
             returned = await returned
-        if returned is None or returned is Done or isinstance(returned, Done):
+        if returned is None or isinstance(returned := instance_of(returned), Done):
             return
-        if returned is GiveUp:
-            raise GiveUp("")
         if returned is RetryLater:
             self._report(call, "the class RetryLater", "the attempt fails", "return RetryLater(30)")
             problem = "it returned the class RetryLater; use `return RetryLater(30)`"

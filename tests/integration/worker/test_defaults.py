@@ -1,7 +1,12 @@
 """What default settings keep: jobs that fail for hours, and jobs that have failed."""
 
+import asyncio
 import json
+import shlex
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -69,6 +74,33 @@ async def test_failed_job_stays(queue: Valuation, redis: Redis, keep_failed: tim
         await queue.add(job_of(job_id="event-2", settings=settings))
         await until(lambda: redis.zscore(f"{queue.jobs.key}:failed", "event-2"))
         assert await queue.jobs.ids("failed") == kept
+
+
+async def test_command_in_the_log_retries_the_job(
+    queue: Valuation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line about a failed job has the very commands that show it and let an updated worker handle it."""
+    monkeypatch.setenv("REDIS_URL", queue.url)
+    await queue.add(job_of(settings=JobSettings(attempts=1)))
+    async with running(queue.worker(broken)):
+        await queue.ended("failed")
+    record = next(record for record in caplog.records if record.getMessage().startswith("worker.job_failed "))
+    shown = await asyncio.to_thread(command, vars(record)["domainstream_show"])
+    assert "ConnectionError: attempt 1" in shown
+    await asyncio.to_thread(command, f"{vars(record)['domainstream_retry']} --yes")
+
+    async def repaired(event: OptimizationEvaluated, context: EventContext) -> None:
+        assert context.attempt == 1
+
+    async with running(queue.worker(repaired)):
+        assert await queue.ended("completed") == ["event-1"]
+
+
+def command(line: str) -> str:
+    """Run a command line and return what it printed."""
+    program, *arguments = shlex.split(line)
+    path = Path(sys.executable).with_name(program)
+    return subprocess.run([path, *arguments], check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize(("bound", "small"), [(2**30, False), (None, True)], ids=["control", "default"])

@@ -116,6 +116,13 @@ async def test_subclass_may_decide_otherwise() -> None:
     assert await result(ValueError(), Patient()) == Delayed(timedelta(minutes=1))
 
 
+@pytest.mark.parametrize(("returned", "reason"), [(Done, None), (GiveUp, "the handler gave up without a reason")])
+async def test_rule_may_return_a_class_that_needs_no_argument(returned: Any, reason: str | None) -> None:
+    """The classes `Done` and `GiveUp` count as their instances."""
+    decided = await result(ValueError(), ErrorHandler({ValueError: lambda *_: returned}))
+    assert decided == Completed() if reason is None else isinstance(decided, Failed) and decided.reason == reason
+
+
 @pytest.mark.parametrize("raised", [RetryLater(5), GiveUp("no")])
 async def test_rule_may_raise_an_outcome(raised: Exception) -> None:
     """A rule may raise an outcome instead of returning it."""
@@ -129,7 +136,11 @@ async def test_rule_may_raise_an_outcome(raised: Exception) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "said"),
-    [(lambda error, _: error.args[1], "raised IndexError"), (lambda *_: 5, "returned int, which is not an outcome")],
+    [
+        (lambda error, _: error.args[1], "raised IndexError"),
+        (lambda *_: 5, "returned int, which is not an outcome"),
+        (lambda *_: RetryLater, "returned the class RetryLater, which is not an outcome"),
+    ],
 )
 async def test_failing_error_handler_counts_as_the_default(
     rule: Any, said: str, caplog: pytest.LogCaptureFixture

@@ -3,7 +3,7 @@
  *
  * Here, "sending" prints a line of JSON to standard output.
  */
-import { UnrecoverableError, Worker } from "bullmq";
+import { Worker } from "bullmq";
 
 import { announcePrice } from "./announce-price.js";
 import { ANNOUNCE_PRICE, QUEUE } from "./jobs.js";
@@ -19,8 +19,8 @@ const notificationFor = { [ANNOUNCE_PRICE]: announcePrice };
 /** @param {import("bullmq").Job} job */
 async function handle(job) {
   const notification = notificationFor[job.name];
-  // Retrying would not find a handler either, so the job fails at once.
-  if (!notification) throw new UnrecoverableError(`no handler for job ${job.name} of event type ${job.data.type}`);
+  // Retried for a day, as any failure: an updated service may know the job.
+  if (!notification) throw new Error(`no handler for job ${job.name} of event type ${job.data.type}`);
   console.log(JSON.stringify(notification(job.data)));
 }
 

@@ -133,7 +133,7 @@ class BullMQEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tracker = JobTracker(uuid4().hex, concurrency)
         add_next = partial(add_next_job, queue, connections.bull_prefix, connections.package_client)
-        self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics)
+        self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics, connections.bull_prefix)
         codec = RoundTripCodec(prefix, settings)
         self._loops = [
             RoundTripLoop(queue, connections.link(), self._tracker, codec, self._runner, self._backoff())

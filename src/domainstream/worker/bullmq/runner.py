@@ -32,12 +32,18 @@ class JobRunner:
     """Runs each job in a task of its own."""
 
     def __init__(
-        self, queue: str, run_attempt: RunAttempt, tracker: JobTracker, add_next: AddNext, metrics: int | None
+        self,
+        queue: str,
+        run_attempt: RunAttempt,
+        tracker: JobTracker,
+        add_next: AddNext,
+        metrics: int | None,
+        bull_prefix: str,
     ) -> None:
         """Run the jobs of `queue` with `run_attempt`, which returns the result.
 
         `add_next` is awaited for the jobs of a job scheduler, beside their attempts; `metrics` is explained at
-        `outcome_update`.
+        `outcome_update`; `bull_prefix` begins all keys of BullMQ.
         """
         self.completed = 0
         """Jobs reported as completed."""
@@ -54,6 +60,7 @@ class JobRunner:
         self._tracker = tracker
         self._add_next = add_next
         self._metrics = metrics
+        self._bull_prefix = bull_prefix
         self._attempts: dict[asyncio.Task[AttemptResult], HeldJob] = {}
         self._additions: set[asyncio.Task[None]] = set()
 
@@ -79,7 +86,15 @@ class JobRunner:
 
     def fail(self, job: HeldJob, reason: str, stack: str = "") -> None:
         """Report that a job failed for a `reason` that lies outside of its handler."""
-        report_failed_job(self._queue, job.received, event=UNKNOWN, error=UNKNOWN, where=UNKNOWN, reason=reason)
+        report_failed_job(
+            self._queue,
+            job.received,
+            bull_prefix=self._bull_prefix,
+            event=UNKNOWN,
+            error=UNKNOWN,
+            where=UNKNOWN,
+            reason=reason,
+        )
         self._report(job, Failed(reason, stack or reason))
 
     def lock_lost(self, job: HeldJob) -> None:
