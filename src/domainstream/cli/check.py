@@ -76,15 +76,15 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
     nearest system above it. The file domainstream.toml says where its parts are. Findings go to stdout, the summary to
     stderr.
 
-    Exit codes: 0 clean, 1 findings, 2 wrong usage.
+    Exit codes: 0 clean, 1 findings, 2 wrong usage, 4 no project there.
     """
     from domainstream.tools.check.engine import RULES, findings_of
     from domainstream.tools.check.fixing import fix
     from domainstream.tools.check.formats import FORMATS
     from domainstream.tools.check.project import read_project
-    from domainstream.tools.check.settings import nearest_system
+    from domainstream.tools.check.settings import system_at
 
-    root = nearest_system(Path()) if options.path is None else options.path
+    root = system_at(options.path)
     # Reading creates no reference cycles, and searching for them takes a third of the time.
     gc.disable()
     try:
