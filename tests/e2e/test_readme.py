@@ -60,7 +60,10 @@ def test_blocks_break_no_rule(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", [*ROOT.glob("docs/how-to/*.md")], ids=lambda page: page.stem)
 def test_how_to_pages_break_no_rule(page: Path, tmp_path: Path) -> None:
-    """`domainstream check` finds nothing in a page's code beside the example, unless the page shows the finding."""
+    """`domainstream check` finds nothing in a page's code beside the example, unless the page shows the finding.
+
+    Blocks are variants of one consumer, which is also in the example, so DS408 is about the test.
+    """
     example = tmp_path / "example"
     shutil.copytree(ROOT / "examples/monorepo", example, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     text = page.read_text(encoding="utf-8")
@@ -68,7 +71,7 @@ def test_how_to_pages_break_no_rule(page: Path, tmp_path: Path) -> None:
         file = example / f"services/valuation/src/valuation/infrastructure_layer/block_{number}.py"
         file.write_text(dedent(block), encoding="utf-8")
     shown = {code for code in re.findall(r"# domainstream: ignore\[(\w+)\]", text) if code}
-    found = [finding for finding in check_project(example) if not shown]
+    found = [finding for finding in check_project(example) if not shown and finding.code != "DS408"]
     assert [f"{finding}; {finding.fix}" for finding in found] == []
     late = "from domainstream import BaseEvent\n\n\nclass Late(BaseEvent[int]):\n    event_type = 'late'\n"
     (example / "services/valuation/src/valuation/infrastructure_layer/control.py").write_text(late)
