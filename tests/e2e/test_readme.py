@@ -2,14 +2,16 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
 from domainstream import subscriber, worker
+from domainstream.tools.check import check_project
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +41,52 @@ def test_quickstart_type_checks(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
+
+
+def as_module(block: str) -> str:
+    """Return a block as a file: code that awaits is put into a function."""
+    try:
+        compile(block, "block", "exec", dont_inherit=True)
+    except SyntaxError:
+        return f"async def block() -> None:\n{indent(block, '    ')}"
+    return block
+
+
+EVENTS = "services/coding/src/coding/domain_layer/stay/stay_events.py"
+
+
+def test_blocks_break_no_rule(tmp_path: Path) -> None:
+    """`domainstream check` finds nothing in the code blocks but that one file has all layers (DS206)."""
+    (tmp_path / EVENTS).parent.mkdir(parents=True)
+    (tmp_path / "domainstream.toml").write_text(f'channels = "{EVENTS}"\nsubscriptions = "{EVENTS}"\n')
+    names = "RedisBullMQStreamSubscriber, create_multiple_handlers, to_queue"
+    imports = (
+        f"from domainstream.subscriber import {names}\nfrom domainstream.worker import EventConsumer, EventContext\n"
+    )
+    (tmp_path / EVENTS).write_text(
+        "\n".join([blocks("python")[0], imports, as_module(blocks("python")[1])]), encoding="utf-8"
+    )
+    assert {finding.code for finding in check_project(tmp_path)} == {"DS206"}
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("docs/how-to/*.md")], ids=lambda page: page.stem)
+def test_how_to_pages_break_no_rule(page: Path, tmp_path: Path) -> None:
+    """`domainstream check` finds nothing in a page's code beside the example, unless the page shows the finding.
+
+    Blocks are variants of one consumer, which is also in the example, so DS408 is about the test.
+    """
+    example = tmp_path / "example"
+    shutil.copytree(ROOT / "examples/monorepo", example, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    text = page.read_text(encoding="utf-8")
+    for number, block in enumerate(re.findall(r"^ *```python\n(.*?)```", text, flags=re.DOTALL | re.MULTILINE)):
+        file = example / f"services/valuation/src/valuation/infrastructure_layer/block_{number}.py"
+        file.write_text(as_module(dedent(block)), encoding="utf-8")
+    shown = {code for code in re.findall(r"# domainstream: ignore\[(\w+)\]", text) if code}
+    found = [finding for finding in check_project(example) if not shown and finding.code != "DS408"]
+    assert [f"{finding}; {finding.fix}" for finding in found] == []
+    late = "from domainstream import BaseEvent\n\n\nclass Late(BaseEvent[int]):\n    event_type = 'late'\n"
+    (example / "services/valuation/src/valuation/infrastructure_layer/control.py").write_text(late)
+    assert "DS201" in {finding.code for finding in check_project(example)}
 
 
 def test_second_block_uses_names_that_exist() -> None:

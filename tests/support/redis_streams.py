@@ -14,6 +14,7 @@ from domainstream.stream import (
     RedisDeadLetters,
     RedisStreamReader,
 )
+from domainstream.stream.port import Fields
 from domainstream.testing.stream_contract import FIRST, SECOND, StreamHarness
 
 SETTINGS: Final = ReaderSettings(block=timedelta(seconds=0.2), claim_after=timedelta(seconds=3))
@@ -28,9 +29,12 @@ class RedisHarness(StreamHarness):
         self.redis: Redis = streams.redis
         self.opened: list[Any] = []
 
-    async def add(self, channel: str, data: bytes | None) -> str:
+    async def add(self, channel: str, data: bytes | None, other: Fields = ()) -> str:
         """Put an entry into a stream."""
-        return await self.streams.add_data(channel, **({"other": b"field"} if data is None else {"data": data}))
+        fields: dict[Any, Any] = {} if data is None else {"data": data}
+        fields |= dict(other or (() if fields else ((b"other", b"field"),)))
+        entry_id: Any = await self.redis.xadd(self.key(channel), fields)
+        return str(entry_id.decode())
 
     async def add_many(self, channel: str, count: int, data: bytes = b"data") -> None:
         """Put many equal entries into a stream, fast."""

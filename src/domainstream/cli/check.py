@@ -76,30 +76,37 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
     nearest system above it. The file domainstream.toml says where its parts are. Findings go to stdout, the summary to
     stderr.
 
-    Exit codes: 0 clean, 1 findings, 2 wrong usage.
+    Exit codes: 0 clean, 1 findings, 2 wrong usage, 4 no project there.
     """
     from domainstream.tools.check.engine import RULES, findings_of
-    from domainstream.tools.check.fixing import fix
+    from domainstream.tools.check.fixing import fix, planned_fixes
     from domainstream.tools.check.formats import FORMATS
     from domainstream.tools.check.project import read_project
-    from domainstream.tools.check.settings import nearest_system
+    from domainstream.tools.check.settings import system_at
 
-    root = nearest_system(Path()) if options.path is None else options.path
+    root = system_at(options.path)
+    fixable_codes = {rule.code for rule in RULES if rule.fixable}
     # Reading creates no reference cycles, and searching for them takes a third of the time.
     gc.disable()
     try:
         changed = fix(root, options.select, options.ignore) if options.fix else []
         project = read_project(root)
+        found = [
+            finding
+            for finding in findings_of(project)
+            if finding.code.startswith(options.select or "") and not finding.code.startswith(options.ignore)
+        ]
+        fixes = planned_fixes(project, found)
+        unfixable = {path: result for path, result in fixes.items() if isinstance(result, str)}
         findings = [
             replace(
                 finding,
                 # Editors and GitHub find the file from the current folder.
                 location=finding.location._replace(path=printable((root / finding.path).as_posix())),
                 message=printable(finding.message),
-                fix=printable(finding.fix),
+                fix=printable(finding.fix + (f" (by hand: --fix cannot, because {why})" if why else "")),
             )
-            for finding in findings_of(project)
-            if finding.code.startswith(options.select or "") and not finding.code.startswith(options.ignore)
+            for finding, why in ((each, unfixable.get(each.path, "") * (each.code in fixable_codes)) for each in found)
         ]
     finally:
         gc.enable()
@@ -108,9 +115,8 @@ def check(terminal: Terminal, options: CheckOptions) -> int:
         click.echo(text)
     for path in changed:
         terminal.say(f"fixed {(root / path).as_posix()}")
-    fixable_codes = {rule.code for rule in RULES if rule.fixable}
-    fixable = sum(finding.code in fixable_codes for finding in findings)
+    fixable = sum(each.code in fixable_codes and each.path not in unfixable for each in found)
     hint = f", {fixable} of them can be fixed with --fix" if fixable else ""
-    found = f"{plural(len(findings), 'finding')}{hint}" if findings else "nothing to report"
-    terminal.say(f"{plural(len(project.services), 'service')}: {found}")
+    said = f"{plural(len(findings), 'finding')}{hint}" if findings else "nothing to report"
+    terminal.say(f"{plural(len(project.services), 'service')}: {said}")
     return exits.FAILED if findings else exits.OK

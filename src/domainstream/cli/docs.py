@@ -94,7 +94,7 @@ def asyncapi(terminal: Terminal, options: AsyncApiOptions) -> int:
 
     def document(channels: tuple[DocumentedChannel, ...]) -> str:
         written = asyncapi_document(channels, spec=options.spec, title=options.title, release=options.release)
-        return json.dumps(written, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     return _produce(document, terminal, options)
 

@@ -43,14 +43,14 @@ def snapshot(terminal: Terminal, options: SnapshotOptions) -> int:
     PATH is the folder of the system; the default is this folder, or the nearest system above it. Commit the files.
     Refuses to overwrite a schema with a change that breaks readers. The files that changed are printed to stdout.
 
-    Exit codes: 0 done, 1 refused, 2 wrong usage.
+    Exit codes: 0 done, 1 refused, 2 wrong usage, 4 no project there.
     """
     from domainstream.tools.check.project import read_project
     from domainstream.tools.check.rules.contract import breaking_changes, published_events
-    from domainstream.tools.check.settings import nearest_system
+    from domainstream.tools.check.settings import system_at
     from domainstream.tools.check.snapshots import write_snapshots
 
-    root = nearest_system(Path()) if options.path is None else options.path
+    root = system_at(options.path)
     project = read_project(root)
     breaking = breaking_changes(project)
     if breaking and not options.accept:

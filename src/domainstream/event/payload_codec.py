@@ -34,7 +34,7 @@ class PayloadCodec:
     def __init__(self, event_class: type[BaseEvent[Any]]) -> None:
         self.payload_type = payload_type_of(event_class)
         """`P` of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model."""
-        event_type = getattr(event_class, "event_type", None)
+        event_type: Any = getattr(event_class, "event_type", None)
         no_type = None if isinstance(event_type, str) else "it has no event_type; add: event_type = YourEventType.NAME"
         raise_problems(event_class.__name__, [no_type, *payload_type_problems(self.payload_type)])
         self.event_type: str = plain_name(event_class.event_type)

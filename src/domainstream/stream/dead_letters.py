@@ -14,12 +14,15 @@ from redis.exceptions import ResponseError
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import keys_like, stream_key
-from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
+from domainstream.stream.port import DATA, DeadLetter, Delivery, RedriveResult, StoredDeadLetter, kept_fields
 from domainstream.stream.state import next_id, previous_id
 from domainstream.validation import plain_name
 
 SUFFIX: Final = ":dead"
 """What the key of a channel's dead letters ends with, after the key of its stream."""
+
+OTHER: Final = b"field:"
+"""What the name of another field of the entry begins with in its dead letter."""
 
 PAGE: Final = 500
 
@@ -38,12 +41,19 @@ while #added < most do
   local letters = redis.call('XRANGE', KEYS[2], from, ARGV[2], 'COUNT', most - #added)
   if #letters == 0 then break end
   for _, letter in ipairs(letters) do
-    local id, fields, data = letter[1], letter[2], nil
+    local id, fields, data, other, is_whole = letter[1], letter[2], nil, {}, true
     for i = 1, #fields, 2 do
-      if fields[i] == 'data' then data = fields[i + 1] end
+      if string.sub(fields[i], 1, 6) == 'field:' then
+        other[#other + 1] = string.sub(fields[i], 7)
+        other[#other + 1] = fields[i + 1]
+      elseif fields[i] == 'data' then
+        data = fields[i + 1]
+      elseif fields[i] == 'left_out' then
+        is_whole = false
+      end
     end
     if data then
-      added[#added + 1] = redis.call('XADD', KEYS[1], '*', 'data', data)
+      added[#added + 1] = redis.call('XADD', KEYS[1], '*', 'data', data, unpack(is_whole and other or {}))
       redis.call('XDEL', KEYS[2], id)
     else
       without_data[#without_data + 1] = id
@@ -92,12 +102,18 @@ def dead_letter_fields(dead_letter: DeadLetter, group: str) -> list[str | bytes]
     """Return the names and values of the fields in which a dead letter is stored.
 
     They are `error` (a class of `domainstream.errors`), `reason`, `channel`, `group`, `entry_id` (of the original
-    entry) and, when the original entry had it, `data`, unchanged.
+    entry) and, when the original entry had it, `data`, unchanged. Its other fields have `field:` before their names;
+    `left_out` is how many bytes of them were too many.
     """
     delivery = dead_letter.delivery
     fields: list[str | bytes] = ["error", dead_letter.error, "reason", dead_letter.reason, "channel", delivery.channel]
     fields += ["group", group, "entry_id", delivery.entry_id]
-    return fields if delivery.data is None else [*fields, "data", delivery.data]
+    if delivery.data is not None:
+        fields += ["data", delivery.data]
+    kept, left_out = kept_fields(delivery.other)
+    for name, value in kept:
+        fields += [OTHER + name, value]
+    return [*fields, "left_out", str(left_out)] if left_out else fields
 
 
 class RedisDeadLetterRedrive:
@@ -142,8 +158,10 @@ def _stored(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) ->
     entry_id, error, reason, group = (
         fields.get(name, b"").decode(errors="replace") for name in (b"entry_id", b"error", b"reason", b"group")
     )
-    delivery = Delivery(plain_name(channel), entry_id, fields.get(b"data"))
-    return StoredDeadLetter(dead_letter_id, group, DeadLetter(delivery, error, reason))
+    other = tuple((name.removeprefix(OTHER), value) for name, value in fields.items() if name.startswith(OTHER))
+    delivery = Delivery(plain_name(channel), entry_id, fields.get(DATA), other=other)
+    left_out = int(fields.get(b"left_out", b"0"))
+    return StoredDeadLetter(dead_letter_id, group, DeadLetter(delivery, error, reason), left_out)
 
 
 class DeadLetterState(Struct, frozen=True, kw_only=True):

@@ -4,14 +4,20 @@
 `domainstream.testing.stream_contract` and `dead_letter_contract`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from domainstream.validation import positive_fields, raise_problems
+
+DATA: Final = b"data"
+"""The field of an entry that has the event."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Names and values of fields."""
 
 
 class Delivery(Struct, frozen=True, gc=False):
@@ -28,6 +34,18 @@ class Delivery(Struct, frozen=True, gc=False):
 
     deliveries: int = 1
     """How often the group has delivered it, this time included."""
+
+    other: Fields = ()
+    """The names and values of the entry's other fields, in their order; those of a foreign producer."""
+
+    @classmethod
+    def of_fields(
+        cls, channel: str, entry_id: str, fields: Mapping[bytes, bytes] | None, deliveries: int = 1
+    ) -> "Delivery":
+        """Return the delivery of an entry with these fields; None for an entry that has been deleted."""
+        fields = fields or {}
+        other = tuple((name, value) for name, value in fields.items() if name != DATA)
+        return cls(channel, entry_id, fields.get(DATA), deliveries, other)
 
     @property
     def timestamp_ms(self) -> int:
@@ -58,7 +76,30 @@ class StoredDeadLetter(Struct, frozen=True, gc=False):
     """The consumer group that could not make a job of the entry."""
 
     dead_letter: DeadLetter
-    """The entry, and why it is dead."""
+    """The entry, and why it is dead. Of its other fields it has what was kept."""
+
+    left_out: int = 0
+    """How many bytes of the entry's other fields were not kept, because they were more than `MAX_KEPT_BYTES`."""
+
+
+MAX_KEPT_BYTES: Final = 65_536
+"""How many bytes of an entry's other fields a dead letter keeps at most, names and values together."""
+
+MAX_KEPT_FIELDS: Final = 64
+"""How many of an entry's other fields a dead letter keeps at most."""
+
+
+def kept_fields(other: Fields) -> tuple[Fields, int]:
+    """Return the fields that a dead letter keeps, the last one perhaps cut, and how many bytes it leaves out."""
+    kept: list[tuple[bytes, bytes]] = []
+    room = MAX_KEPT_BYTES
+    for name, value in other:
+        if len(name) > room or len(kept) == MAX_KEPT_FIELDS:
+            break
+        kept.append((name, value[: room - len(name)]))
+        room -= len(name) + len(kept[-1][1])
+    whole, left = (sum(len(name) + len(value) for name, value in fields) for fields in (other, kept))
+    return tuple(kept), whole - left
 
 
 class RedriveResult(Struct, frozen=True, gc=False):
@@ -162,7 +203,8 @@ class DeadLetters(Protocol):
     async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Store each dead letter and acknowledge its entry, in one step on the server; a repeat stores it once.
 
-        The step is atomic per dead letter. After an error, those before the failing one are stored.
+        The step is atomic per dead letter. After an error, those before the failing one are stored. Of the entry's
+        other fields it keeps what `kept_fields` returns.
         """
         ...
 
@@ -184,6 +226,7 @@ class DeadLetterRedrive(Protocol):
     async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
         """Append the data of the oldest dead letters, or of one, to the channel's stream, and remove these letters.
 
+        Other fields of the entry come back too, unless some of them were left out.
         Every group of the stream gets the new entry, also those that had no trouble with the old one. A dead letter is
         removed and its entry added in one step on the server. One that does not exist (any more) is skipped.
         """

@@ -3,12 +3,15 @@
 import pytest
 
 from domainstream.stream import DeadLetter, DeadLetters, Delivery
+from domainstream.stream.port import MAX_KEPT_BYTES, Fields
 from domainstream.testing.stream_contract import FIRST, SECOND, StreamHarness, read_all, read_some, texts
 
 
-async def store(harness: StreamHarness, data: bytes | None, channel: str = FIRST) -> tuple[DeadLetters, DeadLetter]:
+async def store(
+    harness: StreamHarness, data: bytes | None, channel: str = FIRST, other: Fields = ()
+) -> tuple[DeadLetters, DeadLetter]:
     """Add an entry, read it and store it as a dead letter."""
-    await harness.add(channel, data)
+    await harness.add(channel, data, other)
     (delivery,) = await read_some(harness.reader("one"))
     port, dead_letter = harness.dead_letters(), DeadLetter(delivery, "HostileJsonError", "not JSON")
     await port.store([dead_letter])
@@ -38,6 +41,44 @@ class DeadLetterContract:
         _, dead_letter = await store(harness, data)
         assert await stored(harness) == [(dead_letter.delivery.entry_id, "HostileJsonError", "not JSON", data)]
         assert texts(await harness.reader("one").read()) == []
+
+    @pytest.mark.parametrize("data", [b"rubbish", None])
+    async def test_dead_letter_keeps_the_other_fields(self, harness: StreamHarness, data: bytes | None) -> None:
+        """A dead letter has all fields of its entry, in their order, as a foreign producer wrote them."""
+        other = ((b"payload", b"{}"), (b"error", b"theirs"), (b"\xff", b""), (b"field:a", b"\xfe"))
+        _, dead_letter = await store(harness, data, other=other)
+        (stored,) = await harness.redrive().page(FIRST)
+        assert dead_letter.delivery.other == stored.dead_letter.delivery.other == other
+        assert (stored.dead_letter.delivery.data, stored.left_out) == (data, 0)
+        assert stored.dead_letter.error == "HostileJsonError"
+
+    @pytest.mark.parametrize(
+        ("other", "kept", "left_out"),
+        [
+            (((b"a", b"x" * MAX_KEPT_BYTES), (b"b", b"y")), ((b"a", b"x" * (MAX_KEPT_BYTES - 1)),), 3),
+            (((b"n" * (MAX_KEPT_BYTES + 1), b"y"),), (), MAX_KEPT_BYTES + 2),
+            (tuple((b"%d" % n, b"") for n in range(10_000)), tuple((b"%d" % n, b"") for n in range(64)), 38_772),
+        ],
+    )
+    async def test_fields_that_are_too_large_are_cut(
+        self, harness: StreamHarness, other: Fields, kept: Fields, left_out: int
+    ) -> None:
+        """A dead letter keeps a bounded part of the other fields, says how many bytes it left out, and has all data."""
+        await store(harness, b"data", other=other)
+        (stored,) = await harness.redrive().page(FIRST)
+        assert (stored.dead_letter.delivery.other, stored.left_out) == (kept, left_out)
+        assert stored.dead_letter.delivery.data == b"data"
+        await harness.redrive().redrive(FIRST)
+        (again,) = await new_entries(harness, 1)
+        assert (again.data, again.other) == (b"data", ())
+
+    async def test_redriven_entry_has_its_other_fields(self, harness: StreamHarness) -> None:
+        """Redriving appends the other fields as well, after the data."""
+        other = ((b"traceparent", b"00-1"), (b"data2", b""))
+        await store(harness, b"1", other=other)
+        await harness.redrive().redrive(FIRST)
+        (again,) = await new_entries(harness, 1)
+        assert (again.data, again.other) == (b"1", other)
 
     async def test_storing_twice_keeps_one_dead_letter(self, harness: StreamHarness) -> None:
         """A repeat, as after a lost reply, stores no second dead letter."""

@@ -21,6 +21,7 @@ from typing import Final
 import pytest
 
 from domainstream.stream import DeadLetterRedrive, DeadLetters, Delivery, Loss, OnLoss, StreamReader
+from domainstream.stream.port import Fields
 
 FIRST: Final = "first_channel"
 SECOND: Final = "second_channel"
@@ -35,8 +36,8 @@ class StreamHarness(ABC):
     """
 
     @abstractmethod
-    async def add(self, channel: str, data: bytes | None) -> str:
-        """Add an entry to a stream and return its id; None leaves out the field `data`."""
+    async def add(self, channel: str, data: bytes | None, other: Fields = ()) -> str:
+        """Add an entry to a stream and return its id; None leaves out the field `data`, `other` are other fields."""
 
     @abstractmethod
     async def trim(self, channel: str, *, keep: int) -> None:

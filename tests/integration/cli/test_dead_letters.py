@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from support.consuming import EVALUATED, Streams
 
 from domainstream.errors import ServerOutOfMemoryError
-from domainstream.stream import RedisDeadLetterRedrive, RedriveResult
+from domainstream.stream import DeadLetter, Delivery, RedisDeadLetterRedrive, RedriveResult
+from domainstream.stream.dead_letters import dead_letter_fields
 
 
 async def test_channels_are_listed_with_their_dead_letters(typed: Type, streams: Streams) -> None:
@@ -60,6 +61,19 @@ async def test_dead_letter_is_shown_with_its_data(typed: Type, streams: Streams,
         assert '"data":{"price":1.00}' in result.stdout
     else:
         assert json.loads(result.stdout)["data_base64"] == b64encode(b"\x00\xff\x1b[31m").decode()
+
+
+async def test_other_fields_are_shown(typed: Type, streams: Streams) -> None:
+    """The fields of an entry without data are shown, long ones cut; `--json` has all that was kept."""
+    other = ((b"payload", b"\x1b[2J"), (b"note\xff", b"x" * 600))
+    delivery = Delivery(str(EVALUATED), await streams.add_data(EVALUATED, payload=b"x"), None, other=other)
+    fields: Any = iter(dead_letter_fields(DeadLetter(delivery, "InvalidEnvelopeError", "no data"), "domain-events"))
+    stored: Any = await streams.redis.xadd(f"{streams.key(EVALUATED)}:dead", dict(zip(fields, fields, strict=True)))
+    result = await typed("dead-letters", "show", EVALUATED, stored.decode())
+    assert "fields   payload: \\x1b[2J\n" in result.stdout
+    assert f"note\\xff: {'x' * 500} ...\n" in result.stdout
+    as_json = await typed("dead-letters", "show", EVALUATED, stored.decode(), "--json")
+    assert json.loads(as_json.stdout)["fields"] == {"payload": "\x1b[2J", "note\\xff": "x" * 600}
 
 
 async def test_shown_data_cannot_control_the_terminal(typed: Type, streams: Streams) -> None:

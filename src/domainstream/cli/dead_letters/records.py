@@ -12,6 +12,7 @@ from domainstream.cli.common.server_command import RedisServer
 from domainstream.cli.common.terminal import data_fields
 from domainstream.stream import StoredDeadLetter
 from domainstream.stream.dead_letters import DeadLetterState
+from domainstream.stream.port import Fields
 from domainstream.stream.state import ms_of
 from domainstream.tools.common.errors import NotFoundError
 
@@ -67,6 +68,12 @@ class DeadLetterRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     data_base64: str | None = None
     """The entry's data, if it was asked for and is not JSON."""
 
+    fields: dict[str, str] = {}
+    """The entry's other fields, if they were asked for, by name; bytes that are not UTF-8 are escaped."""
+
+    left_out: int = 0
+    """How many bytes of the other fields were not kept, because they were too many."""
+
 
 def record_of(stored: StoredDeadLetter, *, with_data: bool = False) -> DeadLetterRecord:
     """Return the record of a dead letter."""
@@ -80,8 +87,17 @@ def record_of(stored: StoredDeadLetter, *, with_data: bool = False) -> DeadLette
         error=stored.dead_letter.error,
         reason=stored.dead_letter.reason,
         has_data=delivery.data is not None,
+        fields=dict(other_fields(delivery.other)) if with_data else {},
+        left_out=stored.left_out,
         **(data_fields(delivery.data) if with_data else {}),
     )
+
+
+def other_fields(other: Fields) -> list[tuple[str, str]]:
+    """Return names and values of an entry's other fields as text; bytes that are not UTF-8 are escaped."""
+    return [
+        (name.decode("utf-8", "backslashreplace"), value.decode("utf-8", "backslashreplace")) for name, value in other
+    ]
 
 
 async def dead_letter_state(server: RedisServer, channel: str) -> DeadLetterState | None:

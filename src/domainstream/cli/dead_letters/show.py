@@ -1,7 +1,7 @@
 """`domainstream dead-letters show`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from domainstream.cli.common.command import argument
 from domainstream.cli.common.server_command import RedisServer, server_command
@@ -13,6 +13,9 @@ from domainstream.cli.dead_letters.records import (
     record_of,
 )
 from domainstream.tools.common.formatting import moment
+
+LONGEST: Final = 500
+"""How many characters of each other field are shown; `--json` has all that was kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,13 +31,13 @@ class ShowOptions:
 
 @server_command(ShowOptions)
 async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) -> None:
-    """Show a dead letter with the data of its entry."""
+    """Show a dead letter with the data and the other fields of its entry."""
     await dead_letter_state(server, options.channel)
     stored = await server.dead_letters.dead_letter(options.channel, options.letter_id)
     if stored is None:
         raise dead_letter_not_found(server, options.channel, [options.letter_id])
     record = record_of(stored, with_data=True)
-    facts = {
+    facts: dict[str, str | list[str]] = {
         "letter": record.letter_id,
         "channel": record.channel,
         "buried": moment(record.buried_ms),
@@ -44,4 +47,10 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
         "reason": record.reason,
         "data": data_lines(stored.dead_letter.delivery.data),
     }
+    if stored.dead_letter.delivery.other:
+        fields = [
+            f"{name}: {value[:LONGEST]}{' ...' * (len(value) > LONGEST)}" for name, value in record.fields.items()
+        ]
+        left_out = [f"{record.left_out:,} more bytes were not kept"] if record.left_out else []
+        facts["fields"] = [*fields, *left_out]
     terminal.facts(record, facts)

@@ -9,7 +9,6 @@ from redis.exceptions import ResponseError
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import keys_like, stream_key
 from domainstream.stream.port import Delivery
-from domainstream.stream.reader.group_streams import DATA
 from domainstream.stream.state import StreamState
 from domainstream.validation import plain_name
 
@@ -102,4 +101,4 @@ class RedisStreamInspection:
 
 
 def _delivery(channel: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
-    return Delivery(channel, entry_id.decode(), fields.get(DATA))
+    return Delivery.of_fields(channel, entry_id.decode(), fields)

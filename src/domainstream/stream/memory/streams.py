@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from domainstream.stream.port import DeadLetter, Delivery, RedriveResult, StoredDeadLetter
+from msgspec import structs
+
+from domainstream.stream.port import DeadLetter, Delivery, Fields, RedriveResult, StoredDeadLetter, kept_fields
 from domainstream.validation import plain_name
 
 Clock = Callable[[], float]
@@ -43,7 +45,7 @@ class MemoryGroup:
         before = self.pending.get(entry.entry_id)
         deliveries = before.deliveries + 1 if before else 1
         self.pending[entry.entry_id] = Pending(consumer, now, deliveries)
-        return Delivery(entry.channel, entry.entry_id, entry.data, deliveries)
+        return structs.replace(entry, deliveries=deliveries)
 
 
 class MemoryStreams:
@@ -73,9 +75,9 @@ class MemoryStreams:
         self._last_id += 1
         return f"{self._last_id}-0"
 
-    def add(self, channel: str, data: bytes | None) -> str:
-        """Add an entry and return its id; None makes one without the field `data`."""
-        entry = Delivery(plain_name(channel), self.next_id(), data)
+    def add(self, channel: str, data: bytes | None, other: Fields = ()) -> str:
+        """Add an entry and return its id; None makes one without the field `data`, `other` are its other fields."""
+        entry = Delivery(plain_name(channel), self.next_id(), data, other=other)
         self.entries.setdefault(entry.channel, []).append(entry)
         self.wake()
         return entry.entry_id
@@ -124,7 +126,9 @@ class MemoryDeadLetters:
         for dead_letter in dead_letters:
             pending = self._streams.group(dead_letter.delivery.channel, self.group).pending
             if pending.pop(dead_letter.delivery.entry_id, None) is not None:
-                stored = StoredDeadLetter(self._streams.next_id(), self.group, dead_letter)
+                kept, left_out = kept_fields(dead_letter.delivery.other)
+                letter = structs.replace(dead_letter, delivery=structs.replace(dead_letter.delivery, other=kept))
+                stored = StoredDeadLetter(self._streams.next_id(), self.group, letter, left_out)
                 self._streams.stored_dead_letters.append(stored)
 
     async def close(self) -> None:
@@ -147,7 +151,14 @@ class MemoryDeadLetterRedrive:
         """Move dead letters back; see `DeadLetterRedrive.redrive`."""
         wanted = [stored for stored in self._of(channel) if dead_letter_id in (None, stored.dead_letter_id)]
         with_data = [stored for stored in wanted if stored.dead_letter.delivery.data is not None][:count]
-        entry_ids = [self._streams.add(channel, stored.dead_letter.delivery.data) for stored in with_data]
+        entry_ids = [
+            self._streams.add(
+                channel,
+                stored.dead_letter.delivery.data,
+                () if stored.left_out else stored.dead_letter.delivery.other,
+            )
+            for stored in with_data
+        ]
         for stored in with_data:
             self._streams.stored_dead_letters.remove(stored)
         without_data = [stored.dead_letter_id for stored in wanted if stored.dead_letter.delivery.data is None]

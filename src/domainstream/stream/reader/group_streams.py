@@ -8,10 +8,9 @@ from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerRefusedError
 from domainstream.redis.keys import stream_key
-from domainstream.stream.port import Delivery, ReaderSettings
+from domainstream.stream.port import DATA, Delivery, ReaderSettings
 from domainstream.validation import plain_name
 
-DATA: Final = b"data"
 """The one field of our entries."""
 
 FIRST_COUNT: Final = 16
@@ -58,15 +57,18 @@ class RedisGroupStreams:
         """Yield entries of a stream as deliveries; `times` is how often each has been delivered, now included."""
         channel = self.channels[key]
         for entry_id, fields in entries:
-            yield Delivery(channel, entry_id.decode(), (fields or {}).get(DATA), times.get(entry_id, 1))
+            yield Delivery.of_fields(channel, entry_id.decode(), fields, times.get(entry_id, 1))
 
     def new_entries(self, key: bytes, entries: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[Delivery]:
         """Yield entries of a stream that are delivered for the first time, as the server sends them."""
         channel = self.channels[key]
         for entry_id, fields in entries:
             # The fast path: all our entries have this one field.
-            data = fields[1] if fields[0] == DATA else dict(zip(fields[::2], fields[1::2], strict=True)).get(DATA)
-            yield Delivery(channel, entry_id.decode(), data)
+            if len(fields) == 2 and fields[0] == DATA:
+                yield Delivery(channel, entry_id.decode(), fields[1])
+            else:
+                named = dict(zip(fields[::2], fields[1::2], strict=True))
+                yield Delivery.of_fields(channel, entry_id.decode(), named)
 
 
 def group_is_gone(error: ResponseError) -> bool:
@@ -94,6 +96,7 @@ class AdaptiveBatchSize:
         if not reply:
             return
         size = sum(len(delivery.data or b"") for delivery in reply)
+        size += sum(len(value) for delivery in reply if delivery.other for _, value in delivery.other)
         room = min(self._settings.max_entries / len(reply), self._settings.max_bytes / max(1, size))
         if room < 1:
             self.count = max(1, int(self.count * room))

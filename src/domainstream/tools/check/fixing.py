@@ -4,14 +4,18 @@ It only inserts text: comments, order and line ends of a file stay as they are.
 """
 
 import ast
-import codecs
+import io
+import re
+import stat
 import sys
+import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from domainstream.tools.check.engine import findings_of
+from domainstream.tools.check.findings import Finding
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
 from domainstream.tools.check.rules.subscriptions import missing_names
@@ -32,26 +36,19 @@ class Insertion(NamedTuple):
 
 
 class Text:
-    """A file's bytes, by line."""
+    """A file's bytes in UTF-8, by line."""
 
     def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-        """The bytes."""
-        # Trees count from behind the mark.
-        self._starts = [len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0]
-        self.line_end = "\r\n" if b"\r\n" in raw else "\n"
+        self.encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        """How the file is written; trees count bytes of UTF-8, whatever that is."""
+        text = raw.decode(self.encoding).encode()
+        self.raw = text
+        """The bytes, without a byte order mark."""
+        self._starts = [0]
+        self.line_end = "\r\n" if b"\r\n" in text else "\n"
         """How its lines end."""
-        self._lines = raw.splitlines(keepends=True)
+        self._lines = text.splitlines(keepends=True)
         self._starts += accumulate(map(len, self._lines))
-
-    @property
-    def is_utf8(self) -> bool:
-        """Whether positions in a tree, which counts bytes of UTF-8, are positions in this file."""
-        try:
-            self.raw.decode()
-        except UnicodeDecodeError:
-            return False
-        return True
 
     def offset(self, line: int, column: int) -> int:
         """Return the offset of a line, from 1, and a column of bytes, from 0."""
@@ -73,27 +70,52 @@ class Text:
 def fix(root: Path, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> list[str]:
     """Fix the system at `root` and return the files that changed; what a comment ignores stays.
 
-    `select` and `ignore` are prefixes of codes. Raises `ConfigurationError` as `check_project` does.
+    `select` and `ignore` are prefixes of codes. What cannot be fixed stays, and is a finding of the next check. Raises
+    `ConfigurationError` as `check_project` does.
     """
     project = read_project(root)
-    tasks: dict[str, dict[tuple[str, int], None]] = {}
-    codes = [code for code in (_NOT_FINAL, _NOT_SUBSCRIBED) if code.startswith(select or "")]
-    for finding in findings_of(project):
-        if finding.code in codes and not finding.code.startswith(ignore):
-            tasks.setdefault(finding.path, {})[finding.code, finding.line] = None
+    findings = (finding for finding in findings_of(project) if finding.code.startswith(select or ""))
     changed = []
-    for path, wanted in tasks.items():
-        text = Text((project.root / path).read_bytes())
-        insertions = list(_insertions(project, text, wanted)) if text.is_utf8 else []
-        if insertions:
-            (project.root / path).write_bytes(text.with_insertions(insertions))
+    for path, result in planned_fixes(project, (each for each in findings if not each.code.startswith(ignore))).items():
+        if isinstance(result, bytes):
+            (project.root / path).write_bytes(result)
             changed.append(path)
     return changed
 
 
-def _insertions(project: Project, text: Text, tasks: Iterable[tuple[str, int]]) -> Iterator[Insertion]:
+def planned_fixes(project: Project, findings: Iterable[Finding]) -> dict[str, bytes | str]:
+    """Return for each file with findings that have a fix what it would hold, or why the file cannot be fixed."""
+    tasks: dict[str, dict[tuple[str, int], None]] = {}
+    for finding in findings:
+        if finding.code in {_NOT_FINAL, _NOT_SUBSCRIBED}:
+            tasks.setdefault(finding.path, {})[finding.code, finding.line] = None
+    return {path: _fixed(project, path, wanted) for path, wanted in tasks.items()}
+
+
+def _fixed(project: Project, path: str, tasks: Iterable[tuple[str, int]]) -> bytes | str:
+    """Return the content of one file with everything that it lacks, or why that cannot be added."""
+    file = project.root / path
+    raw = file.read_bytes()
+    text = Text(raw)
+    if not file.stat().st_mode & stat.S_IWRITE:
+        return "the file is read-only"
+    insertions = list(_insertions(project, raw, text, tasks))
+    if not insertions:
+        return "the table is not written out there"
+    try:
+        fixed = text.with_insertions(insertions).decode().encode(text.encoding)
+    except UnicodeEncodeError:
+        return f"the names are not in the file's encoding, {text.encoding}"
+    try:
+        compile(fixed, path, "exec", dont_inherit=True)
+    except SyntaxError:
+        return "the code has a form that cannot be added to"
+    return fixed
+
+
+def _insertions(project: Project, raw: bytes, text: Text, tasks: Iterable[tuple[str, int]]) -> Iterator[Insertion]:
     """Yield what one file lacks; a task is the code of a finding and its line."""
-    tree = ast.parse(text.raw)
+    tree = ast.parse(raw)
     for code, line in tasks:
         if code == _NOT_FINAL:
             yield Insertion(text.offset(line, 0), f"{text.indentation(line)}@final{text.line_end}")
@@ -102,7 +124,8 @@ def _insertions(project: Project, text: Text, tasks: Iterable[tuple[str, int]]) 
             if (table := next(tables, None)) is not None:
                 yield from _entries(text, table, missing_names(project))
     imports = [statement for statement in tree.body if isinstance(statement, Import)]
-    known = any(alias.name == "final" for statement in imports for alias in statement.names)
+    # `from typing import final as sealed` does not give a name to `@final`.
+    known = any((alias.asname or alias.name) == "final" for statement in imports for alias in statement.names)
     if not known and any(code == _NOT_FINAL for code, _ in tasks):
         yield _final_import(text, tree, imports)
 
@@ -114,13 +137,18 @@ def _entries(text: Text, table: ast.Dict, names: Sequence[str]) -> Iterator[Inse
     spelled = names if enum is None else [f"{enum}.{name.rpartition('.')[2]}" for name in names]
     entries = [f"{name}: []" for name in spelled]
     close = text.offset(table.end_lineno or 1, (table.end_col_offset or 1) - 1)
-    if not table.values or table.end_lineno == table.lineno:
-        yield Insertion(close, (", " if table.values else "") + ", ".join(entries))
+    start = text.offset(table.lineno, table.col_offset) + 1
+    last = table.values[-1] if table.values else None
+    end = text.offset(last.end_lineno or 1, last.end_col_offset or 0) if last else start
+    # What follows the last value: its own brackets, a comma, comments.
+    tail = re.sub(rb"#[^\n]*", lambda comment: b" " * len(comment[0]), text.raw[end:close]).rstrip()
+    has_comma = last is None or tail.endswith(b",")
+    if last is None or table.end_lineno == table.lineno:
+        joint = "" if last is None else " " if has_comma else ", "
+        yield Insertion(end + len(tail), joint + ", ".join(entries))
         return
-    last = table.values[-1]
-    end = text.offset(last.end_lineno or 1, last.end_col_offset or 0)
-    if not any(b"," in line.partition(b"#")[0] for line in text.raw[end:close].splitlines()):
-        yield Insertion(end, ",")
+    if not has_comma:
+        yield Insertion(end + len(tail), ",")
     first = table.keys[0] or table.values[0]
     indentation = text.indentation(first.lineno)
     lines = "".join(f"{indentation}{entry},{text.line_end}" for entry in entries)
@@ -130,7 +158,7 @@ def _entries(text: Text, table: ast.Dict, names: Sequence[str]) -> Iterator[Inse
 def _final_import(text: Text, tree: ast.Module, imports: list[Import]) -> Insertion:
     """Return what has to be added to a file so that it knows `final`, where isort would put it."""
     for statement in imports:
-        if isinstance(statement, ast.ImportFrom) and statement.module == "typing":
+        if isinstance(statement, ast.ImportFrom) and statement.module == "typing" and statement.names[0].name != "*":
             return _final_name(text, statement)
     line = f"from typing import final{text.line_end}"
     usual = [node for node in imports if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")]

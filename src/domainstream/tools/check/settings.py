@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from domainstream.errors import ConfigurationError
+from domainstream.tools.common.errors import NotFoundError
 
 SETTINGS_FILE: Final = "domainstream.toml"
 
@@ -60,6 +61,25 @@ def nearest_system(folder: Path) -> Path:
         if (candidate / SETTINGS_FILE).is_file() or (candidate / CheckSettings().channels[0]).is_file():
             return candidate
     return folder
+
+
+def system_at(path: Path | None) -> Path:
+    """Return the folder of the system that a command is about: `path`, or for None the nearest one.
+
+    Raises `NotFoundError` for a folder without any part of a system, and without a `domainstream.toml`.
+    """
+    root = nearest_system(Path()) if path is None else path
+    usual = CheckSettings()
+    patterns = (SETTINGS_FILE, *usual.channels, *usual.subscriptions, *usual.services, *usual.packages)
+    if any(next(root.glob(pattern), None) for pattern in patterns):
+        return root
+    where = f"in {root.resolve()}" if path else f"in {root.resolve()} or above it"
+    above = nearest_system(root)
+    instead = f"Run it for {above.resolve()}, or make" if above != root else "Make"
+    raise NotFoundError(
+        f"There is no project {where}. {instead} one: domainstream new project DIR. For another layout, "
+        f"{SETTINGS_FILE} says where the parts are."
+    )
 
 
 def read_settings(root: Path) -> CheckSettings:

@@ -48,7 +48,7 @@ def example_message(event: EventClass, service: str, payload: Schema, components
             correlation_id=None,
             causation_id=None,
         )
-        return json.dumps(json.loads(EventEncoder(service).encode(made)), indent=2, ensure_ascii=False)
+        return json.dumps(json.loads(EventEncoder(service).encode(made)), indent=2, ensure_ascii=False, allow_nan=False)
     except Exception as error:  # noqa: BLE001 - a payload type may require anything, and run any code of the user's
         # The document is useful without an example; `Meta(examples=[...])` on the field supplies one.
         emit(Signal.DOCS_EXAMPLE_MISSING, event=event.__name__, error=type(error).__name__)

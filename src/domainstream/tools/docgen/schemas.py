@@ -5,6 +5,7 @@ They are in draft 07, because that is what AsyncAPI reads; msgspec and pydantic 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final, get_origin
 
 import msgspec
@@ -53,6 +54,8 @@ _LIST: Final = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
 _TABLE: Final = frozenset({"properties", "patternProperties"})
 # A keyword of OpenAPI that AsyncAPI reads differently; the constant tag of each alternative holds the same information.
 _DROPPED: Final = frozenset({"discriminator"})
+# The keywords whose value is a list of values.
+_VALUES: Final = frozenset({"enum", "examples"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +223,19 @@ def _key(name: str) -> str:
 
 
 def to_draft_07(schema: Any) -> Any:
-    """Return the schema with the keywords of draft 07; data within it, such as a default, stays as it is."""
+    """Return the schema with the keywords of draft 07; data within it, such as a default, stays as it is.
+
+    What JSON has no number for is left out: a default, bound, example or constant that is infinite or not a number.
+    """
     if not isinstance(schema, Mapping):
         return schema
-    converted = {key: _converted(key, value) for key, value in schema.items() if key not in _DROPPED}
+    kept = {key: list(filter(_is_json, value)) if key in _VALUES else value for key, value in schema.items()}
+    schemas = _SCHEMA | _LIST | _TABLE
+    converted = {
+        key: _converted(key, value)
+        for key, value in kept.items()
+        if key not in _DROPPED and (key in schemas or (_is_json(value) and (value or key not in _VALUES)))
+    }
     if "prefixItems" in converted:
         # In draft 07 the items of a tuple are `items`, and what may follow them is `additionalItems`.
         following = converted.pop("items", True)
@@ -232,6 +244,15 @@ def to_draft_07(schema: Any) -> Any:
         # Draft 07 ignores what is beside a reference, so the reference is wrapped.
         return {"allOf": [{"$ref": converted.pop("$ref")}], **converted}
     return converted
+
+
+def _is_json(value: Any) -> bool:
+    """Return whether all numbers of a value are numbers in JSON; `json.dumps` would write `Infinity` and `NaN`."""
+    if isinstance(value, Mapping):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _converted(key: str, value: Any) -> Any:

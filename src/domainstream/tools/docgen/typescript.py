@@ -157,7 +157,7 @@ class TypeWriter:
 
 def _literal(value: Any) -> str:
     """Return a JSON value as TypeScript; characters beyond ASCII are escaped."""
-    return json.dumps(value)
+    return json.dumps(value, allow_nan=False)
 
 
 def _comment(text: str, indent: str = "") -> str:

@@ -142,7 +142,7 @@ def _conflicts(system: System, event: NewEvent) -> Iterator[str]:
     if event.type_name in {name.upper() for name in system.layout.settings.retired}:
         yield f"{event.type_name} is the name of a retired channel; choose another name"
     mapper = find_mapper(system.plan.source(event.files.mapper), event.files.mapper_name)
-    returned = mapper.cases.get(event.event_class)
+    returned = mapper.cases.get(event.event_class) if mapper else None
     if returned is not None and (returned == INSIDE) != event.internal:
         now = "stays inside the service" if returned == INSIDE else f"goes to {returned}"
         option = "with" if returned == INSIDE else "without"
@@ -238,7 +238,7 @@ def _plan_test(system: System, event: NewEvent) -> None:
         return
     source = system.plan.source(event.files.mapper)
     mapper = find_mapper(source, event.files.mapper_name)
-    if mapper.function not in source.module.body:  # a method: how its object is made is not known here
+    if mapper is None or mapper.function not in source.module.body:  # how it is called is not known here
         return
     values = {
         "sentence": event.sentence,

@@ -133,7 +133,10 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
         return [f"write a test of job {job.name}: no example of the type {error} is known"]
     publisher = system.layout.existing(job.event.service)
     files = service_files(system.project, publisher)
-    mapper = find_mapper(system.plan.source(files.mapper), files.mapper_name)
+    source = system.plan.source(files.mapper)
+    mapper = find_mapper(source, files.mapper_name)
+    if mapper is None or mapper.function not in source.module.body:
+        return [f"write a test of job {job.name}: the mapper of {publisher.name} was not recognised"]
     module, event_class = job.event_place
     values = {
         "job": job.member,

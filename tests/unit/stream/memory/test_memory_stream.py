@@ -17,6 +17,7 @@ from domainstream.stream import (
     ReaderSettings,
     ReaderStats,
 )
+from domainstream.stream.port import Fields
 from domainstream.testing.dead_letter_contract import DeadLetterContract
 from domainstream.testing.stream_contract import FIRST, SECOND, StreamContract, StreamHarness, read_all, read_some
 
@@ -30,9 +31,9 @@ class MemoryHarness(StreamHarness):
         self.now = 0.0
         self.streams = MemoryStreams(clock=lambda: self.now)
 
-    async def add(self, channel: str, data: bytes | None) -> str:
+    async def add(self, channel: str, data: bytes | None, other: Fields = ()) -> str:
         """Put an entry into a stream."""
-        return self.streams.add(channel, data)
+        return self.streams.add(channel, data, other)
 
     async def trim(self, channel: str, *, keep: int) -> None:
         """Drop the oldest entries."""

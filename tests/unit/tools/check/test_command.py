@@ -188,7 +188,7 @@ def test_bug_is_reported_as_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
         raise AssertionError("oh")
 
     monkeypatch.setattr("domainstream.tools.check.project.read_project", broken)
-    result = check(tmp_path)
+    result = check(write_system(tmp_path, small_system()))
     assert result.exit_code == 1
     assert "this is a bug in domainstream: AssertionError" in result.stderr
     assert "Traceback" not in result.stderr
@@ -211,6 +211,36 @@ def test_operating_system_error_is_not_reported_as_a_bug(tmp_path: Path, monkeyp
         raise OSError(ENOSPC, "No space left on device")
 
     monkeypatch.setattr("domainstream.tools.check.project.read_project", full)
-    result = check(tmp_path)
+    result = check(write_system(tmp_path, small_system()))
     assert result.exit_code == 1
     assert result.stderr == "Error: the operating system reports: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", [["check"], ["schema", "snapshot"]])
+def test_folder_without_a_project_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """In a folder without a project, the error names the command that makes one, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    for arguments, where in (([], "or above it"), ([str(tmp_path)], "")):
+        result = CliRunner().invoke(cli, [*command, *arguments])
+        assert result.exit_code == 4
+        assert result.stdout == ""
+        assert f"There is no project in {tmp_path} {where}".rstrip() in result.stderr
+        assert "domainstream new project DIR" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_within_a_project_names_the_project(tmp_path: Path) -> None:
+    """For a folder inside of a project, the error names the project's folder."""
+    write_system(tmp_path, small_system())
+    result = check(tmp_path / "services")
+    assert result.exit_code == 4
+    assert f"Run it for {tmp_path}, or make one" in result.stderr
+
+
+def test_part_of_a_project_is_checked(tmp_path: Path) -> None:
+    """A folder with a service, but without channels, is a project with findings."""
+    result = check(write_system(tmp_path, {EVENTS: small_system()[EVENTS]}))
+    assert result.exit_code == 1
+    assert "DS002 there is no enum of channels" in result.stdout

@@ -1,5 +1,6 @@
 """`check --fix`: adds what is missing, changes nothing else, and leaves what a comment ignores."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from support.checking import EVENTS, SUBSCRIPTIONS, example, small_system, write
 
 from domainstream.cli.main import cli
 from domainstream.tools.check import check_project
-from domainstream.tools.check.fixing import fix
+from domainstream.tools.check.fixing import Insertion, fix
 
 IMPORTS = "from enum import StrEnum\nfrom typing import final\n"
 
@@ -100,6 +101,15 @@ CLOSED = "C.DOMAIN_CODING_STAY_CLOSED: []"
             f"{{\n        {CREATED},  # no, comma\n        {CLOSED},\n    }}",
         ),
         (f"{{{CREATED}}}", f"{{{CREATED}, {CLOSED}}}"),
+        (f"{{{CREATED}, }}", f"{{{CREATED}, {CLOSED} }}"),
+        (
+            f"{{{CREATED.replace('[', '([').replace(']', '])')}}}",
+            f"{{{CREATED.replace('[', '([').replace(']', '])')}, {CLOSED}}}",
+        ),
+        (
+            f"{{\n        {CREATED.replace('[', '([').replace(']', '])')}  # one\n    }}",
+            f"{{\n        {CREATED.replace('[', '([').replace(']', '])')},  # one\n        {CLOSED},\n    }}",
+        ),
         (f"{{\n    # äöü\n  {CREATED},\n  # end\n}}", f"{{\n    # äöü\n  {CREATED},\n  # end\n  {CLOSED},\n}}"),
     ],
 )
@@ -157,9 +167,76 @@ def test_byte_order_mark_stays_first(tmp_path: Path) -> None:
     assert check_project(tmp_path) == []
 
 
-def test_file_of_another_encoding_is_left_alone(tmp_path: Path) -> None:
-    """A file that is not UTF-8 is not fixed, since its tree's positions do not match its bytes; the finding stays."""
-    text = "# -*- coding: latin-1 -*-\n# ä\n" + unfinal("from enum import StrEnum\n")
-    write_system(tmp_path, small_system() | {EVENTS: text.encode("latin-1")})
-    assert fix(tmp_path) == []
-    assert [finding.code for finding in check_project(tmp_path)] == ["DS202"]
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-8", "euc-jp"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_file_of_another_encoding_is_fixed(tmp_path: Path, encoding: str, line_end: str) -> None:
+    """A file with a coding cookie is fixed at the right place, and keeps its encoding and its line ends."""
+    head = f"# -*- coding: {encoding} -*-\n# {'ä' if encoding != 'euc-jp' else '日本'}\n"
+    text = head + unfinal("from enum import StrEnum\n")
+    fixed = head + small_system()[EVENTS]
+    write_system(tmp_path, small_system() | {EVENTS: text.replace("\n", line_end).encode(encoding)})
+    assert fix(tmp_path) == [EVENTS]
+    assert (tmp_path / EVENTS).read_bytes() == fixed.replace("\n", line_end).encode(encoding)
+    assert check_project(tmp_path) == []
+
+
+def with_a_name_beyond_ascii(tmp_path: Path) -> None:
+    """Write a system with a missing subscription whose name the file of subscriptions cannot have."""
+    files = {path: text.replace("STAY_CLOSED", "STAY_CLÖSED") for path, text in two_channels().items()}
+    line = "Channel.DOMAIN_CODING_STAY_CREATED: [to_queue('coding', job='record-stay')]"
+    table = f"# coding: ascii\n{HEAD.replace(' as C', '')}subscriptions = create_multiple_handlers({{{line}}})\n"
+    write_system(tmp_path, files | {SUBSCRIPTIONS: table})
+
+
+def without_final(tmp_path: Path) -> None:
+    """Write a system with a class that is not final."""
+    write_system(tmp_path, small_system() | {EVENTS: unfinal("from enum import StrEnum\n")})
+
+
+def read_only(tmp_path: Path) -> None:
+    """Write a system with a class that is not final in a file that is not to be written."""
+    without_final(tmp_path)
+    (tmp_path / EVENTS).chmod(0o444)
+
+
+FIXING = "domainstream.tools.check.fixing"
+
+
+@pytest.mark.parametrize(
+    ("write", "place", "replacement", "why"),
+    [
+        (with_a_name_beyond_ascii, "", None, "the names are not in the file's encoding, ascii"),
+        (read_only, "", None, "the file is read-only"),
+        (without_final, f"{FIXING}._insertions", lambda *_: iter(()), "the table is not written out there"),
+        (without_final, f"{FIXING}._insertions", lambda *_: [Insertion(0, "(")], "the code has a form that"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--fix"]])
+def test_only_what_can_be_fixed_is_promised(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], None],
+    place: str,
+    replacement: object,
+    why: str,
+    options: list[str],
+) -> None:
+    """A finding that `--fix` cannot fix says why, nothing is written, and the exit code is 1."""
+    write(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.py")}
+    if place:
+        monkeypatch.setattr(place, replacement)
+    result = CliRunner().invoke(cli, ["check", str(tmp_path), *options])
+    assert result.exit_code == 1
+    assert f"(by hand: --fix cannot, because {why}" in result.stdout
+    assert "can be fixed with --fix" not in result.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.py")} == before
+
+
+def test_alias_of_final_does_not_replace_its_import(tmp_path: Path) -> None:
+    """`--fix` imports `final` where a file has it only under another name, or all of a module."""
+    for line in ("from typing import final as sealed\n", "from typing import *\n"):
+        write_system(tmp_path, small_system() | {EVENTS: unfinal(f"from enum import StrEnum\n{line}")})
+        assert fix(tmp_path) == [EVENTS]
+        compile((tmp_path / EVENTS).read_bytes(), EVENTS, "exec")
+        assert check_project(tmp_path) == []

@@ -253,3 +253,27 @@ def test_columns_count_characters(tmp_path: Path) -> None:
     (finding,) = check_project(tmp_path)
     line = text.splitlines()[finding.line - 1]
     assert line[finding.column - 1 :].startswith('to_queue("ärger"')
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (
+            "match 1:\n    case _:\n        pass\n    case 2:\n        pass\n",
+            "wildcard makes remaining patterns unreachable",
+        ),
+        ("return 1\n", "'return' outside function"),
+        (
+            "x = 1\nfrom __future__ import annotations\n",
+            "from __future__ imports must occur at the beginning of the file",
+        ),
+    ],
+)
+def test_what_the_compiler_refuses_is_found(code: str, why: str, tmp_path: Path) -> None:
+    """A mistake that Python's compiler finds, and not its parser, is a finding at its line."""
+    files = small_system()
+    system = write_system(tmp_path, files | {MAPPER: f"{files[MAPPER]}\n\n{code}"})
+    found = [str(finding) for finding in check_project(system) if finding.code == "DS001"]
+    assert len(found) == 1
+    assert found[0].startswith(f"{MAPPER}:")
+    assert found[0].endswith(why)

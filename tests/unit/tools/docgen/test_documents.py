@@ -69,6 +69,29 @@ class Nested(EventPayload):
     maybe: datetime | None = None
 
 
+class Unbounded(pydantic.BaseModel):
+    """A model with numbers that JSON does not have."""
+
+    limit: float = pydantic.Field(default=float("inf"), lt=float("inf"), examples=[float("nan"), 1.5])
+
+
+class Endless(EventPayload):
+    """A payload with numbers that JSON does not have."""
+
+    unbounded: Unbounded
+    score: Annotated[float, Meta(examples=[float("inf"), 2.5])] = float("inf")
+    ratio: float = float("nan")
+    pair: tuple[float, float] = (1.0, float("-inf"))
+    plain: float = 3.5
+
+
+@final
+class Ended(BaseEvent[Endless]):
+    """Ends."""
+
+    event_type = EVALUATED.value
+
+
 @final
 class Evaluated(BaseEvent[Nested]):
     """Ends a comment: */ and a script: </script>."""
@@ -297,3 +320,32 @@ def test_orphans_are_listed_first() -> None:
 def test_every_event_of_the_monorepo_has_an_example() -> None:
     """Every payload of the example monorepo has an example without `Meta(examples=...)`."""
     assert catalog_of(documented_channels(registry), title="Test").count("<details>") == 6
+
+
+def test_numbers_that_json_does_not_have_are_left_out() -> None:
+    """A default, bound or example that is infinite or not a number is left out, and the rest of the field stays."""
+    schemas = schemas_of([Ended])
+    fields = schemas.components["Endless"]["properties"]
+    assert fields["score"] == {"type": "number", "examples": [2.5]}
+    assert fields["ratio"] == {"type": "number"}
+    assert "default" not in fields["pair"]
+    assert fields["plain"] == {"type": "number", "default": 3.5}
+    limit = schemas.components["Unbounded"]["properties"]["limit"]
+    assert (limit["type"], limit["examples"], limit.keys() & {"default", "exclusiveMaximum"}) == (
+        "number",
+        [1.5],
+        set(),
+    )
+
+
+def test_documents_have_only_numbers_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The AsyncAPI document can be read by a strict parser; without leaving numbers out it could not be written."""
+    subscriptions: dict[Any, list[str]] = {channel: [] for channel in Channel}
+    ended = ChannelRegistry.build(Channel, mappers={"coding": {Ended: EVALUATED}}, subscriptions=subscriptions)
+    channels = documented_channels(ended)
+    json.loads(json.dumps(document(ended), allow_nan=False))
+    assert "Infinity" not in typescript_of(channels)
+    assert "Infinity" not in catalog_of(channels, title="")
+    monkeypatch.setattr("domainstream.tools.docgen.schemas._is_json", lambda _: True)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json.dumps(document(ended), allow_nan=False)

@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hatchling.builders.wheel import WheelBuilder
 from integration.tools.scaffold.sequences import CHANNELS, make_project, run, tree
 
 from domainstream.cli.main import cli
@@ -200,9 +200,16 @@ def test_missing_extra_is_reported(tmp_path: Path) -> None:
     assert done.stderr == "`domainstream new` needs an extra. Run: pip install 'domainstream[cli]'\n"
 
 
-def test_wheel_has_the_templates() -> None:
-    """Every template is part of the wheel."""
-    folder = ROOT / "src/domainstream/tools/scaffold/templates"
-    inside = {Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
-    assert set(folder.rglob("*.j2")) <= inside
-    assert len(list(folder.rglob("*.j2"))) > 25
+def test_wheel_has_what_the_package_reads(tmp_path: Path) -> None:
+    """The wheel has every file of the package, such as templates and Lua scripts, the demo's services, and no other."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = (path for path in (ROOT / "src/domainstream").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    package = {path.relative_to(ROOT / "src").as_posix() for path in files}
+    demo = {name for name in inside if name.startswith("domainstream/_monorepo/")}
+    assert inside == package | demo
+    assert len([name for name in package if name.endswith((".j2", ".lua"))]) > 40
+    assert {name.split("/")[2] for name in demo} == {"packages", "services"}
+    assert not [name for name in demo if not name.endswith((".py", ".toml", "py.typed"))]

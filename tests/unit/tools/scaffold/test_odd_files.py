@@ -592,6 +592,46 @@ def test_code_that_cannot_be_edited_is_refused(clinic: Path, form: str) -> None:
     assert "by hand" in result.stderr
 
 
+BY_HAND: dict[str, tuple[str, Bytes, Bytes]] = {
+    "mapper without a match": (
+        MAPPER,
+        lambda content: content[: content.index(b"    match event")] + b"    return TABLE[type(event)]\n",
+        replaced("return TABLE", "TABLE[StaySent] = Channel.DOMAIN_CODING_STAY_SENT\n    return TABLE"),
+    ),
+    "union that is called": (
+        UNION,
+        replaced("= StayCoded", "= some(StayCoded)"),
+        replaced("some(StayCoded)", "StayCoded | StaySent"),
+    ),
+    "enum on one line": (
+        EVENTS,
+        lambda content: re.sub(rb'(EventType\(StrEnum\):)\n +""".*"""\n\n +', rb"\1 ", content),
+        replaced(
+            '"domain_coding_stay_coded"',
+            '"domain_coding_stay_coded"; DOMAIN_CODING_STAY_SENT = "domain_coding_stay_sent"',
+        ),
+    ),
+    "handlers that are computed": (
+        SUBSCRIPTIONS,
+        lambda content: content.replace(b"multiple_handlers(\n", b"multiple_handlers(TABLE | \n"),
+        replaced("TABLE |", "{Channel.DOMAIN_CODING_STAY_SENT: []} |"),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", BY_HAND)
+def test_command_goes_on_after_the_step_by_hand(clinic: Path, form: str) -> None:
+    """Once the step that was refused is done by hand, the command does the others."""
+    path, change, step = BY_HAND[form]
+    file = clinic / path
+    file.write_bytes(change(file.read_bytes()))
+    assert run(clinic, *PUBLISHED).exit_code == 1
+    file.write_bytes(step(file.read_bytes()))
+    result = run(clinic, *PUBLISHED)
+    assert result.exit_code == 0, result.output
+    assert b"class StaySent(" in (clinic / EVENTS).read_bytes()
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_edited_files_are_compiled_before_they_are_written(
     clinic: Path, monkeypatch: pytest.MonkeyPatch, *, compiled: bool

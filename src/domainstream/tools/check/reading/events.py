@@ -72,7 +72,7 @@ def read_events(files: Iterable[Source], symbols: Symbols) -> Iterator[Event]:
         for node in module.classes.values():
             plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
             found[module.symbol(node.name)] = module, node
-            bases[module.symbol(node.name)] = [symbol for base in plain if (symbol := symbols.of(base, module))]
+            bases[module.symbol(node.name)] = [symbol for base in plain if (symbol := symbols.unaliased(base, module))]
     derived = _derived(bases)
     parents = {base for name in derived for base in bases[name]}
     for name, (module, node) in found.items():

@@ -16,6 +16,7 @@ from domainstream.tools.check.reading.symbols import Function, Module, Symbols, 
 _LINES_ABOVE: Final = 4
 """How far above a function a comment is still about it."""
 
+_MATCH: Final = re.compile(rb"^[ \t]+match\b[^\n]*:", re.MULTILINE)
 _NONE: Final = re.compile(r"\b(None|null)\b")
 _RETURNS_NONE: Final = re.compile(r"\b[Rr]eturns?\b[^.;]*\b(None|null)\b")
 _DENIES: Final = re.compile(r"\b(never|not|no|without|cannot)\b[^.:;,()]*\b(None|null)\b", re.IGNORECASE)
@@ -45,9 +46,8 @@ class Known:
 
 def read_mappers(source: Source, known: Known) -> Iterator[Mapper]:
     """Yield each mapper of a service."""
-    if not source.service or b"match " not in source.text:
-        return
-    if not any(enum.name.encode() in source.text for enum in known.enums.values()):
+    # The enum of channels may have any name here.
+    if not source.service or not _MATCH.search(source.text):
         return
     if (module := known.symbols.module(source)) is None:
         return
@@ -78,7 +78,7 @@ def _mapper(function: Function, module: Module, known: Known) -> Mapper | None:
     rest = function.body[function.body.index(match) + 1 :]
     if wildcard is None and rest:
         # Every event without a case reaches the end of the match statement, and so what follows it.
-        wildcard = Wildcard(_is_unreachable(rest), source.location(rest[0]))
+        wildcard = Wildcard(_is_unreachable(rest, module, known), source.location(rest[0]))
     return Mapper(
         name=function.name,
         service=source.service,
@@ -137,7 +137,7 @@ def _cases(match: ast.Match, module: Module, known: Known) -> tuple[tuple[Case, 
     for node in match.cases:
         location = module.source.location(node.pattern)
         if _is_wildcard(node.pattern) and node.guard is None:
-            wildcard = Wildcard(_is_unreachable(node.body), location)
+            wildcard = Wildcard(_is_unreachable(node.body, module, known), location)
             continue
         alternatives = [_event(pattern, module, known) for pattern in _alternatives(node.pattern)]
         if all(symbol in known.events for symbol, _ in alternatives):
@@ -168,13 +168,14 @@ def _event(pattern: ast.pattern, module: Module, known: Known) -> tuple[str, boo
 
 
 def _is_wildcard(pattern: ast.pattern) -> bool:
-    return isinstance(pattern, ast.MatchAs) and pattern.pattern is None
+    """Return whether a pattern takes everything: `_`, `other`, `_ as other`, `StayCreated() | _`."""
+    return any(isinstance(each, ast.MatchAs) and each.pattern is None for each in _alternatives(pattern))
 
 
-def _is_unreachable(body: list[ast.stmt]) -> bool:
-    """Return whether statements prove by `assert_never` that they are never reached."""
+def _is_unreachable(body: list[ast.stmt], module: Module, known: Known) -> bool:
+    """Return whether statements prove by `assert_never`, whatever it is imported as, that they are never reached."""
     calls = [node.func for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
-    return any(last_part(ast.unparse(call)) == "assert_never" for call in calls)
+    return any(known.symbols.name_of(call, module) == "assert_never" for call in calls)
 
 
 def _outcomes(body: list[ast.stmt], module: Module, known: Known) -> Iterator[Outcome]:

@@ -60,17 +60,17 @@ def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str
             annotation = normalizer.of(statement.annotation)
             if normalizer.wrapper != "ClassVar" and not statement.target.id.startswith("_"):
                 uses += normalizer.uses
-                required, renamed = _field_options(statement.value)
+                required, renamed = _field_options(statement.value, module, symbols)
                 required = required and total and normalizer.wrapper != "NotRequired"
                 name = renamed or statement.target.id
                 yield Field(name, annotation, required, normalizer.naive, module.source.location(statement))
 
 
-def _field_options(value: ast.expr | None) -> tuple[bool, str]:
+def _field_options(value: ast.expr | None, module: Module, symbols: Symbols) -> tuple[bool, str]:
     """Return whether a field with this default is required, and the name it gets, as by `field(name="stayId")`."""
     if not isinstance(value, ast.Call):
         return value is None, ""
-    function = last_part(ast.unparse(value.func)).lower()
+    function = symbols.name_of(value.func, module).lower()
     given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
     # pydantic's Field takes the default as its first argument; `...` is none.
     first = any(ast.unparse(argument) != "..." for argument in value.args[:1])

@@ -111,7 +111,10 @@ class Sources:
         if source.path not in self._trees:
             self._trees[source.path] = None
             try:
-                self._trees[source.path] = ast.parse(source.text)
+                tree = ast.parse(source.text)
+                # Some mistakes, such as a case behind `case _`, are found by the compiler and not by the parser.
+                compile(tree, source.path, "exec", dont_inherit=True)
+                self._trees[source.path] = tree
             except SyntaxError as error:
                 location = Location(source.path, max(error.lineno or 1, 1), max(error.offset or 1, 1))
                 why = f"this is not Python {_VERSION}: {error.msg}"

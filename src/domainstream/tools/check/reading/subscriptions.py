@@ -19,7 +19,7 @@ _Owner = tuple[int, str]
 
 def read_subscriptions(source: Source, symbols: Symbols) -> Iterator[SubscriptionMap]:
     """Yield each call of `create_multiple_handlers`; one whose table is not plain has no entries."""
-    if _TABLE_CALL.encode() not in source.text or (module := symbols.module(source)) is None:
+    if (module := symbols.module(source)) is None:
         return
     for call in symbols.calls_of(_TABLE_CALL, module):
         table, owner = call.args[0] if call.args else call, module
@@ -85,7 +85,7 @@ def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbo
 
 def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]) -> Iterator[Consumer]:
     """Yield each consumer; handlers of one that is made elsewhere come as a consumer of their own, without a queue."""
-    if _CONSUMER.encode() not in source.text and b".on(" not in source.text:
+    if _CONSUMER.encode() not in source.text and b".on" not in source.text:
         return
     if (module := symbols.module(source)) is None:
         return
@@ -180,19 +180,29 @@ def _registrations(
     names = {
         id(decorator): node.name for node in nodes if isinstance(node, Function) for decorator in node.decorator_list
     }
+    # `on = consumer.on` gives the decorator a name.
+    bound = {
+        node.targets[0].id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Attribute)
+    }
     for call in nodes:
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "on":
+        function = call.func if isinstance(call, ast.Call) else None
+        function = bound.get(function.id) if isinstance(function, ast.Name) else function
+        if isinstance(call, ast.Call) and isinstance(function, ast.Attribute) and function.attr == "on":
             classes = tuple(symbols.of(given, module) or "" for given in call.args)
             job = next((keyword.value for keyword in call.keywords if keyword.arg == "job"), None)
             job_name = symbols.text_of(job, module)
             plain = all(symbol in events for symbol in classes) and (job is None or job_name is not None)
             location = module.source.location(call)
-            yield call.func.value, Handler(classes, job_name, names.get(id(call), ""), location) if plain else None
+            yield function.value, Handler(classes, job_name, names.get(id(call), ""), location) if plain else None
 
 
 def read_upcasters(source: Source, symbols: Symbols) -> Iterator[Upcasters]:
     """Yield the upcasters of each event class, and each chain that is given to a consumer."""
-    named = b"upcasters" in source.text or f"{_CHAIN}(".encode() in source.text
+    named = b"upcasters" in source.text or _CHAIN.encode() in source.text
     module = symbols.module(source) if named else None
     if module is None:
         return

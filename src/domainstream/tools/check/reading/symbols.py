@@ -84,7 +84,17 @@ class Symbols:
 
     def name_of(self, node: ast.AST | None, module: Module) -> str:
         """Return the last part of a name's symbol: what users' packages re-export from domainstream keeps it."""
-        return last_part(self.of(node, module))
+        return last_part(self.unaliased(node, module))
+
+    def unaliased(self, node: ast.AST | None, module: Module) -> str | None:
+        """Return the symbol of a name, following assignments such as `Event = BaseEvent` as well as imports."""
+        symbol = self.of(node, module)
+        for _ in range(_MOST_STEPS):
+            value = self.value_of(symbol or "")
+            if value is None or not isinstance(value[1], ast.Name | ast.Attribute):
+                break
+            symbol = self.of(value[1], value[0])
+        return symbol
 
     def calls_of(self, name: str, module: Module) -> Iterator[ast.Call]:
         """Yield each call in a file of what has this name, under whichever name the file imports it."""

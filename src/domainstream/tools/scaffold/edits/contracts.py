@@ -1,6 +1,7 @@
 """Adds to what all services share: members of enums, services and aggregates of the channels, and subscriptions."""
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -114,10 +115,15 @@ def _services_table(source: Source) -> cst.Dict | None:
 
 
 def with_channel(source: Source, channel: str) -> Source:
-    """Return the source with `channel: []`, unless it has the channel; `channel` is `Channel.DOMAIN_...`."""
+    """Return the source with `channel: []`, unless it has the channel; `channel` is `Channel.DOMAIN_...`.
+
+    In a file without a table it is enough that the channel is named.
+    """
     if channel in _subscriptions(source):
         return source
     table = _subscriptions_table(source)
+    if table is None and re.search(rf"{re.escape(channel)}\b", source.text):
+        return source
     if table is None:
         raise source.cannot_edit(
             "there is no create_multiple_handlers({...})", f"add {channel}: [] to the subscriptions"

@@ -103,8 +103,8 @@ def _with_last_member(source: Source, last: cst.BaseExpression, class_name: str,
     return source.inserted(end, f" | {class_name}")
 
 
-def find_mapper(source: Source, name: str = "") -> Mapper:
-    """Return the mapper of a file: the function of a name that has a `match`, else the first with a `match`."""
+def find_mapper(source: Source, name: str = "") -> Mapper | None:
+    """Return the mapper of a file: the function of a name that has a `match`, else the first with one, else None."""
     functions = [*source.statements(cst.FunctionDef)]
     for each in source.classes():
         functions += [line for line in each.body.body if isinstance(line, cst.FunctionDef)]
@@ -112,9 +112,7 @@ def find_mapper(source: Source, name: str = "") -> Mapper:
         for node in function.body.body:
             if isinstance(node, cst.Match):
                 return Mapper(function, node, dict(_cases(source, node)))
-    raise source.cannot_edit(
-        "there is no function with a match", "write it as in docs/how-to/add-a-publisher.md, with a case for each event"
-    )
+    return None
 
 
 def _cases(source: Source, match: cst.Match) -> Iterator[tuple[str, str]]:
@@ -158,9 +156,14 @@ def _takes_events(case: cst.MatchCase) -> bool:
 def with_case(source: Source, mapper_name: str, class_name: str, event_type: str, returned: str) -> Source:
     """Return the source with `case class_name(): return returned` before the wildcard of a mapper.
 
-    It is unchanged if a case takes every event of the class, or of its `event_type`.
+    It is unchanged if a case takes every event of the class, or of its `event_type`; in a mapper without a `match`, if
+    the class is named.
     """
     mapper = find_mapper(source, mapper_name)
+    if mapper is None:
+        if re.search(rf"\b{class_name}\b", source.text):
+            return source
+        raise source.cannot_edit("there is no function with a match", f"map {class_name} to {returned}")
     if mapper.cases.keys() & {class_name.rpartition(".")[2], event_type}:
         return source
     if not isinstance(mapper.match.subject, cst.Name):
@@ -168,7 +171,7 @@ def with_case(source: Source, mapper_name: str, class_name: str, event_type: str
         raise source.cannot_edit("its match is not on the event itself", by_hand, mapper.match)
     if returned == INSIDE:
         source = _returning_none(source, mapper)
-        mapper = find_mapper(source, mapper_name)
+        mapper = find_mapper(source, mapper_name) or mapper
     cases = mapper.match.cases
     wildcard = next(filter(_takes_events, cases), None)
     place = source.line_end(source.end(cases[-1]))
