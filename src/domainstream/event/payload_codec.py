@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin, is_typed
 import msgspec
 
 from domainstream.errors import ConfigurationError, EventEncodingError, HostileJsonError, InvalidPayloadError
-from domainstream.event.base_event import BaseEvent
+from domainstream.event.base_event import BaseEvent, event_type_of
 from domainstream.event.foreign_types import dump_foreign, read_foreign, write_foreign
 from domainstream.event.json_guard import guard_json, has_unsafe_integer, may_be_unsafe
 from domainstream.event.message import EventMessage, schema_of
@@ -22,7 +22,7 @@ from domainstream.event.payload_traits import Times, times_of, traits_of
 from domainstream.event.payload_types import payload_type_problems
 from domainstream.settings import MessageLimits
 from domainstream.telemetry import Signal, emit
-from domainstream.validation import plain_name, raise_problems
+from domainstream.validation import raise_problems
 
 _CLOCK: Final = re.compile(rb":\d\d:\d\d").search
 """Finds what may be a time in JSON."""
@@ -34,10 +34,10 @@ class PayloadCodec:
     def __init__(self, event_class: type[BaseEvent[Any]]) -> None:
         self.payload_type = payload_type_of(event_class)
         """`P` of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model."""
-        event_type = getattr(event_class, "event_type", None)
-        no_type = None if isinstance(event_type, str) else "it has no event_type; add: event_type = YourEventType.NAME"
+        event_type = event_type_of(event_class)
+        no_type = None if event_type else "it has no event_type; add: event_type = YourEventType.NAME"
         raise_problems(event_class.__name__, [no_type, *payload_type_problems(self.payload_type)])
-        self.event_type: str = plain_name(event_class.event_type)
+        self.event_type = event_type
         """The event type as a plain string, which is faster to encode than an enum member."""
         self.schema = schema_of(self.event_type, event_class.version)
         """The `dataschema` of the class's version."""
@@ -148,6 +148,8 @@ class PayloadCodec:
 
     def _encoding_problem(self, message: EventMessage, payload: Any, error: Exception) -> str:
         """Explain, without quoting the payload, why encoding it or decoding it again failed with `error`."""
+        if isinstance(error, RecursionError):
+            return "payload nests deeper than can be encoded, or contains itself (RecursionError)"
         if not isinstance(error, msgspec.ValidationError):
             place = next((field for field, value in _texts_of(message) if write_error(value, self._encode)), None)
             place = place or f"payload at {unwritable(payload, self._encode)}"
@@ -214,7 +216,7 @@ def _declared_payload(event_class: type[BaseEvent[Any]]) -> tuple[Any] | None:
 
 def _reject(event: BaseEvent[Any], problem: str) -> NoReturn:
     # `from None`: the cause would quote the payload.
-    raise EventEncodingError(problem, event_id=event.id, event_type=event.event_type) from None
+    raise EventEncodingError(problem, event_id=event.id, event_type=event_type_of(type(event))) from None
 
 
 def _texts_of(message: EventMessage) -> Iterator[tuple[str, str | None]]:
