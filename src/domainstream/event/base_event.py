@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from domainstream.errors import ConfigurationError, InvalidEventError
 from domainstream.event.foreign_types import plain_value
-from domainstream.event.upcasting import Upcast, verify_steps
+from domainstream.event.upcasting import Upcast, frozen_steps, verify_steps
 from domainstream.validation import plain_name
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
@@ -58,9 +58,9 @@ class _EventMeta(_FrozenMeta):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         if "upcasters" in namespace:
-            namespace["upcasters"] = MappingProxyType(dict(namespace["upcasters"]))
+            namespace["upcasters"] = frozen_steps(name, namespace["upcasters"])
         cls = super().__new__(mcs, name, bases, namespace, **options)
-        if "BaseEvent" in globals():
+        if any(isinstance(base, _EventMeta) for base in bases):
             lost = [field for field in cls.__struct_fields__ if field not in BaseEvent.__struct_fields__]
             if lost:
                 raise ConfigurationError(f"{name} cannot be used:", [lost_field_problem(field) for field in lost])

@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin, is_typeddict
 
 import msgspec
+import msgspec.inspect
 
 from domainstream.errors import ConfigurationError, EventEncodingError, HostileJsonError, InvalidPayloadError
 from domainstream.event.base_event import BaseEvent, event_type_of
@@ -18,7 +19,7 @@ from domainstream.event.json_guard import guard_json, has_unsafe_integer, may_be
 from domainstream.event.message import EventMessage, schema_of
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_faults import fault_of, fields_of, unwritable, write_error
-from domainstream.event.payload_traits import Times, times_of, traits_of
+from domainstream.event.payload_traits import Times, times_of, traits_of, types_in
 from domainstream.event.payload_types import payload_type_problems
 from domainstream.settings import MessageLimits
 from domainstream.telemetry import Signal, emit
@@ -50,6 +51,7 @@ class PayloadCodec:
         self._dump = msgspec.msgpack.Encoder(enc_hook=dump_foreign).encode
         self._plain = partial(msgspec.to_builtins, enc_hook=dump_foreign)
         self._is_model = hasattr(self.payload_type, "model_dump")
+        self._holds_raw = any(isinstance(part, msgspec.inspect.RawType) for part in types_in(self.payload_type))
         self._traits = traits_of(self.payload_type)
         times = times_of(self.payload_type)
         self._times_anywhere = times is Times.ANYWHERE
@@ -63,18 +65,19 @@ class PayloadCodec:
             read_back = self._read_back(data).data
         except Exception as error:  # noqa: BLE001 - a payload type may run any code of the user's
             _reject(event, self._encoding_problem(message, payload, error))
+        # Models compare slowly, and their dumps have no key twice: they are only searched for NaN, which is null in JSON.
         is_model = self._is_model and type(payload) is self.payload_type
-        same = not is_model and self._is_same(payload, read_back)
-        equal = same or (not is_model and self._is_equal(payload, read_back))
+        same = not is_model and not self._holds_raw and self._is_same(payload, read_back)
+        equal = same or (b"null" not in data if is_model else self._is_equal(payload, read_back))
         # Searching every payload for NaN and for times without zone would double the cost, so only those are searched
-        # that show a symptom: NaN is null in JSON, and an optional field reads that as None.
-        if not self._keeps_times(payload, data) or (not equal and b"null" in data):
+        # that are not read back alike, or that hold a time which is not plainly in UTC.
+        if not equal or not self._keeps_times(payload, data):
             fault = fault_of(payload, allow_naive=limits.allow_naive)
             if fault is not None:
                 _reject(event, fault)
         # The guard costs as much as encoding. It only runs if the type and size of the payload do not rule out that a
-        # consumer's guard rejects the message. A model's own dump never has a key twice.
-        safe = (equal or is_model) and len(data) <= limits.max_bytes
+        # consumer's guard rejects the message.
+        safe = (equal or is_model) and not self._holds_raw and len(data) <= limits.max_bytes
         if not safe or self._may_be_unsafe(read_back if same else None, data, limits):
             try:
                 guard_json(data, limits)
