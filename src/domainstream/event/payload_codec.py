@@ -65,7 +65,7 @@ class PayloadCodec:
             read_back = self._read_back(data).data
         except Exception as error:  # noqa: BLE001 - a payload type may run any code of the user's
             _reject(event, self._encoding_problem(message, payload, error))
-        # Models compare slowly, and their dumps have no key twice: they are only searched for NaN, which is null in JSON.
+        # Models compare slowly, and their dumps have no key twice. They are only searched for NaN, which becomes null.
         is_model = self._is_model and type(payload) is self.payload_type
         same = not is_model and not self._holds_raw and self._is_same(payload, read_back)
         equal = same or (b"null" not in data if is_model else self._is_equal(payload, read_back))
