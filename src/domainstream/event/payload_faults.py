@@ -78,7 +78,8 @@ def _fault(value: Any, allow_naive: bool) -> tuple[str, str] | None:
     return None
 
 
-def _fault_of_leaf(value: float | datetime | time, allow_naive: bool) -> str | None:
+def _fault_of_leaf(value: Any, allow_naive: bool) -> str | None:
+    """Return what is wrong with a number or a time."""
     if isinstance(value, float):
         return None if math.isfinite(value) else _NOT_FINITE
     if keeps_its_moment(value):

@@ -159,7 +159,7 @@ def _depth(info: types.Type, inside: tuple[type, ...]) -> int | None:
     return max(known, default=0) + isinstance(info, _Record | _Sequence | types.TupleType)
 
 
-def parts_of(info: types.Type) -> Iterator[types.Type]:
+def parts_of(info: Any) -> Iterator[types.Type]:
     """Yield the types directly inside of a type."""
     if isinstance(info, _Record):
         yield from (field.type for field in info.fields)
