@@ -11,7 +11,8 @@ from uuid_utils import uuid7
 
 from domainstream.errors import ConfigurationError, InvalidEventError
 from domainstream.event.foreign_types import plain_value
-from domainstream.event.upcasting import Upcast, verify_steps
+from domainstream.event.upcasting import Upcast, frozen_steps, verify_steps
+from domainstream.validation import plain_name
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
@@ -57,9 +58,9 @@ class _EventMeta(_FrozenMeta):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         if "upcasters" in namespace:
-            namespace["upcasters"] = MappingProxyType(dict(namespace["upcasters"]))
+            namespace["upcasters"] = frozen_steps(name, namespace["upcasters"])
         cls = super().__new__(mcs, name, bases, namespace, **options)
-        if "BaseEvent" in globals():
+        if any(isinstance(base, _EventMeta) for base in bases):
             lost = [field for field in cls.__struct_fields__ if field not in BaseEvent.__struct_fields__]
             if lost:
                 raise ConfigurationError(f"{name} cannot be used:", [lost_field_problem(field) for field in lost])
@@ -153,6 +154,12 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_EventMeta, froz
         return msgspec.structs.replace(follow_up, correlation_id=self.correlation_id or self.id, causation_id=self.id)
 
 
+def event_type_of(event_class: type[BaseEvent[Any]]) -> str:
+    """Return the event type as a plain string, whatever enum it comes from; empty if it is missing."""
+    event_type = getattr(event_class, "event_type", None)
+    return plain_name(event_type) if isinstance(event_type, str) else ""
+
+
 def _in_utc(event: BaseEvent[Any]) -> datetime:
     """Return `occurred_at` as a plain datetime in UTC."""
     if not isinstance(event.occurred_at, datetime):
@@ -172,7 +179,7 @@ def _make_plain(event: BaseEvent[Any]) -> None:
         value: object = getattr(event, name)
         required = name in {"aggregate_id", "id"}
         if isinstance(value, str):
-            msgspec.structs.force_setattr(event, name, str.__str__(value))
+            msgspec.structs.force_setattr(event, name, plain_name(value))
         elif value is not None or required:
             expected = "must be a non-empty string" if required else "must be a string or None"
             raise _invalid(event, f"{name} {expected}, not {type(value).__name__}; use str(...)")
@@ -188,5 +195,5 @@ def _invalid(event: BaseEvent[Any], problem: str) -> InvalidEventError:
     return InvalidEventError(
         f"{type(event).__name__}: {problem}",
         event_id=event_id if isinstance(event_id, str) else None,
-        event_type=getattr(type(event), "event_type", None),
+        event_type=event_type_of(type(event)) or None,
     )

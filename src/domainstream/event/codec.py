@@ -16,7 +16,7 @@ from domainstream.errors import (
     UnknownEventTypeError,
     UnknownEventVersionError,
 )
-from domainstream.event.base_event import SEQUENCE_DIGITS, BaseEvent
+from domainstream.event.base_event import SEQUENCE_DIGITS, BaseEvent, event_type_of
 from domainstream.event.json_guard import guard_json
 from domainstream.event.message import JSON_CONTENT_TYPE, EventMessage
 from domainstream.event.mismatch import Mismatch
@@ -180,13 +180,17 @@ def read_message(data: bytes | str, limits: MessageLimits = DEFAULT_LIMITS) -> E
 
 
 def _by_type(event_classes: list[type[BaseEvent[Any]]]) -> dict[str, type[BaseEvent[Any]]]:
-    typeless = [cls for cls in event_classes if not isinstance(getattr(cls, "event_type", None), str)]
-    by_type = {plain_name(cls.event_type): cls for cls in event_classes if cls not in typeless}
-    problems = [f"{cls.__name__} has no event_type; add: event_type = YourEventType.NAME" for cls in typeless]
+    types = {cls: event_type_of(cls) for cls in event_classes}
+    by_type = {event_type: cls for cls, event_type in types.items() if event_type}
+    problems = [
+        f"{cls.__name__} has no event_type; add: event_type = YourEventType.NAME"
+        for cls, event_type in types.items()
+        if not event_type
+    ]
     problems += [
-        f"{cls.__name__} and {by_type[cls.event_type].__name__} share the event type {plain_name(cls.event_type)}"
-        for cls in event_classes
-        if cls not in typeless and by_type[cls.event_type] is not cls
+        f"{cls.__name__} and {by_type[event_type].__name__} share the event type {event_type}"
+        for cls, event_type in types.items()
+        if event_type and by_type[event_type] is not cls
     ]
     if problems:
         raise ConfigurationError("The event types of these classes are missing or ambiguous:", problems)

@@ -10,19 +10,20 @@ from functools import cache, partial
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin, is_typeddict
 
 import msgspec
+import msgspec.inspect
 
 from domainstream.errors import ConfigurationError, EventEncodingError, HostileJsonError, InvalidPayloadError
-from domainstream.event.base_event import BaseEvent
+from domainstream.event.base_event import BaseEvent, event_type_of
 from domainstream.event.foreign_types import dump_foreign, read_foreign, write_foreign
 from domainstream.event.json_guard import guard_json, has_unsafe_integer, may_be_unsafe
 from domainstream.event.message import EventMessage, schema_of
 from domainstream.event.mismatch import Mismatch
 from domainstream.event.payload_faults import fault_of, fields_of, unwritable, write_error
-from domainstream.event.payload_traits import Times, times_of, traits_of
+from domainstream.event.payload_traits import Times, times_of, traits_of, types_in
 from domainstream.event.payload_types import payload_type_problems
 from domainstream.settings import MessageLimits
 from domainstream.telemetry import Signal, emit
-from domainstream.validation import plain_name, raise_problems
+from domainstream.validation import raise_problems
 
 _CLOCK: Final = re.compile(rb":\d\d:\d\d").search
 """Finds what may be a time in JSON."""
@@ -34,10 +35,10 @@ class PayloadCodec:
     def __init__(self, event_class: type[BaseEvent[Any]]) -> None:
         self.payload_type = payload_type_of(event_class)
         """`P` of `class X(BaseEvent[P])`: a msgspec Struct, dataclass, attrs class, TypedDict or pydantic model."""
-        event_type: Any = getattr(event_class, "event_type", None)
-        no_type = None if isinstance(event_type, str) else "it has no event_type; add: event_type = YourEventType.NAME"
+        event_type = event_type_of(event_class)
+        no_type = None if event_type else "it has no event_type; add: event_type = YourEventType.NAME"
         raise_problems(event_class.__name__, [no_type, *payload_type_problems(self.payload_type)])
-        self.event_type: str = plain_name(event_class.event_type)
+        self.event_type = event_type
         """The event type as a plain string, which is faster to encode than an enum member."""
         self.schema = schema_of(self.event_type, event_class.version)
         """The `dataschema` of the class's version."""
@@ -50,6 +51,7 @@ class PayloadCodec:
         self._dump = msgspec.msgpack.Encoder(enc_hook=dump_foreign).encode
         self._plain = partial(msgspec.to_builtins, enc_hook=dump_foreign)
         self._is_model = hasattr(self.payload_type, "model_dump")
+        self._holds_raw = any(isinstance(part, msgspec.inspect.RawType) for part in types_in(self.payload_type))
         self._traits = traits_of(self.payload_type)
         times = times_of(self.payload_type)
         self._times_anywhere = times is Times.ANYWHERE
@@ -63,18 +65,19 @@ class PayloadCodec:
             read_back = self._read_back(data).data
         except Exception as error:  # noqa: BLE001 - a payload type may run any code of the user's
             _reject(event, self._encoding_problem(message, payload, error))
+        # Models compare slowly, and their dumps have no key twice. They are only searched for NaN, which becomes null.
         is_model = self._is_model and type(payload) is self.payload_type
-        same = not is_model and self._is_same(payload, read_back)
-        equal = same or (not is_model and self._is_equal(payload, read_back))
+        same = not is_model and not self._holds_raw and self._is_same(payload, read_back)
+        equal = same or (b"null" not in data if is_model else self._is_equal(payload, read_back))
         # Searching every payload for NaN and for times without zone would double the cost, so only those are searched
-        # that show a symptom: NaN is null in JSON, and an optional field reads that as None.
-        if not self._keeps_times(payload, data) or (not equal and b"null" in data):
+        # that are not read back alike, or that hold a time which is not plainly in UTC.
+        if not equal or not self._keeps_times(payload, data):
             fault = fault_of(payload, allow_naive=limits.allow_naive)
             if fault is not None:
                 _reject(event, fault)
         # The guard costs as much as encoding. It only runs if the type and size of the payload do not rule out that a
-        # consumer's guard rejects the message. A model's own dump never has a key twice.
-        safe = (equal or is_model) and len(data) <= limits.max_bytes
+        # consumer's guard rejects the message.
+        safe = (equal or is_model) and not self._holds_raw and len(data) <= limits.max_bytes
         if not safe or self._may_be_unsafe(read_back if same else None, data, limits):
             try:
                 guard_json(data, limits)
@@ -148,6 +151,8 @@ class PayloadCodec:
 
     def _encoding_problem(self, message: EventMessage, payload: Any, error: Exception) -> str:
         """Explain, without quoting the payload, why encoding it or decoding it again failed with `error`."""
+        if isinstance(error, RecursionError):
+            return "payload nests deeper than can be encoded, or contains itself (RecursionError)"
         if not isinstance(error, msgspec.ValidationError):
             place = next((field for field, value in _texts_of(message) if write_error(value, self._encode)), None)
             place = place or f"payload at {unwritable(payload, self._encode)}"
@@ -214,7 +219,7 @@ def _declared_payload(event_class: type[BaseEvent[Any]]) -> tuple[Any] | None:
 
 def _reject(event: BaseEvent[Any], problem: str) -> NoReturn:
     # `from None`: the cause would quote the payload.
-    raise EventEncodingError(problem, event_id=event.id, event_type=event.event_type) from None
+    raise EventEncodingError(problem, event_id=event.id, event_type=event_type_of(type(event))) from None
 
 
 def _texts_of(message: EventMessage) -> Iterator[tuple[str, str | None]]:

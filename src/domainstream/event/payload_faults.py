@@ -22,7 +22,7 @@ _HARMLESS: Final = frozenset({str, int, bool, NoneType, msgspec.UnsetType, bytes
 _CHECKED: Final = (float, datetime, time)
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 _DEEPEST: Final = 100
-"""How deep a value is searched for: far deeper than a message may nest, and not endless where it contains itself."""
+"""How deep a value is searched for: deeper than a message may nest, and not endless where a value contains itself."""
 
 
 def fault_of(payload: Any, *, allow_naive: bool) -> str | None:
@@ -46,14 +46,16 @@ def unwritable(payload: Any, write: Callable[[Any], bytes]) -> str:
     """Return the path of the value in a payload that `write` fails to encode; `$` is the payload itself."""
     path, value = "$", payload
     for _ in range(_DEEPEST):
-        found = next(
-            ((step, part) for step, part in _parts(value) if part is not msgspec.UNSET and write_error(part, write)),
-            None,
-        )
+        found = next(((step, part) for step, part in _written_parts(value) if write_error(part, write)), None)
         if found is None:
             break
         path, value = path + found[0], found[1]
     return path
+
+
+def _written_parts(value: Any) -> Iterable[tuple[str, Any]]:
+    """Return the values directly inside of `value`, without fields that are unset."""
+    return (part for part in _parts(value) if part[1] is not msgspec.UNSET or not part[0].startswith("."))
 
 
 def fields_of(cls: Any) -> list[str]:
@@ -76,7 +78,8 @@ def _fault(value: Any, allow_naive: bool) -> tuple[str, str] | None:
     return None
 
 
-def _fault_of_leaf(value: float | datetime | time, allow_naive: bool) -> str | None:
+def _fault_of_leaf(value: Any, allow_naive: bool) -> str | None:
+    """Return what is wrong with a number or a time."""
     if isinstance(value, float):
         return None if math.isfinite(value) else _NOT_FINITE
     if keeps_its_moment(value):

@@ -22,7 +22,8 @@ from domainstream.event.payload_faults import keeps_its_moment
 _Record = types.StructType | types.DataclassType | types.TypedDictType | types.NamedTupleType
 _Sequence = types.ListType | types.SetType | types.FrozenSetType | types.VarTupleType | types.CollectionType
 _SMALLEST = -SAFE_INTEGER
-_OPEN = (types.AnyType, types.CustomType, types.DictType, types.ExtType, types.RawType)
+_DICTS = (types.DictType, getattr(types, "FrozenDictType", types.DictType))  # frozen ones exist from Python 3.15 on
+_OPEN = (types.AnyType, types.CustomType, types.ExtType, types.RawType, *_DICTS)
 
 
 class Times(Enum):
@@ -105,7 +106,7 @@ def _check_of_parts(info: types.Type, checks: list[TimesCheck | Times | None]) -
         return _fields_check([(name, check) for name, check in zip(names, checks, strict=True) if callable(check)])
     if isinstance(info, _Sequence) and callable(check):
         return lambda value: all(map(check, value))
-    if isinstance(info, types.DictType) and callable(check):
+    if isinstance(info, _DICTS) and callable(check):
         return lambda value: all(map(check, value.values()))
     return Times.ANYWHERE
 
@@ -158,13 +159,13 @@ def _depth(info: types.Type, inside: tuple[type, ...]) -> int | None:
     return max(known, default=0) + isinstance(info, _Record | _Sequence | types.TupleType)
 
 
-def parts_of(info: types.Type) -> Iterator[types.Type]:
+def parts_of(info: Any) -> Iterator[types.Type]:
     """Yield the types directly inside of a type."""
     if isinstance(info, _Record):
         yield from (field.type for field in info.fields)
     elif isinstance(info, _Sequence):
         yield info.item_type
-    elif isinstance(info, types.DictType):
+    elif isinstance(info, _DICTS):
         yield from (info.key_type, info.value_type)
     elif isinstance(info, types.TupleType):
         yield from info.item_types
@@ -172,6 +173,18 @@ def parts_of(info: types.Type) -> Iterator[types.Type]:
         yield from info.types
     elif isinstance(info, types.Metadata):
         yield info.type
+
+
+def types_in(payload_type: Any) -> Iterator[types.Type]:
+    """Yield all types inside of a type, and the type itself; each record class once."""
+    left, seen = [types.type_info(payload_type)], set()
+    while left:
+        info = left.pop()
+        cls = info.cls if isinstance(info, _Record) else None
+        if cls is None or cls not in seen:
+            seen.add(cls)
+            yield info
+            left += parts_of(info)
 
 
 def _has_unsafe_constant(info: types.Type) -> bool:

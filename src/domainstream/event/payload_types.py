@@ -9,7 +9,7 @@ import msgspec.inspect as types
 
 from domainstream.event.foreign_types import foreign_type_problem, read_foreign
 from domainstream.event.payload_faults import fields_of
-from domainstream.event.payload_traits import parts_of
+from domainstream.event.payload_traits import types_in
 
 
 def payload_type_problems(payload_type: Any) -> list[str]:
@@ -24,7 +24,8 @@ def _problem_of(hint: Any) -> str | None:
     """Return why values of a type cannot be written or read; None if they can."""
     try:
         msgspec.json.Decoder(hint, dec_hook=read_foreign)
-        found = (foreign_type_problem(cls) for cls in _foreign_types(types.type_info(hint), set()))
+        foreign = (info.cls for info in types_in(hint) if isinstance(info, types.CustomType))
+        found = map(foreign_type_problem, foreign)
         return next((problem for problem in found if problem), None)
     except Exception as error:  # noqa: BLE001 - evaluating annotations may run any code
         return _reason(error)
@@ -38,17 +39,6 @@ def _reason(error: Exception) -> str:
             return "the type contains itself without end; use a struct that contains itself"
         case _:
             return f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; use another type"
-
-
-def _foreign_types(info: types.Type, seen: set[Any]) -> Iterator[Any]:
-    """Yield the types inside of a type that msgspec does not know."""
-    if isinstance(info, types.CustomType):
-        yield info.cls
-    cls = getattr(info, "cls", None)
-    if cls is None or cls not in seen:
-        seen.add(cls)
-        for part in parts_of(info):
-            yield from _foreign_types(part, seen)
 
 
 def _fields_at_fault(hint: Any, faulty: dict[type, bool]) -> Iterator[str]:

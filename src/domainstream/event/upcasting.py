@@ -15,6 +15,14 @@ Upcast = Callable[[JsonObject], JsonObject]
 """Converts a payload of one version, as plain JSON values, to the next version."""
 
 
+def frozen_steps(name: str, steps: object) -> Mapping[int, Upcast]:
+    """Return a copy of the upcasters of the class `name` that cannot be changed; raises `UpcasterError` for no dict."""
+    if not isinstance(steps, Mapping):
+        problem = f"they are {type(steps).__name__}; write upcasters: ClassVar = {{1: function}}"
+        raise UpcasterError(f"The upcasters of {name} cannot be used:", [problem])
+    return MappingProxyType(dict(steps))
+
+
 def verify_steps(name: str, steps: Mapping[int, Upcast], newest: int) -> None:
     """Raise `UpcasterError` unless `steps` lead from their oldest version to the newest of the class `name`."""
     if not steps:
@@ -53,6 +61,6 @@ class UpcasterChain:
         warn(f"UpcasterChain is deprecated. {instead}", DeprecationWarning, stacklevel=2)
         self.event_class = event_class
         """The event class; its `version` is where the chain ends."""
-        self.steps = MappingProxyType(dict(steps))
+        self.steps = frozen_steps(name, steps)
         """For each version n, the function that converts a payload to version n + 1."""
         verify_steps(name, self.steps, event_class.version)

@@ -14,8 +14,9 @@ import pendulum
 import pydantic
 import pytest
 from freezegun import freeze_time
+from msgspec import UNSET
 
-from domainstream.errors import ConfigurationError, EventEncodingError, InvalidPayloadError
+from domainstream.errors import ConfigurationError, EventEncodingError, InvalidEventError, InvalidPayloadError
 from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload
 from domainstream.event.payload_codec import payload_codec_of
 
@@ -245,6 +246,7 @@ def test_frozen_time_is_published() -> None:
     [
         pytest.param(Billed(anything={"a": [1, object()]}), "$.anything[...][1]", id="value"),
         pytest.param(Billed(anything={(1, 2): 1}), "$.anything", id="key"),
+        pytest.param(Billed(anything=[UNSET]), "$.anything[0]", id="unset value"),
         pytest.param(Billed(stay="\ud800"), "$.stay", id="lone surrogate"),
         pytest.param(Billed(anything=("a", {"b": "\ud800"})), "$.anything[1][...]", id="lone surrogate further down"),
     ],
@@ -254,6 +256,40 @@ def test_value_that_cannot_be_written_is_named_by_its_path(payload: Billed, path
     with pytest.raises(EventEncodingError) as caught:
         round_trip(payload)
     assert str(caught.value).startswith(f"payload at {path} holds a ")
+
+
+def test_payload_that_contains_itself_is_refused() -> None:
+    """A payload that contains itself is refused as what it is."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(EventEncodingError, match="payload nests deeper than can be encoded, or contains itself"):
+        round_trip(Billed(anything=endless))
+
+
+class EventType(str, Enum):  # noqa: UP042 - its members format themselves as EventType.CODED
+    """Event types in an enum that is no `StrEnum`."""
+
+    CODED = "domain_coding_stay_coded"
+
+
+class StayCoded(BaseEvent[Billed]):
+    """An event whose type comes from that enum."""
+
+    event_type = EventType.CODED
+
+
+def test_event_type_may_come_from_any_enum_of_strings() -> None:
+    """An event whose type is a member of a `(str, Enum)` is written, read, and named in errors by its plain value."""
+    event = StayCoded(aggregate_id="stay-1", payload=Billed())
+    data = EventEncoder("coding").encode(event)
+    assert json.loads(data)["type"] == "domain_coding_stay_coded"
+    assert isinstance(EventDecoder([StayCoded, StayCoded]).decode(data), StayCoded)
+    with pytest.raises(EventEncodingError, match=r"type domain_coding_stay_coded\]"):
+        EventEncoder("coding").encode(StayCoded(aggregate_id="stay-1", payload=Billed(anything=object())))
+    with pytest.raises(InvalidEventError, match=r"type domain_coding_stay_coded\]"):
+        StayCoded(aggregate_id="", payload=Billed())
+    with pytest.raises(ConfigurationError, match="share the event type domain_coding_stay_coded"):
+        EventDecoder([StayCoded, cast("Any", happened(Billed))])
 
 
 @pytest.mark.parametrize("name", ["aggregate_id", "id", "correlation_id", "causation_id", "partition_key"])

@@ -141,6 +141,12 @@ class Tree(EventPayload):
     children: "list[Tree]" = []  # noqa: RUF012
 
 
+class RawText(EventPayload):
+    """JSON that the producer brings."""
+
+    raw: msgspec.Raw
+
+
 class Model(pydantic.BaseModel):
     """A pydantic model."""
 
@@ -174,6 +180,8 @@ def event_of(payload_type: Any) -> Callable[..., BaseEvent[Any]]:
         pytest.param(TextDict, {"text": "", "more": {"1": 1, 1: 1}}, id="key twice"),
         pytest.param(Any, {"1": 1, 1: 1}, id="key twice in anything"),
         pytest.param(Any, LARGE, id="integer as anything"),
+        pytest.param(RawText, RawText(raw=msgspec.Raw(b'{"a":1,"a":2}')), id="key twice in raw JSON"),
+        pytest.param(RawText, RawText(raw=msgspec.Raw(b'{"a":1152921504606846976}')), id="integer in raw JSON"),
     ],
 )
 def test_what_the_type_does_not_prove_is_looked_for(payload_type: Any, payload: Any) -> None:

@@ -247,6 +247,25 @@ def test_dictionary_for_a_struct_is_searched_too() -> None:
     assert "payload at $[...]: a datetime has no time zone" in refused(event_with({"at": NAIVE}, Typed))
 
 
+class LateLine(Line):
+    """A value of another class than declared, with a time more."""
+
+    noted: datetime
+
+
+@pytest.mark.parametrize(
+    ("payload", "payload_type", "path"),
+    [
+        pytest.param(LateLine(begun=AWARE, noted=NAIVE), Line, "$.noted", id="subclass"),
+        pytest.param(Lines(lines=[LateLine(begun=AWARE, noted=NAIVE)]), Lines, "$.lines[0].noted", id="inner subclass"),
+        pytest.param({"at": AWARE, "more": NAIVE}, Typed, "$[...]", id="key that the type does not know"),
+    ],
+)
+def test_times_that_the_type_does_not_know_are_searched_too(payload: Any, payload_type: Any, path: str) -> None:
+    """A naive datetime is found where a payload holds more than its declared type has."""
+    assert f"payload at {path}: a datetime has no time zone" in refused(event_with(payload, payload_type))
+
+
 def test_naive_datetimes_may_be_allowed() -> None:
     """`MessageLimits(allow_naive=True)` publishes datetimes without time zone, but no offset with seconds."""
     limits = MessageLimits(allow_naive=True)

@@ -179,6 +179,13 @@ def test_step_that_leads_nowhere_is_refused(step: int) -> None:
         priced({**STEPS, step: add_currency})
 
 
+def test_upcasters_are_a_dictionary() -> None:
+    """A class is not made if its upcasters are no dictionary, such as the list that a decoder takes."""
+    steps: Any = [add_currency]
+    with pytest.raises(UpcasterError, match=r"they are list; write upcasters: ClassVar = \{1: function\}"):
+        priced(steps)
+
+
 def test_all_problems_are_listed_at_once() -> None:
     """Upcasters with several gaps and steps beyond are refused with each of them."""
     with pytest.raises(UpcasterError) as caught:

@@ -147,7 +147,7 @@ class EventFlow:
         if isinstance(what, EventPublisherChannel):
             return [msgspec.json.decode(message.data) for message in self.publisher.published.get(what, ())]
         decode = EventDecoder([what], limits=self._limits).decode
-        events = [decode(message.data) for message in self.publisher.published.get(what.event_type, ())]
+        events = [decode(message.data) for message in self.publisher.published.get(plain_name(what.event_type), ())]
         return [event for event in events if isinstance(event, what)]
 
     def jobs(self, queue: str) -> list[Job]:
