@@ -124,6 +124,8 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
     path = f"{job.service.folder}/tests/test_{prefix}{name}_job.py"
     if system.plan.exists(path):
         return []
+    if job.event in system.project.readers:
+        return [f"write a test of job {job.name}: {job.event.name} is made by another service"]
     consumer = _consumer_in_test(system, job, consumer_path)
     if consumer is None:
         return [f"write a test of job {job.name}: the wiring of {job.service.name} was not recognised"]

@@ -37,7 +37,7 @@ class _Gap(NamedTuple):
 def without_contract(project: Project) -> Iterator[RawFinding]:
     """Find readers of events that are neither in the system nor in a contract: nothing proves what they need."""
     for reader in project.readers:
-        if reader.event_type not in _contracts(project):
+        if reader.event_type not in readable_events(project):
             message = f"{reader.name} reads {reader.event_type}, of which there is neither the class nor a contract"
             fix = f"copy the owner's contract file into {project.settings.contracts}/, or correct the event type"
             yield RawFinding(reader.location, message, fix)
@@ -46,7 +46,7 @@ def without_contract(project: Project) -> Iterator[RawFinding]:
 def of_another_version(project: Project) -> Iterator[RawFinding]:
     """Find readers whose version is not the event's, and those that cannot read the versions that the owner can."""
     for reader in project.readers:
-        owned = _contracts(project).get(reader.event_type or "")
+        owned = readable_events(project).get(reader.event_type or "")
         if owned is None or reader.version is None:
             continue
         if reader.version != owned.version:
@@ -72,7 +72,7 @@ def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:
 
 
 @lru_cache(maxsize=1)
-def _contracts(project: Project) -> dict[str, EventSnapshot]:
+def readable_events(project: Project) -> dict[str, EventSnapshot]:
     """Return the events that readers may read, by type: as their classes are, else as their contracts say."""
     classes = ((event.event_type, snapshot_of(event, project.shapes)) for event in project.events)
     known = {event_type: snapshot for event_type, snapshot in classes if event_type and snapshot is not None}
@@ -83,7 +83,7 @@ def _contracts(project: Project) -> dict[str, EventSnapshot]:
 def _gaps(project: Project) -> list[_Gap]:
     gaps: dict[tuple[Kind, Location], _Gap] = {}
     for reader in project.readers:
-        owned = _contracts(project).get(reader.event_type or "")
+        owned = readable_events(project).get(reader.event_type or "")
         shape = project.shapes.get(reader.payload or "")
         # Of another version, other fields may be right.
         if owned is not None and shape is not None and reader.version == owned.version:
