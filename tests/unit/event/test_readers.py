@@ -11,7 +11,7 @@ import pytest
 from support.handling import received
 
 from domainstream.errors import ConfigurationError, InvalidPayloadError, UnknownEventVersionError
-from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload, UpcasterChain
+from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload
 from domainstream.worker import EventConsumer, EventContext
 
 EVENT_TYPE = "domain_coding_stay_coded"
@@ -114,9 +114,9 @@ CODED = StayCoded(
 )
 
 
-def reader(payload_type: Any, version: int = 1) -> Any:
+def reader(payload_type: Any, version: int = 1, **more: Any) -> Any:
     """Return a class that reads the owner's event with a payload of this type."""
-    attributes = {"event_type": EVENT_TYPE, "version": version}
+    attributes = {"event_type": EVENT_TYPE, "version": version, **more}
     return new_class("CodedStay", (BaseEvent[payload_type],), {}, lambda fields: fields.update(attributes))
 
 
@@ -186,8 +186,7 @@ def rename_unit(payload: dict[str, Any]) -> dict[str, Any]:
 
 def test_upcasters_of_the_owner_serve_a_reader() -> None:
     """The owner's upcasters, which convert whole payloads, bring old messages to a reader as well."""
-    coded_stay = reader(StructPayload, version=2)
-    decoder = EventDecoder([coded_stay], upcasters=[UpcasterChain(coded_stay, {1: rename_unit})])
+    decoder = EventDecoder([reader(StructPayload, version=2, upcasters={1: rename_unit})])
     old = json.loads(message(1, unit={"name": "east", "beds": 1}))
     del old["data"]["ward"]
     read: Any = decoder.decode(json.dumps(old))

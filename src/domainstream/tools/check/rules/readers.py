@@ -50,19 +50,19 @@ def of_another_version(project: Project) -> Iterator[RawFinding]:
         if owned is None or reader.version is None:
             continue
         if reader.version != owned.version:
-            what = "a newer one waits" if reader.version < owned.version else "an older one cannot be read"
+            what = "newer messages wait for it" if reader.version < owned.version else "no message has that one yet"
             message = f"{reader.name} reads version {reader.version}, but the event has version {owned.version}: {what}"
-            yield RawFinding(reader.location, message, f"set version = {owned.version}, with upcasters as its owner's")
+            yield RawFinding(
+                reader.location, message, f"set version = {owned.version}, with the upcasters of its owner"
+            )
             continue
         owners = {event.symbol for event in project.events if event.event_type == reader.event_type}
         needed = {step for chain in project.upcasters if chain.event in owners for step in chain.versions or ()}
         own = [chain.versions for chain in project.upcasters if chain.event == reader.symbol]
-        missing = sorted(needed.difference(*(needed if steps is None else steps for steps in own)))
-        if missing:
-            message = f"{reader.name} cannot read version {missing[0]}, from which its owner has an upcaster"
-            yield RawFinding(
-                reader.location, message, f"give the class upcasters = {{{missing[0]}: ...}} as its owner's"
-            )
+        if missing := needed.difference(*(needed if steps is None else steps for steps in own)):
+            message = f"{reader.name} cannot read version {min(missing)}, from which its owner has an upcaster"
+            steps = ", ".join(f"{version}: ..." for version in sorted(needed))
+            yield RawFinding(reader.location, message, f"give the class upcasters = {{{steps}}}, as its owner's")
 
 
 def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:
