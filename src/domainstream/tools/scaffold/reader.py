@@ -13,6 +13,7 @@ from domainstream.tools.check.model.domain import EventSnapshot, FieldSnapshot
 from domainstream.tools.check.reading.compatible import ARRAYS, OBJECTS, values_of_members
 from domainstream.tools.check.rules.readers import readable_events
 from domainstream.tools.scaffold.errors import RefusedError, UnknownNameError
+from domainstream.tools.scaffold.handler import plan_dependency
 from domainstream.tools.scaffold.names import near_or_known, snake, words
 from domainstream.tools.scaffold.system import System
 
@@ -63,10 +64,14 @@ def plan_reader(system: System, service: str, event: str, fields: Sequence[str] 
             f"There is no contract of {event_type}.{hint} Copy its owner's contract file into {contracts}/"
         )
     owned = known[event_type]
-    owner = next((one.service for one in system.project.events if one.event_type == event_type), "")
-    if owner == reading.name:
-        problem = f"{owned.event} is an event of {owner} itself; handle it by its own class"
+    owners = next((one for one in system.project.events if one.event_type == event_type), None)
+    if owners is not None and owners.service == reading.name:
+        problem = f"{owned.event} is an event of {owners.service} itself; handle it by its own class"
         raise RefusedError("The reader cannot be made:", [problem])
+    upcast = owners is not None and any(chain.event == owners.symbol for chain in system.project.upcasters)
+    upcasters_of = owners.symbol.rpartition(".")[::2] if owners is not None and upcast else None
+    if owners is not None and upcast:
+        plan_dependency(system, reading, owners.service)
     writer = _Writer(owned)
     writer.write(owned.payload, _chosen(fields or ()), f"{owned.event}Payload")
     name = snake(owned.event, "name of the event")
@@ -75,13 +80,14 @@ def plan_reader(system: System, service: str, event: str, fields: Sequence[str] 
         "reader/reader.py.j2",
         path,
         service=reading.name,
-        owner=owner or event_type.split("_")[1],
+        owner=owners.service if owners else event_type.split("_")[1],
         sentence=words(name).capitalize(),
         classes=writer.classes,
         type_imports=sorted(writer.imports),
         event_class=owned.event,
         event_type=f'"{event_type}"',
         version=owned.version,
+        upcasters_of=upcasters_of,
     )
     if system.plan.exists(path) and system.plan.read(path) != text:
         raise RefusedError(

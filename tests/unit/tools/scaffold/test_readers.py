@@ -135,6 +135,20 @@ def test_contract_that_a_snapshot_wrote_is_read(clinic: Path, tmp_path: Path) ->
     assert check_project(tmp_path / "billing") == []
 
 
+def test_reader_has_the_upcasters_of_its_owner(clinic: Path) -> None:
+    """Where the owner's class has upcasters, the reader gets them by import, and its service the dependency."""
+    events = clinic / "services/coding/src/coding/domain_layer/stay/stay_events.py"
+    text = events.read_text().replace("from typing import final", "from typing import ClassVar, final")
+    events.write_text(f"{text}    version = 2\n    upcasters: ClassVar = {{1: dict}}\n")
+    assert run(clinic, "reader", "valuation", CODED).exit_code == 0
+    text = (clinic / READER).read_text()
+    assert "from coding.domain_layer.stay.stay_events import StayCoded as OwnersStayCoded\n" in text
+    assert "    version = 2\n    upcasters = OwnersStayCoded.upcasters\n" in text
+    assert '"coding"' in (clinic / "services/valuation/pyproject.toml").read_text()
+    assert_sound(clinic)
+    assert_types_and_tests_pass(clinic)
+
+
 def test_second_run_has_nothing_to_do(hospital: Path) -> None:
     """Running the command again changes nothing; with other fields it refuses to overwrite the file."""
     assert run(hospital, "reader", "valuation", ADMITTED, "--fields", "at").exit_code == 0
