@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from interop.node_process import PATIENCE, PROGRAMS
 from redis.asyncio import Redis
@@ -119,7 +119,8 @@ async def test_repeated_entry_of_the_page_adds_no_second_job(own_database: str) 
     """A second XADD of an event with the same id adds no job, and an entry that is not an event is a dead letter."""
     async with Redis.from_url(own_database) as redis, javascript(shown(2), own_database) as program:
         await program.communicate()
-        ((_, fields),) = await redis.xrange(EVALUATED)
+        entries: Any = await redis.xrange(EVALUATED)
+        ((_, fields),) = entries
         streams, jobs = Streams(redis, ""), BullJobs(redis, "bull", "valuation")
         await redis.xadd(EVALUATED, fields)
         await redis.xadd(EVALUATED, {"data": b"[]"})
