@@ -8,11 +8,23 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from interop.node_process import PATIENCE, PROGRAMS
-from support.consuming import OptimizationEvaluated, delivery, evaluated, running
+from redis.asyncio import Redis
+from support.consuming import (
+    EVALUATED,
+    BullJobs,
+    OptimizationEvaluated,
+    Streams,
+    delivery,
+    evaluated,
+    running,
+    subscriptions_of,
+    until,
+)
 
+from domainstream.bootstrap import open_subscriber
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data
 from domainstream.worker import EventConsumer, EventContext, EventWorker
@@ -24,7 +36,7 @@ ANNOUNCE: Final = "const announce = (data, correlationId) => console.log(JSON.st
 def shown(number: int) -> str:
     """Return one of the page's JavaScript programs."""
     programs = re.findall(r"^ *```js\n(.*?)^ *```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 2
+    assert len(programs) == 3
     return str(programs[number])
 
 
@@ -77,3 +89,41 @@ async def test_job_of_the_page_is_handled(own_database: str) -> None:
     assert event.payload.score == 0.875
     assert context.job_id == f"event-{event.id}"
     assert context.job_name == "price-stay"
+
+
+async def test_event_that_the_page_publishes_is_handled(own_database: str) -> None:
+    """An event that the program shown on the page adds to a stream reaches a typed handler by way of a subscriber."""
+    handled: asyncio.Future[tuple[OptimizationEvaluated, EventContext]] = asyncio.get_running_loop().create_future()
+    consumer = EventConsumer("valuation")
+
+    @consumer.on(OptimizationEvaluated)
+    async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
+        handled.set_result((event, context))
+
+    async with (
+        open_subscriber(subscriptions_of("valuation"), url=own_database) as subscriber,
+        running(subscriber),
+        running(EventWorker.from_url(own_database, consumer)),
+        javascript(shown(2), own_database) as program,
+    ):
+        event, context = await handled
+        _, errors = await program.communicate()
+    assert program.returncode == 0
+    assert errors == b""
+    assert (event.aggregate_id, event.payload.score) == ("opt-1", 0.875)
+    assert context.job_id == f"event-{event.id}"
+    assert context.entry_id
+
+
+async def test_repeated_entry_of_the_page_adds_no_second_job(own_database: str) -> None:
+    """A second XADD of an event with the same id adds no job, and an entry that is not an event is a dead letter."""
+    async with Redis.from_url(own_database) as redis, javascript(shown(2), own_database) as program:
+        await program.communicate()
+        entries: Any = await redis.xrange(EVALUATED)
+        ((_, fields),) = entries
+        streams, jobs = Streams(redis, ""), BullJobs(redis, "bull", "valuation")
+        await redis.xadd(EVALUATED, fields)
+        await redis.xadd(EVALUATED, {"data": b"[]"})
+        async with open_subscriber(subscriptions_of("valuation"), url=own_database) as subscriber, running(subscriber):
+            await until(lambda: streams.dead(EVALUATED))
+        assert await jobs.ids() == [f"event-{read_message(fields[b'data']).id}"]

@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "dead-letters": LazyCommand(
         "domainstream.cli.dead_letters:dead_letters", "Inspect, redrive or purge dead-lettered entries."
     ),
-    "new": LazyCommand("domainstream.cli.new:new", "Generate projects, services, events and subscribers."),
+    "new": LazyCommand("domainstream.cli.new:new", "Generate projects, services, events, subscribers and readers."),
     "docs": LazyCommand(
         "domainstream.cli.docs:docs", "Document the whole system as AsyncAPI, a catalogue or TypeScript."
     ),

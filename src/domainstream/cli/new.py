@@ -106,9 +106,26 @@ class SubscriberOptions(InProjectOptions):
     """The jobs' name; None for `handle-EVENT`."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReaderOptions(InProjectOptions):
+    """The options of `new reader`."""
+
+    service: Annotated[str, argument()]
+    """The service that reads the event."""
+
+    event: Annotated[str, argument()]
+    """The event's type, or its channel."""
+
+    fields: Annotated[
+        str | None,
+        option("--fields", metavar="NAME,...", help="Only these fields, such as stay_id,ward.name; default: all."),
+    ]
+    """The fields that the service reads; None for all."""
+
+
 @click.group()
 def new() -> None:
-    """Generate projects, services, events and subscribers.
+    """Generate projects, services, events, subscribers and readers.
 
     Every command prints its changes as a diff to stdout, changes nothing when it is run again, and refuses what
     `domainstream check` would reject. Names may be in kebab, snake or Pascal case.
@@ -177,6 +194,24 @@ def subscriber(terminal: Terminal, options: SubscriberOptions) -> None:
         _apply(system.plan, terminal, options)
         for step in left or ["python -m pytest"]:
             _suggest(step)
+
+
+@local_command(ReaderOptions, group=new, error_prefix="")
+def reader(terminal: Terminal, options: ReaderOptions) -> None:
+    """Make a class by which SERVICE reads another service's EVENT, from the event's contract.
+
+    The contract is contracts/{owner}.json, or the owner's class where it is in this project. Fields that the class does
+    not name are ignored, so the owner may add and change them.
+    """
+    with _needs_extra():
+        from domainstream.tools.scaffold.reader import plan_reader
+        from domainstream.tools.scaffold.system import System
+
+        system = System.around(options.folder)
+        fields = None if options.fields is None else options.fields.split(",")
+        event_type = plan_reader(system, options.service, options.event, fields)
+        _apply(system.plan, terminal, options)
+        _suggest(f"domainstream new subscriber {event_type} QUEUE")
 
 
 @contextmanager

@@ -124,7 +124,9 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_EventMeta, froz
     """The id of the event that led to this one, or None. Defaults to the event being handled, if any."""
 
     partition_key: str | None = None
-    """Events with the same key must stay in order; None means the aggregate id."""
+    """A key that events share which belong together; None means the aggregate id. The message carries it for consumers
+    and other tools. Nothing here delivers or handles events in its order.
+    """
 
     sequence: int | None = None
     """The event's number within its aggregate, starting at 0; None if the service does not count."""

@@ -36,7 +36,7 @@ ATTRIBUTES: Final = {
     "causationid": "The id of the event that led to this one.",
     "traceparent": "W3C Trace Context.",
     "tracestate": "W3C Trace Context.",
-    "partitionkey": "Events that share it must stay in order; without it, those of one aggregate.",
+    "partitionkey": "Events that share it belong together; without it, those of one aggregate.",
     "sequence": "The event's number within the aggregate: 20 digits.",
 }
 """The description of each attribute of the envelope; `data` is missing because it differs from message to message."""

@@ -89,7 +89,7 @@ def plan_handler(system: System, job: HandledJob, path: str) -> None:
         function = f"{function}_job"
     source = with_handler(source, consumer, function=function, event_class=event_class, context=context, job=member)
     system.plan.put(source)
-    _plan_dependency(system, job)
+    plan_dependency(system, job.service, job.event.service)
 
 
 def _with_event(system: System, source: Source, job: HandledJob) -> tuple[Source, str]:
@@ -104,13 +104,13 @@ def _with_event(system: System, source: Source, job: HandledJob) -> tuple[Source
     return system.add_imports(source, [f"{module}:{name} as {alias}"]), alias
 
 
-def _plan_dependency(system: System, job: HandledJob) -> None:
-    """Plan the dependency on the package of the event, where both services have a pyproject.toml."""
-    ours = f"{job.service.folder}/pyproject.toml"
-    theirs = str(PurePosixPath(system.layout.existing(job.event.service).folder, "pyproject.toml"))
+def plan_dependency(system: System, service: Service, owner: str) -> None:
+    """Plan a service's dependency on the package of an event's owner, where both have a pyproject.toml."""
+    ours = f"{service.folder}/pyproject.toml"
+    theirs = str(PurePosixPath(system.layout.existing(owner).folder, "pyproject.toml"))
     if ours == theirs or not (system.plan.exists(ours) and system.plan.exists(theirs)):
         return
-    name = toml_table(theirs, system.plan.read(theirs), ("project",)).get("name", job.event.service)
+    name = toml_table(theirs, system.plan.read(theirs), ("project",)).get("name", owner)
     text = with_toml_item(ours, system.plan.read(ours), "dependencies", name, table=("project",))
     if toml_table(ours, text, ("tool", "uv", "sources")):
         text = with_toml_line(ours, text, f"{name} = {{ workspace = true }}", table=("tool", "uv", "sources"))
@@ -124,6 +124,8 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
     path = f"{job.service.folder}/tests/test_{prefix}{name}_job.py"
     if system.plan.exists(path):
         return []
+    if job.event in system.project.readers:
+        return [f"write a test of job {job.name}: {job.event.name} is made by another service"]
     consumer = _consumer_in_test(system, job, consumer_path)
     if consumer is None:
         return [f"write a test of job {job.name}: the wiring of {job.service.name} was not recognised"]

@@ -51,19 +51,22 @@ def read_subscriber(
     """
     project = system.project
     name = _channel(system, channel)
-    event = next((event for event in project.events if event.event_type == name.lower()), None)
-    if event is None:
+    classes = [event for event in (*project.events, *project.readers) if event.event_type == name.lower()]
+    if not classes:
         problem = f"no service publishes to {name}; first run: domainstream new event SERVICE AGGREGATE EVENT"
         raise RefusedError("The subscriber cannot be made:", [problem])
     typed = snake(queue.rpartition(".")[2], "name of the queue")
     queue_name = system.values_of(system.queues).get(typed.upper(), kebab(typed))
     consumer = next((each for each in project.consumers if each.queue == queue_name and each.service), None)
+    handling = _service(system, queue_name, service, consumer)
+    # A service that reads the event with a class of its own handles it by that one.
+    event = next((each for each in classes if handling and each.service == handling.name), classes[0])
     return NewSubscriber(
         channel=name,
         event=event,
         queue=queue_name,
         job=kebab(snake(job, "name of the job")) if job else _job(system, name, queue_name, event),
-        service=_service(system, queue_name, service, consumer),
+        service=handling,
         consumer=consumer,
     )
 

@@ -262,6 +262,27 @@ def test_version_of_a_reader_is_compared(own: str, codes: list[str], tmp_path: P
     assert [one.code for one in found(tmp_path, files, reader(fields, more=own))] == codes
 
 
+UPCAST = "    version = 3\n    upcasters = {1: step, 2: step}\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "fixes"),
+    [
+        ("    version = 3\n    upcasters = {1: step, 2: step}\n", []),
+        ("    version = 3\n    upcasters = StayCreated.upcasters\n", []),
+        (
+            "    version = 3\n    upcasters = {2: step}\n",
+            ["give the class upcasters = {1: ..., 2: ...}, as its owner's"],
+        ),
+        ("    version = 3\n", ["give the class upcasters = {1: ..., 2: ...}, as its owner's"]),
+    ],
+)
+def test_reader_reads_the_versions_that_its_owner_reads(own: str, fixes: list[str], tmp_path: Path) -> None:
+    """A reader without the upcasters of its event's owner is reported, because old messages may still come."""
+    findings = found(tmp_path, owner("a: str", UPCAST), reader("a: str", more=own))
+    assert [(one.code, one.fix) for one in findings] == [("DS705", fix) for fix in fixes]
+
+
 def test_gap_in_an_event_of_two_readers_is_found_in_each(tmp_path: Path) -> None:
     """Two services that read one event are judged apart, and neither is taken for the owner."""
     second = {

@@ -181,6 +181,7 @@ TWICE = {
     "version": changed(EVENTS, EVENT, f"{EVENT}    version = 1\n    version = 1\n"),
     "mapper": {MAPPER: small_system()[MAPPER] + "\n\ndef channel_for(event):\n    return None\n"},
     "service": changed(CHANNELS, '{"coding": ("stay",)}', '{"coding": ("run",), "coding": ("stay",)}'),
+    "upcaster": changed(EVENTS, EVENT, f"{EVENT}    version = 2\n    upcasters = {{1: a, 1: b}}\n"),
     "step of a chain": changed(
         CONSUMER,
         "\nconsumer =",

@@ -11,10 +11,13 @@ _ANYTHING: Final = frozenset({"Any", "object", "Raw"})
 _TEXTS: Final = frozenset({"str", "datetime", "date", "time", "timedelta", "UUID", "Decimal", "bytes", "bytearray"})
 """What is a string in JSON."""
 
-_ARRAYS: Final = frozenset(
+ARRAYS: Final = frozenset(
     {"list", "set", "frozenset", "tuple", "Sequence", "MutableSequence", "Collection", "Iterable", "Set"}
 )
-_OBJECTS: Final = frozenset({"dict", "Mapping", "MutableMapping"})
+"""What is an array in JSON."""
+
+OBJECTS: Final = frozenset({"dict", "Mapping", "MutableMapping"})
+"""What is an object in JSON, without fields of its own."""
 
 Members = Sequence[object] | None
 """The values of an enum, as numbers and texts or as their spellings; None for a class with fields."""
@@ -41,8 +44,8 @@ class Types:
     """Knows the classes and enums that the types of both sides name."""
 
     def __init__(self, own: Mapping[str, Members], wire: Mapping[str, Members]) -> None:
-        self._own = {name: _values(members) for name, members in own.items()}
-        self._wire = {name: _values(members) for name, members in wire.items()}
+        self._own = {name: None if members is None else values_of_members(members) for name, members in own.items()}
+        self._wire = {name: None if members is None else values_of_members(members) for name, members in wire.items()}
 
     def accepts(self, own: ast.expr, wire: ast.expr) -> Accepted:
         """Return whether a reader's type takes every value of a type on the wire."""
@@ -67,15 +70,15 @@ class Types:
         if theirs in self._wire:
             if mine in self._own and takes is None:
                 return Accepted(fits=True, pairs=((mine, theirs),))
-            return Accepted(fits=mine in _OBJECTS)
+            return Accepted(fits=mine in OBJECTS)
         if mine in self._own:
             return _NO
-        same = mine == theirs or (mine in _ARRAYS and theirs in _ARRAYS) or (mine in _OBJECTS and theirs in _OBJECTS)
+        same = mine == theirs or (mine in ARRAYS and theirs in ARRAYS) or (mine in OBJECTS and theirs in OBJECTS)
         return Accepted(same or (mine == "str" and theirs in _TEXTS) or (mine == "float" and theirs == "int"))
 
     def _container(self, own: ast.expr, wire: ast.expr) -> Accepted:
         mine, theirs = _name(_origin(own)), _name(_origin(wire))
-        for kinds in (_ARRAYS, _OBJECTS):
+        for kinds in (ARRAYS, OBJECTS):
             if mine in kinds and theirs in kinds:
                 if not isinstance(own, ast.Subscript):
                     return _YES
@@ -86,13 +89,14 @@ class Types:
                 refused = [answer for answer in answers if not answer.fits]
                 inner = tuple(pair for answer in answers for pair in answer.pairs)
                 return refused[0] if refused else Accepted(fits=True, pairs=inner)
-        if mine in _OBJECTS and theirs in self._wire:
+        if mine in OBJECTS and theirs in self._wire:
             return Accepted(fits=_takes_anything(own))
         return Accepted(ast.unparse(own) == ast.unparse(wire))
 
 
-def _values(members: Members) -> frozenset[object] | None:
-    return None if members is None else frozenset(map(_value, members))
+def values_of_members(members: Sequence[object]) -> frozenset[object]:
+    """Return the values of an enum's members."""
+    return frozenset(map(_value, members))
 
 
 def _value(member: object) -> object:
@@ -145,7 +149,7 @@ def _takes_anything(own: ast.expr) -> bool:
 def _pairs(own: ast.Subscript, wire: ast.Subscript, kind: str) -> list[tuple[ast.expr, ast.expr]] | None:
     """Return which parts of two containers have to fit; None where their lengths differ."""
     mine, theirs = _arguments(own), _arguments(wire)
-    if kind in _OBJECTS:
+    if kind in OBJECTS:
         return list(zip(mine, theirs, strict=False))
     own_fixed, wire_fixed = _is_fixed(own), _is_fixed(wire)
     if own_fixed:

@@ -35,7 +35,9 @@ def _repeated_inside(source: Source, node: ast.ClassDef) -> Iterator[Repeated]:
         yield from _repeated(source, inside, names)
         untyped = ((name, statement) for name, _, statement in values if isinstance(statement, ast.Assign))
         yield from _repeated(source, inside, untyped)
-    for table in [*(given.value for given in node.keywords), *(value for _, value, _ in values)]:
+    # Upcasters are read with those that consumers get.
+    inner = [value for name, value, _ in values if name != "upcasters"]
+    for table in [*(given.value for given in node.keywords), *inner]:
         if isinstance(table, ast.Dict):
             keys = (key for key in table.keys if isinstance(key, ast.Constant))
             yield from _repeated(source, inside, ((repr(key.value), key) for key in keys))

@@ -37,7 +37,7 @@ class _Gap(NamedTuple):
 def without_contract(project: Project) -> Iterator[RawFinding]:
     """Find readers of events that are neither in the system nor in a contract: nothing proves what they need."""
     for reader in project.readers:
-        if reader.event_type not in _contracts(project):
+        if reader.event_type not in readable_events(project):
             message = f"{reader.name} reads {reader.event_type}, of which there is neither the class nor a contract"
             fix = f"copy the owner's contract file into {project.settings.contracts}/, or correct the event type"
             yield RawFinding(reader.location, message, fix)
@@ -46,23 +46,23 @@ def without_contract(project: Project) -> Iterator[RawFinding]:
 def of_another_version(project: Project) -> Iterator[RawFinding]:
     """Find readers whose version is not the event's, and those that cannot read the versions that the owner can."""
     for reader in project.readers:
-        owned = _contracts(project).get(reader.event_type or "")
+        owned = readable_events(project).get(reader.event_type or "")
         if owned is None or reader.version is None:
             continue
         if reader.version != owned.version:
-            what = "a newer one waits" if reader.version < owned.version else "an older one cannot be read"
+            what = "newer messages wait for it" if reader.version < owned.version else "no message has that one yet"
             message = f"{reader.name} reads version {reader.version}, but the event has version {owned.version}: {what}"
-            yield RawFinding(reader.location, message, f"set version = {owned.version}, with upcasters as its owner's")
+            yield RawFinding(
+                reader.location, message, f"set version = {owned.version}, with the upcasters of its owner"
+            )
             continue
         owners = {event.symbol for event in project.events if event.event_type == reader.event_type}
         needed = {step for chain in project.upcasters if chain.event in owners for step in chain.versions or ()}
         own = [chain.versions for chain in project.upcasters if chain.event == reader.symbol]
-        missing = sorted(needed.difference(*(needed if steps is None else steps for steps in own)))
-        if missing:
-            message = f"{reader.name} cannot read version {missing[0]}, from which its owner has an upcaster"
-            yield RawFinding(
-                reader.location, message, f"give the class upcasters = {{{missing[0]}: ...}} as its owner's"
-            )
+        if missing := needed.difference(*(needed if steps is None else steps for steps in own)):
+            message = f"{reader.name} cannot read version {min(missing)}, from which its owner has an upcaster"
+            steps = ", ".join(f"{version}: ..." for version in sorted(needed))
+            yield RawFinding(reader.location, message, f"give the class upcasters = {{{steps}}}, as its owner's")
 
 
 def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:
@@ -72,7 +72,7 @@ def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:
 
 
 @lru_cache(maxsize=1)
-def _contracts(project: Project) -> dict[str, EventSnapshot]:
+def readable_events(project: Project) -> dict[str, EventSnapshot]:
     """Return the events that readers may read, by type: as their classes are, else as their contracts say."""
     classes = ((event.event_type, snapshot_of(event, project.shapes)) for event in project.events)
     known = {event_type: snapshot for event_type, snapshot in classes if event_type and snapshot is not None}
@@ -83,7 +83,7 @@ def _contracts(project: Project) -> dict[str, EventSnapshot]:
 def _gaps(project: Project) -> list[_Gap]:
     gaps: dict[tuple[Kind, Location], _Gap] = {}
     for reader in project.readers:
-        owned = _contracts(project).get(reader.event_type or "")
+        owned = readable_events(project).get(reader.event_type or "")
         shape = project.shapes.get(reader.payload or "")
         # Of another version, other fields may be right.
         if owned is not None and shape is not None and reader.version == owned.version:
