@@ -67,6 +67,7 @@ EXAMPLES: list[BaseException] = [
             errors.ServerNotFoundError,
             errors.HandlerCancelledError,
             errors.HandlerTimeoutError,
+            errors.BackgroundTaskError,
             errors.InboxError,
         )
     ),
