@@ -81,7 +81,7 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         consumers=joined(each(everything, lambda file: read_consumers(file, symbols, events))),
         upcasters=each(everything, lambda file: read_upcasters(file, symbols)),
         shapes=shapes,
-        closed=frozenset(read_closed(shapes, symbols)),
+        closed=frozenset(read_closed(shapes, symbols)) if readers else frozenset(),
         naive_calls=each(everything, lambda file: read_naive_calls(file, symbols, shapes)),
         uncarried=(
             *read_lost_fields(events.values(), symbols),
