@@ -88,6 +88,7 @@ RULES: Final = (
     Rule("DS703", "reader's field of another type", rules_readers.other_types),
     Rule("DS704", "reader requires an optional field", rules_readers.optional_fields),
     Rule("DS705", "reader of another version", rules_readers.of_another_version),
+    Rule("DS706", "reader that refuses unknown fields", rules_readers.closed_readers),
 )
 """Codes never change their meaning."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from domainstream.tools.check.model.domain import EventSnapshot, FieldSnapshot
-from domainstream.tools.check.reading.compatible import ARRAYS, OBJECTS, values_of_members
+from domainstream.tools.check.reading.compatible import ARRAYS, OBJECTS, parts_of_union, values_of_members
 from domainstream.tools.check.rules.readers import readable_events
 from domainstream.tools.scaffold.errors import RefusedError, UnknownNameError
 from domainstream.tools.scaffold.handler import plan_dependency
@@ -147,8 +147,10 @@ class _Writer:
 
     def _type(self, node: ast.expr, inner: Chosen) -> str:
         if isinstance(node, ast.BinOp):
-            parts = dict.fromkeys(self._type(part, inner) for part in (node.left, node.right))
-            return " | ".join(parts)
+            spelled = [self._type(part, inner) for part in parts_of_union(node)]
+            # The values of an enum may be of two types.
+            parts = {one for text in spelled for one in ([text] if "[" in text else text.split(" | "))}
+            return " | ".join(sorted(parts, key=lambda part: (part == "None", part)))
         if isinstance(node, ast.Constant) and node.value in (None, ...):
             return "None" if node.value is None else "..."
         if isinstance(node, ast.Name):

@@ -262,6 +262,33 @@ def test_version_of_a_reader_is_compared(own: str, codes: list[str], tmp_path: P
     assert [one.code for one in found(tmp_path, files, reader(fields, more=own))] == codes
 
 
+CLOSED = {
+    "struct": (
+        "class Unit(EventPayload):\n    a: str\n---\na: Unit",
+        "class Unit(EventPayload)",
+        "forbid_unknown_fields=True",
+    ),
+    "payload": ("a: str", "class BilledStay(EventPayload)", "forbid_unknown_fields=True"),
+}
+
+
+@pytest.mark.parametrize(("fields", "start", "option"), CLOSED.values(), ids=list(CLOSED))
+def test_reader_that_refuses_unknown_fields_is_found(fields: str, start: str, option: str, tmp_path: Path) -> None:
+    """A reader whose payload, or a class within it, refuses unknown fields is reported; the owner's may do so."""
+    closed = {name: text.replace(start, f"{start[:-1]}, {option})") for name, text in reader(fields).items()}
+    wire = fields.replace("BilledStay", "StayPayload")
+    assert [one.code for one in found(tmp_path / "closed", owner(wire), closed)] == ["DS706"]
+    assert found(tmp_path / "open", owner(wire), reader(fields)) == []
+
+
+def test_model_that_refuses_unknown_fields_is_found(tmp_path: Path) -> None:
+    """A pydantic model as reader with extra="forbid" is reported."""
+    model = reader("a: str")[READER].replace("(EventPayload):", "(pydantic.BaseModel):\n    model_config = CONFIG")
+    for config, codes in (("pydantic.ConfigDict(extra='forbid')", ["DS706"]), ("pydantic.ConfigDict()", [])):
+        files = {**reader("a: str"), READER: f"import pydantic\n{model.replace('CONFIG', config)}"}
+        assert [one.code for one in found(tmp_path, owner("a: str"), files)] == codes
+
+
 UPCAST = "    version = 3\n    upcasters = {1: step, 2: step}\n"
 
 

@@ -52,8 +52,8 @@ class Types:
         if _name(own) in _ANYTHING:
             return _YES
         found: list[Accepted] = []
-        for part in _union(wire):
-            answers = [self._one(option, part) for option in _union(own)]
+        for part in parts_of_union(wire):
+            answers = [self._one(option, part) for option in parts_of_union(own)]
             found.append(
                 next((answer for answer in answers if answer.fits), max(answers, key=lambda one: len(one.why)))
             )
@@ -117,9 +117,10 @@ def _name(node: ast.expr) -> str:
     return ast.unparse(node)
 
 
-def _union(node: ast.expr) -> list[ast.expr]:
+def parts_of_union(node: ast.expr) -> list[ast.expr]:
+    """Return the members of a union; a type that is none is its own only member."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*_union(node.left), *_union(node.right)]
+        return [*parts_of_union(node.left), *parts_of_union(node.right)]
     return [node]
 
 

@@ -1,6 +1,7 @@
 """Reads who listens: subscriptions of channels, the handlers of each queue, and upcasters."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -90,7 +91,9 @@ def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]
     if (module := symbols.module(source)) is None:
         return
     nodes = list(module.nodes())
-    scopes = _scopes(nodes)
+    # With one consumer, its name alone says which handlers are its own.
+    several = source.text.count(f"{_CONSUMER}(".encode()) > 1
+    scopes = _scopes(nodes) if several else defaultdict[int, tuple[int, ...]](lambda: (0,))
     made = [
         # What is assigned to an attribute, such as self.consumer, has handlers in any function.
         (call, (0 if "." in target else scopes[id(call)][0], target))
@@ -149,14 +152,14 @@ def _understood(handlers: list[Handler | None]) -> tuple[tuple[Handler, ...], bo
     return known, len(known) == len(handlers)
 
 
-def _scopes(nodes: list[ast.AST]) -> dict[int, list[int]]:
+def _scopes(nodes: list[ast.AST]) -> dict[int, tuple[int, ...]]:
     """Return the functions that each node is in, from the innermost one to the file itself, which is 0."""
-    scopes: dict[int, list[int]] = {id(node): [0] for node in nodes}
+    scopes: dict[int, tuple[int, ...]] = dict.fromkeys(map(id, nodes), (0,))
     # The nodes come from outside to inside.
     for function in nodes:
         if isinstance(function, Function):
             for node in (inner for statement in function.body for inner in ast.walk(statement)):
-                scopes[id(node)] = [id(function), *scopes[id(function)]]
+                scopes[id(node)] = (id(function), *scopes[id(function)])
     return scopes
 
 

@@ -1,4 +1,4 @@
-"""Rules of readers, DS701 to DS705: classes by which a service reads another service's event, with fields of its own.
+"""Rules of readers, DS701 to DS706: classes by which a service reads another service's event, with fields of its own.
 
 What a reader needs must be in the event of its owner: the class where the system has it, else the contract.
 """
@@ -13,7 +13,7 @@ from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import EventSnapshot, Field, Shape
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.reading.compatible import Accepted, Types
-from domainstream.tools.check.snapshots import snapshot_of
+from domainstream.tools.check.snapshots import reachable, snapshot_of
 
 Kind = Literal["missing", "type", "required"]
 
@@ -63,6 +63,17 @@ def of_another_version(project: Project) -> Iterator[RawFinding]:
             message = f"{reader.name} cannot read version {min(missing)}, from which its owner has an upcaster"
             steps = ", ".join(f"{version}: ..." for version in sorted(needed))
             yield RawFinding(reader.location, message, f"give the class upcasters = {{{steps}}}, as its owner's")
+
+
+def closed_readers(project: Project) -> Iterator[RawFinding]:
+    """Find readers that refuse fields which they do not name: the next field of the owner would fail every message."""
+    shapes = [project.shapes.get(reader.payload or "") for reader in project.readers]
+    found = {each.symbol: each for shape in shapes if shape for each in reachable(shape, project.shapes)}
+    for symbol in found.keys() & project.closed:
+        message = (
+            f"{found[symbol].name} refuses fields that it does not name, so a new field of the event fails its job"
+        )
+        yield RawFinding(found[symbol].location, message, "remove forbid_unknown_fields=True, or extra='forbid'")
 
 
 def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:
