@@ -159,9 +159,9 @@ def _final_import(text: Text, tree: ast.Module, imports: list[Import]) -> Insert
     """Return what has to be added to a file so that it knows `final`, where isort would put it."""
     for statement in imports:
         # `from .typing import Money` is a module of the system's own.
-        if isinstance(statement, ast.ImportFrom) and statement.module == "typing" and not statement.level:
-            if statement.names[0].name != "*":
-                return _final_name(text, statement)
+        is_typing = isinstance(statement, ast.ImportFrom) and statement.module == "typing" and not statement.level
+        if isinstance(statement, ast.ImportFrom) and is_typing and statement.names[0].name != "*":
+            return _final_name(text, statement)
     line = f"from typing import final{text.line_end}"
     usual = [node for node in imports if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")]
     standard = [statement for statement in usual if _is_standard(statement)]
