@@ -158,7 +158,9 @@ def _entries(text: Text, table: ast.Dict, names: Sequence[str]) -> Iterator[Inse
 def _final_import(text: Text, tree: ast.Module, imports: list[Import]) -> Insertion:
     """Return what has to be added to a file so that it knows `final`, where isort would put it."""
     for statement in imports:
-        if isinstance(statement, ast.ImportFrom) and statement.module == "typing" and statement.names[0].name != "*":
+        # `from .typing import Money` is a module of the system's own.
+        is_typing = isinstance(statement, ast.ImportFrom) and statement.module == "typing" and not statement.level
+        if isinstance(statement, ast.ImportFrom) and is_typing and statement.names[0].name != "*":
             return _final_name(text, statement)
     line = f"from typing import final{text.line_end}"
     usual = [node for node in imports if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")]

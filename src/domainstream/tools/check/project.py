@@ -90,6 +90,7 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         breaches=each(everything, lambda file: read_breaches(file, sources)),
         ignores=tuple(comment for file in everything for comment in read_ignores(file)),
         snapshots=snapshots.events,
+        snapshot_files=snapshots.files,
         repeated=(
             *(found for source, tree in sources.parsed() for found in read_repeated_names(source, tree)),
             *each(names, lambda file: read_repeated_values(file, symbols)),

@@ -1,27 +1,46 @@
-"""The committed snapshots of payloads, `contracts/{service}.json`, and what has changed since they were written.
+"""The committed snapshots of payloads, `contracts/{service}.json`: reads, makes and writes them.
 
 A file has one object per event type, sorted, so that a change of one field is a change of one line.
+`docs/contract-files.md` documents the format, of which there have been two: the first had no number, knew neither how a
+class is written nor what values must satisfy, and held the values of enums as they are spelled in Python.
 """
 
+import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
 
 import msgspec
 
+from domainstream.tools.check.comparing import Comparison
 from domainstream.tools.check.findings import Location
-from domainstream.tools.check.model.domain import Event, EventSnapshot, FieldSnapshot, Shape, ShapeSnapshot
-from domainstream.tools.check.model.project import Project, Unreadable
+from domainstream.tools.check.model.contract import (
+    FORMAT,
+    ContractFile,
+    EventSnapshot,
+    FieldSnapshot,
+    ShapeSnapshot,
+    TagSnapshot,
+)
+from domainstream.tools.check.model.domain import Event, Shape
+from domainstream.tools.check.model.project import Project, SnapshotFile, Unreadable
+from domainstream.tools.check.reading.symbols import last_part
+from domainstream.tools.check.reading.types import on_the_wire
 
-Kind = Literal["removed", "retyped", "required", "narrowed"]
-_REWRITE: Final = "correct it, or remove it and run domainstream schema snapshot"
 _WORD: Final = re.compile(r"\w+")
-_INNERMOST: Final = re.compile(r"(\w+)\[([^\[\]]*)\]")
-_ARRAYS: Final = frozenset({"list", "set", "frozenset", "Sequence", "MutableSequence", "Collection"})
-_OBJECTS: Final = frozenset({"dict", "Mapping", "MutableMapping"})
+_REWRITE: Final = "correct it, or remove it and run domainstream schema snapshot"
+_UPGRADE: Final = "install the version of domainstream that wrote it, or a newer one"
 
-_decode = msgspec.json.Decoder(dict[str, EventSnapshot]).decode
+
+class _Numbered(msgspec.Struct):
+    format: int = 1
+
+
+_number_of = msgspec.json.Decoder(_Numbered).decode
+_decode = msgspec.json.Decoder(ContractFile).decode
+_decode_first_format = msgspec.json.Decoder(dict[str, EventSnapshot]).decode
 
 
 class ReadSnapshots(NamedTuple):
@@ -30,57 +49,119 @@ class ReadSnapshots(NamedTuple):
     events: dict[str, EventSnapshot] | None
     """The events as they were; None when the folder has no snapshots."""
 
+    files: dict[str, SnapshotFile]
+    """The file of each of them."""
+
     unreadable: tuple[Unreadable, ...]
     """Files that are not snapshots."""
-
-
-class Change(NamedTuple):
-    """One change that breaks a reader."""
-
-    kind: Kind
-    """What was done."""
-
-    shape: str
-    """The name of the class it was done to, as it is called now."""
-
-    field: str
-    """The field; empty for an enum."""
-
-    message: str
-    """The change in words."""
 
 
 def read_snapshots(root: Path, folder: str) -> ReadSnapshots:
     """Return what the files of a folder say."""
     paths = sorted((root / folder).glob("*.json"))
     events: dict[str, EventSnapshot] = {}
+    files: dict[str, SnapshotFile] = {}
     unreadable: list[Unreadable] = []
     for path in paths:
+        shown = path.relative_to(root).as_posix()
         try:
-            events.update(_decode(path.read_bytes()))
+            text = path.read_bytes()
+            number = _number_of(text).format
+            own = {} if number > FORMAT else _first_format(text) if number == 1 else _decode(text).events
         except (msgspec.DecodeError, OSError, RecursionError) as error:
-            location = Location(path.relative_to(root).as_posix())
-            unreadable.append(Unreadable(f"this is not a snapshot of payloads: {error}", _REWRITE, location))
-    return ReadSnapshots(events if paths else None, tuple(unreadable))
+            unreadable.append(Unreadable(f"this is not a snapshot of payloads: {error}", _REWRITE, Location(shown)))
+            continue
+        if number > FORMAT:
+            why = f"this is a snapshot of format {number}, and this version of domainstream reads 1 to {FORMAT}"
+            unreadable.append(Unreadable(why, _UPGRADE, Location(shown)))
+        events |= own
+        files |= dict.fromkeys(own, SnapshotFile(shown, number))
+    return ReadSnapshots(events if paths else None, files, tuple(unreadable))
 
 
-def write_snapshots(project: Project, events: Iterable[Event]) -> list[str]:
-    """Write the snapshots of `events`, a file for each service, and return the files that changed."""
+def _first_format(text: bytes) -> dict[str, EventSnapshot]:
+    """Return what a file of format 1 says, with types and members as they are written now."""
+    return {
+        event_type: msgspec.structs.replace(
+            event,
+            types={
+                name: ShapeSnapshot(
+                    fields={
+                        field: FieldSnapshot(on_the_wire(old.type), old.required) for field, old in shape.fields.items()
+                    },
+                    members=None if shape.members is None else [_member(str(member)) for member in shape.members],
+                )
+                for name, shape in event.types.items()
+            },
+        )
+        for event_type, event in _decode_first_format(text).items()
+    }
+
+
+def _member(spelled: str) -> int | str:
+    try:
+        value = ast.literal_eval(spelled)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return f"= {spelled}"
+    return value if isinstance(value, int | str) else f"= {spelled}"
+
+
+def snapshot_texts(project: Project, events: Iterable[Event]) -> dict[str, bytes]:
+    """Return what the files of the services with these events, and those that had some, are to hold, by path."""
     by_service: dict[str, dict[str, EventSnapshot]] = {}
     for event in events:
         snapshot = snapshot_of(event, project.shapes)
         if snapshot is not None and event.event_type is not None:
             by_service.setdefault(event.service, {})[event.event_type] = snapshot
-    folder = project.root / project.settings.contracts
-    folder.mkdir(parents=True, exist_ok=True)
-    changed = []
-    for service, own in by_service.items():
-        path = folder / f"{service}.json"
-        text = msgspec.json.format(msgspec.json.encode(own, order="deterministic"), indent=2) + b"\n"
-        if not path.is_file() or path.read_bytes() != text:
-            path.write_bytes(text)
-            changed.append(path.relative_to(project.root).as_posix())
+    texts: dict[str, dict[str, EventSnapshot]] = {
+        file.path: {}
+        for file in project.snapshot_files.values()
+        if PurePosixPath(file.path).stem not in project.settings.external_services
+    }
+    texts |= {f"{project.settings.contracts}/{service}.json": own for service, own in by_service.items()}
+    return {path: _text(own) for path, own in texts.items()}
+
+
+def _text(events: dict[str, EventSnapshot]) -> bytes:
+    encoded = msgspec.json.encode(ContractFile(FORMAT, events), order="deterministic")
+    return msgspec.json.format(encoded, indent=2) + b"\n"
+
+
+def write_snapshots(project: Project, texts: Mapping[str, bytes]) -> list[str]:
+    """Write files, and return those that changed."""
+    root = project.root
+    (root / project.settings.contracts).mkdir(parents=True, exist_ok=True)
+    changed = [path for path, text in texts.items() if not _holds(root / path, text)]
+    for path in changed:
+        (root / path).write_bytes(texts[path])
     return changed
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == text
+
+
+def says_the_same(path: Path, text: bytes) -> bool:
+    """Return whether a file holds the snapshots of a text, however it is laid out."""
+    try:
+        return _decode(path.read_bytes()) == _decode(text)
+    except (msgspec.DecodeError, OSError, RecursionError):
+        return False
+
+
+def comparison_of(project: Project, event: Event) -> Comparison | None:
+    """Return the comparison of an event with its snapshot; None where one of the two is missing or not understood."""
+    old = (project.snapshots or {}).get(event.event_type or "")
+    new = snapshot_of(event, project.shapes)
+    if old is None or new is None:
+        return None
+    names = None
+    if project.snapshot_files[event.event_type or ""].format == 1:
+        shapes = named_shapes(project.shapes[event.payload or ""], project.shapes)
+        names = {
+            (name, field.name): field.first_format_name for name, shape in shapes.items() for field in shape.fields
+        }
+    return Comparison(old, new, names)
 
 
 def snapshot_of(event: Event, shapes: Mapping[str, Shape]) -> EventSnapshot | None:
@@ -88,16 +169,49 @@ def snapshot_of(event: Event, shapes: Mapping[str, Shape]) -> EventSnapshot | No
     root = shapes.get(event.payload or "")
     if root is None or event.version is None:
         return None
-    types: dict[str, ShapeSnapshot] = {}
-    for shape in reachable(root, shapes):
-        fields = {field.name: FieldSnapshot(field.annotation, field.required) for field in shape.fields}
-        members = None if shape.members is None else sorted(shape.members)
-        types[shape.name] = ShapeSnapshot(fields, members)
-    return EventSnapshot(event.name, event.version, root.name, types)
+    named = named_shapes(root, shapes)
+    name_of = {shape.symbol: name for name, shape in named.items()}
+    types = {name: _shape_snapshot(shape, name_of) for name, shape in named.items()}
+    return EventSnapshot(event.name, event.version, name_of[root.symbol], types)
 
 
-def reachable(root: Shape, shapes: Mapping[str, Shape]) -> Iterator[Shape]:
-    """Yield a shape and all that its fields lead to."""
+def _shape_snapshot(shape: Shape, name_of: Mapping[str, str]) -> ShapeSnapshot:
+    longer = {
+        last_part(used): name_of[used] for used in shape.uses if name_of.get(used, last_part(used)) != last_part(used)
+    }
+
+    def spelled(annotation: str) -> str:
+        return _WORD.sub(lambda word: longer.get(word[0], word[0]), annotation) if longer else annotation
+
+    fields = {
+        field.name: FieldSnapshot(
+            type=on_the_wire(spelled(field.annotation)),
+            required=field.required,
+            constraints={place: dict(limits) for place, limits in field.constraints.items()},
+            reads=list(field.reads),
+        )
+        for field in shape.fields
+    }
+    tag = shape.form.tag
+    return ShapeSnapshot(
+        fields=fields,
+        array=[field.name for field in shape.fields] if shape.form.array else None,
+        tag=None if tag is None else TagSnapshot(tag.field, tag.value),
+        closed=shape.form.closed,
+        computed=list(shape.form.computed),
+        members=None if shape.members is None else list(shape.members),
+        lenient=shape.lenient,
+    )
+
+
+def named_shapes(root: Shape, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return a shape and all that its fields lead to by name; where two have the same, by their whole symbols."""
+    found = list(_reachable(root, shapes))
+    count = Counter(shape.name for shape in found)
+    return {shape.name if count[shape.name] == 1 else shape.symbol.replace(".", "_"): shape for shape in found}
+
+
+def _reachable(root: Shape, shapes: Mapping[str, Shape]) -> Iterator[Shape]:
     left, seen = [root], {root.symbol}
     while left:
         shape = left.pop()
@@ -105,77 +219,3 @@ def reachable(root: Shape, shapes: Mapping[str, Shape]) -> Iterator[Shape]:
         new = [shapes[symbol] for symbol in shape.uses if symbol in shapes and symbol not in seen]
         seen.update(used.symbol for used in new)
         left += new
-
-
-def changes_between(old: EventSnapshot, new: EventSnapshot) -> Iterator[Change]:
-    """Yield what breaks readers; a class that only has another name breaks none."""
-    left = [(old.payload, new.payload)]
-    seen = set(left)
-    while left:
-        before, after = left.pop()
-        was, now = old.types.get(before), new.types.get(after)
-        if was is None or now is None:
-            continue
-        yield from _changes_in_shape(after, was, now, (old, new))
-        pairs: list[tuple[str, str]] = []
-        for name in was.fields.keys() & now.fields.keys():
-            # The classes of a retyped field are not compared: the field itself is the finding.
-            if _same_type(was.fields[name], now.fields[name], (old, new)):
-                words = (_WORD.findall(_on_the_wire(field.type)) for field in (was.fields[name], now.fields[name]))
-                pairs += [pair for pair in zip(*words, strict=True) if pair[0] in old.types and pair[1] in new.types]
-        left += [pair for pair in pairs if pair not in seen]
-        seen.update(pairs)
-
-
-def _changes_in_shape(
-    name: str, was: ShapeSnapshot, now: ShapeSnapshot, whole: tuple[EventSnapshot, EventSnapshot]
-) -> Iterator[Change]:
-    gone = sorted(set(was.members or ()) - set(now.members or ()))
-    if gone:
-        yield Change("narrowed", name, "", f"{name} lost {', '.join(gone)}")
-    for field, before in was.fields.items():
-        after = now.fields.get(field)
-        if after is None:
-            yield Change("removed", name, field, f"{name}.{field} was removed")
-        elif not _same_type(before, after, whole):
-            message = f"{name}.{field} was {before.type} and is {after.type}"
-            yield Change("retyped", name, field, message)
-        elif after.required and not before.required:
-            yield Change("required", name, field, f"{name}.{field} lost its default")
-    for field, after in now.fields.items():
-        if after.required and field not in was.fields:
-            yield Change("required", name, field, f"{name}.{field} is new and has no default")
-
-
-def _same_type(was_field: FieldSnapshot, now_field: FieldSnapshot, whole: tuple[EventSnapshot, EventSnapshot]) -> bool:
-    """Return whether two types are the same but for the names of classes that are compared on their own."""
-    was, now = _on_the_wire(was_field.type), _on_the_wire(now_field.type)
-    if was == now:
-        return True
-    old, new = whole
-    words = list(zip(_WORD.findall(was), _WORD.findall(now), strict=False))
-    return _WORD.sub("", was) == _WORD.sub("", now) and all(
-        before == after or (_kind(old.types, before), _kind(new.types, after)) in {("enum", "enum"), ("class", "class")}
-        for before, after in words
-    )
-
-
-def _on_the_wire(spelled: str) -> str:
-    """Return a type with one word for all that is an array in JSON, and one for all that is an object."""
-
-    def as_json(match: re.Match[str]) -> str:
-        name, inner = match.groups()
-        if name == "tuple" and inner.endswith(", ..."):
-            return f"list<{inner.removesuffix(', ...')}>"
-        return f"{'list' if name in _ARRAYS else 'dict' if name in _OBJECTS else name}<{inner}>"
-
-    count = 1
-    while count:
-        spelled, count = _INNERMOST.subn(as_json, spelled)
-    return spelled
-
-
-def _kind(types: Mapping[str, ShapeSnapshot], name: str) -> str:
-    if name not in types:
-        return ""
-    return "class" if types[name].members is None else "enum"

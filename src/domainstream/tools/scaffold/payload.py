@@ -187,7 +187,7 @@ def _arguments(shape: Shape, shapes: Mapping[str, Shape], inside: tuple[str, ...
     for field in shape.fields:
         if field.required:
             example = values.of(_parsed(field.annotation), field.name)
-            arguments.append(Example(f"{field.name}={example.text}", example.imports))
+            arguments.append(Example(f"{field.argument}={example.text}", example.imports))
     return arguments
 
 
@@ -234,7 +234,7 @@ class _Values(NamedTuple):
         module, _, name = shape.symbol.rpartition(".")
         place = f"{module}:{name}"
         if shape.members is not None:
-            return Example(f"{name}({_literal(next(iter(shape.members), name))})", (place,))
+            return Example(f"{name}({_literal(repr(next(iter(shape.members), '= ')))})", (place,))
         inner = _arguments(shape, self.shapes, self.inside)
         needed = tuple(wanted for example in inner for wanted in example.imports)
         return Example(f"{name}({', '.join(example.text for example in inner)})", (place, *needed))
@@ -270,4 +270,6 @@ def _literal(text: str) -> str:
         raise UnknownTypeError(text) from None
     if not isinstance(value, str):
         return repr(value)
+    if value.startswith("= "):  # an expression that is not plain
+        raise UnknownTypeError(value[2:])
     return repr(value) if '"' in value else f'"{repr(value)[1:-1]}"'

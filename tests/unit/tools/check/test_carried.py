@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -105,9 +104,13 @@ def starts(annotation: str) -> bool:
     module = ModuleType("stay_events")
     module.__dict__.update(Unknown=int, computed=lambda: int)
     program = f"{HEAD}\nclass StayPayload(EventPayload):\n    field: {annotation}\n"
-    with patch.dict(sys.modules, {module.__name__: module}):
+    sys.modules[module.__name__] = module
+    try:
         exec(compile(program, "stay_events.py", "exec"), module.__dict__)  # noqa: S102 - made here
         return is_taken(module.__dict__["StayPayload"])
+    finally:
+        # Nothing else is taken back: what the program imports would be imported a second time by later tests.
+        del sys.modules[module.__name__]
 
 
 def is_taken(payload: Any) -> bool:

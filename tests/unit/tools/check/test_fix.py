@@ -71,6 +71,17 @@ def test_missing_final_is_added_with_its_import(before: str, after: str, tmp_pat
     assert check_project(tmp_path) == []
 
 
+@pytest.mark.parametrize("module", [".typing", "..typing", "coding.typing"])
+def test_module_of_ones_own_that_is_called_typing_is_left_alone(module: str, tmp_path: Path) -> None:
+    """`--fix` adds its own import of `final` beside an import from another module whose name is `typing`."""
+    own = f"from {module} import Money\n"
+    write_system(tmp_path, small_system() | {EVENTS: unfinal(f"from enum import StrEnum\n\n{own}")})
+    assert fix(tmp_path) == [EVENTS]
+    text = (tmp_path / EVENTS).read_text()
+    assert f"from enum import StrEnum\nfrom typing import final\n\n{own}" in text
+    assert check_project(tmp_path) == []
+
+
 def test_final_goes_between_other_decorators_and_the_class(tmp_path: Path) -> None:
     """`@final` is added directly above the class, below its other decorators and comments."""
     text = small_system()[EVENTS].replace("@final\n", "@register\n# a remark\n")

@@ -61,6 +61,12 @@ def test_overview_lists_every_rule(rule: object) -> None:
     assert (RULE_PAGES / f"{code}.md").read_text(encoding="utf-8").startswith(f"# {code}: {summary}\n")
 
 
+def test_readme_counts_the_rules() -> None:
+    """The README names the number of rules."""
+    readme = RULE_PAGES.parents[1] / "README.md"
+    assert f"[{len(CODES)} rules](docs/rules/README.md)" in readme.read_text(encoding="utf-8")
+
+
 def test_codes_are_sorted_and_used_once() -> None:
     """The table of rules is sorted by code, and no code is used twice."""
     assert sorted(set(CODES)) == CODES

@@ -1,12 +1,14 @@
-"""Channels, events and payloads, as the domain layers and contracts define them, and payloads as their snapshots do."""
+"""Channels, events and payloads, as the domain layers and contracts define them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-import msgspec
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from domainstream.tools.check.findings import Location
+
+Constraints = Mapping[str, Mapping[str, bool | int | float | str]]
+"""What values must satisfy, such as `{"[]": {"ge": 1}}`, by where in the type they are: "" is the value itself, "[]" is
+each item, "[0]" the first one, "{}" each value of an object, "{key}" each of its keys; "[][]" is an item of an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Field:
     """A field of a payload."""
 
     name: str
-    """Its name on the wire."""
+    """The name that is written on the wire."""
 
     annotation: str
     """Its type in one spelling: unions sorted, `Optional` and `Annotated` undone, names without modules."""
@@ -121,6 +123,48 @@ class Field:
     location: Location
     """Where it is."""
 
+    constraints: Constraints = field(default_factory=dict)
+    """What its values must satisfy."""
+
+    reads: tuple[str, ...] = ()
+    """The names under which it is read, where that is not its name alone."""
+
+    attribute: str = ""
+    """Its name in Python."""
+
+    argument: str = ""
+    """The keyword by which its class takes it."""
+
+    first_format_name: str = ""
+    """Its name in snapshots of format 1, which did not know `rename=`; empty for a private field, which those lack."""
+
+
+class Tag(NamedTuple):
+    """What distinguishes the classes of a union on the wire."""
+
+    field: str
+    """The name of the field that holds it; in an array it is the first element instead."""
+
+    value: int | str
+    """What that holds for this class."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireForm:
+    """How a class is written, besides the types of its fields."""
+
+    array: bool = False
+    """Whether it is an array of its fields' values instead of an object."""
+
+    tag: Tag | None = None
+    """What distinguishes it from other classes."""
+
+    closed: bool = False
+    """Whether it cannot be read where it has a field more."""
+
+    computed: tuple[str, ...] = ()
+    """Options whose value only running the code gives, such as "rename=name_of"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -130,16 +174,22 @@ class Shape:
     """Its dotted name."""
 
     fields: tuple[Field, ...]
-    """Its fields; empty for an enum."""
+    """Its fields, in the order in which they are written; empty for an enum."""
 
-    members: tuple[str, ...] | None
-    """The values of an enum's members; None for a class with fields."""
+    members: tuple[int | str, ...] | None
+    """The values of an enum's members, as they are spelled where they are not plain; None for a class with fields."""
 
     uses: tuple[str, ...]
     """The symbols of the shapes that its fields name."""
 
     location: Location
     """Where it is."""
+
+    form: WireForm = WireForm()
+    """How it is written."""
+
+    lenient: bool = False
+    """Whether an enum reads values that are none of its members, by `_missing_`."""
 
     @property
     def name(self) -> str:
@@ -201,39 +251,3 @@ class Uncarried:
 
     location: Location
     """Where it is."""
-
-
-class FieldSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A field as it was."""
-
-    type: str
-    """Its type, as `reading.payloads.TypeNormalizer` writes it."""
-
-    required: bool = True
-    """Whether it had no default."""
-
-
-class ShapeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A class that a payload is made of, as it was."""
-
-    fields: dict[str, FieldSnapshot] = {}
-    """Its fields; empty for an enum."""
-
-    members: list[str] | None = None
-    """The values of an enum, sorted; None for a class with fields."""
-
-
-class EventSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event as it was."""
-
-    event: str
-    """The class's name."""
-
-    version: int
-    """Its version."""
-
-    payload: str
-    """The name of its payload."""
-
-    types: dict[str, ShapeSnapshot]
-    """What the payload is made of, by name."""

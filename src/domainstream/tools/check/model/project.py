@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from domainstream.tools.check.findings import Location
+from domainstream.tools.check.model.contract import EventSnapshot
 from domainstream.tools.check.model.domain import (
     Channel,
     ChannelEnum,
     Event,
-    EventSnapshot,
     EventUnion,
     LayerBreach,
     NaiveCall,
@@ -74,6 +74,17 @@ class Repeated:
 
     location: Location
     """Where the later one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFile:
+    """A contract file."""
+
+    path: str
+    """Relative to the root, with `/`."""
+
+    format: int
+    """The number of its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,9 @@ class Project:
 
     snapshots: Mapping[str, EventSnapshot] | None = None
     """The committed snapshots of payloads by event type; None when there are none."""
+
+    snapshot_files: Mapping[str, SnapshotFile] = field(default_factory=dict)
+    """The files that they are in, by event type."""
 
     repeated: tuple[Repeated, ...] = ()
     """Definitions that replace an earlier one."""

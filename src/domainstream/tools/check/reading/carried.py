@@ -45,6 +45,9 @@ _WRAPPERS: Final = frozenset({"Annotated", "NotRequired", "Required", "ReadOnly"
 _RECORDS: Final = frozenset({"EventPayload", "Struct", "TypedDict", "NamedTuple", "Generic"})
 _RECORD_DECORATORS: Final = frozenset({"dataclass", "define", "frozen", "mutable", "s", "attrs", "dataclass_transform"})
 
+_MOST_ALIASES: Final = 8
+"""A type whose aliases lead to more aliases than this can double with each of them."""
+
 
 class _UnclearError(Exception):
     """An annotation is not plain, so it is not judged."""
@@ -252,7 +255,7 @@ def _named(symbol: str, symbols: Symbols, aliases: frozenset[str]) -> Any:
     if (found := symbols.class_of(symbol)) is not None:
         return _twin(symbol, *found, symbols)
     alias = symbols.value_of(symbol)
-    if alias is None or symbol in aliases:
+    if alias is None or symbol in aliases or len(aliases) > _MOST_ALIASES:
         raise _UnclearError
     module, value = alias
     # The second argument of NewType is the type behind the name.

@@ -20,7 +20,7 @@ OBJECTS: Final = frozenset({"dict", "Mapping", "MutableMapping"})
 """What is an object in JSON, without fields of its own."""
 
 Members = Sequence[object] | None
-"""The values of an enum, as numbers and texts or as their spellings; None for a class with fields."""
+"""The values of an enum; None for a class with fields."""
 
 
 class Accepted(NamedTuple):
@@ -96,17 +96,7 @@ class Types:
 
 def values_of_members(members: Sequence[object]) -> frozenset[object]:
     """Return the values of an enum's members."""
-    return frozenset(map(_value, members))
-
-
-def _value(member: object) -> object:
-    """Return a member's value; older snapshots hold it as it is spelled in Python."""
-    if isinstance(member, str) and (member[:1] in "'\"" or member.lstrip("-").isdigit()):
-        try:
-            return ast.literal_eval(member)
-        except (ValueError, SyntaxError):
-            return member
-    return member
+    return frozenset(members)
 
 
 def _origin(node: ast.expr) -> ast.expr:

@@ -1,23 +1,32 @@
-"""Reads what payloads are made of (fields, nested structs, enums), and the naive datetimes that code puts into them.
-
-Types are written in one normal form, so that another spelling of the same type does not count as a change.
-"""
+"""Reads what payloads are made of (fields, nested structs, enums), and the naive datetimes that code puts into them."""
 
 import ast
 import re
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-from domainstream.tools.check.model.domain import Field, NaiveCall, Shape
+from domainstream.tools.check.findings import Location
+from domainstream.tools.check.model.domain import Field, NaiveCall, Shape, WireForm
+from domainstream.tools.check.reading.constraints import add_limits, limits_of, validators_of
+from domainstream.tools.check.reading.literals import values_of
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Module, Symbols, last_part, parse_quoted
+from domainstream.tools.check.reading.symbols import Function, Module, Symbols
+from domainstream.tools.check.reading.types import TypeNormalizer
+from domainstream.tools.check.reading.wire import (
+    Ancestor,
+    Member,
+    Names,
+    Written,
+    given_names,
+    written_model,
+    written_struct,
+)
 
 _DEFAULTS: Final = frozenset({"default", "default_factory", "factory"})
+_FIELD_CALLS: Final = frozenset({"field", "ib", "attrib"})
 _CLOCK_CALLS: Final = re.compile(rb"\bnow\(\)|\butcnow\(|\butcfromtimestamp\(")
 _ALWAYS_NAIVE: Final = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"})
 _NOW: Final = "datetime.datetime.now"
-_WRAPPERS: Final = frozenset({"ClassVar", "NotRequired", "Required", "ReadOnly", "Final", "Annotated"})
-_OLD_NAMES: Final = {"List": "list", "Tuple": "tuple", "Dict": "dict", "Set": "set", "FrozenSet": "frozenset"}
 
 
 def read_shapes(payload: str, symbols: Symbols) -> Iterator[Shape]:
@@ -38,134 +47,118 @@ def read_shapes(payload: str, symbols: Symbols) -> Iterator[Shape]:
 
 def _shape(symbol: str, module: Module, node: ast.ClassDef, symbols: Symbols) -> Shape:
     location = module.source.location(node)
-    if any(symbols.name_of(base, module).endswith("Enum") for base in node.bases):
-        values = (ast.unparse(statement.value) for statement in node.body if isinstance(statement, ast.Assign))
-        return Shape(symbol, (), tuple(sorted(values)), (), location)
     lineage = [(module, node)]
     for owner, class_node in lineage:
         parents = [symbols.class_of(symbols.of(base, owner) or "") for base in class_node.bases]
         lineage += [parent for parent in parents if parent is not None and parent not in lineage]
-    fields: dict[str, Field] = {}
-    uses: list[str] = []
-    for owner, class_node in reversed(lineage):
-        fields.update({field.name: field for field in _fields(owner, class_node, symbols, uses)})
-    return Shape(symbol, tuple(fields.values()), None, tuple(dict.fromkeys(uses)), location)
+    named = (symbols.of(base, owner) or "" for owner, class_node in lineage for base in class_node.bases)
+    roots = {base for base in named if symbols.class_of(base) is None}
+    if any(root.endswith(("Enum", "Flag")) for root in roots):
+        members = sorted(set(values_of(node, module, symbols)), key=lambda value: (isinstance(value, str), value))
+        functions = {
+            child.name for _, class_node in lineage for child in class_node.body if isinstance(child, Function)
+        }
+        return Shape(symbol, (), tuple(members), (), location, lenient="_missing_" in functions)
+    declared = [list(_declared(owner, class_node, symbols)) for owner, class_node in lineage]
+    ancestors = [
+        Ancestor(*one, [field.member for field in fields]) for one, fields in zip(lineage, declared, strict=True)
+    ]
+    written = _written(ancestors, roots, symbols)
+    attributes = {field.member.attribute: field for fields in reversed(declared) for field in fields}
+    order = written.names or attributes
+    fields = [_field(attributes[name], written.names.get(name)) for name in order if name in attributes]
+    uses = dict.fromkeys(used for field in attributes.values() for used in field.normalizer.uses)
+    return Shape(symbol, tuple(fields), None, tuple(uses), location, written.form)
 
 
-def _fields(module: Module, node: ast.ClassDef, symbols: Symbols, uses: list[str]) -> Iterator[Field]:
+class _Declared(NamedTuple):
+    """A field as its class declares it, and what its annotation says."""
+
+    member: Member
+    annotation: str
+    normalizer: TypeNormalizer
+    location: Location
+    old_name: str
+
+
+def _declared(module: Module, node: ast.ClassDef, symbols: Symbols) -> Iterator[_Declared]:
+    """Yield the fields that a class declares itself."""
     total = not any(given.arg == "total" and ast.unparse(given.value) == "False" for given in node.keywords)
     for statement in node.body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            normalizer = TypeNormalizer(module, symbols)
-            annotation = normalizer.of(statement.annotation)
-            if normalizer.wrapper != "ClassVar" and not statement.target.id.startswith("_"):
-                uses += normalizer.uses
-                required, renamed = _field_options(statement.value, module, symbols)
-                required = required and total and normalizer.wrapper != "NotRequired"
-                name = renamed or statement.target.id
-                yield Field(name, annotation, required, normalizer.naive, module.source.location(statement))
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            continue
+        normalizer = TypeNormalizer(module, symbols)
+        annotation = normalizer.of(statement.annotation)
+        if normalizer.wrapper in {"ClassVar", "InitVar"} or annotation == "KW_ONLY":
+            continue
+        value = statement.value
+        metadata = [call for call in normalizer.metadata if symbols.name_of(call.func, module) == "Field"]
+        calls = [*metadata, *([value] if isinstance(value, ast.Call) else [])]
+        for limits in [*validators_of(value, module, symbols), limits_of(value, module, symbols)]:
+            add_limits(normalizer.constraints, "", limits, annotation.removesuffix(" | None"))
+        required = _has_no_default(value, module, symbols) and all(
+            _has_no_default(call, module, symbols) for call in metadata
+        )
+        required = required and total and normalizer.wrapper != "NotRequired"
+        member = Member(statement.target.id, required, given_names(calls, module, symbols))
+        old_name = next(_texts(value, ("name", "alias")), statement.target.id)
+        yield _Declared(member, annotation, normalizer, module.source.location(statement), old_name)
 
 
-def _field_options(value: ast.expr | None, module: Module, symbols: Symbols) -> tuple[bool, str]:
-    """Return whether a field with this default is required, and the name it gets, as by `field(name="stayId")`."""
+def _texts(value: ast.expr | None, names: tuple[str, ...]) -> Iterator[str]:
+    """Yield the plain texts that a call is given for these keywords."""
+    for keyword in value.keywords if isinstance(value, ast.Call) else ():
+        given = keyword.value
+        if keyword.arg in names and isinstance(given, ast.Constant) and isinstance(given.value, str):
+            yield given.value
+
+
+def _has_no_default(value: ast.expr | None, module: Module, symbols: Symbols) -> bool:
     if not isinstance(value, ast.Call):
-        return value is None, ""
-    function = symbols.name_of(value.func, module).lower()
+        return value is None
+    function = symbols.name_of(value.func, module)
     given = any(keyword.arg in _DEFAULTS for keyword in value.keywords)
     # pydantic's Field takes the default as its first argument; `...` is none.
     first = any(ast.unparse(argument) != "..." for argument in value.args[:1])
-    required = function in {"field", "ib", "attrib"} and not given and not first
-    names = (keyword.value for keyword in value.keywords if keyword.arg in {"name", "alias"})
-    texts = (node.value for node in names if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return required, next(texts, "")
+    return function.lower() in _FIELD_CALLS and not given and not first
 
 
-class TypeNormalizer:
-    """Spells one annotation."""
-
-    def __init__(self, module: Module, symbols: Symbols) -> None:
-        self.uses: list[str] = []
-        """The symbols of the classes that it names and the system defines."""
-        self.naive = False
-        """Whether it takes datetimes without a time zone."""
-        self.wrapper = ""
-        """What the whole annotation is wrapped in, such as "ClassVar"; empty for nothing."""
-        self._module = module
-        self._symbols = symbols
-        self._aliases: set[str] = set()
-
-    def of(self, node: ast.expr) -> str:
-        """Return the one spelling of a type."""
-        outermost = node.value if isinstance(node, ast.Subscript) else node
-        name = self._symbols.name_of(outermost, self._module)
-        self.wrapper = name if name in _WRAPPERS else ""
-        return self._spell(node)
-
-    def _spell(self, node: ast.expr) -> str:
-        if isinstance(node, ast.Name | ast.Attribute):
-            return self._named(node)
-        if isinstance(node, ast.Subscript):
-            return self._subscript(node)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            return self._union([node.left, node.right])
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            parsed = parse_quoted(node.value)
-            return node.value if parsed is None else self._spell(parsed)
-        if isinstance(node, ast.Constant) and node.value is ...:
-            return "..."
-        return ast.unparse(node)
-
-    def _named(self, node: ast.Name | ast.Attribute) -> str:
-        symbol = self._symbols.of(node, self._module) or ast.unparse(node)
-        name = last_part(symbol)
-        if self._symbols.class_of(symbol) is not None:
-            self.uses.append(symbol)
-            return name
-        alias = self._symbols.value_of(symbol)
-        if alias is None or symbol in self._aliases:
-            self.naive = self.naive or symbol == "datetime.datetime"
-            return _OLD_NAMES.get(name, name)
-        self._aliases.add(symbol)
-        outside = self._module
-        self._module, value = alias
-        try:
-            # The second argument of NewType is the type behind the name.
-            return self._spell(value.args[1] if isinstance(value, ast.Call) and len(value.args) > 1 else value)
-        finally:
-            self._module = outside
-
-    def _subscript(self, node: ast.Subscript) -> str:
-        name = self._symbols.name_of(node.value, self._module)
-        arguments = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if name in _WRAPPERS and arguments:
-            before = self.naive
-            spelled = self._spell(arguments[0])
-            calls = [argument for argument in arguments[1:] if isinstance(argument, ast.Call)]
-            if any(word.arg == "tz" and ast.unparse(word.value) == "True" for call in calls for word in call.keywords):
-                self.naive = before  # Meta(tz=True) demands a time zone
-            return spelled
-        if name == "Union":
-            return self._union(arguments)
-        if name == "Optional":
-            return self._union([*arguments, ast.Constant(None)])
-        if name == "Literal":
-            return f"Literal[{', '.join(sorted(map(ast.unparse, arguments)))}]"
-        return f"{self._spell(node.value)}[{', '.join(map(self._spell, arguments))}]"
-
-    def _union(self, parts: list[ast.expr]) -> str:
-        spelled = {member for part in parts for member in _split_union(self._spell(part))}
-        return " | ".join(sorted(spelled, key=lambda member: (member == "None", member)))
+def _written(ancestors: list[Ancestor], roots: Collection[str], symbols: Symbols) -> Written:
+    """Return how a class with fields is written; without names where they are those of its attributes."""
+    if any(root.endswith(".NamedTuple") for root in roots):
+        return Written({}, WireForm(array=True, closed=True))
+    decorators = {
+        symbols.of(each.func if isinstance(each, ast.Call) else each, one.module) or ""
+        for one in ancestors
+        for each in one.node.decorator_list
+    }
+    members = [member for one in reversed(ancestors) for member in one.members]
+    if any(decorator.startswith(("attr.", "attrs.")) for decorator in decorators):
+        public = (member.attribute for member in members if not member.attribute.startswith("_"))
+        return Written({attribute: Names(attribute) for attribute in public}, WireForm())
+    aliased = any(member.given.keys() - {"name"} for member in members)
+    is_model = aliased or any(root.startswith("pydantic.") for root in roots)
+    if is_model and not decorators:
+        return written_model(ancestors, symbols)
+    renamed = {member.attribute: Names(member.given.get("name") or member.attribute) for member in members}
+    return written_struct(ancestors, symbols) or Written(renamed, WireForm())
 
 
-def _split_union(spelled: str) -> list[str]:
-    """Undo a union within a union; one inside of brackets stays whole."""
-    parts, depth, start = [], 0, 0
-    for position, character in enumerate(spelled):
-        depth += (character in "[(") - (character in "])")
-        if not depth and spelled.startswith(" | ", position):
-            parts.append(spelled[start:position])
-            start = position + 3
-    return [*parts, spelled[start:]]
+def _field(declared: _Declared, names: Names | None) -> Field:
+    attribute, required, given = declared.member
+    written, reads, argument = names or Names(attribute)
+    return Field(
+        name=written,
+        annotation=declared.annotation,
+        required=required,
+        naive=declared.normalizer.naive,
+        location=declared.location,
+        constraints=declared.normalizer.constraints,
+        reads=reads,
+        attribute=attribute,
+        argument=argument or (attribute if "name" in given else declared.old_name),
+        first_format_name="" if attribute.startswith("_") else declared.old_name,
+    )
 
 
 def read_naive_calls(source: Source, symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:

@@ -1,4 +1,4 @@
-"""Rules of channels, DS101 to DS107: names, values, services and aggregates.
+"""Rules of channels, DS101 to DS108: names, values, services and aggregates.
 
 The grammar is `domainstream.channel`'s own, so that `check` and start-up say the same.
 """
@@ -6,12 +6,14 @@ The grammar is `domainstream.channel`'s own, so that `check` and start-up say th
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import accumulate
+from pathlib import PurePosixPath
 from typing import Final
 
 from domainstream.channel.channel_name import NameRule, Services, Violation, services_violations, violations_of
 from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Channel, ChannelEnum
 from domainstream.tools.check.model.project import Project
+from domainstream.tools.check.settings import SETTINGS_FILE
 
 
 def _broken(project: Project, rule: NameRule) -> Iterator[RawFinding]:
@@ -79,6 +81,25 @@ def retired_names(project: Project) -> Iterator[RawFinding]:
                 yield RawFinding(
                     channel.location, message, "choose another name, or take it out of `retired` in domainstream.toml"
                 )
+
+
+def removed_channels(project: Project) -> Iterator[RawFinding]:
+    """Find channels that events were published to and that no enum has any more; a channel in `retired` may go."""
+    left = {name for channel in project.channel_by_name.values() for name in (channel.name.lower(), channel.value)}
+    left |= {name.lower() for name in project.settings.retired}
+    for event_type, snapshot in (project.snapshots or {}).items() if project.channel_by_name else ():
+        service = PurePosixPath(project.snapshot_files[event_type].path).stem
+        if event_type in left or service in {*project.settings.external_services, *project.broken_services}:
+            continue
+        owner = next((enum for enum in project.enums if service in (enum.services or {})), project.enums[0])
+        renamed = next((event.event_type for event in project.events if event.name == snapshot.event), None)
+        what = f"was renamed to {renamed.upper()}" if renamed else "was removed"
+        message = f"{event_type.upper()} {what}, so its readers wait for events that nothing publishes any more"
+        fix = (
+            f'put it back, or, once it has neither readers nor entries, add "{event_type.upper()}" to `retired` in '
+            f"{SETTINGS_FILE} and run domainstream schema snapshot"
+        )
+        yield RawFinding(owner.location, message, fix)
 
 
 wrong_grammar: Final = partial(_broken, rule="grammar")

@@ -79,8 +79,8 @@ def naive_datetimes(project: Project) -> Iterator[RawFinding]:
     for shape in project.shapes.values():
         for field in shape.fields:
             if field.naive:
-                message = f"{shape.name}.{field.name} takes datetimes without a time zone, which are ambiguous"
-                fix = f"use {field.name}: Annotated[datetime, Meta(tz=True)]"
+                message = f"{shape.name}.{field.attribute} takes datetimes without a time zone, which are ambiguous"
+                fix = f"use {field.attribute}: Annotated[datetime, Meta(tz=True)]"
                 yield RawFinding(
                     field.location, message, f"{fix} (from typing import Annotated; from msgspec import Meta)"
                 )

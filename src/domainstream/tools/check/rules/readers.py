@@ -10,7 +10,8 @@ from functools import lru_cache, partial
 from typing import Final, Literal, NamedTuple
 
 from domainstream.tools.check.findings import Location, RawFinding
-from domainstream.tools.check.model.domain import EventSnapshot, Field, Shape
+from domainstream.tools.check.model.contract import EventSnapshot
+from domainstream.tools.check.model.domain import Field, Shape
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.reading.compatible import Accepted, Types
 from domainstream.tools.check.snapshots import reachable, snapshot_of
