@@ -141,7 +141,7 @@ def project(terminal: Terminal, options: ProjectOptions) -> None:
         from domainstream.tools.scaffold.project import plan_project
 
         _apply(plan_project(options.folder), terminal, options)
-        _suggest(f"cd {options.folder}; domainstream new service NAME")
+        _suggest(options, f"cd {options.folder}; domainstream new service NAME")
 
 
 @local_command(ServiceOptions, group=new, error_prefix="")
@@ -154,7 +154,7 @@ def service(terminal: Terminal, options: ServiceOptions) -> None:
         system = System.around(options.folder)
         plan_service(system, options.name)
         _apply(system.plan, terminal, options)
-        _suggest(f"domainstream new event {options.name} AGGREGATE EVENT [field:type ...]")
+        _suggest(options, f"domainstream new event {options.name} AGGREGATE EVENT [field:type ...]")
 
 
 @local_command(EventOptions, group=new, error_prefix="", epilog=_FIELDS)
@@ -175,7 +175,7 @@ def event(terminal: Terminal, options: EventOptions) -> None:
         plan_event(system, meant)
         _apply(system.plan, terminal, options)
         if not options.internal:
-            _suggest(f"domainstream new subscriber {meant.type_name.lower()} QUEUE")
+            _suggest(options, f"domainstream new subscriber {meant.type_name.lower()} QUEUE")
 
 
 @local_command(SubscriberOptions, group=new, error_prefix="")
@@ -193,7 +193,7 @@ def subscriber(terminal: Terminal, options: SubscriberOptions) -> None:
         left = plan_subscriber(system, meant)
         _apply(system.plan, terminal, options)
         for step in left or ["python -m pytest"]:
-            _suggest(step)
+            _suggest(options, step)
 
 
 @local_command(ReaderOptions, group=new, error_prefix="")
@@ -211,7 +211,7 @@ def reader(terminal: Terminal, options: ReaderOptions) -> None:
         fields = None if options.fields is None else options.fields.split(",")
         event_type = plan_reader(system, options.service, options.event, fields)
         _apply(system.plan, terminal, options)
-        _suggest(f"domainstream new subscriber {event_type} QUEUE")
+        _suggest(options, f"domainstream new subscriber {event_type} QUEUE")
 
 
 @contextmanager
@@ -234,8 +234,10 @@ def _apply(plan: Any, terminal: Terminal, options: ChangeOptions) -> None:
         terminal.text(applied.diff)
     terminal.say(applied.summary(dry_run=options.dry_run))
     if applied.needs_snapshot:
-        _suggest("domainstream schema snapshot")
+        _suggest(options, "domainstream schema snapshot")
 
 
-def _suggest(step: str) -> None:
-    click.echo(f"next: {step}", err=True)
+def _suggest(options: ChangeOptions, step: str) -> None:
+    """Say what comes next; nothing after a dry run, which has made nothing to go on with."""
+    if not options.dry_run:
+        click.echo(f"next: {step}", err=True)

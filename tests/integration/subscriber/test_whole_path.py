@@ -7,8 +7,18 @@ from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
-from support.consuming import EVALUATED, GROUP, OptimizationEvaluated, Streams, evaluated, running, subscriptions_of
+from support.consuming import (
+    EVALUATED,
+    GROUP,
+    OptimizationEvaluated,
+    Streams,
+    evaluated,
+    running,
+    subscriptions_of,
+    until,
+)
 
+from domainstream.stream import RedisDeadLetterRedrive
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers, to_queue
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 
@@ -100,3 +110,26 @@ async def test_names_of_any_string_class_are_the_same_keys(
     keys = {key.decode().removeprefix(streams.prefix) async for key in streams.redis.scan_iter(f"{streams.prefix}*")}
     assert EVALUATED.value in keys
     assert not [key for key in keys if "another" in key or "Mixed" in key or "NAME" in key]
+
+
+async def test_foreign_entry_without_data_keeps_its_fields(redis_url: str, streams: Streams, bull_prefix: str) -> None:
+    """An entry of another producer, whose event is in another field, becomes a dead letter with all its fields."""
+    entry_id = await streams.add_data(EVALUATED, payload=b'{"score":1}', kind=b"\xff")
+    subscriber = RedisBullMQStreamSubscriber.from_url(
+        redis_url,
+        group=GROUP,
+        subscriptions=subscriptions_of("valuation"),
+        prefix=streams.prefix,
+        bull_prefix=bull_prefix,
+    )
+    redrive = RedisDeadLetterRedrive(streams.redis, prefix=streams.prefix)
+
+    async def is_stored() -> bool:
+        return bool(await redrive.page(EVALUATED))
+
+    async with running(subscriber):
+        await until(is_stored)
+    (stored,) = await redrive.page(EVALUATED)
+    delivery = stored.dead_letter.delivery
+    assert (delivery.entry_id, delivery.data) == (entry_id, None)
+    assert delivery.other == ((b"payload", b'{"score":1}'), (b"kind", b"\xff"))

@@ -36,6 +36,13 @@ def test_dry_run_shows_what_git_can_apply(clinic: Path, tmp_path: Path) -> None:
         assert tree(other) == after
 
 
+def test_dry_run_suggests_no_next_step(clinic: Path) -> None:
+    """A dry run has made nothing, so it does not say what comes next; the command itself does."""
+    command = ["event", "coding", "stay", "sent", "--quiet"]
+    assert "next:" not in run(clinic, *command, "--dry-run").stderr
+    assert "next: domainstream new subscriber domain_coding_stay_sent QUEUE" in run(clinic, *command).stderr
+
+
 def test_second_run_has_nothing_to_do(clinic: Path) -> None:
     """Running a command again shows no diff and reports that there is nothing to do."""
     result = run(clinic, "event", "Coding", "Stay", "StayCoded", "Id:str")

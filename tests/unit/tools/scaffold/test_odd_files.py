@@ -26,7 +26,8 @@ EVENTS = f"{CODING}/domain_layer/stay/stay_events.py"
 MAPPER = f"{CODING}/infrastructure_layer/events/coding_event_producer/coding_event_producer_mapper.py"
 CONSUMER = "services/valuation/src/valuation/infrastructure_layer/consumers/valuation_consumer.py"
 VALUATION_TOML = "services/valuation/pyproject.toml"
-EDITED = (CHANNELS, SUBSCRIPTIONS, QUEUES, JOBS, UNION, EVENTS, MAPPER, CONSUMER)
+EMPTY_UNION, EMPTY_MAPPER = (path.replace("coding", "valuation") for path in (UNION, MAPPER))
+EDITED = (CHANNELS, SUBSCRIPTIONS, QUEUES, JOBS, UNION, EVENTS, MAPPER, CONSUMER, EMPTY_UNION, EMPTY_MAPPER)
 
 PUBLISHED = ["event", "coding", "stay", "sent", "ward:str", "at:datetime", "amount:decimal?"]
 INTERNAL = ["event", "coding", "stay", "left", "--internal"]
@@ -39,6 +40,7 @@ COMMANDS = {
     "aggregate": OTHER_AGGREGATE,
     "subscriber": SUBSCRIBED,
     "service": SERVICE,
+    "first event": ["event", "valuation", "price", "calculated", "amount:decimal"],
 }
 
 Bytes = Callable[[bytes], bytes]
@@ -271,6 +273,12 @@ ROWS: dict[str, tuple[str, str, Bytes]] = {
         replaced(ALIAS, "CodingDomainEvent: TypeAlias = StayCoded; EVERY = (StayCoded,)"),
     ),
     "union over a backslash": ("event", UNION, replaced(ALIAS, "CodingDomainEvent: TypeAlias = \\\n    StayCoded")),
+    "empty union with a comment": ("first event", EMPTY_UNION, replaced("= Never", "= (  # none yet\n    Never\n)")),
+    "empty union whose name is used": (
+        "first event",
+        EMPTY_UNION,
+        replaced("\nValuation", "\nNOTHING: type[Never] | None = None\nValuation"),
+    ),
     # the events
     "enum with methods": (
         "event",
@@ -642,6 +650,7 @@ def test_edited_files_are_compiled_before_they_are_written(
     monkeypatch.setattr("domainstream.tools.scaffold.edits.services._takes_events", lambda _: False)
     if not compiled:
         monkeypatch.setattr("domainstream.tools.scaffold.plan.problems", lambda *_: ())
+        monkeypatch.setattr("domainstream.tools.scaffold.plan.check_project", lambda _: [])  # it compiles as well
     result = run(clinic, *PUBLISHED)
     if compiled:
         assert (result.exit_code, tree(clinic)) == (1, before)
@@ -700,8 +709,8 @@ def assert_kept(path: str, before: bytes, after: bytes) -> None:
 
 
 def code(text: bytes) -> list[bytes]:
-    """Return the words and signs of code, without what an edit may change: brackets, commas and the last line end."""
-    return re.findall(rb"[^\s(),\\]", text)
+    """Return the signs of code, without what an edit may change: brackets, commas, and `Never` for no events."""
+    return re.findall(rb"[^\s(),\\]", re.sub(rb"\bNever\b", b"", text))
 
 
 def assert_runs(folder: Path, programs: subprocess.Popen[str], before: set[str]) -> None:

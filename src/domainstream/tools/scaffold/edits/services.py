@@ -76,7 +76,7 @@ def with_class(source: Source, union_name: str, class_name: str) -> Source:
     kept = [name for name in names if name.rpartition(".")[2] not in NO_EVENTS]
     if re.search(r"[#\\]", source.slice(source.start(alias), end)):
         if not kept:
-            return source.replaced(*source.whole(members[-1]), class_name)
+            return source.replaced(source.start(members[-1]), source.end(members[-1]), class_name)
         return _with_last_member(source, members[-1], class_name, in_brackets=bool(value.lpar))
     head = source.slice(source.start(alias), start).rstrip().removesuffix("=").rstrip()
     changed = source.indented(union(head, [*kept, class_name], source.width), "")
