@@ -25,6 +25,7 @@ from domainstream.tools.doctor.flow_checks import (
     group_findings,
     queue_findings,
     stream_findings,
+    subscriptions_findings,
 )
 from domainstream.tools.doctor.server_checks import (
     ability_findings,
@@ -81,6 +82,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
     findings = [
         *await _server_findings(server, facts, options.role or ROLES),
         *await _readable("streams", _stream_findings(server, facts, options)),
+        *await _readable("subscriptions", _subscriptions_findings(server)),
         *await _readable("queues", _queue_findings(server, options.bull_prefix)),
     ]
     for finding in findings:
@@ -146,6 +148,12 @@ async def _unread_bytes(server: RedisServer, stream: StreamState, groups: Sequen
     lags = [group.state.lag for group in groups if group.state.channel == stream.channel]
     unread = min(stream.length, max(lags, default=stream.length))
     return await server.streams.memory_bytes(stream.channel) * unread // stream.length if unread else 0
+
+
+async def _subscriptions_findings(server: RedisServer) -> list[Finding]:
+    channels = await server.streams.channels()
+    running = [one for channel in channels for one in await server.groups.subscriptions(channel)]
+    return [*subscriptions_findings(running)]
 
 
 async def _queue_findings(server: RedisServer, bull_prefix: str) -> list[Finding]:

@@ -75,6 +75,19 @@ class ConsumerState(Struct, frozen=True, kw_only=True):
     """How long ago it last read, in milliseconds."""
 
 
+class ConsumerSubscriptions(Struct, frozen=True, kw_only=True):
+    """Which subscriptions a running consumer has."""
+
+    group: str
+    """The group's name."""
+
+    consumer: str
+    """The consumer's name."""
+
+    digest: str
+    """The digest of its subscriptions."""
+
+
 class PendingEntry(Struct, frozen=True, kw_only=True):
     """One entry that was delivered and not acknowledged."""
 

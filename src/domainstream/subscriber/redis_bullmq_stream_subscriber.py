@@ -114,7 +114,14 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             settings=settings.reading,
             on_loss=settings.on_loss,
         )
-        lease = RedisConsumerLease(client, channels, group=group, consumer=reader.consumer, prefix=prefix)
+        lease = RedisConsumerLease(
+            client,
+            channels,
+            group=group,
+            consumer=reader.consumer,
+            prefix=prefix,
+            subscriptions=subscriptions.digest,
+        )
         maintenance: list[MaintenanceTask] = [
             lease,
             RedisIdleConsumerReaper(client, channels, group=group, consumer=reader.consumer, prefix=prefix),

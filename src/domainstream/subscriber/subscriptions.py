@@ -5,6 +5,7 @@ is forgotten here loses its events silently.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -62,6 +63,12 @@ class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):
     def channels(self) -> tuple[EventPublisherChannel, ...]:
         """Every channel, in the order of the enum."""
         return tuple(self._handlers)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that two tables share if they add the same jobs to the same queues."""
+        jobs = sorted(f"{channel.value} {handler}" for channel, handlers in self.items() for handler in handlers)
+        return sha256("\n".join(jobs).encode()).hexdigest()[:12]
 
     def handlers_of(self, channel: str) -> tuple[QueueHandler, ...]:
         """Return the handlers of a channel, given as member or as value; empty for a channel without subscribers.

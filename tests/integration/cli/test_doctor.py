@@ -202,6 +202,35 @@ def test_group_is_dead_when_entries_wait_and_no_consumer_reads(
     assert progress(oldest_hours=oldest_hours, idle_hours=idle_hours).is_dead is is_dead
 
 
+@pytest.mark.parametrize(("other_queue", "warnings"), [("billing", 1), ("valuation", 0)])
+async def test_two_tables_in_one_group_are_a_warning(
+    typed: Type, streams: Streams, redis_url: str, bull: str, other_queue: str, warnings: int
+) -> None:
+    """Subscribers of one group with different subscriptions are named, since a new queue gets only some events."""
+    old, new = (
+        RedisBullMQStreamSubscriber.from_url(
+            redis_url,
+            group=GROUP,
+            consumer=name,
+            subscriptions=subscriptions_of(queue),
+            prefix=streams.prefix,
+            bull_prefix=bull,
+        )
+        for name, queue in (("old-1", "valuation"), ("new-1", other_queue))
+    )
+
+    async def both_have_forwarded() -> bool:
+        await streams.add(evaluated())
+        return bool(old.stats.forwarded and new.stats.forwarded)
+
+    async with running(old), running(new):
+        await until(both_have_forwarded)
+        found = findings(await typed("doctor", "--json"), "warning")
+    told = [one["words"] for one in found if one["check"] == "subscriptions"]
+    assert len(told) == warnings
+    assert all("domain-events have different subscriptions" in one and "old-1" in one for one in told)
+
+
 async def test_failed_jobs_are_a_warning(typed: Type, valuation: Valuation, bull: str) -> None:
     """Failed jobs are counted per queue with the age of the first, and the printed command lists them."""
     await valuation.add(*[job_of(evaluated(), job_id=f"event-{number}") for number in range(2)])
@@ -233,6 +262,19 @@ async def test_jobs_that_no_build_handles_are_a_warning(typed: Type, valuation: 
     for one, error in zip(waiting, ["HandlerNotFoundError", "UnknownEventVersionError"], strict=True):
         (group,) = records(await typed(*shlex.split(one["mend"])[1:], "--json"))
         assert (group["jobs"], group["error"]) == (1, error)
+
+
+async def test_leases_that_may_not_be_read_are_a_warning(
+    typed: Type, streams: Streams, redis: Redis, user_url: UserUrl
+) -> None:
+    """A user who may read streams but no leases is told so, and still gets the findings about streams."""
+    await streams.add(evaluated())
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    await redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
+    url = await user_url("+@all", f"~{streams.prefix}*")
+    result = await typed("doctor", "--json", "--redis-url", url)
+    assert "subscriptions could not be read" in only_check(findings(result, "warning"), "subscriptions")["words"]
+    assert "every channel is read by a group" in result.stdout
 
 
 async def test_queues_that_may_not_be_read_are_a_warning(

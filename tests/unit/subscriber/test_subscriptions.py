@@ -6,6 +6,7 @@ import pytest
 from support.consuming import CALCULATED, EVALUATED, Channel
 
 from domainstream.errors import SubscriptionError
+from domainstream.queue import JobSettings
 from domainstream.subscriber import create_multiple_handlers, to_queue
 
 
@@ -101,3 +102,13 @@ def test_channels_of_the_registry_fit() -> None:
     """Subscriptions are a mapping over the whole enum, as the registry expects."""
     subscriptions = create_multiple_handlers({EVALUATED: [], CALCULATED: []})
     assert dict(subscriptions) == dict.fromkeys(Channel, ())
+
+
+def test_digest_tells_which_tables_add_the_same_jobs() -> None:
+    """Order and settings do not change the digest of a table; another queue, job or channel does."""
+    price, bill = to_queue("valuation", job="price-stay"), to_queue("billing", job="bill-stay")
+    often = to_queue("valuation", job="price-stay", settings=JobSettings(attempts=99))
+    digest = create_multiple_handlers({EVALUATED: [price, bill], CALCULATED: []}).digest
+    assert create_multiple_handlers({CALCULATED: [], EVALUATED: [bill, often]}).digest == digest
+    assert create_multiple_handlers({EVALUATED: [price], CALCULATED: []}).digest != digest
+    assert create_multiple_handlers({EVALUATED: [price], CALCULATED: [bill]}).digest != digest

@@ -1,5 +1,6 @@
 """Looks at consumer groups: their progress, their consumers, and what they have not settled."""
 
+import re
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,12 +9,22 @@ from redis.exceptions import ResponseError
 
 from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
-from domainstream.redis.keys import stream_key
+from domainstream.redis.keys import companion_key, stream_key
 from domainstream.stream.inspection.streams import RedisStreamInspection
-from domainstream.stream.state import ConsumerState, GroupState, PendingEntry, StreamState, id_order, ms_of
+from domainstream.stream.state import (
+    ConsumerState,
+    ConsumerSubscriptions,
+    GroupState,
+    PendingEntry,
+    StreamState,
+    id_order,
+    ms_of,
+)
 from domainstream.validation import plain_name
 
 PAGE: Final = 500
+
+_DIGEST: Final = re.compile(rb" with subscriptions ([0-9a-f]+)$")
 
 # Entries are counted on the server, so that none crosses the network; 1,000 at a time do not hold it up.
 _COUNT: Final = """
@@ -56,6 +67,22 @@ class RedisGroupInspection:
             )
             for group in names
             for info in await self._infos("xinfo_consumers", channel, group)
+        ]
+
+    async def subscriptions(self, channel: str) -> list[ConsumerSubscriptions]:
+        """Return the subscriptions of each running consumer of the groups on a channel, as its lease names them."""
+        consumers = await self.consumers(channel)
+        key = stream_key(channel, self._prefix)
+        with translated_errors(self._client):
+            async with self._client.pipeline(transaction=False) as pipe:
+                for one in consumers:
+                    pipe.get(companion_key(key, f"consumer:{one.group}:{one.consumer}"))
+                leases = await replies_of(pipe)
+        found = [(one, _DIGEST.search(lease or b"")) for one, lease in zip(consumers, leases, strict=True)]
+        return [
+            ConsumerSubscriptions(group=one.group, consumer=one.consumer, digest=digest[1].decode())
+            for one, digest in found
+            if digest
         ]
 
     async def pending(

@@ -51,8 +51,20 @@ end
 class RedisConsumerLease:
     """Holds a consumer name of a group, on each of its streams, for one process."""
 
-    def __init__(self, client: Redis, channels: Iterable[str], *, group: str, consumer: str, prefix: str = "") -> None:
-        """Hold the name `consumer` on the streams of `channels` through `client`, which the caller closes."""
+    def __init__(
+        self,
+        client: Redis,
+        channels: Iterable[str],
+        *,
+        group: str,
+        consumer: str,
+        prefix: str = "",
+        subscriptions: str = "",
+    ) -> None:
+        """Hold the name `consumer` on the streams of `channels` through `client`, which the caller closes.
+
+        `subscriptions` is the digest of the holder's subscriptions, for whoever looks at the lease.
+        """
         self.every = EVERY
         """The pause between two renewals."""
         self._group, self._consumer = group, consumer
@@ -60,6 +72,8 @@ class RedisConsumerLease:
         name = f"consumer:{group}:{consumer}"
         self._keys = [companion_key(stream_key(channel, prefix), name) for channel in channels]
         self._token = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(8)})"
+        if subscriptions:
+            self._token += f" with subscriptions {subscriptions}"
         self._take: Any = client.register_script(_TAKE)
         self._release: Any = client.register_script(_RELEASE)
         self._held = False

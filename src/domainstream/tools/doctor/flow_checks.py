@@ -11,7 +11,7 @@ from domainstream.queue.bullmq.inspection import QueueState
 from domainstream.queue.bullmq.unhandled import UnhandledJobs
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters import DeadLetterState
-from domainstream.stream.state import ms_of
+from domainstream.stream.state import ConsumerSubscriptions, ms_of
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number, plural
 from domainstream.tools.doctor.finding import Finding, command, ok, problem, warning
@@ -102,6 +102,21 @@ def _progress(group: GroupProgress, *, is_only: bool, limit_ms: int) -> Iterator
     else:
         words = f"{name} is behind on {state.channel}: it has not acknowledged {entries}"
         yield warning("progress", words, command("pending", state.channel, "--group", state.group))
+
+
+def subscriptions_findings(running: Iterable[ConsumerSubscriptions]) -> Iterator[Finding]:
+    """Check which groups have running consumers with different subscriptions."""
+    tables: dict[str, dict[str, set[str]]] = {}
+    for one in running:
+        tables.setdefault(one.group, {}).setdefault(one.digest, set()).add(one.consumer)
+    for group, consumers_of in tables.items():
+        if len(consumers_of) > 1:
+            sides = " and ".join(", ".join(sorted(consumers)) for _, consumers in sorted(consumers_of.items()))
+            words = (
+                f"the subscribers of {group} have different subscriptions ({sides}): a queue that only some of them "
+                "know misses the events that the others read. Stop those with the old table, then replay that time"
+            )
+            yield warning("subscriptions", printable(words), command("groups", "ls", "--consumers"))
 
 
 def dead_letter_findings(states: Sequence[DeadLetterState]) -> Iterator[Finding]:
