@@ -363,3 +363,21 @@ def test_reader_is_in_no_snapshot(tmp_path: Path) -> None:
     assert found(tmp_path, files, reader("a: str", OTHERS)) == []
     assert CliRunner().invoke(cli, ["schema", "snapshot", str(tmp_path)]).exit_code == 0
     assert {path.name: path.read_text() for path in (tmp_path / "contracts").iterdir()} == {"admission.json": contract}
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "message"),
+    [
+        ("", ", array_like=True", "BilledStay is an object, but StayCreated is an array"),
+        (", array_like=True", "", "BilledStay is an array, but StayCreated is an object"),
+        (", rename='camel'", ", rename='camel'", ""),
+        ("", ", forbid_unknown_fields=True", ""),
+    ],
+)
+def test_reader_has_to_be_written_as_its_owner_is(own: str, theirs: str, message: str, tmp_path: Path) -> None:
+    """A reader that is an object where the event is an array, or the reverse, is reported."""
+    files = owner("stay_id: str\nward: str")
+    files[EVENTS] = files[EVENTS].replace("class StayPayload(EventPayload", f"class StayPayload(EventPayload{theirs}")
+    readers = reader("stay_id: str")
+    readers[READER] = readers[READER].replace("class BilledStay(EventPayload", f"class BilledStay(EventPayload{own}")
+    assert [finding.message for finding in found(tmp_path, files, readers)] == ([message] if message else [])

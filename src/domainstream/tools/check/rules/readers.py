@@ -10,11 +10,11 @@ from functools import lru_cache, partial
 from typing import Final, Literal, NamedTuple
 
 from domainstream.tools.check.findings import Location, RawFinding
-from domainstream.tools.check.model.contract import EventSnapshot
+from domainstream.tools.check.model.contract import EventSnapshot, ShapeSnapshot
 from domainstream.tools.check.model.domain import Field, Shape
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.reading.compatible import Accepted, Types
-from domainstream.tools.check.snapshots import reachable, snapshot_of
+from domainstream.tools.check.snapshots import named_shapes, snapshot_of
 
 Kind = Literal["missing", "type", "required"]
 
@@ -69,7 +69,7 @@ def of_another_version(project: Project) -> Iterator[RawFinding]:
 def closed_readers(project: Project) -> Iterator[RawFinding]:
     """Find readers that refuse fields which they do not name: the next field of the owner would fail every message."""
     shapes = [project.shapes.get(reader.payload or "") for reader in project.readers]
-    found = {each.symbol: each for shape in shapes if shape for each in reachable(shape, project.shapes)}
+    found = {each.symbol: each for shape in shapes if shape for each in named_shapes(shape, project.shapes).values()}
     for symbol in found.keys() & project.closed:
         message = (
             f"{found[symbol].name} refuses fields that it does not name, so a new field of the event fails its job"
@@ -112,6 +112,7 @@ def _missing_in(owned: EventSnapshot, shape: Shape, project: Project) -> Iterato
         there = owned.types.get(name)
         if there is None or there.members is not None:
             continue
+        yield from _other_form(own, there, _what(owned, name))
         classes = {symbol.rpartition(".")[2]: project.shapes[symbol] for symbol in own.uses if symbol in project.shapes}
         types = Types(
             {each.name: each.members for each in classes.values()},
@@ -140,6 +141,13 @@ def _missing_in(owned: EventSnapshot, shape: Shape, project: Project) -> Iterato
             new = [(classes[mine], theirs) for mine, theirs in accepted.pairs]
             left += [pair for pair in new if (pair[0].symbol, pair[1]) not in seen]
             seen.update((inner.symbol, theirs) for inner, theirs in new)
+
+
+def _other_form(own: Shape, there: ShapeSnapshot, what: str) -> Iterator[_Gap]:
+    """Yield that a reader takes an array for an object, or the reverse."""
+    if own.form.array != (there.array is not None):
+        mine, theirs = ("an array", "an object") if own.form.array else ("an object", "an array")
+        yield _Gap("type", own.location, f"{own.name} is {mine}, but {what} is {theirs}", f"make it {theirs} as well")
 
 
 def _accepted(own: str, wire: str, types: Types) -> Accepted:
