@@ -9,7 +9,7 @@ import keyword
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from domainstream.tools.check.model.domain import EventSnapshot, FieldSnapshot
+from domainstream.tools.check.model.contract import EventSnapshot, FieldSnapshot
 from domainstream.tools.check.reading.compatible import ARRAYS, OBJECTS, parts_of_union, values_of_members
 from domainstream.tools.check.rules.readers import readable_events
 from domainstream.tools.scaffold.errors import RefusedError, UnknownNameError
