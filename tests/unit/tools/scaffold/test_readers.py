@@ -91,7 +91,7 @@ def test_reader_of_another_repository(hospital: Path) -> None:
         "wards: dict[str, list[Ward]]",
         "next: Ward | None = None",
         "days: tuple[dt.date, dt.date]",
-        "rows: list[tuple[int, ...]]",
+        "rows: list[list[int]]",
         "gaps: list[int | None] | None = None",
         "more: Any",
         'from_: str | None = field(name="from", default=None)',
