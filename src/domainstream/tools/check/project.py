@@ -9,7 +9,7 @@ from typing import TypeVar
 from domainstream.channel.channel_name import parse_channel_name
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project, Service
-from domainstream.tools.check.reading.carried import read_closed, read_lost_fields, read_unwritable_types
+from domainstream.tools.check.reading.carried import read_lost_fields, read_unwritable_types
 from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
 from domainstream.tools.check.reading.mappers import Known, read_mappers
 from domainstream.tools.check.reading.payloads import read_naive_calls, read_shapes
@@ -81,7 +81,6 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         consumers=joined(each(everything, lambda file: read_consumers(file, symbols, events))),
         upcasters=each(everything, lambda file: read_upcasters(file, symbols)),
         shapes=shapes,
-        closed=frozenset(read_closed(shapes, symbols)) if readers else frozenset(),
         naive_calls=each(everything, lambda file: read_naive_calls(file, symbols, shapes)),
         uncarried=(
             *read_lost_fields(events.values(), symbols),

@@ -147,9 +147,6 @@ class Project:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     """What payloads are made of, by symbol."""
 
-    closed: frozenset[str] = frozenset()
-    """The symbols of the shapes that refuse fields that they do not have."""
-
     naive_calls: tuple[NaiveCall, ...] = ()
     """Calls that put naive datetimes into payloads."""
 

@@ -40,7 +40,6 @@ _KNOWN: Final[dict[str, Any]] = {
 _PLAIN: Final = frozenset({"str", "int", "float", "bool"})
 """What most fields are, and what needs no closer look."""
 
-_CLOSED: Final = frozenset({"forbid_unknown_fields=True", "extra='forbid'"})
 _WRAPPERS: Final = frozenset({"Annotated", "NotRequired", "Required", "ReadOnly", "Final"})
 _RECORDS: Final = frozenset({"EventPayload", "Struct", "TypedDict", "NamedTuple", "Generic"})
 _RECORD_DECORATORS: Final = frozenset({"dataclass", "define", "frozen", "mutable", "s", "attrs", "dataclass_transform"})
@@ -99,20 +98,6 @@ def read_unwritable_types(payloads: Iterable[str], symbols: Symbols, sources: So
                 yield Uncarried("type", problem, "import it outside of `if TYPE_CHECKING:`", location)
             elif judged and (problem := _problem(annotation, module, symbols)):
                 yield Uncarried("type", f"{declared.name} cannot be sent: {problem}", "use another type", location)
-
-
-def read_closed(classes: Iterable[str], symbols: Symbols) -> Iterator[str]:
-    """Yield the classes, of msgspec or pydantic, that are set to refuse fields that they do not have."""
-    for symbol in classes:
-        for _, node in _lineage(symbol, symbols):
-            config = (value for name, value, _ in assignments_of(node.body) if name == "model_config")
-            options = [
-                *node.keywords,
-                *(word for call in config if isinstance(call, ast.Call) for word in call.keywords),
-            ]
-            if any(f"{word.arg}={ast.unparse(word.value)}" in _CLOSED for word in options):
-                yield symbol
-                break
 
 
 def _lineage(symbol: str, symbols: Symbols) -> list[tuple[Module, ast.ClassDef]]:

@@ -68,13 +68,11 @@ def of_another_version(project: Project) -> Iterator[RawFinding]:
 
 def closed_readers(project: Project) -> Iterator[RawFinding]:
     """Find readers that refuse fields which they do not name: the next field of the owner would fail every message."""
-    shapes = [project.shapes.get(reader.payload or "") for reader in project.readers]
-    found = {each.symbol: each for shape in shapes if shape for each in named_shapes(shape, project.shapes).values()}
-    for symbol in found.keys() & project.closed:
-        message = (
-            f"{found[symbol].name} refuses fields that it does not name, so a new field of the event fails its job"
-        )
-        yield RawFinding(found[symbol].location, message, "remove forbid_unknown_fields=True, or extra='forbid'")
+    payloads = [project.shapes.get(reader.payload or "") for reader in project.readers]
+    shapes = [shape for payload in payloads if payload for shape in named_shapes(payload, project.shapes).values()]
+    for shape in {each.symbol: each for each in shapes if each.form.closed and not each.form.array}.values():
+        message = f"{shape.name} refuses fields that it does not name, so a new field of the event fails its job"
+        yield RawFinding(shape.location, message, "remove forbid_unknown_fields=True, or extra='forbid'")
 
 
 def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:

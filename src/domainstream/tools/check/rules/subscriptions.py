@@ -115,7 +115,7 @@ def doubled_handlers(project: Project) -> Iterator[RawFinding]:
                 other = first.setdefault((symbol, handler.job), handler)
                 read_by = class_of.setdefault(event.event_type or symbol, event)
                 name = event.name
-                if read_by is not event:
+                if read_by is not event and (read_by in project.readers or event in project.readers):
                     message = (
                         f"{name} and {read_by.name} ({read_by.location.path}:{read_by.location.line}) are one event"
                     )
