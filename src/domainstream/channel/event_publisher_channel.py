@@ -1,6 +1,5 @@
 """The base class of the enum that names every channel of the system."""
 
-from collections.abc import Mapping
 from enum import EnumType, StrEnum
 from typing import Any
 
@@ -25,7 +24,7 @@ class _ChannelType(EnumType):
         services = services if services is not None else getattr(channels, "_services", None)
         type.__setattr__(channels, "_services", services)
         problems: list[str] = list(services_violations(services or {}))
-        members: Mapping[str, EventPublisherChannel] = channels.__members__
+        members: Any = dict(channels.__members__)
         for key, member in members.items():
             if key == member.name:
                 problems += violations_of(key, member.value, services)

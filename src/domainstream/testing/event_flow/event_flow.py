@@ -142,7 +142,7 @@ class EventFlow:
     @overload
     def published(self, what: EventPublisherChannel) -> list[dict[str, Any]]: ...
 
-    def published(self, what: type[EventT] | EventPublisherChannel) -> list[EventT] | list[dict[str, Any]]:
+    def published(self, what: type[EventT] | EventPublisherChannel) -> list[Any]:
         """Return what was published, oldest first: the events of a class, or the JSON objects of a channel."""
         if isinstance(what, EventPublisherChannel):
             return [msgspec.json.decode(message.data) for message in self.publisher.published.get(what, ())]

@@ -232,7 +232,7 @@ def with_last(source: Source, elements: Sequence[Any], end: int, item: str) -> S
     """
     last = elements[-1] if elements else None
     after = 0 if last is None else source.whole(_value_of(last))[1]
-    has_comma = last is not None and not isinstance(last.comma, cst.MaybeSentinel)
+    has_comma = last is not None and isinstance(last.comma, cst.Comma)
     if source.slice(source.line_start(end - 1), end - 1).strip():
         if last is None:
             return source.inserted(end - 1, item)

@@ -83,11 +83,12 @@ def written_struct(lineage: Sequence[Ancestor], symbols: Symbols) -> Written | N
             made = tuple(twins[id(parent[1])] for parent in parents if parent is not None and id(parent[1]) in twins)
             options, unclear = _options(one, symbols)
             computed += unclear
+            given: dict[str, Any] = {"kw_only": keyword_only} | options
             twins[id(one.node)] = msgspec.defstruct(
                 one.node.name,
                 [_twin_field(member) for member in one.members],
                 bases=made or None,
-                **{"kw_only": keyword_only} | options,
+                **given,
             )
         twin = twins[id(lineage[0].node)]
     except (
@@ -210,7 +211,7 @@ def given_names(calls: Sequence[ast.Call], module: Module, symbols: Symbols) -> 
         function = last_part(symbols.of(call.func, module))
         wanted = {"field": ("name",), "Field": ("alias", "serialization_alias", "validation_alias")}.get(function, ())
         for word in call.keywords:
-            if word.arg in wanted:
+            if word.arg is not None and word.arg in wanted:
                 name = _name(word.value, module, symbols)
                 choices = isinstance(name, tuple) and word.arg == "validation_alias"
                 names[word.arg] = name if choices or isinstance(name, str | None) else ast.unparse(word.value)
