@@ -1,6 +1,7 @@
 """`domainstream new` on the command line: its changes, its refusals, its messages."""
 
 import json
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from integration.tools.scaffold.sequences import CHANNELS, make_project, run, tree
 
+from domainstream import Retention
 from domainstream.cli.main import cli
 from domainstream.tools.check.findings import Finding, Location
 from domainstream.tools.scaffold import plan
@@ -147,6 +149,12 @@ def test_project_is_made_once(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert (tmp_path / "README.md").read_text() == "ours"
     assert "1 file new" in result.stderr
+
+
+def test_new_project_keeps_unread_events(clinic: Path) -> None:
+    """The retention of a new project is as safe as the default: nothing is removed before it was read."""
+    names = runpy.run_path(str(clinic / "packages/contracts/src/contracts/retention.py"))
+    assert names["RETENTION"] == Retention()
 
 
 def test_project_is_not_made_in_another_workspace(tmp_path: Path) -> None:
