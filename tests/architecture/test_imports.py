@@ -63,21 +63,17 @@ def test_clients_are_imported_in_their_rooms_only() -> None:
 
 def test_only_the_redis_room_opens_connections() -> None:
     """Every other room is given a client, or asks `domainstream.redis` for one."""
-    strays = [
-        f"{module}:{node.lineno}"
-        for module in modules()
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Call) and opens_a_connection(module, node) and not module.is_in("redis")
-    ]
+    strays = [f"{module}:{line}" for module in modules() if not module.is_in("redis") for line in openings(module)]
 
     assert strays == []
 
 
-def opens_a_connection(module: Module, call: ast.Call) -> bool:
-    """Return whether a call constructs a client, pool or connection of redis-py."""
+def openings(module: Module) -> list[int]:
+    """Return the lines of the calls that construct a client, pool or connection of redis-py."""
     redis_names = {target.name for target in module.imports() if first_word(target.module) == "redis"}
-    function = ast.unparse(call.func)
-    return first_word(function) in redis_names and function.rpartition(".")[2] in OPENING
+    calls = [node for node in ast.walk(module.tree) if redis_names and isinstance(node, ast.Call)]
+    functions = [(call.lineno, ast.unparse(call.func)) for call in calls]
+    return [line for line, name in functions if first_word(name) in redis_names and name.rpartition(".")[2] in OPENING]
 
 
 def test_no_client_is_imported_by_its_name_as_a_text() -> None:
