@@ -6,6 +6,7 @@ Generated code follows it, and so needs no formatting.
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 FILES: Final = ("ruff.toml", ".ruff.toml", "pyproject.toml")
@@ -30,18 +31,22 @@ class Style(NamedTuple):
 
 def style_of(texts: Iterable[tuple[str, str]]) -> Style:
     """Return the style of the first file with valid settings; each is given by name and text."""
-    for name, text in texts:
-        try:
-            settings: Any = tomllib.loads(text)
-        except tomllib.TOMLDecodeError:
-            continue
-        if name == "pyproject.toml":
-            tools = settings.get("tool", {})
-            settings = tools.get("ruff", tools.get("black", {}))
-        if settings:
-            first_party = settings.get("lint", {}).get("isort", {}).get("known-first-party", ())
-            return Style(settings.get("line-length", _USUAL_WIDTH), tuple(first_party))
-    return Style()
+    return next(filter(None, (_style_in(name, text) for name, text in texts)), Style())
+
+
+@lru_cache(maxsize=32)  # a command asks for the style of each file that it reads, and the settings stay the same
+def _style_in(name: str, text: str) -> Style | None:
+    try:
+        settings: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+    if name == "pyproject.toml":
+        tools = settings.get("tool", {})
+        settings = tools.get("ruff", tools.get("black", {}))
+    if not settings:
+        return None
+    first_party = settings.get("lint", {}).get("isort", {}).get("known-first-party", ())
+    return Style(settings.get("line-length", _USUAL_WIDTH), tuple(first_party))
 
 
 def call(head: str, arguments: Sequence[str], tail: str, indent: int, width: int) -> str:
