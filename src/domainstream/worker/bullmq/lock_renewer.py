@@ -24,7 +24,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 from domainstream.lifecycle import Lifecycle
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob
-from domainstream.worker.bullmq.scripts import bullmq_script
+from domainstream.worker.bullmq.scripts import guardian_script
 from domainstream.worker.settings import WorkerSettings
 
 RETRY_PAUSE: Final = 0.5
@@ -145,7 +145,7 @@ class LockRenewer:
             emit(Signal.WORKER_JOB_STALLED, queue=self._queue, job=_text(job_id))
 
     def _call(self, name: str, keys: tuple[str, ...], *arguments: Any) -> list[bytes]:
-        script = bullmq_script(name)
+        script = guardian_script(name)
         names = [self._prefix + key for key in keys]
         try:
             reply: Any = self._redis.evalsha(script.sha, len(names), *names, *arguments)
