@@ -19,9 +19,10 @@ from typing import Any, Final
 
 import msgspec
 from redis import Redis
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from domainstream.lifecycle import Lifecycle
+from domainstream.redis.errors import ErrorKind, kind_of
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob
 from domainstream.worker.bullmq.scripts import guardian_script
@@ -114,12 +115,12 @@ class LockRenewer:
             task()
         except ReadOnlyError:
             return soon
-        except ResponseError as error:
+        except (RedisError, OSError) as error:
+            if kind_of(error) is ErrorKind.TRANSIENT:
+                emit(Signal.WORKER_LOCKS_DELAYED, queue=self._queue, reason=error)
+                return soon
             # A key of the wrong type, for example: repeated at once, it would fail in the same way.
             emit(Signal.WORKER_LOCKS_FAILED, queue=self._queue, reason=error)
-        except (RedisError, OSError) as error:
-            emit(Signal.WORKER_LOCKS_DELAYED, queue=self._queue, reason=type(error).__name__)
-            return soon
         return interval
 
     def _renew(self, report_lost: Callable[[HeldJob], None]) -> None:

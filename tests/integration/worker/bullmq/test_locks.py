@@ -146,10 +146,19 @@ async def test_job_whose_workers_keep_dying_fails_in_the_end(
     assert diary.ids == (["event-1"] if state == "completed" else [])
 
 
+@pytest.mark.parametrize(
+    ("answer", "logged"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory", "BusyLoadingError"),
+        (b"-MISCONF Redis is configured to save RDB snapshots, but is unable to", "ResponseError: MISCONF"),
+        (b"-NOREPLICAS Not enough good replicas to write.", "ResponseError: NOREPLICAS"),
+    ],
+    ids=["loading", "misconf", "noreplicas"],
+)
 async def test_renewal_that_fails_is_repeated_before_the_lock_expires(
-    queue: Valuation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    queue: Valuation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: bytes, logged: str
 ) -> None:
-    """A server that does not answer a renewal is asked again soon, so that the job keeps its lock and completes."""
+    """A server that is not ready for a renewal is asked again soon, so that the job keeps its lock and completes."""
     caplog.set_level(logging.DEBUG, "domainstream.worker")
     monkeypatch.setattr("domainstream.worker.bullmq.lock_renewer.RETRY_PAUSE", 0.02)
     started, going_on = asyncio.Event(), asyncio.Event()
@@ -162,11 +171,9 @@ async def test_renewal_that_fails_is_repeated_before_the_lock_expires(
     await queue.add(job_of())
     async with FaultProxy(queue.url) as proxy, working(queue.engine(attempt, url=proxy.url, lock=LOCK)):
         await started.wait()
-        proxy.answer(
-            guardian_script("extendLocks").sha.encode(), *[b"-LOADING Redis is loading the dataset in memory"] * 2
-        )
+        proxy.answer(guardian_script("extendLocks").sha.encode(), answer, answer)
         await until(lambda: proxy.faults == 2)
         await asyncio.sleep(2 * LOCK.total_seconds())  # longer than a lock lasts that is not renewed
         going_on.set()
         await queue.ended("completed")
-    assert caplog.text.count("worker.locks_delayed queue=valuation reason=BusyLoadingError") == 2
+    assert caplog.text.count(f"worker.locks_delayed queue=valuation reason={logged}") == 2
