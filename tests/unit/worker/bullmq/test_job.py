@@ -172,3 +172,14 @@ def test_rejections_are_logged(
     handle_rejection(JobUpdate(COMPLETE, held("t"), 0, repeated=repeated), answer, "q")
     assert text in caplog.text
     assert bool(caplog.text) is bool(text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "stored"),
+    [(b"HandlerNotFoundError: none", ("failedReason", "")), (b"ConnectionError: no database", None)],
+    ids=["waited", "failed"],
+)
+def test_postponed_job_keeps_no_reason_why_it_waited(reason: bytes, stored: tuple[str, str] | None) -> None:
+    """`RetryLater` forgets that the job waited for a build that handles it, and keeps the error of an attempt."""
+    update = outcome_update(job(ats=b"2", failedReason=reason), Delayed(timedelta(seconds=1)), None)
+    assert update.details[2] == "" if stored is None else tuple(unpacked(update.details[2])) == stored
