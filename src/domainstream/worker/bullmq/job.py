@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from domainstream.queue.bullmq.unhandled import unhandled_error
 from domainstream.telemetry import Signal, emit
-from domainstream.text import encodable
+from domainstream.text import JSON_ERRORS, encodable
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Waiting
 
@@ -97,7 +97,7 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
     raw_options = known.get(b"opts", b"")
     try:
         options = _read_options(raw_options)
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         options = _NO_OPTIONS
     attempts, made, added_at = options.attempts, int(known.get(b"atm", 0)), known.get(b"timestamp", b"")
     received = ReceivedJob(
@@ -223,7 +223,7 @@ def _stacks(job: HeldJob, stack: str) -> str:
     limit = job.options.stack_trace_limit
     try:
         earlier = msgspec.json.decode(job.stacks or b"[]", type=list[str])
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         earlier = []
     kept = [*earlier, stack]
     if isinstance(limit, int):

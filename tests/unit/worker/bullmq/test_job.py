@@ -60,7 +60,12 @@ def test_job_without_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [b"rubbish", b"[]", b'{"attempts":"many"}', b'{"attempts":-1}', b'{"attempts":1e99}']
+    "options",
+    [
+        *(b"rubbish", b"[]", b'{"attempts":"many"}', b'{"attempts":-1}', b'{"attempts":1e99}'),
+        *(b'{"backoff":"\xff"}', b'{"backoff":' + b"[" * 100_000),
+    ],
+    ids=["rubbish", "no object", "many", "negative", "huge", "no UTF-8", "nested too deep"],
 )
 def test_invalid_options(options: bytes) -> None:
     """A job with invalid options has one attempt."""
@@ -134,9 +139,10 @@ def test_stacks(limit: bytes, kept: list[str]) -> None:
     assert msgspec.json.decode(fields[3]) == kept
 
 
-def test_invalid_stacks() -> None:
+@pytest.mark.parametrize("stacks", [b"rubbish", b'["\xff"]'], ids=["no JSON", "no UTF-8"])
+def test_invalid_stacks(stacks: bytes) -> None:
     """Stack traces that are not JSON are replaced."""
-    update = outcome_update(job(stacktrace=b"rubbish"), Failed("why", "c"), None)
+    update = outcome_update(job(stacktrace=stacks), Failed("why", "c"), None)
     assert unpacked(update.details[2])[3] == '["c"]'
 
 
