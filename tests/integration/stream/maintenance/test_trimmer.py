@@ -11,7 +11,7 @@ from support.consuming import GROUP
 from support.redis_streams import RedisHarness
 
 from domainstream import RedisStreamPublisherClient
-from domainstream.errors import ConfigurationError, ServerUnavailableError
+from domainstream.errors import ConfigurationError, ServerRefusedError, ServerUnavailableError
 from domainstream.publisher import Retention
 from domainstream.stream import MaintenanceTask, RedisStreamTrimmer
 from domainstream.stream.maintenance import trimmer as redis_stream_janitor
@@ -154,6 +154,34 @@ async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, red
     await trimmer.run_once()
     assert await harness.length(FIRST) == 0
     assert await redis.get(lock) is None
+
+
+async def test_full_server_is_trimmed(harness: RedisHarness, trimmer: RedisStreamTrimmer, redis: Redis) -> None:
+    """Trimming needs no memory: it is what makes room, since publishers are refused before they could trim."""
+    await add_old(harness, 61, 10)
+    await read_all(harness.reader(), 10)
+    await redis.config_set("maxmemory", 1)
+    try:
+        await trimmer.run_once()
+        assert await harness.length(FIRST) == 0
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+
+async def test_lock_that_cannot_be_taken_is_an_error(
+    harness: RedisHarness, trimmer: RedisStreamTrimmer, redis: Redis, stream_prefix: str
+) -> None:
+    """Control: other errors than a full memory are reported, and nothing is trimmed without the lock."""
+    await add_old(harness, 61, 10)
+    await read_all(harness.reader(), 10)
+    user = stream_prefix.strip(":")
+    await redis.acl_setuser(user, enabled=True, reset=True, passwords=["+pass"], keys=["*"], commands=["+@all", "-set"])
+    async with Redis.from_url(harness.url.replace("redis://", f"redis://{user}:pass@")) as restricted:
+        unlocked = RedisStreamTrimmer(restricted, [FIRST], retention=AN_HOUR, prefix=harness.streams.prefix)
+        with pytest.raises(ServerRefusedError, match=r"run this command|'set'"):
+            await unlocked.run_once()
+    await redis.acl_deluser(user)
+    assert await harness.length(FIRST) == 10
 
 
 async def test_lock_of_a_dead_janitor_expires(
