@@ -85,11 +85,13 @@ class RedisConsumerLease:
         answer. A user who may not run the script is let through with a warning: the lease is a protection, and reading
         needs none.
         """
-        deadline = monotonic() + WATCH
+        began = asked = monotonic()
         while holder := await self._other_holder():
-            if monotonic() > deadline:
+            # What counts is when it was asked: a program that has just started is busy, and reads an answer late.
+            if asked - began > WATCH:
                 raise_problems("The subscriber", [self._taken_by(holder)])
             await asyncio.sleep(EVERY.total_seconds() / 5)
+            asked = monotonic()
 
     async def run_once(self) -> None:
         """Renew the lease. Raises `ConfigurationError` when another process has taken the name over.
