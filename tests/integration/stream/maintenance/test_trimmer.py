@@ -1,5 +1,6 @@
 """The janitor makes retention true for streams that nobody writes to, and takes nothing that is still needed."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ from support.redis_streams import RedisHarness
 from domainstream import RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError, ServerRefusedError, ServerUnavailableError
 from domainstream.publisher import Retention
+from domainstream.redis.connection import connect
 from domainstream.stream import MaintenanceTask, RedisStreamTrimmer
 from domainstream.stream.maintenance import trimmer as redis_stream_janitor
 from domainstream.testing.publisher_contract import outgoing
@@ -138,6 +140,26 @@ async def test_large_trims_go_in_steps(harness: RedisHarness, monkeypatch: pytes
     assert await harness.length(FIRST) == 10
     assert (len(steps), max(steps)) >= (6, 1_000)
     assert max(steps) <= 1_000
+
+
+async def test_others_use_the_connection_between_two_steps(
+    harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long trim must not keep the subscriber's lease from being renewed, which goes over the same connection."""
+    monkeypatch.setattr(redis_stream_janitor, "ENTRIES_PER_STEP", 1_000)
+    await harness.add_many(FIRST, 30_000)
+    client = connect(harness.url)
+    limit = Retention(max_length=10)
+    shared = RedisStreamTrimmer(client, [FIRST], retention=limit, prefix=harness.streams.prefix)
+    trimming = asyncio.create_task(shared.run_once())
+    answers = 0
+    while not trimming.done():
+        await asyncio.sleep(0)
+        await client.ping()
+        answers += 1
+    await trimming
+    await client.aclose()
+    assert answers >= 15
 
 
 async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, redis: Redis) -> None:
