@@ -1,5 +1,12 @@
 """Makes lines of what others wrote: names, messages and errors in logs, in our own errors, and on a terminal."""
 
+from typing import Final
+
+import msgspec
+
+JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not JSON, for a string in them that is not UTF-8, and for deep nesting."""
+
 
 def printable(text: str | bytes) -> str:
     """Return `text` on one line, with every unprintable character escaped.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from support.source_code import Module, modules
+from support.source_code import ROOT, Module, modules
 
 NAMES = {module.name for module in modules()}
 CRUMB = re.compile(r"\b(?:Before|Next stage): (?P<stage>`[^`]+`(?:, [^.]+)?)")
@@ -38,6 +38,15 @@ def test_only_stages_have_headers_of_the_arrow() -> None:
     strays = [str(module) for module in modules() if CRUMB.search(module.docstring) and module.name.count(".") != 1]
 
     assert strays == []
+
+
+def test_headers_of_scripts_name_files_that_exist() -> None:
+    """A script says which file calls it, or includes it."""
+    files = {path.name for path in ROOT.rglob("*.*")}
+    headers = {script.name: script.read_text(encoding="utf-8").partition("\n\n")[0] for script in ROOT.rglob("*.lua")}
+    named = {(script, name) for script, header in headers.items() for name in re.findall(r"\w+\.(?:py|lua)\b", header)}
+    assert [(script, name) for script, name in named if name not in files] == []
+    assert len(named) >= len(headers) / 2
 
 
 def texts_of(module: Module) -> Iterator[tuple[int, str]]:

@@ -19,8 +19,9 @@ from domainstream.event import CorrelationFilter, EventDecoder, EventEncoder, co
 from domainstream.queue import BullMQQueue
 from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.queue.bullmq.scripts import queue_key
+from domainstream.redis.connection import connect
 from domainstream.redis.keys import stream_key
-from domainstream.stream import RedisDeadLetters, RedisIdleConsumerReaper, RedisStreamReader
+from domainstream.stream import RedisConsumerLease, RedisDeadLetters, RedisIdleConsumerReaper, RedisStreamReader
 from domainstream.stream.memory.reader import MemoryStreamReader
 from domainstream.stream.memory.streams import MemoryDeadLetters, MemoryStreams
 from domainstream.subscriber import to_queue
@@ -122,6 +123,13 @@ async def _forwarder(name: str) -> str:
     return said
 
 
+async def _lease(name: str) -> str:
+    client = connect(URL)
+    lease = RedisConsumerLease(client, [name], group=name, consumer=name, prefix=name)
+    await client.aclose()
+    return f"{lease._keys} {lease._taken_by('another')}"
+
+
 def refusal(name: str) -> str:
     """Return what the refusal of a name says."""
     try:
@@ -143,6 +151,7 @@ BORDERS: dict[str, Callable[[Any], str]] = {
     "worker": lambda name: f"{WorkerSettings(name=name).name}",
     "worker's connections": connection,
     "reader and reaper": lambda name: asyncio.run(_reader(name)),
+    "consumer lease": lambda name: asyncio.run(_lease(name)),
     "forwarder, queue and dead letters": lambda name: asyncio.run(_forwarder(name)),
     "memory streams": stored,
     "memory dead letters": lambda name: f"{MemoryDeadLetters(MemoryStreams(), group=name).group}",

@@ -1,4 +1,5 @@
--- Adds one batch of one channel to its stream: once, however often its reply is lost. Called by publish_script.py.
+-- Adds one batch of one channel to its stream: once, however often its reply is lost. Called by
+-- redis_batch_sender.py.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  the last batch that this producer sent to this stream: "sequence id id ..."

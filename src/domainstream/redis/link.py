@@ -92,12 +92,13 @@ class RedisLink:
         """
         return self._without_errors(await self.eval_each(script, calls))
 
-    async def send(self, *commands: Arguments, seconds: float) -> list[Reply]:
+    async def send(self, *commands: Arguments, seconds: float, replies: list[Reply] | None = None) -> list[Reply]:
         """Send commands in one write and return their replies, which may take `seconds`.
 
-        An error of the server is a reply. Raises `ServerError` when the replies do not come.
+        An error of the server is a reply. Raises `ServerError` when not all replies come; those that came are in
+        `replies`, an empty list of the caller's.
         """
-        replies: list[Reply] = []
+        replies = [] if replies is None else replies
         connected = False
         try:
             async with asyncio.timeout(seconds):

@@ -61,6 +61,8 @@ def _problems(url: str, parts: SplitResult) -> Iterator[str]:
         yield "its port is 0, for which redis-py would take 6379; name the server's port"
     if parts.scheme == "unix" and not parts.path:
         yield "it names no socket; write unix:///path"
+    elif parts.scheme == "unix" and parts.hostname not in (None, "localhost"):
+        yield "it has two slashes before the socket, and the first part of the path would be dropped; write unix:///path"
     if parts.scheme != "unix" and not re.fullmatch(r"/?|/\d+", parts.path):
         yield "what follows the host must be the number of a database, as in redis://host:6379/0"
     options = parse_qsl(parts.query, keep_blank_values=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from integration.cli.conftest import Type
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from support.consuming import BullJobs, OptimizationEvaluated, evaluated, running
 from support.working import Valuation, job_of
@@ -212,3 +213,21 @@ async def test_chosen_jobs_are_removed(typed: Type, bull: str, failed: list[str]
     result = await typed("jobs", "rm", "valuation", failed[3], "--yes", "--bull-prefix", bull)
     assert result.exit_code == 0
     assert sorted(await valuation.jobs.ids("failed")) == sorted(failed[:3])
+
+
+async def test_job_that_is_retried_while_the_question_waits_is_not_removed(
+    typed: Type, bull: str, failed: list[str], valuation: Valuation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else retries a job between the choice and the answer: it stays, and the command says so."""
+
+    def confirm(*_: object, **__: object) -> None:
+        with BlockingRedis.from_url(valuation.url) as redis:
+            redis.zrem(f"{valuation.jobs.key}:failed", failed[0])
+            redis.lpush(f"{valuation.jobs.key}:wait", failed[0])
+
+    monkeypatch.setattr("domainstream.cli.jobs.repair.confirm", confirm)
+    result = await typed("jobs", "rm", "valuation", "--all", "--bull-prefix", bull)
+    assert result.exit_code == 0
+    assert "1 job had changed their state meanwhile" in result.stderr
+    assert await valuation.jobs.ids("failed") == []
+    assert await valuation.jobs.ids("wait") == [failed[0]]

@@ -1,8 +1,10 @@
 """Two subscribers under one consumer name: the second is refused; one that was killed is succeeded at once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -22,6 +24,7 @@ from support.consuming import (
 from domainstream.errors import ConfigurationError
 from domainstream.redis.keys import companion_key
 from domainstream.stream import RedisConsumerLease
+from domainstream.stream.maintenance.consumer_lease import WATCH
 from domainstream.subscriber import RedisBullMQStreamSubscriber
 from domainstream.testing import EmbeddedServer
 
@@ -123,6 +126,22 @@ async def test_killed_subscriber_is_succeeded_within_seconds(
     async with open_subscriber() as successor, running(successor):
         await until(valuation.ids)
     assert await streams.pending(EVALUATED) == 0
+
+
+async def test_answer_that_is_read_late_says_nothing_about_now(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A successor whose event loop is blocked while it starts up is not refused for what was true before."""
+    await lease().acquire()
+    successor = lease()
+    take = successor._take
+
+    async def taken_late(**arguments: Any) -> Any:
+        monkeypatch.setattr(successor, "_take", take)
+        answer = await take(**arguments)
+        time.sleep(WATCH + 0.1)  # noqa: ASYNC251 - as a program that imports its modules does
+        return answer
+
+    monkeypatch.setattr(successor, "_take", taken_late)
+    await successor.acquire()
 
 
 async def test_holder_that_was_succeeded_ends(

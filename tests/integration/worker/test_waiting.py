@@ -20,7 +20,8 @@ from support.working import Valuation, job_of
 
 from domainstream.event import BaseEvent, read_message
 from domainstream.queue import Job, job_data
-from domainstream.worker import EventConsumer, EventContext, EventWorker, Wait
+from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.worker import EventConsumer, EventContext, EventWorker, RetryLater, Wait
 
 
 @final
@@ -94,6 +95,26 @@ async def test_control_job_fails_before_the_new_worker_is_there(
         await queue.add(job_with(event(), "event-2"))
         assert await queue.ended("completed") == ["event-2"]
     assert await queue.jobs.ids("failed") == ["event-1"]
+
+
+async def test_job_that_is_handled_in_the_end_no_longer_counts_as_waiting(queue: Valuation) -> None:
+    """A job that the new worker postpones is not reported as one that no build handles."""
+    await queue.add(job_with(calculated()))
+    inspection = BullMQInspection(queue.jobs.redis, bull_prefix=queue.prefix)
+    async with running(worker_of(queue, OptimizationEvaluated, None)):
+        assert await queue.ended("delayed") == ["event-1"]
+    assert [jobs.jobs for jobs in await inspection.unhandled("valuation")] == [1]
+    consumer = EventConsumer("valuation")
+
+    @consumer.on(PricingCalculated)
+    async def postpone(event: PricingCalculated, context: EventContext) -> None:
+        raise RetryLater(3600)
+
+    worker = EventWorker.from_url(queue.url, consumer, bull_prefix=queue.prefix)
+    async with running(worker):
+        await until(lambda: worker.stats.delayed == 1)
+    assert await queue.jobs.ids("delayed") == ["event-1"]
+    assert await inspection.unhandled("valuation") == []
 
 
 async def test_job_fails_after_the_limit(queue: Valuation, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,8 +13,12 @@ from support.working import Valuation, job_of
 
 from domainstream.health import Health
 from domainstream.queue import BullMQQueue
+from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.testing import EmbeddedServer
 from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, RetryLater
+
+DAMAGED = {"opts": b'{"backoff":"\xff"}', "stacktrace": b'["\xff"]'}
+"""What another program may have written to the fields of a job."""
 
 
 async def nothing(event: OptimizationEvaluated, context: EventContext) -> None:
@@ -106,6 +110,18 @@ async def test_cancellation_inside_a_handler_is_a_failure_like_any_other(queue: 
 async def test_data_that_is_not_an_event_fails_at_once(queue: Valuation, data: bytes) -> None:
     """Job data that cannot be decoded fails its job at once instead of being retried forever."""
     await queue.add(job_of(data=data), job_of(job_id="event-2"))
+    async with running(queue.worker(nothing)):
+        assert await queue.ended("failed") == ["event-1"]
+        assert await queue.ended("completed") == ["event-2"]
+
+
+@pytest.mark.parametrize("field", DAMAGED)
+async def test_fields_that_are_not_utf8_cost_no_worker_its_life(queue: Valuation, field: str) -> None:
+    """A job that another program damaged fails on its own, can be inspected, and the job beside it is handled."""
+    await queue.add(job_of(data=b"rubbish"), job_of(job_id="event-2"))
+    await queue.jobs.redis.hset(f"{queue.jobs.key}:event-1", field, DAMAGED[field])
+    inspection = BullMQInspection(queue.jobs.redis, bull_prefix=queue.prefix)
+    assert {job.job_id async for job in inspection.jobs("valuation")} == {"event-1", "event-2"}
     async with running(queue.worker(nothing)):
         assert await queue.ended("failed") == ["event-1"]
         assert await queue.ended("completed") == ["event-2"]

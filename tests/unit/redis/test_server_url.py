@@ -67,6 +67,7 @@ def test_invalid_url_is_rejected_alike_everywhere(use: object, url: str) -> None
         ("redis://secret?max_connections=5", "max_connections is an option of redis-py's pools"),
         ("redis://secret?socket_keepalive=flase", "socket_keepalive must be true or false"),
         ("unix://", "names no socket"),
+        ("unix://secret/redis.sock", "two slashes before the socket"),
     ],
 )
 def test_what_redis_py_would_misread_is_rejected_with_the_reason(use: object, url: str, reason: str) -> None:
@@ -91,9 +92,22 @@ def test_control_redis_py_misreads_them(url: str, host: str, port: int, database
     assert (known["host"], known.get("port", 6379), known.get("db", 0)) == (host, port, database)
 
 
+def test_control_redis_py_drops_the_first_part_of_a_socket() -> None:
+    """Control: redis-py alone takes the first part of the path for a host, and connects to another socket."""
+    assert ConnectionPool.from_url("unix://run/redis.sock").connection_kwargs["path"] == "/redis.sock"
+
+
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize(
-    "url", ["redis://", "redis://localhost/", "redis://localhost?", "redis://localhost?protocol=3", "unix:///s?db=1"]
+    "url",
+    [
+        "redis://",
+        "redis://localhost/",
+        "redis://localhost?",
+        "redis://localhost?protocol=3",
+        "unix:///s?db=1",
+        "unix://localhost/s",
+    ],
 )
 def test_url_of_another_program_can_be_shared(use: object, url: str) -> None:
     """What is valid and unambiguous is accepted; options that we decide ourselves have no effect."""

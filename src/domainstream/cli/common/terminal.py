@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from domainstream.errors import DomainStreamError
-from domainstream.text import printable
+from domainstream.text import JSON_ERRORS, printable
 from domainstream.tools.common.formatting import NONE
 
 ERROR: Final = "Error: "
@@ -135,7 +135,7 @@ def data_fields(data: bytes | None) -> dict[str, Any]:
     try:
         msgspec.json.decode(data)
         return {"data": msgspec.Raw(msgspec.json.format(data, indent=-1))}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_ERRORS:
         return {"data_base64": b64encode(data).decode()}
 
 

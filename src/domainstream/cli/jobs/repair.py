@@ -93,7 +93,9 @@ async def rm(server: RedisServer, terminal: Terminal, options: RepairOptions) ->
     Exit code 5: some of the jobs that were named had changed their state.
     """
     repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
-    return await _repair(server, terminal, options, repair.remove, "removed", "Permanently delete")
+    # The question may be answered long after the jobs were chosen: those that have begun again meanwhile must stay.
+    action = repair.remove_failed if options.state == "failed" else repair.remove_delayed
+    return await _repair(server, terminal, options, action, "removed", "Permanently delete")
 
 
 async def _repair(

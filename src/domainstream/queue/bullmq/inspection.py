@@ -13,6 +13,7 @@ from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs
 from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import keys_like
+from domainstream.text import JSON_ERRORS
 from domainstream.validation import plain_name
 
 PAGE: Final = 500
@@ -251,7 +252,7 @@ def _max_attempts(options: bytes) -> int:
     # Any program may have added the job, so an option may be anything.
     try:
         attempts = msgspec.json.decode(options).get("attempts")
-    except (msgspec.DecodeError, AttributeError):
+    except (*JSON_ERRORS, AttributeError):
         return 1
     return max(1, attempts) if isinstance(attempts, int) else 1
 
@@ -259,7 +260,7 @@ def _max_attempts(options: bytes) -> int:
 def _traces(stacktrace: bytes) -> tuple[str, ...]:
     try:
         return msgspec.json.decode(stacktrace, type=tuple[str, ...])
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         return ()
 
 

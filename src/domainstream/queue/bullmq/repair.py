@@ -18,7 +18,7 @@ from domainstream.validation import plain_name
 CHUNK: Final = 100
 """Jobs per call, which keep the server busy for about 2 ms."""
 
-Action = Literal["retry", "promote", "remove"]
+Action = Literal["retry", "promote", "remove", "remove_failed", "remove_delayed"]
 
 _KEYS: Final = (
     *("failed", "delayed", "wait", "paused", "meta", "active", "marker", "prioritized", "pc", "events", "repeat"),
@@ -49,6 +49,14 @@ class BullMQRepair:
     async def remove(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete jobs in any state but those that a worker holds or a job scheduler repeats; return how many."""
         return await self._repair("remove", queue, job_ids)
+
+    async def remove_failed(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Delete those of these jobs that are failed; return how many."""
+        return await self._repair("remove_failed", queue, job_ids)
+
+    async def remove_delayed(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Delete those of these jobs that are delayed and that no job scheduler repeats; return how many."""
+        return await self._repair("remove_delayed", queue, job_ids)
 
     async def _repair(self, action: Action, queue: str, job_ids: Sequence[str]) -> int:
         prefix = queue_key(self._bull_prefix, queue, "")

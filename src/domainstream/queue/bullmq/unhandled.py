@@ -18,7 +18,7 @@ PAGE: Final = 500
 SEARCHED: Final = 10_000
 """How many delayed jobs are looked at, those that are due next. Jobs that wait are due within minutes."""
 
-_ERRORS: Final = tuple(error.__name__ for error in (HandlerNotFoundError, UnknownEventVersionError))
+_ERRORS: Final = frozenset(error.__name__ for error in (HandlerNotFoundError, UnknownEventVersionError))
 
 
 class UnhandledJobs(Struct, frozen=True, kw_only=True):
@@ -40,6 +40,12 @@ class UnhandledJobs(Struct, frozen=True, kw_only=True):
     """When the oldest of them was added, in milliseconds since 1970."""
 
 
+def unhandled_error(reason: bytes | None) -> str | None:
+    """Return the type of the error in a stored reason, if it is why a job waits; None otherwise."""
+    error = (reason or b"").partition(b":")[0].decode(errors="replace")
+    return error if error in _ERRORS else None
+
+
 async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list[UnhandledJobs]:
     """Return the jobs of a queue that wait for a build that handles them, among the first `SEARCHED` delayed ones."""
     found: dict[str, list[tuple[str, int]]] = {}
@@ -51,8 +57,7 @@ async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list
                     pipe.hmget(queue_key(bull_prefix, queue, job_id.decode()), ["failedReason", "name", "timestamp"])
                 replies = await replies_of(pipe)
         for reason, name, added in replies:
-            error = (reason or b"").partition(b":")[0].decode(errors="replace")
-            if error in _ERRORS:
+            if (error := unhandled_error(reason)) is not None:
                 found.setdefault(error, []).append(((name or b"").decode(errors="replace"), int(added or 0)))
         if len(job_ids) < PAGE:
             break

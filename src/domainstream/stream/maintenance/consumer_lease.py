@@ -23,7 +23,7 @@ from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.scripts import lua_text
 from domainstream.telemetry import Signal, emit
-from domainstream.validation import raise_problems
+from domainstream.validation import plain_name, raise_problems
 
 EVERY: Final = timedelta(seconds=0.5)
 """The pause between two renewals."""
@@ -67,9 +67,9 @@ class RedisConsumerLease:
         """
         self.every = EVERY
         """The pause between two renewals."""
-        self._group, self._consumer = group, consumer
+        self._group, self._consumer = plain_name(group), plain_name(consumer)
         self._client = client
-        name = f"consumer:{group}:{consumer}"
+        name = f"consumer:{self._group}:{self._consumer}"
         self._keys = [companion_key(stream_key(channel, prefix), name) for channel in channels]
         self._token = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(8)})"
         if subscriptions:
@@ -85,11 +85,13 @@ class RedisConsumerLease:
         answer. A user who may not run the script is let through with a warning: the lease is a protection, and reading
         needs none.
         """
-        deadline = monotonic() + WATCH
+        began = asked = monotonic()
         while holder := await self._other_holder():
-            if monotonic() > deadline:
+            # What counts is when it was asked: a program that has just started is busy, and reads an answer late.
+            if asked - began > WATCH:
                 raise_problems("The subscriber", [self._taken_by(holder)])
             await asyncio.sleep(EVERY.total_seconds() / 5)
+            asked = monotonic()
 
     async def run_once(self) -> None:
         """Renew the lease. Raises `ConfigurationError` when another process has taken the name over.

@@ -23,7 +23,10 @@ end
 local owner = call('GET', lock)
 if owner and owner ~= token then return -1 end
 if call('EXISTS', stream) == 0 then return 0 end
-call('SET', lock, token, 'PX', lock_ms)
+-- While the server's memory is full, SET fails but XTRIM does not, and trimming makes room. Without the lock, trimmers
+-- that meet do the same work twice, and no harm.
+local locked = redis.pcall('SET', lock, token, 'PX', lock_ms)
+if locked.err and not string.match(locked.err, '^OOM') then return locked end
 local gone = 0
 if max_age then gone = trim('MINID', oldest_kept(stream, server_ms(), max_age, max_unread_age, false)) end
 if max_length and gone == 0 then gone = trim('MAXLEN', max_length) end

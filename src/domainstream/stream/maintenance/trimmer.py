@@ -4,6 +4,7 @@ A publisher trims with each batch, by whole nodes: a stream that is no longer wr
 forever.
 """
 
+import asyncio
 import secrets
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -78,8 +79,9 @@ class RedisStreamTrimmer:
         token = secrets.token_hex(8)
         for key in self._keys:
             with translated_errors(self._client):
-                while await self._step(key, token) > 0:
-                    pass
+                while await self._step(key, token) > 0:  # noqa: ASYNC110 - it is not waiting for anything
+                    # A subscriber's tasks share one connection, and redis-py's pool would give it back to this one.
+                    await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Close the connections that it owns; see `MaintenanceTask.close`."""

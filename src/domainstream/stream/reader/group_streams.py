@@ -11,8 +11,6 @@ from domainstream.redis.keys import stream_key
 from domainstream.stream.port import DATA, Delivery, ReaderSettings
 from domainstream.validation import plain_name
 
-"""The one field of our entries."""
-
 FIRST_COUNT: Final = 16
 """The count before anything is known: 16 entries of 256 KiB, the largest allowed, fill 4 MiB."""
 

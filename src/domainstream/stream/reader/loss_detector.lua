@@ -5,8 +5,8 @@
 -- ARGV[2+] the indexes, from 1, of streams from which this reader has read something since its last check
 --
 -- Returns for each stream with a loss: its index from 1, how many entries, the ids after and before which they were
--- ('' when the stream is empty), and 1 if they were removed before the group's first read, else 0. The group's counter of entries read is corrected in the same step, so that the loss is
--- reported once.
+-- ('' when the stream is empty), and 1 if they were removed before the group's first read, else 0. The group's counter
+-- of entries read is corrected in the same step, so that the loss is reported once.
 
 local call = redis.call
 local group = ARGV[1]

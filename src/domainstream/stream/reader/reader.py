@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from domainstream.errors import ServerError, ServerUnavailableError
 from domainstream.redis.connection import accepted, connect, link_pool_like, replies_of
 from domainstream.redis.errors import translated_errors
-from domainstream.redis.link import RedisLink
+from domainstream.redis.link import RedisLink, Reply
 from domainstream.stream.port import Delivery, ReaderSettings
 from domainstream.stream.reader.group_streams import AdaptiveBatchSize, RedisGroupStreams, group_is_gone
 from domainstream.stream.reader.loss_detector import RedisLossDetector
@@ -168,10 +168,15 @@ class RedisStreamReader:
         check = self._detector.check()
         limits = ("COUNT", self._batch_size.count, "BLOCK", self._block_ms)
         read = ("XREADGROUP", "GROUP", self.group, self.consumer, *limits, "STREAMS", *self._streams_after)
-        replies = await self._link.send(*((check, read) if check else (read,)), seconds=self._read_timeout)
-        # Losses first: they come before the entries, and no other reader will report them.
-        if check:
-            self._recorder.lost(self._detector.losses(accepted(replies[0])))
+        replies: list[Reply] = []
+        try:
+            await self._link.send(*((check, read) if check else (read,)), seconds=self._read_timeout, replies=replies)
+        finally:
+            # Losses first: they come before the entries. Also when the read fails, for which the check does not wait:
+            # the server counts what it has found as reported, so no other reader will report it.
+            if check and replies and not isinstance(replies[0], Exception):
+                self._recorder.lost(self._detector.losses(replies[0]))
+        accepted(replies[0])
         reply = accepted(replies[-1]) or ()
         deliveries = [delivery for key, entries in reply for delivery in self._streams.new_entries(key, entries)]
         self._detector.note_reads(key for key, _ in reply)

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from domainstream.queue.bullmq.unhandled import unhandled_error
 from domainstream.telemetry import Signal, emit
-from domainstream.text import encodable
+from domainstream.text import JSON_ERRORS, encodable
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Waiting
 
@@ -76,6 +77,9 @@ class HeldJob(Struct, eq=False, gc=False):
     raw_options: bytes = b""
     """The options, as the server stores them."""
 
+    waited: bool = False
+    """Whether its stored reason says that it waits for a build that handles it, as it did before this attempt."""
+
     lock_lost: bool = False
     """Whether the lock is known to be lost."""
 
@@ -93,7 +97,7 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
     raw_options = known.get(b"opts", b"")
     try:
         options = _read_options(raw_options)
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         options = _NO_OPTIONS
     attempts, made, added_at = options.attempts, int(known.get(b"atm", 0)), known.get(b"timestamp", b"")
     received = ReceivedJob(
@@ -107,6 +111,7 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
         timestamp_ms=int(added_at) if added_at.isdigit() else 0,
     )
     deferred_failure, scheduler = known.get(b"defa"), known.get(b"rjk")
+    waited = received.waits > 0 and unhandled_error(known.get(b"failedReason")) is not None
     return HeldJob(
         job_id,
         received,
@@ -116,6 +121,7 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
         None if deferred_failure is None else _text(deferred_failure),
         None if scheduler is None else _text(scheduler),
         raw_options,
+        waited,
     )
 
 
@@ -171,7 +177,9 @@ def outcome_update(job: HeldJob, result: AttemptResult, metrics: int | None) -> 
         packed = _finish_options(job, job.options.remove_on_complete, metrics)
         return JobUpdate(COMPLETE, job, _now(), (packed, "null", ""))
     if isinstance(result, Delayed):
-        return JobUpdate(DELAY, job, _now(), (_milliseconds(result.delay), "1", ""))
+        # Only a delayed job's reason says whether it waits, so one that has been handled meanwhile must not keep that.
+        cleared = _pack(("failedReason", "")) if job.waited else ""
+        return JobUpdate(DELAY, job, _now(), (_milliseconds(result.delay), "1", cleared))
     reason = encodable(result.reason)
     if isinstance(result, Waiting):
         return JobUpdate(DELAY, job, _now(), (_milliseconds(result.pause), "1", _pack(("failedReason", reason))))
@@ -215,7 +223,7 @@ def _stacks(job: HeldJob, stack: str) -> str:
     limit = job.options.stack_trace_limit
     try:
         earlier = msgspec.json.decode(job.stacks or b"[]", type=list[str])
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         earlier = []
     kept = [*earlier, stack]
     if isinstance(limit, int):

@@ -19,12 +19,13 @@ from typing import Any, Final
 
 import msgspec
 from redis import Redis
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from domainstream.lifecycle import Lifecycle
+from domainstream.redis.errors import ErrorKind, kind_of
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob
-from domainstream.worker.bullmq.scripts import bullmq_script
+from domainstream.worker.bullmq.scripts import guardian_script
 from domainstream.worker.settings import WorkerSettings
 
 RETRY_PAUSE: Final = 0.5
@@ -114,12 +115,12 @@ class LockRenewer:
             task()
         except ReadOnlyError:
             return soon
-        except ResponseError as error:
+        except (RedisError, OSError) as error:
+            if kind_of(error) is ErrorKind.TRANSIENT:
+                emit(Signal.WORKER_LOCKS_DELAYED, queue=self._queue, reason=error)
+                return soon
             # A key of the wrong type, for example: repeated at once, it would fail in the same way.
             emit(Signal.WORKER_LOCKS_FAILED, queue=self._queue, reason=error)
-        except (RedisError, OSError) as error:
-            emit(Signal.WORKER_LOCKS_DELAYED, queue=self._queue, reason=type(error).__name__)
-            return soon
         return interval
 
     def _renew(self, report_lost: Callable[[HeldJob], None]) -> None:
@@ -145,7 +146,7 @@ class LockRenewer:
             emit(Signal.WORKER_JOB_STALLED, queue=self._queue, job=_text(job_id))
 
     def _call(self, name: str, keys: tuple[str, ...], *arguments: Any) -> list[bytes]:
-        script = bullmq_script(name)
+        script = guardian_script(name)
         names = [self._prefix + key for key in keys]
         try:
             reply: Any = self._redis.evalsha(script.sha, len(names), *names, *arguments)

@@ -112,13 +112,14 @@ class JobRunner:
         return False
 
     async def finish(self, grace: float, limit: float | None) -> None:
-        """Let attempts run on for `grace` seconds; then cancel them and hand their jobs back.
+        """Let attempts and additions run on for `grace` seconds; then cancel them, and hand the attempts' jobs back.
 
         An attempt that has not ended `limit` seconds after it was cancelled, by default `CANCELLATION_LIMIT`, is
         abandoned.
         """
-        if self._attempts and grace:
-            await asyncio.wait(self._attempts, timeout=grace)
+        tasks = (*self._attempts, *self._additions)
+        if tasks and grace:
+            await asyncio.wait(tasks, timeout=grace)
         late = [task for task in self._attempts if not task.done()]
         if late:
             names = Counter(task.get_name() for task in late)

@@ -32,6 +32,16 @@ def bullmq_script(name: str) -> Script:
 
 
 @cache
+def guardian_script(name: str) -> Script:
+    """Return one of BullMQ's scripts whose first key is `stalled`, for a worker's guardian of locks.
+
+    It begins with a write that needs no memory, as `round_trip.lua` does: once a script has made one, it may also make
+    those that need some. Otherwise a server whose memory is full would let locks expire, and jobs would run twice.
+    """
+    return Script.of(f"redis.call('SREM', KEYS[1], '')\n{bullmq_script(name).text}")
+
+
+@cache
 def round_trip_script() -> Script:
     """Return `round_trip.lua` with BullMQ's scripts inserted."""
     text = files("domainstream.worker.bullmq").joinpath("round_trip.lua").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from support.consuming import BullJobs, running
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
+from domainstream.queue import JobSettings
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.repair import CHUNK, BullMQRepair
 from domainstream.worker import EventContext, GiveUp
@@ -118,6 +119,24 @@ async def test_job_that_a_worker_holds_is_not_removed(queue: Valuation, repair: 
     async with working(queue.engine(remove)):
         await queue.ended("failed")
     assert answers == [0]
+
+
+async def test_job_that_began_again_is_not_removed_as_failed_or_delayed(queue: Valuation, repair: BullMQRepair) -> None:
+    """Of jobs that were chosen in a state, those that have left it meanwhile are left alone."""
+    (job_id,) = await failed(queue, 1)
+    assert await repair.remove_delayed("valuation", [job_id]) == 0
+    await repair.retry("valuation", [job_id])
+    assert await repair.remove_failed("valuation", [job_id]) == 0
+    assert await queue.jobs.ids("wait") == [job_id]
+
+
+async def test_failed_and_delayed_jobs_are_removed(queue: Valuation, repair: BullMQRepair, redis: Redis) -> None:
+    """Jobs that are still in the state in which they were chosen are deleted."""
+    (job_id,) = await failed(queue, 1)
+    await queue.add(job_of(job_id="event-later", settings=JobSettings(delay=HOUR)))
+    assert await repair.remove_failed("valuation", [job_id]) == 1
+    assert await repair.remove_delayed("valuation", ["event-later"]) == 1
+    assert [key async for key in redis.scan_iter(match=f"{queue.prefix}:valuation:event-*")] == []
 
 
 async def test_retried_handler_may_succeed(queue: Valuation, repair: BullMQRepair) -> None:

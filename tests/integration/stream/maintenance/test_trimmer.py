@@ -1,5 +1,6 @@
 """The janitor makes retention true for streams that nobody writes to, and takes nothing that is still needed."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -11,8 +12,9 @@ from support.consuming import GROUP
 from support.redis_streams import RedisHarness
 
 from domainstream import RedisStreamPublisherClient
-from domainstream.errors import ConfigurationError, ServerUnavailableError
+from domainstream.errors import ConfigurationError, ServerRefusedError, ServerUnavailableError
 from domainstream.publisher import Retention
+from domainstream.redis.connection import connect
 from domainstream.stream import MaintenanceTask, RedisStreamTrimmer
 from domainstream.stream.maintenance import trimmer as redis_stream_janitor
 from domainstream.testing.publisher_contract import outgoing
@@ -140,6 +142,26 @@ async def test_large_trims_go_in_steps(harness: RedisHarness, monkeypatch: pytes
     assert max(steps) <= 1_000
 
 
+async def test_others_use_the_connection_between_two_steps(
+    harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long trim must not keep the subscriber's lease from being renewed, which goes over the same connection."""
+    monkeypatch.setattr(redis_stream_janitor, "ENTRIES_PER_STEP", 1_000)
+    await harness.add_many(FIRST, 30_000)
+    client = connect(harness.url)
+    limit = Retention(max_length=10)
+    shared = RedisStreamTrimmer(client, [FIRST], retention=limit, prefix=harness.streams.prefix)
+    trimming = asyncio.create_task(shared.run_once())
+    answers = 0
+    while not trimming.done():
+        await asyncio.sleep(0)
+        await client.ping()
+        answers += 1
+    await trimming
+    await client.aclose()
+    assert answers >= 15
+
+
 async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, redis: Redis) -> None:
     """While another is at it, a janitor passes over; it takes nobody else's lock, and leaves none of its own."""
     await add_old(harness, 61, 10)
@@ -154,6 +176,34 @@ async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, red
     await trimmer.run_once()
     assert await harness.length(FIRST) == 0
     assert await redis.get(lock) is None
+
+
+async def test_full_server_is_trimmed(harness: RedisHarness, trimmer: RedisStreamTrimmer, redis: Redis) -> None:
+    """Trimming needs no memory: it is what makes room, since publishers are refused before they could trim."""
+    await add_old(harness, 61, 10)
+    await read_all(harness.reader(), 10)
+    await redis.config_set("maxmemory", 1)
+    try:
+        await trimmer.run_once()
+        assert await harness.length(FIRST) == 0
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+
+async def test_lock_that_cannot_be_taken_is_an_error(
+    harness: RedisHarness, trimmer: RedisStreamTrimmer, redis: Redis, stream_prefix: str
+) -> None:
+    """Control: other errors than a full memory are reported, and nothing is trimmed without the lock."""
+    await add_old(harness, 61, 10)
+    await read_all(harness.reader(), 10)
+    user = stream_prefix.strip(":")
+    await redis.acl_setuser(user, enabled=True, reset=True, passwords=["+pass"], keys=["*"], commands=["+@all", "-set"])
+    async with Redis.from_url(harness.url.replace("redis://", f"redis://{user}:pass@")) as restricted:
+        unlocked = RedisStreamTrimmer(restricted, [FIRST], retention=AN_HOUR, prefix=harness.streams.prefix)
+        with pytest.raises(ServerRefusedError, match=r"run this command|'set'"):
+            await unlocked.run_once()
+    await redis.acl_deluser(user)
+    assert await harness.length(FIRST) == 10
 
 
 async def test_lock_of_a_dead_janitor_expires(

@@ -1,6 +1,7 @@
 """What a group lost to trimming is told: exactly, once, before anything newer."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from redis.asyncio import Redis
 from support.consuming import GROUP, Streams
 from support.redis_streams import RedisHarness
 
-from domainstream.stream import Loss, RedisStreamReader
+from domainstream.errors import ServerUnavailableError
+from domainstream.stream import Loss, ReaderSettings, RedisStreamReader
 from domainstream.stream.reader import loss_detector as redis_loss_detector
 from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
 from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some, texts
@@ -91,6 +93,27 @@ async def test_stream_that_was_trimmed_to_nothing(harness: RedisHarness) -> None
     for _ in range(2):
         assert list(await reader.read()) == []
     assert losses == [Loss(FIRST, GROUP, 5, after=ids[-1], before="")]
+
+
+async def test_loss_is_reported_when_the_read_behind_the_check_fails(harness: RedisHarness, redis: Redis) -> None:
+    """A check is answered at once, the read when there is something to read: until then its connection may break."""
+    losses: list[Loss] = []
+    reader = harness.reader(on_loss=losses.append, settings=ReaderSettings(block=timedelta(minutes=1)))
+    await add(harness, 3)
+    await read_all(reader, 3)
+    await add(harness, 5)
+    await harness.trim(FIRST, keep=0)
+    reading = asyncio.create_task(reader.read())
+    blocked: list[str] = []
+    while not blocked:
+        clients: Any = await redis.client_list()
+        blocked = [client["id"] for client in clients if "b" in client["flags"]]
+    for client_id in blocked:
+        await redis.client_kill_filter(_id=client_id)
+    with pytest.raises(ServerUnavailableError):
+        await reading
+    assert [loss.count for loss in losses] == [5]
+    assert reader.stats.lost == 5
 
 
 async def test_every_channel_tells_its_own_loss(harness: RedisHarness) -> None:

@@ -9,14 +9,15 @@ from datetime import timedelta
 import pytest
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
-from support.consuming import PATIENCE, until
+from support.consuming import PATIENCE, BullJobs, until
 from support.working import Diary, Valuation, job_of, working
 
 from domainstream.lifecycle import Lifecycle
+from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker import ReceivedJob
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
-from domainstream.worker.bullmq.scripts import bullmq_script
+from domainstream.worker.bullmq.scripts import guardian_script
 from domainstream.worker.outcomes import AttemptResult, Completed
 
 LOCK = timedelta(milliseconds=300)
@@ -86,6 +87,33 @@ async def test_lock_is_renewed_until_the_last_handler_has_ended(queue: Valuation
     assert ("stc" in await queue.jobs.fields("event-1")) is False
 
 
+async def test_full_memory_costs_no_job_its_lock() -> None:
+    """A server that takes no more jobs lets locks be renewed: a handler that takes long does not run twice."""
+    started, going_on = asyncio.Event(), asyncio.Event()
+    attempts: list[str] = []
+
+    async def attempt(job: ReceivedJob) -> AttemptResult:
+        attempts.append(job.id)
+        started.set()
+        await going_on.wait()
+        return Completed()
+
+    with EmbeddedServer() as server:
+        async with Redis.from_url(server.url) as redis:
+            queue = Valuation(server.url, "bull", BullJobs(redis, "bull", "valuation"))
+            await queue.add(job_of())
+            async with working(queue.engine(attempt, lock=LOCK, stalled_interval=STALLED_INTERVAL)):
+                await started.wait()
+                await redis.config_set("maxmemory", "1")
+                await asyncio.sleep(3 * LOCK.total_seconds())
+                assert locked(queue)
+                await redis.config_set("maxmemory", "0")
+                await asyncio.sleep(3 * STALLED_INTERVAL.total_seconds())
+                going_on.set()
+                await queue.ended("completed")
+    assert attempts == ["event-1"]
+
+
 async def abandon(queue: Valuation, redis: Redis) -> None:
     """Leave event-1 active and without a lock, as a worker that dies does."""
     await queue.add(job_of())
@@ -118,10 +146,19 @@ async def test_job_whose_workers_keep_dying_fails_in_the_end(
     assert diary.ids == (["event-1"] if state == "completed" else [])
 
 
+@pytest.mark.parametrize(
+    ("answer", "logged"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory", "BusyLoadingError"),
+        (b"-MISCONF Redis is configured to save RDB snapshots, but is unable to", "ResponseError: MISCONF"),
+        (b"-NOREPLICAS Not enough good replicas to write.", "ResponseError: NOREPLICAS"),
+    ],
+    ids=["loading", "misconf", "noreplicas"],
+)
 async def test_renewal_that_fails_is_repeated_before_the_lock_expires(
-    queue: Valuation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    queue: Valuation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: bytes, logged: str
 ) -> None:
-    """A server that does not answer a renewal is asked again soon, so that the job keeps its lock and completes."""
+    """A server that is not ready for a renewal is asked again soon, so that the job keeps its lock and completes."""
     caplog.set_level(logging.DEBUG, "domainstream.worker")
     monkeypatch.setattr("domainstream.worker.bullmq.lock_renewer.RETRY_PAUSE", 0.02)
     started, going_on = asyncio.Event(), asyncio.Event()
@@ -134,11 +171,9 @@ async def test_renewal_that_fails_is_repeated_before_the_lock_expires(
     await queue.add(job_of())
     async with FaultProxy(queue.url) as proxy, working(queue.engine(attempt, url=proxy.url, lock=LOCK)):
         await started.wait()
-        proxy.answer(
-            bullmq_script("extendLocks").sha.encode(), *[b"-LOADING Redis is loading the dataset in memory"] * 2
-        )
+        proxy.answer(guardian_script("extendLocks").sha.encode(), answer, answer)
         await until(lambda: proxy.faults == 2)
         await asyncio.sleep(2 * LOCK.total_seconds())  # longer than a lock lasts that is not renewed
         going_on.set()
         await queue.ended("completed")
-    assert caplog.text.count("worker.locks_delayed queue=valuation reason=BusyLoadingError") == 2
+    assert caplog.text.count(f"worker.locks_delayed queue=valuation reason={logged}") == 2

@@ -60,7 +60,12 @@ def test_job_without_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [b"rubbish", b"[]", b'{"attempts":"many"}', b'{"attempts":-1}', b'{"attempts":1e99}']
+    "options",
+    [
+        *(b"rubbish", b"[]", b'{"attempts":"many"}', b'{"attempts":-1}', b'{"attempts":1e99}'),
+        *(b'{"backoff":"\xff"}', b'{"backoff":' + b"[" * 100_000),
+    ],
+    ids=["rubbish", "no object", "many", "negative", "huge", "no UTF-8", "nested too deep"],
 )
 def test_invalid_options(options: bytes) -> None:
     """A job with invalid options has one attempt."""
@@ -134,9 +139,10 @@ def test_stacks(limit: bytes, kept: list[str]) -> None:
     assert msgspec.json.decode(fields[3]) == kept
 
 
-def test_invalid_stacks() -> None:
+@pytest.mark.parametrize("stacks", [b"rubbish", b'["\xff"]'], ids=["no JSON", "no UTF-8"])
+def test_invalid_stacks(stacks: bytes) -> None:
     """Stack traces that are not JSON are replaced."""
-    update = outcome_update(job(stacktrace=b"rubbish"), Failed("why", "c"), None)
+    update = outcome_update(job(stacktrace=stacks), Failed("why", "c"), None)
     assert unpacked(update.details[2])[3] == '["c"]'
 
 
@@ -172,3 +178,14 @@ def test_rejections_are_logged(
     handle_rejection(JobUpdate(COMPLETE, held("t"), 0, repeated=repeated), answer, "q")
     assert text in caplog.text
     assert bool(caplog.text) is bool(text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "stored"),
+    [(b"HandlerNotFoundError: none", ("failedReason", "")), (b"ConnectionError: no database", None)],
+    ids=["waited", "failed"],
+)
+def test_postponed_job_keeps_no_reason_why_it_waited(reason: bytes, stored: tuple[str, str] | None) -> None:
+    """`RetryLater` forgets that the job waited for a build that handles it, and keeps the error of an attempt."""
+    update = outcome_update(job(ats=b"2", failedReason=reason), Delayed(timedelta(seconds=1)), None)
+    assert update.details[2] == "" if stored is None else tuple(unpacked(update.details[2])) == stored

@@ -6,6 +6,7 @@
 --   retry    a failed job starts again, with all its attempts
 --   promote  a delayed job may start now, with the attempts it has left
 --   remove   a job is deleted, whatever its state, unless a worker holds it or a job scheduler repeats it
+--   remove_failed, remove_delayed  the same, but only in this state: the job may have begun again since it was chosen
 --
 -- Returns how many jobs were changed.
 
@@ -27,6 +28,13 @@ local OWN_KEYS = 11
 local failed, delayed, wait, paused, meta, active, marker, prioritized, pc, events, scheduled = unpack(KEYS, 1, OWN_KEYS)
 local prefix = ARGV[2]
 
+local function remove_from(set)
+  return function(job, id)
+    if set and not call('ZSCORE', set, id) then return false end
+    return call('EXISTS', job) == 1 and remove({job, scheduled}, {id, '0', prefix}) == 1
+  end
+end
+
 local actions = {
   retry = function(job, id)
     local keys = {job, events, failed, wait, meta, active, marker, prioritized, pc}
@@ -38,9 +46,9 @@ local actions = {
   promote = function(_, id)
     return promote({delayed, wait, paused, meta, prioritized, active, pc, events, marker}, {prefix, id}) == 0
   end,
-  remove = function(job, id)
-    return call('EXISTS', job) == 1 and remove({job, scheduled}, {id, '0', prefix}) == 1
-  end,
+  remove = remove_from(),
+  remove_failed = remove_from(failed),
+  remove_delayed = remove_from(delayed),
 }
 
 local act = actions[ARGV[1]]
