@@ -106,7 +106,7 @@ def _check_of_parts(info: types.Type, checks: list[TimesCheck | Times | None]) -
         return _fields_check([(name, check) for name, check in zip(names, checks, strict=True) if callable(check)])
     if isinstance(info, _Sequence) and callable(check):
         return lambda value: all(map(check, value))
-    if isinstance(info, _DICTS) and callable(check):
+    if isinstance(info, _DICTS) and callable(check) and checks[0] is None:  # keys need a search
         return lambda value: all(map(check, value.values()))
     return Times.ANYWHERE
 

@@ -44,6 +44,8 @@ class Struct(EventPayload):
     inner: "Struct | None" = None
     many: tuple[datetime, ...] = ()
     by_ward: dict[str, datetime] = {}  # noqa: RUF012
+    by_day: dict[datetime, int] = {}  # noqa: RUF012
+    by_both: dict[datetime, datetime] = {}  # noqa: RUF012
     clock: time | None = None
     anything: Any = None
 
@@ -52,6 +54,12 @@ class Flat(EventPayload):
     """A struct with one time."""
 
     at: datetime | None = None
+
+
+class ByDay(EventPayload):
+    """A struct whose only times are keys."""
+
+    by_day: dict[datetime, int]
 
 
 class Line(EventPayload):
@@ -101,6 +109,7 @@ class Model(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="allow")
     at: datetime
+    by_day: dict[datetime, int] = {}
 
 
 class EqualStruct(Always, EventPayload):
@@ -176,6 +185,8 @@ PLACES = [
     pytest.param(lambda at: Struct(inner=Struct(at=at)), "$.inner.at", id="inner struct"),
     pytest.param(lambda at: Struct(many=(AWARE, at)), "$.many[1]", id="tuple"),
     pytest.param(lambda at: Struct(by_ward={"surgery": at}), "$.by_ward[...]", id="dictionary"),
+    pytest.param(lambda at: Struct(by_day={at: 1}), "$.by_day[...]", id="key"),
+    pytest.param(lambda at: Struct(by_both={at: AWARE}), "$.by_both[...]", id="key of a time"),
     pytest.param(lambda at: Struct(anything={"a": [at]}), "$.anything[...][0]", id="anything"),
     pytest.param(lambda at: Flat(at=at), "$.at", id="only field"),
     pytest.param(lambda at: Lines(lines=[Line(begun=AWARE), Line(begun=at)]), "$.lines[1].begun", id="list of structs"),
@@ -187,8 +198,10 @@ PLACES = [
     ),
     pytest.param(lambda at: Data(at=at), "$.at", id="dataclass"),
     pytest.param(lambda at: Data(at=AWARE, pair=Pair(AWARE, at)), "$.pair[1]", id="named tuple"),
+    pytest.param(lambda at: ByDay(by_day={at: 1}), "$.by_day[...]", id="only keys"),
     pytest.param(lambda at: Attrs(at=at), "$.at", id="attrs"),
     pytest.param(lambda at: Model(at=at), "$.at", id="pydantic"),
+    pytest.param(lambda at: Model(at=AWARE, by_day={at: 1}), "$.by_day[...]", id="key of pydantic"),
     pytest.param(lambda at: Model.model_validate({"at": AWARE, "more": at}), "$[...]", id="unknown field of pydantic"),
 ]
 
