@@ -260,6 +260,33 @@ def test_dictionary_for_a_struct_is_searched_too() -> None:
     assert "payload at $[...]: a datetime has no time zone" in refused(event_with({"at": NAIVE}, Typed))
 
 
+TEXT = "2026-01-02T03:04:05"
+
+
+@pytest.mark.parametrize(
+    ("payload", "payload_type", "path"),
+    [
+        pytest.param(Flat(at=TEXT), Flat, "$.at", id="only field"),  # type: ignore[arg-type]
+        pytest.param(Struct(until=f"{TEXT}.678"), Struct, "$.until", id="field"),  # type: ignore[arg-type]
+        pytest.param(Lines(lines=[{"begun": TEXT}]), Lines, "$.lines[0].begun", id="inner struct"),  # type: ignore[list-item]
+        pytest.param(Struct(by_day={TEXT: 1}), Struct, "$.by_day[...]", id="key"),  # type: ignore[dict-item]
+        pytest.param({"at": TEXT}, Typed, "$[...]", id="typed dictionary"),
+        pytest.param({"at": TEXT}, Model, "$.at", id="pydantic"),
+    ],
+)
+def test_text_without_time_zone_for_a_datetime_is_refused(payload: Any, payload_type: Any, path: str) -> None:
+    """A text without time zone is refused where a datetime is declared, because every reader reads it as a datetime."""
+    event = event_with(payload, payload_type)
+    assert f"payload at {path}: a datetime has no time zone" in refused(event)
+    assert b"2026-01-02T03:04:05" in EventEncoder("coding", MessageLimits(allow_naive=True)).encode(event)
+
+
+def test_text_that_looks_like_a_time_is_published_as_text() -> None:
+    """A text without time zone is published where no datetime is declared, also beside a datetime."""
+    data = EventEncoder("coding").encode(event_with(Struct(anything=TEXT, at=AWARE)))
+    assert b'"anything":"2026-01-02T03:04:05"' in data
+
+
 class LateLine(Line):
     """A value of another class than declared, with a time more."""
 
