@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, dataclass_transform
 import msgspec
 from uuid_utils import uuid7
 
-from domainstream.errors import ConfigurationError, InvalidEventError
+from domainstream.errors import InvalidEventError
 from domainstream.event.foreign_types import plain_value
 from domainstream.event.upcasting import Upcast, frozen_steps, verify_steps
-from domainstream.validation import plain_name
+from domainstream.validation import plain_name, raise_problems
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True)
 EventT = TypeVar("EventT", bound="BaseEvent[Any]")
@@ -51,7 +51,7 @@ class EventPayload(msgspec.Struct, metaclass=_FrozenMeta, frozen=True, kw_only=T
 
 
 class _EventMeta(_FrozenMeta):
-    """Refuses fields that no message carries, and upcasters with a gap.
+    """Refuses fields that no message carries, versions that are not numbers, and upcasters with a gap.
 
     The handler would see the default of such a field, whatever the producer set.
     """
@@ -62,8 +62,7 @@ class _EventMeta(_FrozenMeta):
         cls = super().__new__(mcs, name, bases, namespace, **options)
         if any(isinstance(base, _EventMeta) for base in bases):
             lost = [field for field in cls.__struct_fields__ if field not in BaseEvent.__struct_fields__]
-            if lost:
-                raise ConfigurationError(f"{name} cannot be used:", [lost_field_problem(field) for field in lost])
+            raise_problems(name, [*map(lost_field_problem, lost), _version_problem(cls.version)])
             verify_steps(name, cls.upcasters, cls.version)
         return cls
 
@@ -74,6 +73,12 @@ def lost_field_problem(field: str) -> str:
         f"{field} would not be part of the message, so handlers would not see its value; move it to the payload's "
         f"class, or write {field}: ClassVar if it is the same for all events of the class"
     )
+
+
+def _version_problem(version: object) -> str | None:
+    if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
+        return None
+    return f"its version is {version!r}; use a whole number from 1 on"
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -88,8 +93,8 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_EventMeta, froz
 
     Ids and times of a class of their own, such as `class StayId(str)` or pendulum's, become plain ones of equal value.
     Raises `InvalidEventError` when an id is empty or not a string, `occurred_at` is naive, or `sequence` is negative.
-    A subclass with a field of its own raises `ConfigurationError`, because no message would carry it; one whose
-    upcasters do not lead to its version raises `UpcasterError`.
+    A subclass with a field of its own raises `ConfigurationError`, because no message would carry it, as does one
+    with an invalid version; one whose upcasters do not lead to its version raises `UpcasterError`.
     """
 
     event_type: ClassVar[str]

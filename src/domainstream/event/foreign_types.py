@@ -35,7 +35,8 @@ _PLAIN: Final[tuple[tuple[type, _Rebuild], ...]] = (
     ),
     (date, lambda cls, day: cls(day.year, day.month, day.day)),
     (time, lambda cls, at: cls(at.hour, at.minute, at.second, at.microsecond, at.tzinfo, fold=at.fold)),
-    (timedelta, lambda cls, value: cls(days=value.days, seconds=value.seconds, microseconds=value.microseconds)),
+    # Not by its days and seconds: those of a negative duration of pendulum have another sense.
+    (timedelta, lambda cls, value: cls(microseconds=timedelta.__floordiv__(value, timedelta.resolution))),
     (UUID, lambda cls, value: cls(int=value.int)),
 )
 

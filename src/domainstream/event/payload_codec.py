@@ -25,8 +25,12 @@ from domainstream.settings import MessageLimits
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import raise_problems
 
+_DATA: Final = b',"data":'
 _CLOCK: Final = re.compile(rb":\d\d:\d\d").search
 """Finds what may be a time in JSON."""
+
+_NAIVE_TEXT: Final = re.compile(rb':\d\d(?<![+-]\d\d:\d\d)(?:\.\d+)?"').search
+"""Finds what may be a time without offset in JSON."""
 
 
 class PayloadCodec:
@@ -73,6 +77,9 @@ class PayloadCodec:
         # that are not read back alike, or that hold a time which is not plainly in UTC.
         if not equal or not self._keeps_times(payload, data):
             fault = fault_of(payload, allow_naive=limits.allow_naive)
+            # A text that is passed where a datetime is declared is read as one.
+            if fault is None and not is_model and _NAIVE_TEXT(data, data.find(_DATA)):
+                fault = fault_of(read_back, allow_naive=limits.allow_naive)
             if fault is not None:
                 _reject(event, fault)
         # The guard costs as much as encoding. It only runs if the type and size of the payload do not rule out that a
@@ -132,7 +139,7 @@ class PayloadCodec:
     def _keeps_times(self, payload: Any, data: bytes) -> bool:
         """Return whether all times of the payload surely keep their moment on the wire."""
         if self._times is None:
-            return not self._times_anywhere or not _CLOCK(data, data.find(b',"data":'))
+            return not self._times_anywhere or not _CLOCK(data, data.find(_DATA))
         kept: object
         try:
             kept = self._times(payload)
@@ -143,7 +150,7 @@ class PayloadCodec:
     def _may_be_unsafe(self, read_back: Any, data: bytes, limits: MessageLimits) -> bool:
         """Return, at little cost, whether consumers might reject `data`; `read_back` is None if it proves nothing."""
         if self._traits is None or self._traits.depth >= limits.max_depth:
-            return may_be_unsafe(data.partition(b',"data":')[2], limits)
+            return may_be_unsafe(data.partition(_DATA)[2], limits)
         if read_back is None:
             return limits.strict_integers and has_unsafe_integer(data)
         exact = self._traits.exact_in_node

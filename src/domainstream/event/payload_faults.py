@@ -19,7 +19,8 @@ _NAIVE: Final = "a datetime has no time zone; use datetime.now(UTC), or allow it
 _NOT_FINITE: Final = "a number is NaN or infinite, which JSON does not have; use None"
 _ODD_OFFSET: Final = "an offset from UTC has seconds, which RFC 3339 does not have; use .astimezone(UTC)"
 _HARMLESS: Final = frozenset({str, int, bool, NoneType, msgspec.UnsetType, bytes, date, timedelta, Decimal, UUID})
-_CHECKED: Final = (float, datetime, time)
+_TIMES: Final = (datetime, time)
+_CHECKED: Final = (float, *_TIMES)
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 _DEEPEST: Final = 100
 """How deep a value is searched for: deeper than a message may nest, and not endless where a value contains itself."""
@@ -72,10 +73,16 @@ def _fault(value: Any, allow_naive: bool) -> tuple[str, str] | None:
     if isinstance(value, _CHECKED):
         fault = _fault_of_leaf(value, allow_naive)
         return ("", fault) if fault else None
-    for step, part in _parts(value):
+    for step, part in _searched_parts(value):
         if type(part) not in _HARMLESS and (found := _fault(part, allow_naive)) is not None:
             return step + found[0], found[1]
     return None
+
+
+def _searched_parts(value: Any) -> Iterable[tuple[str, Any]]:
+    """Return the values directly inside of `value`, and the keys of a dictionary that are times."""
+    keys = [("[...]", key) for key in value if isinstance(key, _TIMES)] if isinstance(value, dict) else []
+    return chain(keys, _parts(value))
 
 
 def _fault_of_leaf(value: Any, allow_naive: bool) -> str | None:

@@ -104,10 +104,13 @@ def _check_of_parts(info: types.Type, checks: list[TimesCheck | Times | None]) -
     if isinstance(info, types.StructType | types.DataclassType | types.NamedTupleType) and Times.ANYWHERE not in checks:
         names = [field.name for field in info.fields]
         return _fields_check([(name, check) for name, check in zip(names, checks, strict=True) if callable(check)])
-    if isinstance(info, _Sequence) and callable(check):
-        return lambda value: all(map(check, value))
-    if isinstance(info, _DICTS) and callable(check):
-        return lambda value: all(map(check, value.values()))
+    if callable(check) and isinstance(info, (_Sequence, *_DICTS)):
+        *keys, items = parts_of(info)
+        keeps = check if _unwrapped(items) is items else lambda item: item is None or check(item)
+        if not keys:
+            return lambda value: all(map(keeps, value))
+        if checks[0] is None:  # keys that are times need a search
+            return lambda value: all(map(keeps, value.values()))
     return Times.ANYWHERE
 
 

@@ -5,7 +5,7 @@ The steps belong to the event class, as its `upcasters`: its owner writes them o
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 from warnings import warn
 
 from domainstream.errors import UpcasterError
@@ -16,11 +16,22 @@ Upcast = Callable[[JsonObject], JsonObject]
 
 
 def frozen_steps(name: str, steps: object) -> Mapping[int, Upcast]:
-    """Return a copy of the upcasters of the class `name` that cannot be changed; raises `UpcasterError` for no dict."""
+    """Return a copy of the upcasters of the class `name` that cannot be changed.
+
+    Raises `UpcasterError` unless they are a dict of functions whose keys are versions.
+    """
     if not isinstance(steps, Mapping):
-        problem = f"they are {type(steps).__name__}; write upcasters: ClassVar = {{1: function}}"
-        raise UpcasterError(f"The upcasters of {name} cannot be used:", [problem])
-    return MappingProxyType(dict(steps))
+        problems = [f"they are {type(steps).__name__}; write upcasters: ClassVar = {{1: function}}"]
+    else:
+        problems = [
+            f"the step from version {version!r} is not a function with a whole number as its version; "
+            "write upcasters: ClassVar = {1: function}"
+            for version, step in steps.items()
+            if not isinstance(version, int) or isinstance(version, bool) or not callable(step)
+        ]
+    if problems:
+        raise UpcasterError(f"The upcasters of {name} cannot be used:", problems)
+    return MappingProxyType(dict(cast("Mapping[int, Upcast]", steps)))
 
 
 def verify_steps(name: str, steps: Mapping[int, Upcast], newest: int) -> None:

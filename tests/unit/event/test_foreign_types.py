@@ -206,6 +206,31 @@ def test_value_of_a_subclass_is_published_as_its_plain_value(name: str) -> None:
     assert getattr(read, name) == OWN[name]
 
 
+@pytest.mark.parametrize(
+    ("span", "wire", "plain"),
+    [
+        pytest.param(
+            pendulum.duration(days=-1, seconds=-5), "-P1DT5S", timedelta(days=-1, seconds=-5), id="negative duration"
+        ),
+        pytest.param(pendulum.duration(seconds=-5), "-PT5S", timedelta(seconds=-5), id="negative seconds"),
+        pytest.param(pendulum.duration(days=-1, hours=30), "PT21600S", timedelta(hours=6), id="of both signs"),
+        pytest.param(pendulum.duration(months=1), "P30D", timedelta(days=30), id="months"),
+        pytest.param(
+            pendulum.datetime(2026, 1, 1) - pendulum.datetime(2026, 1, 3, 5),
+            "-P2DT18000S",
+            -timedelta(hours=53),
+            id="back in time",
+        ),
+    ],
+)
+def test_duration_of_pendulum_keeps_its_length(span: timedelta, wire: str, plain: timedelta) -> None:
+    """A duration of pendulum is published as the plain duration of the same length."""
+    written, read = round_trip(Billed(span=span, anything=[span]))
+    assert written["span"] == wire
+    assert written["anything"] == [wire]
+    assert read.span == plain
+
+
 def test_keys_of_subclasses_are_published_as_their_plain_values() -> None:
     """Keys of dictionaries that are of subclasses of `str` and `int` are written as their plain values."""
     assert round_trip(Billed(anything={StayId("stay-1"): 1, Cents(7): 2}))[0]["anything"] == {"stay-1": 1, "7": 2}

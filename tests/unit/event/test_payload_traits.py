@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from types import new_class
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
@@ -13,10 +14,11 @@ import pytest
 
 from domainstream.errors import EventEncodingError
 from domainstream.event import BaseEvent, EventDecoder, EventEncoder, EventPayload
-from domainstream.event.payload_traits import traits_of
+from domainstream.event.payload_traits import times_of, traits_of
 from domainstream.settings import MessageLimits
 
 LARGE = 2**60
+AWARE = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class Text(EventPayload):
@@ -235,6 +237,19 @@ def test_type_of_integers_tells_where_they_are(number: int | None, exact: bool) 
     assert traits is not None
     assert traits.exact_in_node is not None
     assert traits.exact_in_node(Numbers(number=number, score=1e300)) is exact
+
+
+@pytest.mark.parametrize("payload_type", [list[datetime | None], dict[str, datetime | None]])
+def test_type_of_times_knows_items_that_may_be_none(payload_type: Any) -> None:
+    """Times are found through the type of a list or a dictionary also where some of its values are None."""
+    keep_their_moment = times_of(payload_type)
+    assert callable(keep_their_moment)
+
+    def values(*items: Any) -> Any:
+        return list(items) if payload_type == list[datetime | None] else dict(zip("abc", items, strict=False))
+
+    assert keep_their_moment(values(None, AWARE, None))
+    assert not keep_their_moment(values(None, AWARE.replace(tzinfo=None)))
 
 
 def test_unset_field_is_absent_on_the_wire() -> None:

@@ -44,6 +44,8 @@ class Struct(EventPayload):
     inner: "Struct | None" = None
     many: tuple[datetime, ...] = ()
     by_ward: dict[str, datetime] = {}  # noqa: RUF012
+    by_day: dict[datetime, int] = {}  # noqa: RUF012
+    by_both: dict[datetime, datetime] = {}  # noqa: RUF012
     clock: time | None = None
     anything: Any = None
 
@@ -52,6 +54,12 @@ class Flat(EventPayload):
     """A struct with one time."""
 
     at: datetime | None = None
+
+
+class ByDay(EventPayload):
+    """A struct whose only times are keys."""
+
+    by_day: dict[datetime, int]
 
 
 class Line(EventPayload):
@@ -101,6 +109,7 @@ class Model(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="allow")
     at: datetime
+    by_day: dict[datetime, int] = {}
 
 
 class EqualStruct(Always, EventPayload):
@@ -176,6 +185,8 @@ PLACES = [
     pytest.param(lambda at: Struct(inner=Struct(at=at)), "$.inner.at", id="inner struct"),
     pytest.param(lambda at: Struct(many=(AWARE, at)), "$.many[1]", id="tuple"),
     pytest.param(lambda at: Struct(by_ward={"surgery": at}), "$.by_ward[...]", id="dictionary"),
+    pytest.param(lambda at: Struct(by_day={at: 1}), "$.by_day[...]", id="key"),
+    pytest.param(lambda at: Struct(by_both={at: AWARE}), "$.by_both[...]", id="key of a time"),
     pytest.param(lambda at: Struct(anything={"a": [at]}), "$.anything[...][0]", id="anything"),
     pytest.param(lambda at: Flat(at=at), "$.at", id="only field"),
     pytest.param(lambda at: Lines(lines=[Line(begun=AWARE), Line(begun=at)]), "$.lines[1].begun", id="list of structs"),
@@ -187,8 +198,10 @@ PLACES = [
     ),
     pytest.param(lambda at: Data(at=at), "$.at", id="dataclass"),
     pytest.param(lambda at: Data(at=AWARE, pair=Pair(AWARE, at)), "$.pair[1]", id="named tuple"),
+    pytest.param(lambda at: ByDay(by_day={at: 1}), "$.by_day[...]", id="only keys"),
     pytest.param(lambda at: Attrs(at=at), "$.at", id="attrs"),
     pytest.param(lambda at: Model(at=at), "$.at", id="pydantic"),
+    pytest.param(lambda at: Model(at=AWARE, by_day={at: 1}), "$.by_day[...]", id="key of pydantic"),
     pytest.param(lambda at: Model.model_validate({"at": AWARE, "more": at}), "$[...]", id="unknown field of pydantic"),
 ]
 
@@ -245,6 +258,33 @@ def test_dictionary_for_a_struct_is_searched_too() -> None:
     """A naive datetime is found in a dictionary that is passed where a struct is declared."""
     assert "payload at $[...]: a datetime has no time zone" in refused(event_with({"at": NAIVE}, Flat))
     assert "payload at $[...]: a datetime has no time zone" in refused(event_with({"at": NAIVE}, Typed))
+
+
+TEXT = "2026-01-02T03:04:05"
+
+
+@pytest.mark.parametrize(
+    ("payload", "payload_type", "path"),
+    [
+        pytest.param(Flat(at=TEXT), Flat, "$.at", id="only field"),  # type: ignore[arg-type]
+        pytest.param(Struct(until=f"{TEXT}.678"), Struct, "$.until", id="field"),  # type: ignore[arg-type]
+        pytest.param(Lines(lines=[{"begun": TEXT}]), Lines, "$.lines[0].begun", id="inner struct"),  # type: ignore[list-item]
+        pytest.param(Struct(by_day={TEXT: 1}), Struct, "$.by_day[...]", id="key"),  # type: ignore[dict-item]
+        pytest.param({"at": TEXT}, Typed, "$[...]", id="typed dictionary"),
+        pytest.param({"at": TEXT}, Model, "$.at", id="pydantic"),
+    ],
+)
+def test_text_without_time_zone_for_a_datetime_is_refused(payload: Any, payload_type: Any, path: str) -> None:
+    """A text without time zone is refused where a datetime is declared, because every reader reads it as a datetime."""
+    event = event_with(payload, payload_type)
+    assert f"payload at {path}: a datetime has no time zone" in refused(event)
+    assert b"2026-01-02T03:04:05" in EventEncoder("coding", MessageLimits(allow_naive=True)).encode(event)
+
+
+def test_text_that_looks_like_a_time_is_published_as_text() -> None:
+    """A text without time zone is published where no datetime is declared, also beside a datetime."""
+    data = EventEncoder("coding").encode(event_with(Struct(anything=TEXT, at=AWARE)))
+    assert b'"anything":"2026-01-02T03:04:05"' in data
 
 
 class LateLine(Line):

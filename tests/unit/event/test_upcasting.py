@@ -186,6 +186,29 @@ def test_upcasters_are_a_dictionary() -> None:
         priced(steps)
 
 
+@pytest.mark.parametrize(
+    ("steps", "version"),
+    [
+        pytest.param({"1": add_currency}, "'1'", id="text"),
+        pytest.param({1: add_currency, "2": count_in_cents}, "'2'", id="number and text"),
+        pytest.param({1.0: add_currency}, "1.0", id="fraction"),
+        pytest.param({1: None}, "1", id="no function"),
+        pytest.param({1: "add_currency"}, "1", id="name of a function"),
+    ],
+)
+def test_upcasters_are_functions_of_versions(steps: Any, version: str) -> None:
+    """A class is not made if a key of its upcasters is not a version, or a value is not a function."""
+    with pytest.raises(UpcasterError, match=f"the step from version {version} is not a function with a whole number"):
+        priced(steps, version=2)
+
+
+@pytest.mark.parametrize("version", ["2", 0, -1, 1.5, True, None])
+def test_versions_are_whole_numbers(version: Any) -> None:
+    """A class is not made if its version is not a whole number from 1 on, as readers expect it."""
+    with pytest.raises(ConfigurationError, match=f"its version is {version!r}; use a whole number from 1 on"):
+        priced({}, version=version)
+
+
 def test_all_problems_are_listed_at_once() -> None:
     """Upcasters with several gaps and steps beyond are refused with each of them."""
     with pytest.raises(UpcasterError) as caught:

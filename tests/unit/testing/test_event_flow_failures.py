@@ -165,6 +165,17 @@ async def test_job_fails_after_waiting_as_in_a_worker() -> None:
     assert flow.waiting == []
 
 
+async def test_waiting_jobs_of_one_kind_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """The flow logs waiting jobs as a worker does, on its own clock: one line for all of a kind, and a count."""
+    flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation")], now=BEGIN)
+    await producer_of(flow).publish_many([evaluated(), evaluated()])
+    await flow.advance(timedelta(seconds=59), expect_failures=True)
+    assert caplog.text.count("worker.job_waits") == 1
+    await flow.advance(timedelta(minutes=1), expect_failures=True)
+    assert caplog.text.count("worker.job_waits") == 2
+    assert "others=11" in caplog.text
+
+
 async def test_job_that_no_handler_takes_may_fail_at_once() -> None:
     """A consumer with `unhandled="fail"` fails the job in the flow too."""
     flow = EventFlow(subscriptions_to(), consumers=[EventConsumer("valuation", unhandled="fail")])

@@ -57,6 +57,7 @@ class FlowDriver:
         self._retrying_forwarder = RetryingForwarder(
             forwarder, Lifecycle("EventFlow"), delivery_limit=router.delivery_limit
         )
+        self._runners: dict[str, AttemptRunner] = {}
         self._schedule = JobSchedule()
         self._unhandled = JobSchedule()
         self._scheduled: dict[str, int] = {}
@@ -149,7 +150,7 @@ class FlowDriver:
         except Exception as error:  # noqa: BLE001 - a payload's class is the user's code
             emit(Signal.TESTING_NO_EVENT, job=job.id, error=type(error).__name__)
         # A task of its own, as in a worker: time limits and cancellations need it, and context variables stay inside.
-        runner = AttemptRunner(consumer, self._clock.seconds)
+        runner = self._runners.setdefault(job.queue, AttemptRunner(consumer, self._clock.seconds))
         outcome = await asyncio.create_task(runner(received))
         self.attempts.append(JobAttempt(job, scheduled.attempt, self._clock.now, outcome, event, context))
         again = replace(scheduled, waits=scheduled.waits + 1)
