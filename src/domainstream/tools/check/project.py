@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from domainstream.channel.channel_name import parse_channel_name
-from domainstream.tools.check.model.domain import Event
+from domainstream.channel.channel_name import Services, parse_channel_name
+from domainstream.tools.check.model.domain import Event, Shape
 from domainstream.tools.check.model.project import Project, Service
 from domainstream.tools.check.reading.carried import read_lost_fields, read_unwritable_types
 from domainstream.tools.check.reading.events import read_breaches, read_channels, read_events, read_unions
@@ -42,6 +42,7 @@ def _read(root: Path, settings: CheckSettings) -> Project:
     symbols = Symbols(sources)
     channel_files = sources.matching(settings.channels)
     subscription_files = sources.matching(settings.subscriptions)
+    name_files = sources.matching((settings.queues, settings.jobs))
     everything = list(sources)
 
     def each(files: Iterable[Source], read: Callable[[Source], Iterable[FoundT]]) -> tuple[FoundT, ...]:
@@ -49,21 +50,12 @@ def _read(root: Path, settings: CheckSettings) -> Project:
 
     enums = each(channel_files, lambda file: read_channels(file, symbols))
     events = {event.symbol: event for event in _read_events(sources, everything, symbols)}
-    folders = {folder.name for folder in sources.service_folders}
-    others = {*settings.external_services, *(path.stem for path in (root / settings.contracts).glob("*.json"))}
-    readers = {event.symbol for event in events.values() if _is_reader(event, folders | others)}
+    readers = _readers_of(events.values(), _owners(root, settings, sources))
     # Of two classes of one event type, the later one is what a mapper means by that type.
     events = dict(sorted(events.items(), key=lambda item: item[0] not in readers))
     unions = each(everything, lambda file: read_unions(file, symbols, events))
     known = Known(symbols, {enum.symbol: enum for enum in enums}, events, unions)
-    payloads = dict.fromkeys(event.payload for event in events.values() if event.payload is not None)
-    shapes = {
-        shape.symbol: shape
-        for payload in payloads
-        if (defined := symbols.class_of(payload)) is not None
-        for shape in _read_one(sources, defined[0].source, partial(read_shapes, payload, symbols))
-    }
-    names = sources.matching((settings.queues, settings.jobs))
+    shapes = _read_shapes(events.values(), sources, symbols)
     snapshots = read_snapshots(root, settings.contracts)
     enum_words = {f"{enum.name}.".encode() for enum in enums}
     naming = {source.service for source in everything if any(word in source.text for word in enum_words)}
@@ -92,7 +84,7 @@ def _read(root: Path, settings: CheckSettings) -> Project:
         snapshot_files=snapshots.files,
         repeated=(
             *(found for source, tree in sources.parsed() for found in read_repeated_names(source, tree)),
-            *each(names, lambda file: read_repeated_values(file, symbols)),
+            *each(name_files, lambda file: read_repeated_values(file, symbols)),
         ),
         unreadable=(*sources.unreadable.values(), *snapshots.unreadable),
     )
@@ -117,12 +109,28 @@ def _read_events(sources: Sources, files: list[Source], symbols: Symbols) -> lis
         return list(read_events([source for source in files if source.path not in sources.unreadable], symbols))
 
 
-def _is_reader(event: Event, services: Collection[str]) -> bool:
-    """Return whether a class reads another service's event: its event type names that service as the owner."""
-    if event.event_type is None:
-        return False
-    owner = parse_channel_name(event.event_type.upper(), dict.fromkeys(services, ())).service
-    return owner in services and owner != event.service
+def _owners(root: Path, settings: CheckSettings, sources: Sources) -> set[str]:
+    """Return the services that own events: those of the system, and those whose contracts are known."""
+    contracts = (path.stem for path in (root / settings.contracts).glob("*.json"))
+    return {*settings.external_services, *contracts, *(folder.name for folder in sources.service_folders)}
+
+
+def _readers_of(events: Iterable[Event], owners: Collection[str]) -> set[str]:
+    """Return the classes that read another service's event: their event type names that service as the owner."""
+    services: Services = dict.fromkeys(owners, ())
+    typed = ((event, event.event_type) for event in events if event.event_type is not None)
+    named = ((event, parse_channel_name(kind.upper(), services).service) for event, kind in typed)
+    return {event.symbol for event, owner in named if owner in services and owner != event.service}
+
+
+def _read_shapes(events: Iterable[Event], sources: Sources, symbols: Symbols) -> dict[str, Shape]:
+    """Read what the payloads are made of; a class that several of them name is read once."""
+    shapes: dict[str, Shape] = {}
+    for payload in dict.fromkeys(event.payload for event in events if event.payload is not None):
+        if (defined := symbols.class_of(payload)) is not None:
+            read = partial(read_shapes, payload, symbols, shapes.keys())
+            shapes |= {shape.symbol: shape for shape in _read_one(sources, defined[0].source, read)}
+    return shapes
 
 
 def _service(package: Path, root: Path, naming_channels: Collection[str]) -> Service:

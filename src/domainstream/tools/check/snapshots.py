@@ -152,7 +152,7 @@ def says_the_same(path: Path, text: bytes) -> bool:
 def comparison_of(project: Project, event: Event) -> Comparison | None:
     """Return the comparison of an event with its snapshot; None where one of the two is missing or not understood."""
     old = (project.snapshots or {}).get(event.event_type or "")
-    new = snapshot_of(event, project.shapes)
+    new = None if old is None else snapshot_of(event, project.shapes)
     if old is None or new is None:
         return None
     names = None

@@ -38,7 +38,9 @@ _KNOWN: Final[dict[str, Any]] = {
     "uuid.UUID": UUID,
 }
 _PLAIN: Final = frozenset({"str", "int", "float", "bool"})
-"""What most fields are, and what needs no closer look."""
+"""What most fields are, in arrays or beside None as well, and what needs no closer look."""
+
+_PLAIN_ARRAYS: Final = frozenset({"list", "tuple"})
 
 _WRAPPERS: Final = frozenset({"Annotated", "NotRequired", "Required", "ReadOnly", "Final"})
 _RECORDS: Final = frozenset({"EventPayload", "Struct", "TypedDict", "NamedTuple", "Generic"})
@@ -81,23 +83,43 @@ def read_lost_fields(events: Iterable[Event], symbols: Symbols) -> Iterator[Unca
 def read_unwritable_types(payloads: Iterable[str], symbols: Symbols, sources: Sources) -> Iterator[Uncarried]:
     """Yield the fields of payloads, and of the classes within them, whose types cannot be written or read."""
     seen: set[ast.AnnAssign] = set()
+    for_type_checkers: dict[str, set[str]] = {}
     problem: str | None
     for payload in payloads:
-        judged = _is_judged(payload, symbols)
-        for declared in _declared(payload, symbols):
-            annotation = declared.statement.annotation
-            if declared.statement in seen or (isinstance(annotation, ast.Name) and annotation.id in _PLAIN):
+        left = [each for each in _declared(payload, symbols) if not _is_plain(each.statement.annotation)]
+        judged = bool(left) and _is_judged(payload, symbols)
+        for declared in left:
+            if declared.statement in seen:
                 continue
             seen.add(declared.statement)
-            module = declared.module
+            annotation, module = declared.statement.annotation, declared.module
             location = module.source.location(declared.statement)
-            for_type_checkers = _for_type_checkers(module.source, sources)
-            hidden = for_type_checkers and _names_in(annotation) & for_type_checkers
+            if module.source.path not in for_type_checkers:
+                for_type_checkers[module.source.path] = _for_type_checkers(module.source, sources)
+            known = for_type_checkers[module.source.path]
+            hidden = known and _names_in(annotation) & known
             if hidden:
                 problem = f"{declared.name} names {min(hidden)}, which only type checkers import"
                 yield Uncarried("type", problem, "import it outside of `if TYPE_CHECKING:`", location)
             elif judged and (problem := _problem(annotation, module, symbols)):
                 yield Uncarried("type", f"{declared.name} cannot be sent: {problem}", "use another type", location)
+
+
+def _is_plain(annotation: ast.expr) -> bool:
+    """Return whether a type is one that needs no closer look."""
+    match annotation:
+        case ast.Name(id=name):
+            return name in _PLAIN
+        case ast.Constant(value=None):
+            return True
+        case ast.BinOp(left=ast.Name(id=name), op=ast.BitOr(), right=ast.Constant(value=None)):
+            return name in _PLAIN
+        case ast.Subscript(value=ast.Name(id=outer), slice=ast.Name(id=name)):
+            return outer in _PLAIN_ARRAYS and name in _PLAIN
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[ast.Name(id=name), ast.Constant()])):
+            return name in _PLAIN
+        case _:
+            return False
 
 
 def _lineage(symbol: str, symbols: Symbols) -> list[tuple[Module, ast.ClassDef]]:

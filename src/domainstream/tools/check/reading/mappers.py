@@ -47,7 +47,7 @@ class Known:
 def read_mappers(source: Source, known: Known) -> Iterator[Mapper]:
     """Yield each mapper of a service."""
     # The enum of channels may have any name here.
-    if not source.service or not _MATCH.search(source.text):
+    if not source.service or b"match" not in source.text or not _MATCH.search(source.text):
         return
     if (module := known.symbols.module(source)) is None:
         return

@@ -1,7 +1,6 @@
 """Reads what payloads are made of (fields, nested structs, enums), and the naive datetimes that code puts into them."""
 
 import ast
-import re
 from collections.abc import Collection, Iterator
 from typing import Final, NamedTuple
 
@@ -24,15 +23,18 @@ from domainstream.tools.check.reading.wire import (
 
 _DEFAULTS: Final = frozenset({"default", "default_factory", "factory"})
 _FIELD_CALLS: Final = frozenset({"field", "ib", "attrib"})
-_CLOCK_CALLS: Final = re.compile(rb"\bnow\(\)|\butcnow\(|\butcfromtimestamp\(")
+_CLOCK_WORDS: Final = (b"now()", b"utcnow(", b"utcfromtimestamp(")
 _ALWAYS_NAIVE: Final = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"})
 _NOW: Final = "datetime.datetime.now"
 
 
-def read_shapes(payload: str, symbols: Symbols) -> Iterator[Shape]:
-    """Yield the shapes of a payload and of all that its fields name, as far as the system defines them."""
-    left = [payload]
-    seen = {payload}
+def read_shapes(payload: str, symbols: Symbols, known: Collection[str]) -> Iterator[Shape]:
+    """Yield the shapes of a payload and of all that its fields name, as far as the system defines them.
+
+    What is `known` already is left out, with all that it leads to.
+    """
+    left = [payload] if payload not in known else []
+    seen = {payload, *known}
     while left:
         symbol = left.pop()
         found = symbols.class_of(symbol)
@@ -163,9 +165,11 @@ def _field(declared: _Declared, names: Names | None) -> Field:
 
 def read_naive_calls(source: Source, symbols: Symbols, payloads: Collection[str]) -> Iterator[NaiveCall]:
     """Yield each `datetime.now()` without a time zone, and the like, among the arguments of a payload."""
-    if not source.service or not _CLOCK_CALLS.search(source.text) or (module := symbols.module(source)) is None:
+    if not source.service or not any(word in source.text for word in _CLOCK_WORDS):
         return
-    for call in module.nodes():
+    if (module := symbols.module(source)) is None:
+        return
+    for call in module.nodes:
         if not isinstance(call, ast.Call) or symbols.of(call.func, module) not in payloads:
             continue
         for keyword in call.keywords:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from domainstream.tools.check.model.project import Repeated
 from domainstream.tools.check.reading.sources import Source
-from domainstream.tools.check.reading.symbols import Symbols, assignments_of, last_part, members_of
+from domainstream.tools.check.reading.symbols import Symbols, assignments_of, members_of
 
 
 def read_repeated_names(source: Source, tree: ast.Module) -> Iterator[Repeated]:
@@ -31,7 +31,7 @@ def _repeated_inside(source: Source, node: ast.ClassDef) -> Iterator[Repeated]:
     names = [(statement.target.id, statement) for statement in typed if isinstance(statement.target, ast.Name)]
     values = list(assignments_of(node.body))
     # An enum of channels has a rule of its own for values that come twice.
-    if not any(last_part(ast.unparse(base)) == "EventPublisherChannel" for base in node.bases):
+    if not any(_own_name(base) == "EventPublisherChannel" for base in node.bases):
         yield from _repeated(source, inside, names)
         untyped = ((name, statement) for name, _, statement in values if isinstance(statement, ast.Assign))
         yield from _repeated(source, inside, untyped)
@@ -41,6 +41,11 @@ def _repeated_inside(source: Source, node: ast.ClassDef) -> Iterator[Repeated]:
         if isinstance(table, ast.Dict):
             keys = (key for key in table.keys if isinstance(key, ast.Constant))
             yield from _repeated(source, inside, ((repr(key.value), key) for key in keys))
+
+
+def _own_name(base: ast.expr) -> str:
+    """Return a base's name without its module."""
+    return base.attr if isinstance(base, ast.Attribute) else base.id if isinstance(base, ast.Name) else ""
 
 
 def _repeated(source: Source, inside: str, named: Iterable[tuple[str, ast.AST]]) -> Iterator[Repeated]:

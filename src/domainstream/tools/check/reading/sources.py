@@ -103,7 +103,7 @@ class Sources:
             shown = self._shown(path)
             parts = PurePosixPath(shown).with_suffix("").parts
             module = ".".join(parts[parts.index("src") + 1 if "src" in parts else 0 :])
-            found.append(known.get(shown) or self._read(path, module, "", ()))
+            found.append(known.get(shown) or self._read(path, shown, module, "", ()))
         return [source for source in found if source is not None]
 
     def tree(self, source: Source) -> ast.Module | None:
@@ -136,30 +136,31 @@ class Sources:
 
     def _add_folder(self, top: Path, service: str) -> None:
         """Read the files of a package, except for tests; links to folders are not followed, so this ends."""
-        for folder, names, files in os.walk(top, onerror=lambda error: self._deny(error, Path(error.filename))):
+        for folder, names, files in os.walk(
+            top, onerror=lambda error: self._deny(error, self._shown(Path(error.filename)))
+        ):
             names[:] = sorted(name for name in names if name not in _SKIPPED and not name.startswith("."))
             inside = Path(folder).relative_to(top).parts
+            shown = self._shown(Path(folder))
             for name in sorted(files):
                 if name.endswith(".py") and not name.startswith(_TEST_FILES) and not name.endswith("_test.py"):
-                    path = Path(folder, name)
-                    self._read(path, ".".join((top.name, *inside, path.stem)), service, inside)
+                    module = ".".join((top.name, *inside, name.removesuffix(".py")))
+                    self._read(Path(folder, name), f"{shown}/{name}", module, service, inside)
 
-    def _deny(self, error: OSError, path: Path) -> None:
-        shown = self._shown(path)
+    def _deny(self, error: OSError, shown: str) -> None:
         why = f"this cannot be read: {error.strerror}"
         self.unreadable[shown] = Unreadable(why, "correct its permissions", Location(shown))
 
-    def _read(self, path: Path, module: str, service: str, inside: tuple[str, ...]) -> Source | None:
-        shown = self._shown(path)
+    def _read(self, path: Path, shown: str, module: str, service: str, inside: tuple[str, ...]) -> Source | None:
         try:
             # A pipe that is called .py would never end.
             text = path.read_bytes() if path.is_file() else None
         except OSError as error:
-            self._deny(error, path)
+            self._deny(error, shown)
             return None
         if text is None:
             return None
-        is_package = path.stem == "__init__"
+        is_package = module.endswith(".__init__")
         name = module.rpartition(".")[0] if is_package else module
         source = Source(shown, name, is_package, service, inside, text)
         self.files[name] = source

@@ -1,6 +1,7 @@
 """Reads who listens: subscriptions of channels, the handlers of each queue, and upcasters."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from domainstream.tools.check.reading.symbols import Function, Module, Symbols, 
 _TABLE_CALL: Final = "create_multiple_handlers"
 _CONSUMER: Final = "EventConsumer"
 _CHAIN: Final = "UpcasterChain"
+_ON: Final = re.compile(rb"\.on\b")
 _Owner = tuple[int, str]
 """What handlers are registered on: the function that it is made in, or 0, and its name there."""
 
@@ -63,7 +65,7 @@ def _table_of(name: ast.expr, module: Module, symbols: Symbols) -> tuple[ast.exp
 
 def _is_added_to(name: str, module: Module) -> bool:
     """Return whether a table may get entries later: `table[...] = ...`, `table.update(...)`, `table |= ...`."""
-    owners = (getattr(node, "target" if isinstance(node, ast.AugAssign) else "value", None) for node in module.nodes())
+    owners = (getattr(node, "target" if isinstance(node, ast.AugAssign) else "value", None) for node in module.nodes)
     return any(isinstance(owner, ast.Name) and owner.id == name for owner in owners)
 
 
@@ -86,11 +88,11 @@ def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbo
 
 def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]) -> Iterator[Consumer]:
     """Yield each consumer; handlers of one that is made elsewhere come as a consumer of their own, without a queue."""
-    if _CONSUMER.encode() not in source.text and b".on" not in source.text:
+    if _CONSUMER.encode() not in source.text and not _ON.search(source.text):
         return
     if (module := symbols.module(source)) is None:
         return
-    nodes = list(module.nodes())
+    nodes = module.nodes
     # With one consumer, its name alone says which handlers are its own.
     several = source.text.count(f"{_CONSUMER}(".encode()) > 1
     scopes = _scopes(nodes) if several else defaultdict[int, tuple[int, ...]](lambda: (0,))

@@ -7,6 +7,7 @@ A symbol is a dotted name with imports and re-exports followed: `Channel` in a m
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from domainstream.tools.check.reading.sources import TOO_DEEP, Source, Sources
@@ -43,9 +44,10 @@ class Module:
         """Return the dotted name of something that this file defines."""
         return f"{self.source.module}.{name}"
 
-    def nodes(self) -> Iterator[ast.AST]:
-        """Yield every node of the file."""
-        return (node for statement in self.body for node in ast.walk(statement))
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the file, those outside before those within; several readers go through them."""
+        return [node for statement in self.body for node in _walked(statement)]
 
 
 class Symbols:
@@ -54,6 +56,9 @@ class Symbols:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._modules: dict[str, Module | None] = {}
+        # Most names of a system come up again and again.
+        self._followed: dict[str, str] = {}
+        self._parts: dict[str, tuple[Module, str, list[str]] | None] = {}
         self._members: dict[str, dict[str, str | None]] = {}
 
     def module(self, source: Source) -> Module | None:
@@ -98,12 +103,17 @@ class Symbols:
 
     def calls_of(self, name: str, module: Module) -> Iterator[ast.Call]:
         """Yield each call in a file of what has this name, under whichever name the file imports it."""
-        for node in module.nodes():
+        for node in module.nodes:
             if isinstance(node, ast.Call) and self.name_of(node.func, module) == name:
                 yield node
 
     def follow(self, symbol: str) -> str:
         """Return where a dotted name leads once re-exports are followed."""
+        if symbol not in self._followed:
+            self._followed[symbol] = self._follow(symbol)
+        return self._followed[symbol]
+
+    def _follow(self, symbol: str) -> str:
         for _ in range(_MOST_STEPS):
             found = self._split(symbol)
             if found is None:
@@ -164,6 +174,11 @@ class Symbols:
 
     def _split(self, symbol: str) -> tuple[Module, str, list[str]] | None:
         """Split a symbol into the file that is imported, the name within it, and what follows."""
+        if symbol not in self._parts:
+            self._parts[symbol] = self._found(symbol)
+        return self._parts[symbol]
+
+    def _found(self, symbol: str) -> tuple[Module, str, list[str]] | None:
         parts = symbol.split(".")
         for length in range(len(parts) - 1, 0, -1):
             source = self._sources.files.get(".".join(parts[:length]))
@@ -171,6 +186,19 @@ class Symbols:
             if module is not None:
                 return module, parts[length], parts[length + 1 :]
         return None
+
+
+def _walked(statement: ast.stmt) -> list[ast.AST]:
+    """Return what `ast.walk` yields, but for the marks that say whether a name is read or written: faster by half."""
+    nodes: list[ast.AST] = [statement]
+    for node in nodes:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                nodes += [item for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST) and name != "ctx":
+                nodes.append(value)
+    return nodes
 
 
 def last_part(symbol: str | None) -> str:
