@@ -267,3 +267,28 @@ async def test_key_that_is_not_a_job_is_not_found(
     result = await typed("jobs", command, "valuation", name, "--bull-prefix", bull)
     assert result.exit_code == 4
     assert "domainstream jobs ls valuation" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "follows"),
+    [
+        ("wait", "when a worker is free"),
+        ("active", "it is being handled"),
+        ("paused", "when the queue is resumed"),
+        ("waiting-children", "when the jobs that it waits for have ended"),
+        ("", "the queue does not list the job in any state"),
+    ],
+)
+async def test_what_follows_is_said_for_every_state(
+    typed: Type, redis: Redis, bull: str, state: str, follows: str
+) -> None:
+    """Also a job of a flow, of a paused queue, or one that a damaged queue has lost, shows what happens next."""
+    await redis.set(f"{bull}:valuation:id", "1")
+    await redis.hset(f"{bull}:valuation:one", mapping={"name": "price-stay", "timestamp": "1700000000000"})
+    if state == "waiting-children":
+        await redis.zadd(f"{bull}:valuation:{state}", {"one": 1})
+    elif state:
+        await redis.lpush(f"{bull}:valuation:{state}", "one")
+    result = await typed("jobs", "show", "valuation", "one", "--bull-prefix", bull)
+    assert result.exit_code == 0
+    assert follows in result.stdout
