@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -118,10 +119,20 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_guarantees_name_tests_that_exist() -> None:
-    """Every test file that the guarantees name exists."""
+    """Every test file or folder that the guarantees name exists, and a name without its folder means one file only."""
     text = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
-    files = {path.name for path in ROOT.glob("tests/**/*.py")}
-    assert {name for name in re.findall(r"\b(test_\w+\.py)", text) if name not in files} == set()
+    files = Counter(path.name for path in ROOT.glob("tests/**/test_*.py"))
+    named = re.findall(r"`(tests/[\w/.]+|test_\w+\.py)`", text)
+    assert [name for name in named if "/" in name and not (ROOT / name).exists()] == []
+    assert [name for name in named if "/" not in name and files[name] != 1] == []
+
+
+def test_every_guarantee_names_its_tests() -> None:
+    """Every promise, a paragraph that begins with a sentence in bold, names the tests that prove it."""
+    text = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    promises = [paragraph for paragraph in text.split("\n\n") if paragraph.startswith("**")]
+    assert len(promises) > 30
+    assert [promise.partition("\n")[0] for promise in promises if "*Tests: `" not in promise] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

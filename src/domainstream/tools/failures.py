@@ -1,7 +1,9 @@
 """Reads from a job's traces what failed and where, so that ten thousand failures become a handful of causes."""
 
+import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, Final
 
 from msgspec import Struct
@@ -18,7 +20,7 @@ _NODE_FRAME: Final = re.compile(
 _ERROR: Final = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?::|$)")
 
 
-class JobFailures(Struct, frozen=True, kw_only=True):
+class JobFailures(Struct, kw_only=True):
     """Jobs of one queue that are in the same state for the same reason."""
 
     queue: str
@@ -168,31 +170,64 @@ def job_record(job: JobState, **more: Any) -> JobRecord:
     )
 
 
-def grouped(jobs: Iterable[JobState]) -> list[JobFailures]:
-    """Group jobs by state, name, event type, error and place; the largest groups come first."""
-    groups: dict[tuple[str, ...], list[JobState]] = {}
-    for job in jobs:
-        message = message_of(job)
-        key = (job.queue, job.state, job.name, message.type if message else "", error_of(job), place_of(job))
-        groups.setdefault(key, []).append(job)
-    failures = []
-    for (queue, state, name, event_type, error, where), members in groups.items():
-        members.sort(key=moment_of)
-        failures.append(
-            JobFailures(
-                queue=queue,
+class Causes:
+    """Groups jobs by state, name, event type, error and place. It keeps one line for each group, not the jobs."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, ...], JobFailures] = {}
+
+    def add(self, job: JobState) -> None:
+        """Count a job."""
+        message, moment = message_of(job), moment_of(job)
+        key = (job.state, job.name, message.type if message else "", error_of(job), place_of(job))
+        group = self._groups.get(key)
+        if group is None:
+            state, name, event_type, error, where = key
+            self._groups[key] = JobFailures(
+                queue=job.queue,
                 state=state,
                 job=name,
                 event_type=event_type,
                 error=error,
                 where=where,
-                jobs=len(members),
-                first_ms=moment_of(members[0]),
-                last_ms=moment_of(members[-1]),
-                example=members[-1].job_id,
+                jobs=1,
+                first_ms=moment,
+                last_ms=moment,
+                example=job.job_id,
             )
-        )
-    return sorted(failures, key=lambda group: group.jobs, reverse=True)
+            return
+        group.jobs += 1
+        group.first_ms = min(group.first_ms, moment)
+        if moment >= group.last_ms:
+            group.last_ms, group.example = moment, job.job_id
+
+    def largest_first(self) -> list[JobFailures]:
+        """Return the groups so far."""
+        return sorted(self._groups.values(), key=lambda group: group.jobs, reverse=True)
+
+
+class Newest:
+    """Keeps the newest of many jobs, without their data and traces."""
+
+    def __init__(self, count: int) -> None:
+        """Keep `count` jobs."""
+        self._count = count
+        self._added = 0
+        self._heap: list[tuple[int, int, JobRecord]] = []
+
+    def add(self, job: JobState) -> None:
+        """Keep a job, in place of the oldest one if there are enough."""
+        self._added += 1
+        # Of jobs that ended in the same millisecond the first ones are kept.
+        order = (moment_of(job), -self._added)
+        if len(self._heap) < self._count:
+            heapq.heappush(self._heap, (*order, job_record(job)))
+        elif order > self._heap[0][:2]:
+            heapq.heapreplace(self._heap, (*order, job_record(job)))
+
+    def records(self) -> list[JobRecord]:
+        """Return the jobs that were kept, the newest first."""
+        return [record for *_, record in sorted(self._heap, reverse=True)]
 
 
 def moment_of(job: JobState) -> int:
@@ -214,26 +249,32 @@ def error_of(job: JobState) -> str:
         return ""
     trace = job.traces[-1].splitlines() if job.traces else []
     # Python names the error below the frames, Node above; a message of several lines may follow either.
-    after_frames = max((number + 1 for number, line in enumerate(trace) if line.startswith("  ")), default=0)
-    candidates = [*trace[after_frames:], *trace[:1], job.failed_reason]
+    below_frames = list(takewhile(lambda line: not line.startswith("  "), reversed(trace)))
+    candidates = [*reversed(below_frames), *trace[:1], job.failed_reason]
     found = next((match for line in candidates if (match := _ERROR.match(line))), None)
     return found["type"].rpartition(".")[2] if found else "Error"
 
 
 def place_of(job: JobState) -> str:
     """Return the innermost line of the user's own code in a job's last trace; empty without one."""
-    frames = own_frames(job.traces[-1]) if job.traces else []
-    return frames[-1] if frames else ""
+    return next(_own_frames(job.traces[-1]), "") if job.traces else ""
 
 
 def own_frames(trace: str) -> list[str]:
     """Return the user's own frames of a trace of Python or Node.js, outermost first, as `file:line in function`."""
+    return [*_own_frames(trace)][::-1]
+
+
+def _own_frames(trace: str) -> Iterator[str]:
+    """Yield the frames from the innermost one on: of a hundred thousand jobs only that one is wanted."""
     lines = trace.splitlines()
-    frames = [match for line in lines if (match := _PYTHON_FRAME.match(line))]
-    # Node writes the innermost frame first.
-    frames = frames or [match for line in reversed(lines) if (match := _NODE_FRAME.match(line))]
-    return [
-        f"{frame['file']}:{frame['line']} in {frame['function'] or '<anonymous>'}"
-        for frame in frames
-        if not _LIBRARY.search(frame["file"])
-    ]
+    # Python writes the innermost frame last, Node.js first.
+    for pattern, inner_first in ((_PYTHON_FRAME, lines[::-1]), (_NODE_FRAME, lines)):
+        frame = None
+        for line in inner_first:
+            if match := pattern.match(line):
+                frame = match
+                if not _LIBRARY.search(frame["file"]):
+                    yield f"{frame['file']}:{frame['line']} in {frame['function'] or '<anonymous>'}"
+        if frame:
+            return

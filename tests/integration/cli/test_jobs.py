@@ -1,15 +1,12 @@
 """`domainstream jobs`: whoever is on call finds out why jobs failed, and retries or removes exactly those."""
 
-import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from click.testing import Result
-from integration.cli.conftest import Type
+from integration.cli.conftest import Type, records
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
-from support.consuming import BullJobs, OptimizationEvaluated, evaluated, running
+from support.consuming import OptimizationEvaluated, evaluated, running
 from support.working import Valuation, job_of
 
 from domainstream.queue import JobSettings
@@ -17,18 +14,6 @@ from domainstream.worker import EventContext, GiveUp
 
 ONE_ATTEMPT = JobSettings(attempts=1)
 LATER = JobSettings(attempts=2, backoff=timedelta(hours=1), jitter=0)
-
-
-@pytest.fixture
-def bull(stream_prefix: str) -> str:
-    """What begins every key of BullMQ in this test."""
-    return f"{stream_prefix}bull"
-
-
-@pytest.fixture
-def valuation(redis_url: str, redis: Redis, bull: str) -> Valuation:
-    """The queue `valuation` of this test."""
-    return Valuation(redis_url, bull, BullJobs(redis, bull, "valuation"))
 
 
 def without_price(stay: str) -> None:
@@ -54,12 +39,6 @@ async def failed(valuation: Valuation) -> list[str]:
     async with running(valuation.worker(fail)):
         await valuation.ended("failed", 4)
     return ids
-
-
-def records(result: Result, exit_code: int = 0) -> list[dict[str, Any]]:
-    """Return the objects that a command wrote."""
-    assert result.exit_code == exit_code, result.output
-    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 async def test_failures_are_grouped_by_cause(typed: Type, bull: str, failed: list[str]) -> None:
@@ -231,3 +210,104 @@ async def test_job_that_is_retried_while_the_question_waits_is_not_removed(
     assert "1 job had changed their state meanwhile" in result.stderr
     assert await valuation.jobs.ids("failed") == []
     assert await valuation.jobs.ids("wait") == [failed[0]]
+
+
+ODD_JOBS: dict[bytes, dict[str, bytes]] = {
+    b"no-data": {"name": b"foreign", "timestamp": b"1700000000000", "failedReason": b"Error: no"},
+    b"fractions": {"name": b"foreign", "timestamp": b"1700000000000.5", "processedOn": b"1.7e12", "atm": b"x"},
+    b"too-large": {"name": b"foreign", "timestamp": b"9" * 30, "finishedOn": b"9" * 20, "stacktrace": b"[1]"},
+    b"infinite": {"name": b"foreign", "timestamp": b"inf", "opts": b"[]"},
+    b"not-text-\xff": {"name": b"\xff", "timestamp": b"1700000000000"},
+    b"control-\x1b[31m\n": {"name": b"\x1b[31m", "timestamp": b"1700000000000", "failedReason": b"E\x1b: x"},
+    b"without-fields": {},
+}
+
+
+@pytest.fixture
+async def odd_jobs(redis: Redis, bull: str) -> list[bytes]:
+    """Failed jobs as other programs may leave them; one id names a key that is not a job."""
+    key = f"{bull}:valuation".encode()
+    await redis.hset(f"{bull}:valuation:meta", "paused", "1")
+    await redis.set(key + b":not-a-job", "text")
+    ids = [*ODD_JOBS, b"not-a-job"]
+    await redis.zadd(key + b":failed", dict.fromkeys(ids, 1_700_000_000_000))
+    for job_id, fields in ODD_JOBS.items():
+        if fields:
+            await redis.hset(key + b":" + job_id, mapping=fields)  # type: ignore[arg-type]
+    return ids
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["jobs", "ls", "valuation"],
+        ["jobs", "ls", "valuation", "--each"],
+        ["jobs", "ls", "valuation", "--each", "--key", "stay-1", "--state", "all"],
+        ["jobs", "retry", "valuation", "--all", "--dry-run"],
+        ["queues"],
+        ["doctor"],
+    ],
+)
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+async def test_jobs_of_other_programs_stop_no_command(
+    typed: Type, bull: str, odd_jobs: list[bytes], words: list[str], as_json: list[str]
+) -> None:
+    """A job without data or fields, with numbers that are none, or with an id that is not text hides no other job."""
+    result = await typed(*words, *as_json, "--bull-prefix", bull)
+    assert "this is a bug" not in result.output
+    assert "the server rejected" not in result.output
+    assert result.exit_code in (0, 1)
+    assert "\x1b[31m" not in result.output
+
+
+async def test_each_odd_job_is_listed(typed: Type, bull: str, odd_jobs: list[bytes]) -> None:
+    """Every job of the queue is in the list, however odd it is."""
+    listed = records(await typed("jobs", "ls", "valuation", "--each", "--json", "--bull-prefix", bull))
+    assert sorted(job["id"] for job in listed) == sorted(
+        job_id.decode(errors="backslashreplace") for job_id in odd_jobs
+    )
+
+
+@pytest.mark.parametrize("job_id", ["no-data", "fractions", "too-large", "infinite"])
+async def test_odd_job_is_shown(typed: Type, bull: str, odd_jobs: list[bytes], job_id: str) -> None:
+    """A job of another program is shown with what can be read of it."""
+    result = await typed("jobs", "show", "valuation", job_id, "--bull-prefix", bull)
+    assert result.exit_code == 0
+    assert f"foreign ({job_id})" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["failed", "id", "meta", "not-a-job"])
+@pytest.mark.parametrize("command", ["show", "retry"])
+async def test_key_that_is_not_a_job_is_not_found(
+    typed: Type, bull: str, odd_jobs: list[bytes], redis: Redis, command: str, name: str
+) -> None:
+    """`jobs show QUEUE failed` names another key of the queue, which is not a job: the error names the list of jobs."""
+    await redis.set(f"{bull}:valuation:id", "1")
+    result = await typed("jobs", command, "valuation", name, "--bull-prefix", bull)
+    assert result.exit_code == 4
+    assert "domainstream jobs ls valuation" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "follows"),
+    [
+        ("wait", "when a worker is free"),
+        ("active", "it is being handled"),
+        ("paused", "when the queue is resumed"),
+        ("waiting-children", "when the jobs that it waits for have ended"),
+        ("", "the queue does not list the job in any state"),
+    ],
+)
+async def test_what_follows_is_said_for_every_state(
+    typed: Type, redis: Redis, bull: str, state: str, follows: str
+) -> None:
+    """Also a job of a flow, of a paused queue, or one that a damaged queue has lost, shows what happens next."""
+    await redis.set(f"{bull}:valuation:id", "1")
+    await redis.hset(f"{bull}:valuation:one", mapping={"name": "price-stay", "timestamp": "1700000000000"})
+    if state == "waiting-children":
+        await redis.zadd(f"{bull}:valuation:{state}", {"one": 1})
+    elif state:
+        await redis.lpush(f"{bull}:valuation:{state}", "one")
+    result = await typed("jobs", "show", "valuation", "one", "--bull-prefix", bull)
+    assert result.exit_code == 0
+    assert follows in result.stdout

@@ -1,12 +1,14 @@
 """Failures are grouped by what failed and where, as the traces of Python and of Node.js say it."""
 
+import sys
+
 import pytest
 from support.consuming import delivery, evaluated
 
 from domainstream.event import read_message
 from domainstream.queue import job_data
 from domainstream.queue.bullmq.inspection import JobState
-from domainstream.tools.failures import JobFilter, error_of, grouped, own_frames, place_of
+from domainstream.tools.failures import Causes, JobFailures, JobFilter, Newest, error_of, own_frames, place_of
 
 PYTHON = """Traceback (most recent call last):
   File "/venv/lib/python3.11/site-packages/domainstream/worker/prepared_call.py", line 80, in run
@@ -53,6 +55,14 @@ def job(
         failed_reason=reason,
         traces=traces,
     )
+
+
+def grouped(jobs: list[JobState]) -> list[JobFailures]:
+    """Return the groups of these jobs."""
+    causes = Causes()
+    for one in jobs:
+        causes.add(one)
+    return causes.largest_first()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +119,25 @@ def test_largest_group_comes_first() -> None:
     """Another job name, error or place makes another group."""
     jobs = [job(NODE), job(PYTHON, name="print-bill"), job(PYTHON), job(PYTHON)]
     assert [group.jobs for group in grouped(jobs)] == [2, 1, 1]
+
+
+def test_hundred_thousand_jobs_are_not_kept_in_memory() -> None:
+    """Grouping and listing keep a line or a record of each job, not the job with its data and its traces."""
+    one, causes, newest = job(PYTHON), Causes(), Newest(10)
+    references = sys.getrefcount(one)
+    causes.add(one)
+    newest.add(one)
+    assert sys.getrefcount(one) == references
+    assert newest.records()[0].traces == ()
+    assert newest.records()[0].data is None
+
+
+def test_newest_jobs_are_kept_newest_first() -> None:
+    """Of many jobs only the newest are listed one by one, in whatever order they are read."""
+    newest = Newest(2)
+    for ended in (20, 40, 10, 30):
+        newest.add(job(PYTHON, ended=ended, job_id=f"event-{ended}"))
+    assert [record.id for record in newest.records()] == ["event-40", "event-30"]
 
 
 @pytest.mark.parametrize(

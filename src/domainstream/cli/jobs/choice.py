@@ -1,5 +1,6 @@
 """What the commands on jobs share: the queue, its states, and the choice of jobs."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -63,11 +64,12 @@ class QueueJobs:
         """Which jobs are meant."""
         self._queue = choice.queue
 
-    async def chosen(self, *words: str) -> list[JobState]:
-        """Return the jobs that are meant and in the states that these words of `--state` name."""
+    async def chosen(self, *words: str) -> AsyncIterator[JobState]:
+        """Yield the jobs that are meant and in the states that these words of `--state` name."""
         states = [state for word in words for state in STATES_OF[word]]
-        jobs = self.inspection.jobs(self._queue, states=states)
-        return [job async for job in jobs if self.filter.matches(job)]
+        async for job in self.inspection.jobs(self._queue, states=states):
+            if self.filter.matches(job):
+                yield job
 
 
 async def open_queue(server: RedisServer, choice: JobChoice) -> QueueJobs:

@@ -10,7 +10,7 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.cli.jobs.choice import STATES_OF, JobChoice, open_queue
 from domainstream.tools.common.formatting import NONE, age, number, plural
-from domainstream.tools.failures import grouped, job_record, moment_of
+from domainstream.tools.failures import Causes, Newest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,22 +50,20 @@ async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> Non
     code in its traceback. The id in the last column is an example for `domainstream jobs show`. Without --state these
     are the jobs that failed permanently, and those that wait for another attempt.
     """
-    queue = await open_queue(server, options)
-    jobs = await queue.chosen(*options.states)
+    queue, causes, newest, jobs = await open_queue(server, options), Causes(), Newest(options.count), 0
+    async for job in queue.chosen(*options.states):
+        (newest if options.each else causes).add(job)
+        jobs += 1
     now = await server.streams.now_ms()
     if not jobs:
         terminal.say(f"No job of {options.queue} is {' or '.join(options.states)} and matches.")
-        return
-    if options.each:
-        jobs.sort(key=moment_of, reverse=True)
-        terminal.table(map(job_record, jobs[: options.count]), _jobs(now))
-        if len(jobs) > options.count:
-            terminal.say(
-                f"the last {options.count:,} of {plural(len(jobs), 'job')}; for more, add: --count {len(jobs)}"
-            )
-        return
-    terminal.table(grouped(jobs), _groups(now))
-    terminal.say(f"{plural(len(jobs), 'job')}; to see one, run: domainstream jobs show {options.queue} ID")
+    elif options.each:
+        terminal.table(newest.records(), _jobs(now))
+        if jobs > options.count:
+            terminal.say(f"the last {options.count:,} of {plural(jobs, 'job')}; for more, add: --count {jobs}")
+    else:
+        terminal.table(causes.largest_first(), _groups(now))
+        terminal.say(f"{plural(jobs, 'job')}; to see one, run: domainstream jobs show {options.queue} ID")
 
 
 def _groups(now: int) -> Columns:

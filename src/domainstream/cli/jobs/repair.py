@@ -126,7 +126,7 @@ async def _chosen(server: RedisServer, options: RepairOptions) -> list[str]:
         raise click.UsageError("name the jobs, or choose them with --error, --job, --since and --key, or add: --all")
     queue = await open_queue(server, options)
     if not options.job_ids:
-        return [job.job_id for job in await queue.chosen(options.state)]
+        return [job.job_id async for job in queue.chosen(options.state)]
     job_ids = list(dict.fromkeys(options.job_ids))
     states = {job_id: await queue.inspection.job(options.queue, job_id) for job_id in job_ids}
     missing = [job_id for job_id, job in states.items() if job is None or job.state != options.state]

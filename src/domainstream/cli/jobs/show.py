@@ -1,7 +1,7 @@
 """`domainstream jobs show`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from domainstream.cli.common.command import BullPrefix, argument
 from domainstream.cli.common.server_command import RedisServer, server_command
@@ -11,6 +11,15 @@ from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import NONE, age, moment
 from domainstream.tools.failures import job_record, own_frames
+
+_NEXT: Final = {
+    "completed": "nothing; it is done",
+    "active": "it is being handled",
+    "wait": "it begins when a worker is free",
+    "prioritized": "it begins when a worker is free",
+    "paused": "it begins when the queue is resumed",
+    "waiting-children": "it begins when the jobs that it waits for have ended",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +82,4 @@ def _next(job: JobState, now: int) -> str:
     if job.state == "delayed":
         at_once = f"domainstream jobs retry {job.queue} {job.job_id} --state delayed"
         return f"it begins in {age((job.due_ms or now) - now)}; to begin at once, run: {at_once}"
-    if job.state == "completed":
-        return "nothing; it is done"
-    return "it is being handled" if job.state == "active" else "it begins when a worker is free"
+    return _NEXT.get(job.state, "unknown: the queue does not list the job in any state")

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from domainstream.queue.bullmq.scripts import queue_key
-from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs
-from domainstream.redis.connection import replies_of
-from domainstream.redis.errors import translated_errors
+from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs, whole_number
+from domainstream.redis.connection import accepted, replies_of
+from domainstream.redis.errors import code_of, translated_errors
 from domainstream.redis.keys import keys_like
 from domainstream.text import JSON_ERRORS
 from domainstream.validation import plain_name
@@ -188,8 +188,10 @@ class BullMQInspection:
                 for state in STATES:
                     key = self._key(queue, state)
                     pipe.lpos(key, job_id) if state in _LISTS else pipe.zscore(key, job_id)
-                values, *places = await replies_of(pipe)
-        fields = dict(zip(_FIELDS, values, strict=True))
+                # What has the name of a job may be another key of the queue, such as its list of failed jobs.
+                values, *places = await pipe.execute(raise_on_error=False)
+                fields = _fields(values)
+                places = [*map(accepted, places)]
         if fields["timestamp"] is None:
             return None
         found = [(state, place) for state, place in zip(STATES, places, strict=True) if place is not None]
@@ -218,16 +220,22 @@ class BullMQInspection:
         read_ids = self._client.lrange if state in _LISTS else self._client.zrange
         with translated_errors(self._client):
             raw_ids: Any = await read_ids(self._key(queue, state), start, start + PAGE - 1)
-            job_ids = [job_id.decode() for job_id in raw_ids]
+            job_ids = [job_id.decode(errors="backslashreplace") for job_id in raw_ids]
             async with self._client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)
-                replies = await replies_of(pipe)
-        fields = (dict(zip(_FIELDS, values, strict=True)) for values in replies)
+                fields = [*map(_fields, await pipe.execute(raise_on_error=False))]
         return list(zip(job_ids, fields, strict=True))
 
     def _key(self, queue: str, name: str) -> str:
         return queue_key(self._bull_prefix, queue, name)
+
+
+def _fields(reply: Any) -> dict[str, bytes | None]:
+    """Return the fields of a job by name, each None where the key is not a job; raise any other error of the server."""
+    if isinstance(reply, Exception) and code_of(reply) == "WRONGTYPE":
+        return dict.fromkeys(_FIELDS)
+    return dict(zip(_FIELDS, accepted(reply), strict=True))
 
 
 def _job(queue: str, job_id: str, state: str, fields: Mapping[str, bytes | None]) -> JobState:
@@ -237,11 +245,11 @@ def _job(queue: str, job_id: str, state: str, fields: Mapping[str, bytes | None]
         name=(fields["name"] or b"").decode(errors="replace"),
         state=state,
         data=fields["data"] or b"",
-        added_ms=int(fields["timestamp"] or 0),
-        started_ms=_ms(fields["processedOn"]),
-        ended_ms=_ms(fields["finishedOn"]),
-        attempts=int(fields["atm"] or 0),
-        starts=int(fields["ats"] or 0),
+        added_ms=whole_number(fields["timestamp"]) or 0,
+        started_ms=whole_number(fields["processedOn"]),
+        ended_ms=whole_number(fields["finishedOn"]),
+        attempts=whole_number(fields["atm"]) or 0,
+        starts=whole_number(fields["ats"]) or 0,
         max_attempts=_max_attempts(fields["opts"] or b"{}"),
         failed_reason=(fields["failedReason"] or b"").decode(errors="replace"),
         traces=_traces(fields["stacktrace"] or b"[]"),
@@ -262,7 +270,3 @@ def _traces(stacktrace: bytes) -> tuple[str, ...]:
         return msgspec.json.decode(stacktrace, type=tuple[str, ...])
     except JSON_ERRORS:
         return ()
-
-
-def _ms(value: bytes | None) -> int | None:
-    return int(value) if value else None

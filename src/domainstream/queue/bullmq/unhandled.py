@@ -10,6 +10,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from domainstream.errors import HandlerNotFoundError, UnknownEventVersionError
+from domainstream.event.json_guard import SAFE_INTEGER
 from domainstream.queue.bullmq.scripts import queue_key
 from domainstream.redis.connection import replies_of
 from domainstream.redis.errors import translated_errors
@@ -58,7 +59,7 @@ async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list
                 replies = await replies_of(pipe)
         for reason, name, added in replies:
             if (error := unhandled_error(reason)) is not None:
-                found.setdefault(error, []).append(((name or b"").decode(errors="replace"), int(added or 0)))
+                found.setdefault(error, []).append(((name or b"").decode(errors="replace"), whole_number(added) or 0))
         if len(job_ids) < PAGE:
             break
     return [
@@ -71,3 +72,12 @@ async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list
         )
         for error, jobs in sorted(found.items())
     ]
+
+
+def whole_number(value: bytes | None) -> int | None:
+    """Return a number of a job; None where it is missing or not a number: any program may have added the job."""
+    try:
+        number = int(float(value or b""))
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) <= SAFE_INTEGER else None
