@@ -270,6 +270,10 @@ class BackgroundTaskError(DomainStreamError):
     """A task or thread that a program needs ended without an error, although the program had not been stopped."""
 
 
+class OutboxError(DomainStreamError):
+    """An outbox cannot store an event in the caller's transaction, or its relay cannot work with the table."""
+
+
 class InboxError(DomainStreamError):
     """An inbox cannot guarantee that the effects of an event happen once."""
 

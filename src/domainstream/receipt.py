@@ -6,13 +6,16 @@ from msgspec import Struct
 
 
 class Outcome(StrEnum):
-    """The four possible outcomes of publishing an event."""
+    """The possible outcomes of publishing an event."""
 
     PUBLISHED = "published"
     """The server stored the entry."""
 
     NOT_PUBLISHED = "not_published"
     """The mapper returned None: the event stays inside its service."""
+
+    STORED = "stored"
+    """The event is in the outbox, in the caller's transaction: once that is committed, a relay will publish it."""
 
     REJECTED = "rejected"
     """The server certainly has no entry, so publishing the event again cannot create a duplicate."""

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from domainstream.channel import EventPublisherChannel
-from domainstream.errors import MapperError, PublishCancelledError, PublishError, receipts_of
-from domainstream.event import BaseEvent, EventEncoder
-from domainstream.producer.mapper import EventClass, channel_mismatch, declared_events, verify_mapper
-from domainstream.producer.port import EventPublisher, OutgoingMessage
+from domainstream.errors import PublishCancelledError, PublishError, receipts_of
+from domainstream.event import BaseEvent
+from domainstream.producer.message_builder import Mapped, MessageBuilder, ServiceEventT_contra
+from domainstream.producer.port import EventPublisher
 from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import MessageLimits
 
-ServiceEventT_contra = TypeVar("ServiceEventT_contra", bound=BaseEvent[Any], contravariant=True)
 DEFAULT_LIMITS = MessageLimits()
 
 
@@ -46,14 +45,7 @@ class EventProducer(Generic[ServiceEventT_contra]):
         `tracestate` of the current span, if there is one.
         """
         self._publisher = publisher
-        self._channel_for = channel_for
-        self._encoder = EventEncoder(source, limits)
-        self._trace = trace
-        # For each class that was checked, its channel and the channel's plain value: an enum's own `value` is slow.
-        self._verified: dict[EventClass, tuple[EventPublisherChannel, str]] = {}
-        self._events = declared_events(channel_for)
-        if self._events:
-            verify_mapper(channel_for)
+        self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
 
     async def publish(self, event: ServiceEventT_contra) -> Receipt:
         """Publish one event and return its receipt: `published` with the entry's id, or `not_published`.
@@ -61,10 +53,9 @@ class EventProducer(Generic[ServiceEventT_contra]):
         Raises `PublishError` when the event was rejected or its outcome is unknown. Nothing was sent if it raises
         `EventEncodingError`, `MapperError`, `PublisherClosedError` or an error of the mapper itself.
         """
-        channel = self._channel_of(event)
-        if channel is None:
+        message = self._builder.build(event)
+        if message is None:
             return _not_published(event)
-        message = OutgoingMessage(channel, event.id, self._encoder.encode(event, self._trace()))
         receipts = await self._publisher.publish((message,))
         if receipts[0].outcome is not Outcome.PUBLISHED:
             raise PublishError(receipts)
@@ -76,14 +67,10 @@ class EventProducer(Generic[ServiceEventT_contra]):
         All events are mapped and encoded before the first one is sent, so an error in either step publishes nothing.
         Raises what `publish` raises; the receipts of a `PublishError` report the outcome of each event.
         """
-        mapped = [(event, self._channel_of(event)) for event in events]
-        outgoing = [(event, channel) for event, channel in mapped if channel is not None]
-        if not outgoing:
+        mapped = self._builder.build_many(events)
+        messages = [message for _, message in mapped if message is not None]
+        if not messages:
             return _in_order(mapped, [])
-        encoded = self._encoder.encode_many([event for event, _ in outgoing], self._trace())
-        messages = [
-            OutgoingMessage(channel, event.id, data) for (event, channel), data in zip(outgoing, encoded, strict=True)
-        ]
         try:
             sent = await self._publisher.publish(messages)
         except asyncio.CancelledError as cancelled:
@@ -93,33 +80,12 @@ class EventProducer(Generic[ServiceEventT_contra]):
             raise PublishError(receipts)
         return receipts
 
-    def _channel_of(self, event: ServiceEventT_contra) -> str | None:
-        """Return the value of the event's channel, None if the event stays inside the service.
-
-        The mapper is called for every event, but the check that its channel matches the event's type is made once per
-        class.
-        """
-        verified = self._verified.get(type(event))
-        if verified is None and not isinstance(event, self._events or BaseEvent):
-            # Raised before the mapper runs, because its `assert_never` would quote the event with its payload.
-            expected = ", ".join(event_class.__name__ for event_class in self._events) or "subclasses of BaseEvent"
-            problem = f"{type(event).__name__} is not an event of this producer, which publishes: {expected}"
-            raise MapperError("Nothing was published:", [problem])
-        channel = self._channel_for(event)
-        if channel is None:
-            return None
-        if verified is None or verified[0] is not channel:
-            if (mismatch := channel_mismatch(type(event), channel)) is not None:
-                raise MapperError("Nothing was published, because the mapper is wrong:", [mismatch])
-            self._verified[type(event)] = verified = (channel, str(channel.value))
-        return verified[1]
-
 
 def _not_published(event: BaseEvent[Any]) -> Receipt:
     return Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
 
 
-def _in_order(mapped: Iterable[tuple[BaseEvent[Any], str | None]], sent: Iterable[Receipt]) -> list[Receipt]:
+def _in_order(mapped: Iterable[Mapped], sent: Iterable[Receipt]) -> list[Receipt]:
     """Merge the receipts of the events that were sent with receipts for those that stay inside the service."""
     receipts = iter(sent)
-    return [_not_published(event) if channel is None else next(receipts) for event, channel in mapped]
+    return [_not_published(event) if message is None else next(receipts) for event, message in mapped]

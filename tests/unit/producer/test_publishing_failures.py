@@ -13,7 +13,7 @@ from domainstream import EventProducer, MemoryPublisher, Outcome, PublishError, 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import EventEncodingError, PublisherClosedError, ServerOutOfMemoryError, ServerUnavailableError
 
-PUBLISHED, NOT_PUBLISHED, REJECTED, UNKNOWN = Outcome
+PUBLISHED, NOT_PUBLISHED, _, REJECTED, UNKNOWN = Outcome
 
 
 class RefusedByMapperError(Exception):

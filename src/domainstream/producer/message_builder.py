@@ -1,0 +1,85 @@
+"""Turns events into messages: each is mapped to its channel, checked against it, and encoded.
+
+`EventProducer` and `Outbox` do it in the same way, so that an event means the same whichever way it takes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from domainstream.channel import EventPublisherChannel
+from domainstream.errors import MapperError
+from domainstream.event import BaseEvent, EventEncoder
+from domainstream.producer.mapper import EventClass, channel_mismatch, declared_events, verify_mapper
+from domainstream.producer.port import OutgoingMessage
+from domainstream.settings import MessageLimits
+
+ServiceEventT_contra = TypeVar("ServiceEventT_contra", bound=BaseEvent[Any], contravariant=True)
+Mapped = tuple[BaseEvent[Any], OutgoingMessage | None]
+"""An event with its message; None if it stays inside its service."""
+
+
+class MessageBuilder(Generic[ServiceEventT_contra]):
+    """Builds the messages of one service's events.
+
+    Raises `MapperError` when the mapper misses an event class of the union in its annotation, or maps one to the
+    channel of another event.
+    """
+
+    def __init__(
+        self,
+        *,
+        channel_for: Callable[[ServiceEventT_contra], EventPublisherChannel | None],
+        source: str,
+        limits: MessageLimits,
+        trace: Callable[[], Mapping[str, str] | None],
+    ) -> None:
+        """Map events by `channel_for`; the rest is explained at `EventProducer`."""
+        self._channel_for = channel_for
+        self._encoder = EventEncoder(source, limits)
+        self._trace = trace
+        # For each class that was checked, its channel and the channel's plain value: an enum's own `value` is slow.
+        self._verified: dict[EventClass, tuple[EventPublisherChannel, str]] = {}
+        self._events = declared_events(channel_for)
+        if self._events:
+            verify_mapper(channel_for)
+
+    def build(self, event: ServiceEventT_contra) -> OutgoingMessage | None:
+        """Return the message of an event; None if it stays inside its service.
+
+        Raises `EventEncodingError`, `MapperError` or an error of the mapper itself.
+        """
+        channel = self._channel_of(event)
+        return (
+            None if channel is None else OutgoingMessage(channel, event.id, self._encoder.encode(event, self._trace()))
+        )
+
+    def build_many(self, events: Iterable[ServiceEventT_contra]) -> list[Mapped]:
+        """Return each event with its message, in order; raises what `build` raises, and then builds none."""
+        mapped = [(event, self._channel_of(event)) for event in events]
+        outgoing = [event for event, channel in mapped if channel is not None]
+        encoded = iter(self._encoder.encode_many(outgoing, self._trace()) if outgoing else ())
+        return [
+            (event, None if channel is None else OutgoingMessage(channel, event.id, next(encoded)))
+            for event, channel in mapped
+        ]
+
+    def _channel_of(self, event: ServiceEventT_contra) -> str | None:
+        """Return the value of the event's channel, None if the event stays inside the service.
+
+        The mapper is called for every event, but the check that its channel matches the event's type is made once per
+        class.
+        """
+        verified = self._verified.get(type(event))
+        if verified is None and not isinstance(event, self._events or BaseEvent):
+            # Raised before the mapper runs, because its `assert_never` would quote the event with its payload.
+            expected = ", ".join(event_class.__name__ for event_class in self._events) or "subclasses of BaseEvent"
+            problem = f"{type(event).__name__} is not an event of this producer, which publishes: {expected}"
+            raise MapperError("Nothing was published:", [problem])
+        channel = self._channel_for(event)
+        if channel is None:
+            return None
+        if verified is None or verified[0] is not channel:
+            if (mismatch := channel_mismatch(type(event), channel)) is not None:
+                raise MapperError("Nothing was published, because the mapper is wrong:", [mismatch])
+            self._verified[type(event)] = verified = (channel, str(channel.value))
+        return verified[1]
