@@ -274,6 +274,10 @@ class OutboxError(DomainStreamError):
     """An outbox cannot store an event in the caller's transaction, or its relay cannot work with the table."""
 
 
+class LeaseLostError(OutboxError):
+    """Another relay has taken over the outbox; this one stands by."""
+
+
 class InboxError(DomainStreamError):
     """An inbox cannot guarantee that the effects of an event happen once."""
 

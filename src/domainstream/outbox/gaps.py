@@ -1,0 +1,75 @@
+"""Which numbers of rows may still turn up below the highest one that was read.
+
+Numbers are drawn before a transaction commits, so a row with a low number may become visible after one with a high
+number. Reading on from the highest would lose it. Each number that was skipped is a gap, which is looked at again until
+nobody can fill it: PostgreSQL lets a transaction draw a number only while it holds a lock on the table, so a gap is
+dead once every transaction that held one when the gap was first seen has ended. That has to be asked *before* the
+snapshot which looks at the gap for the last time, and who holds a lock, *after* the snapshot which showed the gap.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+PREPARED: Final = "-1/"
+"""A prepared transaction changes its name, so that it cannot be told which one it was: until it ends, no gap is dead."""
+
+
+class Gap(Struct, frozen=True, gc=False):
+    """Numbers that were skipped."""
+
+    first: int
+    """The lowest."""
+
+    last: int
+    """The highest."""
+
+    writers: frozenset[str]
+    """The transactions that may still fill it."""
+
+
+class ReadPosition:
+    """How far a relay has read: the highest number, and the gaps below it. In memory only: it may be wrong.
+
+    Whatever it misses stays in the table, and the next scan from the beginning finds it.
+    """
+
+    def __init__(self) -> None:
+        self.highest = 0
+        """The highest number that was read."""
+        self.gaps: list[Gap] = []
+        """The gaps below it, in order."""
+
+    def live_gaps(self, writers: Collection[str]) -> list[Gap]:
+        """Return the gaps that must be looked at once more after the next read, given who held a lock before it."""
+        if any(writer.startswith(PREPARED) for writer in writers):
+            return self.gaps
+        live = [Gap(gap.first, gap.last, gap.writers.intersection(writers)) for gap in self.gaps]
+        return [gap for gap in live if gap.writers]
+
+    def advance(self, ids: Sequence[int], kept: Sequence[Gap], writers: frozenset[str]) -> None:
+        """Note that these numbers were read, in ascending order.
+
+        `kept` are the gaps that stay, and `writers` those who held a lock after the read.
+        """
+        below = [row_id for row_id in ids if row_id <= self.highest]
+        gaps = [piece for gap in kept for piece in _without(gap, below)]
+        for row_id in ids[len(below) :]:
+            if row_id > self.highest + 1 and writers:
+                gaps.append(Gap(self.highest + 1, row_id - 1, writers))
+            self.highest = row_id
+        self.gaps = gaps
+
+
+def _without(gap: Gap, ids: Sequence[int]) -> list[Gap]:
+    """Return what is left of a gap when these numbers have turned up."""
+    pieces, first = [], gap.first
+    for row_id in ids:
+        if gap.first <= row_id <= gap.last:
+            if row_id > first:
+                pieces.append(Gap(first, row_id - 1, gap.writers))
+            first = row_id + 1
+    if first <= gap.last:
+        pieces.append(Gap(first, gap.last, gap.writers))
+    return pieces

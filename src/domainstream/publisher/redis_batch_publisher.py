@@ -1,0 +1,99 @@
+"""Publishes batches under identities that the caller has written down, so that a repeat after a crash adds nothing.
+
+A `RedisStreamPublisherClient` counts its own sequences, and forgets them when its process dies. The relay of an outbox
+notes the identity of each batch in its database first. Whoever takes over sends the noted batch again under the same
+identity: the server returns the entry ids of the first time, or says that it has seen a later batch.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple, Self
+
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
+
+from domainstream.errors import ServerError, ServerOutOfMemoryError
+from domainstream.producer import OutgoingMessage
+from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
+from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
+from domainstream.redis.connection import link_pool
+from domainstream.redis.errors import NoReplyError
+from domainstream.redis.keys import companion_key, stream_key
+from domainstream.redis.link import RedisLink
+
+CLIENT_NAME: Final = "domainstream-relay"
+"""How the server's CLIENT LIST shows the connection."""
+
+DEDUP_WINDOW: Final = timedelta(hours=24)
+"""How long the server remembers a producer's last batch: as long as a relay may be away with a batch that it noted."""
+
+
+class BatchIdentity(NamedTuple):
+    """What the server recognises a batch by; never use one again for other messages."""
+
+    producer: str
+    """Who sends it: letters and digits, drawn at random."""
+
+    sequence: int
+    """The batch's number among those of the producer, from 1 on."""
+
+
+class RedisBatchPublisher:
+    """Adds batches of messages to the streams of their channels. For one task."""
+
+    def __init__(self, link: RedisLink, *, prefix: str = "", retention: Retention, dedup_window: timedelta) -> None:
+        """Send through `link`, which `close` closes."""
+        self._link = link
+        self._prefix = prefix
+        self._limits = (milliseconds(dedup_window), *retention_arguments(retention))
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        prefix: str = "",
+        retention: Retention | None = None,
+        dedup_window: timedelta = DEDUP_WINDOW,
+    ) -> Self:
+        """Return a publisher with a connection of its own. Raises `ConfigurationError` for an invalid URL."""
+        pool: ConnectionPool = link_pool(url, client_name=CLIENT_NAME)
+        return cls(RedisLink(pool), prefix=prefix, retention=retention or Retention(), dedup_window=dedup_window)
+
+    async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> dict[str, ServerError]:
+        """Add messages, those of each channel in their order; return why the server rejected channels, by channel.
+
+        Nothing of a rejected channel was added, and everything of the others. Sending the same messages again under the
+        same identity adds nothing. Raises `ServerUnavailableError` or `ServerOutOfMemoryError` when some may have been
+        added and some not: send them again.
+        """
+        by_channel: dict[str, list[bytes]] = {}
+        for message in messages:
+            by_channel.setdefault(message.channel, []).append(message.data)
+        calls = [
+            ("2", key, self._last_batch(key, identity.producer), str(identity.sequence), *self._limits, *data)
+            for channel, data in by_channel.items()
+            for key in [stream_key(channel, self._prefix)]
+        ]
+        rejected: dict[str, ServerError] = {}
+        for channel, reply in zip(by_channel, await self._link.eval_each(PUBLISH_BATCH, calls), strict=True):
+            # The server has seen a later batch of this producer, so it had this one long ago.
+            if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
+                failure = classify(reply, self._link.place)
+                if failure.repeatable or isinstance(failure.error, ServerOutOfMemoryError):
+                    raise failure.error
+                rejected[channel] = failure.error
+        return rejected
+
+    async def forget(self, producer: str, channels: Iterable[str]) -> None:
+        """Let the server forget a producer that sends nothing more."""
+        keys = [self._last_batch(stream_key(channel, self._prefix), producer) for channel in channels]
+        if keys:
+            await self._link.ask(("UNLINK", *keys), seconds=5)
+
+    async def close(self) -> None:
+        """Close the connection; may be called more than once."""
+        await self._link.close()
+
+    def _last_batch(self, key: str, producer: str) -> str:
+        return companion_key(key, f"producer:{producer}")
