@@ -274,6 +274,10 @@ class OutboxError(DomainStreamError):
     """An outbox cannot store an event in the caller's transaction, or its relay cannot work with the table."""
 
 
+class OutboxUnavailableError(OutboxError):
+    """The database of an outbox cannot be reached or is not ready; the same call may succeed later."""
+
+
 class LeaseLostError(OutboxError):
     """Another relay has taken over the outbox; this one stands by."""
 

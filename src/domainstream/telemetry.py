@@ -62,6 +62,31 @@ class Signal(Enum):
         "a flush failed because of a bug; its events have receipts, and the next flush begins; carries the traceback",
     )
 
+    OUTBOX_TAKEN_OVER = (
+        *("outbox.taken_over", INFO, "epoch repeated"),
+        "a relay became the active one; it first repeats the rows of a batch whose outcome was not noted",
+    )
+    OUTBOX_LEASE_LOST = (
+        *("outbox.lease_lost", WARNING, "reason"),
+        "another relay took over because this one did not renew its lease in time; this one stands by",
+    )
+    OUTBOX_RETRIED = (
+        *("outbox.retried", WARNING, "pause_s reason"),
+        "call 1, 2, 4, 8, ... in a row to the database or to Redis failed; it is repeated after the pause",
+    )
+    OUTBOX_CHANNEL_HELD = (
+        *("outbox.channel_held", ERROR, "channel attempts reason"),
+        "the server rejected a channel for the 1st, 2nd, 4th, 8th, ... time; its rows wait, others go on",
+    )
+    OUTBOX_CHANNEL_RELEASED = (
+        *("outbox.channel_released", INFO, "channel"),
+        "the server has taken a held channel again, or its rows were discarded",
+    )
+    OUTBOX_ROWS_FOUND_LATE = (
+        *("outbox.rows_found_late", WARNING, "outbox rows"),
+        "a full scan found rows that reading on had missed; they are published now, maybe out of order",
+    )
+
     STREAM_LOSS = (
         *("stream.loss", ERROR, "group channel entries after before"),
         "entries were removed before the group had read them",

@@ -19,7 +19,7 @@ ROOMS = {
     ),
     "hiredis": ("redis",),
     "bullmq": ("queue/bullmq", "worker/bullmq"),
-    "sqlalchemy": ("worker/inbox",),
+    "sqlalchemy": ("outbox", "worker/inbox"),
 }
 """The rooms that may import each client; every other one runs without a server."""
 

@@ -26,7 +26,7 @@ PHRASES = {
 
 def test_headers_of_the_stages_follow_the_arrow() -> None:
     """Each stage's docstring names the stages before and after it, which exist."""
-    stages = ["event", "channel", "producer", "publisher", "stream", "queue", "subscriber", "worker"]
+    stages = ["event", "channel", "producer", "publisher", "outbox", "stream", "queue", "subscriber", "worker"]
     packages = {module.name: module.docstring for module in modules() if module.path.stem == "__init__"}
     for before, after in pairwise(stages):
         assert f"Next stage: `domainstream.{after}`" in packages[f"domainstream.{before}"]

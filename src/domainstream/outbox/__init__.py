@@ -1,6 +1,32 @@
-"""The outbox: events that are committed with a service's data, and published afterwards. Needs the extra `sql`."""
+"""Committed means delivered: events that are stored in the caller's transaction, and a relay that publishes them.
 
+Before: `domainstream.publisher`. Next stage: `domainstream.stream`, across Redis. Needs the extra `outbox`.
+"""
+
+from domainstream.outbox.held_channels import HeldChannel
+from domainstream.outbox.memory import MemoryOutboxStore
 from domainstream.outbox.outbox import Outbox
-from domainstream.outbox.table import outbox_table, relay_table
+from domainstream.outbox.port import Claim, Lease, NotedBatch, OutboxStore, SettledBatch, StoredMessage
+from domainstream.outbox.relay import OutboxRelay, RelayStats
+from domainstream.outbox.settings import RelaySettings
+from domainstream.outbox.sql.store import SqlOutboxStore
+from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 
-__all__ = ["Outbox", "outbox_table", "relay_table"]
+__all__ = [
+    "Claim",
+    "HeldChannel",
+    "Lease",
+    "MemoryOutboxStore",
+    "NotedBatch",
+    "Outbox",
+    "OutboxRelay",
+    "OutboxStore",
+    "RelaySettings",
+    "RelayStats",
+    "SettledBatch",
+    "SqlOutboxStore",
+    "StoredMessage",
+    "archive_table",
+    "outbox_table",
+    "relay_table",
+]

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import OutboxError
 from domainstream.event import BaseEvent
-from domainstream.outbox.insert import Row, insert_rows
-from domainstream.outbox.session_events import SessionEvents
-from domainstream.outbox.table import outbox_table, relay_table
+from domainstream.outbox.sql.insert import Row, insert_rows
+from domainstream.outbox.sql.session_events import SessionEvents
+from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra
 from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import MessageLimits
@@ -63,11 +63,10 @@ class Outbox(Generic[ServiceEventT_contra]):
         self._open: WeakKeyDictionary[Connection, list[Row]] = WeakKeyDictionary()
 
     def create_table(self, connection: Connection) -> None:
-        """Create the tables of events and of the relay unless they exist; for services without migrations."""
-        self.table.create(connection, checkfirst=True)
-        relay_table(outbox_table(MetaData(), name=self.table.name, schema=self.table.schema)).create(
-            connection, checkfirst=True
-        )
+        """Create the outbox's tables unless they exist; for services without migrations."""
+        own = outbox_table(MetaData(), name=self.table.name, schema=self.table.schema)
+        for table in (self.table, relay_table(own), archive_table(own)):
+            table.create(connection, checkfirst=True)
 
     def add(self, session: AnySession | AnyConnection, event: ServiceEventT_contra) -> Receipt:
         """Store one event in the current transaction of `session`; see `add_many`."""

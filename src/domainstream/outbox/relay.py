@@ -1,98 +1,218 @@
 """Publishes what an outbox stores: one relay at a time, each row as one entry, wherever it dies.
 
-In turn: the database deletes what the last batch published, claims the next rows and notes under which identity they are
+In turn: the database deletes the rows of the last batch, returns the next ones, and notes under which identity they are
 about to be published, all in one transaction; then they are published under that identity. A relay that dies in between
 leaves the note. Its successor sends the noted rows again under the noted identity, which adds nothing if they were
-added, and goes on under an identity of its own.
+added before, and goes on under an identity of its own.
 """
 
 import secrets
-from datetime import timedelta
+from contextlib import AsyncExitStack
 from itertools import count
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
-from domainstream.errors import LeaseLostError, ServerError
+from msgspec import Struct
+from sqlalchemy import MetaData, Table
+
+from domainstream.errors import LeaseLostError, OutboxUnavailableError, ServerError
+from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
-from domainstream.outbox.store import Lease, OutboxStore, StoredMessage
-from domainstream.publisher.redis_batch_publisher import BatchIdentity, RedisBatchPublisher
-from domainstream.retrying import Backoff
+from domainstream.outbox.held_channels import Held
+from domainstream.outbox.port import Lease, NotedBatch, OutboxStore, SettledBatch
+from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
+from domainstream.outbox.sql.engine import open_engine
+from domainstream.outbox.sql.store import SqlOutboxStore
+from domainstream.outbox.sql.tables import outbox_table
+from domainstream.publisher import BatchIdentity, RedisBatchPublisher, Retention
+from domainstream.retrying import Backoff, is_worth_logging
+from domainstream.telemetry import Signal, emit
 
-SHORTEST_PAUSE: Final = timedelta(milliseconds=2)
-LONGEST_PAUSE: Final = timedelta(milliseconds=50)
-LEASE: Final = timedelta(seconds=10)
 STAND_BY: Final = 1.0
 """Seconds between two attempts to take over."""
 
 
+class RelayStats(Struct, frozen=True, kw_only=True):
+    """What a relay has done since it started."""
+
+    is_active: bool
+    """Whether it publishes now; False while another relay does."""
+
+    published: int
+    """Rows that it published."""
+
+    takeovers: int
+    """How often it became the active one."""
+
+    held: Held
+    """The channels that the server rejects, with the reason."""
+
+
 class OutboxRelay:
-    """Publishes the events of one outbox. Any number may run: one is active, the others stand by."""
+    """Publishes the events of one outbox. Any number may run: one is active, the others stand by.
+
+    Usage::
+
+        async with OutboxRelay.from_url(redis_url, database_url=database_url) as relay:
+            await relay.run()
+    """
 
     def __init__(
-        self, store: OutboxStore, publisher: RedisBatchPublisher, *, lease: timedelta = LEASE, owner: str | None = None
+        self,
+        store: OutboxStore,
+        publisher: RedisBatchPublisher,
+        *,
+        settings: RelaySettings = DEFAULT_SETTINGS,
     ) -> None:
         """Publish what `store` holds through `publisher`; the caller closes both."""
         self._store = store
         self._publisher = publisher
-        self._lease_seconds = lease.total_seconds()
-        self._owner = owner or secrets.token_hex(8)
+        self._settings = settings
+        self._owner = secrets.token_hex(8)
         self._lifecycle = Lifecycle(type(self).__name__)
-        self._held: dict[str, str] = {}
+        self._owned = AsyncExitStack()
+        self._problem = ""
+        self._is_active = False
+        self._published = self._takeovers = 0
+        self._held: Held = {}
+
+    @property
+    def stats(self) -> RelayStats:
+        """What it has done, and which channels are held."""
+        return RelayStats(
+            is_active=self._is_active, published=self._published, takeovers=self._takeovers, held=self._held
+        )
+
+    @classmethod
+    def from_url(
+        cls,
+        redis_url: str,
+        *,
+        database_url: str,
+        table: Table | None = None,
+        prefix: str = "",
+        retention: Retention | None = None,
+        settings: RelaySettings = DEFAULT_SETTINGS,
+    ) -> Self:
+        """Return a relay that owns its connections; it connects when it runs.
+
+        `table` is the outbox's, by default `domainstream_outbox`; `prefix` begins the key of every stream. Raises
+        `ConfigurationError` for an invalid URL, and `OutboxError` for a database that is not supported.
+        """
+        engine = open_engine(database_url)
+        publisher = RedisBatchPublisher.from_url(
+            redis_url, prefix=prefix, retention=retention, dedup_window=settings.dedup_window
+        )
+        store = SqlOutboxStore(engine, outbox_table(MetaData()) if table is None else table, settings)
+        relay = cls(store, publisher, settings=settings)
+        relay._owned.push_async_callback(engine.dispose)
+        relay._owned.push_async_callback(publisher.close)
+        return relay
 
     async def run(self) -> None:
-        """Publish until `stop`; take over when the active relay has gone."""
+        """Publish until `stop`, and take over when the active relay is gone.
+
+        Raises `OutboxError` when the outbox cannot be worked on, as when its table does not exist. While the database
+        or Redis cannot be reached, everything waits.
+        """
         await self._lifecycle.run(self._work)
 
     def stop(self) -> None:
-        """Publish the batch that has begun, give the lease back, and let `run` return."""
+        """Finish the batch that has begun, give the lease back, and let `run` return."""
         self._lifecycle.stop()
 
+    async def health(self) -> Health:
+        """Return whether it publishes or stands by; never raises."""
+        problem = self._lifecycle.problem or self._problem
+        if not self._lifecycle.is_running:
+            problem = problem or "the relay does not run"
+        return Health(ok=not problem, problem=problem or None)
+
     async def close(self) -> None:
-        """Stop, and wait for `run` to return."""
-        await self._lifecycle.close()
+        """Stop, wait for `run` to return, and close what `from_url` opened."""
+        await self._lifecycle.close(self._owned.aclose)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def _work(self) -> None:
+        backoff, failures = Backoff(), 0
         while not self._lifecycle.stopping.is_set():
-            lease = await self._store.take_over(self._owner, self._lease_seconds)
-            if lease is None:
-                await self._lifecycle.rest(STAND_BY)
-                continue
             try:
+                lease = await self._store.take_over(self._owner)
+                self._problem, failures = "", 0
+                backoff.reset()
+                if lease is None:
+                    await self._lifecycle.rest(STAND_BY)
+                    continue
                 await self._relay(lease)
-            except LeaseLostError:
-                continue
+            except LeaseLostError as error:
+                emit(Signal.OUTBOX_LEASE_LOST, reason=error)
+            except OutboxUnavailableError as error:
+                failures += 1
+                await self._wait(error, backoff.next(), failures)
+            finally:
+                self._is_active = False
 
     async def _relay(self, lease: Lease) -> None:
-        done: list[int] = []
-        if lease.identity is not None:
-            done = await self._publish(lease.batch, lease.identity)
-        producer = secrets.token_hex(8)
-        pauses = Backoff(SHORTEST_PAUSE, LONGEST_PAUSE)
-        numbers = count(1)
-        identity = BatchIdentity(producer, next(numbers))
-        while True:
-            stopping = self._lifecycle.stopping.is_set()
-            batch = await self._store.next_batch(
-                lease, seconds=self._lease_seconds, done=done, identity=identity, held=self._held
-            )
-            done = []
-            if batch:
-                done = await self._publish(batch, identity)
-                identity = BatchIdentity(producer, next(numbers))
-                pauses.reset()
-            elif stopping:
-                await self._store.release(lease)
-                return
+        """Publish under one lease, until it is lost or the relay is stopped."""
+        self._is_active = True
+        self._takeovers += 1
+        repeated = len(lease.unsettled.rows) if lease.unsettled else 0
+        emit(Signal.OUTBOX_TAKEN_OVER, epoch=lease.epoch, repeated=repeated)
+        settled = await self._publish(lease.unsettled) if lease.unsettled else None
+        # Drawn anew for each lease: an identity is never used again with other content.
+        producer, sequence = secrets.token_hex(8), count(1)
+        identity = BatchIdentity(producer, next(sequence))
+        shortest = pause = self._settings.shortest_pause.total_seconds()
+        while not self._lifecycle.stopping.is_set():
+            claim = await self._store.next_batch(lease, settled, identity)
+            settled = None
+            self._note_held(claim.held)
+            if claim.batch is not None:
+                settled = await self._publish(claim.batch)
+                identity = BatchIdentity(producer, next(sequence))
+                pause = shortest
             else:
-                await self._lifecycle.rest(pauses.next())
+                await self._lifecycle.rest(pause)
+                pause = min(pause * 1.5, self._settings.longest_pause.total_seconds())
+        await self._store.release(lease, settled)
 
-    async def _publish(self, batch: list[StoredMessage], identity: BatchIdentity) -> list[int]:
-        """Publish a batch, again and again under the same identity; return the rows that the streams have."""
+    async def _publish(self, batch: NotedBatch) -> SettledBatch | None:
+        """Publish a batch, again and again under its identity; return None when the relay is stopped before that."""
+        messages = [row.message for row in batch.rows]
         backoff = Backoff()
-        while True:
+        for attempt in count(1):
             try:
-                rejected = await self._publisher.send([row.message for row in batch], identity)
-            except ServerError:
-                await self._lifecycle.rest(backoff.next())
+                rejected = await self._publisher.send(messages, batch.identity)
+            except ServerError as error:
+                await self._wait(error, backoff.next(), attempt)
+                if self._lifecycle.stopping.is_set():
+                    break
                 continue
-            self._held |= {channel: str(error) for channel, error in rejected.items()}
-            return [row.row_id for row in batch if row.message.channel not in rejected]
+            self._problem = ""
+            settled = SettledBatch(batch, {channel: str(error) for channel, error in rejected.items()})
+            self._published += len(settled.published_ids)
+            return settled
+        return None
+
+    async def _wait(self, error: Exception, pause: float, attempt: int) -> None:
+        self._problem = str(error)
+        if is_worth_logging(attempt):
+            emit(Signal.OUTBOX_RETRIED, pause_s=round(pause, 3), reason=error)
+        await self._lifecycle.rest(pause)
+
+    def _note_held(self, held: Held) -> None:
+        """Report channels that were rejected or taken again since the last turn."""
+        for channel, each in held.items():
+            before = self._held.get(channel)
+            if (before is None or before.attempts != each.attempts) and is_worth_logging(each.attempts):
+                emit(Signal.OUTBOX_CHANNEL_HELD, channel=channel, attempts=each.attempts, reason=each.reason)
+        for channel in self._held.keys() - held.keys():
+            emit(Signal.OUTBOX_CHANNEL_RELEASED, channel=channel)
+        self._held = held

@@ -5,21 +5,19 @@ notes the identity of each batch in its database first. Whoever takes over sends
 identity: the server returns the entry ids of the first time, or says that it has seen a later batch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple, Self
 
-from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from domainstream.errors import ServerError, ServerOutOfMemoryError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
-from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.keys import companion_key, stream_key
-from domainstream.redis.link import RedisLink
+from domainstream.redis.link import Arguments, RedisLink
 
 CLIENT_NAME: Final = "domainstream-relay"
 """How the server's CLIENT LIST shows the connection."""
@@ -29,7 +27,7 @@ DEDUP_WINDOW: Final = timedelta(hours=24)
 
 
 class BatchIdentity(NamedTuple):
-    """What the server recognises a batch by; never use one again for other messages."""
+    """What the server recognizes a batch by; never use one again for other messages."""
 
     producer: str
     """Who sends it: letters and digits, drawn at random."""
@@ -41,11 +39,18 @@ class BatchIdentity(NamedTuple):
 class RedisBatchPublisher:
     """Adds batches of messages to the streams of their channels. For one task."""
 
-    def __init__(self, link: RedisLink, *, prefix: str = "", retention: Retention, dedup_window: timedelta) -> None:
-        """Send through `link`, which `close` closes."""
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        prefix: str = "",
+        retention: Retention | None = None,
+        dedup_window: timedelta = DEDUP_WINDOW,
+    ) -> None:
+        """Send through `link`, which the caller closes by `drop`."""
         self._link = link
         self._prefix = prefix
-        self._limits = (milliseconds(dedup_window), *retention_arguments(retention))
+        self._limits = (milliseconds(dedup_window), *retention_arguments(retention or Retention()))
 
     @classmethod
     def from_url(
@@ -57,8 +62,8 @@ class RedisBatchPublisher:
         dedup_window: timedelta = DEDUP_WINDOW,
     ) -> Self:
         """Return a publisher with a connection of its own. Raises `ConfigurationError` for an invalid URL."""
-        pool: ConnectionPool = link_pool(url, client_name=CLIENT_NAME)
-        return cls(RedisLink(pool), prefix=prefix, retention=retention or Retention(), dedup_window=dedup_window)
+        link = RedisLink.from_url(url, client_name=CLIENT_NAME)
+        return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window)
 
     async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> dict[str, ServerError]:
         """Add messages, those of each channel in their order; return why the server rejected channels, by channel.
@@ -70,30 +75,28 @@ class RedisBatchPublisher:
         by_channel: dict[str, list[bytes]] = {}
         for message in messages:
             by_channel.setdefault(message.channel, []).append(message.data)
-        calls = [
-            ("2", key, self._last_batch(key, identity.producer), str(identity.sequence), *self._limits, *data)
+        calls: list[Arguments] = [
+            ("2", key, self._last_batch(key, identity), str(identity.sequence), *self._limits, *data)
             for channel, data in by_channel.items()
             for key in [stream_key(channel, self._prefix)]
         ]
         rejected: dict[str, ServerError] = {}
+        waiting: ServerError | None = None
         for channel, reply in zip(by_channel, await self._link.eval_each(PUBLISH_BATCH, calls), strict=True):
-            # The server has seen a later batch of this producer, so it had this one long ago.
+            # A stale sequence: the server has seen a later batch of this producer, so it had this one long ago.
             if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
                 failure = classify(reply, self._link.place)
                 if failure.repeatable or isinstance(failure.error, ServerOutOfMemoryError):
-                    raise failure.error
+                    waiting = failure.error
                 rejected[channel] = failure.error
+        if waiting is not None:
+            await self._link.drop()
+            raise waiting
         return rejected
-
-    async def forget(self, producer: str, channels: Iterable[str]) -> None:
-        """Let the server forget a producer that sends nothing more."""
-        keys = [self._last_batch(stream_key(channel, self._prefix), producer) for channel in channels]
-        if keys:
-            await self._link.ask(("UNLINK", *keys), seconds=5)
 
     async def close(self) -> None:
         """Close the connection; may be called more than once."""
         await self._link.close()
 
-    def _last_batch(self, key: str, producer: str) -> str:
-        return companion_key(key, f"producer:{producer}")
+    def _last_batch(self, key: str, identity: BatchIdentity) -> str:
+        return companion_key(key, f"producer:{identity.producer}")

@@ -3,7 +3,7 @@
 Here belongs what knows streams, entries and groups. What an entry means, and which queue it goes to, is decided by the
 stages to the right.
 
-Before: `domainstream.publisher`, across Redis. Next stage: `domainstream.queue`.
+Before: `domainstream.outbox`, across Redis. Next stage: `domainstream.queue`.
 """
 
 from domainstream.stream.dead_letters import RedisDeadLetterRedrive, RedisDeadLetters

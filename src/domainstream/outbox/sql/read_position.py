@@ -1,19 +1,19 @@
 """Which numbers of rows may still turn up below the highest one that was read.
 
 Numbers are drawn before a transaction commits, so a row with a low number may become visible after one with a high
-number. Reading on from the highest would lose it. Each number that was skipped is a gap, which is looked at again until
-nobody can fill it: PostgreSQL lets a transaction draw a number only while it holds a lock on the table, so a gap is
-dead once every transaction that held one when the gap was first seen has ended. That has to be asked *before* the
+number. Reading on from the highest would lose it. Each number that was skipped is a gap, which is looked at again
+until nobody can fill it: PostgreSQL lets a transaction draw a number only while it holds a lock on the table, so a gap
+is dead once every transaction that held one when the gap was first seen has ended. That has to be asked *before* the
 snapshot which looks at the gap for the last time, and who holds a lock, *after* the snapshot which showed the gap.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 PREPARED: Final = "-1/"
-"""A prepared transaction changes its name, so that it cannot be told which one it was: until it ends, no gap is dead."""
+"""A prepared transaction changes its name, so nothing says which one it was: until it ends, no gap is dead."""
 
 
 class Gap(Struct, frozen=True, gc=False):
@@ -40,6 +40,23 @@ class ReadPosition:
         """The highest number that was read."""
         self.gaps: list[Gap] = []
         """The gaps below it, in order."""
+        self._expected_highest = 0
+        self._expected_gaps: list[Gap] = []
+
+    def restart(self) -> None:
+        """Begin at the lowest number again. Only what may fill a gap is expected to turn up below the old position."""
+        if self.highest >= self._expected_highest:
+            self._expected_highest, self._expected_gaps = self.highest, self.gaps
+        self.highest, self.gaps = 0, []
+
+    def missed(self, ids: Iterable[int]) -> int:
+        """Return how many of these numbers the position of before would have missed."""
+        gaps = self._expected_gaps
+        return sum(
+            row_id <= self._expected_highest and not any(gap.first <= row_id <= gap.last for gap in gaps)
+            for row_id in ids
+            if row_id > self.highest
+        )
 
     def live_gaps(self, writers: Collection[str]) -> list[Gap]:
         """Return the gaps that must be looked at once more after the next read, given who held a lock before it."""

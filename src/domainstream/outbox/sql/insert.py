@@ -51,11 +51,10 @@ def _statement(dialect: Dialect, name: str, rows: Sequence[Row]) -> tuple[str, t
 
 
 _UNNEST: Final = (
-    f"INSERT INTO {{name}} ({_COLUMNS}) "  # noqa: S608 - the name is quoted by SQLAlchemy
-    "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])"
+    f"INSERT INTO {{name}} ({_COLUMNS}) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])"
 )
 
 
 @lru_cache(maxsize=64)
 def _values_text(name: str, row: str, count: int) -> str:
-    return f"INSERT INTO {name} ({_COLUMNS}) VALUES {', '.join([row] * count)}"  # noqa: S608 - quoted by SQLAlchemy
+    return f"INSERT INTO {name} ({_COLUMNS}) VALUES {', '.join([row] * count)}"

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from domainstream.outbox.insert import Row
+from domainstream.outbox.sql.insert import Row
 
 Write = Callable[[Connection, list[Row]], None]
 

@@ -1,0 +1,54 @@
+"""Opens the database of an outbox for its relay."""
+
+from importlib.util import find_spec
+from typing import Any, Final
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from domainstream.errors import ConfigurationError
+from domainstream.outbox.sql.tables import require_supported
+
+CONNECT_TIMEOUT: Final = 5
+"""Seconds until a connection is given up."""
+
+APPLICATION_NAME: Final = "domainstream-relay"
+"""How PostgreSQL's `pg_stat_activity` shows the connections."""
+
+_DRIVERS: Final = {"postgresql": ("asyncpg", "psycopg"), "sqlite": ("aiosqlite",)}
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "asyncpg": {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": APPLICATION_NAME}},
+    "psycopg": {"connect_timeout": CONNECT_TIMEOUT, "application_name": APPLICATION_NAME},
+    "aiosqlite": {"timeout": CONNECT_TIMEOUT},
+}
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """Return an engine for a URL of SQLAlchemy or libpq, such as `postgresql://user@host/database`.
+
+    A URL for a driver that cannot await gets one that can: asyncpg or psycopg 3 for PostgreSQL, aiosqlite for SQLite.
+    Raises `ConfigurationError` for an invalid URL and where no such driver is installed, `OutboxError` for a database
+    that is not supported.
+    """
+    parts = _parsed(url)
+    backend = parts.get_backend_name().replace("postgres", "postgresql").replace("postgresqlql", "postgresql")
+    require_supported(backend)
+    drivers = _DRIVERS[backend]
+    named = parts.drivername.partition("+")[2]
+    driver = named if named in drivers else next(filter(find_spec, drivers), None)
+    if driver is None:
+        raise ConfigurationError(
+            "The database URL cannot be used:", [f"no driver is installed; run: pip install {drivers[0]}"]
+        )
+    # One connection for the relay's turns, and one to look whether there is anything to do.
+    pool: dict[str, Any] = {} if backend == "sqlite" else {"pool_size": 2, "max_overflow": 0}
+    return create_async_engine(parts.set(drivername=f"{backend}+{driver}"), connect_args=_OPTIONS[driver], **pool)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        problem = "it is not a URL; write postgresql://user:password@host:5432/database or sqlite:///file.db"
+        raise ConfigurationError("The database URL cannot be used:", [problem]) from None

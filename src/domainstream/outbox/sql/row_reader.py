@@ -1,0 +1,121 @@
+"""Reads the next rows of an outbox: above the highest number read so far, and in the gaps below it.
+
+One statement looks at both, and so one snapshot: with two, a late row and the next one of its aggregate could be
+committed in between, and come out in the wrong order. The position is in memory alone, and no event hangs on it: a row
+stays until it is published, and a full scan finds whatever reading on has missed.
+"""
+
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domainstream.outbox.port import StoredMessage
+from domainstream.outbox.settings import RelaySettings
+from domainstream.outbox.sql.read_position import ReadPosition
+from domainstream.outbox.sql.statements import Statements
+from domainstream.producer import OutgoingMessage
+from domainstream.telemetry import Signal, emit
+
+FIRST_COUNT: Final = 16
+"""Rows in the first read, before anything is known of their size."""
+
+
+class RowReader:
+    """Reads the rows of one outbox, for one relay."""
+
+    def __init__(self, table: Table, statements: Statements, settings: RelaySettings) -> None:
+        """Read `table` by these statements."""
+        self.position = ReadPosition()
+        """How far was read."""
+        self.next_scan = 0.0
+        """When the table is read from its beginning again, on the clock of `time.monotonic`."""
+        self._table = table
+        self._statements = statements
+        self._settings = settings
+        self._left_out: frozenset[str] = frozenset()
+        self._ever_held: set[str] = set()
+        self._count = min(FIRST_COUNT, settings.batch_messages)
+
+    def restart(self) -> None:
+        """Forget how far was read, after a takeover."""
+        self.position, self.next_scan = ReadPosition(), 0.0
+
+    async def noted(self, connection: AsyncConnection, row_ids: Sequence[int]) -> list[StoredMessage]:
+        """Return those of these rows that are still there."""
+        return await self._rows(connection, self._statements.noted, {"ids": self._statements.array(row_ids)})
+
+    async def read(self, connection: AsyncConnection, held: frozenset[str]) -> list[StoredMessage]:
+        """Return the next rows of channels that are not `held`, and note in memory how far was read."""
+        self._begin_scan_if_due(held)
+        position, statements = self.position, self._statements
+        live, statement = position.gaps, statements.read_on
+        parameters: dict[str, Any] = {
+            "highest": position.highest,
+            "count": self._count,
+            "held": statements.array(sorted(held)),
+        }
+        if position.gaps and statements.read_gaps is not None:
+            # Who may fill a gap is asked before the snapshot that looks at it, which the next statement takes.
+            live, statement = position.live_gaps(await self._writers(connection)), statements.read_gaps
+            parameters["firsts"] = [gap.first for gap in position.gaps]
+            parameters["lasts"] = [gap.last for gap in position.gaps]
+        found = await self._rows(connection, statement, parameters)
+        late = sum(row.row_id <= position.highest for row in found)
+        # Where gaps may hold more rows than were found, rows above them must not overtake those.
+        rows = self._within_limits(found[:late] if late >= self._count else found)
+        ids = [row.row_id for row in rows]
+        below = min(late, len(rows))
+        if len(rows) < len(found):
+            live = position.gaps
+        self._report_missed(rows)
+        skipped = below < len(ids) and ids[-1] - position.highest > len(ids) - below
+        # ... and who may fill a new gap, after the snapshot that showed it.
+        position.advance(ids, live, await self._writers(connection) if skipped else frozenset())
+        self._learn_count(len(found), rows)
+        return rows
+
+    def _begin_scan_if_due(self, held: frozenset[str]) -> None:
+        """Begin at the lowest number again: from time to time, and when the pause of a held channel is over."""
+        if self._left_out - held or monotonic() >= self.next_scan:
+            self.position.restart()
+            self.next_scan = monotonic() + self._settings.full_scan_every.total_seconds()
+        self._left_out = held
+        self._ever_held |= held
+
+    def _report_missed(self, rows: Sequence[StoredMessage]) -> None:
+        missed = self.position.missed(row.row_id for row in rows if row.message.channel not in self._ever_held)
+        if missed:
+            emit(Signal.OUTBOX_ROWS_FOUND_LATE, outbox=self._table.fullname, rows=missed)
+
+    def _within_limits(self, rows: list[StoredMessage]) -> list[StoredMessage]:
+        """Return the first of these rows, as many as a batch may hold, but at least one."""
+        size = 0
+        for index, row in enumerate(rows):
+            size += len(row.message.data)
+            if size > self._settings.batch_bytes and index:
+                return rows[:index]
+        return rows
+
+    def _learn_count(self, found: int, rows: Sequence[StoredMessage]) -> None:
+        """Choose how many rows to ask for next, so that a batch of them hardly exceeds its bytes."""
+        if found >= self._count and rows:
+            size = sum(len(row.message.data) for row in rows) / len(rows)
+            fitting = int(self._settings.batch_bytes / max(1.0, size))
+            self._count = max(1, min(self._settings.batch_messages, fitting, self._count * 8))
+
+    async def _writers(self, connection: AsyncConnection) -> frozenset[str]:
+        if self._statements.writers is None:
+            return frozenset()
+        return frozenset((await connection.execute(self._statements.writers)).scalars())
+
+    async def _rows(
+        self, connection: AsyncConnection, statement: Any, parameters: Mapping[str, Any]
+    ) -> list[StoredMessage]:
+        found = await connection.execute(statement, parameters)
+        return [
+            StoredMessage(row_id, OutgoingMessage(channel, event_id, bytes(data)))
+            for row_id, event_id, channel, data in found.all()
+        ]

@@ -1,0 +1,162 @@
+"""The statements of a relay, once for PostgreSQL and once for SQLite.
+
+Those that read rows return `id, event_id, channel, data`; ids and channels are bound as arrays in PostgreSQL and as
+JSON in SQLite, so that each statement has one text however many they are.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import BigInteger, Dialect, Integer, MetaData, Table, Text, TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
+
+COLUMNS: Final = "id, event_id, channel, data"
+_ARCHIVED: Final = "id, event_id, channel, partition_key, data, created_at"
+
+
+class Statements(NamedTuple):
+    """What a relay asks the database."""
+
+    create_row: TextClause
+    """Adds the relay's row; does nothing if it exists."""
+
+    take: TextClause
+    """Takes the lease for `owner`; returns epoch, producer, sequence and pending, or nothing while another has it."""
+
+    renew: TextClause
+    """Renews the lease of `epoch`; returns held and the time in milliseconds, or nothing once it is lost."""
+
+    noted: TextClause
+    """Returns the rows with these `ids`."""
+
+    archive: TextClause | None
+    """Copies the rows with these `ids` into the archive; None where `delete` does."""
+
+    delete: TextClause
+    """Deletes the rows with these `ids`."""
+
+    read_on: TextClause
+    """Returns up to `count` rows above `highest`, but for those of channels in `held`."""
+
+    read_gaps: TextClause | None
+    """The same, and those between `firsts` and `lasts`, in one snapshot; None where numbers have no gaps."""
+
+    peek: TextClause
+    """Returns whether there is a row above `highest`."""
+
+    note: TextClause
+    """Notes `producer`, `sequence`, `pending` and `held` of `epoch`."""
+
+    release: TextClause
+    """Gives the lease of `epoch` back."""
+
+    sequence_cache: TextClause | None
+    """Returns how many numbers a session draws at once; None where it is always one."""
+
+    writers: TextClause | None
+    """Returns the transactions that may still insert rows with numbers drawn before; None where none can."""
+
+    def array(self, values: Sequence[Any]) -> Any:
+        """Return values as an array of PostgreSQL, or as the JSON that SQLite's `json_each` reads."""
+        return values if self.read_gaps is not None else msgspec.json.encode(values).decode()
+
+
+def statements_for(dialect: Dialect, table: Table, *, archive: bool) -> Statements:
+    """Return the statements for an outbox; `archive` keeps what was published."""
+    quoted = dialect.identifier_preparer.format_table
+    own = outbox_table(MetaData(), name=table.name, schema=table.schema)
+    outbox, relay, sent = quoted(table), quoted(relay_table(own)), quoted(archive_table(own))
+    make = _postgresql if dialect.name == "postgresql" else _sqlite
+    return make(table.name, outbox, relay, sent if archive else None)
+
+
+def _shared(name: str, relay: str, now: str) -> dict[str, TextClause]:
+    """Return the statements on the relay's row that differ only in how the time is asked for."""
+    mine = "WHERE name = :name AND epoch = :epoch"
+    own = bindparam("name", name, Text)
+    texts = {
+        "create_row": f"INSERT INTO {relay} (name) VALUES (:name) ON CONFLICT DO NOTHING",
+        "take": f"UPDATE {relay} SET owner = :owner, epoch = epoch + 1, lease_until_ms = {now} + :lease_ms "
+        f"WHERE name = :name AND (lease_until_ms < {now} OR owner = :owner) "
+        "RETURNING epoch, producer, sequence, pending",
+        "note": f"UPDATE {relay} SET producer = :producer, sequence = :sequence, pending = :pending, held = :held "
+        f"{mine}",
+        "release": f"UPDATE {relay} SET owner = NULL, lease_until_ms = 0 {mine}",
+    }
+    return {key: text(value).bindparams(own) for key, value in texts.items()}
+
+
+def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
+    now = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+    ids = bindparam("ids", type_=ARRAY(BigInteger))
+    held = bindparam("held", type_=ARRAY(Text))
+    delete = f"DELETE FROM {outbox} WHERE id = ANY(:ids)"
+    if sent is not None:
+        delete = f"WITH gone AS ({delete} RETURNING {_ARCHIVED}) INSERT INTO {sent} ({_ARCHIVED}) SELECT * FROM gone"
+    read_on = f"SELECT {COLUMNS} FROM {outbox} WHERE id > :highest AND channel <> ALL(:held) ORDER BY id LIMIT :count"
+    # LATERAL, because a plain join of the gaps would scan the table.
+    read_gaps = (
+        "(SELECT late.* FROM unnest(:firsts, :lasts) AS gap(first, last) CROSS JOIN LATERAL ("
+        f"SELECT {COLUMNS} FROM {outbox} WHERE id BETWEEN gap.first AND gap.last AND channel <> ALL(:held) "
+        f"ORDER BY id LIMIT :count) late ORDER BY late.id LIMIT :count) UNION ALL ({read_on}) ORDER BY id"
+    )
+    # A relay that is suspended within a transaction must not block its successor, nor lose a note that was committed.
+    guard = (
+        "set_config('idle_in_transaction_session_timeout', CAST(:lease_ms AS text), true), "
+        "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
+    )
+    shared: Any = _shared(name, relay, now)
+    return Statements(
+        **shared,
+        renew=text(
+            f"UPDATE {relay} SET lease_until_ms = {now} + :lease_ms WHERE name = :name AND epoch = :epoch "
+            f"RETURNING held, {now}, {guard}"
+        ).bindparams(bindparam("name", name, Text), bindparam("lease_ms", type_=BigInteger)),
+        noted=text(f"SELECT {COLUMNS} FROM {outbox} WHERE id = ANY(:ids) ORDER BY id").bindparams(ids),
+        archive=None,
+        delete=text(delete).bindparams(ids),
+        read_on=text(read_on).bindparams(held),
+        read_gaps=text(read_gaps).bindparams(
+            held, bindparam("firsts", type_=ARRAY(BigInteger)), bindparam("lasts", type_=ARRAY(BigInteger))
+        ),
+        peek=text(f"SELECT EXISTS(SELECT 1 FROM {outbox} WHERE id > :highest)"),
+        sequence_cache=text(
+            "SELECT seqcache FROM pg_sequence WHERE seqrelid = CAST(pg_get_serial_sequence(:outbox, 'id') AS regclass)"
+        ).bindparams(bindparam("outbox", outbox, Text)),
+        writers=text(
+            "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+            "AND relation = CAST(:outbox AS regclass) AND mode <> 'AccessShareLock' "
+            "AND pid IS DISTINCT FROM pg_backend_pid()"
+        ).bindparams(bindparam("outbox", outbox, Text)),
+    )
+
+
+def _sqlite(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
+    now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    chosen = "WHERE id IN (SELECT value FROM json_each(:ids))"
+    lease = bindparam("lease_ms", type_=Integer)
+    shared: Any = _shared(name, relay, now)
+    return Statements(
+        **shared,
+        renew=text(
+            f"UPDATE {relay} SET lease_until_ms = {now} + :lease_ms WHERE name = :name AND epoch = :epoch "
+            f"RETURNING held, {now}"
+        ).bindparams(bindparam("name", name, Text), lease),
+        noted=text(f"SELECT {COLUMNS} FROM {outbox} {chosen} ORDER BY id"),
+        archive=None
+        if sent is None
+        else text(f"INSERT INTO {sent} ({_ARCHIVED}) SELECT {_ARCHIVED} FROM {outbox} {chosen}"),
+        delete=text(f"DELETE FROM {outbox} {chosen}"),
+        read_on=text(
+            f"SELECT {COLUMNS} FROM {outbox} WHERE id > :highest "
+            "AND channel NOT IN (SELECT value FROM json_each(:held)) ORDER BY id LIMIT :count"
+        ),
+        read_gaps=None,
+        peek=text(f"SELECT EXISTS(SELECT 1 FROM {outbox} WHERE id > :highest)"),
+        sequence_cache=None,
+        writers=None,
+    )
