@@ -34,6 +34,8 @@
     ├── HandlerCancelledError       a handler was cancelled from inside
     ├── HandlerTimeoutError         a handler exceeded its time limit
     ├── BackgroundTaskError         a task or thread that a program needs ended too early
+    ├── OutboxError                 an outbox cannot store an event, or its relay cannot work with its table
+    │   └── OutboxUnavailableError      its database cannot be reached or is not ready
     └── InboxError                  an inbox cannot guarantee that effects happen once
 
 Messages say what is wrong, where, why, and how to fix it. They name fields, types and ids, but never quote a payload's
@@ -44,8 +46,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from domainstream.receipt import Outcome, Receipt
-from domainstream.text import described
+from domainstream.receipt import Receipt, summary_of
+from domainstream.text import list_problems
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
@@ -60,11 +62,6 @@ class DomainStreamError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Make every error picklable, whatever arguments its constructor takes, so that it can cross processes."""
         return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def list_problems(heading: str, problems: Sequence[str]) -> str:
-    """Return `heading` followed by `problems`, one per line."""
-    return "\n".join([heading, *(f"  - {problem}" for problem in problems)])
 
 
 class ProblemsError(DomainStreamError):
@@ -168,7 +165,7 @@ class PublishError(DomainStreamError):
     def __init__(self, receipts: Sequence[Receipt]) -> None:
         self.receipts = tuple(receipts)
         """One receipt per event of the call, in the call's order, including those that were published."""
-        super().__init__(_summary(self.receipts))
+        super().__init__(summary_of(self.receipts))
 
 
 class PublishCancelledError(DomainStreamError):
@@ -278,34 +275,5 @@ class OutboxUnavailableError(OutboxError):
     """The database of an outbox cannot be reached or is not ready; the same call may succeed later."""
 
 
-class LeaseLostError(OutboxError):
-    """Another relay has taken over the outbox; this one stands by."""
-
-
 class InboxError(DomainStreamError):
     """An inbox cannot guarantee that the effects of an event happen once."""
-
-
-def _summary(receipts: Sequence[Receipt]) -> str:
-    rejected, unknown = (
-        [receipt.event_id for receipt in receipts if receipt.outcome is outcome]
-        for outcome in (Outcome.REJECTED, Outcome.UNKNOWN)
-    )
-    parts = []
-    if rejected:
-        parts.append(
-            f"Rejected: {len(rejected)} of {len(receipts)} events ({_first(rejected)}). They are in no stream; publish "
-            "them again once the cause is fixed."
-        )
-    if unknown:
-        parts.append(
-            f"Unknown outcome: {len(unknown)} of {len(receipts)} events ({_first(unknown)}). They may be in their "
-            "streams; if you publish them again, consumers recognize the repeat by the event id."
-        )
-    errors = [receipt.error for receipt in receipts if receipt.error]
-    reasons = sorted({described(error) for error in errors})
-    return list_problems(f"{' '.join(parts)} Each event's receipt is in .receipts. The causes:", reasons)
-
-
-def _first(event_ids: Sequence[str]) -> str:
-    return ", ".join(event_ids[:3]) + (", ..." if len(event_ids) > 3 else "")

@@ -1,5 +1,6 @@
 """Makes lines of what others wrote: names, messages and errors in logs, in our own errors, and on a terminal."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -34,3 +35,8 @@ def described(error: BaseException) -> str:
 def encodable(text: str) -> str:
     """Return `text` with lone surrogates, which UTF-8 cannot encode, escaped."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def list_problems(heading: str, problems: Sequence[str]) -> str:
+    """Return `heading` followed by `problems`, one per line."""
+    return "\n".join([heading, *(f"  - {problem}" for problem in problems)])

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from time import time
 
-from domainstream.errors import LeaseLostError
 from domainstream.outbox.held_channels import HeldChannel, due_channel
-from domainstream.outbox.port import Claim, Lease, NotedBatch, SettledBatch, StoredMessage
+from domainstream.outbox.port import Claim, Lease, LeaseLostError, NotedBatch, SettledBatch, StoredMessage
 from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher import BatchIdentity

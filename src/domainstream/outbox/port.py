@@ -12,9 +12,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from domainstream.errors import OutboxError
 from domainstream.outbox.held_channels import Held, HeldChannel, held_again
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher import BatchIdentity
+
+
+class LeaseLostError(OutboxError):
+    """Another relay has taken over the outbox; the caller stands by."""
 
 
 class StoredMessage(Struct, frozen=True, gc=False):

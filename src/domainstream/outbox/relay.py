@@ -15,11 +15,11 @@ from typing import Final, Self
 from msgspec import Struct
 from sqlalchemy import MetaData, Table
 
-from domainstream.errors import LeaseLostError, OutboxUnavailableError, ServerError
+from domainstream.errors import OutboxUnavailableError, ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.outbox.held_channels import Held
-from domainstream.outbox.port import Lease, NotedBatch, OutboxStore, SettledBatch
+from domainstream.outbox.port import Lease, LeaseLostError, NotedBatch, OutboxStore, SettledBatch
 from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
 from domainstream.outbox.sql.engine import open_engine
 from domainstream.outbox.sql.store import SqlOutboxStore

@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domainstream.errors import LeaseLostError, OutboxError
+from domainstream.errors import OutboxError
 from domainstream.outbox.held_channels import Held, HeldChannel, due_channel
-from domainstream.outbox.port import Claim, Lease, NotedBatch, SettledBatch
+from domainstream.outbox.port import Claim, Lease, LeaseLostError, NotedBatch, SettledBatch
 from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
 from domainstream.outbox.sql.errors import translated_errors
 from domainstream.outbox.sql.row_reader import RowReader

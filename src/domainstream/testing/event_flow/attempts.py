@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from domainstream.errors import list_problems
 from domainstream.event import BaseEvent
 from domainstream.queue import Job
 from domainstream.stream import DeadLetter
+from domainstream.text import list_problems
 from domainstream.worker import EventContext
 from domainstream.worker.outcomes import AttemptResult, Failed, Waiting
 
