@@ -7,6 +7,9 @@ from pathlib import Path
 PUBLISHED = "published"
 """What the server acknowledged: channel and event id, in the order of publishing."""
 
+COMMITTED = "committed"
+"""What a database acknowledged: event id, and when, in seconds since 1970."""
+
 UNCERTAIN = "uncertain"
 """Events whose outcome is unknown: the event's id, and the class of the error."""
 

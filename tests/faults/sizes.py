@@ -56,6 +56,24 @@ class Size:
     rounds: int
     """How many such rounds there are."""
 
+    relay_kills: int
+    """How often the relay of an outbox is killed in a run."""
+
+    relay_deaths: int
+    """How often a relay dies at each step of its turn."""
+
+    suspensions: int
+    """How often the active relay is suspended in a run."""
+
+    hold: float
+    """Seconds that a late transaction stays open."""
+
+    database_kills: int
+    """How often PostgreSQL is killed in a run."""
+
+    dead_rows: int
+    """Dead rows of a table."""
+
 
 QUICK: Final = Size(
     name="quick",
@@ -74,6 +92,12 @@ QUICK: Final = Size(
     terminations=2,
     latencies=400,
     rounds=1,
+    relay_kills=6,
+    relay_deaths=1,
+    suspensions=5,
+    hold=0.0,
+    database_kills=2,
+    dead_rows=20_000,
 )
 
 FULL: Final = Size(
@@ -93,6 +117,12 @@ FULL: Final = Size(
     terminations=20,
     latencies=6_000,
     rounds=5,
+    relay_kills=500,
+    relay_deaths=72,
+    suspensions=300,
+    hold=30.0,
+    database_kills=30,
+    dead_rows=1_000_000,
 )
 
 SIZES: Final = {size.name: size for size in (QUICK, FULL)}

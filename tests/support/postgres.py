@@ -7,11 +7,17 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
 URL_VARIABLE = "DATABASE_URL"
+PREPARED_TRANSACTIONS = 16
+"""How many transactions may be prepared at a time; none by PostgreSQL's default."""
+
 _SPARE_USERS = ("postgres", "nobody")
 _NEW_CLUSTER = ("-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
 
@@ -27,7 +33,9 @@ def postgres_binaries() -> Path | None:
 class PostgresServer:
     """A server in a folder of its own on a free port of this machine; it can be away for a while."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, *, durable: bool = False) -> None:
+        """Create its folder; `durable` makes it wait for the disk at each commit, as servers do by default."""
+        self._options = () if durable else ("-F",)
         self._binaries = binaries
         self._user = _unprivileged()
         self._folder = Path(tempfile.mkdtemp(prefix="domainstream-pg-"))
@@ -41,13 +49,39 @@ class PostgresServer:
         subprocess.run(create, user=self._user, cwd=self._folder, check=True, capture_output=True)
 
     def start(self) -> None:
-        """Start it; it accepts connections a moment later."""
+        """Start it; it accepts connections a moment later, see `wait`."""
         where = ["-p", str(self._port), "-h", "127.0.0.1", "-k", ""]
-        run: list[Path | str] = [self._binaries / "postgres", "-D", self._folder / "data", *where, "-F"]
+        options = ["-c", f"max_prepared_transactions={PREPARED_TRANSACTIONS}", *self._options]
+        run: list[Path | str] = [self._binaries / "postgres", "-D", self._folder / "data", *where, *options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 run, user=self._user, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
             )
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Wait until it accepts connections; raises `psycopg.OperationalError` when it does not in this time."""
+        url, deadline = self.url.replace("+psycopg", ""), time.monotonic() + seconds
+        while True:
+            try:
+                psycopg.connect(url).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    def kill(self) -> None:
+        """Kill all its processes at once, as a machine that loses power does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # so that it has no new children meanwhile
+        pid = self._process.pid
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True)
+        for each in (pid, *map(int, found.stdout.split())):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
 
     def stop(self) -> None:
         """End it and every connection to it."""
@@ -68,11 +102,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(binaries: Path) -> Iterator[PostgresServer]:
+def postgres_server(binaries: Path, *, durable: bool = False) -> Iterator[PostgresServer]:
     """Run a server for the time of the block, and leave nothing behind."""
-    server = PostgresServer(binaries)
+    server = PostgresServer(binaries, durable=durable)
     try:
         server.start()
+        server.wait()
         yield server
     finally:
         server.remove()

@@ -14,7 +14,10 @@ from typing import Any, Final, TypeVar
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["domainstream.subscriber", "domainstream.worker", "domainstream.worker.inbox.sql", "bullmq"]
+    [
+        *("domainstream.subscriber", "domainstream.worker", "domainstream.worker.inbox.sql", "bullmq"),
+        *("domainstream.outbox", "sqlalchemy.ext.asyncio", "aiosqlite", "asyncpg", "psycopg"),
+    ]
 )
 
 LOG: Final = "log"
@@ -54,6 +57,24 @@ class Child:
     def terminate(self) -> None:
         """Send it SIGTERM."""
         self._process.terminate()
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether it sleeps until `resume`; only on Linux."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    def suspend(self) -> None:
+        """Stop it where it is, as a frozen virtual machine does, until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
 
 
 def die() -> None:

@@ -65,15 +65,17 @@ class ReadPosition:
         live = [Gap(gap.first, gap.last, gap.writers.intersection(writers)) for gap in self.gaps]
         return [gap for gap in live if gap.writers]
 
-    def advance(self, ids: Sequence[int], kept: Sequence[Gap], writers: frozenset[str]) -> None:
+    def advance(self, ids: Sequence[int], kept: Sequence[Gap], writers: frozenset[str] | None) -> None:
         """Note that these numbers were read, in ascending order.
 
-        `kept` are the gaps that stay, and `writers` those who held a lock after the read.
+        `kept` are the gaps that stay, and `writers` those who held a lock after the read; None where a number that was
+        skipped cannot turn up. A gap without writers is looked at once more as well: whoever could fill it may have
+        committed after the snapshot that showed it, and before writers were asked for.
         """
         below = [row_id for row_id in ids if row_id <= self.highest]
         gaps = [piece for gap in kept for piece in _without(gap, below)]
         for row_id in ids[len(below) :]:
-            if row_id > self.highest + 1 and writers:
+            if row_id > self.highest + 1 and writers is not None:
                 gaps.append(Gap(self.highest + 1, row_id - 1, writers))
             self.highest = row_id
         self.gaps = gaps

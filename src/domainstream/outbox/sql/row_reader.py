@@ -59,16 +59,17 @@ class RowReader:
         }
         if position.gaps and statements.read_gaps is not None:
             # Who may fill a gap is asked before the snapshot that looks at it, which the next statement takes.
-            live, statement = position.live_gaps(await self._writers(connection)), statements.read_gaps
+            live, statement = position.live_gaps(await self._writers(connection) or ()), statements.read_gaps
             parameters["firsts"] = [gap.first for gap in position.gaps]
             parameters["lasts"] = [gap.last for gap in position.gaps]
         found = await self._rows(connection, statement, parameters)
         late = sum(row.row_id <= position.highest for row in found)
         # Where gaps may hold more rows than were found, rows above them must not overtake those.
-        rows = self._within_limits(found[:late] if late >= self._count else found)
+        more_in_gaps = late >= self._count
+        rows = self._within_limits(found[:late] if more_in_gaps else found)
         ids = [row.row_id for row in rows]
         below = min(late, len(rows))
-        if len(rows) < len(found):
+        if more_in_gaps or len(rows) < len(found):
             live = position.gaps
         self._report_missed(rows)
         skipped = below < len(ids) and ids[-1] - position.highest > len(ids) - below
@@ -106,9 +107,10 @@ class RowReader:
             fitting = int(self._settings.batch_bytes / max(1.0, size))
             self._count = max(1, min(self._settings.batch_messages, fitting, self._count * 8))
 
-    async def _writers(self, connection: AsyncConnection) -> frozenset[str]:
+    async def _writers(self, connection: AsyncConnection) -> frozenset[str] | None:
+        """Return the transactions that may fill gaps; None where no number that was skipped can turn up."""
         if self._statements.writers is None:
-            return frozenset()
+            return None
         return frozenset((await connection.execute(self._statements.writers)).scalars())
 
     async def _rows(

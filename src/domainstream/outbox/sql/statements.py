@@ -73,20 +73,21 @@ def statements_for(dialect: Dialect, table: Table, *, archive: bool) -> Statemen
     return make(table.name, outbox, relay, sent if archive else None)
 
 
-def _shared(name: str, relay: str, now: str) -> dict[str, TextClause]:
-    """Return the statements on the relay's row that differ only in how the time is asked for."""
+def _shared(name: str, relay: str, now: str, guard: str = "") -> dict[str, TextClause]:
+    """Return the statements on the relay's row that differ only in how the time is asked for, and in the guard."""
     mine = "WHERE name = :name AND epoch = :epoch"
     own = bindparam("name", name, Text)
     texts = {
         "create_row": f"INSERT INTO {relay} (name) VALUES (:name) ON CONFLICT DO NOTHING",
         "take": f"UPDATE {relay} SET owner = :owner, epoch = epoch + 1, lease_until_ms = {now} + :lease_ms "
         f"WHERE name = :name AND (lease_until_ms < {now} OR owner = :owner) "
-        "RETURNING epoch, producer, sequence, pending",
+        f"RETURNING epoch, producer, sequence, pending{guard}",
         "note": f"UPDATE {relay} SET producer = :producer, sequence = :sequence, pending = :pending, held = :held "
         f"{mine}",
         "release": f"UPDATE {relay} SET owner = NULL, lease_until_ms = 0 {mine}",
     }
-    return {key: text(value).bindparams(own) for key, value in texts.items()}
+    statements = {key: text(value).bindparams(own) for key, value in texts.items()}
+    return statements | {"take": statements["take"].bindparams(bindparam("lease_ms", type_=BigInteger))}
 
 
 def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
@@ -105,15 +106,15 @@ def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Stateme
     )
     # A relay that is suspended within a transaction must not block its successor, nor lose a note that was committed.
     guard = (
-        "set_config('idle_in_transaction_session_timeout', CAST(:lease_ms AS text), true), "
+        ", set_config('idle_in_transaction_session_timeout', CAST(:lease_ms AS text), true), "
         "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
     )
-    shared: Any = _shared(name, relay, now)
+    shared: Any = _shared(name, relay, now, guard)
     return Statements(
         **shared,
         renew=text(
             f"UPDATE {relay} SET lease_until_ms = {now} + :lease_ms WHERE name = :name AND epoch = :epoch "
-            f"RETURNING held, {now}, {guard}"
+            f"RETURNING held, {now}{guard}"
         ).bindparams(bindparam("name", name, Text), bindparam("lease_ms", type_=BigInteger)),
         noted=text(f"SELECT {COLUMNS} FROM {outbox} WHERE id = ANY(:ids) ORDER BY id").bindparams(ids),
         archive=None,

@@ -47,16 +47,18 @@ class SqlOutboxStore:
         """Take the lease if it is free; see `OutboxStore.take_over`."""
         statements = self._statements
         with translated_errors(self._table.fullname):
-            async with self._engine.begin() as connection:
-                if not self._is_prepared:
+            if not self._is_prepared:
+                # Committed by itself: a relay that is suspended meanwhile must not keep the row's lock.
+                async with self._autocommit.connect() as connection:
                     await connection.execute(statements.create_row)
                     await self._verify_sequence(connection)
-                    self._is_prepared = True
+                self._is_prepared = True
+            async with self._engine.begin() as connection:
                 taken = await connection.execute(statements.take, {"owner": owner, "lease_ms": self._lease_ms})
                 row = taken.first()
                 if row is None:
                     return None
-                epoch, producer, sequence, pending = row
+                epoch, producer, sequence, pending = row[:4]
                 ids = msgspec.json.decode(pending, type=list[int])
                 unsettled = await self._noted_batch(connection, BatchIdentity(producer, sequence), ids)
         self._reader.restart()
