@@ -6,7 +6,7 @@ Before: `domainstream.publisher`. Next stage: `domainstream.stream`, across Redi
 from domainstream.outbox.held_channels import HeldChannel
 from domainstream.outbox.memory import MemoryOutboxStore
 from domainstream.outbox.outbox import Outbox
-from domainstream.outbox.port import Claim, Lease, NotedBatch, OutboxStore, SettledBatch, StoredMessage
+from domainstream.outbox.port import Claim, Lease, LeaseLostError, NotedBatch, OutboxStore, SettledBatch, StoredMessage
 from domainstream.outbox.relay import OutboxRelay, RelayStats
 from domainstream.outbox.settings import RelaySettings
 from domainstream.outbox.sql.store import SqlOutboxStore
@@ -16,6 +16,7 @@ __all__ = [
     "Claim",
     "HeldChannel",
     "Lease",
+    "LeaseLostError",
     "MemoryOutboxStore",
     "NotedBatch",
     "Outbox",

@@ -58,7 +58,7 @@ class MemoryOutboxStore:
         self._lease_until = self._now() + self._settings.lease.total_seconds()
         if settled is not None:
             for row_id in settled.published_ids:
-                del self.rows[row_id]
+                self.rows.pop(row_id, None)  # it may have been discarded
             self._held = settled.held_after(self._held, self._now_ms())
             self._noted = None
 
