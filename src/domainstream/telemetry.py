@@ -86,6 +86,10 @@ class Signal(Enum):
         *("outbox.rows_found_late", WARNING, "outbox rows"),
         "a full scan found rows that reading on had missed; they are published now, maybe out of order",
     )
+    OUTBOX_SERVER_LOST_MEMORY = (
+        *("outbox.server_lost_memory", WARNING, "rows"),
+        "Redis has forgotten a relay's batches (FLUSHALL, a restart) before one was repeated: it may be there twice",
+    )
 
     STREAM_LOSS = (
         *("stream.loss", ERROR, "group channel entries after before"),

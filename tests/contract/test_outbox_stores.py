@@ -7,7 +7,8 @@ import pytest
 
 from domainstream.outbox import MemoryOutboxStore
 from domainstream.producer import OutgoingMessage
-from domainstream.testing.outbox_contract import SETTINGS, OutboxHarness, OutboxStoreContract
+from domainstream.testing.outbox_contract import OutboxStoreContract
+from domainstream.testing.outbox_harness import SETTINGS, OutboxHarness
 
 
 class MemoryHarness(OutboxHarness):

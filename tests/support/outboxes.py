@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import MetaData, delete, event, func, select, update
+from sqlalchemy import MetaData, delete, event, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domainstream.outbox import (
@@ -18,7 +18,7 @@ from domainstream.outbox import (
 )
 from domainstream.outbox.sql.insert import insert_rows
 from domainstream.producer import OutgoingMessage
-from domainstream.testing.outbox_contract import SETTINGS, OutboxHarness
+from domainstream.testing.outbox_harness import SETTINGS, OutboxHarness
 
 
 class SqlHarness(OutboxHarness):
@@ -83,10 +83,10 @@ class SqlHarness(OutboxHarness):
                 )
                 for channel, each in held.items()
             }
-            until = func.max(self.relay.c.lease_until_ms - shift, 0)
-            if connection.dialect.name == "postgresql":
-                until = func.greatest(self.relay.c.lease_until_ms - shift, 0)
-            changed = {"lease_until_ms": until, "held": msgspec.json.encode(older).decode()}
+            changed = {
+                "lease_until_ms": self.relay.c.lease_until_ms - shift,
+                "held": msgspec.json.encode(older).decode(),
+            }
             await connection.execute(update(self.relay).values(**changed))
 
     async def close(self) -> None:

@@ -6,13 +6,23 @@ Before: `domainstream.publisher`. Next stage: `domainstream.stream`, across Redi
 from domainstream.outbox.held_channels import HeldChannel
 from domainstream.outbox.memory import MemoryOutboxStore
 from domainstream.outbox.outbox import Outbox
-from domainstream.outbox.port import Claim, Lease, LeaseLostError, NotedBatch, OutboxStore, SettledBatch, StoredMessage
+from domainstream.outbox.port import (
+    BatchPublisher,
+    Claim,
+    Lease,
+    LeaseLostError,
+    NotedBatch,
+    OutboxStore,
+    SettledBatch,
+    StoredMessage,
+)
 from domainstream.outbox.relay import OutboxRelay, RelayStats
 from domainstream.outbox.settings import RelaySettings
 from domainstream.outbox.sql.store import SqlOutboxStore
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 
 __all__ = [
+    "BatchPublisher",
     "Claim",
     "HeldChannel",
     "Lease",

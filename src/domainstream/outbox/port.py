@@ -1,4 +1,6 @@
-"""What a relay needs of the database of its outbox: a lease, the next rows, and a note of what it is about to publish.
+"""What a relay needs of the database of its outbox, and of the server that it publishes to.
+
+The database has a lease, the next rows, and a note of what is about to be published. The server recognizes repeats.
 
 One relay is active at a time. Its lease has an epoch, which grows with each takeover: a store rejects whoever comes
 with an older one (`LeaseLostError`), so a relay that was suspended, and wakes up after another one took over, changes
@@ -12,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domainstream.errors import OutboxError
+from domainstream.errors import OutboxError, ServerError
 from domainstream.outbox.held_channels import Held, HeldChannel, held_again
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher import BatchIdentity
@@ -109,4 +111,27 @@ class OutboxStore(Protocol):
 
     async def release(self, lease: Lease, settled: SettledBatch | None) -> None:
         """Delete the rows that were published, and give the lease back, so that another relay need not wait."""
+        ...
+
+
+class BatchPublisher(Protocol):
+    """The server as the relay of an outbox sees it. `RedisBatchPublisher` is one.
+
+    Each call raises `ServerError` when it must be repeated: the server cannot be reached, has no memory left, or
+    rejects the connection. One task calls, one call after the other. Whoever opened the publisher closes it.
+    """
+
+    async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> Mapping[str, ServerError]:
+        """Add messages, those of each channel in their order; return why channels were rejected, by channel.
+
+        Sending the same messages again under the same identity adds nothing, as long as the server remembers it.
+        """
+        ...
+
+    async def introduce(self, producer: str) -> None:
+        """Let the server remember a producer, from before its first batch is noted."""
+        ...
+
+    async def remembers(self, producer: str) -> bool:
+        """Return whether the server still knows the producer; if not, it has lost what it knew of its batches."""
         ...

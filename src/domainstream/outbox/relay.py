@@ -4,22 +4,28 @@ In turn: the database deletes the rows of the last batch, returns the next ones,
 about to be published, all in one transaction; then they are published under that identity. A relay that dies in between
 leaves the note. Its successor sends the noted rows again under the noted identity, which adds nothing if they were
 added before, and goes on under an identity of its own.
+
+A server that has lost its memory, as after FLUSHALL, adds a repeated batch again, for nothing says that it was there.
+So each producer leaves a mark at the server before its first batch is noted. A repeat that finds the mark gone is
+reported.
 """
 
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import count
+from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import MetaData, Table
 
-from domainstream.errors import OutboxUnavailableError, ServerError
+from domainstream.errors import OutboxError, OutboxUnavailableError, ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.outbox.held_channels import Held
-from domainstream.outbox.port import Lease, LeaseLostError, NotedBatch, OutboxStore, SettledBatch
+from domainstream.outbox.port import BatchPublisher, Lease, LeaseLostError, NotedBatch, OutboxStore, SettledBatch
 from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
 from domainstream.outbox.sql.engine import open_engine
 from domainstream.outbox.sql.store import SqlOutboxStore
@@ -30,6 +36,15 @@ from domainstream.telemetry import Signal, emit
 
 STAND_BY: Final = 1.0
 """Seconds between two attempts to take over."""
+
+LEASES: Final = 6
+"""How many terms of its lease a relay waits for Redis before it asks whether another one has taken over."""
+
+_AnswerT = TypeVar("_AnswerT")
+
+
+class _NoAnswerError(Exception):
+    """Redis did not answer until the relay was stopped, or for so long that another relay may have taken over."""
 
 
 class RelayStats(Struct, frozen=True, kw_only=True):
@@ -60,7 +75,7 @@ class OutboxRelay:
     def __init__(
         self,
         store: OutboxStore,
-        publisher: RedisBatchPublisher,
+        publisher: BatchPublisher,
         *,
         settings: RelaySettings = DEFAULT_SETTINGS,
     ) -> None:
@@ -71,7 +86,7 @@ class OutboxRelay:
         self._owner = secrets.token_hex(8)
         self._lifecycle = Lifecycle(type(self).__name__)
         self._owned = AsyncExitStack()
-        self._problem = ""
+        self._failure: OutboxError | ServerError | None = None
         self._is_active = False
         self._published = self._takeovers = 0
         self._held: Held = {}
@@ -123,7 +138,7 @@ class OutboxRelay:
 
     async def health(self) -> Health:
         """Return whether it publishes or stands by; never raises."""
-        problem = self._lifecycle.problem or self._problem
+        problem = self._lifecycle.problem or str(self._failure or "")
         if not self._lifecycle.is_running:
             problem = problem or "the relay does not run"
         return Health(ok=not problem, problem=problem or None)
@@ -145,8 +160,10 @@ class OutboxRelay:
         while not self._lifecycle.stopping.is_set():
             try:
                 lease = await self._store.take_over(self._owner)
-                self._problem, failures = "", 0
                 backoff.reset()
+                failures = 0
+                if lease is None or isinstance(self._failure, OutboxError):
+                    self._failure = None
                 if lease is None:
                     await self._lifecycle.rest(STAND_BY)
                     continue
@@ -160,49 +177,79 @@ class OutboxRelay:
                 self._is_active = False
 
     async def _relay(self, lease: Lease) -> None:
-        """Publish under one lease, until it is lost or the relay is stopped."""
+        """Publish under one lease, until it is lost, Redis is away for too long, or the relay is stopped."""
         self._is_active = True
         self._takeovers += 1
         repeated = len(lease.unsettled.rows) if lease.unsettled else 0
         emit(Signal.OUTBOX_TAKEN_OVER, epoch=lease.epoch, repeated=repeated)
-        settled = await self._publish(lease.unsettled) if lease.unsettled else None
+        settled: SettledBatch | None = None
         # Drawn anew for each lease: an identity is never used again with other content.
         producer, sequence = secrets.token_hex(8), count(1)
         identity = BatchIdentity(producer, next(sequence))
         shortest = pause = self._settings.shortest_pause.total_seconds()
-        while not self._lifecycle.stopping.is_set():
-            claim = await self._store.next_batch(lease, settled, identity)
-            settled = None
-            self._note_held(claim.held)
-            if claim.batch is not None:
-                settled = await self._publish(claim.batch)
-                identity = BatchIdentity(producer, next(sequence))
-                pause = shortest
-            else:
-                await self._lifecycle.rest(pause)
-                pause = min(pause * 1.5, self._settings.longest_pause.total_seconds())
+        next_introduction = 0.0
+        try:
+            if lease.unsettled is not None:
+                settled = await self._publish(lease.unsettled, is_repeat=True)
+            while not self._lifecycle.stopping.is_set():
+                if monotonic() >= next_introduction:
+                    await self._answered(lambda _: self._publisher.introduce(producer))
+                    next_introduction = monotonic() + self._settings.dedup_window.total_seconds() / 2
+                claim = await self._store.next_batch(lease, settled, identity)
+                settled = None
+                self._note_held(claim.held)
+                if claim.batch is not None:
+                    settled = await self._publish(claim.batch, is_repeat=claim.batch.identity != identity)
+                    identity = BatchIdentity(producer, next(sequence))
+                    pause = shortest
+                else:
+                    await self._lifecycle.rest(pause)
+                    pause = min(pause * 1.5, self._settings.longest_pause.total_seconds())
+        except _NoAnswerError:
+            if not self._lifecycle.stopping.is_set():
+                return
         await self._store.release(lease, settled)
 
-    async def _publish(self, batch: NotedBatch) -> SettledBatch | None:
-        """Publish a batch, again and again under its identity; return None when the relay is stopped before that."""
+    async def _publish(self, batch: NotedBatch, *, is_repeat: bool) -> SettledBatch:
+        """Publish a batch, again and again under its identity. Raises `_NoAnswerError`."""
         messages = [row.message for row in batch.rows]
+
+        async def send(attempt: int) -> SettledBatch:
+            if is_repeat or attempt > 1:
+                await self._verify_memory(batch)
+            rejected = await self._publisher.send(messages, batch.identity)
+            return SettledBatch(batch, {channel: str(error) for channel, error in rejected.items()})
+
+        settled = await self._answered(send)
+        self._published += len(settled.published_ids)
+        return settled
+
+    async def _verify_memory(self, batch: NotedBatch) -> None:
+        """Report it when the server cannot tell whether it has a batch already."""
+        producer = batch.identity.producer
+        if not await self._publisher.remembers(producer):
+            emit(Signal.OUTBOX_SERVER_LOST_MEMORY, rows=len(batch.rows))
+            await self._publisher.introduce(producer)
+
+    async def _answered(self, call: Callable[[int], Awaitable[_AnswerT]]) -> _AnswerT:
+        """Make a call, given the number of the attempt, until Redis answers. Raises `_NoAnswerError`."""
         backoff = Backoff()
-        for attempt in count(1):
+        give_up_at = monotonic() + LEASES * self._settings.lease.total_seconds()
+        attempts = count(1)
+        while True:
+            attempt = next(attempts)
             try:
-                rejected = await self._publisher.send(messages, batch.identity)
+                answer = await call(attempt)
             except ServerError as error:
                 await self._wait(error, backoff.next(), attempt)
-                if self._lifecycle.stopping.is_set():
-                    break
-                continue
-            self._problem = ""
-            settled = SettledBatch(batch, {channel: str(error) for channel, error in rejected.items()})
-            self._published += len(settled.published_ids)
-            return settled
-        return None
+                if self._lifecycle.stopping.is_set() or monotonic() >= give_up_at:
+                    raise _NoAnswerError from None
+            else:
+                self._failure = None
+                return answer
 
-    async def _wait(self, error: Exception, pause: float, attempt: int) -> None:
-        self._problem = str(error)
+    async def _wait(self, error: OutboxError | ServerError, pause: float, attempt: int) -> None:
+        self._failure = error
         if is_worth_logging(attempt):
             emit(Signal.OUTBOX_RETRIED, pause_s=round(pause, 3), reason=error)
         await self._lifecycle.rest(pause)

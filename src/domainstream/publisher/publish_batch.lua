@@ -50,6 +50,8 @@ end
 local remembered = call('GET', last_batch)
 local known = remembered and recall(remembered)
 if known then return known end
+-- Whoever may add entries but not remember them is rejected while nothing is added yet.
+if not remembered then call('SET', last_batch, '0', 'PX', dedup_ms) end
 local ids = {call('XADD', stream, '*', 'data', ARGV[FIRST_MESSAGE])}
 
 -- From here on an entry exists, and no error may look as if the server had rejected the batch.

@@ -7,17 +7,18 @@ identity: the server returns the entry ids of the first time, or says that it ha
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from domainstream.errors import ServerError, ServerOutOfMemoryError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
 from domainstream.redis.errors import NoReplyError
-from domainstream.redis.keys import companion_key, stream_key
-from domainstream.redis.link import Arguments, RedisLink
+from domainstream.redis.keys import companion_key, prefix_problem, stream_key
+from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink
+from domainstream.validation import raise_problems
 
 CLIENT_NAME: Final = "domainstream-relay"
 """How the server's CLIENT LIST shows the connection."""
@@ -47,7 +48,8 @@ class RedisBatchPublisher:
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
     ) -> None:
-        """Send through `link`, which the caller closes by `drop`."""
+        """Send through `link`, which is closed with the publisher. Raises `ConfigurationError` for a wrong prefix."""
+        raise_problems("RedisBatchPublisher", [prefix_problem(prefix)])
         self._link = link
         self._prefix = prefix
         self._limits = (milliseconds(dedup_window), *retention_arguments(retention or Retention()))
@@ -61,7 +63,10 @@ class RedisBatchPublisher:
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
     ) -> Self:
-        """Return a publisher with a connection of its own. Raises `ConfigurationError` for an invalid URL."""
+        """Return a publisher with a connection of its own.
+
+        Raises `ConfigurationError` for an invalid URL or prefix.
+        """
         link = RedisLink.from_url(url, client_name=CLIENT_NAME)
         return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window)
 
@@ -69,8 +74,8 @@ class RedisBatchPublisher:
         """Add messages, those of each channel in their order; return why the server rejected channels, by channel.
 
         Nothing of a rejected channel was added, and everything of the others. Sending the same messages again under the
-        same identity adds nothing. Raises `ServerUnavailableError` or `ServerOutOfMemoryError` when some may have been
-        added and some not: send them again.
+        same identity adds nothing. Raises `ServerError` when some may have been added and some not, because the server
+        cannot be reached, has no memory left, or rejects the connection: send them again.
         """
         by_channel: dict[str, list[bytes]] = {}
         for message in messages:
@@ -86,7 +91,9 @@ class RedisBatchPublisher:
             # A stale sequence: the server has seen a later batch of this producer, so it had this one long ago.
             if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
                 failure = classify(reply, self._link.place)
-                if failure.repeatable or isinstance(failure.error, ServerOutOfMemoryError):
+                # A connection that is rejected, as by a wrong password, says nothing about the channel.
+                no_channel = isinstance(reply, NoReplyError | AuthenticationError)
+                if failure.repeatable or no_channel or isinstance(failure.error, ServerOutOfMemoryError):
                     waiting = failure.error
                 rejected[channel] = failure.error
         if waiting is not None:
@@ -94,9 +101,27 @@ class RedisBatchPublisher:
             raise waiting
         return rejected
 
+    async def introduce(self, producer: str) -> None:
+        """Let the server remember a producer for `dedup_window`. Raises `ServerError`."""
+        await self._ask("SET", self._known(producer), "1", "PX", self._limits[0])
+
+    async def remembers(self, producer: str) -> bool:
+        """Return whether the server still knows a producer, and let it do so for `dedup_window`.
+
+        One that was introduced and is unknown has been forgotten, as after FLUSHALL, and its batches with it: a repeat
+        may add one a second time. Raises `ServerError`.
+        """
+        return bool(await self._ask("PEXPIRE", self._known(producer), self._limits[0]))
+
     async def close(self) -> None:
         """Close the connection; may be called more than once."""
         await self._link.close()
+
+    async def _ask(self, *command: str) -> Any:
+        return await self._link.ask(command, seconds=REPLY_TIMEOUT)
+
+    def _known(self, producer: str) -> str:
+        return stream_key(f"relay:{producer}", self._prefix)
 
     def _last_batch(self, key: str, identity: BatchIdentity) -> str:
         return companion_key(key, f"producer:{identity.producer}")

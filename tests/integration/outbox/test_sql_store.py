@@ -9,14 +9,8 @@ from integration.outbox.conftest import UrlOf
 from support.outboxes import SqlHarness
 
 from domainstream.outbox import SettledBatch
-from domainstream.testing.outbox_contract import (
-    SETTINGS,
-    OutboxHarness,
-    OutboxStoreContract,
-    Relay,
-    outgoing,
-    rejected,
-)
+from domainstream.testing.outbox_contract import OutboxStoreContract
+from domainstream.testing.outbox_harness import SETTINGS, OutboxHarness, Relay, outgoing, rejected
 
 
 class TestSqliteOutboxStore(OutboxStoreContract):
@@ -53,9 +47,7 @@ class TestPsycopgOutboxStore(OutboxStoreContract):
 
 
 @pytest.fixture(params=["sqlite+aiosqlite", "postgresql+psycopg", "postgresql+asyncpg"])
-async def archiving(
-    request: pytest.FixtureRequest, postgres_url: UrlOf, tmp_path: Path
-) -> AsyncIterator[SqlHarness]:
+async def archiving(request: pytest.FixtureRequest, postgres_url: UrlOf, tmp_path: Path) -> AsyncIterator[SqlHarness]:
     """An outbox that keeps what was published, on each database."""
     file = f"sqlite+aiosqlite:///{tmp_path}/outbox.db"
     url = file if "sqlite" in request.param else postgres_url().replace("postgresql+psycopg", request.param)

@@ -85,11 +85,13 @@ async def test_server_without_the_script_gets_it(redis_url: str, redis: Any, str
     assert len(await entries(redis, f"{stream_prefix}orders")) == 3
 
 
-@pytest.mark.parametrize(("denied", "outcome"), [("-xrange", Outcome.PUBLISHED), ("-set", Outcome.UNKNOWN)])
-async def test_refusal_once_entries_exist_is_no_rejection(
-    redis_url: str, redis: Any, stream_prefix: str, denied: str, outcome: Outcome
+@pytest.mark.parametrize(
+    ("denied", "outcome", "added"), [("-xrange", Outcome.PUBLISHED, 3), ("-set", Outcome.REJECTED, 0)]
+)
+async def test_missing_permission_is_reported_as_it_is(
+    redis_url: str, redis: Any, stream_prefix: str, denied: str, outcome: Outcome, added: int
 ) -> None:
-    """When the script fails after it has added entries, as for want of a permission, they are not called rejected."""
+    """A user who may not trim publishes all the same; one who may not remember a batch adds nothing."""
     user = stream_prefix.rstrip(":")
     await redis.execute_command("ACL", "SETUSER", user, "on", "nopass", "~*", "+@all", denied)
     url = redis_url.replace("redis://", f"redis://{user}:x@")
@@ -97,7 +99,17 @@ async def test_refusal_once_entries_exist_is_no_rejection(
         receipts = await client.publish(messages("orders", 3))
     await redis.acl_deluser(user)
     assert outcomes(receipts) == {outcome}
-    assert len(await entries(redis, f"{stream_prefix}orders")) == 3
+    assert len(await entries(redis, f"{stream_prefix}orders")) == added
+
+
+async def test_refusal_once_entries_exist_is_no_rejection(redis_url: str, redis: Any, stream_prefix: str) -> None:
+    """When the script fails after it has added an entry, as for want of a further id, none is called rejected."""
+    largest = 2**64 - 1
+    await redis.xadd(f"{stream_prefix}orders", {"data": "before"}, id=f"{largest}-{largest - 1}")
+    async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix, retry=PATIENT) as client:
+        receipts = await client.publish(messages("orders", 3))
+    assert outcomes(receipts) == {Outcome.UNKNOWN}
+    assert len(await entries(redis, f"{stream_prefix}orders")) == 2
 
 
 async def test_partial_failure_is_exact(redis_url: str, redis: Any, stream_prefix: str) -> None:
