@@ -66,10 +66,14 @@ class SettledBatch(Struct, frozen=True):
     @property
     def published_ids(self) -> list[int]:
         """The numbers of the rows that are in their streams."""
+        if not self.rejected:
+            return [row.row_id for row in self.batch.rows]
         return [row.row_id for row in self.batch.rows if row.message.channel not in self.rejected]
 
     def held_after(self, held: Held, now_ms: int) -> dict[str, HeldChannel]:
         """Return which channels are held once this batch is settled, given those that were before."""
+        if not held and not self.rejected:
+            return {}
         row_ids: dict[str, list[int]] = {}
         for row in self.batch.rows:
             row_ids.setdefault(row.message.channel, []).append(row.row_id)

@@ -40,6 +40,9 @@ STAND_BY: Final = 1.0
 LEASES: Final = 6
 """How many terms of its lease a relay waits for Redis before it asks whether another one has taken over."""
 
+QUIET_PART: Final = 0.25
+"""The pause before the next look, as a part of the time without events so far."""
+
 _AnswerT = TypeVar("_AnswerT")
 
 
@@ -121,6 +124,7 @@ class OutboxRelay:
         store = SqlOutboxStore(engine, outbox_table(MetaData()) if table is None else table, settings)
         relay = cls(store, publisher, settings=settings)
         relay._owned.push_async_callback(engine.dispose)
+        relay._owned.push_async_callback(store.close)
         relay._owned.push_async_callback(publisher.close)
         return relay
 
@@ -186,8 +190,8 @@ class OutboxRelay:
         # Drawn anew for each lease: an identity is never used again with other content.
         producer, sequence = secrets.token_hex(8), count(1)
         identity = BatchIdentity(producer, next(sequence))
-        shortest = pause = self._settings.shortest_pause.total_seconds()
-        next_introduction = 0.0
+        shortest, longest = self._settings.shortest_pause.total_seconds(), self._settings.longest_pause.total_seconds()
+        last_batch, next_introduction = monotonic(), 0.0
         try:
             if lease.unsettled is not None:
                 settled = await self._publish(lease.unsettled, is_repeat=True)
@@ -201,10 +205,9 @@ class OutboxRelay:
                 if claim.batch is not None:
                     settled = await self._publish(claim.batch, is_repeat=claim.batch.identity != identity)
                     identity = BatchIdentity(producer, next(sequence))
-                    pause = shortest
+                    last_batch = monotonic()
                 else:
-                    await self._lifecycle.rest(pause)
-                    pause = min(pause * 1.5, self._settings.longest_pause.total_seconds())
+                    await self._lifecycle.rest(min(longest, max(shortest, (monotonic() - last_batch) * QUIET_PART)))
         except _NoAnswerError:
             if not self._lifecycle.stopping.is_set():
                 return

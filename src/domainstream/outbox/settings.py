@@ -18,8 +18,8 @@ class RelaySettings:
     """Bytes of the messages in one batch; a single larger message goes alone. Defaults to 1 MiB."""
 
     shortest_pause: timedelta = timedelta(milliseconds=2)
-    """The pause before the next look at a table that was empty; each further one is longer by half. Defaults to 2
-    milliseconds.
+    """The pause before the next look at a table that was empty; pauses grow to a quarter of the time without events.
+    Defaults to 2 milliseconds.
     """
 
     longest_pause: timedelta = timedelta(milliseconds=50)
@@ -27,6 +27,11 @@ class RelaySettings:
 
     lease: timedelta = timedelta(seconds=10)
     """How long another relay waits for this one, on the database's clock. Defaults to 10 seconds."""
+
+    answer_timeout: timedelta = timedelta(seconds=20)
+    """How long the database may take to connect, and again for each transaction; then the relay gives the connection
+    up and begins again on a new one. Defaults to 20 seconds.
+    """
 
     full_scan_every: timedelta = timedelta(seconds=30)
     """How often the table is read from its beginning, to find what reading on may have missed. Defaults to 30 s."""

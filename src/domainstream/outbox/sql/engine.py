@@ -18,8 +18,15 @@ APPLICATION_NAME: Final = "domainstream-relay"
 
 _DRIVERS: Final = {"postgresql": ("asyncpg", "psycopg"), "sqlite": ("aiosqlite",)}
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "asyncpg": {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": APPLICATION_NAME}},
-    "psycopg": {"connect_timeout": CONNECT_TIMEOUT, "application_name": APPLICATION_NAME},
+    "asyncpg": {
+        "timeout": CONNECT_TIMEOUT,
+        "server_settings": {"application_name": APPLICATION_NAME},
+        # What has a name on one server does not exist on the next one that a pooler chooses. No cache, no names.
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": str,
+    },
+    "psycopg": {"connect_timeout": CONNECT_TIMEOUT, "application_name": APPLICATION_NAME, "prepare_threshold": None},
     "aiosqlite": {"timeout": CONNECT_TIMEOUT},
 }
 

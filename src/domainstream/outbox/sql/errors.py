@@ -14,22 +14,24 @@ _FORBIDDEN = ("42501", "permission denied")
 
 
 @contextmanager
-def translated_errors(table: str) -> Iterator[None]:
-    """Raise ours instead of SQLAlchemy's, with what to do next; `table` is the outbox's.
+def translated_errors(table: str, driver_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise ours instead of SQLAlchemy's and the driver's, with what to do next; `table` is the outbox's.
 
     Neither statements nor their parameters, which hold messages, are in the error.
     """
     try:
         yield
     except DBAPIError as error:
+        raise _translated(error.orig, table) from None
+    except driver_errors as error:
         raise _translated(error, table) from None
     except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
         raise OutboxUnavailableError(f"the database does not answer: {described(error)}") from None
 
 
-def _translated(error: DBAPIError, table: str) -> OutboxError:
-    reason = described(error.orig) if error.orig is not None else type(error).__name__
-    code = getattr(error.orig, "sqlstate", None) or ""
+def _translated(error: BaseException | None, table: str) -> OutboxError:
+    reason = "the connection failed" if error is None else described(error)
+    code = getattr(error, "sqlstate", None) or ""
     text = f"{code} {reason}"
     if any(mark in text for mark in _MISSING + _MISSING_COLUMN):
         hint = "create or migrate its tables: domainstream outbox ddl, outbox_table() or create_table()"

@@ -49,6 +49,11 @@ class ReadPosition:
             self._expected_highest, self._expected_gaps = self.highest, self.gaps
         self.highest, self.gaps = 0, []
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has not come as far again as it was before the last `restart`."""
+        return self.highest < self._expected_highest
+
     def missed(self, ids: Iterable[int]) -> int:
         """Return how many of these numbers the position of before would have missed."""
         gaps = self._expected_gaps
@@ -74,7 +79,11 @@ class ReadPosition:
         """
         below = [row_id for row_id in ids if row_id <= self.highest]
         gaps = [piece for gap in kept for piece in _without(gap, below)]
-        for row_id in ids[len(below) :]:
+        above = ids[len(below) :]
+        if above and above[-1] - self.highest == len(above):  # none was skipped
+            self.highest = above[-1]
+            above = ()
+        for row_id in above:
             if row_id > self.highest + 1 and writers is not None:
                 gaps.append(Gap(self.highest + 1, row_id - 1, writers))
             self.highest = row_id

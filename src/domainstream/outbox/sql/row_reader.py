@@ -5,15 +5,18 @@ committed in between, and come out in the wrong order. The position is in memory
 stays until it is published, and a full scan finds whatever reading on has missed.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from operator import attrgetter
 from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Table, TextClause
 
 from domainstream.outbox.port import StoredMessage
 from domainstream.outbox.settings import RelaySettings
+from domainstream.outbox.sql.connection import KeptConnection
 from domainstream.outbox.sql.read_position import ReadPosition
 from domainstream.outbox.sql.statements import Statements
 from domainstream.producer import OutgoingMessage
@@ -26,13 +29,16 @@ FIRST_COUNT: Final = 16
 class RowReader:
     """Reads the rows of one outbox, for one relay."""
 
-    def __init__(self, table: Table, statements: Statements, settings: RelaySettings) -> None:
-        """Read `table` by these statements."""
+    def __init__(
+        self, table: Table, connection: KeptConnection, statements: Statements, settings: RelaySettings
+    ) -> None:
+        """Read `table` by these statements, in transactions that the caller begins."""
         self.position = ReadPosition()
         """How far was read."""
         self.next_scan = 0.0
         """When the table is read from its beginning again, on the clock of `time.monotonic`."""
         self._table = table
+        self._connection = connection
         self._statements = statements
         self._settings = settings
         self._left_out: frozenset[str] = frozenset()
@@ -43,11 +49,11 @@ class RowReader:
         """Forget how far was read, after a takeover."""
         self.position, self.next_scan = ReadPosition(), 0.0
 
-    async def noted(self, connection: AsyncConnection, row_ids: Sequence[int]) -> list[StoredMessage]:
+    async def noted(self, row_ids: Sequence[int]) -> list[StoredMessage]:
         """Return those of these rows that are still there."""
-        return await self._rows(connection, self._statements.noted, {"ids": self._statements.array(row_ids)})
+        return await self._rows(self._statements.noted, {"ids": self._statements.numbers(row_ids)})
 
-    async def read(self, connection: AsyncConnection, held: frozenset[str]) -> list[StoredMessage]:
+    async def read(self, held: frozenset[str]) -> list[StoredMessage]:
         """Return the next rows of channels that are not `held`, and note in memory how far was read."""
         self._begin_scan_if_due(held)
         position, statements = self.position, self._statements
@@ -59,11 +65,11 @@ class RowReader:
         }
         if position.gaps and statements.read_gaps is not None:
             # Who may fill a gap is asked before the snapshot that looks at it, which the next statement takes.
-            live, statement = position.live_gaps(await self._writers(connection) or ()), statements.read_gaps
+            live, statement = position.live_gaps(await self._writers() or ()), statements.read_gaps
             parameters["firsts"] = [gap.first for gap in position.gaps]
             parameters["lasts"] = [gap.last for gap in position.gaps]
-        found = await self._rows(connection, statement, parameters)
-        late = sum(row.row_id <= position.highest for row in found)
+        found = await self._rows(statement, parameters)
+        late = bisect_right(found, position.highest, key=attrgetter("row_id"))
         # Where gaps may hold more rows than were found, rows above them must not overtake those.
         more_in_gaps = late >= self._count
         rows = self._within_limits(found[:late] if more_in_gaps else found)
@@ -71,10 +77,11 @@ class RowReader:
         below = min(late, len(rows))
         if more_in_gaps or len(rows) < len(found):
             live = position.gaps
-        self._report_missed(rows)
+        if position.is_behind:
+            self._report_missed(rows)
         skipped = below < len(ids) and ids[-1] - position.highest > len(ids) - below
         # ... and who may fill a new gap, after the snapshot that showed it.
-        position.advance(ids, live, await self._writers(connection) if skipped else frozenset())
+        position.advance(ids, live, await self._writers() if skipped else frozenset())
         self._learn_count(len(found), rows)
         return rows
 
@@ -93,31 +100,24 @@ class RowReader:
 
     def _within_limits(self, rows: list[StoredMessage]) -> list[StoredMessage]:
         """Return the first of these rows, as many as a batch may hold, but at least one."""
-        size = 0
-        for index, row in enumerate(rows):
-            size += len(row.message.data)
-            if size > self._settings.batch_bytes and index:
-                return rows[:index]
-        return rows
+        sizes = list(accumulate([len(row.message.data) for row in rows]))
+        return rows[: max(1, bisect_right(sizes, self._settings.batch_bytes))]
 
     def _learn_count(self, found: int, rows: Sequence[StoredMessage]) -> None:
         """Choose how many rows to ask for next, so that a batch of them hardly exceeds its bytes."""
         if found >= self._count and rows:
-            size = sum(len(row.message.data) for row in rows) / len(rows)
+            size = sum([len(row.message.data) for row in rows]) / len(rows)
             fitting = int(self._settings.batch_bytes / max(1.0, size))
             self._count = max(1, min(self._settings.batch_messages, fitting, self._count * 8))
 
-    async def _writers(self, connection: AsyncConnection) -> frozenset[str] | None:
+    async def _writers(self) -> frozenset[str] | None:
         """Return the transactions that may fill gaps; None where no number that was skipped can turn up."""
         if self._statements.writers is None:
             return None
-        return frozenset((await connection.execute(self._statements.writers)).scalars())
+        return frozenset(writer for (writer,) in await self._connection.fetch(self._statements.writers))
 
-    async def _rows(
-        self, connection: AsyncConnection, statement: Any, parameters: Mapping[str, Any]
-    ) -> list[StoredMessage]:
-        found = await connection.execute(statement, parameters)
+    async def _rows(self, statement: TextClause, parameters: Mapping[str, Any]) -> list[StoredMessage]:
         return [
-            StoredMessage(row_id, OutgoingMessage(channel, event_id, bytes(data)))
-            for row_id, event_id, channel, data in found.all()
+            StoredMessage(row_id, OutgoingMessage(channel, event_id, data))
+            for row_id, event_id, channel, data in await self._connection.fetch(statement, **parameters)
         ]

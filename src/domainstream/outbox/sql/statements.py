@@ -27,16 +27,16 @@ class Statements(NamedTuple):
     """Takes the lease for `owner`; returns epoch, producer, sequence and pending, or nothing while another has it."""
 
     renew: TextClause
-    """Renews the lease of `epoch`; returns held and the time in milliseconds, or nothing once it is lost."""
+    """Renews the lease of `epoch`; returns held and the time in milliseconds, or nothing once it is lost.
+
+    In PostgreSQL it also deletes or archives the rows with these `ids`, unless the lease is lost.
+    """
 
     noted: TextClause
     """Returns the rows with these `ids`."""
 
-    archive: TextClause | None
-    """Copies the rows with these `ids` into the archive; None where `delete` does."""
-
-    delete: TextClause
-    """Deletes the rows with these `ids`."""
+    settle: Sequence[TextClause]
+    """Archive and delete the rows with these `ids`; empty where `renew` does."""
 
     read_on: TextClause
     """Returns up to `count` rows above `highest`, but for those of channels in `held`."""
@@ -44,8 +44,8 @@ class Statements(NamedTuple):
     read_gaps: TextClause | None
     """The same, and those between `firsts` and `lasts`, in one snapshot; None where numbers have no gaps."""
 
-    peek: TextClause
-    """Returns whether there is a row above `highest`."""
+    peek: str
+    """Looks for rows above the number that is to be written after it."""
 
     note: TextClause
     """Notes `producer`, `sequence`, `pending` and `held` of `epoch`."""
@@ -59,9 +59,14 @@ class Statements(NamedTuple):
     writers: TextClause | None
     """Returns the transactions that may still insert rows with numbers drawn before; None where none can."""
 
-    def array(self, values: Sequence[Any]) -> Any:
+    def array(self, values: Sequence[str]) -> Any:
         """Return values as an array of PostgreSQL, or as the JSON that SQLite's `json_each` reads."""
         return values if self.read_gaps is not None else msgspec.json.encode(values).decode()
+
+    def numbers(self, row_ids: Sequence[int]) -> str:
+        """Return row ids as the text of an array of PostgreSQL, which drivers make slowly, or as JSON."""
+        array = msgspec.json.encode(row_ids).decode()
+        return array if self.read_gaps is None else f"{{{array[1:-1]}}}"
 
 
 def statements_for(dialect: Dialect, table: Table, *, archive: bool) -> Statements:
@@ -92,11 +97,12 @@ def _shared(name: str, relay: str, now: str, guard: str = "") -> dict[str, TextC
 
 def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
     now = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
-    ids = bindparam("ids", type_=ARRAY(BigInteger))
+    ids = "id = ANY(CAST(CAST(:ids AS text) AS bigint[]))"
     held = bindparam("held", type_=ARRAY(Text))
-    delete = f"DELETE FROM {outbox} WHERE id = ANY(:ids)"
+    # One round trip less than two statements; a relay whose lease is lost deletes nothing.
+    gone = f"gone AS (DELETE FROM {outbox} WHERE {ids} AND EXISTS(SELECT 1 FROM fence)"
     if sent is not None:
-        delete = f"WITH gone AS ({delete} RETURNING {_ARCHIVED}) INSERT INTO {sent} ({_ARCHIVED}) SELECT * FROM gone"
+        gone += f" RETURNING {_ARCHIVED}), kept AS (INSERT INTO {sent} ({_ARCHIVED}) SELECT * FROM gone"
     read_on = f"SELECT {COLUMNS} FROM {outbox} WHERE id > :highest AND channel <> ALL(:held) ORDER BY id LIMIT :count"
     # LATERAL, because a plain join of the gaps would scan the table.
     read_gaps = (
@@ -113,17 +119,16 @@ def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Stateme
     return Statements(
         **shared,
         renew=text(
-            f"UPDATE {relay} SET lease_until_ms = {now} + :lease_ms WHERE name = :name AND epoch = :epoch "
-            f"RETURNING held, {now}{guard}"
+            f"WITH fence AS (UPDATE {relay} SET lease_until_ms = {now} + :lease_ms "
+            f"WHERE name = :name AND epoch = :epoch RETURNING held, {now}{guard}), {gone}) SELECT * FROM fence"
         ).bindparams(bindparam("name", name, Text), bindparam("lease_ms", type_=BigInteger)),
-        noted=text(f"SELECT {COLUMNS} FROM {outbox} WHERE id = ANY(:ids) ORDER BY id").bindparams(ids),
-        archive=None,
-        delete=text(delete).bindparams(ids),
+        noted=text(f"SELECT {COLUMNS} FROM {outbox} WHERE {ids} ORDER BY id"),
+        settle=(),
         read_on=text(read_on).bindparams(held),
         read_gaps=text(read_gaps).bindparams(
             held, bindparam("firsts", type_=ARRAY(BigInteger)), bindparam("lasts", type_=ARRAY(BigInteger))
         ),
-        peek=text(f"SELECT EXISTS(SELECT 1 FROM {outbox} WHERE id > :highest)"),
+        peek=f"SELECT 1 FROM {outbox} WHERE id >",
         sequence_cache=text(
             "SELECT seqcache FROM pg_sequence WHERE seqrelid = CAST(pg_get_serial_sequence(:outbox, 'id') AS regclass)"
         ).bindparams(bindparam("outbox", outbox, Text)),
@@ -139,6 +144,7 @@ def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Stateme
 def _sqlite(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
     now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     chosen = "WHERE id IN (SELECT value FROM json_each(:ids))"
+    archive = [] if sent is None else [f"INSERT INTO {sent} ({_ARCHIVED}) SELECT {_ARCHIVED} FROM {outbox} {chosen}"]
     lease = bindparam("lease_ms", type_=Integer)
     shared: Any = _shared(name, relay, now)
     return Statements(
@@ -148,16 +154,13 @@ def _sqlite(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
             f"RETURNING held, {now}"
         ).bindparams(bindparam("name", name, Text), lease),
         noted=text(f"SELECT {COLUMNS} FROM {outbox} {chosen} ORDER BY id"),
-        archive=None
-        if sent is None
-        else text(f"INSERT INTO {sent} ({_ARCHIVED}) SELECT {_ARCHIVED} FROM {outbox} {chosen}"),
-        delete=text(f"DELETE FROM {outbox} {chosen}"),
+        settle=[text(each) for each in [*archive, f"DELETE FROM {outbox} {chosen}"]],
         read_on=text(
             f"SELECT {COLUMNS} FROM {outbox} WHERE id > :highest "
             "AND channel NOT IN (SELECT value FROM json_each(:held)) ORDER BY id LIMIT :count"
         ),
         read_gaps=None,
-        peek=text(f"SELECT EXISTS(SELECT 1 FROM {outbox} WHERE id > :highest)"),
+        peek=f"SELECT 1 FROM {outbox} WHERE id >",
         sequence_cache=None,
         writers=None,
     )
