@@ -44,6 +44,12 @@ class SqlOutboxStore:
     async def take_over(self, owner: str) -> Lease | None:
         """Take the lease if it is free; see `OutboxStore.take_over`."""
         with translated_errors(self._table.fullname, self._connection.errors):
+            if not self._is_prepared:
+                # Committed by itself: a relay that is suspended meanwhile must not keep the row's lock.
+                async with self._connection.transaction():
+                    await self._connection.fetch(self._statements.create_row)
+                    await self._verify_sequence()
+                self._is_prepared = True
             async with self._connection.transaction():
                 return await self._take_over(owner)
 
@@ -78,12 +84,7 @@ class SqlOutboxStore:
         await self._connection.close()
 
     async def _take_over(self, owner: str) -> Lease | None:
-        connection, statements = self._connection, self._statements
-        if not self._is_prepared:
-            await connection.fetch(statements.create_row)
-            await self._verify_sequence()
-            self._is_prepared = True
-        taken = await connection.fetch(statements.take, owner=owner, lease_ms=self._lease_ms)
+        taken = await self._connection.fetch(self._statements.take, owner=owner, lease_ms=self._lease_ms)
         if not taken:
             return None
         epoch, producer, sequence, pending = taken[0][:4]
