@@ -142,7 +142,7 @@ async def test_cancelled_turn_leaves_no_transaction_open(database: Store) -> Non
 
 async def test_password_is_not_in_errors(database: Store) -> None:
     """An error about a database that cannot be reached names no password."""
-    url = make_url(database.async_url).set(port=1, password="secret-word")
+    url = make_url(database.async_url).set(port=1, password="secret-word")  # noqa: S106 - to be looked for
     async with opened(database, url.render_as_string(hide_password=False)) as store:
         with pytest.raises(OutboxUnavailableError) as raised:
             await store.take_over("relay")
