@@ -63,6 +63,12 @@ class ServiceOptions(InProjectOptions):
     name: Annotated[str, argument()]
     """The service's name."""
 
+    outbox: Annotated[
+        bool,
+        option("--outbox", is_flag=True, help="Let it store its events in its database, in the data's transaction."),
+    ]
+    """Whether it has an outbox instead of a producer."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventOptions(InProjectOptions):
@@ -152,7 +158,7 @@ def service(terminal: Terminal, options: ServiceOptions) -> None:
         from domainstream.tools.scaffold.system import System
 
         system = System.around(options.folder)
-        plan_service(system, options.name)
+        plan_service(system, options.name, outbox=options.outbox)
         _apply(system.plan, terminal, options)
         _suggest(options, f"domainstream new event {options.name} AGGREGATE EVENT [field:type ...]")
 

@@ -18,6 +18,7 @@ from domainstream.outbox.port import (
 )
 from domainstream.outbox.relay import OutboxRelay, RelayStats
 from domainstream.outbox.settings import RelaySettings
+from domainstream.outbox.sql.engine import begin_immediate
 from domainstream.outbox.sql.store import SqlOutboxStore
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 
@@ -38,6 +39,7 @@ __all__ = [
     "SqlOutboxStore",
     "StoredMessage",
     "archive_table",
+    "begin_immediate",
     "outbox_table",
     "relay_table",
 ]

@@ -15,6 +15,8 @@ from domainstream.event import BaseEvent
 from domainstream.outbox.sql.insert import Row, insert_rows
 from domainstream.outbox.sql.session_events import SessionEvents
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
+from domainstream.outbox.sql.take_all import Database, take_all
+from domainstream.producer import OutgoingMessage
 from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra
 from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import MessageLimits
@@ -125,6 +127,13 @@ class Outbox(Generic[ServiceEventT_contra]):
             yield connection
             if rows:
                 self._insert(connection, rows)
+
+    async def take_all(self, database: Database) -> list[OutgoingMessage]:
+        """Delete the stored events, and return their messages in order; for tests, which `EventFlow.relay` does it for.
+
+        An engine takes what is committed; a connection takes what it sees, and leaves the commit to the caller.
+        """
+        return await take_all(database, self.table)
 
     def _keep(self, session: Any, rows: list[Row]) -> None:
         if isinstance(session, scoped_session | async_scoped_session):

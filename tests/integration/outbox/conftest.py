@@ -8,13 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, MetaData, create_engine, event, select
+from sqlalchemy import Engine, MetaData, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from support.coding import channel_for
 from support.postgres import URL_VARIABLE, postgres_binaries, postgres_server
 
 from domainstream.event import BaseEvent
-from domainstream.outbox import Outbox, outbox_table
+from domainstream.outbox import Outbox, begin_immediate, outbox_table
 
 UrlOf = Callable[[], str]
 
@@ -72,10 +72,7 @@ class Store:
             channel_for=channel_for, source="coding", table=outbox_table(MetaData(), name=f"outbox_{name}")
         )
         """The outbox."""
-        if self.engine.dialect.name == "sqlite":
-            # Python's driver begins transactions late, and not at all for savepoints.
-            event.listen(self.engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-            event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        begin_immediate(self.engine)
         with self.engine.begin() as connection:
             self.outbox.create_table(connection)
             Stays.metadata.create_all(connection)

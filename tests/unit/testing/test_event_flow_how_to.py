@@ -1,12 +1,14 @@
 """The tests shown in docs/how-to/test-your-events.md, run as they stand there."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
 
 from domainstream import (
     BaseEvent,
@@ -16,6 +18,7 @@ from domainstream import (
     MemoryPublisher,
 )
 from domainstream.event import EventDecoder
+from domainstream.outbox import Outbox
 from domainstream.subscriber import create_multiple_handlers, to_queue
 from domainstream.testing.event_flow import Delayed
 from domainstream.worker import EventConsumer, EventContext, GiveUp, RetryLater
@@ -56,6 +59,24 @@ async def code_stay(producer: EventProducer[StayCoded], stay_id: str) -> None:
     await producer.publish(stay_coded(stay_id))
 
 
+outbox = Outbox(channel_for=channel_for, source="coding")
+
+
+def store_codes(session: Session, stay_id: str) -> None:
+    """Do what a service of the page with an outbox does."""
+    outbox.add(session, stay_coded(stay_id))
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """The database of the page's tests."""
+    engine = create_engine(f"sqlite:///{tmp_path}/test.db")
+    with engine.begin() as connection:
+        outbox.create_table(connection)
+    yield engine
+    engine.dispose()
+
+
 def valuation_consumer(prices: dict[str, int]) -> EventConsumer:
     """Return a consumer that prices a stay by its codes."""
     consumer = EventConsumer("valuation")
@@ -84,16 +105,20 @@ def patient_consumer(prices: dict[str, int]) -> EventConsumer:
 KNOWN: Final[dict[str, Any]] = {
     "Channel": Channel,
     "Delayed": Delayed,
+    "Engine": Engine,
     "EventDecoder": EventDecoder,
     "EventProducer": EventProducer,
     "GiveUp": GiveUp,
     "MemoryPublisher": MemoryPublisher,
+    "Session": Session,
     "StayCoded": StayCoded,
     "channel_for": channel_for,
     "code_stay": code_stay,
+    "outbox": outbox,
     "patient_consumer": patient_consumer,
     "pytest": pytest,
     "stay_coded": stay_coded,
+    "store_codes": store_codes,
     "subscriptions": create_multiple_handlers(
         {Channel.DOMAIN_CODING_STAY_CODED: [to_queue("valuation", job="price-stay")]}
     ),
@@ -111,11 +136,13 @@ def shown() -> dict[str, Callable[..., Awaitable[None]]]:
 
 
 @pytest.mark.parametrize("name", shown())
-async def test_test_on_the_page_passes(name: str) -> None:
+async def test_test_on_the_page_passes(name: str, engine: Engine) -> None:
     """What the page shows is true."""
-    await (shown()[name](prices={}) if "prices" in shown()[name].__annotations__ else shown()[name]())
+    arguments: dict[str, Any] = {"prices": {}, "engine": engine}
+    test = shown()[name]
+    await test(**{argument: arguments[argument] for argument in test.__annotations__ if argument != "return"})
 
 
 def test_page_shows_tests() -> None:
     """They are found: an empty list would pass unseen."""
-    assert len(shown()) == 7
+    assert len(shown()) == 8

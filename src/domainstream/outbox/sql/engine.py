@@ -1,8 +1,9 @@
-"""Opens the database of an outbox for its relay."""
+"""Opens the database of an outbox for its relay, and prepares SQLite for programs that share it."""
 
 from importlib.util import find_spec
 from typing import Any, Final
 
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -51,6 +52,27 @@ def open_engine(url: str) -> AsyncEngine:
     # One connection for the relay's turns, and one to look whether there is anything to do.
     pool: dict[str, Any] = {} if backend == "sqlite" else {"pool_size": 2, "max_overflow": 0}
     return create_async_engine(parts.set(drivername=f"{backend}+{driver}"), connect_args=_OPTIONS[driver], **pool)
+
+
+def begin_immediate(engine: Engine | AsyncEngine) -> None:
+    """Let each transaction of a SQLite engine begin as a writer, and wait for others; other databases need nothing.
+
+    Python's driver begins a transaction at its first change only, so what it has read before may be out of date, and
+    the change of another process is lost. A plain BEGIN fails instead, at once, whatever the timeout. Savepoints have
+    no transaction around them either. Call this right after creating the engine; it applies to new connections.
+    """
+    sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    if sync_engine.dialect.name != "sqlite":
+        return
+
+    def leave_begin_to_sqlalchemy(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(sync_engine, "connect", leave_begin_to_sqlalchemy)
+    event.listen(sync_engine, "begin", begin)
 
 
 def _parsed(url: str) -> URL:

@@ -5,20 +5,29 @@ jobs. Routing, forwarding and the outcome of an attempt are the production code.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from msgspec.structs import replace
 
 from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
+from domainstream.producer import OutgoingMessage
 from domainstream.queue import MemoryQueue, TwoStepForwarder
 from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
 from domainstream.subscriber import JobRouter
 from domainstream.subscriber.forwarding import RetryingForwarder
 from domainstream.telemetry import Signal, emit
 from domainstream.testing.event_flow.attempts import EndlessFlowError, JobAttempt
-from domainstream.testing.event_flow.fakes import FlowClock, FlowStreams, JobSchedule, ScheduledJob, milliseconds_of
+from domainstream.testing.event_flow.fakes import (
+    FlowClock,
+    FlowPublisher,
+    FlowStreams,
+    JobSchedule,
+    ScheduledJob,
+    milliseconds_of,
+)
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
 from domainstream.worker.outcomes import Completed, Delayed, Failed, Waiting
@@ -28,13 +37,22 @@ GROUP: Final = "domain-events"
 OtherQueues = Literal["fail", "keep"]
 
 
+class RelayedOutbox(Protocol):
+    """An outbox whose events a flow publishes: `domainstream.outbox.Outbox`, which needs an extra."""
+
+    async def take_all(self, database: Any) -> list[OutgoingMessage]:
+        """Remove what is committed, and return it in order."""
+        ...
+
+
 class FlowDriver:
-    """Does the work of subscriber and workers, as long as there is any."""
+    """Does the work of relays, subscriber and workers, as long as there is any."""
 
     def __init__(
         self,
         clock: FlowClock,
         streams: FlowStreams,
+        publisher: FlowPublisher,
         router: JobRouter,
         *,
         other_queues: OtherQueues,
@@ -47,8 +65,11 @@ class FlowDriver:
         """The consumer of each queue."""
         self.attempts: list[JobAttempt] = []
         """Every attempt at a job, the first one first."""
+        self.relays: list[Callable[[], Awaitable[list[OutgoingMessage]]]] = []
+        """Take what outboxes have stored."""
         self._clock = clock
         self._streams = streams
+        self._publisher = publisher
         self._router = router
         self._other_queues = other_queues
         self._most_attempts = most_attempts
@@ -92,6 +113,9 @@ class FlowDriver:
 
     async def _step(self, until: datetime | None) -> bool:
         """Do the next thing; return whether there was any."""
+        for take_stored in self.relays:
+            if stored := await take_stored():
+                await self._publisher.publish(stored)
         await self._forward()
         self._take_new_jobs()
         for schedule in (self._schedule, self._unhandled):

@@ -14,7 +14,7 @@ from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
 from domainstream.subscriber import JobRouter, Subscriptions
 from domainstream.testing.event_flow.attempts import FailedJob, FlowFailedError, JobAttempt, failed_jobs
-from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues
+from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues, RelayedOutbox
 from domainstream.testing.event_flow.fakes import FlowClock, FlowPublisher, FlowStreams, milliseconds_of
 from domainstream.validation import plain_name, positive, raise_problems
 from domainstream.worker import EventConsumer, EventContext, ReceivedJob
@@ -77,7 +77,12 @@ class EventFlow:
         self._limits = limits
         router = JobRouter(subscriptions, limits)
         self._driver = FlowDriver(
-            self._clock, self.streams, router, other_queues=other_queues, most_attempts=most_attempts
+            self._clock,
+            self.streams,
+            self.publisher,
+            router,
+            other_queues=other_queues,
+            most_attempts=most_attempts,
         )
         for consumer in consumers:
             self.add_consumer(consumer)
@@ -91,6 +96,21 @@ class EventFlow:
         problem = f"queue {consumer.queue} has a consumer; register the handlers of both with one" if taken else None
         raise_problems("The consumer", [problem, self._queue_problem(consumer.queue)])
         self._driver.consumers[consumer.queue] = consumer
+
+    def relay(self, outbox: RelayedOutbox, database: Any) -> None:
+        """Publish what `outbox` stores in `database`, as its relay does: before each step, and only what is committed.
+
+        Usage::
+
+            flow.relay(outbox, engine)
+            async with sessions.begin() as session:
+                await code_stay(session, "stay-1")  # calls outbox.add(session, StayCoded(...))
+            await flow.settle()
+
+        `database` is an engine, sync or async. Where a test rolls back the connection that its sessions share, pass
+        that connection. The outbox's table must exist. Each `settle`, `advance` and `repeat` empties it.
+        """
+        self._driver.relays.append(lambda: outbox.take_all(database))
 
     @property
     def now(self) -> datetime:

@@ -4,7 +4,7 @@ import keyword
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.scaffold.edits.imports import imported_from, local_name
@@ -23,8 +23,21 @@ from domainstream.tools.scaffold.payload import UnknownTypeError, payload_values
 from domainstream.tools.scaffold.source import Source
 from domainstream.tools.scaffold.system import System
 
-_WIRE: Final = re.compile(r"^def wire\(\s*publisher\b", re.MULTILINE)
-"""The function of the guide's bootstrap that wires a service."""
+_WIRE: Final = re.compile(r"^def wire\(\s*(publisher|outbox)\b", re.MULTILINE)
+"""The function of the guide's bootstrap that wires a service, and what with."""
+
+
+class _ConsumerInTest(NamedTuple):
+    """How a test gets a consumer."""
+
+    imports: list[str]
+    """What it imports, as `module:name`."""
+
+    expression: str
+    """The consumer, as it is written in code."""
+
+    has_outbox: bool = False
+    """Whether its service stores events in an outbox, and so needs a database."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +158,9 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
         "job_name": job.name,
         "queue": job.queue,
         "others": others,
-        "consumer_import": consumer[0],
-        "consumer": consumer[1],
+        "consumer_imports": consumer.imports,
+        "consumer": consumer.expression,
+        "has_outbox": consumer.has_outbox,
         "publisher": publisher.name,
         "aggregate": job.event.aggregate or "aggregate",
         "event_class": event_class,
@@ -158,20 +172,29 @@ def plan_handler_test(system: System, job: HandledJob, consumer_path: str, *, ot
     return []
 
 
-def _consumer_in_test(system: System, job: HandledJob, path: str) -> tuple[str, str] | None:
-    """Return the import and the expression by which a test gets the consumer; None where it cannot be made there."""
+def _consumer_in_test(system: System, job: HandledJob, path: str) -> _ConsumerInTest | None:
+    """Return how a test gets the consumer; None where it cannot be made there."""
     source = system.plan.source(path)
     consumer = _consumer_of(source, system.member_in(source, system.queues, job.queue))
     if consumer.factory is None:
-        return f"{module_of(path)}:{consumer.name}", consumer.name
+        return _ConsumerInTest([f"{module_of(path)}:{consumer.name}"], consumer.name)
     name = consumer.factory.name.value
     if not consumer.factory.params.params:
-        return f"{module_of(path)}:{name}", f"{name}()"
+        return _ConsumerInTest([f"{module_of(path)}:{name}"], f"{name}()")
     bootstrap = f"{job.service.package}/bootstrap.py"
     text = system.plan.read(bootstrap) if system.plan.exists(bootstrap) else ""
-    if _WIRE.search(text) and name in text:
-        return f"{module_of(bootstrap)}:wire", "wire(flow.publisher).consumer"
-    return None
+    wire = _WIRE.search(text)
+    if wire is None or name not in text:
+        return None
+    imports = [f"{module_of(bootstrap)}:wire"]
+    if wire[1] == "publisher":
+        return _ConsumerInTest(imports, "wire(flow.publisher).consumer")
+    if not (system.plan.exists(job.service.outbox) and system.plan.exists(job.service.database)):
+        return None
+    places = [(job.service.outbox, "outbox"), (job.service.database, "open_database")]
+    imports += [f"{module_of(file)}:{name}" for file, name in places]
+    imports.append("sqlalchemy.ext.asyncio:async_sessionmaker")
+    return _ConsumerInTest(imports, "wire(outbox, sessions).consumer", has_outbox=True)
 
 
 def _consumer_of(source: Source, queue: str) -> Consumer:

@@ -33,6 +33,16 @@ class Service(NamedTuple):
         return f"{events}/{self.name}_event_producer/{self.name}_event_producer_mapper.py"
 
     @property
+    def outbox(self) -> str:
+        """The file with its outbox, if it has one."""
+        return f"{self.package}/infrastructure_layer/events/{self.name}_outbox.py"
+
+    @property
+    def database(self) -> str:
+        """The file that opens its database, if it has an outbox."""
+        return f"{self.package}/infrastructure_layer/persistence/database.py"
+
+    @property
     def consumers(self) -> str:
         """The folder of its consumers."""
         return f"{self.package}/infrastructure_layer/consumers"

@@ -33,22 +33,28 @@ def plan_project(folder: Path) -> Plan:
     return plan
 
 
-def plan_service(system: System, typed: str) -> None:
+def plan_service(system: System, typed: str, *, outbox: bool = False) -> None:
     """Plan a service: its package, its queue, and its entry in the services of the channel enum.
 
-    Raises `RefusedError` for a name that breaks a rule.
+    With `outbox`, it stores its events in its database. Raises `RefusedError` for a name that breaks a rule, and for an
+    outbox of a service that exists without one.
     """
     service = system.layout.service(snake(typed, "name of the service"))
     is_new = service.name not in system.layout.services()
     if is_new:
         _require_valid(system, service)
+    elif outbox and not system.plan.exists(service.outbox):
+        fix = "follow docs/how-to/publish-from-a-transaction.md, because its own code has to change"
+        raise RefusedError(f"The service {service.name} cannot get an outbox:", [f"it exists without one; {fix}"])
     system.plan.put(with_service(system.plan.source(system.layout.channels), service.name))
     if is_new:
         system.first_party.add(service.name)
         queue = kebab(service.name)
         if queue not in system.values_of(system.queues).values():
             system.add_member(system.queues, service.name.upper(), queue)
-        system.create_all("service", service, mapper_module=module_of(service.mapper))
+        # What both folders have is made from the first one.
+        for folder in ["outbox", "service"] if outbox else ["service"]:
+            system.create_all(folder, service, mapper_module=module_of(service.mapper))
     _add_to_tools(system, service)
 
 
