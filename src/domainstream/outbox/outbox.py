@@ -1,19 +1,18 @@
 """Stores events in the caller's transaction, for a relay to publish: committed means delivered."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, MetaData, Table
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import OutboxError
 from domainstream.event import BaseEvent
+from domainstream.outbox.sql.connection_events import ConnectionEvents
 from domainstream.outbox.sql.insert import Row, insert_rows
-from domainstream.outbox.sql.session_events import SessionEvents
+from domainstream.outbox.sql.session_events import PullEvents, SessionEvents
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.outbox.sql.take_all import Database, take_all
 from domainstream.producer import OutgoingMessage
@@ -25,8 +24,7 @@ DEFAULT_LIMITS = MessageLimits()
 
 AnySession = Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]
 AnyConnection = Connection | AsyncConnection
-PullEvents = Callable[[Any], Iterable[BaseEvent[Any]]]
-"""Takes the events that an aggregate has kept, and leaves it without them."""
+Sessions = sessionmaker[Any] | async_sessionmaker[Any] | scoped_session[Any] | async_scoped_session[Any] | type[Session]
 
 
 class Outbox(Generic[ServiceEventT_contra]):
@@ -60,9 +58,8 @@ class Outbox(Generic[ServiceEventT_contra]):
         self.table = outbox_table(MetaData()) if table is None else table
         """The table that holds the events."""
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
-        self._pull_events: list[PullEvents] = []
-        self._events = SessionEvents(self._insert, self._collect_from)
-        self._open: WeakKeyDictionary[Connection, list[Row]] = WeakKeyDictionary()
+        self._sessions = SessionEvents(self.table, self._rows, self._insert)
+        self._connections = ConnectionEvents(self._insert)
 
     def create_table(self, connection: Connection) -> None:
         """Create the outbox's tables unless they exist; for services without migrations."""
@@ -77,56 +74,46 @@ class Outbox(Generic[ServiceEventT_contra]):
     def add_many(self, session: AnySession | AnyConnection, events: Iterable[ServiceEventT_contra]) -> list[Receipt]:
         """Store events in the current transaction of `session`, and return one receipt each, in order.
 
-        A receipt says `stored`, or `not_published` for an event that the mapper maps to None. The rows of a session are
-        written right before its commit; those of a Core connection at once, or before the commit of
-        `outbox.transaction`. Nothing is awaited, so that sync code uses it as well.
+        A receipt says `stored`, or `not_published` for an event that the mapper maps to None. `session` may also be a
+        Core connection. The rows are written right before the commit, after the flush, with one statement. Nothing is
+        awaited, so that sync code uses it as well. A session with several binds stores them where
+        `session.execute(insert(outbox.table))` would, and must name `outbox.table` among its `binds`.
 
         Raises `EventEncodingError`, `MapperError` or an error of the mapper itself, and then stores none of the events;
-        `OutboxError` for a database that is not supported and for a connection outside of a transaction.
+        `OutboxError` for a database that is not supported, a transaction that has failed, AUTOCOMMIT, a session that
+        has several binds and none for the outbox, and a connection outside of a transaction.
         """
-        mapped = self._builder.build_many(events)
-        rows: list[Row] = [
-            (message.event_id, message.channel, event.partition_key or event.aggregate_id, message.data)
-            for event, message in mapped
-            if message is not None
-        ]
-        if rows:
-            self._keep(session, rows)
+        built = self._built(events)
+        rows = [row for _, row in built if row is not None]
+        if isinstance(session, scoped_session | async_scoped_session):
+            session = session()
+        if rows and isinstance(session, Session | AsyncSession):
+            self._sessions.add(session if isinstance(session, Session) else session.sync_session, rows)
+        elif rows:
+            self._connections.add(_sync_connection(session), rows)
         return [
             Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
-            if message is None
-            else Receipt(event_id=event.id, outcome=Outcome.STORED, channel=message.channel)
-            for event, message in mapped
+            if row is None
+            else Receipt(event_id=event.id, outcome=Outcome.STORED, channel=row[1])
+            for event, row in built
         ]
 
-    def collect(
-        self, sessions: sessionmaker[Any] | async_sessionmaker[Any] | type[Session], pull_events: PullEvents
-    ) -> None:
+    def collect(self, sessions: Sessions, pull_events: PullEvents) -> None:
         """Take the events that aggregates keep, before each commit of the sessions that `sessions` makes.
 
         `pull_events` gets every object that the session holds, returns its events, and leaves it without them; it
-        returns nothing for objects that are not aggregates.
+        returns nothing for objects that are not aggregates. It is called at each flush, savepoint and commit, and at a
+        rollback, when nothing can be loaded: keep events in an attribute that is not mapped.
+
+        An aggregate's events share the fate of its attributes. After a rollback, also that of a commit which failed, a
+        new aggregate still has both, and can be added again; one that was loaded has lost both, and must be changed
+        again. An event without a change counts as well, if the aggregate is not garbage before the commit: sessions
+        refer weakly to what is unchanged.
         """
-        self._pull_events.append(pull_events)
-        self._events.watch(_sync_sessions(sessions))
+        self._sessions.collect(_session_class(sessions), pull_events)
 
-    @asynccontextmanager
-    async def transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        """Begin a transaction of a Core connection; events that are added to it are written before its commit."""
-        async with engine.begin() as connection:
-            rows = self._open[_sync_connection(connection)] = []
-            yield connection
-            if rows:
-                await connection.run_sync(self._insert, rows)
-
-    @contextmanager
-    def sync_transaction(self, engine: Engine) -> Iterator[Connection]:
-        """Begin a transaction of a sync Core connection; see `transaction`."""
-        with engine.begin() as connection:
-            rows = self._open[connection] = []
-            yield connection
-            if rows:
-                self._insert(connection, rows)
+    def _rows(self, events: Iterable[Any]) -> list[tuple[BaseEvent[Any], Row]]:
+        return [(event, row) for event, row in self._built(events) if row is not None]
 
     async def take_all(self, database: Database) -> list[OutgoingMessage]:
         """Delete the stored events, and return their messages in order; for tests, which `EventFlow.relay` does it for.
@@ -135,46 +122,35 @@ class Outbox(Generic[ServiceEventT_contra]):
         """
         return await take_all(database, self.table)
 
-    def _keep(self, session: Any, rows: list[Row]) -> None:
-        if isinstance(session, scoped_session | async_scoped_session):
-            session = session()
-        if isinstance(session, AsyncSession | Session):
-            self._events.add(session.sync_session if isinstance(session, AsyncSession) else session, rows)
-            return
-        is_async = isinstance(session, AsyncConnection)
-        connection: Connection = _sync_connection(session) if is_async else session
-        kept = self._open.get(connection)
-        if kept is not None:
-            kept += rows
-        elif is_async:
-            raise OutboxError("an AsyncConnection cannot insert at once; use: async with outbox.transaction(engine)")
-        elif not connection.in_transaction():
-            raise OutboxError("the connection has no transaction; use: with engine.begin() as connection")
-        else:
-            self._insert(connection, rows)
+    def _built(self, events: Iterable[ServiceEventT_contra]) -> list[tuple[BaseEvent[Any], Row | None]]:
+        built: list[tuple[BaseEvent[Any], Row | None]] = []
+        for event, message in self._builder.build_many(events):
+            key = event.partition_key or event.aggregate_id
+            if message is not None and "\0" in key:
+                raise OutboxError(f"the partition key of event {event.id} holds a NUL, which no database can store")
+            built.append((event, None if message is None else (message.event_id, message.channel, key, message.data)))
+        return built
 
     def _insert(self, connection: Connection, rows: list[Row]) -> None:
         insert_rows(connection, self.table, rows)
 
-    def _collect_from(self, session: Session) -> None:
-        held = [*session.new, *session.identity_map.values(), *session.deleted]
-        events: list[Any] = [event for pull in self._pull_events for aggregate in held for event in pull(aggregate)]
-        if events:
-            self.add_many(session, events)
 
-
-def _sync_sessions(sessions: Any) -> Any:
-    """Return what SQLAlchemy's events are listened to at: an async sessionmaker makes sync sessions underneath."""
+def _session_class(sessions: Any) -> type[Session]:
+    """Return the class of the sessions that `sessions` makes, and of no others."""
+    if isinstance(sessions, scoped_session | async_scoped_session):
+        sessions = sessions.session_factory
     if not isinstance(sessions, async_sessionmaker):
-        return sessions
+        sync: type[Session] = sessions.class_ if isinstance(sessions, sessionmaker) else sessions
+        return sync
+    # An async session makes a sync one underneath, of this class.
     sync_class = sessions.kw.get("sync_session_class") or sessions.class_.sync_session_class
-    # A class of its own, so that other sessionmakers of the same class are left alone.
-    own: type[Session] = type(f"{sync_class.__name__}OfOutbox", (sync_class,), {})
+    own: type[Session] = type(sync_class.__name__, (sync_class,), {})
     sessions.configure(sync_session_class=own)
     return own
 
 
-def _sync_connection(connection: AsyncConnection) -> Connection:
-    if connection.sync_connection is None:
-        raise OutboxError("the connection is not open; use: async with outbox.transaction(engine) as connection")
-    return connection.sync_connection
+def _sync_connection(connection: Any) -> Connection:
+    opened: Connection | None = connection.sync_connection if isinstance(connection, AsyncConnection) else connection
+    if opened is None:
+        raise OutboxError("the connection is not open; use: async with engine.begin() as connection")
+    return opened

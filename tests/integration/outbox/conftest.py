@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, MetaData, create_engine, select
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from support.coding import channel_for
 from support.postgres import URL_VARIABLE, postgres_binaries, postgres_server
@@ -77,11 +77,12 @@ class Store:
             self.outbox.create_table(connection)
             Stays.metadata.create_all(connection)
 
-    def stored(self) -> list[str]:
-        """Return the ids of the stored events, in the order of their rows."""
-        table = self.outbox.table
-        with self.engine.connect() as connection:
-            return list(connection.execute(select(table.c.event_id).order_by(table.c.id)).scalars())
+    def stored(self, table: Table | None = None, *, connection: Connection | None = None) -> list[str]:
+        """Return the ids of the stored events, in the order of their rows, as `connection` or a new one sees them."""
+        columns = (self.outbox.table if table is None else table).c
+        with ExitStack() as stack:
+            seen = connection or stack.enter_context(self.engine.connect())
+            return list(seen.execute(select(columns.event_id).order_by(columns.id)).scalars())
 
     def close(self) -> None:
         """Drop the tables."""

@@ -165,20 +165,10 @@ def test_other_sessions_are_not_collected_from(store: Store) -> None:
     assert len(stay.events) == 1
 
 
-def test_connection_stores_at_once(store: Store) -> None:
-    """In a transaction of a Core connection the row is written when the event is added."""
+def test_connection_stores_before_its_commit(store: Store) -> None:
+    """In a transaction of a Core connection the rows are written last, so that their numbers follow the locks."""
     event = created()
     with store.engine.begin() as connection:
-        store.outbox.add(connection, event)
-        rows = connection.execute(select(store.outbox.table.c.event_id)).scalars().all()
-    assert rows == [event.id]
-    assert store.stored() == [event.id]
-
-
-def test_transaction_stores_before_its_commit(store: Store) -> None:
-    """In a transaction of the outbox the rows are written last, so that their numbers follow the locks."""
-    event = created()
-    with store.outbox.sync_transaction(store.engine) as connection:
         store.outbox.add(connection, event)
         assert connection.execute(select(store.outbox.table.c.event_id)).scalars().all() == []
     assert store.stored() == [event.id]
@@ -219,20 +209,13 @@ async def test_async_sessions_are_collected_from(store: Store, async_engine: Asy
     assert store.stored() == [event.id]
 
 
-async def test_async_transaction_stores_before_its_commit(store: Store, async_engine: AsyncEngine) -> None:
-    """An async Core transaction of the outbox stores what was added; an error in it stores nothing."""
+async def test_async_connection_stores_without_await(store: Store, async_engine: AsyncEngine) -> None:
+    """An async Core transaction stores what was added; an error in it stores nothing."""
     event = created()
-    async with store.outbox.transaction(async_engine) as connection:
+    async with async_engine.begin() as connection:
         store.outbox.add(connection, event)
     with suppress(DeliberateError):
-        async with store.outbox.transaction(async_engine) as connection:
+        async with async_engine.begin() as connection:
             store.outbox.add(connection, created())
             raise DeliberateError
     assert store.stored() == [event.id]
-
-
-async def test_async_connection_of_another_transaction_is_rejected(store: Store, async_engine: AsyncEngine) -> None:
-    """Without await nothing can be written at once, and the error says what to use."""
-    async with async_engine.begin() as connection:
-        with pytest.raises(OutboxError, match=r"outbox\.transaction"):
-            store.outbox.add(connection, created())

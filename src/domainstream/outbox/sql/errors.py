@@ -29,13 +29,38 @@ def translated_errors(table: str, driver_errors: tuple[type[Exception], ...] = (
         raise OutboxUnavailableError(f"the database does not answer: {described(error)}") from None
 
 
+@contextmanager
+def hidden_parameters(table: str) -> Iterator[None]:
+    """Raise `OutboxError` for a table that users have to create or to grant; other errors as they are.
+
+    Users repeat a transaction by the class of its error, such as that of a deadlock. The parameters are taken out,
+    because they hold messages.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        reason = described(error.orig) if error.orig is not None else type(error).__name__
+        text = f"{getattr(error.orig, 'sqlstate', None) or ''} {reason}"
+        if any(mark in text for mark in _MISSING + _MISSING_COLUMN):
+            raise _incomplete(table, reason) from None
+        if any(mark in text for mark in _FORBIDDEN):
+            problem = f"the database refuses to store events ({reason.splitlines()[0]})"
+            raise OutboxError(f"{problem}; the service needs INSERT on the outbox {table}") from None
+        error.hide_parameters, error.params = True, None
+        raise
+
+
+def _incomplete(table: str, reason: str) -> OutboxError:
+    hint = "create or migrate its tables: domainstream outbox ddl, outbox_table() or create_table()"
+    return OutboxError(f"the outbox {table} is not complete ({reason.splitlines()[0]}); {hint}")
+
+
 def _translated(error: BaseException | None, table: str) -> OutboxError:
     reason = "the connection failed" if error is None else described(error)
     code = getattr(error, "sqlstate", None) or ""
     text = f"{code} {reason}"
     if any(mark in text for mark in _MISSING + _MISSING_COLUMN):
-        hint = "create or migrate its tables: domainstream outbox ddl, outbox_table() or create_table()"
-        return OutboxError(f"the outbox {table} is not complete ({reason.splitlines()[0]}); {hint}")
+        return _incomplete(table, reason)
     if any(mark in text for mark in _FORBIDDEN):
         hint = "the relay needs SELECT and DELETE on the outbox, and SELECT, INSERT and UPDATE on its relay table"
         return OutboxError(f"the database refuses the relay ({reason.splitlines()[0]}); {hint}")

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table
 
-from domainstream.errors import OutboxError
+from domainstream.outbox.sql.binding import verify_transaction
+from domainstream.outbox.sql.errors import hidden_parameters
 
 ROWS_PER_STATEMENT: Final = 500
 """SQLite and PostgreSQL allow some 32,000 parameters in a statement."""
@@ -25,20 +26,18 @@ _MARKS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric_dollar
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert `rows`, in their order, in the transaction of `connection`.
 
-    Raises `OutboxError` for a database that is not supported, and for a connection that commits each statement.
+    Raises `OutboxError` for a connection that commits each statement, and when the table is missing or forbidden; else
+    the driver's error as SQLAlchemy raises it, without the parameters.
     """
+    verify_transaction(connection)
     dialect = connection.dialect
-    if dialect.name not in ("postgresql", "sqlite"):
-        raise OutboxError(f"Outbox supports PostgreSQL and SQLite, not {dialect.name}; use one of these")
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        raise OutboxError(
-            "the connection commits each statement by itself, so an event could be stored without what it is about; "
-            "use a transaction: engine.begin()"
-        )
-    name = dialect.identifier_preparer.format_table(table)
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        chunk = rows[start : start + ROWS_PER_STATEMENT]
-        connection.exec_driver_sql(*_statement(dialect, name, chunk))
+    quote = dialect.identifier_preparer
+    # Like insert(table): a schema_translate_map applies.
+    schema = connection.schema_for_object(table)
+    name = quote.quote(table.name) if schema is None else f"{quote.quote_schema(schema)}.{quote.quote(table.name)}"
+    with hidden_parameters(table.fullname):
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            connection.exec_driver_sql(*_statement(dialect, name, rows[start : start + ROWS_PER_STATEMENT]))
 
 
 def _statement(dialect: Dialect, name: str, rows: Sequence[Row]) -> tuple[str, tuple[Any, ...]]:

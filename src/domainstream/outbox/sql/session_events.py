@@ -1,68 +1,243 @@
-"""Keeps the events of a session's transactions until they are committed, as the session keeps the user's own rows.
-
-SQLAlchemy calls `before_commit` for the release of a savepoint as well, and `after_transaction_end` for every end. So
-the events are kept per (nested) transaction: a released savepoint passes them to its parent, one that is rolled back
-drops them, and the outermost commit writes what is left, after the flush.
+"""Keeps the events of a session's transaction until it commits, as the session keeps the user's own rows.
 
 Writing last is what gives the order per aggregate: a row's number is drawn while the transaction holds the locks of the
 aggregates that it changed, so two transactions that change one aggregate draw theirs in the order of their commits.
+
+SQLAlchemy calls `before_commit` for the release of a savepoint as well, and does not say for which transaction. So all
+rows of a session are kept in one list, in which a savepoint marks where it began: rolling it back cuts the list there,
+releasing it does nothing, and the outermost commit writes what is left. Where the outermost commit finds savepoints
+open, SQLAlchemy releases them first; the call that was not for one of them is counted, and made up for after the last.
+
+The hooks are those of the class `Session`, once for all outboxes. A hook that was added to a session by its first event
+would miss the commit that is going on already, if that event is added by another hook.
 """
 
-from collections.abc import Callable
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from sqlalchemy import Connection, event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy import Connection, Table, event, insert, inspect
+from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.orm import InstanceState, Session, SessionTransaction
 
+from domainstream.errors import OutboxError
+from domainstream.event import BaseEvent
+from domainstream.outbox.sql.binding import verify_binding
 from domainstream.outbox.sql.insert import Row
 
-Write = Callable[[Connection, list[Row]], None]
+Event = BaseEvent[Any]
+PullEvents = Callable[[Any], Iterable[Event]]
+"""Takes the events that an aggregate has kept, and leaves it without them."""
+
+BuildRows = Callable[[Iterable[Event]], list[tuple[Event, Row]]]
+"""Returns the events that leave the service, with their rows."""
 
 
 class SessionEvents:
-    """The rows of all sessions of one outbox that are not written yet. For many threads, as sessions are: one each."""
+    """The events of one outbox in sessions. For many threads, as sessions are: one each."""
 
-    def __init__(self, write: Write, before: Callable[[Session], None]) -> None:
-        """Write rows with `write`; call `before` ahead of each outermost commit, which may add more."""
+    def __init__(self, table: Table, build: BuildRows, write: Callable[[Connection, list[Row]], None]) -> None:
+        """Write rows with `write`, where `session.execute(insert(table))` would; `build` makes those of aggregates."""
+        self.build = build
+        self.given_back: WeakKeyDictionary[InstanceState[Any], list[Event]] = WeakKeyDictionary()
+        """Events of new aggregates whose transaction was rolled back: the aggregate may be added again."""
         self._write = write
-        self._before = before
-        self._rows: WeakKeyDictionary[Session, dict[SessionTransaction, list[Row]]] = WeakKeyDictionary()
-        self._released: WeakKeyDictionary[SessionTransaction, bool] = WeakKeyDictionary()
+        self._statement = insert(table)
+        _listen()
 
     def add(self, session: Session, rows: list[Row]) -> None:
-        """Keep `rows` for the innermost transaction of `session`, which begins one if there is none."""
-        self.watch(session)
-        transaction = session.get_nested_transaction() or session.get_transaction() or session.begin()
-        self._rows[session].setdefault(transaction, []).extend(rows)
+        """Keep `rows` for the current transaction of `session`, which begins one if there is none."""
+        if session.get_transaction() is None and not session.autobegin:
+            raise OutboxError("the session has no transaction; use: with session.begin()")
+        root = session.get_transaction() or session.begin()
+        if not (session.get_nested_transaction() or root).is_active:
+            raise OutboxError(
+                "the session's transaction has failed or ended, so the event would be lost; roll back first, or add "
+                "the event before the commit"
+            )
+        self.verify(session)
+        _work_of(session, root).keep(session, [_Kept(self, row, None, None) for row in rows])
 
-    def watch(self, target: Any) -> None:
-        """Listen to the ends of transactions of a session; also of a `sessionmaker`, for all its sessions."""
-        if isinstance(target, Session):
-            if target in self._rows:
-                return
-            self._rows[target] = {}
-        hooks: dict[str, Callable[..., None]] = {
-            "before_commit": self._before_commit,
-            "after_transaction_end": self._ended,
-        }
-        for name, hook in hooks.items():
-            if not event.contains(target, name, hook):
-                event.listen(target, name, hook)
+    def collect(self, sessions: type[Session], pull_events: PullEvents) -> None:
+        """Take the events of aggregates in `sessions`, a class of sessions."""
+        _collectors.setdefault(sessions, []).append((self, pull_events))
 
-    def _before_commit(self, session: Session) -> None:
-        nested = session.get_nested_transaction()
-        if nested is not None:
-            self._released[nested] = True
+    def verify(self, session: Session) -> None:
+        """Raise `OutboxError` unless `session` can store rows together with its data."""
+        verify_binding(session, self._statement)
+
+    def write(self, session: Session, rows: list[Row]) -> None:
+        """Insert `rows` in the transaction of `session`."""
+        self._write(session.connection(bind_arguments={"clause": self._statement}), rows)
+
+    def pulled(self, aggregate: Any, pull_events: PullEvents) -> list["_Kept"]:
+        """Take the events of an aggregate."""
+        events = [*pull_events(aggregate)]
+        if self.given_back:
+            events[:0] = self.given_back.pop(inspect(aggregate), ())
+        return [_Kept(self, row, ref(aggregate), each) for each, row in self.build(events)] if events else []
+
+
+class _Kept(NamedTuple):
+    """A row that is not written yet, with the event and the aggregate that it was taken from, if any."""
+
+    outbox: SessionEvents
+    row: Row
+    aggregate: ReferenceType[Any] | None
+    event: Event | None
+
+
+class _Work:
+    """What one outermost transaction has kept. Refers to no session, so that an abandoned one is freed."""
+
+    def __init__(self, collectors: list[tuple[SessionEvents, PullEvents]]) -> None:
+        self.kept: list[_Kept] = []
+        self.written: list[_Kept] = []
+        """Events of aggregates that were written, until the commit has succeeded."""
+        self.marks: dict[int, int] = {}
+        """How many rows were kept when each open savepoint began, by its `id`."""
+        self.commits = 0
+        """Calls of `before_commit` while savepoints were open that no end of a savepoint has answered."""
+        self.is_written = False
+        self.is_committed = False
+        self._collectors = collectors
+        self._taken: set[str] = set()
+
+    def keep(self, session: Session, kept: list[_Kept]) -> None:
+        """Keep rows, or write them at once when hooks add them while the transaction commits."""
+        self.kept += kept
+        if self.is_written and kept:
+            try:
+                self.write(session)
+            except MissingGreenlet:
+                self.is_written = False  # The commit failed in another hook, and the caller goes on: it will commit.
+
+    def write(self, session: Session) -> None:
+        """Write what was kept, with one statement for each outbox."""
+        rows: dict[SessionEvents, list[Row]] = {}
+        for each in self.kept:
+            rows.setdefault(each.outbox, []).append(each.row)
+        for outbox, those in rows.items():
+            outbox.write(session, those)
+        self.written += (each for each in self.kept if each.aggregate is not None)
+        self.kept.clear()
+
+    def collect(self, session: Session, aggregates: Iterable[Any]) -> None:
+        """Take the events of these aggregates."""
+        if not self._collectors:
             return
-        self._before(session)
-        transaction = session.get_transaction()
-        rows = self._rows.get(session, {}).pop(transaction, []) if transaction is not None else []
-        if rows:
-            session.flush()
-            self._write(session.connection(), rows)
+        found = [
+            each
+            for aggregate in list(aggregates)
+            for outbox, pull_events in self._collectors
+            for each in outbox.pulled(aggregate, pull_events)
+        ]
+        for each in found:
+            if each.event is not None and each.event.id in self._taken:
+                raise OutboxError(
+                    f"pull_events returned the event {each.event.id} twice; it must leave the aggregate without the "
+                    "events that it returns"
+                )
+            self._taken.add(each.row[0])
+        if found:
+            found[0].outbox.verify(session)
+            self.keep(session, found)
 
-    def _ended(self, session: Session, transaction: SessionTransaction) -> None:
-        rows = self._rows.get(session, {}).pop(transaction, [])
-        if rows and transaction.parent is not None and self._released.pop(transaction, False):
-            self._rows[session].setdefault(transaction.parent, []).extend(rows)
+    def finish(self, session: Session) -> None:
+        """Flush, take the events of aggregates, and write all rows."""
+        session.flush()
+        self.collect(session, session.identity_map.values())
+        session.flush()
+        if self.kept:
+            self.write(session)
+        self.is_written = True
+
+    def undo(self, session: Session, mark: int) -> None:
+        """Drop what was kept since `mark`, and the events of aggregates whose changes were rolled back.
+
+        A new aggregate keeps its attributes when its transaction is rolled back, and so its events.
+        """
+        undone = self.kept[mark:] if mark else self.written + self.kept
+        del self.kept[mark:]
+        for outbox, row, aggregate, own in undone:
+            self._taken.discard(row[0])
+            owner = aggregate() if aggregate is not None else None
+            if owner is not None and own is not None and (state := inspect(owner)).transient:
+                outbox.given_back.setdefault(state, []).append(own)
+        if self._collectors:
+            for persistent in session.identity_map.values():
+                for _, pull_events in self._collectors:
+                    list(pull_events(persistent))
+
+
+_works: WeakKeyDictionary[SessionTransaction, _Work] = WeakKeyDictionary()
+_collectors: WeakKeyDictionary[type[Session], list[tuple[SessionEvents, PullEvents]]] = WeakKeyDictionary()
+
+
+def _work_of(session: Session, root: SessionTransaction) -> _Work:
+    work = _works.get(root)
+    if work is None:
+        own = [each for kind in type(session).__mro__ for each in _collectors.get(kind, ())] if _collectors else []
+        work = _works[root] = _Work(own)
+    return work
+
+
+@cache
+def _listen() -> None:
+    for hook in (_before_commit, _after_commit, _after_flush, _after_transaction_create, _after_transaction_end):
+        event.listen(Session, hook.__name__.lstrip("_"), hook)
+
+
+def _before_commit(session: Session) -> None:
+    root = session.get_transaction()
+    if root is None:
+        return
+    work = _work_of(session, root)
+    if session.get_nested_transaction() is not None:
+        work.commits += 1
+    else:
+        work.finish(session)
+
+
+def _after_commit(session: Session) -> None:
+    root, nested = session.get_transaction(), session.get_nested_transaction()
+    work = _works.get(root) if root is not None else None
+    if work is None:
+        return
+    if nested is None:
+        work.is_committed = True
+    else:
+        work.commits = max(0, work.commits - 1)
+        del work.marks[id(nested)]
+
+
+def _after_flush(session: Session, _: Any) -> None:
+    root = session.get_transaction()
+    if root is not None and _collectors:
+        # What is flushed is held weakly from now on, or no longer if it was deleted, while its events still count.
+        _work_of(session, root).collect(session, [*session.new, *session.dirty, *session.deleted])
+
+
+def _after_transaction_create(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested and (root := session.get_transaction()) is not None:
+        work = _work_of(session, root)
+        work.collect(session, session.identity_map.values())
+        work.marks[id(transaction)] = len(work.kept)
+
+
+def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        work = _work_of(session, transaction)
+        del _works[transaction]
+        if not work.is_committed:
+            work.undo(session, 0)
+    elif transaction.nested and (root := session.get_transaction()) is not None:
+        work = _work_of(session, root)
+        mark = work.marks.pop(id(transaction), None)
+        if mark is not None:
+            work.commits = 0
+            work.undo(session, mark)
+        elif work.commits and session.get_nested_transaction() is None:
+            work.commits = 0
+            work.finish(session)
