@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, RootTransaction, event
+from sqlalchemy import Connection, Engine, RootTransaction, event
 
 from domainstream.errors import OutboxError
 from domainstream.outbox.sql.binding import verify_transaction
@@ -21,43 +21,54 @@ class ConnectionEvents:
     def __init__(self, write: Callable[[Connection, list[Row]], None]) -> None:
         """Write rows with `write`."""
         self._write = write
-        self._rows: WeakKeyDictionary[RootTransaction, list[Row]] = WeakKeyDictionary()
-        self._marks: WeakKeyDictionary[RootTransaction, dict[str, int]] = WeakKeyDictionary()
+        # With each row the number of the savepoint that it was added in: they count up within a connection, so a
+        # savepoint that is rolled back takes the first row of its own number or a higher one, and all after it.
+        self._kept: WeakKeyDictionary[RootTransaction, list[tuple[int, Row]]] = WeakKeyDictionary()
 
     def add(self, connection: Connection, rows: list[Row]) -> None:
         """Keep `rows` for the current transaction of `connection`; raises `OutboxError` if there is none."""
-        transaction = connection.get_transaction()
+        transaction, nested = connection.get_transaction(), connection.get_nested_transaction()
         if transaction is None:
             raise OutboxError("the connection has no transaction; use: with engine.begin() as connection")
-        if not (connection.get_nested_transaction() or transaction).is_active:
+        if not (nested or transaction).is_active:
             raise OutboxError("the connection's transaction has failed or ended; roll back first")
         verify_transaction(connection)
-        hooks: dict[str, Callable[..., Any]] = {
+        self._listen(connection.engine)
+        number = 0 if nested is None else _number(getattr(nested, "_savepoint"))  # noqa: B009 (SQLAlchemy's, private)
+        self._kept.setdefault(transaction, []).extend((number, row) for row in rows)
+
+    def _listen(self, engine: Engine) -> None:
+        hooks: dict[str, Callable[..., None]] = {
             "commit": self._commit,
-            "prepare_twophase": self._commit,
-            "commit_twophase": self._commit,
-            "savepoint": self._savepoint,
+            "prepare_twophase": self._write_kept,
+            "commit_twophase": self._write_kept,
             "rollback_savepoint": self._rollback_savepoint,
         }
-        if not event.contains(connection.engine, "commit", self._commit):
+        if not event.contains(engine, "commit", self._commit):
             for name, hook in hooks.items():
-                event.listen(connection.engine, name, hook)
-        self._rows.setdefault(transaction, []).extend(rows)
+                event.listen(engine, name, hook)
 
-    def _commit(self, connection: Connection, *_: Any) -> None:
-        transaction = connection.get_transaction()
-        rows = self._rows.pop(transaction, None) if transaction is not None else None
-        if rows:
-            self._write(connection, rows)
+    def _commit(self, connection: Connection) -> None:
+        try:
+            self._write_kept(connection)
+        except BaseException:
+            # SQLAlchemy takes the transaction for ended, and would give the connection back to its pool with it open.
+            connection.dialect.do_rollback(connection.connection)
+            raise
 
-    def _savepoint(self, connection: Connection, name: str) -> None:
+    def _write_kept(self, connection: Connection, *_: Any) -> None:
         transaction = connection.get_transaction()
-        if transaction is not None:
-            self._marks.setdefault(transaction, {})[name] = len(self._rows.get(transaction, ()))
+        kept = self._kept.pop(transaction, None) if transaction is not None else None
+        if kept:
+            self._write(connection, [row for _, row in kept])
 
     def _rollback_savepoint(self, connection: Connection, name: str, _: Any) -> None:
         transaction = connection.get_transaction()
-        rows = self._rows.get(transaction) if transaction is not None else None
-        if transaction is not None and rows:
-            # A savepoint without a mark began before the first event.
-            del rows[self._marks.get(transaction, {}).get(name, 0) :]
+        kept = self._kept.get(transaction, []) if transaction is not None else []
+        number = _number(name)
+        del kept[next((index for index, (own, _) in enumerate(kept) if own >= number), len(kept)) :]
+
+
+def _number(savepoint: str) -> int:
+    """Return the number in a name that SQLAlchemy gave to a savepoint, such as `sa_savepoint_3`."""
+    return int(savepoint.rpartition("_")[2])
