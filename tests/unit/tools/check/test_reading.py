@@ -168,6 +168,7 @@ def test_handler_of_one_job_leaves_the_others(tmp_path: Path) -> None:
         ("from ...infrastructure_layer.persistence import stays", ["DS206"]),
         ("from coding.infrastructure_layer import persistence, consumers", ["DS206"]),
         ("from domainstream.worker import GiveUp", ["DS206"]),
+        ("from domainstream.outbox import Outbox", ["DS206"]),
         ("from domainstream.redis import keys", ["DS206"]),
         ("from domainstream.tools.check import check_project", ["DS206"]),
         ("from domainstream import RedisStreamPublisherClient", ["DS206"]),

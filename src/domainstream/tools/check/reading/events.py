@@ -20,9 +20,9 @@ _CHANNEL_BASE: Final = "EventPublisherChannel"
 _EVENT_BASE: Final = "BaseEvent"
 _EVENT_WORDS: Final = (b"BaseEvent", b"event_type")
 _UNION_WORDS: Final = (b"TypeAlias", b"Union[", b"\ntype ", b"DomainEvent")
-_CLIENTS: Final = frozenset({"redis", "bullmq", "sqlalchemy", "psycopg", "asyncpg", "valkey"})
+_CLIENTS: Final = frozenset({"aiosqlite", "asyncpg", "bullmq", "psycopg", "redis", "sqlalchemy", "valkey"})
 _OURS: Final = frozenset(
-    {"redis", "publisher", "stream", "queue", "subscriber", "worker", "bootstrap", "testing", "tools", "cli"}
+    {"redis", "publisher", "outbox", "stream", "queue", "subscriber", "worker", "bootstrap", "testing", "tools", "cli"}
 )
 _OUR_NAMES: Final = frozenset({"RedisStreamPublisherClient", "EventProducer", "MemoryPublisher"})
 _INFRASTRUCTURE_WORDS: Final = (
