@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from faults.children.process import die
+from faults.children.process import die, fall_asleep
 from faults.outbox.business import Business
 from redis.asyncio import Redis
 from sqlalchemy import delete, select
@@ -35,6 +35,9 @@ class NaiveOrder:
     dies_after: int = 0
     """The batch after whose publishing it dies; 0 for never."""
 
+    sleeps_after: int = 0
+    """The entry after which it falls asleep until SIGCONT; 0 for never."""
+
 
 def run_naive_relay(order: NaiveOrder) -> None:
     """Publish, then delete, until killed."""
@@ -43,7 +46,7 @@ def run_naive_relay(order: NaiveOrder) -> None:
 
 async def _run(order: NaiveOrder) -> None:
     place = urlsplit(order.redis_url)
-    business, left = Business(order.database_url, order.name), order.dies_after
+    business, left, added = Business(order.database_url, order.name), order.dies_after, 0
     outbox, highest = business.outbox.table, 0
     # By host and port redis-py repeats commands by itself.
     async with Redis(host=place.hostname or "", port=place.port or 0) as redis:
@@ -53,6 +56,9 @@ async def _run(order: NaiveOrder) -> None:
                 rows = connection.execute(query).all()
             for row in rows:
                 await redis.xadd(row.channel, {"data": row.data})
+                added += 1
+                if added == order.sleeps_after:
+                    fall_asleep()
             left -= bool(rows)
             if rows and left == 0:
                 die()

@@ -1,7 +1,6 @@
 """A relay in its own process, which dies or falls asleep at a step of its turn if it is ordered to."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
-from faults.children.process import die
+from faults.children.process import die, fall_asleep
 from faults.ledger import STOPPED, Ledger
 from sqlalchemy import MetaData, event
 
@@ -96,7 +95,7 @@ async def _run(order: RelayOrder) -> None:
     setattr(relay, "STAND_BY", STAND_BY)  # noqa: B010 - a constant
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.stop)
     if order.at is not None:
-        arm(own, *order.at, _fall_asleep if order.sleeps else die)
+        arm(own, *order.at, fall_asleep if order.sleeps else die)
     async with own:
         await own.run()
     order.ledger.note(STOPPED, f"{order.owner} {own.stats.published}")
@@ -129,10 +128,6 @@ def arm(own: OutboxRelay, step: Step, nth: int, happen: Callable[[], None]) -> N
             publisher.send = _one_channel_first(publisher.send, visit)
         case Step.SENT:
             publisher.send = _then(publisher.send, visit, when=lambda _: True)
-
-
-def _fall_asleep() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _after_statement(store: Any, part: str, visit: Callable[[], None]) -> None:

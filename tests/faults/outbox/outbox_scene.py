@@ -1,4 +1,4 @@
-"""The environment of the outbox's fault tests: a database and a server, processes around them, and what was delivered."""
+"""The environment of the outbox's fault tests: a database, a server, the processes around them, and what they did."""
 
 import json
 from collections import Counter

@@ -15,7 +15,7 @@ BATCH = 50
 
 
 async def test_relay_killed_at_random(scene: OutboxScene, size: Size, chance: random.Random, report: Report) -> None:
-    """However often its relay is killed, what was committed is in the streams once and in order, and nothing else is."""
+    """However often a relay is killed, what was committed is in the streams once and in order, and nothing else is."""
     writer = scene.writer(late=0.02)
     for number in range(size.relay_kills):
         relay = scene.relay(database_url=scene.async_url.replace("asyncpg", DRIVERS[number % 2]))
