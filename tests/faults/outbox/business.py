@@ -3,6 +3,7 @@
 What is committed is what these rows say, also when the answer to a COMMIT was lost.
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,9 +46,10 @@ class Business:
 
     def create(self) -> None:
         """Create the tables."""
+        if self.engine.dialect.name == "sqlite":
+            with closing(self.engine.raw_connection()) as raw:  # not possible within a transaction
+                raw.cursor().execute("PRAGMA journal_mode=wal")
         with self.engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA journal_mode=wal")
             self.outbox.create_table(connection)
             self.metadata.create_all(connection)
             rows = [{"id": aggregate_id(number), "version": 0} for number in range(AGGREGATES)]

@@ -10,6 +10,7 @@ import pytest
 from faults.ledger import Ledger
 from faults.outbox.business import Business
 from faults.outbox.outbox_scene import OutboxScene
+from faults.outbox.reading import Reader
 from faults.sizes import Size
 from redis.asyncio import Redis
 from support.postgres import URL_VARIABLE, PostgresServer, postgres_binaries, postgres_server
@@ -71,3 +72,11 @@ async def scene(server: EmbeddedServer, business: Business, ledger: Ledger, size
         scene.use(business)
         yield scene
         scene.close()
+
+
+@pytest.fixture
+async def reader(scene: OutboxScene) -> AsyncIterator[Reader]:
+    """A relay of this process that publishes nothing."""
+    reader = Reader(scene.async_url, scene.business.outbox.table)
+    yield reader
+    await reader.close()

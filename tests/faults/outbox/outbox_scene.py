@@ -1,5 +1,6 @@
 """The environment of the outbox's fault tests: a database, a server, the processes around them, and what they did."""
 
+import asyncio
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -124,7 +125,12 @@ class OutboxScene(Scene):
 
     async def until_drained(self) -> None:
         """Wait until the outbox is empty."""
-        await self.until(lambda: self.business.backlog() == 0)
+
+        async def is_empty() -> bool:
+            # In a thread: a relay of this process may have SQLite's lock.
+            return await asyncio.to_thread(self.business.backlog) == 0
+
+        await self.until(is_empty)
 
     async def stop(self, child: Child) -> None:
         """Let a child end gracefully."""

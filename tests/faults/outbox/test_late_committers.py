@@ -1,7 +1,7 @@
 """Transactions that commit late, whatever keeps them open, lose no event and delay no other one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from uuid import uuid4
 
@@ -10,12 +10,10 @@ from faults.conftest import Report
 from faults.ledger import COMMITTED
 from faults.outbox.business import Business, aggregate_id
 from faults.outbox.outbox_scene import OutboxScene
+from faults.outbox.reading import Reader
 from faults.sizes import Size
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-
-from domainstream.outbox import Lease, SettledBatch, SqlOutboxStore
-from domainstream.publisher import BatchIdentity
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 pytestmark = pytest.mark.one_server
 
@@ -99,35 +97,6 @@ def _percentile(delays: list[float], share: float) -> float:
     return max(0.0, delays[int(share * (len(delays) - 1))] * 1000)
 
 
-class Reader:
-    """A relay that publishes nothing: it claims and settles batches, and remembers their rows."""
-
-    def __init__(self, store: SqlOutboxStore, lease: Lease) -> None:
-        self.store = store
-        self._lease = lease
-        self._settled: SettledBatch | None = None
-        self._sequence = 0
-
-    async def read(self) -> list[str]:
-        """Return the ids of the next events."""
-        self._sequence += 1
-        identity = BatchIdentity("reader", self._sequence)
-        claim = await self.store.next_batch(self._lease, self._settled, identity)
-        self._settled = None if claim.batch is None else SettledBatch(claim.batch)
-        return [] if claim.batch is None else [row.message.event_id for row in claim.batch.rows]
-
-
-@pytest.fixture
-async def reader(scene: OutboxScene) -> AsyncIterator[Reader]:
-    """A reader with a lease."""
-    engine = create_async_engine(scene.async_url)
-    store = SqlOutboxStore(engine, scene.business.outbox.table)
-    lease = await store.take_over("reader")
-    assert lease is not None
-    yield Reader(store, lease)
-    await engine.dispose()
-
-
 def begin_and_add(business: Business, number: int, events: int) -> tuple[Connection, list[str]]:
     """Begin a transaction, and insert events that are not committed yet."""
     connection = business.engine.connect()
@@ -148,18 +117,18 @@ async def test_commit_right_after_the_read(scene: OutboxScene, reader: Reader, m
         return await ask(connection)
 
     monkeypatch.setattr(reader.store._reader, "_writers", commit_and_ask)
-    assert await reader.read() == [newer.id]
+    assert await reader.read_ids() == [newer.id]
     monkeypatch.undo()
-    assert await reader.read() == ids
+    assert await reader.read_ids() == ids
 
 
 async def test_late_transaction_with_many_rows(scene: OutboxScene, reader: Reader) -> None:
     """More late rows than one batch holds come batch by batch, before newer ones."""
     late, ids = begin_and_add(scene.business, HELD, 1_200)
     (newer,) = scene.business.commit(1)
-    assert await reader.read() == [newer.id]
+    assert await reader.read_ids() == [newer.id]
     late.commit()
-    found = [event_id for _ in range(8) for event_id in await reader.read()]
+    found = [event_id for _ in range(8) for event_id in await reader.read_ids()]
     assert found == ids
 
 
