@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.parametrize("database_url", ["sqlite", "shared"], indirect=True),
 ]
 
-EVENTS = 20
+EVENTS = 10
 FAR_AHEAD = 1_000_000
 """A position that no row reaches."""
 
