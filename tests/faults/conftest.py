@@ -18,16 +18,17 @@ FIGURE = "figure"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker of tests that depend on the kind of server."""
+    """Register the markers of tests that depend on the kind of server more than others, or not at all."""
     config.addinivalue_line("markers", "every_server: run on every kind of server at the quick size too")
+    config.addinivalue_line("markers", "one_server: run on one kind of server at full size too")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test on every kind of server at full size; at the quick size on one kind, unless it asks for all."""
     if "binary" in metafunc.fixturenames:
         binaries = list(server_binaries())
-        every = metafunc.definition.get_closest_marker("every_server")
-        if metafunc.config.getoption("faults") == "quick" and not every:
+        every, one = map(metafunc.definition.get_closest_marker, ("every_server", "one_server"))
+        if one or (metafunc.config.getoption("faults") == "quick" and not every):
             binaries = binaries[:1]
         metafunc.parametrize("binary", binaries, ids=[binary.kind for binary in binaries])
 

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -60,9 +61,9 @@ class Child:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether it sleeps until `resume`; only on Linux."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-        return stat.rpartition(")")[2].split()[0] == "T"
+        """Whether it sleeps until `resume`."""
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(self._process.pid)], check=False, capture_output=True)
+        return state.stdout.startswith(b"T")
 
     def suspend(self) -> None:
         """Stop it where it is, as a frozen virtual machine does, until `resume`."""
@@ -80,6 +81,11 @@ class Child:
 def die() -> None:
     """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fall_asleep() -> None:
+    """Suspend this process until SIGCONT."""
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _work(work: Callable[[Any], None], order: Any, folder: Path) -> None:
