@@ -106,7 +106,7 @@ async def _has(redis: Redis, prefix: str, count: int) -> bool:
 async def test_relay_that_stands_by_takes_over(
     start: Start, store: Store, redis: Redis, redis_url: str, stream_prefix: str
 ) -> None:
-    """The second relay waits, and publishes once SIGTERM has ended the first, whose lease it need not wait for."""
+    """The second relay publishes once SIGTERM has ended the first, whose lease it need not wait for."""
     first = await start("outbox", url=redis_url)
     await first.says("outbox.taken_over")
     second = await start("opened", "--health-port", "0", url=redis_url)
@@ -142,7 +142,6 @@ async def test_health_names_held_channels(
     assert "WRONGTYPE" in answer["done"]["held"][CREATED]["reason"]
 
 
-@pytest.mark.parametrize("store", ["sqlite+aiosqlite"], indirect=True)
 @on_both_databases
 async def test_database_url_reaches_what_the_program_opens(start: Start, store: Store) -> None:
     """`--database-url` is in the environment of a function that opens the relay."""
