@@ -18,7 +18,7 @@ from integration.outbox.conftest import Store
 from redis.asyncio import Redis
 from sqlalchemy import MetaData, Table, create_engine, select, text, update
 from sqlalchemy.orm import Session
-from support.channels import CREATED, EVALUATED
+from support import channels
 from support.coding import created, evaluated
 from support.consuming import until
 
@@ -39,6 +39,7 @@ from domainstream.outbox.sql.database import OutboxDatabase
 from domainstream.outbox.sql.engine import open_engine
 from domainstream.publisher import BatchIdentity
 
+CREATED, EVALUATED = str(channels.CREATED.value), str(channels.EVALUATED.value)
 Type = Callable[..., Awaitable[Result]]
 PATIENCE = 60.0
 """Seconds; more than a busy machine needs."""
@@ -84,6 +85,15 @@ async def relaying(
         yield relay
         relay.stop()
         await running
+
+
+async def all_published(store: Store) -> None:
+    """Wait until the outbox is empty; in a thread, because the relay, in this event loop, may hold SQLite's lock."""
+
+    async def is_empty() -> bool:
+        return await asyncio.to_thread(store.stored) == []
+
+    await until(is_empty, patience=PATIENCE)
 
 
 async def published(redis: Redis, prefix: str, channel: str = CREATED) -> list[str]:
@@ -174,7 +184,7 @@ async def test_active_relay_is_shown(
     """Status says where the active relay runs, its epoch, its lease, and how many rows were published in all."""
     add(store, *[created() for _ in range(3)])
     async with relaying(store, redis_url, stream_prefix):
-        await until(lambda: store.stored() == [], patience=PATIENCE)
+        await all_published(store)
         (record,) = records(await typed("status", "--rate-over", "1ms", "--json"))
     relay = record["relay"]
     assert relay["owner"].startswith(f"{socket.gethostname()}:{os.getpid()}:")
@@ -198,10 +208,10 @@ async def test_held_channel_is_an_alarm_until_it_is_retried(
     assert "domainstream outbox retry" in result.stderr
     async with relaying(store, redis_url, stream_prefix) as relay:
         await until(lambda: CREATED in relay.stats.held, patience=PATIENCE)
-        assert store.stored() == event_ids
+        assert await asyncio.to_thread(store.stored) == event_ids
         (outcome,) = records(await typed("retry", "--json"))
         assert outcome == {"channels": [CREATED], "is_relay_active": True}
-        await until(lambda: store.stored() == [], patience=PATIENCE)
+        await all_published(store)
     assert await published(redis, stream_prefix) == event_ids
     (record,) = records(await typed("status", "--rate-over", "0s", "--json"))
     assert record["held"] == []
@@ -246,7 +256,7 @@ async def test_discarded_events_are_never_published(
     assert result.exit_code == 0
     assert result.stdout == f"2 of 2 events of {store.outbox.table.name} discarded\n"
     async with relaying(store, redis_url, stream_prefix):
-        await until(lambda: store.stored() == [], patience=PATIENCE)
+        await all_published(store)
     assert await published(redis, stream_prefix) == []
     assert await published(redis, stream_prefix, EVALUATED) == [kept]
 
@@ -280,6 +290,7 @@ async def test_rows_that_a_relay_is_publishing_are_not_discarded(typed: Type, st
     lease = await outbox.take_over("another")
     assert lease is not None
     claim = await outbox.next_batch(lease, None, BatchIdentity("bb", 1))
+    await outbox.close()
     await engine.dispose()
     assert claim.batch is not None
     assert [row.message.event_id for row in claim.batch.rows] == event_ids[:1]
@@ -329,7 +340,7 @@ async def test_events_are_replayed_from_the_archive(
     settings = RelaySettings(archive=True)
     for _ in range(2):
         async with relaying(store, redis_url, stream_prefix, settings):
-            await until(lambda: store.stored() == [], patience=PATIENCE)
+            await all_published(store)
         assert await published(redis, stream_prefix) == event_ids
         await redis.delete(f"{stream_prefix}{CREATED}")
         words = ("replay", "--since", "1h", "--channel", CREATED, "--yes", "--json")
@@ -347,7 +358,7 @@ async def test_replay_chooses_by_time_and_event(
     """Only events that were published in the time, and those that are named, are replayed."""
     first, second = add(store, created(), created())
     async with relaying(store, redis_url, stream_prefix, RelaySettings(archive=True)):
-        await until(lambda: store.stored() == [], patience=PATIENCE)
+        await all_published(store)
     make_older(store, tables[2], "sent_at", timedelta(hours=2))
     for words in (["--since", "1h"], ["--since", "4h", "--until", "3h"]):
         (outcome,) = records(await typed("replay", *words, "--yes", "--json"))
@@ -364,7 +375,7 @@ async def test_replay_asks_first(typed: Type, store: Store, redis: Redis, redis_
     """The question says how many events are published again, and who handles them again."""
     add(store, created())
     async with relaying(store, redis_url, stream_prefix, RelaySettings(archive=True)):
-        await until(lambda: store.stored() == [], patience=PATIENCE)
+        await all_published(store)
     result = await typed("replay", "--since", "1h")
     assert result.exit_code == 2
     assert "Publish 1 event of" in result.stderr
@@ -390,10 +401,10 @@ async def test_old_events_are_purged_from_the_archive(
     """Events that were published longer ago are deleted, and cannot be replayed any more."""
     add(store, created())
     async with relaying(store, redis_url, stream_prefix, RelaySettings(archive=True)):
-        await until(lambda: store.stored() == [], patience=PATIENCE)
-        make_older(store, tables[2], "sent_at", timedelta(days=31))
-        (kept,) = add(store, created())
-        await until(lambda: store.stored() == [], patience=PATIENCE)
+        await all_published(store)
+        await asyncio.to_thread(make_older, store, tables[2], "sent_at", timedelta(days=31))
+        (kept,) = await asyncio.to_thread(add, store, created())
+        await all_published(store)
     (outcome,) = records(await typed("purge", "--older-than", "30d", "--yes", "--json"))
     assert outcome["purged"] == 1
     await typed("replay", "--since", "60d", "--yes")

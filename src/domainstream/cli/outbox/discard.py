@@ -66,7 +66,7 @@ async def discard(database: OutboxDatabase, terminal: Terminal, options: Discard
     """
     if options.channel is None and not options.event_ids:
         raise click.UsageError("say which events: --channel CHANNEL, or --event ID")
-    table, choice = database.table.fullname, RowChoice(channel=options.channel, event_ids=options.event_ids)
+    table, choice = database.name, RowChoice(channel=options.channel, event_ids=options.event_ids)
     counted = await database.repair.count(choice)
     if not counted.rows:
         raise await _not_found(database, options)
@@ -93,7 +93,7 @@ async def _not_found(database: OutboxDatabase, options: DiscardOptions) -> NotFo
     look = "domainstream outbox status"
     if options.event_ids:
         named = ", ".join(options.event_ids[:3])
-        return NotFoundError.of("event", named, (), where=f"in {database.table.fullname}", look=look)
+        return NotFoundError.of("event", named, (), where=f"in {database.name}", look=look)
     known = (await database.inspection.status()).channels
-    where = f"with events in {database.table.fullname}"
+    where = f"with events in {database.name}"
     return NotFoundError.of("channel", str(options.channel), known, where=where, look=look)

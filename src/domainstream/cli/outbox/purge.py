@@ -43,7 +43,7 @@ async def purge(database: OutboxDatabase, terminal: Terminal, options: PurgeOpti
 
     Afterwards they cannot be replayed. The outbox itself is left alone: its relay deletes what is published.
     """
-    table = database.table.fullname
+    table = database.name
     old = age(round(options.older_than.total_seconds() * 1000))
     question = f"Permanently delete what the archive of {table} at {database.place} has had for more than {old}?"
     confirm(question, yes=options.yes)

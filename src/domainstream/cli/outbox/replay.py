@@ -72,7 +72,7 @@ async def replay(database: OutboxDatabase, terminal: Terminal, options: ReplayOp
     skips it, and so does a handler with an inbox; others handle it again. Events that wait in the outbox are left out.
     """
     choice = await _choice(database, options)
-    table, chosen = database.table.fullname, await database.archive.count(choice)
+    table, chosen = database.name, await database.archive.count(choice)
     words = f"{plural(chosen, 'event')} of {table}"
     if not chosen and await database.archive.is_empty():
         raise NotFoundError(

@@ -1,5 +1,6 @@
 """The archive of an outbox: the rows that its relay has published, if it runs with `RelaySettings.archive`."""
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -7,6 +8,7 @@ from sqlalchemy import ColumnElement, MetaData, Select, Table, delete, exists, f
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domainstream.errors import OutboxError
+from domainstream.outbox.sql.connection import driver_errors
 from domainstream.outbox.sql.errors import translated_errors
 from domainstream.outbox.sql.repair import NEEDS, RowChoice
 from domainstream.outbox.sql.statements import NOW_MS
@@ -39,21 +41,21 @@ class OutboxArchive:
 
     async def now_ms(self) -> int:
         """Return the database's time in milliseconds since 1970."""
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.connect() as connection:
                 now = await connection.execute(text(f"SELECT {NOW_MS[self._engine.dialect.name]}"))
                 return int(now.scalar_one())
 
     async def is_empty(self) -> bool:
         """Return whether nothing was archived yet, or nothing is left of it."""
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.connect() as connection:
                 await self._require_archive(connection)
                 return not (await connection.execute(select(exists().select_from(self._sent)))).scalar_one()
 
     async def count(self, choice: SentChoice) -> int:
         """Return how many events `replay` would store again."""
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.connect() as connection:
                 await self._require_archive(connection)
                 counted = await connection.execute(select(func.count()).select_from(self._replayed(choice).subquery()))
@@ -65,7 +67,7 @@ class OutboxArchive:
         They get new rows, in the order of their old ones, and keep their event ids, by which consumers recognize them.
         Events that still have a row in the outbox are left out.
         """
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.begin() as connection:
                 await self._require_archive(connection)
                 done = await connection.execute(insert(self._outbox).from_select(_COPIED, self._replayed(choice)))
@@ -74,7 +76,7 @@ class OutboxArchive:
     async def purge(self, older_than: timedelta) -> int:
         """Delete what was published longer ago, and return how many rows."""
         before = await self.now_ms() - round(older_than.total_seconds() * 1000)
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.begin() as connection:
                 await self._require_archive(connection)
                 done = await connection.execute(delete(self._sent).where(self._sent.c.sent_at < _moment(before)))
@@ -95,6 +97,9 @@ class OutboxArchive:
             # SQLite compares texts, and those of its own clock have whole seconds.
             since = since.replace(microsecond=0) - timedelta(microseconds=1)
         return [self._sent.c.sent_at >= since, self._sent.c.sent_at <= until]
+
+    def _translated_errors(self) -> AbstractContextManager[None]:
+        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=NEEDS)
 
     async def _require_archive(self, connection: AsyncConnection) -> None:
         name, schema = self._sent.name, self._sent.schema

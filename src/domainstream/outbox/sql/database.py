@@ -1,6 +1,6 @@
 """An outbox and the connections to its database, for those who look at it or repair it."""
 
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,6 +10,9 @@ from domainstream.outbox.sql.engine import open_engine
 from domainstream.outbox.sql.inspection import OutboxInspection
 from domainstream.outbox.sql.repair import OutboxRepair
 from domainstream.outbox.sql.tables import TABLE_NAME, outbox_table
+
+APPLICATION_NAME: Final = "domainstream"
+"""How PostgreSQL's `pg_stat_activity` shows the connections."""
 
 
 class OutboxDatabase:
@@ -33,7 +36,12 @@ class OutboxDatabase:
 
         Raises `ConfigurationError` for an invalid URL, `OutboxError` for a database that is not supported.
         """
-        return cls(open_engine(url), outbox_table(MetaData(), name=table, schema=schema))
+        return cls(open_engine(url, application=APPLICATION_NAME), outbox_table(MetaData(), name=table, schema=schema))
+
+    @property
+    def name(self) -> str:
+        """The table's name, with its schema if it has one."""
+        return str(self.table.fullname)
 
     @property
     def place(self) -> str:

@@ -1,5 +1,6 @@
 """What an outbox looks like from outside: its backlog, its relay, and who makes it wait. Changes nothing."""
 
+from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
@@ -8,6 +9,7 @@ from sqlalchemy import Table, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domainstream.outbox.held_channels import HeldChannel
+from domainstream.outbox.sql.connection import driver_errors
 from domainstream.outbox.sql.errors import translated_errors
 from domainstream.outbox.sql.inspection_queries import queries_for
 
@@ -139,7 +141,7 @@ class OutboxInspection:
 
     async def exists(self) -> bool:
         """Return whether the database has the table; raise `OutboxUnavailableError` if it does not answer."""
-        with translated_errors(self._table.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.connect() as connection:
                 return await connection.run_sync(
                     lambda sync: inspect(sync).has_table(self._table.name, schema=self._table.schema)
@@ -152,10 +154,10 @@ class OutboxInspection:
         user may not read them.
         """
         queries = self._queries
-        with translated_errors(self._table.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.connect() as connection:
                 counted = await connection.execute(queries.rows, {"limit": COUNTED + 1})
-                channels: dict[str, int] = dict(counted.tuples())
+                channels: dict[str, int] = {row[0]: row[1] for row in counted}
                 oldest = (await connection.execute(queries.oldest)).scalar()
                 estimate, dead = (await connection.execute(queries.statistics)).first() or (None, None)
                 relay, held, now_ms = await self._relay(connection, channels)
@@ -163,7 +165,7 @@ class OutboxInspection:
         backlog = sum(channels.values())
         is_estimate = backlog > COUNTED
         return OutboxStatus(
-            table=self._table.fullname,
+            table=str(self._table.fullname),
             time_ms=now_ms,
             backlog=max(backlog, estimate or 0) if is_estimate else backlog,
             is_estimate=is_estimate,
@@ -174,6 +176,9 @@ class OutboxInspection:
             writers=writers,
             dead_tuples=dead,
         )
+
+    def _translated_errors(self) -> AbstractContextManager[None]:
+        return translated_errors(self._table.fullname, driver_errors(self._engine), needs=NEEDS)
 
     async def _relay(
         self, connection: AsyncConnection, channels: dict[str, int]

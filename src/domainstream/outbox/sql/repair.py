@@ -4,7 +4,7 @@ Each works under the lock of the relay's row, as each turn of a relay does, so b
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, MetaData, Table, delete, func, select, tex
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domainstream.outbox.held_channels import HeldChannel
+from domainstream.outbox.sql.connection import driver_errors
 from domainstream.outbox.sql.errors import translated_errors
 from domainstream.outbox.sql.statements import NOW_MS, statements_for
 from domainstream.outbox.sql.tables import outbox_table, relay_table
@@ -86,7 +87,7 @@ class OutboxRepair:
 
     async def count(self, choice: RowChoice) -> Counted:
         """Count the rows of a choice."""
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.connect() as connection:
                 ids = self._outbox.c.id
                 query = select(func.count(), func.coalesce(func.max(ids), 0)).where(*choice.conditions(self._outbox))
@@ -112,6 +113,9 @@ class OutboxRepair:
                 return Discarded(rows=rows, noted=left_alone)
             after = found[-1]
 
+    def _translated_errors(self) -> AbstractContextManager[None]:
+        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=NEEDS)
+
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[tuple[AsyncConnection, dict[str, HeldChannel], set[int]]]:
         """Lock the relay's row for a transaction; yield the held channels and the numbers of the noted rows."""
@@ -122,7 +126,7 @@ class OutboxRepair:
             .values(held=columns.held)
             .returning(columns.held, columns.pending)
         )
-        with translated_errors(self._outbox.fullname, needs=NEEDS):
+        with self._translated_errors():
             async with self._engine.begin() as connection:
                 await connection.execute(self._create_row)
                 held, pending = (await connection.execute(lock)).one()
