@@ -15,7 +15,7 @@ COMMANDS: Final = {
         "domainstream.cli.schema:schema", "Record payload schemas, so that `check` finds breaking changes."
     ),
     "demo": LazyCommand("domainstream.cli.demo:demo", "Watch three services' events go from mapper to handler."),
-    "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber or a worker until SIGTERM or Ctrl-C."),
+    "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber, a worker or a relay until SIGTERM or Ctrl-C."),
     "doctor": LazyCommand(
         "domainstream.cli.doctor:doctor", "Diagnose a server, its streams and its queues, with a fix for each finding."
     ),
@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "pending": LazyCommand("domainstream.cli.pending:pending", "List entries delivered but not acknowledged."),
     "queues": LazyCommand("domainstream.cli.queues:queues", "Count the jobs of each BullMQ queue by state."),
     "jobs": LazyCommand("domainstream.cli.jobs:jobs", "Find out why jobs failed, and retry or remove them."),
+    "outbox": LazyCommand(
+        "domainstream.cli.outbox:outbox", "Look at an outbox, and retry, discard or replay its events."
+    ),
     "replay": LazyCommand("domainstream.cli.replay:replay", "Re-enqueue a channel's events as jobs."),
     "trace": LazyCommand(
         "domainstream.cli.trace:trace", "Trace a transaction or an aggregate across streams, dead letters and queues."

@@ -1,4 +1,4 @@
-"""`domainstream run subscriber` and `domainstream run worker`."""
+"""`domainstream run subscriber`, `domainstream run worker` and `domainstream run relay`."""
 
 import signal
 from dataclasses import dataclass
@@ -10,7 +10,16 @@ import click
 
 from domainstream.cli import LAST_STEPS
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import BullPrefix, Debug, RedisUrl, StreamPrefix, argument, local_command, option
+from domainstream.cli.common.command import (
+    BullPrefix,
+    DatabaseUrl,
+    Debug,
+    RedisUrl,
+    StreamPrefix,
+    argument,
+    local_command,
+    option,
+)
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
 from domainstream.cli.common.terminal import Terminal
@@ -21,12 +30,13 @@ from domainstream.tools.serving.program import Build, Program
 COMMANDS: Final = {
     "subscriber": LazyCommand("domainstream.cli.run:subscriber", "Forward the events of streams to queues."),
     "worker": LazyCommand("domainstream.cli.run:worker", "Handle the jobs of a queue."),
+    "relay": LazyCommand("domainstream.cli.run:relay", "Publish the events that an outbox stores."),
 }
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def run() -> None:
-    """Run a subscriber or a worker until SIGTERM or Ctrl-C.
+    """Run a subscriber, a worker or a relay until SIGTERM or Ctrl-C.
 
     Work in progress is finished first.
     """
@@ -47,7 +57,7 @@ class Target(click.ParamType):  # type: ignore[type-arg]  # generic only since c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """The options of both `run` commands."""
+    """The options of all `run` commands."""
 
     target: Annotated[str, argument(metavar="MODULE:OBJECT", type=Target())]
     """The object to run."""
@@ -57,9 +67,6 @@ class RunOptions:
 
     prefix: StreamPrefix
     """The prefix of all stream keys."""
-
-    bull_prefix: BullPrefix
-    """The prefix of all BullMQ keys."""
 
     app_dir: Annotated[
         Path,
@@ -119,6 +126,9 @@ class SubscriberOptions(RunOptions):
     ]
     """The name of this instance; None for its host name."""
 
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerOptions(RunOptions):
@@ -143,6 +153,22 @@ class WorkerOptions(RunOptions):
         ),
     ]
     """The time that running handlers have to finish."""
+
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RelayOptions(RunOptions):
+    """The options of `run relay`."""
+
+    database_url: DatabaseUrl
+    """The database's URL; None if none is configured."""
+
+    archive: Annotated[
+        bool, option("--archive", is_flag=True, help="Move published rows to the archive, for `outbox replay`.")
+    ]
+    """Whether published rows are moved to the archive."""
 
 
 @local_command(SubscriberOptions)
@@ -196,13 +222,40 @@ def worker(_terminal: Terminal, options: WorkerOptions) -> int:
     return _serve(options, build)
 
 
+@local_command(RelayOptions)
+def relay(_terminal: Terminal, options: RelayOptions) -> int:
+    """Publish the events that an outbox stores.
+
+    OBJECT is an Outbox, a program with `run` and `stop`, or a function or async context manager that returns one. It
+    runs until SIGTERM or Ctrl-C, and then lets another relay take over at once. Any number may run: one is active, the
+    others stand by.
+
+    Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal aborts it.
+    """
+    from domainstream.bootstrap.relay import database_of
+    from domainstream.outbox import Outbox, OutboxRelay, RelaySettings
+
+    def build(named: Any) -> Program | None:
+        if not isinstance(named, Outbox):
+            return None
+        return OutboxRelay.from_url(
+            _url(options),
+            database_url=database_of(options.database_url),
+            table=named.table,
+            prefix=options.prefix,
+            settings=RelaySettings(archive=options.archive),
+        )
+
+    return _serve(options, build, database_url=options.database_url)
+
+
 def _url(options: RunOptions) -> str:
     if not options.redis_url:
         raise ServerNotFoundError("no server is configured; run: export REDIS_URL=redis://localhost:6379")
     return options.redis_url
 
 
-def _serve(options: RunOptions, build: Build) -> int:
+def _serve(options: RunOptions, build: Build, *, database_url: str | None = None) -> int:
     import asyncio
 
     from domainstream.tools.serving.exit_deadline import EXIT_TIMEOUT, ExitDeadline, exit_despite_leftovers
@@ -215,6 +268,7 @@ def _serve(options: RunOptions, build: Build) -> int:
         folder=options.app_dir.resolve(),
         redis_url=options.redis_url,
         prefix=options.prefix,
+        database_url=database_url,
         health_port=options.health_port,
         health_host=options.health_host,
     )

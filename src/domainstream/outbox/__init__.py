@@ -3,6 +3,13 @@
 Before: `domainstream.publisher`. Next stage: `domainstream.stream`, across Redis. Needs the extra `outbox`.
 """
 
+from importlib.util import find_spec
+
+from domainstream.errors import MissingExtraError
+
+if find_spec("sqlalchemy") is None:
+    raise MissingExtraError("Outbox", "outbox")
+
 from domainstream.outbox.held_channels import HeldChannel
 from domainstream.outbox.memory import MemoryOutboxStore
 from domainstream.outbox.outbox import Outbox

@@ -10,7 +10,9 @@ So each producer leaves a mark at the server before its first batch is noted. A 
 reported.
 """
 
+import os
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import count
@@ -62,6 +64,9 @@ class RelayStats(Struct, frozen=True, kw_only=True):
     takeovers: int
     """How often it became the active one."""
 
+    epoch: int
+    """Of its latest lease: counts the takeovers of this outbox by any relay. 0 if it was never active."""
+
     held: Held
     """The channels that the server rejects, with the reason."""
 
@@ -86,19 +91,24 @@ class OutboxRelay:
         self._store = store
         self._publisher = publisher
         self._settings = settings
-        self._owner = secrets.token_hex(8)
+        # The first parts say to people where the active relay runs.
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lifecycle = Lifecycle(type(self).__name__)
         self._owned = AsyncExitStack()
         self._failure: OutboxError | ServerError | None = None
         self._is_active = False
-        self._published = self._takeovers = 0
+        self._published = self._takeovers = self._epoch = 0
         self._held: Held = {}
 
     @property
     def stats(self) -> RelayStats:
         """What it has done, and which channels are held."""
         return RelayStats(
-            is_active=self._is_active, published=self._published, takeovers=self._takeovers, held=self._held
+            is_active=self._is_active,
+            published=self._published,
+            takeovers=self._takeovers,
+            epoch=self._epoch,
+            held=self._held,
         )
 
     @classmethod
@@ -184,6 +194,7 @@ class OutboxRelay:
         """Publish under one lease, until it is lost, Redis is away for too long, or the relay is stopped."""
         self._is_active = True
         self._takeovers += 1
+        self._epoch = lease.epoch
         repeated = len(lease.unsettled.rows) if lease.unsettled else 0
         emit(Signal.OUTBOX_TAKEN_OVER, epoch=lease.epoch, repeated=repeated)
         settled: SettledBatch | None = None

@@ -1,8 +1,8 @@
 """Builds a click command from a function and the dataclass of its options; `server_command` builds on it.
 
 The module of a local command imports at its top what its options need, and in its function what its work needs, so that
-`--help` is fast and works without the extras. Commands on a server name the server's types in their signatures, so they
-load the client at once.
+`--help` is fast and works without the extras. Commands on a server or a database name its types in their signatures, so
+they load the client at once, and those on a database need the extra `outbox`.
 
 A field is declared once, with its type, as in `since: Annotated[StartPoint, option("--since", type=Since())]`: click
 reads the declaration, mypy the type.
@@ -108,6 +108,16 @@ StreamPrefix = Annotated[
         envvar="DOMAINSTREAM_PREFIX",
         show_envvar=True,
         help="The prefix of all stream keys.",
+    ),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    option(
+        "--database-url",
+        metavar="URL",
+        envvar="DATABASE_URL",
+        show_envvar=True,
+        help="The database of the outbox: PostgreSQL or SQLite.",
     ),
 ]
 BullPrefix = Annotated[

@@ -14,15 +14,20 @@ _DURATION: Final = re.compile(rf"([0-9]{{1,9}})({'|'.join(_UNITS)})")
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
-    """A number and a unit."""
+    """A number and a unit, which may be left out where there is one by default."""
 
     name = "duration"
+
+    def __init__(self, *, default_unit: str = "") -> None:
+        """Take a number alone as one of `default_unit`, such as `s`."""
+        self._default_unit = default_unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the duration, or fail with examples."""
         if isinstance(value, timedelta):
             return value
-        match = _DURATION.fullmatch(str(value))
+        text = str(value)
+        match = _DURATION.fullmatch(f"{text}{self._default_unit}" if text.isdigit() else text)
         if match is None:
             return self.fail("expected 30s, 5m, 2h or 7d", param, ctx)
         return _duration(match)

@@ -9,7 +9,13 @@ from typing import Final
 import click
 
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import ConfigurationError, DomainStreamError, ServerNotFoundError, ServerUnavailableError
+from domainstream.errors import (
+    ConfigurationError,
+    DomainStreamError,
+    OutboxUnavailableError,
+    ServerNotFoundError,
+    ServerUnavailableError,
+)
 from domainstream.tools.common.errors import InterruptedRunError, NotFoundError
 from domainstream.tools.scaffold.errors import MisspeltError, UnknownNameError
 
@@ -21,7 +27,7 @@ USAGE: Final = 2
 """The options or the configuration are wrong."""
 
 UNREACHABLE: Final = 3
-"""No server answers."""
+"""No server or database answers."""
 
 NOT_FOUND: Final = 4
 """The object of the command does not exist."""
@@ -45,6 +51,7 @@ _EXIT_CODES: Final = {
     ConfigurationError: USAGE,
     ServerNotFoundError: UNREACHABLE,
     ServerUnavailableError: UNREACHABLE,
+    OutboxUnavailableError: UNREACHABLE,
 }
 
 

@@ -33,12 +33,19 @@ class LazyGroup(click.Group):
         return [*self.lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None for an unknown name."""
+        """Import and return a command; None for an unknown name. Fail with what to install for a missing extra."""
         known = self.lazy.get(cmd_name)
         if known is None:
             return super().get_command(ctx, cmd_name)
         module, _, name = known.target.partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        try:
+            command: click.Command = getattr(import_module(module), name)
+        except ImportError as error:
+            from domainstream.errors import MissingExtraError
+
+            if isinstance(error, MissingExtraError):
+                raise click.ClickException(str(error)) from None
+            raise
         return command
 
     def resolve_command(

@@ -1,19 +1,16 @@
 """Builds a click command from a coroutine function that works on a server, and connects it to that server."""
 
-import asyncio
-import logging
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import click
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from domainstream.cli.common.command import Debug, RedisUrl, StreamPrefix, command_of, option, parameters_of
-from domainstream.cli.common.exit_codes import exit_code_from
+from domainstream.cli.common.async_command import SharedOptions, async_command
+from domainstream.cli.common.command import RedisUrl, StreamPrefix
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError, ServerUnavailableError
 from domainstream.redis.connection import connect
@@ -24,7 +21,6 @@ from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.tools.common.errors import NotFoundError
-from domainstream.tools.signals import Interrupts
 from domainstream.validation import raise_problems
 
 OptionsT = TypeVar("OptionsT")
@@ -35,7 +31,7 @@ CONNECT_TIMEOUT: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ServerOptions:
+class ServerOptions(SharedOptions):
     """The options of every command that connects to a server."""
 
     redis_url: RedisUrl
@@ -43,18 +39,6 @@ class ServerOptions:
 
     prefix: StreamPrefix
     """The prefix of all stream keys."""
-
-    as_json: Annotated[bool, option("--json", is_flag=True, help="Write data as JSON, one object per line.")]
-    """Whether data is written as JSON."""
-
-    quiet: Annotated[bool, option("-q", "--quiet", is_flag=True, help="Print only data and errors.")]
-    """Whether only data and errors are printed."""
-
-    verbose: Annotated[int, option("-v", "--verbose", count=True, help="Log to stderr; -vv logs more.")]
-    """How much is logged to stderr."""
-
-    debug: Debug
-    """Whether an error shows its traceback."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,38 +105,11 @@ def server_command(
 
     Adds `ServerOptions`; the command exits with the code that the function returns.
     """
-    shared_names = [field.name for field in fields(ServerOptions)]
 
     def build(work: Callable[[RedisServer, Terminal, OptionsT], Awaitable[int | None]]) -> click.Command:
-        def callback(**values: Any) -> None:
-            shared = ServerOptions(**{name: values.pop(name) for name in shared_names})
-            given = options(**values)
-            if shared.verbose:
-                logging.basicConfig(format="%(levelname)s %(name)s %(message)s", force=True)
-                logging.getLogger("domainstream").setLevel(logging.DEBUG if shared.verbose > 1 else logging.INFO)
-            terminal = Terminal(as_json=shared.as_json, quiet=shared.quiet)
-
-            async def run() -> int | None:
-                async with open_server(shared.redis_url, shared.prefix) as server:
-                    return await work(server, terminal, given)
-
-            code = exit_code_from(lambda: asyncio.run(_until_interrupted(run())), terminal, debug=shared.debug)
-            click.get_current_context().exit(code)
-
-        return command_of(work, callback, [*parameters_of(options), *parameters_of(ServerOptions)])
+        return async_command(work, options, ServerOptions, lambda shared: open_server(shared.redis_url, shared.prefix))
 
     return build
-
-
-async def _until_interrupted(work: Coroutine[Any, Any, int | None]) -> int | None:
-    """Return the result of `work`; raise `InterruptedRunError` when Ctrl-C or SIGTERM ended it, whatever it awaited.
-
-    asyncio's own handling of Ctrl-C cancels only once, which redis-py swallows when it is about to send a command.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        # Only the main thread receives signals.
-        return await work
-    return await Interrupts().guard(work)
 
 
 @asynccontextmanager

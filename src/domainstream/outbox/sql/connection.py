@@ -56,10 +56,7 @@ class KeptConnection:
     @property
     def errors(self) -> tuple[type[Exception], ...]:
         """What the driver raises: nothing of SQLAlchemy is between."""
-        dbapi: Any = self._engine.dialect.loaded_dbapi
-        if self._is_asyncpg:
-            return (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError, dbapi.asyncpg.InternalClientError)
-        return (dbapi.Error,)
+        return driver_errors(self._engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -149,6 +146,14 @@ class KeptConnection:
             made: Any = statement.compile(dialect=self._engine.dialect)
             compiled = self._compiled[statement] = (str(made), made.positiontup, dict(made.params))
         return compiled
+
+
+def driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
+    """Return what a driver raises that SQLAlchemy does not translate: that of asyncpg also while it connects."""
+    dbapi: Any = engine.dialect.loaded_dbapi
+    if engine.driver == "asyncpg":
+        return (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError, dbapi.asyncpg.InternalClientError)
+    return (dbapi.Error,)
 
 
 def _cut(driver: Any) -> None:

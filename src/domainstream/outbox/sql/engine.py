@@ -21,21 +21,21 @@ _DRIVERS: Final = {"postgresql": ("asyncpg", "psycopg"), "sqlite": ("aiosqlite",
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "asyncpg": {
         "timeout": CONNECT_TIMEOUT,
-        "server_settings": {"application_name": APPLICATION_NAME},
         # What has a name on one server does not exist on the next one that a pooler chooses. No cache, no names.
         "statement_cache_size": 0,
         "prepared_statement_cache_size": 0,
         "prepared_statement_name_func": str,
     },
-    "psycopg": {"connect_timeout": CONNECT_TIMEOUT, "application_name": APPLICATION_NAME, "prepare_threshold": None},
+    "psycopg": {"connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None},
     "aiosqlite": {"timeout": CONNECT_TIMEOUT},
 }
 
 
-def open_engine(url: str) -> AsyncEngine:
+def open_engine(url: str, *, application: str = APPLICATION_NAME) -> AsyncEngine:
     """Return an engine for a URL of SQLAlchemy or libpq, such as `postgresql://user@host/database`.
 
-    A URL for a driver that cannot await gets one that can: asyncpg or psycopg 3 for PostgreSQL, aiosqlite for SQLite.
+    PostgreSQL shows its connections as those of `application`. A URL for a driver that cannot await gets one that can:
+    asyncpg or psycopg 3 for PostgreSQL, aiosqlite for SQLite.
     Raises `ConfigurationError` for an invalid URL and where no such driver is installed, `OutboxError` for a database
     that is not supported.
     """
@@ -51,7 +51,13 @@ def open_engine(url: str) -> AsyncEngine:
         )
     # One connection for the relay's turns, and one to look whether there is anything to do.
     pool: dict[str, Any] = {} if backend == "sqlite" else {"pool_size": 2, "max_overflow": 0}
-    return create_async_engine(parts.set(drivername=f"{backend}+{driver}"), connect_args=_OPTIONS[driver], **pool)
+    named_connection: dict[str, Any] = {
+        "asyncpg": {"server_settings": {"application_name": application}},
+        "psycopg": {"application_name": application},
+    }.get(driver, {})
+    return create_async_engine(
+        parts.set(drivername=f"{backend}+{driver}"), connect_args=_OPTIONS[driver] | named_connection, **pool
+    )
 
 
 def begin_immediate(engine: Engine | AsyncEngine) -> None:

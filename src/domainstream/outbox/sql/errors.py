@@ -13,18 +13,25 @@ _MISSING_COLUMN = ("42703", "no such column")
 _FORBIDDEN = ("42501", "permission denied")
 
 
+_RELAY_NEEDS = "the relay needs SELECT and DELETE on the outbox, and SELECT, INSERT and UPDATE on its relay table"
+
+
 @contextmanager
-def translated_errors(table: str, driver_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Raise ours instead of SQLAlchemy's and the driver's, with what to do next; `table` is the outbox's.
+def translated_errors(
+    table: str, driver_errors: tuple[type[Exception], ...] = (), *, needs: str = _RELAY_NEEDS
+) -> Iterator[None]:
+    """Raise ours instead of SQLAlchemy's and the driver's, with what to do next.
+
+    `table` is the outbox's, `needs` names the privileges that the work needs.
 
     Neither statements nor their parameters, which hold messages, are in the error.
     """
     try:
         yield
     except DBAPIError as error:
-        raise _translated(error.orig, table) from None
+        raise _translated(error.orig, table, needs) from None
     except driver_errors as error:
-        raise _translated(error, table) from None
+        raise _translated(error, table, needs) from None
     except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
         raise OutboxUnavailableError(f"the database does not answer: {described(error)}") from None
 
@@ -55,13 +62,12 @@ def _incomplete(table: str, reason: str) -> OutboxError:
     return OutboxError(f"the outbox {table} is not complete ({reason.splitlines()[0]}); {hint}")
 
 
-def _translated(error: BaseException | None, table: str) -> OutboxError:
+def _translated(error: BaseException | None, table: str, needs: str) -> OutboxError:
     reason = "the connection failed" if error is None else described(error)
     code = getattr(error, "sqlstate", None) or ""
     text = f"{code} {reason}"
     if any(mark in text for mark in _MISSING + _MISSING_COLUMN):
         return _incomplete(table, reason)
     if any(mark in text for mark in _FORBIDDEN):
-        hint = "the relay needs SELECT and DELETE on the outbox, and SELECT, INSERT and UPDATE on its relay table"
-        return OutboxError(f"the database refuses the relay ({reason.splitlines()[0]}); {hint}")
+        return OutboxError(f"the database refuses it ({reason.splitlines()[0]}); {needs}")
     return OutboxUnavailableError(f"the database is not ready: {reason.splitlines()[0]}")

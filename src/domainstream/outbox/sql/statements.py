@@ -15,6 +15,11 @@ from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_ta
 
 COLUMNS: Final = "id, event_id, channel, data"
 _ARCHIVED: Final = "id, event_id, channel, partition_key, data, created_at"
+NOW_MS: Final = {
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+}
+"""The time of the database in milliseconds since 1970, by dialect."""
 
 
 class Statements(NamedTuple):
@@ -48,7 +53,7 @@ class Statements(NamedTuple):
     """Looks for rows above the number that is to be written after it."""
 
     note: TextClause
-    """Notes `producer`, `sequence`, `pending` and `held` of `epoch`."""
+    """Notes `producer`, `sequence`, `pending` and `held` of `epoch`, and adds to `published`."""
 
     release: TextClause
     """Gives the lease of `epoch` back."""
@@ -87,8 +92,8 @@ def _shared(name: str, relay: str, now: str, guard: str = "") -> dict[str, TextC
         "take": f"UPDATE {relay} SET owner = :owner, epoch = epoch + 1, lease_until_ms = {now} + :lease_ms "
         f"WHERE name = :name AND (lease_until_ms < {now} OR owner = :owner) "
         f"RETURNING epoch, producer, sequence, pending{guard}",
-        "note": f"UPDATE {relay} SET producer = :producer, sequence = :sequence, pending = :pending, held = :held "
-        f"{mine}",
+        "note": f"UPDATE {relay} SET producer = :producer, sequence = :sequence, pending = :pending, held = :held, "
+        f"published = published + :published {mine}",
         "release": f"UPDATE {relay} SET owner = NULL, lease_until_ms = 0 {mine}",
     }
     statements = {key: text(value).bindparams(own) for key, value in texts.items()}
@@ -96,7 +101,7 @@ def _shared(name: str, relay: str, now: str, guard: str = "") -> dict[str, TextC
 
 
 def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
-    now = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+    now = NOW_MS["postgresql"]
     ids = "id = ANY(CAST(CAST(:ids AS text) AS bigint[]))"
     held = bindparam("held", type_=ARRAY(Text))
     # One round trip less than two statements; a relay whose lease is lost deletes nothing.
@@ -142,7 +147,7 @@ def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Stateme
 
 
 def _sqlite(name: str, outbox: str, relay: str, sent: str | None) -> Statements:
-    now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    now = NOW_MS["sqlite"]
     chosen = "WHERE id IN (SELECT value FROM json_each(:ids))"
     archive = [] if sent is None else [f"INSERT INTO {sent} ({_ARCHIVED}) SELECT {_ARCHIVED} FROM {outbox} {chosen}"]
     lease = bindparam("lease_ms", type_=Integer)

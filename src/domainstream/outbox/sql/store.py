@@ -64,7 +64,7 @@ class SqlOutboxStore:
                 if batch is None and (rows := await self._reader.read(frozenset(held))):
                     batch = NotedBatch(identity, rows)
                 if batch is not None or settled is not None:
-                    await self._note(lease, batch, held)
+                    await self._note(lease, batch, held, settled)
         self._next_renewal = monotonic() + self._settings.lease.total_seconds() / 3
         self._held = held
         return Claim(batch, held)
@@ -75,7 +75,7 @@ class SqlOutboxStore:
             async with self._connection.transaction():
                 held, _ = await self._settle(lease, settled)
                 if settled is not None:
-                    await self._note(lease, None, held)
+                    await self._note(lease, None, held, settled)
                 await self._connection.fetch(self._statements.release, epoch=lease.epoch)
         await self.close()
 
@@ -139,7 +139,7 @@ class SqlOutboxStore:
         rows = await self._reader.noted(row_ids) if row_ids else []
         return NotedBatch(identity, rows) if rows else None
 
-    async def _note(self, lease: Lease, batch: NotedBatch | None, held: Held) -> None:
+    async def _note(self, lease: Lease, batch: NotedBatch | None, held: Held, settled: SettledBatch | None) -> None:
         identity = _NO_IDENTITY if batch is None else batch.identity
         await self._connection.fetch(
             self._statements.note,
@@ -148,6 +148,7 @@ class SqlOutboxStore:
             sequence=identity.sequence,
             pending=_json([row.row_id for row in batch.rows] if batch else []),
             held=_json(held),
+            published=0 if settled is None else len(settled.published_ids),
         )
 
 

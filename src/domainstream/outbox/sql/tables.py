@@ -65,8 +65,8 @@ def relay_table(outbox: Table) -> Table:
     """Add the table of an outbox's relay to the same metadata, and return it: one row, named after the outbox.
 
     It says who may publish until when (`owner`, `epoch`, `lease_until_ms`), what was noted before it was published
-    (`producer`, `sequence`, and `pending`: row ids as JSON), and which channels are held (`held`: JSON). Times are
-    milliseconds since 1970.
+    (`producer`, `sequence`, and `pending`: row ids as JSON), which channels are held (`held`: JSON), and how many rows
+    were `published` in all. Times are milliseconds since 1970.
     """
     return Table(
         f"{outbox.name}_relay",
@@ -79,6 +79,7 @@ def relay_table(outbox: Table) -> Table:
         Column("sequence", BigInteger, nullable=False, server_default="0"),
         Column("pending", Text, nullable=False, server_default="[]"),
         Column("held", Text, nullable=False, server_default="{}"),
+        Column("published", BigInteger, nullable=False, server_default="0"),
         schema=outbox.schema,
         postgresql_with={"fillfactor": 10},
     )

@@ -22,7 +22,7 @@ class TargetError(DomainStreamError):
 
 @runtime_checkable
 class Program(Protocol):
-    """Something that runs until it is stopped: a subscriber, a worker, or a program of the user."""
+    """Something that runs until it is stopped: a subscriber, a worker, a relay, or a program of the user."""
 
     async def run(self) -> None:
         """Run until `stop` is called, and finish the work in progress."""
@@ -96,6 +96,6 @@ async def _step(target: str, candidate: Any, stack: AsyncExitStack) -> Any:
 def _unfit(target: str, candidate: Any) -> TargetError:
     return TargetError(
         f"{target} is of type {type(candidate).__name__}, which cannot be run here; name Subscriptions "
-        "(`run subscriber`), an EventConsumer (`run worker`), an object with `run` and `stop`, or a function or async "
-        "context manager that returns one of these"
+        "(`run subscriber`), an EventConsumer (`run worker`), an Outbox (`run relay`), an object with `run` and "
+        "`stop`, or a function or async context manager that returns one of these"
     )

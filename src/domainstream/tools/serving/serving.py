@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from domainstream.bootstrap import PREFIX_VARIABLE, URL_VARIABLE
+from domainstream.bootstrap import DATABASE_VARIABLE, PREFIX_VARIABLE, URL_VARIABLE
 from domainstream.errors import DomainStreamError
 from domainstream.lifecycle import ABORT_LIMIT, abandon, cancel_and_wait
 from domainstream.telemetry import Signal, emit
@@ -38,6 +38,9 @@ class Serving:
 
     prefix: str
     """The prefix of all stream keys."""
+
+    database_url: str | None
+    """The database of the outbox, for the user's own code; None unless a relay is run."""
 
     health_port: int | None
     """The port of the health endpoint; 0 for a free one, None for no endpoint."""
@@ -110,7 +113,12 @@ class StopSignals:
 async def serve(serving: Serving, build: Build, deadline: ExitDeadline) -> ServingOutcome:
     """Run the target until it ends or is stopped, and return how it ended; a second signal arms `deadline`."""
     # The user's own code, such as a function that builds the program, reads its server from these variables.
-    for variable, value in ((URL_VARIABLE, serving.redis_url), (PREFIX_VARIABLE, serving.prefix)):
+    settings = {
+        URL_VARIABLE: serving.redis_url,
+        PREFIX_VARIABLE: serving.prefix,
+        DATABASE_VARIABLE: serving.database_url,
+    }
+    for variable, value in settings.items():
         if value:
             os.environ[variable] = value
     async with AsyncExitStack() as stack:

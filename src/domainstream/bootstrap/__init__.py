@@ -1,6 +1,7 @@
-"""Opens a service's publisher, subscriber or worker with the settings in its environment variables.
+"""Opens a service's publisher, subscriber, worker or relay with the settings in its environment variables.
 
-A shortcut for the common case. Use the `from_url` constructors of the classes for other settings.
+A shortcut for the common case. Use the `from_url` constructors of the classes for other settings. The relay's is in
+`domainstream.bootstrap.relay`, because it needs the extra `outbox`.
 """
 
 import os
@@ -20,6 +21,9 @@ PREFIX_VARIABLE: Final = "DOMAINSTREAM_PREFIX"
 CONSUMER_VARIABLE: Final = "DOMAINSTREAM_CONSUMER"
 """The variable with this subscriber's name in its consumer group."""
 
+DATABASE_VARIABLE: Final = "DATABASE_URL"
+"""The variable with the URL of the database that holds the service's outbox."""
+
 SUBSCRIBER_SETTINGS: Final = SubscriberSettings()
 WORKER_SETTINGS: Final = WorkerSettings()
 
@@ -29,7 +33,7 @@ def open_publisher(url: str | None = None, *, retention: Retention | None = None
 
     Raises `ServerNotFoundError` if neither is set.
     """
-    return RedisStreamPublisherClient.from_url(_url(url), prefix=_prefix(), retention=retention)
+    return RedisStreamPublisherClient.from_url(server_url(url), prefix=stream_prefix(), retention=retention)
 
 
 def open_subscriber(
@@ -45,11 +49,11 @@ def open_subscriber(
     names. Raises `ServerNotFoundError` if neither `url` nor `REDIS_URL` is set.
     """
     return RedisBullMQStreamSubscriber.from_url(
-        _url(url),
+        server_url(url),
         group=group,
         subscriptions=subscriptions,
         consumer=os.environ.get(CONSUMER_VARIABLE),
-        prefix=_prefix(),
+        prefix=stream_prefix(),
         settings=settings,
     )
 
@@ -65,15 +69,17 @@ def open_worker(
 
     Raises `ServerNotFoundError` if neither is set.
     """
-    return EventWorker.from_url(_url(url), consumer, concurrency=concurrency, settings=settings)
+    return EventWorker.from_url(server_url(url), consumer, concurrency=concurrency, settings=settings)
 
 
-def _url(explicit: str | None) -> str:
+def server_url(explicit: str | None) -> str:
+    """Return `explicit`, or else `REDIS_URL`; raise `ServerNotFoundError` if neither is set."""
     url = explicit or os.environ.get(URL_VARIABLE)
     if not url:
         raise ServerNotFoundError(f"no server is configured; run: export {URL_VARIABLE}=redis://localhost:6379")
     return url
 
 
-def _prefix() -> str:
+def stream_prefix() -> str:
+    """Return the prefix of all stream keys."""
     return os.environ.get(PREFIX_VARIABLE, "")

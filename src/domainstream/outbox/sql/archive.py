@@ -1,0 +1,114 @@
+"""The archive of an outbox: the rows that its relay has published, if it runs with `RelaySettings.archive`."""
+
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, MetaData, Select, Table, delete, exists, func, insert, inspect, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domainstream.errors import OutboxError
+from domainstream.outbox.sql.connection import driver_errors
+from domainstream.outbox.sql.errors import translated_errors
+from domainstream.outbox.sql.repair import NEEDS, RowChoice
+from domainstream.outbox.sql.statements import NOW_MS
+from domainstream.outbox.sql.tables import archive_table, outbox_table
+
+_COPIED: Final = ("event_id", "channel", "partition_key", "data")
+
+
+class SentChoice(RowChoice, frozen=True, kw_only=True):
+    """Published rows that have something in common."""
+
+    since_ms: int
+    """Only those published at or after this moment, in milliseconds since 1970."""
+
+    until_ms: int
+    """Only those published at or before this moment, in milliseconds since 1970."""
+
+
+class OutboxArchive:
+    """Works on the archive of the outbox `table`. For any number of tasks.
+
+    Methods raise `OutboxError` when there is no archive.
+    """
+
+    def __init__(self, engine: AsyncEngine, table: Table) -> None:
+        """Work through `engine`, which the caller disposes of."""
+        self._engine = engine
+        self._outbox = outbox_table(MetaData(), name=table.name, schema=table.schema)
+        self._sent = archive_table(self._outbox)
+
+    async def now_ms(self) -> int:
+        """Return the database's time in milliseconds since 1970."""
+        with self._translated_errors():
+            async with self._engine.connect() as connection:
+                now = await connection.execute(text(f"SELECT {NOW_MS[self._engine.dialect.name]}"))
+                return int(now.scalar_one())
+
+    async def is_empty(self) -> bool:
+        """Return whether nothing was archived yet, or nothing is left of it."""
+        with self._translated_errors():
+            async with self._engine.connect() as connection:
+                await self._require_archive(connection)
+                return not (await connection.execute(select(exists().select_from(self._sent)))).scalar_one()
+
+    async def count(self, choice: SentChoice) -> int:
+        """Return how many events `replay` would store again."""
+        with self._translated_errors():
+            async with self._engine.connect() as connection:
+                await self._require_archive(connection)
+                counted = await connection.execute(select(func.count()).select_from(self._replayed(choice).subquery()))
+                return int(counted.scalar_one())
+
+    async def replay(self, choice: SentChoice) -> int:
+        """Store published events in the outbox again, each once, and return how many.
+
+        They get new rows, in the order of their old ones, and keep their event ids, by which consumers recognize them.
+        Events that still have a row in the outbox are left out.
+        """
+        with self._translated_errors():
+            async with self._engine.begin() as connection:
+                await self._require_archive(connection)
+                done = await connection.execute(insert(self._outbox).from_select(_COPIED, self._replayed(choice)))
+                return done.rowcount
+
+    async def purge(self, older_than: timedelta) -> int:
+        """Delete what was published longer ago, and return how many rows."""
+        before = await self.now_ms() - round(older_than.total_seconds() * 1000)
+        with self._translated_errors():
+            async with self._engine.begin() as connection:
+                await self._require_archive(connection)
+                done = await connection.execute(delete(self._sent).where(self._sent.c.sent_at < _moment(before)))
+                return done.rowcount
+
+    def _replayed(self, choice: SentChoice) -> "Select[tuple[str, str, str, bytes]]":
+        sent = self._sent
+        # An event that was replayed before has several rows in the archive.
+        nth = func.row_number().over(partition_by=sent.c.event_id, order_by=sent.c.id).label("nth")
+        rows = select(sent.c.id, *(sent.c[name] for name in _COPIED), nth)
+        chosen = rows.where(*choice.conditions(sent), *self._within(choice)).subquery()
+        waits = exists().where(self._outbox.c.event_id == chosen.c.event_id)
+        return select(*(chosen.c[name] for name in _COPIED)).where(chosen.c.nth == 1, ~waits).order_by(chosen.c.id)
+
+    def _within(self, choice: SentChoice) -> list[ColumnElement[bool]]:
+        since, until = _moment(choice.since_ms), _moment(choice.until_ms)
+        if self._engine.dialect.name == "sqlite":
+            # SQLite compares texts, and those of its own clock have whole seconds.
+            since = since.replace(microsecond=0) - timedelta(microseconds=1)
+        return [self._sent.c.sent_at >= since, self._sent.c.sent_at <= until]
+
+    def _translated_errors(self) -> AbstractContextManager[None]:
+        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=NEEDS)
+
+    async def _require_archive(self, connection: AsyncConnection) -> None:
+        name, schema = self._sent.name, self._sent.schema
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table(name, schema=schema)):
+            raise OutboxError(
+                f"the outbox {self._outbox.fullname} has no archive {self._sent.fullname}; create it (domainstream "
+                "outbox ddl), and run the relay with --archive"
+            )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
