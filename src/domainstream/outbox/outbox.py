@@ -53,11 +53,16 @@ class Outbox(Generic[ServiceEventT_contra]):
         table: Table | None = None,
         limits: MessageLimits = DEFAULT_LIMITS,
         trace: Callable[[], Mapping[str, str] | None] = lambda: None,
+        notify: bool = False,
     ) -> None:
-        """Store events in `table`, by default `domainstream_outbox`; the rest is explained at `EventProducer`."""
+        """Store events in `table`, by default `domainstream_outbox`; the rest is explained at `EventProducer`.
+
+        With `notify`, PostgreSQL wakes a relay that has `RelaySettings(wake="notify")` when events are committed.
+        """
         self.table = outbox_table(MetaData()) if table is None else table
         """The table that holds the events."""
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
+        self._notify = notify
         self._pull_events: list[PullEvents] = []
         self._events = SessionEvents(self._insert, self._collect_from)
         self._open: WeakKeyDictionary[Connection, list[Row]] = WeakKeyDictionary()
@@ -145,7 +150,7 @@ class Outbox(Generic[ServiceEventT_contra]):
             self._insert(connection, rows)
 
     def _insert(self, connection: Connection, rows: list[Row]) -> None:
-        insert_rows(connection, self.table, rows)
+        insert_rows(connection, self.table, rows, notify=self._notify)
 
     def _collect_from(self, session: Session) -> None:
         held = [*session.new, *session.identity_map.values(), *session.deleted]

@@ -43,6 +43,8 @@ class KeptConnection:
 
         What waits on such a connection then fails as it does when the network breaks.
         """
+        self.errors = driver_errors(engine)
+        """What the driver raises."""
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._seconds = seconds
         self._connection: AsyncConnection | None = None
@@ -52,14 +54,6 @@ class KeptConnection:
         self._options = {"binary": True} if engine.driver == "psycopg" else {}
         self._prepared: dict[str, Any] | None = None
         self._compiled: dict[TextClause, tuple[str, list[str] | None, dict[str, Any]]] = {}
-
-    @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """What the driver raises: nothing of SQLAlchemy is between."""
-        dbapi: Any = self._engine.dialect.loaded_dbapi
-        if self._is_asyncpg:
-            return (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError, dbapi.asyncpg.InternalClientError)
-        return (dbapi.Error,)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -100,14 +94,14 @@ class KeptConnection:
         """Connect if necessary; close the connection when the time is up or anything fails."""
         try:
             await self._connect()
-            watch = asyncio.get_running_loop().call_later(self._seconds, _cut, self._driver)
+            watch = asyncio.get_running_loop().call_later(self._seconds, cut, self._driver)
             try:
                 yield
             finally:
                 watch.cancel()
         except BaseException:
             if self._driver is not None:
-                _cut(self._driver)
+                cut(self._driver)
             await self.close()
             raise
 
@@ -151,7 +145,15 @@ class KeptConnection:
         return compiled
 
 
-def _cut(driver: Any) -> None:
+def driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
+    """Return what the driver of an engine raises where nothing of SQLAlchemy is between."""
+    dbapi: Any = engine.dialect.loaded_dbapi
+    if engine.driver == "asyncpg":
+        return (dbapi.asyncpg.PostgresError, dbapi.asyncpg.InterfaceError, dbapi.asyncpg.InternalClientError)
+    return (dbapi.Error,)
+
+
+def cut(driver: Any) -> None:
     """Break a connection at once: a server that hangs does not answer a goodbye."""
     if hasattr(driver, "terminate"):  # asyncpg
         driver.terminate()

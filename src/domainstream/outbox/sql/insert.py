@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table
 
-from domainstream.errors import OutboxError
+from domainstream.errors import ConfigurationError, OutboxError
 
 ROWS_PER_STATEMENT: Final = 500
 """SQLite and PostgreSQL allow some 32,000 parameters in a statement."""
@@ -22,10 +22,11 @@ _COLUMNS: Final = "event_id, channel, partition_key, data"
 _MARKS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric_dollar": None}
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert `rows`, in their order, in the transaction of `connection`.
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, notify: bool = False) -> None:
+    """Insert `rows`, in their order, in the transaction of `connection`; with `notify`, wake the relay at its commit.
 
-    Raises `OutboxError` for a database that is not supported, and for a connection that commits each statement.
+    Raises `OutboxError` for a database that is not supported, and for a connection that commits each statement;
+    `ConfigurationError` for notifications without PostgreSQL.
     """
     dialect = connection.dialect
     if dialect.name not in ("postgresql", "sqlite"):
@@ -35,10 +36,17 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
             "the connection commits each statement by itself, so an event could be stored without what it is about; "
             "use a transaction: engine.begin()"
         )
+    if notify and dialect.name != "postgresql":
+        problem = f"only PostgreSQL has notifications, not {dialect.name}; leave out notify=True"
+        raise ConfigurationError("Outbox cannot be used:", [problem])
     name = dialect.identifier_preparer.format_table(table)
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         chunk = rows[start : start + ROWS_PER_STATEMENT]
-        connection.exec_driver_sql(*_statement(dialect, name, chunk))
+        text, parameters = _statement(dialect, name, chunk)
+        if notify:
+            mark = _MARKS[dialect.paramstyle] or f"${len(parameters) + 1}"
+            text, parameters = f"WITH added AS ({text}) SELECT pg_notify({mark}, '')", (*parameters, table.name)
+        connection.exec_driver_sql(text, parameters).close()
 
 
 def _statement(dialect: Dialect, name: str, rows: Sequence[Row]) -> tuple[str, tuple[Any, ...]]:
