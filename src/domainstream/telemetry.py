@@ -74,6 +74,10 @@ class Signal(Enum):
         *("outbox.retried", WARNING, "pause_s reason"),
         "call 1, 2, 4, 8, ... in a row to the database or to Redis failed; it is repeated after the pause",
     )
+    OUTBOX_LISTENING_LOST = (
+        *("outbox.listening_lost", WARNING, "pause_s reason"),
+        "listening for notifications failed for the 1st, 2nd, 4th, ... time in a row; polling finds events meanwhile",
+    )
     OUTBOX_CHANNEL_HELD = (
         *("outbox.channel_held", ERROR, "channel attempts reason"),
         "the server rejected a channel for the 1st, 2nd, 4th, 8th, ... time; its rows wait, others go on",

@@ -32,7 +32,7 @@ class SqlHarness(OutboxHarness):
         self.table = outbox_table(self.metadata, name=f"outbox_{uuid4().hex[:12]}")
         self.relay = relay_table(self.table)
         self.archive = archive_table(self.table)
-        self._engines: list[AsyncEngine] = []
+        self._opened: list[tuple[SqlOutboxStore, AsyncEngine]] = []
 
     async def create(self) -> "SqlHarness":
         """Create the tables."""
@@ -55,8 +55,9 @@ class SqlHarness(OutboxHarness):
         engine = create_async_engine(self.url)
         if engine.dialect.name == "sqlite":
             event.listen(engine.sync_engine, "connect", _wait_for_locks)
-        self._engines.append(engine)
-        return SqlOutboxStore(engine, self.table, self.settings)
+        store = SqlOutboxStore(engine, self.table, self.settings)
+        self._opened.append((store, engine))
+        return store
 
     async def stored(self) -> list[str]:
         """Return what is left."""
@@ -91,7 +92,8 @@ class SqlHarness(OutboxHarness):
 
     async def close(self) -> None:
         """Drop the tables."""
-        for engine in self._engines:
+        for store, engine in self._opened:
+            await store.close()
             await engine.dispose()
         async with self.engine.begin() as connection:
             await connection.run_sync(self.metadata.drop_all)

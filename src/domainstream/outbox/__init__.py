@@ -16,6 +16,7 @@ from domainstream.outbox.outbox import Outbox
 from domainstream.outbox.port import (
     BatchPublisher,
     Claim,
+    CommitListener,
     Lease,
     LeaseLostError,
     NotedBatch,
@@ -26,17 +27,20 @@ from domainstream.outbox.port import (
 from domainstream.outbox.relay import OutboxRelay, RelayStats
 from domainstream.outbox.settings import RelaySettings
 from domainstream.outbox.sql.engine import begin_immediate
+from domainstream.outbox.sql.notifications import NotificationListener
 from domainstream.outbox.sql.store import SqlOutboxStore
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 
 __all__ = [
     "BatchPublisher",
     "Claim",
+    "CommitListener",
     "HeldChannel",
     "Lease",
     "LeaseLostError",
     "MemoryOutboxStore",
     "NotedBatch",
+    "NotificationListener",
     "Outbox",
     "OutboxRelay",
     "OutboxStore",

@@ -53,11 +53,16 @@ class Outbox(Generic[ServiceEventT_contra]):
         table: Table | None = None,
         limits: MessageLimits = DEFAULT_LIMITS,
         trace: Callable[[], Mapping[str, str] | None] = lambda: None,
+        notify: bool = False,
     ) -> None:
-        """Store events in `table`, by default `domainstream_outbox`; the rest is explained at `EventProducer`."""
+        """Store events in `table`, by default `domainstream_outbox`; the rest is explained at `EventProducer`.
+
+        With `notify`, PostgreSQL wakes a relay that has `RelaySettings(wake="notify")` when events are committed.
+        """
         self.table = outbox_table(MetaData()) if table is None else table
         """The table that holds the events."""
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
+        self._notify = notify
         self._sessions = SessionEvents(self.table, self._rows, self._insert)
         self._connections = ConnectionEvents(self._insert)
 
@@ -132,7 +137,7 @@ class Outbox(Generic[ServiceEventT_contra]):
         return built
 
     def _insert(self, connection: Connection, rows: list[Row]) -> None:
-        insert_rows(connection, self.table, rows)
+        insert_rows(connection, self.table, rows, notify=self._notify)
 
 
 def _session_class(sessions: Any) -> type[Session]:

@@ -9,7 +9,7 @@ nothing. Time is the database's, because the clocks of hosts differ.
 Each call is one transaction. It is one task that calls, one call after the other. Whoever opened the store closes it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -138,4 +138,15 @@ class BatchPublisher(Protocol):
 
     async def remembers(self, producer: str) -> bool:
         """Return whether the server still knows the producer; if not, it has lost what it knew of its batches."""
+        ...
+
+
+class CommitListener(Protocol):
+    """Says when rows may have been committed, so that a relay need not wait until its pause is over."""
+
+    async def listen(self, on_commit: Callable[[], None]) -> None:
+        """Call `on_commit` after commits, until cancelled; reconnect whenever the connection is lost.
+
+        Commits may be missed, and `on_commit` may be called without one.
+        """
         ...

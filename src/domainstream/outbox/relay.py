@@ -27,9 +27,19 @@ from domainstream.errors import OutboxError, OutboxUnavailableError, ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.outbox.held_channels import Held
-from domainstream.outbox.port import BatchPublisher, Lease, LeaseLostError, NotedBatch, OutboxStore, SettledBatch
+from domainstream.outbox.pauses import Pauses
+from domainstream.outbox.port import (
+    BatchPublisher,
+    CommitListener,
+    Lease,
+    LeaseLostError,
+    NotedBatch,
+    OutboxStore,
+    SettledBatch,
+)
 from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
 from domainstream.outbox.sql.engine import open_engine
+from domainstream.outbox.sql.notifications import NotificationListener
 from domainstream.outbox.sql.store import SqlOutboxStore
 from domainstream.outbox.sql.tables import outbox_table
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher, Retention
@@ -41,9 +51,6 @@ STAND_BY: Final = 1.0
 
 LEASES: Final = 6
 """How many terms of its lease a relay waits for Redis before it asks whether another one has taken over."""
-
-QUIET_PART: Final = 0.25
-"""The pause before the next look, as a part of the time without events so far."""
 
 _AnswerT = TypeVar("_AnswerT")
 
@@ -86,14 +93,19 @@ class OutboxRelay:
         publisher: BatchPublisher,
         *,
         settings: RelaySettings = DEFAULT_SETTINGS,
+        listener: CommitListener | None = None,
     ) -> None:
-        """Publish what `store` holds through `publisher`; the caller closes both."""
+        """Publish what `store` holds through `publisher`; the caller closes both.
+
+        `listener` ends pauses where the settings have `wake="notify"`. Raises `ConfigurationError` if it is missing.
+        """
         self._store = store
         self._publisher = publisher
         self._settings = settings
         # The first parts say to people where the active relay runs.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lifecycle = Lifecycle(type(self).__name__)
+        self._pauses = Pauses(self._lifecycle, settings, listener)
         self._owned = AsyncExitStack()
         self._failure: OutboxError | ServerError | None = None
         self._is_active = False
@@ -125,14 +137,17 @@ class OutboxRelay:
         """Return a relay that owns its connections; it connects when it runs.
 
         `table` is the outbox's, by default `domainstream_outbox`; `prefix` begins the key of every stream. Raises
-        `ConfigurationError` for an invalid URL, and `OutboxError` for a database that is not supported.
+        `ConfigurationError` for an invalid URL, and for notifications without PostgreSQL; `OutboxError` for a database
+        that is not supported.
         """
         engine = open_engine(database_url)
         publisher = RedisBatchPublisher.from_url(
             redis_url, prefix=prefix, retention=retention, dedup_window=settings.dedup_window
         )
-        store = SqlOutboxStore(engine, outbox_table(MetaData()) if table is None else table, settings)
-        relay = cls(store, publisher, settings=settings)
+        table = outbox_table(MetaData()) if table is None else table
+        store = SqlOutboxStore(engine, table, settings)
+        listener = NotificationListener(engine, table) if settings.wake == "notify" else None
+        relay = cls(store, publisher, settings=settings, listener=listener)
         relay._owned.push_async_callback(engine.dispose)
         relay._owned.push_async_callback(store.close)
         relay._owned.push_async_callback(publisher.close)
@@ -170,6 +185,11 @@ class OutboxRelay:
         await self.close()
 
     async def _work(self) -> None:
+        async with self._pauses.ended_by_commits():
+            await self._take_turns()
+
+    async def _take_turns(self) -> None:
+        """Publish whenever this relay is the active one, until stopped."""
         backoff, failures = Backoff(), 0
         while not self._lifecycle.stopping.is_set():
             try:
@@ -201,8 +221,7 @@ class OutboxRelay:
         # Drawn anew for each lease: an identity is never used again with other content.
         producer, sequence = secrets.token_hex(8), count(1)
         identity = BatchIdentity(producer, next(sequence))
-        shortest, longest = self._settings.shortest_pause.total_seconds(), self._settings.longest_pause.total_seconds()
-        last_batch, next_introduction = monotonic(), 0.0
+        next_introduction = 0.0
         try:
             if lease.unsettled is not None:
                 settled = await self._publish(lease.unsettled, is_repeat=True)
@@ -212,13 +231,14 @@ class OutboxRelay:
                     next_introduction = monotonic() + self._settings.dedup_window.total_seconds() / 2
                 claim = await self._store.next_batch(lease, settled, identity)
                 settled = None
-                self._note_held(claim.held)
+                _report_held(self._held, claim.held)
+                self._held = claim.held
                 if claim.batch is not None:
                     settled = await self._publish(claim.batch, is_repeat=claim.batch.identity != identity)
                     identity = BatchIdentity(producer, next(sequence))
-                    last_batch = monotonic()
+                    self._pauses.reset()
                 else:
-                    await self._lifecycle.rest(min(longest, max(shortest, (monotonic() - last_batch) * QUIET_PART)))
+                    await self._pauses.rest()
         except _NoAnswerError:
             if not self._lifecycle.stopping.is_set():
                 return
@@ -268,12 +288,12 @@ class OutboxRelay:
             emit(Signal.OUTBOX_RETRIED, pause_s=round(pause, 3), reason=error)
         await self._lifecycle.rest(pause)
 
-    def _note_held(self, held: Held) -> None:
-        """Report channels that were rejected or taken again since the last turn."""
-        for channel, each in held.items():
-            before = self._held.get(channel)
-            if (before is None or before.attempts != each.attempts) and is_worth_logging(each.attempts):
-                emit(Signal.OUTBOX_CHANNEL_HELD, channel=channel, attempts=each.attempts, reason=each.reason)
-        for channel in self._held.keys() - held.keys():
-            emit(Signal.OUTBOX_CHANNEL_RELEASED, channel=channel)
-        self._held = held
+
+def _report_held(before: Held, after: Held) -> None:
+    """Report channels that were rejected or taken again since the last turn."""
+    for channel, each in after.items():
+        known = before.get(channel)
+        if (known is None or known.attempts != each.attempts) and is_worth_logging(each.attempts):
+            emit(Signal.OUTBOX_CHANNEL_HELD, channel=channel, attempts=each.attempts, reason=each.reason)
+    for channel in before.keys() - after.keys():
+        emit(Signal.OUTBOX_CHANNEL_RELEASED, channel=channel)

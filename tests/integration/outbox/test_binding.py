@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.outbox.conftest import Stay, Store, Stays, UrlOf
+from integration.outbox.conftest import Stay, Stays, Store
 from sqlalchemy import Engine, MetaData, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine

@@ -68,7 +68,8 @@ async def test_events_pass_through_a_transaction_pooler(
     found: list[str] = []
     last = "0"
     while len(found) < len(events):
-        for _, entries in await redis.xread({f"{stream_prefix}{STREAM}": last}, block=1000) or []:
+        reply: Any = await redis.xread({f"{stream_prefix}{STREAM}": last}, block=1000)
+        for _, entries in reply or ():
             found += [read_message(fields[b"data"]).id for _, fields in entries]
             last = entries[-1][0]
     for relay, task in zip(relays, running, strict=True):

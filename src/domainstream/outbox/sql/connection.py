@@ -43,6 +43,8 @@ class KeptConnection:
 
         What waits on such a connection then fails as it does when the network breaks.
         """
+        self.errors = driver_errors(engine)
+        """What the driver raises."""
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._seconds = seconds
         self._connection: AsyncConnection | None = None
@@ -52,11 +54,6 @@ class KeptConnection:
         self._options = {"binary": True} if engine.driver == "psycopg" else {}
         self._prepared: dict[str, Any] | None = None
         self._compiled: dict[TextClause, tuple[str, list[str] | None, dict[str, Any]]] = {}
-
-    @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """What the driver raises: nothing of SQLAlchemy is between."""
-        return driver_errors(self._engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -97,14 +94,14 @@ class KeptConnection:
         """Connect if necessary; close the connection when the time is up or anything fails."""
         try:
             await self._connect()
-            watch = asyncio.get_running_loop().call_later(self._seconds, _cut, self._driver)
+            watch = asyncio.get_running_loop().call_later(self._seconds, cut, self._driver)
             try:
                 yield
             finally:
                 watch.cancel()
         except BaseException:
             if self._driver is not None:
-                _cut(self._driver)
+                cut(self._driver)
             await self.close()
             raise
 
@@ -156,7 +153,7 @@ def driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
     return (dbapi.Error,)
 
 
-def _cut(driver: Any) -> None:
+def cut(driver: Any) -> None:
     """Break a connection at once: a server that hangs does not answer a goodbye."""
     if hasattr(driver, "terminate"):  # asyncpg
         driver.terminate()

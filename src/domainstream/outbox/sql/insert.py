@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table
 
+from domainstream.errors import ConfigurationError
 from domainstream.outbox.sql.binding import verify_transaction
 from domainstream.outbox.sql.errors import hidden_parameters
 
@@ -23,21 +24,29 @@ _COLUMNS: Final = "event_id, channel, partition_key, data"
 _MARKS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric_dollar": None}
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert `rows`, in their order, in the transaction of `connection`.
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, notify: bool = False) -> None:
+    """Insert `rows`, in their order, in the transaction of `connection`; with `notify`, wake the relay at its commit.
 
-    Raises `OutboxError` for a connection that commits each statement, and when the table is missing or forbidden; else
-    the driver's error as SQLAlchemy raises it, without the parameters.
+    Raises `OutboxError` for a connection that commits each statement, and when the table is missing or forbidden;
+    `ConfigurationError` for notifications without PostgreSQL; else the driver's error as SQLAlchemy raises it, without
+    the parameters.
     """
     verify_transaction(connection)
     dialect = connection.dialect
+    if notify and dialect.name != "postgresql":
+        problem = f"only PostgreSQL has notifications, not {dialect.name}; leave out notify=True"
+        raise ConfigurationError("Outbox cannot be used:", [problem])
     quote = dialect.identifier_preparer
     # Like insert(table): a schema_translate_map applies.
     schema = connection.schema_for_object(table)
     name = quote.quote(table.name) if schema is None else f"{quote.quote_schema(schema)}.{quote.quote(table.name)}"
     with hidden_parameters(table.fullname):
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            connection.exec_driver_sql(*_statement(dialect, name, rows[start : start + ROWS_PER_STATEMENT]))
+            text, parameters = _statement(dialect, name, rows[start : start + ROWS_PER_STATEMENT])
+            if notify:
+                mark = _MARKS[dialect.paramstyle] or f"${len(parameters) + 1}"
+                text, parameters = f"WITH added AS ({text}) SELECT pg_notify({mark}, '')", (*parameters, table.name)
+            connection.exec_driver_sql(text, parameters).close()
 
 
 def _statement(dialect: Dialect, name: str, rows: Sequence[Row]) -> tuple[str, tuple[Any, ...]]:
