@@ -40,7 +40,9 @@ def open_engine(url: str, *, application: str = APPLICATION_NAME) -> AsyncEngine
     that is not supported.
     """
     parts = _parsed(url)
-    backend = parts.get_backend_name().replace("postgres", "postgresql").replace("postgresqlql", "postgresql")
+    backend = parts.get_backend_name()
+    if backend == "postgres":  # as libpq and many hosts write it
+        backend = "postgresql"
     require_supported(backend)
     drivers = _DRIVERS[backend]
     named = parts.drivername.partition("+")[2]
@@ -51,13 +53,12 @@ def open_engine(url: str, *, application: str = APPLICATION_NAME) -> AsyncEngine
         )
     # One connection for the relay's turns, and one to look whether there is anything to do.
     pool: dict[str, Any] = {} if backend == "sqlite" else {"pool_size": 2, "max_overflow": 0}
-    named_connection: dict[str, Any] = {
-        "asyncpg": {"server_settings": {"application_name": application}},
-        "psycopg": {"application_name": application},
-    }.get(driver, {})
-    return create_async_engine(
-        parts.set(drivername=f"{backend}+{driver}"), connect_args=_OPTIONS[driver] | named_connection, **pool
-    )
+    options = dict(_OPTIONS[driver])
+    if driver == "asyncpg":
+        options["server_settings"] = {"application_name": application}
+    elif driver == "psycopg":
+        options["application_name"] = application
+    return create_async_engine(parts.set(drivername=f"{backend}+{driver}"), connect_args=options, **pool)
 
 
 def begin_immediate(engine: Engine | AsyncEngine) -> None:
