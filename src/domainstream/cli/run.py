@@ -1,6 +1,5 @@
 """`domainstream run subscriber`, `domainstream run worker` and `domainstream run relay`."""
 
-import signal
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Annotated, Any, Final
 import click
 
 from domainstream.cli import LAST_STEPS
-from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import (
     BullPrefix,
     DatabaseUrl,
@@ -24,7 +22,6 @@ from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.lazy_group import LazyCommand, LazyGroup
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError
-from domainstream.telemetry import Signal, emit
 from domainstream.tools.serving.program import Build, Program
 
 COMMANDS: Final = {
@@ -256,11 +253,9 @@ def _url(options: RunOptions) -> str:
 
 
 def _serve(options: RunOptions, build: Build, *, database_url: str | None = None) -> int:
-    import asyncio
-
-    from domainstream.tools.serving.exit_deadline import EXIT_TIMEOUT, ExitDeadline, exit_despite_leftovers
+    from domainstream.tools.serving.exit_deadline import exit_despite_leftovers
     from domainstream.tools.serving.logs import set_up_logs
-    from domainstream.tools.serving.serving import Serving, serve
+    from domainstream.tools.serving.serving import Serving, run_until_stopped
 
     set_up_logs(as_json=options.log_format == "json", quiet=options.quiet, verbose=options.verbose)
     serving = Serving(
@@ -272,25 +267,5 @@ def _serve(options: RunOptions, build: Build, *, database_url: str | None = None
         health_port=options.health_port,
         health_host=options.health_host,
     )
-    deadline = ExitDeadline()
-
-    async def run_to_its_end() -> int:
-        code = exits.FAILED
-        try:
-            outcome = await serve(serving, build, deadline)
-            if outcome.aborted_by is not None:
-                code = exits.SIGNAL_BASE + outcome.aborted_by
-            else:
-                code = exits.INTERRUPTED if outcome.first_signal == signal.SIGINT else exits.OK
-        finally:
-            # From here on the event loop ends, which waits for tasks and threads that the program has left.
-            deadline.arm(EXIT_TIMEOUT, code)
-        return code
-
     LAST_STEPS.append(exit_despite_leftovers)
-    try:
-        code = asyncio.run(run_to_its_end())
-    finally:
-        deadline.disarm()
-    emit(Signal.RUN_ENDED, exit_code=code)
-    return code
+    return run_until_stopped(serving, build)

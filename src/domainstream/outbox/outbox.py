@@ -11,13 +11,13 @@ from domainstream.channel import EventPublisherChannel
 from domainstream.errors import OutboxError
 from domainstream.event import BaseEvent
 from domainstream.outbox.sql.connection_events import ConnectionEvents
-from domainstream.outbox.sql.insert import Row, insert_rows
+from domainstream.outbox.sql.insert import Row, build_rows, insert_rows, stored_receipts
 from domainstream.outbox.sql.session_events import PullEvents, SessionEvents
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.outbox.sql.take_all import Database, take_all
 from domainstream.producer import OutgoingMessage
 from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra
-from domainstream.receipt import Outcome, Receipt
+from domainstream.receipt import Receipt
 from domainstream.settings import MessageLimits
 
 DEFAULT_LIMITS = MessageLimits()
@@ -88,7 +88,7 @@ class Outbox(Generic[ServiceEventT_contra]):
         `OutboxError` for a database that is not supported, a transaction that has failed, AUTOCOMMIT, a session that
         has several binds and none for the outbox, and a connection outside of a transaction.
         """
-        built = self._built(events)
+        built = build_rows(self._builder.build_many(events))
         rows = [row for _, row in built if row is not None]
         if isinstance(session, scoped_session | async_scoped_session):
             session = session()
@@ -96,12 +96,7 @@ class Outbox(Generic[ServiceEventT_contra]):
             self._sessions.add(session if isinstance(session, Session) else session.sync_session, rows)
         elif rows:
             self._connections.add(_sync_connection(session), rows)
-        return [
-            Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
-            if row is None
-            else Receipt(event_id=event.id, outcome=Outcome.STORED, channel=row[1])
-            for event, row in built
-        ]
+        return stored_receipts(built)
 
     def collect(self, sessions: Sessions, pull_events: PullEvents) -> None:
         """Take the events that aggregates keep, before each commit of the sessions that `sessions` makes.
@@ -118,7 +113,7 @@ class Outbox(Generic[ServiceEventT_contra]):
         self._sessions.collect(_session_class(sessions), pull_events)
 
     def _rows(self, events: Iterable[Any]) -> list[tuple[BaseEvent[Any], Row]]:
-        return [(event, row) for event, row in self._built(events) if row is not None]
+        return [(event, row) for event, row in build_rows(self._builder.build_many(events)) if row is not None]
 
     async def take_all(self, database: Database) -> list[OutgoingMessage]:
         """Delete the stored events, and return their messages in order; for tests, which `EventFlow.relay` does it for.
@@ -126,15 +121,6 @@ class Outbox(Generic[ServiceEventT_contra]):
         An engine takes what is committed; a connection takes what it sees, and leaves the commit to the caller.
         """
         return await take_all(database, self.table)
-
-    def _built(self, events: Iterable[ServiceEventT_contra]) -> list[tuple[BaseEvent[Any], Row | None]]:
-        built: list[tuple[BaseEvent[Any], Row | None]] = []
-        for event, message in self._builder.build_many(events):
-            key = event.partition_key or event.aggregate_id
-            if message is not None and "\0" in key:
-                raise OutboxError(f"the partition key of event {event.id} holds a NUL, which no database can store")
-            built.append((event, None if message is None else (message.event_id, message.channel, key, message.data)))
-        return built
 
     def _insert(self, connection: Connection, rows: list[Row]) -> None:
         insert_rows(connection, self.table, rows, notify=self._notify)

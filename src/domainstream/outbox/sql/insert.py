@@ -4,15 +4,18 @@ The statement goes to the driver as it is: SQLAlchemy's own `insert()` takes twi
 what an outbox costs its users.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table
 
-from domainstream.errors import ConfigurationError
+from domainstream.errors import ConfigurationError, OutboxError
+from domainstream.event import BaseEvent
 from domainstream.outbox.sql.binding import verify_transaction
 from domainstream.outbox.sql.errors import hidden_parameters
+from domainstream.producer.message_builder import Mapped
+from domainstream.receipt import Outcome, Receipt
 
 ROWS_PER_STATEMENT: Final = 500
 """SQLite and PostgreSQL allow some 32,000 parameters in a statement."""
@@ -20,8 +23,41 @@ ROWS_PER_STATEMENT: Final = 500
 Row = tuple[str, str, str, bytes]
 """Event id, channel, partition key, message."""
 
+Built = tuple[BaseEvent[Any], Row | None]
+"""An event with its row; None if it stays inside its service."""
+
 _COLUMNS: Final = "event_id, channel, partition_key, data"
-_MARKS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric_dollar": None}
+_MARKS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s"}
+
+
+def build_rows(mapped: Iterable[Mapped]) -> list[Built]:
+    """Return each event with its row; raise `OutboxError` for a partition key that no database can store."""
+    built: list[Built] = []
+    for event, message in mapped:
+        key = event.partition_key or event.aggregate_id
+        if message is not None and "\0" in key:
+            raise OutboxError(f"the partition key of event {event.id} holds a NUL, which no database can store")
+        built.append((event, None if message is None else (message.event_id, message.channel, key, message.data)))
+    return built
+
+
+def stored_receipts(built: Iterable[Built]) -> list[Receipt]:
+    """Return a receipt for each event, which says whether it has a row."""
+    return [
+        Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
+        if row is None
+        else Receipt(event_id=event.id, outcome=Outcome.STORED, channel=row[1])
+        for event, row in built
+    ]
+
+
+def values_statement(name: str, mark: str, rows: Sequence[Row]) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement that inserts up to `ROWS_PER_STATEMENT` rows into the table of this quoted name.
+
+    `mark` is the driver's place of a parameter; the parameters are behind the statement.
+    """
+    values = tuple(value for row in rows for value in row)
+    return _values_text(name, f"({mark}, {mark}, {mark}, {mark})", len(rows)), values
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, notify: bool = False) -> None:
@@ -44,7 +80,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, no
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             text, parameters = _statement(dialect, name, rows[start : start + ROWS_PER_STATEMENT])
             if notify:
-                mark = _MARKS[dialect.paramstyle] or f"${len(parameters) + 1}"
+                mark = _MARKS.get(dialect.paramstyle, f"${len(parameters) + 1}")
                 text, parameters = f"WITH added AS ({text}) SELECT pg_notify({mark}, '')", (*parameters, table.name)
             connection.exec_driver_sql(text, parameters).close()
 
@@ -54,8 +90,7 @@ def _statement(dialect: Dialect, name: str, rows: Sequence[Row]) -> tuple[str, t
         # One text for any number of rows, which the driver prepares once.
         columns = tuple(zip(*rows, strict=True))
         return _UNNEST.format(name=name), tuple(map(list, columns))
-    mark, values = _MARKS[dialect.paramstyle], tuple(value for row in rows for value in row)
-    return _values_text(name, f"({mark}, {mark}, {mark}, {mark})", len(rows)), values
+    return values_statement(name, _MARKS[dialect.paramstyle], rows)
 
 
 _UNNEST: Final = (

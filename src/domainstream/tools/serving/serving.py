@@ -110,6 +110,33 @@ class StopSignals:
         self._program.stop()
 
 
+def run_until_stopped(serving: Serving, build: Build) -> int:
+    """Run the target until it ends or a signal stops it, and return the process's exit code.
+
+    That is 0 after SIGTERM, 130 after Ctrl-C, and 128 plus the number of a second signal, which aborts it.
+    """
+    deadline = ExitDeadline()
+
+    async def run_to_its_end() -> int:
+        code = 1
+        try:
+            outcome = await serve(serving, build, deadline)
+            interrupted = signal.SIGINT if outcome.first_signal == signal.SIGINT else None
+            ended_by = interrupted if outcome.aborted_by is None else outcome.aborted_by
+            code = 0 if ended_by is None else SIGNAL_BASE + ended_by
+        finally:
+            # From here on the event loop ends, which waits for tasks and threads that the program has left.
+            deadline.arm(EXIT_TIMEOUT, code)
+        return code
+
+    try:
+        code = asyncio.run(run_to_its_end())
+    finally:
+        deadline.disarm()
+    emit(Signal.RUN_ENDED, exit_code=code)
+    return code
+
+
 async def serve(serving: Serving, build: Build, deadline: ExitDeadline) -> ServingOutcome:
     """Run the target until it ends or is stopped, and return how it ended; a second signal arms `deadline`."""
     # The user's own code, such as a function that builds the program, reads its server from these variables.
