@@ -13,7 +13,6 @@ if not settings.configured:
     settings.configure(
         INSTALLED_APPS=["domainstream.integrations.django"],
         DATABASES={"default": {}, "other": {}},
-        SECRET_KEY="tests",
         USE_TZ=True,
     )
     django.setup()
@@ -43,7 +42,7 @@ def sqlite_settings(file: str) -> dict[str, Any]:
 
 
 def postgres_settings(url: str, schema: str) -> dict[str, Any]:
-    """Return the settings of a schema of a PostgreSQL database, which is the first one in which tables are looked up."""
+    """Return the settings of a PostgreSQL database in which tables are looked up in `schema`."""
     parts = urlsplit(url)
     return {
         "ENGINE": "django.db.backends.postgresql",

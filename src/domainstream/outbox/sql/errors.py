@@ -58,7 +58,7 @@ def hidden_parameters(table: str) -> Iterator[None]:
 
 
 def _incomplete(table: str, reason: str) -> OutboxError:
-    hint = "create or migrate its tables: domainstream outbox ddl, outbox_table() or create_table()"
+    hint = "create or migrate its tables: outbox_table(), create_table(), domainstream outbox ddl, manage.py migrate"
     return OutboxError(f"the outbox {table} is not complete ({reason.splitlines()[0]}); {hint}")
 
 

@@ -1,11 +1,13 @@
 """The databases of a Django project."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from django.test import override_settings
 from integration.outbox.conftest import UrlOf, postgres_url
 from support.coding import CodingEvent, channel_for
 from support.django_project import (
@@ -26,6 +28,13 @@ __all__ = ["postgres_url"]
 def outbox() -> DjangoOutbox[CodingEvent]:
     """The outbox of the sample service."""
     return DjangoOutbox(channel_for=channel_for, source="coding")
+
+
+@pytest.fixture
+def settings_of_django() -> Iterator[Callable[..., None]]:
+    """Return a function that changes Django's settings for the test."""
+    with ExitStack() as stack:
+        yield lambda **changed: stack.enter_context(override_settings(**changed))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -129,7 +129,7 @@ def test_transaction_of_a_test_case_does_not_count(databases: str, outbox: Codin
         def test_with_atomic(self) -> None:
             with transaction.atomic():
                 outbox.add(created())
-            self.assertEqual(OutboxRow.objects.count(), 1)
+            assert OutboxRow.objects.count() == 1
 
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(AddingTest).run(result)
