@@ -72,6 +72,9 @@ class RelayRow(models.Model):
     held = models.TextField(**database_default("{}"))
     """The channels that the server rejects, as JSON."""
 
+    published = models.BigIntegerField(**database_default(0))
+    """How many rows were published in all."""
+
     class Meta:
         db_table = "domainstream_outbox_relay"
         verbose_name = "relay"

@@ -161,7 +161,7 @@ def test_events_cost_one_query(databases: str, outbox: CodingOutbox, events: int
 
 def test_many_events_keep_their_order(databases: str, outbox: CodingOutbox) -> None:
     """The rows are in the order of the call, and each event has its receipt."""
-    events = [created(), drafted(), evaluated(), created()]
+    events: list[CodingEvent] = [created(), drafted(), evaluated(), created()]
     with transaction.atomic():
         receipts = outbox.add_many(events)
     assert [receipt.event_id for receipt in receipts] == [event.id for event in events]

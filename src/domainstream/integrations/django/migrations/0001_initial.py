@@ -29,7 +29,8 @@ CREATE TABLE domainstream_outbox_relay (
     producer text DEFAULT '' NOT NULL,
     sequence bigint DEFAULT '0' NOT NULL,
     pending text DEFAULT '[]' NOT NULL,
-    held text DEFAULT '{}' NOT NULL
+    held text DEFAULT '{}' NOT NULL,
+    published bigint DEFAULT '0' NOT NULL
 ) WITH (fillfactor = 10)""",
     """\
 CREATE TABLE domainstream_outbox_sent (
@@ -63,7 +64,8 @@ CREATE TABLE domainstream_outbox_relay (
     producer text DEFAULT '' NOT NULL,
     sequence bigint DEFAULT '0' NOT NULL,
     pending text DEFAULT '[]' NOT NULL,
-    held text DEFAULT '{}' NOT NULL
+    held text DEFAULT '{}' NOT NULL,
+    published bigint DEFAULT '0' NOT NULL
 )""",
     """\
 CREATE TABLE domainstream_outbox_sent (
@@ -144,6 +146,7 @@ class Migration(migrations.Migration):
                         ("sequence", models.BigIntegerField(**database_default(0))),
                         ("pending", models.TextField(**database_default("[]"))),
                         ("held", models.TextField(**database_default("{}"))),
+                        ("published", models.BigIntegerField(**database_default(0))),
                     ],
                     options={"db_table": "domainstream_outbox_relay", "verbose_name": "relay"},
                 ),

@@ -49,6 +49,7 @@ class Command(BaseCommand):
                     folder=Path(domainstream.__file__).parents[1],
                     redis_url=url,
                     prefix=prefix,
+                    database_url=None,
                     health_port=options["health_port"],
                     health_host=options["health_host"],
                 ),
