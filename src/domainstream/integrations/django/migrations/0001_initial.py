@@ -119,6 +119,8 @@ class Migration(migrations.Migration):
 
     initial = True
     dependencies: ClassVar[list[Any]] = []
+    """It needs no other migration."""
+
     operations: ClassVar[list[Any]] = [
         migrations.SeparateDatabaseAndState(
             database_operations=[CreateTables()],
@@ -166,3 +168,4 @@ class Migration(migrations.Migration):
             ],
         )
     ]
+    """SQL for the tables, and what Django's models know of them."""
