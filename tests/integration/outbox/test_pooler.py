@@ -63,7 +63,7 @@ async def test_events_pass_through_a_transaction_pooler(
     ]
     running = [asyncio.create_task(relay.run()) for relay in relays]
     for event in events:
-        async with pooled_store.outbox.transaction(engine) as connection:
+        async with engine.begin() as connection:
             pooled_store.outbox.add(connection, event)
     found: list[str] = []
     last = "0"
