@@ -8,11 +8,11 @@ from typing import Annotated, Final
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import BullPrefix, option
+from domainstream.cli.common.command import BullPrefix, DatabaseUrl, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import ServerRefusedError
+from domainstream.errors import MissingExtraError, ServerRefusedError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.stream import StreamState
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
@@ -68,13 +68,31 @@ class DoctorOptions:
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
 
+    database_url: DatabaseUrl
+    """The database whose outbox is checked; None to check none."""
+
+    table: Annotated[
+        str,
+        option(
+            "--table",
+            metavar="NAME",
+            default="domainstream_outbox",
+            show_default=True,
+            envvar="DOMAINSTREAM_OUTBOX",
+            show_envvar=True,
+            help="The table of the outbox.",
+        ),
+    ]
+    """The table of the outbox."""
+
 
 @server_command(DoctorOptions)
 async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions) -> int:
     """Diagnose a server, its streams and its queues, with a fix for each finding.
 
     Checks version, eviction, memory, persistence, clocks, the user's permissions, groups, dead letters and jobs.
-    Commands are probed without changing anything. The fixes are printed, not run.
+    Commands are probed without changing anything. The fixes are printed, not run. With a database it also checks the
+    backlog, the relay and the held channels of the outbox.
 
     Exit code 1: there is a problem; warnings alone exit with 0.
     """
@@ -84,6 +102,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
         *await _readable("streams", _stream_findings(server, facts, options)),
         *await _readable("subscriptions", _subscriptions_findings(server)),
         *await _readable("queues", _queue_findings(server, options.bull_prefix)),
+        *await _outbox_findings(options),
     ]
     for finding in findings:
         fix = f"\n{INDENT}Fix: {finding.fix}" if finding.fix else ""
@@ -111,6 +130,18 @@ async def _readable(what: str, findings: Awaitable[list[Finding]]) -> list[Findi
     except ServerRefusedError as error:
         words = f"{what} could not be read: {error}"
         return [warning(what, words, "domainstream doctor --redis-url <the URL of a user who may read them>")]
+
+
+async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
+    if not options.database_url:
+        return []
+    try:
+        from domainstream.tools.doctor.outbox_checks import inspect_outbox
+    except MissingExtraError as error:
+        return [ok("outbox", f"doctor did not look for an outbox: {error}")]
+
+    limit_ms = round(options.max_oldest.total_seconds() * 1000)
+    return await inspect_outbox(options.database_url, table=options.table, limit_ms=limit_ms)
 
 
 async def _stream_findings(server: RedisServer, facts: ServerFacts | None, options: DoctorOptions) -> list[Finding]:

@@ -480,3 +480,38 @@ async def test_place_names_no_user_and_no_password(tmp_path: Path) -> None:
     database = OutboxDatabase.from_url(f"sqlite:///{tmp_path}/shop.db")
     assert database.place == f"{tmp_path}/shop.db"
     await database.close()
+
+
+async def doctor(store: Store, redis_url: str, prefix: str, table: str) -> dict[str, tuple[str, str]]:
+    """Return what `domainstream doctor` says of the outbox: status and words by check."""
+    given = {"DATABASE_URL": store.async_url, "REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": prefix}
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["doctor", "--table", table, "--json"], env=given)
+    found = {line["check"]: line for line in map(json.loads, result.stdout.splitlines())}
+    of_outbox = ("outbox", "relay", "held channels", "open writers")
+    return {check: (line["status"], line["words"]) for check, line in found.items() if check in of_outbox}
+
+
+async def test_doctor_looks_at_the_outbox(
+    store: Store, tables: tuple[Table, Table, Table], redis: Redis, redis_url: str, stream_prefix: str
+) -> None:
+    """With a database, doctor reports a missing relay and held channels, and nothing while a relay is active."""
+    name = store.outbox.table.name
+    assert (await doctor(store, redis_url, stream_prefix, name))["relay"][0] == "warning"
+    async with relaying(store, redis_url, stream_prefix) as relay:
+        await until(lambda: relay.stats.is_active, patience=PATIENCE)
+        assert list(await doctor(store, redis_url, stream_prefix, name)) == ["outbox"]
+    add(store, created())
+    with store.engine.begin() as connection:
+        connection.execute(tables[1].delete())
+    hold(store, tables[1], row_ids(store))
+    findings = await doctor(store, redis_url, stream_prefix, name)
+    assert findings["relay"][0] == "problem"
+    assert findings["held channels"][0] == "problem"
+    assert "WRONGTYPE" in findings["held channels"][1]
+
+
+async def test_doctor_accepts_a_database_without_an_outbox(store: Store, redis_url: str, stream_prefix: str) -> None:
+    """`DATABASE_URL` is set for many reasons: a database without the table is well."""
+    findings = await doctor(store, redis_url, stream_prefix, "missing_outbox")
+    assert findings["outbox"][0] == "ok"
+    assert list(findings) == ["outbox"]

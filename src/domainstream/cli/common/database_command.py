@@ -19,7 +19,16 @@ from domainstream.outbox.sql.tables import TABLE_NAME
 OptionsT = TypeVar("OptionsT")
 
 TableName = Annotated[
-    str, option("--table", metavar="NAME", default=TABLE_NAME, show_default=True, help="The table of the outbox.")
+    str,
+    option(
+        "--table",
+        metavar="NAME",
+        default=TABLE_NAME,
+        show_default=True,
+        envvar="DOMAINSTREAM_OUTBOX",
+        show_envvar=True,
+        help="The table of the outbox.",
+    ),
 ]
 SchemaName = Annotated[str | None, option("--schema", metavar="NAME", help="Its schema, if it is not the default one.")]
 

@@ -70,7 +70,9 @@ class OutboxArchive:
         with self._translated_errors():
             async with self._engine.begin() as connection:
                 await self._require_archive(connection)
-                done = await connection.execute(insert(self._outbox).from_select(_COPIED, self._replayed(choice)))
+                copy = insert(self._outbox).from_select(_COPIED, self._replayed(choice))
+                # SQLAlchemy forgets how many rows an INSERT has made otherwise.
+                done = await connection.execute(copy.execution_options(preserve_rowcount=True))
                 return done.rowcount
 
     async def purge(self, older_than: timedelta) -> int:

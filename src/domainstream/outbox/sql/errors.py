@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from domainstream.errors import OutboxError, OutboxUnavailableError
 from domainstream.text import described
 
-_MISSING = ("42P01", "no such table", "does not exist")
+_MISSING = ("42P01", "3F000", "no such table")  # not "does not exist", which also a missing role or database is
 _MISSING_COLUMN = ("42703", "no such column")
 _FORBIDDEN = ("42501", "permission denied")
 
