@@ -12,7 +12,7 @@ import msgspec
 from domainstream.tools.demo.prerequisites import source_folders
 from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
-NAMES = ("subscriber", "coding", "screenflow", "valuation")
+NAMES = ("subscriber", "coding", "relay", "screenflow", "valuation")
 """The programs of `child` that run, each in a process of its own."""
 
 STOP_TIMEOUT = 10.0
