@@ -3,16 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from domainstream.errors import ServerError
 from domainstream.health import Health
-from domainstream.outbox import BatchPublisher, Outbox
-from domainstream.outbox.outbox import AnyConnection, AnySession
 from domainstream.producer import EventPublisher, OutgoingMessage
-from domainstream.producer.message_builder import ServiceEventT_contra
-from domainstream.publisher import BatchIdentity
 from domainstream.receipt import Outcome, Receipt
 from domainstream.telemetry import FIELD_PREFIX, Signal
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, write_report
@@ -71,49 +66,6 @@ class ReportingPublisher:
     async def close(self) -> None:
         """Close the decorated publisher."""
         await self._publisher.close()
-
-
-class ReportingBatchPublisher:
-    """The `BatchPublisher` of a relay, which reports each message."""
-
-    def __init__(self, publisher: BatchPublisher, reporter: Reporter) -> None:
-        self._publisher = publisher
-        self._reporter = reporter
-
-    async def introduce(self, producer: str) -> None:
-        """Introduce the producer to the server."""
-        await self._publisher.introduce(producer)
-
-    async def remembers(self, producer: str) -> bool:
-        """Return whether the server remembers the producer."""
-        return await self._publisher.remembers(producer)
-
-    async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> Mapping[str, ServerError]:
-        """Publish `messages` and report each."""
-        rejected = await self._publisher.send(messages, identity)
-        pending = self._reporter.pending
-        for message in messages:
-            if message.channel not in rejected:
-                pending.published.append(Published(message.channel, message.event_id))
-        pending.failures += [f"{channel} is held: {error}" for channel, error in rejected.items()]
-        return rejected
-
-
-class ReportingOutbox(Outbox[ServiceEventT_contra]):
-    """An outbox that reports each stored event."""
-
-    reporter: Reporter
-    """Reports them."""
-
-    def add_many(self, session: AnySession | AnyConnection, events: Iterable[ServiceEventT_contra]) -> list[Receipt]:
-        """Store events and report each."""
-        receipts = super().add_many(session, events)
-        self.reporter.pending.stored += [
-            Published(str(receipt.channel), receipt.event_id)
-            for receipt in receipts
-            if receipt.outcome is Outcome.STORED
-        ]
-        return receipts
 
 
 def report_jobs(consumer: EventConsumer, reporter: Reporter) -> None:

@@ -17,7 +17,7 @@ from domainstream.tools.demo.screen import DemoScreen
 from domainstream.tools.demo.tally import DemoOutcome, Tally
 from domainstream.tools.signals import Interrupts
 
-STALL_TIMEOUT = 15.0
+STALL_TIMEOUT = 30.0
 """Seconds without progress after which a run is aborted."""
 
 _LOOK_EVERY = 0.1
