@@ -105,7 +105,7 @@ def test_stalled_run_is_aborted(tmp_path: Path) -> None:
     """A hanging process ends the demo with 1, and is killed with the others."""
     with demo(tmp_path, "--events", "100000", "--json", command=IMPATIENT) as running:
         for pid, line in running.wait_until_busy().items():
-            if "demo.child coding" in line:
+            if "demo.outbox_child coding" in line:
                 os.kill(pid, signal.SIGSTOP)
         code, output, errors = running.finish()
         assert code == 1

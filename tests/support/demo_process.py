@@ -19,8 +19,8 @@ IMPATIENT = (
 )
 """The same command with timeouts of two seconds for stalled runs and for children that do not end."""
 
-PROCESSES = 5
-"""The subscriber, three services, and the embedded server."""
+PROCESSES = 6
+"""The subscriber, three services, the relay of one of them, and the embedded server."""
 
 PATIENCE = 60.0
 

@@ -7,7 +7,6 @@ import pytest
 from coding.domain_layer.medical_stay.diagnosis_catalogue import COMPLICATIONS, PRINCIPAL_DIAGNOSES
 from coding.domain_layer.medical_stay.medical_stay import MedicalStay, StayStatus, admit, priced, reopened
 from coding.domain_layer.optimization.optimization import UncodableStayError, evaluated, optimise
-from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays, UnknownStayError
 from coding.synthetic_stays import synthetic_stays
 from screenflow.domain_layer.run.run import StayToScreen, screen
 from screenflow.domain_layer.run.run_events import RunFailed, RunStarted
@@ -72,12 +71,6 @@ def test_stay_keeps_what_becomes_of_it() -> None:
     assert reopened(STAY).status is StayStatus.REOPENED
     assert priced(STAY, 100).status == StayStatus.PRICED
     assert priced(STAY, 100).price_cents == 100
-
-
-def test_unknown_stay_is_an_error() -> None:
-    """Its number is named."""
-    with pytest.raises(UnknownStayError, match="stay-9"):
-        InMemoryMedicalStays().get("stay-9")
 
 
 def test_screening_starts_a_run_with_its_findings() -> None:

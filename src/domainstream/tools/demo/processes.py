@@ -12,8 +12,10 @@ import msgspec
 from domainstream.tools.demo.prerequisites import source_folders
 from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
-NAMES = ("subscriber", "coding", "screenflow", "valuation")
-"""The programs of `child` that run, each in a process of its own."""
+NAMES = ("subscriber", "coding", "relay", "screenflow", "valuation")
+"""The programs of `child` and `outbox_child` that run, each in a process of its own."""
+
+_WITH_DATABASE = ("coding", "relay")
 
 STOP_TIMEOUT = 10.0
 """Seconds that the children have to end by themselves; they normally need 0.1."""
@@ -36,9 +38,10 @@ class Child:
     @classmethod
     async def start(cls, name: str, settings: ChildSettings) -> Self:
         """Start the process and send it its settings."""
+        module = "outbox_child" if name in _WITH_DATABASE else "child"
         folders = [*map(str, source_folders()), os.environ.get("PYTHONPATH", "")]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "domainstream.tools.demo.child", name),
+            *(sys.executable, "-P", "-m", f"domainstream.tools.demo.{module}", name),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

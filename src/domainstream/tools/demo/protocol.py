@@ -24,8 +24,16 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     seed: int
     """The seed of the stays."""
 
+    database_file: str
+    """The SQLite file of the coding service, in a folder of its own."""
+
     stays_per_second: float = 300
     """The rate at which it hands them in: slower than the services, so that no backlog distorts latencies."""
+
+    @property
+    def database_url(self) -> str:
+        """The database of the coding service."""
+        return f"sqlite+aiosqlite:///{self.database_file}"
 
     @property
     def stream_prefix(self) -> str:
@@ -88,6 +96,9 @@ class Report(Struct, kw_only=True, omit_defaults=True):
 
     published: list[Published] = []
     """Events that were added to their streams."""
+
+    stored: list[Published] = []
+    """Events that were added to an outbox, and will be added to their streams by its relay."""
 
     not_published: int = 0
     """How many events were mapped to None."""

@@ -2,9 +2,12 @@
 
 import asyncio
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from domainstream.testing import find_server
 from domainstream.tools.demo.processes import NAMES, Children
@@ -14,7 +17,7 @@ from domainstream.tools.demo.screen import DemoScreen
 from domainstream.tools.demo.tally import DemoOutcome, Tally
 from domainstream.tools.signals import Interrupts
 
-STALL_TIMEOUT = 15.0
+STALL_TIMEOUT = 30.0
 """Seconds without progress after which a run is aborted."""
 
 _LOOK_EVERY = 0.1
@@ -31,12 +34,13 @@ async def run_demo(screen: DemoScreen, *, events: int, seed: int, redis_url: str
     """
     interrupts = Interrupts()
     name = f"domainstream-demo-{secrets.token_hex(6)}"
-    with find_server(redis_url) as found:
+    with find_server(redis_url) as found, TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder:
         async with aclosing(RedisDemoServer(found.url, name)) as redis:
             server = await interrupts.guard(redis.describe())
             run = _Run(redis, screen)
             try:
-                settings = ChildSettings(url=found.url, run=name, events=events, seed=seed)
+                database = _create_database(Path(folder, "coding.db"))
+                settings = ChildSettings(url=found.url, run=name, events=events, seed=seed, database_file=database)
                 await interrupts.guard(run.work(settings))
             finally:
                 await run.clean_up(forget=found.origin in _NOT_OURS)
@@ -44,6 +48,13 @@ async def run_demo(screen: DemoScreen, *, events: int, seed: int, redis_url: str
                 # The cause first: without a server, the exit reports of the processes are only consequences.
                 await redis.check()
             return run.outcome(f"{server} ({found.origin})")
+
+
+def _create_database(file: Path) -> str:
+    """Make a SQLite file in which the relay's reads and the service's writes do not wait for each other."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=wal")
+    return str(file)
 
 
 class _Run:

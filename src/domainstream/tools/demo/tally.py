@@ -24,6 +24,7 @@ class Tally:
         self.failures: list[str] = []
         """One sentence per failure."""
         self._published: dict[str, set[str]] = {}
+        self._stored: dict[str, set[str]] = {}
         self._handled: dict[Subscription, set[str]] = {}
         self._milliseconds: dict[str, list[float]] = {}
 
@@ -35,6 +36,8 @@ class Tally:
         self.failures += report.failures
         for channel, event_id in report.published:
             self._published.setdefault(channel, set()).add(event_id)
+        for channel, event_id in report.stored:
+            self._stored.setdefault(channel, set()).add(event_id)
         for subscription, event_id, milliseconds in report.handled:
             handled = self._handled.setdefault(subscription, set())
             self.duplicates += event_id in handled
@@ -66,15 +69,19 @@ class Tally:
 
     @property
     def complete(self) -> bool:
-        """Whether all stays are handed in and every published event is handled for each of its subscriptions.
+        """Whether all stays are handed in, and every event is published and handled for each of its subscriptions.
 
         A handler's own events are reported before its end, by the same process, so no event can be missed.
         """
         return self.finished and not self.missing()
 
     def missing(self) -> list[str]:
-        """Return a sentence for each subscription whose handled events are not exactly the published ones."""
-        return [
+        """Return a sentence for each channel that misses stored events, and each subscription that misses events."""
+        waiting = {channel: ids - self._published.get(channel, set()) for channel, ids in self._stored.items()}
+        unpublished = [
+            f"{channel}: {len(ids):,} stored events are not published" for channel, ids in waiting.items() if ids
+        ]
+        return unpublished + [
             f"{channel} → {queue}:{job}: {self.published(channel):,} published, {self.handled(subscription):,} handled"
             for subscription in self.subscriptions
             for channel, queue, job in [subscription]

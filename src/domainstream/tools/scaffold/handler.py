@@ -193,8 +193,7 @@ def _consumer_in_test(system: System, job: HandledJob, path: str) -> _ConsumerIn
         return None
     places = [(job.service.outbox, "outbox"), (job.service.database, "open_database")]
     imports += [f"{module_of(file)}:{name}" for file, name in places]
-    imports.append("sqlalchemy.ext.asyncio:async_sessionmaker")
-    return _ConsumerInTest(imports, "wire(outbox, sessions).consumer", has_outbox=True)
+    return _ConsumerInTest(imports, "wire(outbox, engine).consumer", has_outbox=True)
 
 
 def _consumer_of(source: Source, queue: str) -> Consumer:

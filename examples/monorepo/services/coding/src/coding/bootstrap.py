@@ -1,52 +1,55 @@
-"""Puts the coding service together. Run it: `REDIS_URL=redis://localhost python -m coding.bootstrap [stays]`."""
+"""Puts the coding service together. Run it: `python -m coding.bootstrap [stays]`, with REDIS_URL and DATABASE_URL.
+
+Its relay is a process of its own: `domainstream run relay coding.bootstrap:outbox`.
+"""
 
 import logging
 import sys
 from typing import NamedTuple
 
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
 from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.domain_layer.coding_domain_event import CodingDomainEvent
 from coding.infrastructure_layer.consumers.coding_consumer import coding_consumer
 from coding.infrastructure_layer.events.coding_event_producer.coding_event_producer_mapper import channel_for
-from coding.infrastructure_layer.persistence.in_memory_medical_stays import InMemoryMedicalStays
+from coding.infrastructure_layer.events.coding_outbox import outbox
+from coding.infrastructure_layer.persistence.database import open_database
 from coding.synthetic_stays import synthetic_stays
 from contracts.process import start, stop_at_signals
-from contracts.retention import RETENTION
 from contracts.system import register
-from domainstream import EventProducer
-from domainstream.bootstrap import open_publisher, open_worker
-from domainstream.producer import EventPublisher
+from domainstream.bootstrap import open_worker
+from domainstream.outbox import Outbox
 from domainstream.worker import EventConsumer
 
 
 class Coding(NamedTuple):
     """The parts of the service."""
 
-    producer: EventProducer[CodingDomainEvent]
-    """Publishes the service's events."""
+    outbox: Outbox[CodingDomainEvent]
+    """Stores the service's events."""
 
-    stays: InMemoryMedicalStays
-    """The service's data."""
+    sessions: async_sessionmaker[AsyncSession]
+    """Make the sessions of its transactions."""
 
     consumer: EventConsumer
     """Handles events of other services."""
 
 
-def wire(publisher: EventPublisher) -> Coding:
-    """Return the service, publishing through `publisher`. Raises an error if it does not fit into the system."""
+def wire(outbox: Outbox[CodingDomainEvent], engine: AsyncEngine) -> Coding:
+    """Return the service on the database of `engine`. Raises an error if it does not fit into the system."""
     register("coding", channel_for)
-    producer = EventProducer(publisher, channel_for=channel_for, source="coding")
-    stays = InMemoryMedicalStays()
-    return Coding(producer, stays, coding_consumer(producer, stays))
+    sessions = async_sessionmaker(engine)
+    return Coding(outbox, sessions, coding_consumer(outbox, sessions))
 
 
 async def run(stays: int) -> None:
     """Hand in `stays` stays, then handle events until SIGTERM or Ctrl-C; running handlers are finished."""
-    async with open_publisher(retention=RETENTION) as publisher:
-        coding = wire(publisher)
+    async with open_database() as engine:
+        coding = wire(outbox, engine)
         worker = open_worker(coding.consumer)
         stop_at_signals(worker.stop)
-        await hand_in_stays(list(synthetic_stays(stays, seed=1)), producer=coding.producer, known=coding.stays)
+        await hand_in_stays(list(synthetic_stays(stays, seed=1)), outbox=coding.outbox, sessions=coding.sessions)
         await worker.run()
 
 
