@@ -143,12 +143,12 @@ async def read_all(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32), st.booleans())
-async def test_each_committed_row_is_read_once_and_in_order(seed: int, scans: bool) -> None:
+@given(st.integers(0, 2**32), st.booleans(), st.booleans())
+async def test_each_committed_row_is_read_once_and_in_order(seed: int, scans: bool, holds: bool) -> None:
     """Late committers, rollbacks, savepoints, prepared transactions and held channels cost no row and no order."""
     chance = random.Random(seed)
     table = SimulatedTable(chance)
-    assert await read_all(table, chance, scans=scans) == table.committed
+    assert await read_all(table, chance, scans=scans, holds=holds) == table.committed
 
 
 async def test_reading_on_alone_loses_rows() -> None:
