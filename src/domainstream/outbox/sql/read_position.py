@@ -44,7 +44,11 @@ class ReadPosition:
         self._expected_gaps: list[Gap] = []
 
     def restart(self) -> None:
-        """Begin at the lowest number again. Only what may fill a gap is expected to turn up below the old position."""
+        """Begin at the lowest number again. Only what may fill a gap is expected to turn up below the old position.
+
+        So numbers below it become gaps again only if they were: a writer that stays open would otherwise make every
+        read look at all of them.
+        """
         if self.highest >= self._expected_highest:
             self._expected_highest, self._expected_gaps = self.highest, self.gaps
         self.highest, self.gaps = 0, []
@@ -70,8 +74,10 @@ class ReadPosition:
         live = [Gap(gap.first, gap.last, gap.writers.intersection(writers)) for gap in self.gaps]
         return [gap for gap in live if gap.writers]
 
-    def advance(self, ids: Sequence[int], kept: Sequence[Gap], writers: frozenset[str] | None) -> None:
-        """Note that these numbers were read, in ascending order.
+    def advance(
+        self, ids: Sequence[int], kept: Sequence[Gap], writers: frozenset[str] | None, *, is_all: bool = False
+    ) -> None:
+        """Note that these numbers were read, in ascending order; with `is_all`, nothing was left above them.
 
         `kept` are the gaps that stay, and `writers` those who held a lock after the read; None where a number that was
         skipped cannot turn up. A gap without writers is looked at once more as well: whoever could fill it may have
@@ -84,10 +90,24 @@ class ReadPosition:
             self.highest = above[-1]
             above = ()
         for row_id in above:
-            if row_id > self.highest + 1 and writers is not None:
-                gaps.append(Gap(self.highest + 1, row_id - 1, writers))
+            gaps += self._skipped(self.highest + 1, row_id - 1, writers)
             self.highest = row_id
+        if is_all and self.is_behind:
+            gaps += self._skipped(self.highest + 1, self._expected_highest, writers)
+            self.highest = self._expected_highest
         self.gaps = gaps
+
+    def _skipped(self, first: int, last: int, writers: frozenset[str] | None) -> list[Gap]:
+        """Return the gaps in a range without rows."""
+        if writers is None or first > last:
+            return []
+        known = [
+            Gap(max(first, gap.first), min(last, gap.last), gap.writers)
+            for gap in self._expected_gaps
+            if gap.first <= last and gap.last >= first
+        ]
+        new = max(first, self._expected_highest + 1)
+        return [*known, Gap(new, last, writers)] if new <= last else known
 
 
 def _without(gap: Gap, ids: Sequence[int]) -> list[Gap]:

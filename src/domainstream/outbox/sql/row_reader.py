@@ -75,13 +75,15 @@ class RowReader:
         rows = self._within_limits(found[:late] if more_in_gaps else found)
         ids = [row.row_id for row in rows]
         below = min(late, len(rows))
+        is_all = len(rows) == len(found) and len(found) - late < self._count and not more_in_gaps
         if more_in_gaps or len(rows) < len(found):
             live = position.gaps
         if position.is_behind:
             self._report_missed(rows)
         skipped = below < len(ids) and ids[-1] - position.highest > len(ids) - below
         # ... and who may fill a new gap, after the snapshot that showed it.
-        position.advance(ids, live, await self._writers() if skipped else frozenset())
+        writers = await self._writers() if skipped else frozenset()
+        position.advance(ids, live, writers, is_all=is_all)
         self._learn_count(len(found), rows)
         return rows
 
@@ -101,7 +103,7 @@ class RowReader:
     def _within_limits(self, rows: list[StoredMessage]) -> list[StoredMessage]:
         """Return the first of these rows, as many as a batch may hold, but at least one."""
         sizes = list(accumulate([len(row.message.data) for row in rows]))
-        return rows[: max(1, bisect_right(sizes, self._settings.batch_bytes))]
+        return rows[: max(1, min(self._settings.batch_messages, bisect_right(sizes, self._settings.batch_bytes)))]
 
     def _learn_count(self, found: int, rows: Sequence[StoredMessage]) -> None:
         """Choose how many rows to ask for next, so that a batch of them hardly exceeds its bytes."""
