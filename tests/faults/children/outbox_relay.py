@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from faults.children.process import die, fall_asleep
 from faults.ledger import STOPPED, Ledger
-from sqlalchemy import MetaData, event
+from sqlalchemy import MetaData
 
 from domainstream.outbox import OutboxRelay, RelaySettings, outbox_table, relay
 
@@ -113,15 +113,16 @@ def arm(own: OutboxRelay, step: Step, nth: int, happen: Callable[[], None]) -> N
 
     store: Any = own._store
     publisher: Any = own._publisher
+    statements = store._statements
     match step:
         case Step.TAKING:
-            _after_statement(store, "epoch = epoch + 1", visit)
+            _after_statement(store, visit, lambda made, _, rows: made is statements.take and rows)
         case Step.TAKEN:
             store.take_over = _then(store.take_over, visit)
         case Step.DELETING:
-            _after_statement(store, "DELETE FROM ", visit)
+            _after_statement(store, visit, lambda made, values, _: made is statements.renew and len(values["ids"]) > 2)
         case Step.NOTING:
-            _after_statement(store, "SET producer = ", visit)
+            _after_statement(store, visit, lambda made, *_: made is statements.note)
         case Step.NOTED:
             store.next_batch = _then(store.next_batch, visit, when=lambda claim: claim.batch is not None)
         case Step.SENDING:
@@ -130,12 +131,17 @@ def arm(own: OutboxRelay, step: Step, nth: int, happen: Callable[[], None]) -> N
             publisher.send = _then(publisher.send, visit, when=lambda _: True)
 
 
-def _after_statement(store: Any, part: str, visit: Callable[[], None]) -> None:
-    def executed(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if part in statement and cursor.rowcount > 0:
-            visit()
+def _after_statement(store: Any, visit: Callable[[], None], is_meant: Callable[[Any, Any, Any], Any]) -> None:
+    """Visit after a statement of PostgreSQL, before its transaction is committed."""
+    fetch = store._connection.fetch
 
-    event.listen(store._engine.sync_engine, "after_cursor_execute", executed)
+    async def fetch_and_visit(statement: Any, **parameters: Any) -> Any:
+        rows = await fetch(statement, **parameters)
+        if is_meant(statement, parameters, rows):
+            visit()
+        return rows
+
+    store._connection.fetch = fetch_and_visit
 
 
 def _then(

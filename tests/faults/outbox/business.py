@@ -5,16 +5,16 @@ What is committed is what these rows say, also when the answer to a COMMIT was l
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from faults.publishing import Event, channel_for
-from sqlalchemy import Connection, Engine, Integer, MetaData, Text, bindparam, create_engine, event, func, select, text
+from sqlalchemy import Connection, Engine, Integer, MetaData, Text, bindparam, create_engine, func, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import Column, Table
 from support.consuming import CalculatedPayload, EvaluatedPayload, OptimizationEvaluated, PricingCalculated
 
-from domainstream.outbox import Outbox, outbox_table, relay_table
+from domainstream.outbox import Outbox, begin_immediate, outbox_table, relay_table
 
 AGGREGATES: Final = 20
 """Few, so that transactions wait for each other."""
@@ -135,10 +135,5 @@ def open_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=20)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT}, poolclass=QueuePool)
-    event.listen(engine, "connect", _leave_transactions_to_us)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    begin_immediate(engine)
     return engine
-
-
-def _leave_transactions_to_us(connection: Any, _: Any) -> None:
-    connection.isolation_level = None

@@ -35,4 +35,5 @@ class Reader:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self.store.close()
         await self.engine.dispose()

@@ -28,7 +28,9 @@ TURNS = 50
 async def store(scene: OutboxScene) -> AsyncIterator[SqlOutboxStore]:
     """The outbox as a relay in this process sees it."""
     engine = create_async_engine(scene.async_url)
-    yield SqlOutboxStore(engine, scene.business.outbox.table)
+    store = SqlOutboxStore(engine, scene.business.outbox.table)
+    yield store
+    await store.close()
     await engine.dispose()
 
 

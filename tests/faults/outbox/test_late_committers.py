@@ -13,7 +13,6 @@ from faults.outbox.outbox_scene import OutboxScene
 from faults.outbox.reading import Reader
 from faults.sizes import Size
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 pytestmark = pytest.mark.one_server
 
@@ -112,9 +111,9 @@ async def test_commit_right_after_the_read(scene: OutboxScene, reader: Reader, m
     (newer,) = scene.business.commit(1)
     ask = reader.store._reader._writers
 
-    async def commit_and_ask(connection: AsyncConnection) -> frozenset[str] | None:
+    async def commit_and_ask() -> frozenset[str] | None:
         late.commit()
-        return await ask(connection)
+        return await ask()
 
     monkeypatch.setattr(reader.store._reader, "_writers", commit_and_ask)
     assert await reader.read_ids() == [newer.id]

@@ -111,4 +111,4 @@ async def test_memory_that_is_lost(scene: OutboxScene) -> None:
     assert before | set(entries) == scene.business.committed().keys()
     repeated = len(before & set(entries))
     assert 0 < repeated <= BATCH
-    await scene.logged(f"repeated={repeated}")
+    await scene.logged(f"outbox.server_lost_memory rows={repeated}")

@@ -8,13 +8,15 @@ Each statement commits by itself or runs in `transaction`, so an idle connection
 any error the connection is dropped, and the next call opens another one.
 
 A pooler may change the server between transactions. Outside of them only the simple protocol is used, and statements
-are prepared only on a connection that reaches its server directly.
+are prepared only on a connection that reaches its server directly. They are prepared once it is open, before any lock
+is taken: between preparing and running a statement asyncpg leaves the server waiting in a state to which none of its
+timeouts applies, so a relay that is suspended right there would keep its locks until it wakes up.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -38,14 +40,16 @@ Record = Sequence[Any]
 class KeptConnection:
     """One connection to the database of an outbox, opened when it is needed. For one task."""
 
-    def __init__(self, engine: AsyncEngine, *, seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, statements: Iterable[TextClause], *, seconds: float) -> None:
         """Connect through `engine`; close a connection on which connecting or a transaction takes more than `seconds`.
 
+        `statements` are those that will be run, so that they can be prepared.
         What waits on such a connection then fails as it does when the network breaks.
         """
         self.errors = driver_errors(engine)
         """What the driver raises."""
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._statements = list(statements)
         self._seconds = seconds
         self._connection: AsyncConnection | None = None
         self._driver: Any = None
@@ -122,17 +126,18 @@ class KeptConnection:
         (row,) = await self.fetch(_BACKEND)
         await self._driver.execute("COMMIT")
         known = self._driver.get_server_pid() if self._is_asyncpg else self._driver.info.backend_pid
-        if row[0] == known:
-            self._prepared = {}
-            if not self._is_asyncpg:
-                self._driver.prepare_threshold = 0
+        if row[0] != known:
+            return
+        if self._is_asyncpg:
+            queries = [self._compile(statement)[0] for statement in self._statements]
+            self._prepared = {query: await self._driver.prepare(query) for query in queries}
+        else:
+            self._driver.prepare_threshold = 0
 
     async def _fetch_by_asyncpg(self, query: str, parameters: Sequence[Any]) -> Sequence[Record]:
         if self._prepared is None:
             rows: Sequence[Record] = await self._driver.fetch(query, *parameters)
         else:
-            if query not in self._prepared:
-                self._prepared[query] = await self._driver.prepare(query)
             rows = await self._prepared[query].fetch(*parameters)
         return rows
 

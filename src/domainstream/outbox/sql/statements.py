@@ -64,6 +64,11 @@ class Statements(NamedTuple):
     writers: TextClause | None
     """Returns the transactions that may still insert rows with numbers drawn before; None where none can."""
 
+    @property
+    def all(self) -> list[TextClause]:
+        """Every statement that is run with parameters."""
+        return [each for each in (*self, *self.settle) if isinstance(each, TextClause)]
+
     def array(self, values: Sequence[str]) -> Any:
         """Return values as an array of PostgreSQL, or as the JSON that SQLite's `json_each` reads."""
         return values if self.read_gaps is not None else msgspec.json.encode(values).decode()

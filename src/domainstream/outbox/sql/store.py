@@ -33,8 +33,8 @@ class SqlOutboxStore:
         require_supported(engine.dialect.name)
         self._table = table
         self._settings = settings
-        self._connection = KeptConnection(engine, seconds=settings.answer_timeout.total_seconds())
         self._statements = statements_for(engine.dialect, table, archive=settings.archive)
+        self._connection = KeptConnection(engine, self._statements.all, seconds=settings.answer_timeout.total_seconds())
         self._lease_ms = round(settings.lease.total_seconds() * 1000)
         self._reader = RowReader(table, self._connection, self._statements, settings)
         self._held: Held = {}
