@@ -93,7 +93,7 @@ def test_printed_statements_create_what_create_table_creates(engine: Engine, sch
         options = {
             "include_schemas": True,
             "compare_server_default": engine.dialect.name == "postgresql",
-            "include_name": lambda found, kind, parents: (
+            "include_name": lambda found, kind, _: (
                 found == schema if kind == "schema" else kind != "table" or found in tables
             ),
         }
