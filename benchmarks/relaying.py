@@ -45,7 +45,7 @@ outbox = Outbox(channel_for=channel_for, source="coding")
 
 async def commit(engine: AsyncEngine, first: int, count: int) -> None:
     """Store events in one transaction."""
-    async with outbox.transaction(engine) as connection:
+    async with engine.begin() as connection:
         outbox.add_many(connection, [make_event(number) for number in range(first, first + count)])
 
 
@@ -131,7 +131,7 @@ async def measure_one_by_one(redis_url: str, database_url: str) -> tuple[float, 
         for number in range(count):
             await asyncio.sleep(started + number / PER_SECOND - time.perf_counter())
             event = make_event(number)
-            async with outbox.transaction(engine) as connection:
+            async with engine.begin() as connection:
                 outbox.add(connection, event)
             committed[event.id] = time.perf_counter()
         await reading

@@ -83,9 +83,8 @@ def orm_way(engine: AsyncEngine, outbox: Outbox[Any]) -> Way:
 
 def core_way(engine: AsyncEngine, outbox: Outbox[Any]) -> Way:
     """Return the same transaction through a connection."""
-    accounts, entries = Account.__table__, Entry.__table__
-    changed = update(accounts).where(accounts.c.id == 1).values(balance=accounts.c.balance + 1)
-    added = insert(entries).values(account=1, text="debit")
+    changed = update(Account).where(Account.id == 1).values(balance=Account.balance + 1)
+    added = insert(Entry).values(account=1, text="debit")
 
     async def run(events: list[OptimizationEvaluated]) -> None:
         async with engine.begin() as connection:

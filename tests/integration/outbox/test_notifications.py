@@ -89,12 +89,12 @@ async def test_commit_is_heard(database: Store) -> None:
         assert calls._calls.locked()
 
 
-async def test_async_transaction_is_heard(database: Store) -> None:
+async def test_async_connection_is_heard(database: Store) -> None:
     """The statement of each async driver notifies as well, and stores the rows in order."""
     engine = open_engine(database.async_url)
     events = [created() for _ in range(3)]
     async with listening(database) as calls:
-        async with database.outbox.transaction(engine) as connection:
+        async with engine.begin() as connection:
             database.outbox.add_many(connection, events)
         await calls.called()
     await engine.dispose()

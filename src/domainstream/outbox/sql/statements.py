@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import BigInteger, Dialect, Integer, MetaData, Table, Text, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
+from domainstream.outbox.sql.tables import archive_table, outbox_table, plain_dialect, relay_table
 
 COLUMNS: Final = "id, event_id, channel, data"
 _ARCHIVED: Final = "id, event_id, channel, partition_key, data, created_at"
@@ -81,7 +81,7 @@ class Statements(NamedTuple):
 
 def statements_for(dialect: Dialect, table: Table, *, archive: bool) -> Statements:
     """Return the statements for an outbox; `archive` keeps what was published."""
-    quoted = dialect.identifier_preparer.format_table
+    quoted = plain_dialect(dialect.name).identifier_preparer.format_table
     own = outbox_table(MetaData(), name=table.name, schema=table.schema)
     outbox, relay, sent = quoted(table), quoted(relay_table(own)), quoted(archive_table(own))
     make = _postgresql if dialect.name == "postgresql" else _sqlite

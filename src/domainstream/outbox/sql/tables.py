@@ -105,7 +105,7 @@ def ddl(dialect: str, *, name: str = TABLE_NAME, schema: str | None = None) -> s
 
     `dialect` is `postgresql` or `sqlite`. Raises `OutboxError` for another one.
     """
-    compiler = _dialect(dialect)
+    compiler = plain_dialect(dialect)
     outbox = outbox_table(MetaData(), name=name, schema=schema)
     statements: list[CreateTable | CreateIndex] = []
     for table in (outbox, relay_table(outbox), archive_table(outbox)):
@@ -120,9 +120,11 @@ def require_supported(dialect: str) -> None:
         raise OutboxError(f"Outbox supports PostgreSQL and SQLite, not {dialect}; use one of these")
 
 
-def _dialect(name: str) -> Dialect:
+def plain_dialect(name: str) -> Dialect:
+    """Return the dialect that writes names as they are; raises `OutboxError` for an unsupported database."""
     require_supported(name)
-    dialect: Dialect = (postgresql if name == "postgresql" else sqlite).dialect()
+    # Otherwise every % in a name would be doubled, as drivers need it.
+    dialect: Dialect = (postgresql if name == "postgresql" else sqlite).dialect(paramstyle="named")
     return dialect
 
 
