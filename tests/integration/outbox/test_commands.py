@@ -19,11 +19,11 @@ from redis.asyncio import Redis
 from sqlalchemy import MetaData, Table, create_engine, select, text, update
 from sqlalchemy.orm import Session
 from support import channels
-from support.coding import created, evaluated
+from support.coding import CodingEvent, created, evaluated
 from support.consuming import until
 
 from domainstream.cli.main import cli
-from domainstream.event import BaseEvent, read_message
+from domainstream.event import read_message
 from domainstream.outbox import (
     HeldChannel,
     OutboxRelay,
@@ -65,7 +65,7 @@ def tables(store: Store) -> tuple[Table, Table, Table]:
     return outbox, relay_table(outbox), archive_table(outbox)
 
 
-def add(store: Store, *events: BaseEvent[Any]) -> list[str]:
+def add(store: Store, *events: CodingEvent) -> list[str]:
     """Store events in one transaction, and return their ids."""
     with Session(store.engine) as session, session.begin():
         store.outbox.add_many(session, events)
@@ -98,7 +98,7 @@ async def all_published(store: Store) -> None:
 
 async def published(redis: Redis, prefix: str, channel: str = CREATED) -> list[str]:
     """Return the ids of the events in a stream, in its order."""
-    entries = await redis.xrange(f"{prefix}{channel}")
+    entries: Any = await redis.xrange(f"{prefix}{channel}")
     return [read_message(fields[b"data"]).id for _, fields in entries]
 
 

@@ -14,13 +14,13 @@ from integration.cli.conftest import COMMAND, TESTS, Running
 from integration.cli.test_run import get
 from integration.outbox.conftest import Store
 from redis.asyncio import Redis
-from sqlalchemy import MetaData, Row, select
+from sqlalchemy import MetaData, select
 from sqlalchemy.orm import Session
 from support.channels import CREATED
-from support.coding import created
+from support.coding import CodingEvent, created
 from support.consuming import until
 
-from domainstream.event import BaseEvent, read_message
+from domainstream.event import read_message
 from domainstream.outbox import outbox_table, relay_table
 
 HERE = Path(__file__).parent
@@ -59,22 +59,22 @@ async def start(store: Store, stream_prefix: str) -> AsyncIterator[Start]:
         await process.communicate()
 
 
-def add(store: Store, *events: BaseEvent[Any]) -> None:
+def add(store: Store, *events: CodingEvent) -> None:
     """Store events in one transaction."""
     with Session(store.engine) as session, session.begin():
         store.outbox.add_many(session, events)
 
 
-def lease_of(store: Store) -> Row[tuple[str | None, int, int]]:
+def lease_of(store: Store) -> tuple[Any, ...]:
     """Return owner, epoch and end of the lease."""
     table = relay_table(outbox_table(MetaData(), name=store.outbox.table.name))
     with store.engine.connect() as connection:
-        return connection.execute(select(table.c.owner, table.c.epoch, table.c.lease_until_ms)).one()
+        return tuple(connection.execute(select(table.c.owner, table.c.epoch, table.c.lease_until_ms)).one())
 
 
 async def published(redis: Redis, prefix: str) -> list[str]:
     """Return the ids of the events in the stream, in its order."""
-    entries = await redis.xrange(f"{prefix}{CREATED}")
+    entries: Any = await redis.xrange(f"{prefix}{CREATED}")
     return [read_message(fields[b"data"]).id for _, fields in entries]
 
 
@@ -93,7 +93,7 @@ async def test_relay_publishes_until_sigterm_and_gives_its_lease_back(
     assert owner.startswith(f"{socket.gethostname()}:{running.process.pid}:")
     running.process.send_signal(signal.SIGTERM)
     assert await running.ends(LOADED) == 0
-    assert tuple(lease_of(store)) == (None, epoch, 0)
+    assert lease_of(store) == (None, epoch, 0)
     assert store.stored() == []
     assert await published(redis, stream_prefix) == [event.id for event in events]
 
