@@ -33,7 +33,7 @@ asyncio.run(run())
 """The relay of coding."""
 
 MODULES = [f"{package}.bootstrap" for package in ("contracts", "coding", "screenflow", "valuation")]
-PATIENCE = 60
+PATIENCE = 120
 
 
 @contextmanager

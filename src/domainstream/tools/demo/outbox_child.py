@@ -42,22 +42,27 @@ async def coding(settings: ChildSettings, reporter: Reporter, go: asyncio.Event)
             tasks.create_task(handle_events(service.consumer, settings, reporter))
             tasks.create_task(_hand_in(service, settings, reporter, go))
     finally:
-        # The parent removes the folder, too, unless it was killed.
-        shutil.rmtree(Path(settings.database_file).parent, ignore_errors=True)
+        _remove_database(settings)
 
 
 async def relay(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Publish the events that coding has stored."""
-    async with open_database(settings.database_url):
-        pass  # makes the tables, if this process is the first
     engine = open_engine(settings.database_url)
     publisher = RedisBatchPublisher.from_url(settings.url, prefix=settings.stream_prefix)
     try:
+        async with open_database(settings.database_url):
+            pass  # makes the tables, if this process is the first
         reporter.pending.ready = True
         await OutboxRelay(SqlOutboxStore(engine, outbox.table), ReportingBatchPublisher(publisher, reporter)).run()
     finally:
         await publisher.close()
         await engine.dispose()
+        _remove_database(settings)
+
+
+def _remove_database(settings: ChildSettings) -> None:
+    """Remove the folder of the database, as the parent does unless it was killed; the last of both leaves nothing."""
+    shutil.rmtree(Path(settings.database_file).parent, ignore_errors=True)
 
 
 async def _hand_in(service: Coding, settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
