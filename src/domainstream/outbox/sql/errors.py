@@ -1,5 +1,6 @@
 """Translates the errors of SQLAlchemy and its drivers into ours."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,8 +12,7 @@ from domainstream.text import described
 _MISSING = ("42P01", "3F000", "no such table")  # not "does not exist", which also a missing role or database is
 _MISSING_COLUMN = ("42703", "no such column")
 _FORBIDDEN = ("42501", "permission denied")
-
-
+_UNKNOWN = re.compile(r'(database|role) ".*" does not exist')
 _RELAY_NEEDS = "the relay needs SELECT and DELETE on the outbox, and SELECT, INSERT and UPDATE on its relay table"
 
 
@@ -66,6 +66,9 @@ def _translated(error: BaseException | None, table: str, needs: str) -> OutboxEr
     reason = "the connection failed" if error is None else described(error)
     code = getattr(error, "sqlstate", None) or ""
     text = f"{code} {reason}"
+    if _UNKNOWN.search(text):
+        problem = f"the database of the outbox {table} cannot be used ({reason.splitlines()[0]})"
+        return OutboxError(f"{problem}; create it, or correct the URL")
     if any(mark in text for mark in _MISSING + _MISSING_COLUMN):
         return _incomplete(table, reason)
     if any(mark in text for mark in _FORBIDDEN):
