@@ -113,6 +113,15 @@ class Effect:
     """Which change it was; they were committed in this order."""
 
 
+def begin_and_add(business: Business, number: int, events: int) -> tuple[Connection, list[str]]:
+    """Begin a transaction, and insert events that are not committed yet."""
+    connection = business.engine.connect()
+    connection.begin()
+    added = business.change(connection, aggregate_id(number), events)
+    business.outbox.add_many(connection, added)
+    return connection, [event.id for event in added]
+
+
 def aggregate_id(number: int) -> str:
     """Return the id of an aggregate."""
     return f"stay-{number}"

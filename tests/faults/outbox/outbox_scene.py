@@ -166,10 +166,13 @@ class OutboxScene(Scene):
     async def _entries_of(self, channel: str) -> list[Entry]:
         entries: list[Entry] = []
         last = "-"
-        while page := await self.redis.xrange(channel, min=last, count=PAGE):
+        while page := await self._page(channel, last):
             entries += [_entry(entry_id.decode(), json.loads(fields[b"data"])) for entry_id, fields in page]
             last = f"({page[-1][0].decode()}"
         return entries
+
+    async def _page(self, channel: str, first: str) -> Any:
+        return await self.redis.xrange(channel, min=first, count=PAGE)
 
     @property
     def _sync_url(self) -> str:

@@ -8,11 +8,12 @@ from uuid import uuid4
 import pytest
 from faults.conftest import Report
 from faults.ledger import COMMITTED
-from faults.outbox.business import Business, aggregate_id
+from faults.outbox.business import Business, aggregate_id, begin_and_add
 from faults.outbox.outbox_scene import OutboxScene
 from faults.outbox.reading import Reader
+from faults.publishing import Event
 from faults.sizes import Size
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import create_engine
 
 pytestmark = pytest.mark.one_server
 
@@ -67,7 +68,7 @@ async def test_others_go_on(scene: OutboxScene, size: Size, report: Report, hold
     scene.relay(lease=10.0)
     writer = scene.writer(first_aggregate=HELD + 1, late=0.05)
     await scene.until_progress(1)
-    waiting: asyncio.Future[object] | None = None
+    waiting: asyncio.Future[list[Event]] | None = None
     with holding(scene.business):
         if holding is not transaction_elsewhere:
             waiting = asyncio.ensure_future(asyncio.to_thread(scene.business.commit, HELD))
@@ -96,15 +97,6 @@ def _percentile(delays: list[float], share: float) -> float:
     return max(0.0, delays[int(share * (len(delays) - 1))] * 1000)
 
 
-def begin_and_add(business: Business, number: int, events: int) -> tuple[Connection, list[str]]:
-    """Begin a transaction, and insert events that are not committed yet."""
-    connection = business.engine.connect()
-    connection.begin()
-    added = business.change(connection, aggregate_id(number), events)
-    business.outbox.add_many(connection, added)
-    return connection, [event.id for event in added]
-
-
 async def test_commit_right_after_the_read(scene: OutboxScene, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that is committed after a read, and before it is asked who could fill the gap, is in the next batch."""
     late, ids = begin_and_add(scene.business, HELD, 1)
@@ -113,6 +105,7 @@ async def test_commit_right_after_the_read(scene: OutboxScene, reader: Reader, m
 
     async def commit_and_ask() -> frozenset[str] | None:
         late.commit()
+        late.close()
         return await ask()
 
     monkeypatch.setattr(reader.store._reader, "_writers", commit_and_ask)
@@ -127,6 +120,7 @@ async def test_late_transaction_with_many_rows(scene: OutboxScene, reader: Reade
     (newer,) = scene.business.commit(1)
     assert await reader.read_ids() == [newer.id]
     late.commit()
+    late.close()
     found = [event_id for _ in range(8) for event_id in await reader.read_ids()]
     assert found == ids
 

@@ -1,12 +1,17 @@
 """A relay that is suspended past its lease, and wakes up when another one is active, changes nothing."""
 
 import random
+from functools import partial
+from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from faults.children.outbox_relay import Step
 from faults.children.process import Child
 from faults.conftest import Report
+from faults.outbox.business import AGGREGATES, begin_and_add
 from faults.outbox.outbox_scene import OutboxScene
+from faults.outbox.reading import Reader
 from faults.sizes import Size
 
 pytestmark = pytest.mark.one_server
@@ -26,7 +31,7 @@ async def test_relays_that_fall_asleep(scene: OutboxScene, size: Size, chance: r
     for number in range(size.suspensions):
         await scene.until_progress(chance.randint(1, 40))
         epoch = await _suspend_the_active_one(scene, relays, asleep)
-        await scene.until(lambda epoch=epoch: scene.business.lease()[1] > epoch)
+        await scene.until(partial(_is_later_than, scene, epoch))
         if len(asleep) < len(relays) - 1 and chance.random() < HALF:
             continue
         sleeper = asleep.pop(0)
@@ -45,6 +50,10 @@ async def test_relays_that_fall_asleep(scene: OutboxScene, size: Size, chance: r
     _, takeovers = scene.business.lease()
     found = await scene.assert_delivered()
     report(f"{size.suspensions} suspended, {killed} of them killed, {takeovers} takeovers: {found}")
+
+
+def _is_later_than(scene: OutboxScene, epoch: int) -> bool:
+    return scene.business.lease()[1] > epoch
 
 
 async def _suspend_the_active_one(scene: OutboxScene, relays: dict[str, Child], asleep: list[str]) -> int:
@@ -86,3 +95,26 @@ async def test_control_relays_without_a_lease(scene: OutboxScene) -> None:
     await scene.until_length(EVENTS * 2)
     found = await scene.compared()
     assert (found.lost, found.twice) == (0, EVENTS)
+
+
+async def test_statements_are_prepared_before_any_lock(
+    scene: OutboxScene, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is prepared within a transaction, where a suspended relay would keep its locks until it wakes up."""
+    prepare, within = asyncpg.Connection.prepare, []
+
+    async def noting(connection: Any, query: str, **options: Any) -> Any:
+        if scene.business.outbox.table.name in query:  # SQLAlchemy has statements of its own when it connects
+            within.append(connection.is_in_transaction())
+        return await prepare(connection, query, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "prepare", noting)
+    late, ids = begin_and_add(scene.business, AGGREGATES - 1, 1)
+    scene.commit(AGGREGATES - 1)
+    assert await reader.read()
+    late.commit()
+    late.close()
+    found = [event_id for _ in range(EVENTS // 10) for event_id in await reader.read_ids()]
+    assert set(ids) <= set(found)
+    assert within
+    assert not any(within)
