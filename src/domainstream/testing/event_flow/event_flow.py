@@ -77,12 +77,7 @@ class EventFlow:
         self._limits = limits
         router = JobRouter(subscriptions, limits)
         self._driver = FlowDriver(
-            self._clock,
-            self.streams,
-            self.publisher,
-            router,
-            other_queues=other_queues,
-            most_attempts=most_attempts,
+            self._clock, self.streams, self.publisher, router, other_queues=other_queues, most_attempts=most_attempts
         )
         for consumer in consumers:
             self.add_consumer(consumer)
@@ -99,13 +94,6 @@ class EventFlow:
 
     def relay(self, outbox: RelayedOutbox, database: Any) -> None:
         """Publish what `outbox` stores in `database`, as its relay does: before each step, and only what is committed.
-
-        Usage::
-
-            flow.relay(outbox, engine)
-            async with sessions.begin() as session:
-                await code_stay(session, "stay-1")  # calls outbox.add(session, StayCoded(...))
-            await flow.settle()
 
         `database` is an engine, sync or async. Where a test rolls back the connection that its sessions share, pass
         that connection. The outbox's table must exist. Each `settle`, `advance` and `repeat` empties it.
