@@ -104,7 +104,7 @@ async def test_rejected_batch_is_added_under_its_identity_later(
     assert len(await entries(redis, f"{stream_prefix}broken")) == 2
 
 
-async def test_user_who_may_not_remember_batches_adds_none(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_user_who_may_not_remember_batches_adds_none(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Without the right to SET, a repeat could not be recognized, so the channel is rejected each time."""
     user = stream_prefix.rstrip(":")
     await redis.execute_command("ACL", "SETUSER", user, "on", "nopass", "~*", "+@all", "-set")
