@@ -59,11 +59,12 @@ def _is_later_than(scene: OutboxScene, epoch: int) -> bool:
 async def _suspend_the_active_one(scene: OutboxScene, relays: dict[str, Child], asleep: list[str]) -> int:
     """Suspend the relay that has the lease, and return its epoch."""
     awake = relays.keys() - asleep
-    await scene.until(lambda: scene.business.lease()[0] in awake)
-    owner, epoch = scene.business.lease()
-    if owner in awake:
-        relays[owner].suspend()
-        asleep.append(owner)
+    owner, epoch = None, 0
+    while owner not in awake:  # a relay that has just fallen asleep may still have the lease
+        await scene.until(lambda: scene.business.lease()[0] in awake)
+        owner, epoch = scene.business.lease()
+    relays[owner].suspend()
+    asleep.append(owner)
     return epoch
 
 
