@@ -13,7 +13,7 @@ from domainstream.testing import EmbeddedServer
 from domainstream.tools.demo.prerequisites import source_folders
 
 MODULES = [f"{package}.bootstrap" for package in ("contracts", "coding", "screenflow", "valuation")]
-PATIENCE = 20
+PATIENCE = 60
 
 
 @contextmanager
