@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 NODE_PEERS := tests/interop/node/node_modules/.package-lock.json
 
+# Some images of Python set it. Then every process that a test starts compiles what it imports anew, which takes a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help sync demo test faults check format bench lock clean
 

@@ -166,7 +166,7 @@ def test_stub_lists_what_the_package_offers() -> None:
     assert imported == set(domainstream.__all__)
 
 
-def test_unknown_name_is_told_as_usual() -> None:
+def test_unknown_name_is_reported_as_usual() -> None:
     """Asking for a name that is not there raises AttributeError naming it."""
     with pytest.raises(AttributeError, match="no attribute 'EventBus'"):
         _ = domainstream.EventBus  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -49,12 +49,15 @@ def test_headers_of_scripts_name_files_that_exist() -> None:
     assert len(named) >= len(headers) / 2
 
 
-def texts_of(module: Module) -> Iterator[tuple[int, str]]:
-    """Yield every text of a module, docstrings and messages alike, but no key of JSON as in `field(name="mend")`."""
+@cache
+def texts_of(module: Module) -> list[tuple[int, str]]:
+    """Return every text of a module, docstrings and messages alike, but no key of JSON as in `field(name="mend")`."""
     keys = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.keyword) and node.arg == "name"}
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in keys:
-            yield node.lineno, node.value
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in keys
+    ]
 
 
 @pytest.mark.parametrize("phrase", PHRASES)

@@ -45,7 +45,7 @@ def test_class_has_at_most_200_lines() -> None:
 
 
 def test_constructor_has_at_most_7_parameters() -> None:
-    """What needs more is told by a settings object."""
+    """What needs more is said by a settings object."""
     counts = {
         f"{module}: {node.name}": parameters_of(method)
         for module in modules()

@@ -67,7 +67,7 @@ async def test_what_is_needed_is_kept(scene: Scene, size: Size) -> None:
     assert sum([await scene.redis.xlen(channel) for channel in Channel]) < 4 * EVENTS
 
 
-async def test_losses_are_told(scene: Scene, size: Size, report: Report) -> None:
+async def test_losses_are_reported(scene: Scene, size: Size, report: Report) -> None:
     """Beyond `max_unread_age`, exactly the events that did not reach the queues are reported as lost."""
     await come_and_go(scene, size.outages, STRICT)
     reported = {channel: _reported(scene, channel) for channel in Channel}

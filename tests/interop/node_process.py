@@ -12,7 +12,7 @@ from typing import Any, Final
 
 PROGRAMS: Final = Path(__file__).parent / "node"
 NOTIFICATIONS: Final = Path(__file__).parents[2] / "examples" / "monorepo" / "services" / "notifications"
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 """Seconds that a test waits for a line; the first one takes a second on a busy machine."""
 
 

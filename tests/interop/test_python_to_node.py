@@ -104,7 +104,7 @@ async def test_node_waits_for_the_delay(queue: SharedQueue, streams: Streams) ->
         async with queue.node("worker.mjs") as worker:
             await worker.line()
     fields = await queue.jobs.fields(job_id)
-    assert 500 <= int(fields["processedOn"]) - int(fields["timestamp"]) < 5_000
+    assert 500 <= int(fields["processedOn"]) - int(fields["timestamp"]) < 60_000
 
 
 async def test_node_takes_the_most_urgent_job_first(queue: SharedQueue) -> None:

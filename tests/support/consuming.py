@@ -14,7 +14,7 @@ from domainstream.stream import Delivery
 from domainstream.subscriber import Subscriptions, create_multiple_handlers, to_queue
 
 GROUP = "domain-events"
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until a test stops waiting for what should happen at once."""
 
 

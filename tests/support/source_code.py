@@ -102,7 +102,7 @@ def body_of(function: Function) -> list[ast.stmt]:
 
 
 def is_protocol(node: ast.ClassDef) -> bool:
-    """Tell whether a class is declared as a `Protocol`."""
+    """Return whether a class is declared as a `Protocol`."""
     return any(ast.unparse(base).partition("[")[0].endswith("Protocol") for base in node.bases)
 
 

@@ -67,7 +67,7 @@ async def test_close_stops_the_loop_and_then_releases() -> None:
 
 
 async def test_stop_before_run_ends_it_at_once() -> None:
-    """A program that is told to stop before it runs does its last step and returns."""
+    """A program that is asked to stop before it runs does its last step and returns."""
     program = Program()
     program.lifecycle.stop()
     async with asyncio.timeout(1):

@@ -67,7 +67,7 @@ def test_every_problem_is_reported_at_once(settings: type[Any]) -> None:
 
 @pytest.mark.parametrize("settings", ALL)
 def test_refusal_names_the_settings(settings: type[Any]) -> None:
-    """The message begins with the class, whose docstring tells more."""
+    """The message begins with the class, whose docstring says more."""
     name = above_zero(settings)[0]
 
     with pytest.raises(ConfigurationError, match=f"^{settings.__name__} cannot be used:"):

@@ -71,7 +71,7 @@ class Running:
 
     async def _line(self, stream: asyncio.StreamReader | None, text: str, seen: list[str]) -> str:
         assert stream
-        async with asyncio.timeout(12 * PATIENCE):  # starting Python takes long on a machine that is busy
+        async with asyncio.timeout(PATIENCE):
             while line := (await stream.readline()).decode():
                 seen.append(line.strip())
                 if text in line:

@@ -12,7 +12,12 @@ from typing import Any
 
 from support.consuming import OptimizationEvaluated, subscriptions_of
 
+from domainstream.tools.serving import exit_deadline, serving
 from domainstream.worker import EventConsumer, EventContext
+
+if "IMPATIENT" in os.environ:
+    for module, name in ((exit_deadline, "EXIT_TIMEOUT"), (serving, "EXIT_TIMEOUT"), (serving, "ABORT_TIMEOUT")):
+        setattr(module, name, 1.0)
 
 subscriptions = subscriptions_of("valuation")
 consumer = EventConsumer("valuation")

@@ -226,9 +226,9 @@ async def test_two_tables_in_one_group_are_a_warning(
     async with running(old), running(new):
         await until(both_have_forwarded)
         found = findings(await typed("doctor", "--json"), "warning")
-    told = [one["words"] for one in found if one["check"] == "subscriptions"]
-    assert len(told) == warnings
-    assert all("domain-events have different subscriptions" in one and "old-1" in one for one in told)
+    reported = [one["words"] for one in found if one["check"] == "subscriptions"]
+    assert len(reported) == warnings
+    assert all("domain-events have different subscriptions" in one and "old-1" in one for one in reported)
 
 
 async def test_failed_jobs_are_a_warning(typed: Type, valuation: Valuation, bull: str) -> None:
@@ -247,7 +247,7 @@ async def test_failed_jobs_are_a_warning(typed: Type, valuation: Valuation, bull
 
 
 async def test_jobs_that_no_build_handles_are_a_warning(typed: Type, valuation: Valuation, bull: str) -> None:
-    """Jobs of a newer version and jobs without a handler are told apart, and the printed commands list them."""
+    """Jobs of a newer version and jobs without a handler are two findings, and the printed commands list them."""
     newer = OptimizationEvaluatedV2(aggregate_id="opt-1", payload=EvaluatedPayload(score=0.5))
     await valuation.add(job_with(newer, "event-1"), job_with(calculated(), "event-2"))
     async with running(worker_of(valuation, OptimizationEvaluated, None)):
@@ -267,7 +267,7 @@ async def test_jobs_that_no_build_handles_are_a_warning(typed: Type, valuation: 
 async def test_leases_that_may_not_be_read_are_a_warning(
     typed: Type, streams: Streams, redis: Redis, user_url: UserUrl
 ) -> None:
-    """A user who may read streams but no leases is told so, and still gets the findings about streams."""
+    """A user who may read streams but no leases is warned, and still gets the findings about streams."""
     await streams.add(evaluated())
     await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
     await redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
@@ -280,7 +280,7 @@ async def test_leases_that_may_not_be_read_are_a_warning(
 async def test_queues_that_may_not_be_read_are_a_warning(
     typed: Type, valuation: Valuation, user_url: UserUrl, streams: Streams
 ) -> None:
-    """A user who may not read the queues is told so, and still gets all other findings."""
+    """A user who may not read the queues is warned, and still gets all other findings."""
     await valuation.add(job_of())
     url = await user_url("+@all", f"~{streams.prefix}domain*")
     result = await typed("doctor", "--json", "--redis-url", url, "--bull-prefix", valuation.prefix)

@@ -53,12 +53,14 @@ class Queue:
         return exit_code
 
 
-async def working(start: Start, redis: Redis, url: str, prefix: str, target: str, grace: int = GRACE) -> Queue:
-    """Start a worker whose handler is at its job."""
+async def working(
+    start: Start, redis: Redis, url: str, prefix: str, target: str, grace: int = GRACE, **environment: str
+) -> Queue:
+    """Start a worker whose handler is at its job; with `IMPATIENT` it and its process have a second to end."""
     jobs = BullJobs(redis, f"{prefix}bull", "valuation")
     await Valuation(url, f"{prefix}bull", jobs).add(job_of())
     words = ["worker", f"run_targets:{target}", "--bull-prefix", f"{prefix}bull", "--grace", f"{grace}s"]
-    process = await start(*words)
+    process = await start(*words, **environment)
     await process.prints("handling")
     return Queue(jobs, process)
 
@@ -105,7 +107,7 @@ async def test_what_a_handler_left_behind_does_not_keep_the_process(
     start: Start, redis: Redis, redis_url: str, stream_prefix: str, target: str
 ) -> None:
     """Threads and tasks that a handler started, and that Python would wait for, delay the end by some seconds only."""
-    queue = await working(start, redis, redis_url, stream_prefix, target)
+    queue = await working(start, redis, redis_url, stream_prefix, target, IMPATIENT="yes")
     assert await queue.end(signal.SIGTERM, within=GRACE + CANCELLATION_LIMIT + EXIT_TIMEOUT) == 0
     assert "run.forced_exit exit_code=0 where=" in "\n".join(queue.process.log)
 
@@ -114,7 +116,7 @@ async def test_second_signal_ends_a_process_whose_event_loop_is_blocked(
     start: Start, redis: Redis, redis_url: str, stream_prefix: str
 ) -> None:
     """A handler that never returns to the event loop is named when the process is ended after the second signal."""
-    queue = await working(start, redis, redis_url, stream_prefix, "blocking_the_event_loop")
+    queue = await working(start, redis, redis_url, stream_prefix, "blocking_the_event_loop", IMPATIENT="yes")
     signals = signal.SIGTERM, signal.SIGTERM
     assert await queue.end(*signals, within=ABORT_TIMEOUT + EXIT_TIMEOUT) == 143
     assert "run_targets.py:" in queue.process.log[-1]

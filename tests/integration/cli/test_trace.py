@@ -1,4 +1,4 @@
-"""`domainstream trace` tells what happened to an event, a transaction or an aggregate, and why a job failed."""
+"""`domainstream trace` prints what happened to an event, a transaction or an aggregate, and why a job failed."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

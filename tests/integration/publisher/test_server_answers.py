@@ -139,7 +139,7 @@ async def test_full_server_rejects_and_stores_nothing(binary: object) -> None:
             assert await redis.xlen("orders") == 1
 
 
-async def test_wrong_password_is_told_at_once_and_not_shown(redis_url: str) -> None:
+async def test_wrong_password_is_reported_at_once_and_not_shown(redis_url: str) -> None:
     """A refused login rejects without waiting for the deadline, and no error shows the password."""
     url = redis_url.replace("redis://", "redis://nobody:s3cret@")
     async with RedisStreamPublisherClient.from_url(url) as client:

@@ -45,9 +45,10 @@ def subscriber_of(url: str) -> RedisBullMQStreamSubscriber:
 
 @pytest.mark.parametrize("open_at", [worker_of, subscriber_of])
 async def test_rejected_password_is_logged_as_such(
-    open_at: Any, redis_url: str, caplog: pytest.LogCaptureFixture
+    open_at: Any, redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a wrong password, the log names the server that rejected it, and says to correct the URL."""
+    monkeypatch.setattr("domainstream.worker.bullmq.engine.SHUTDOWN_TIMEOUT", 0.1)
     place = redis_url.removeprefix("redis://")
     refused = f"the server at {place} rejected the user or the password; correct the URL"
     async with running(open_at(f"redis://nobody:s3cret@{place}")):

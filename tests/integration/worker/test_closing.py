@@ -16,7 +16,7 @@ from domainstream.lifecycle import ABORT_LIMIT, Lifecycle
 from domainstream.redis.link import RedisLink
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
-from domainstream.worker import EventConsumer, EventWorker, ReceivedJob
+from domainstream.worker import EventConsumer, EventWorker, ReceivedJob, abandoned
 from domainstream.worker.outcomes import AttemptResult
 
 
@@ -93,9 +93,10 @@ async def test_second_cancellation_ends_at_once(queue: Valuation) -> None:
 
 @pytest.mark.parametrize("times", [1, 2], ids=["after the grace", "at the second cancellation"])
 async def test_job_of_a_handler_that_does_not_end_is_handed_back(
-    queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture, times: int
+    queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """A worker waits for a handler that ignores its cancellation no longer than its limit, and lets the lock go."""
+    monkeypatch.setattr(abandoned, "CANCELLATION_LIMIT", 0.2)
     stubborn, diary = Stubborn(), Diary()
     await queue.add(job_of())
     worker = queue.worker(stubborn.handle, grace=timedelta(seconds=0.1 if times == 1 else 60))
@@ -117,8 +118,11 @@ async def test_job_of_a_handler_that_does_not_end_is_handed_back(
     assert diary.ids == ["event-1"]
 
 
-async def test_place_of_a_handler_that_does_not_end_is_free_again(queue: Valuation) -> None:
+async def test_place_of_a_handler_that_does_not_end_is_free_again(
+    queue: Valuation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A handler that ignores its time limit keeps neither its place in the worker nor its job."""
+    monkeypatch.setattr(abandoned, "CANCELLATION_LIMIT", 0.2)
     stubborn = Stubborn()
     consumer = EventConsumer("valuation", time_limit=timedelta(seconds=0.05))
     consumer.on(OptimizationEvaluated)(stubborn.handle)

@@ -70,7 +70,7 @@ class Line(EventPayload):
 
 
 class Lines(EventPayload):
-    """A struct with a list of structs, whose type tells where the times are."""
+    """A struct with a list of structs, whose type says where the times are."""
 
     lines: list[Line]
     by_ward: dict[str, list[Line]] = {}  # noqa: RUF012

@@ -55,8 +55,8 @@ async def test_call_cut_in_the_middle_tells_each_part() -> None:
         await deferred_failure
     sender.open()
     await publisher.drain()
-    told = [receipt.outcome for receipt in receipts_of(cancelled.value)]
-    assert told == [Outcome.PUBLISHED] * 2 + [Outcome.UNKNOWN] * 2 + [Outcome.REJECTED] * 2
+    in_order = [receipt.outcome for receipt in receipts_of(cancelled.value)]
+    assert in_order == [Outcome.PUBLISHED] * 2 + [Outcome.UNKNOWN] * 2 + [Outcome.REJECTED] * 2
 
 
 async def test_call_cancelled_outside_is_never_sent() -> None:

@@ -23,7 +23,7 @@ time.sleep(60)
 
 
 def is_gone(pid: int) -> bool:
-    """Wait until a process has ended, and tell whether it has."""
+    """Wait until a process has ended, and return whether it has."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:

@@ -89,7 +89,7 @@ async def test_every_subscribed_queue_handles_an_event() -> None:
     assert len(flow.handled(PricingCalculated, queue="archive")) == 1
 
 
-async def test_contexts_tell_what_handlers_were_told() -> None:
+async def test_contexts_hold_what_handlers_got() -> None:
     """They stand in the order of the events; the entry's time is the flow's."""
     event = evaluated(correlation_id="stay-7")
     async with valuing(do_nothing) as flow:
@@ -261,7 +261,7 @@ async def test_attempts_before_do_not_count_for_an_end() -> None:
 
 
 @pytest.mark.parametrize("spacing_s", [0, 5])
-async def test_flow_without_an_end_is_told(spacing_s: int) -> None:
+async def test_flow_without_an_end_is_reported(spacing_s: int) -> None:
     """A handler that asks for its job again each time stops the test, with the handlers that keep on running."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:

@@ -54,7 +54,7 @@ async def test_failure_that_is_expected_can_be_looked_at() -> None:
     assert flow.handled(OptimizationEvaluated) == []
 
 
-async def test_failure_is_told_once() -> None:
+async def test_failure_is_reported_once() -> None:
     """Settling again speaks only of what failed since."""
     async with valuing(give_up) as flow:
         await producer_of(flow).publish(evaluated())
@@ -63,7 +63,7 @@ async def test_failure_is_told_once() -> None:
         assert len(flow.failed) == 1
 
 
-async def test_dead_letter_is_told_once() -> None:
+async def test_dead_letter_is_reported_once() -> None:
     """Settling again speaks only of what was buried since."""
     async with valuing(do_nothing) as flow:
         flow.streams.add(EVALUATED, b"no JSON")
@@ -73,7 +73,7 @@ async def test_dead_letter_is_told_once() -> None:
 
 
 async def test_failed_job_is_not_repeated() -> None:
-    """It has ended, as one that its worker could tell of."""
+    """It has ended, as one that its worker could report."""
     async with valuing(give_up) as flow:
         await producer_of(flow).publish(evaluated())
         await flow.settle(expect_failures=True)
@@ -105,7 +105,7 @@ async def test_what_was_published_can_be_read_within_the_limits() -> None:
 
 
 async def test_one_failure_keeps_nothing_else_from_being_handled() -> None:
-    """The flow is at rest when it tells."""
+    """The flow is at rest when it reports."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
         if event.aggregate_id == "bad":

@@ -98,7 +98,7 @@ async def test_smaller_priority_begins_first() -> None:
 
 
 async def test_entries_of_one_moment_have_growing_ids() -> None:
-    """Ids tell the flow's time, and a number within it."""
+    """Ids hold the flow's time, and a number within it."""
     async with valuing(do_nothing) as flow:
         receipts = await producer_of(flow).publish_many([evaluated(), evaluated()])
         await flow.advance(SECOND)
@@ -107,7 +107,7 @@ async def test_entries_of_one_moment_have_growing_ids() -> None:
     assert [receipt.entry_id for receipt in receipts] == [f"{begin}-0", f"{begin}-1", f"{begin + 1000}-0"]
 
 
-async def test_flow_begins_now_unless_it_is_told() -> None:
+async def test_flow_begins_now_by_default() -> None:
     """Its time is then the real one, to the millisecond, and stands still."""
     before = datetime.now(UTC)
     flow = EventFlow(subscriptions_to())
@@ -116,7 +116,7 @@ async def test_flow_begins_now_unless_it_is_told() -> None:
 
 
 async def test_delays_beyond_the_calendar_end_with_it() -> None:
-    """A handler that puts its job off by a hundred years each time is told as endless, not by an overflow."""
+    """A handler that puts its job off by a hundred years each time is reported as endless, not by an overflow."""
 
     async def price_stay(event: OptimizationEvaluated, context: EventContext) -> None:
         raise RetryLater(timedelta(days=36_500))

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from support.consuming import running, until
 
 from domainstream.health import Health
@@ -47,8 +48,9 @@ async def test_stats_are_those_of_the_engine() -> None:
     assert EventWorker(engine).stats == WorkerStats(completed=3, failed=1)
 
 
-async def test_failing_calls_make_it_unhealthy() -> None:
+async def test_failing_calls_make_it_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose calls to the server fail is not healthy, and names the last error."""
+    monkeypatch.setattr("domainstream.worker.bullmq.engine.SHUTDOWN_TIMEOUT", 0.1)
     worker = EventWorker.from_url("redis://127.0.0.1:1", EventConsumer("valuation"))
     async with running(worker):
 

@@ -1,4 +1,4 @@
-"""With readers that crash, entries left alone and trims at random: what was added was settled or told as lost."""
+"""With readers that crash, entries left alone and trims at random: what was added was settled or reported as lost."""
 
 import asyncio
 import random
@@ -65,7 +65,7 @@ class Ledger:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_everything_is_settled_or_told_as_lost(harness: RedisHarness, seed: int) -> None:
+async def test_everything_is_settled_or_reported_as_lost(harness: RedisHarness, seed: int) -> None:
     """Three readers together lose sight of nothing: the counts add up exactly, and nothing is left pending."""
     ledger = Ledger(harness, seed)
     await harness.reader().read()

@@ -1,4 +1,4 @@
-"""What a group lost to trimming is told: exactly, once, before anything newer."""
+"""What a group lost to trimming is reported: exactly, once, before anything newer."""
 
 import asyncio
 from datetime import timedelta
@@ -70,8 +70,8 @@ async def test_losses_add_up(harness: RedisHarness) -> None:
     assert len(read) == 30 + 7 + 0 + 19 + 1 + 40
 
 
-async def test_two_readers_at_once_tell_a_loss_once(harness: RedisHarness) -> None:
-    """However many instances look at the same time, one of them tells it."""
+async def test_two_readers_at_once_report_a_loss_once(harness: RedisHarness) -> None:
+    """However many instances look at the same time, one of them reports it."""
     losses: list[Loss] = []
     readers = [harness.reader(name, on_loss=losses.append) for name in ("one", "two", "three")]
     await asyncio.gather(*(reader.read() for reader in readers))
@@ -83,7 +83,7 @@ async def test_two_readers_at_once_tell_a_loss_once(harness: RedisHarness) -> No
 
 
 async def test_stream_that_was_trimmed_to_nothing(harness: RedisHarness) -> None:
-    """The loss is told although there is nothing left to read, and no entry stands behind it."""
+    """The loss is reported although there is nothing left to read, and no entry stands behind it."""
     losses: list[Loss] = []
     reader = harness.reader(on_loss=losses.append)
     ids = await add(harness, 3)
@@ -116,7 +116,7 @@ async def test_loss_is_reported_when_the_read_behind_the_check_fails(harness: Re
     assert reader.stats.lost == 5
 
 
-async def test_every_channel_tells_its_own_loss(harness: RedisHarness) -> None:
+async def test_loss_of_every_channel_is_reported(harness: RedisHarness) -> None:
     """Several channels may lose entries at a time."""
     losses: list[Loss] = []
     reader = harness.reader(on_loss=losses.append)
@@ -129,7 +129,7 @@ async def test_every_channel_tells_its_own_loss(harness: RedisHarness) -> None:
 
 
 async def test_what_is_trimmed_after_it_was_read_is_no_loss(harness: RedisHarness) -> None:
-    """Retention does its work on settled entries, and nobody is told."""
+    """Retention does its work on settled entries, and nothing is reported."""
     losses: list[Loss] = []
     reader = harness.reader(on_loss=losses.append)
     for keep in (5, 0, 3, 1):
@@ -142,7 +142,7 @@ async def test_what_is_trimmed_after_it_was_read_is_no_loss(harness: RedisHarnes
 
 
 async def test_oldest_unread_deleted_by_hand_is_a_loss(harness: RedisHarness) -> None:
-    """XDEL of unread entries is told like trimming, when nothing older is left."""
+    """XDEL of unread entries is reported like trimming, when nothing older is left."""
     losses: list[Loss] = []
     reader = harness.reader(on_loss=losses.append)
     ids = await add(harness, 4)
@@ -185,7 +185,7 @@ async def test_group_that_others_moved_makes_no_false_alarm(harness: RedisHarnes
 
 
 async def test_loss_is_found_while_the_memory_is_full(harness: RedisHarness, redis: Redis) -> None:
-    """A server that takes no more entries still delivers those it has, and tells what was lost."""
+    """A server that takes no more entries still delivers those it has, and what was lost is reported."""
     losses: list[Loss] = []
     reader = harness.reader(on_loss=losses.append)
     await reader.read()

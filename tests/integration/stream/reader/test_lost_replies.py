@@ -84,8 +84,11 @@ async def test_deliveries_count_what_nobody_saw(harness: RedisHarness, redis_url
         await reader.close()
 
 
-async def test_server_that_falls_silent_is_given_up(harness: RedisHarness, redis_url: str) -> None:
+async def test_server_that_falls_silent_is_given_up(
+    harness: RedisHarness, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No reply for longer than a read may block ends the read; the next one connects anew and goes on."""
+    monkeypatch.setattr("domainstream.stream.reader.reader.REPLY_MARGIN", timedelta(seconds=1.5))
     losses: list[Loss] = []
     async with FaultProxy(redis_url) as proxy:
         harness.url = proxy.url

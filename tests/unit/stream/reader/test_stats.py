@@ -1,4 +1,4 @@
-"""What a reader meets is counted, logged and told."""
+"""What a reader meets is counted, logged and reported."""
 
 import logging
 
@@ -32,15 +32,15 @@ def test_loss_is_logged_with_all_that_is_known(caplog: pytest.LogCaptureFixture)
 
 
 def test_what_a_listener_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Reading goes on, and the other losses are told."""
-    told: list[Loss] = []
+    """Reading goes on, and the other losses are reported."""
+    reported: list[Loss] = []
 
     def listen(loss: Loss) -> None:
-        told.append(loss)
+        reported.append(loss)
         raise ValueError(loss.channel)
 
     ReaderStatsRecorder("group", listen).lost([LOSS, LOSS])
-    assert told == [LOSS, LOSS]
+    assert reported == [LOSS, LOSS]
     assert "stream.loss_hook_failed group=group channel=orders" in caplog.text
     assert "ValueError" in caplog.text
 
