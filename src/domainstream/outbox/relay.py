@@ -13,17 +13,16 @@ reported.
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import count
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from msgspec import Struct
 from sqlalchemy import MetaData, Table
 
-from domainstream.errors import OutboxError, OutboxUnavailableError, ServerError
+from domainstream.errors import OutboxUnavailableError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.outbox.held_channels import Held
@@ -33,10 +32,10 @@ from domainstream.outbox.port import (
     CommitListener,
     Lease,
     LeaseLostError,
-    NotedBatch,
     OutboxStore,
     SettledBatch,
 )
+from domainstream.outbox.retrying_publisher import NoAnswerError, RetryingPublisher, pause_after
 from domainstream.outbox.settings import DEFAULT_SETTINGS, RelaySettings
 from domainstream.outbox.sql.engine import open_engine
 from domainstream.outbox.sql.notifications import NotificationListener
@@ -48,15 +47,6 @@ from domainstream.telemetry import Signal, emit
 
 STAND_BY: Final = 1.0
 """Seconds between two attempts to take over."""
-
-LEASES: Final = 6
-"""How many terms of its lease a relay waits for Redis before it asks whether another one has taken over."""
-
-_AnswerT = TypeVar("_AnswerT")
-
-
-class _NoAnswerError(Exception):
-    """Redis did not answer until the relay was stopped, or for so long that another relay may have taken over."""
 
 
 class RelayStats(Struct, frozen=True, kw_only=True):
@@ -100,16 +90,16 @@ class OutboxRelay:
         `listener` ends pauses where the settings have `wake="notify"`. Raises `ConfigurationError` if it is missing.
         """
         self._store = store
-        self._publisher = publisher
         self._settings = settings
         # The first parts say to people where the active relay runs.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lifecycle = Lifecycle(type(self).__name__)
+        self._publisher = RetryingPublisher(publisher, self._lifecycle, lease=settings.lease)
         self._pauses = Pauses(self._lifecycle, settings, listener)
         self._owned = AsyncExitStack()
-        self._failure: OutboxError | ServerError | None = None
+        self._failure: OutboxUnavailableError | None = None
         self._is_active = False
-        self._published = self._takeovers = self._epoch = 0
+        self._takeovers = self._epoch = 0
         self._held: Held = {}
 
     @property
@@ -117,7 +107,7 @@ class OutboxRelay:
         """What it has done, and which channels are held."""
         return RelayStats(
             is_active=self._is_active,
-            published=self._published,
+            published=self._publisher.published,
             takeovers=self._takeovers,
             epoch=self._epoch,
             held=self._held,
@@ -167,7 +157,7 @@ class OutboxRelay:
 
     async def health(self) -> Health:
         """Return whether it publishes or stands by; never raises."""
-        problem = self._lifecycle.problem or str(self._failure or "")
+        problem = self._lifecycle.problem or str(self._failure or self._publisher.failure or "")
         if not self._lifecycle.is_running:
             problem = problem or "the relay does not run"
         return Health(ok=not problem, problem=problem or None)
@@ -195,18 +185,17 @@ class OutboxRelay:
             try:
                 lease = await self._store.take_over(self._owner)
                 backoff.reset()
-                failures = 0
-                if lease is None or isinstance(self._failure, OutboxError):
-                    self._failure = None
+                self._failure, failures = None, 0
                 if lease is None:
+                    self._publisher.failure = None
                     await self._lifecycle.rest(STAND_BY)
                     continue
                 await self._relay(lease)
             except LeaseLostError as error:
                 emit(Signal.OUTBOX_LEASE_LOST, reason=error)
             except OutboxUnavailableError as error:
-                failures += 1
-                await self._wait(error, backoff.next(), failures)
+                self._failure, failures = error, failures + 1
+                await pause_after(error, backoff, failures, self._lifecycle)
             finally:
                 self._is_active = False
 
@@ -224,69 +213,25 @@ class OutboxRelay:
         next_introduction = 0.0
         try:
             if lease.unsettled is not None:
-                settled = await self._publish(lease.unsettled, is_repeat=True)
+                settled = await self._publisher.publish(lease.unsettled, is_repeat=True)
             while not self._lifecycle.stopping.is_set():
                 if monotonic() >= next_introduction:
-                    await self._answered(lambda _: self._publisher.introduce(producer))
+                    await self._publisher.introduce(producer)
                     next_introduction = monotonic() + self._settings.dedup_window.total_seconds() / 2
                 claim = await self._store.next_batch(lease, settled, identity)
                 settled = None
                 _report_held(self._held, claim.held)
                 self._held = claim.held
                 if claim.batch is not None:
-                    settled = await self._publish(claim.batch, is_repeat=claim.batch.identity != identity)
+                    settled = await self._publisher.publish(claim.batch, is_repeat=claim.batch.identity != identity)
                     identity = BatchIdentity(producer, next(sequence))
                     self._pauses.reset()
                 else:
                     await self._pauses.rest()
-        except _NoAnswerError:
+        except NoAnswerError:
             if not self._lifecycle.stopping.is_set():
                 return
         await self._store.release(lease, settled)
-
-    async def _publish(self, batch: NotedBatch, *, is_repeat: bool) -> SettledBatch:
-        """Publish a batch, again and again under its identity. Raises `_NoAnswerError`."""
-        messages = [row.message for row in batch.rows]
-
-        async def send(attempt: int) -> SettledBatch:
-            if is_repeat or attempt > 1:
-                await self._verify_memory(batch)
-            rejected = await self._publisher.send(messages, batch.identity)
-            return SettledBatch(batch, {channel: str(error) for channel, error in rejected.items()})
-
-        settled = await self._answered(send)
-        self._published += len(settled.published_ids)
-        return settled
-
-    async def _verify_memory(self, batch: NotedBatch) -> None:
-        """Report it when the server cannot tell whether it has a batch already."""
-        producer = batch.identity.producer
-        if not await self._publisher.remembers(producer):
-            emit(Signal.OUTBOX_SERVER_LOST_MEMORY, rows=len(batch.rows))
-            await self._publisher.introduce(producer)
-
-    async def _answered(self, call: Callable[[int], Awaitable[_AnswerT]]) -> _AnswerT:
-        """Make a call, given the number of the attempt, until Redis answers. Raises `_NoAnswerError`."""
-        backoff = Backoff()
-        give_up_at = monotonic() + LEASES * self._settings.lease.total_seconds()
-        attempts = count(1)
-        while True:
-            attempt = next(attempts)
-            try:
-                answer = await call(attempt)
-            except ServerError as error:
-                await self._wait(error, backoff.next(), attempt)
-                if self._lifecycle.stopping.is_set() or monotonic() >= give_up_at:
-                    raise _NoAnswerError from None
-            else:
-                self._failure = None
-                return answer
-
-    async def _wait(self, error: OutboxError | ServerError, pause: float, attempt: int) -> None:
-        self._failure = error
-        if is_worth_logging(attempt):
-            emit(Signal.OUTBOX_RETRIED, pause_s=round(pause, 3), reason=error)
-        await self._lifecycle.rest(pause)
 
 
 def _report_held(before: Held, after: Held) -> None:

@@ -16,7 +16,16 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.outbox import Claim, Lease, MemoryOutboxStore, OutboxRelay, RelaySettings, SettledBatch, relay
+from domainstream.outbox import (
+    Claim,
+    Lease,
+    MemoryOutboxStore,
+    OutboxRelay,
+    RelaySettings,
+    SettledBatch,
+    relay,
+    retrying_publisher,
+)
 from domainstream.publisher import BatchIdentity
 from domainstream.testing.outbox_harness import outgoing
 
@@ -361,7 +370,7 @@ async def test_rejected_channel_is_held_while_others_go_on(caplog: pytest.LogCap
 
 async def test_relay_without_redis_asks_whether_another_took_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A relay that waits for Redis for many terms of its lease leaves the outbox to one that reaches Redis."""
-    monkeypatch.setattr(relay, "LEASES", 0)
+    monkeypatch.setattr(retrying_publisher, "LEASES", 0)
     store, server, unreachable = UnsteadyStore(), SimulatedServer(), SimulatedServer()
     unreachable.away = AWAY
     store.add([message := outgoing("orders")])

@@ -9,4 +9,4 @@ class DomainStreamConfig(AppConfig):
     name = "domainstream.integrations.django"
     label = "domainstream"
     verbose_name = "Domain events"
-    default_auto_field = "django.db.models.BigAutoField"
+    default_auto_field = "django.db.models.BigAutoField"  # pyright: ignore[reportAssignmentType]
