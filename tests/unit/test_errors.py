@@ -69,6 +69,8 @@ EXAMPLES: list[BaseException] = [
             errors.HandlerTimeoutError,
             errors.BackgroundTaskError,
             errors.InboxError,
+            errors.OutboxError,
+            errors.OutboxUnavailableError,
         )
     ),
 ]

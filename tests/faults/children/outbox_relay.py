@@ -112,7 +112,7 @@ def arm(own: OutboxRelay, step: Step, nth: int, happen: Callable[[], None]) -> N
             happen()
 
     store: Any = own._store
-    publisher: Any = own._publisher
+    publisher: Any = own._publisher._publisher
     statements = store._statements
     match step:
         case Step.TAKING:

@@ -74,6 +74,11 @@ class Business:
         session.execute(self.effects.insert(), rows)
         return made
 
+    def add_at_once(self, connection: Connection, events: list[Event]) -> None:
+        """Add events to the outbox as rows with numbers, which otherwise are drawn right before the commit."""
+        self.outbox.add_many(connection, events)
+        self.outbox._connections._write_kept(connection)
+
     def commit(self, number: int, events: int = 1) -> list[Event]:
         """Change an aggregate in a transaction of its own; they take turns with `number`."""
         with Session(self.engine) as session, session.begin():
@@ -118,7 +123,7 @@ def begin_and_add(business: Business, number: int, events: int) -> tuple[Connect
     connection = business.engine.connect()
     connection.begin()
     added = business.change(connection, aggregate_id(number), events)
-    business.outbox.add_many(connection, added)
+    business.add_at_once(connection, added)
     return connection, [event.id for event in added]
 
 

@@ -30,7 +30,7 @@ Holding = Callable[[Business], AbstractContextManager[None]]
 def open_transaction(business: Business) -> Iterator[None]:
     """Hold a transaction that has drawn the numbers of its rows."""
     with business.engine.begin() as connection:
-        business.outbox.add_many(connection, business.change(connection, aggregate_id(HELD)))
+        business.add_at_once(connection, business.change(connection, aggregate_id(HELD)))
         yield
 
 
@@ -39,7 +39,7 @@ def prepared_transaction(business: Business) -> Iterator[None]:
     """Hold a transaction that is prepared, on a connection that is closed."""
     name = uuid4().hex
     with business.engine.connect() as connection:
-        business.outbox.add_many(connection, business.change(connection, aggregate_id(HELD)))
+        business.add_at_once(connection, business.change(connection, aggregate_id(HELD)))
         connection.exec_driver_sql(f"PREPARE TRANSACTION '{name}'")
     try:
         yield

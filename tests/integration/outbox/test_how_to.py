@@ -118,7 +118,7 @@ async def service(urls: tuple[str, str]) -> AsyncIterator[PageService]:
         "__name__": "page",
     }
     blocks = re.findall(r"^```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     for block in blocks:
         exec(compile(block, str(HOW_TO), "exec"), names)  # noqa: S102 - our own page
     service = PageService(names)

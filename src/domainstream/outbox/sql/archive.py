@@ -2,9 +2,9 @@
 
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, MetaData, Select, Table, delete, exists, func, insert, inspect, select, text
+from sqlalchemy import ColumnElement, MetaData, SelectBase, Table, delete, exists, func, insert, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domainstream.errors import OutboxError
@@ -84,7 +84,7 @@ class OutboxArchive:
                 done = await connection.execute(delete(self._sent).where(self._sent.c.sent_at < _moment(before)))
                 return done.rowcount
 
-    def _replayed(self, choice: SentChoice) -> Select[Any]:
+    def _replayed(self, choice: SentChoice) -> SelectBase:
         sent = self._sent
         # An event that was replayed before has several rows in the archive.
         nth = func.row_number().over(partition_by=sent.c.event_id, order_by=sent.c.id).label("nth")
