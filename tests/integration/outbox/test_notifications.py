@@ -141,7 +141,7 @@ def test_sqlite_is_refused(tmp_path: Path) -> None:
     """SQLite has no notifications: both sides say so when they are asked for them."""
     store = Store(f"sqlite:///{tmp_path}/x.db", f"sqlite+aiosqlite:///{tmp_path}/x.db")
     outbox = Outbox(channel_for=channel_for, source="coding", table=store.outbox.table, notify=True)
-    with store.engine.begin() as connection, pytest.raises(ConfigurationError, match="only PostgreSQL"):
+    with pytest.raises(ConfigurationError, match="only PostgreSQL"), store.engine.begin() as connection:
         outbox.add(connection, created())
     with pytest.raises(ConfigurationError, match="only PostgreSQL"):
         OutboxRelay.from_url("redis://127.0.0.1", database_url=store.async_url, settings=NOTIFIED)
