@@ -84,6 +84,8 @@ class SqlOutboxStore:
         await self._connection.close()
 
     async def _take_over(self, owner: str) -> Lease | None:
+        if self._statements.unblock is not None:
+            await self._connection.fetch(self._statements.unblock, lease_ms=self._lease_ms)
         taken = await self._connection.fetch(self._statements.take, owner=owner, lease_ms=self._lease_ms)
         if not taken:
             return None
