@@ -31,7 +31,7 @@ demo: sync ## Watch the events of three services go from mapper to handler.
 test: sync ## Run all tests.
 	@$(BIN)/python -m pytest
 
-faults: sync ## Run the fault tests at full size, which takes about 25 minutes.
+faults: sync ## Run the fault tests at full size, which takes far longer than make test.
 	@$(BIN)/python -m pytest tests/faults --faults=full -n0
 
 check: sync ## Check lint, format, types and layers.

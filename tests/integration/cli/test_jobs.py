@@ -250,9 +250,10 @@ async def odd_jobs(redis: Redis, bull: str) -> list[bytes]:
 )
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 async def test_jobs_of_other_programs_stop_no_command(
-    typed: Type, bull: str, odd_jobs: list[bytes], words: list[str], as_json: list[str]
+    typed: Type, redis: Redis, bull: str, odd_jobs: list[bytes], words: list[str], as_json: list[str]
 ) -> None:
     """A job without data or fields, with numbers that are none, or with an id that is not text hides no other job."""
+    await redis.zadd(f"{bull}:valuation:delayed", {b"late-\xff": 1_700_000_000_000, b"not-a-job": 1_700_000_000_000})
     result = await typed(*words, *as_json, "--bull-prefix", bull)
     assert "this is a bug" not in result.output
     assert "the server rejected" not in result.output

@@ -281,12 +281,12 @@ def test_flow_needs_neither_pytest_nor_an_extra() -> None:
 
 
 async def test_handled_event_costs_little() -> None:
-    """Far less than 5 ms, so that tests of whole systems stay fast; measured well below 1 ms."""
+    """Far less than 5 ms of processor time, so that tests of whole systems stay fast; measured well below 1 ms."""
     events = [evaluated() for _ in range(300)]
     async with system("billing") as flow:
         await producer_of(flow).publish_many(events)
-        begin = time.perf_counter()
+        begin = time.process_time()
         await asyncio.wait_for(flow.settle(), timeout=30)
-        per_event = (time.perf_counter() - begin) / len(flow.attempts)
+        per_event = (time.process_time() - begin) / len(flow.attempts)
     assert len(flow.attempts) == 600
     assert per_event < 0.005

@@ -18,7 +18,7 @@ from domainstream.validation import plain_name
 CHUNK: Final = 100
 """Jobs per call, which keep the server busy for about 2 ms."""
 
-Action = Literal["retry", "promote", "remove", "remove_failed", "remove_delayed"]
+Action = Literal["retry", "promote", "remove_failed", "remove_delayed"]
 
 _KEYS: Final = (
     *("failed", "delayed", "wait", "paused", "meta", "active", "marker", "prioritized", "pc", "events", "repeat"),
@@ -46,16 +46,12 @@ class BullMQRepair:
         """Let delayed jobs start now, with the attempts they have left; return how many of them were delayed."""
         return await self._repair("promote", queue, job_ids)
 
-    async def remove(self, queue: str, job_ids: Sequence[str]) -> int:
-        """Delete jobs in any state but those that a worker holds or a job scheduler repeats; return how many."""
-        return await self._repair("remove", queue, job_ids)
-
     async def remove_failed(self, queue: str, job_ids: Sequence[str]) -> int:
-        """Delete those of these jobs that are failed; return how many."""
+        """Delete those of these jobs that are still failed; return how many."""
         return await self._repair("remove_failed", queue, job_ids)
 
     async def remove_delayed(self, queue: str, job_ids: Sequence[str]) -> int:
-        """Delete those of these jobs that are delayed and that no job scheduler repeats; return how many."""
+        """Delete those of these jobs that are still delayed, and that no job scheduler repeats; return how many."""
         return await self._repair("remove_delayed", queue, job_ids)
 
     async def _repair(self, action: Action, queue: str, job_ids: Sequence[str]) -> int:

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from domainstream.errors import HandlerNotFoundError, UnknownEventVersionError
 from domainstream.event.json_guard import SAFE_INTEGER
 from domainstream.queue.bullmq.scripts import queue_key
-from domainstream.redis.connection import replies_of
-from domainstream.redis.errors import translated_errors
+from domainstream.redis.connection import accepted
+from domainstream.redis.errors import code_of, translated_errors
 
 PAGE: Final = 500
 SEARCHED: Final = 10_000
@@ -55,9 +55,14 @@ async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list
             job_ids: Any = await client.zrange(queue_key(bull_prefix, queue, "delayed"), start, start + PAGE - 1)
             async with client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
-                    pipe.hmget(queue_key(bull_prefix, queue, job_id.decode()), ["failedReason", "name", "timestamp"])
-                replies = await replies_of(pipe)
-        for reason, name, added in replies:
+                    # Any program may have added the job: its id may not be text, or be the name of another key.
+                    key = queue_key(bull_prefix, queue, job_id.decode(errors="backslashreplace"))
+                    pipe.hmget(key, ["failedReason", "name", "timestamp"])
+                replies = await pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and code_of(reply) == "WRONGTYPE":
+                continue
+            reason, name, added = accepted(reply)
             if (error := unhandled_error(reason)) is not None:
                 found.setdefault(error, []).append(((name or b"").decode(errors="replace"), whole_number(added) or 0))
         if len(job_ids) < PAGE:

@@ -99,26 +99,19 @@ async def test_delayed_job_starts_at_once_after_a_promotion(queue: Valuation, re
         await diary.handled(1)
 
 
-async def test_removed_jobs_leave_no_keys(queue: Valuation, repair: BullMQRepair, redis: Redis) -> None:
-    """A failed and a waiting job are deleted with everything that belongs to them."""
-    ids = await failed(queue, 1)
-    await queue.add(*[job for job in jobs_of(2) if job.id not in ids])
-    assert await repair.remove("valuation", ["event-0", "event-1", "event-2"]) == 2
-    assert [key async for key in redis.scan_iter(match=f"{queue.prefix}:valuation:event-*")] == []
-
-
 async def test_job_that_a_worker_holds_is_not_removed(queue: Valuation, repair: BullMQRepair) -> None:
     """An active job is left to its worker."""
     answers: list[int] = []
 
     async def remove(job: ReceivedJob) -> AttemptResult:
-        answers.append(await repair.remove("valuation", [job.id]))
+        answers.append(await repair.remove_failed("valuation", [job.id]))
+        answers.append(await repair.remove_delayed("valuation", [job.id]))
         return await fail(job)
 
     await queue.add(*jobs_of(1))
     async with working(queue.engine(remove)):
         await queue.ended("failed")
-    assert answers == [0]
+    assert answers == [0, 0]
 
 
 async def test_job_that_began_again_is_not_removed_as_failed_or_delayed(queue: Valuation, repair: BullMQRepair) -> None:
@@ -131,7 +124,7 @@ async def test_job_that_began_again_is_not_removed_as_failed_or_delayed(queue: V
 
 
 async def test_failed_and_delayed_jobs_are_removed(queue: Valuation, repair: BullMQRepair, redis: Redis) -> None:
-    """Jobs that are still in the state in which they were chosen are deleted."""
+    """Jobs that are still in the state in which they were chosen are deleted with everything that belongs to them."""
     (job_id,) = await failed(queue, 1)
     await queue.add(job_of(job_id="event-later", settings=JobSettings(delay=HOUR)))
     assert await repair.remove_failed("valuation", [job_id]) == 1

@@ -20,8 +20,8 @@ from domainstream.worker.bullmq.lock_renewer import LockRenewer
 from domainstream.worker.bullmq.scripts import guardian_script
 from domainstream.worker.outcomes import AttemptResult, Completed
 
-LOCK = timedelta(milliseconds=300)
-STALLED_INTERVAL = timedelta(milliseconds=100)
+LOCK = timedelta(milliseconds=900)
+STALLED_INTERVAL = timedelta(milliseconds=300)
 
 
 def locked(queue: Valuation) -> bool:

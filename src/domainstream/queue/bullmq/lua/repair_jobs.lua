@@ -5,8 +5,8 @@
 --
 --   retry    a failed job starts again, with all its attempts
 --   promote  a delayed job may start now, with the attempts it has left
---   remove   a job is deleted, whatever its state, unless a worker holds it or a job scheduler repeats it
---   remove_failed, remove_delayed  the same, but only in this state: the job may have begun again since it was chosen
+--   remove_failed, remove_delayed  a job is deleted, unless it has begun again since it was chosen, or a job scheduler
+--            repeats it
 --
 -- Returns how many jobs were changed.
 
@@ -30,7 +30,7 @@ local prefix = ARGV[2]
 
 local function remove_from(set)
   return function(job, id)
-    if set and not call('ZSCORE', set, id) then return false end
+    if not call('ZSCORE', set, id) then return false end
     return call('EXISTS', job) == 1 and remove({job, scheduled}, {id, '0', prefix}) == 1
   end
 end
@@ -46,7 +46,6 @@ local actions = {
   promote = function(_, id)
     return promote({delayed, wait, paused, meta, prioritized, active, pc, events, marker}, {prefix, id}) == 0
   end,
-  remove = remove_from(),
   remove_failed = remove_from(failed),
   remove_delayed = remove_from(delayed),
 }
