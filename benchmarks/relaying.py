@@ -37,7 +37,7 @@ WANTED_OF_BARE_LOOP = 0.5
 PER_SECOND, LATENCY_SECONDS, IDLE_SECONDS = 100, 10, 10
 INSERTED = 2_000
 PEER_WORKERS, PEER_BATCH = 20, 500
-"""The fastest of six combinations for faststream-outbox, of 5 to 50 workers with a connection each and 50 to 500 rows."""
+"""The fastest of six combinations for faststream-outbox: 5 to 50 workers with a connection each, 50 to 500 rows."""
 
 BATCH = 500
 
