@@ -18,13 +18,14 @@ from redis.exceptions import RedisError
 
 from domainstream.errors import ConfigurationError
 
-_PROBLEM: Final = (
+HEADING: Final = "The URL of the server cannot be used:"
+NOT_READABLE: Final = (
     "it must look like redis://user:password@host:6379/0, rediss://... or unix:///path, with %2F for / and the like in "
     "a password, and only options that redis-py knows"
 )
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _POOL_OPTIONS: Final = ("max_connections", "timeout")
-_SWITCH_VALUES: Final = ("0", "1", "f", "false", "n", "no", "t", "true", "y", "yes")
+SWITCH_VALUES: Final = ("0", "1", "f", "false", "n", "no", "t", "true", "y", "yes")
 
 
 def valid_url(url: str) -> str:
@@ -45,18 +46,23 @@ def valid_url(url: str) -> str:
             return url
     except (ValueError, TypeError, AttributeError, RedisError):
         pass
-    raise ConfigurationError("The URL of the server cannot be used:", problems or [_PROBLEM]) from None
+    raise ConfigurationError(HEADING, problems or [NOT_READABLE]) from None
+
+
+def character_problems(url: str) -> Iterator[str]:
+    """Yield what no URL of ours may contain."""
+    # urlsplit drops tabs and line breaks, which come from files that were read whole.
+    if not url.isprintable() or " " in url:
+        yield "it contains a space, a line break or another control character; remove it, or write it as %20"
+    if "#" in url:
+        yield "it contains #, and what follows would be ignored; write %23 for # in a password"
 
 
 def _problems(url: str, parts: SplitResult) -> Iterator[str]:
     """Yield what redis-py would misread, without quoting what may be part of a password."""
     if parts.scheme not in _SCHEMES:
         return
-    # urlsplit drops tabs and line breaks, which come from files that were read whole.
-    if not url.isprintable() or " " in url:
-        yield "it contains a space, a line break or another control character; remove it, or write it as %20"
-    if "#" in url:
-        yield "it contains #, and what follows would be ignored; write %23 for # in a password"
+    yield from character_problems(url)
     if parts.port == 0:
         yield "its port is 0, for which redis-py would take 6379; name the server's port"
     if parts.scheme == "unix" and not parts.path:
@@ -80,5 +86,5 @@ def _option_problems(options: Sequence[tuple[str, str]]) -> Iterator[str]:
             yield f"{name} is an option of redis-py's pools, which are not used; remove it"
         elif counts[name] > 1:
             yield f"{name} is given twice; remove one"
-        elif URL_QUERY_ARGUMENT_PARSERS.get(name) is to_bool and value.lower() not in _SWITCH_VALUES:
+        elif URL_QUERY_ARGUMENT_PARSERS.get(name) is to_bool and value.lower() not in SWITCH_VALUES:
             yield f"{name} must be true or false"
