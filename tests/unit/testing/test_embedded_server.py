@@ -80,6 +80,31 @@ def test_server_that_ends_by_itself_says_so() -> None:
     server.stop()
 
 
+def test_killed_server_starts_again_on_its_port() -> None:
+    """A server that was given a port answers there after a crash, without its data."""
+    with EmbeddedServer() as probe:
+        port = int(probe.url.rpartition(":")[2])
+    with EmbeddedServer(port=port) as server:
+        killed = server.pid or 0
+        server.kill()
+        assert server.pid is None
+        assert is_gone(killed)
+        assert server.start().url == f"redis://127.0.0.1:{port}"
+
+
+def test_paused_server_can_be_stopped() -> None:
+    """A server without a clock is resumed before it is asked to end, so that nobody waits for it."""
+    server = EmbeddedServer().start()
+    pid = server.pid or 0
+    server.pause()
+    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    server.resume()
+    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+    server.pause()
+    server.stop()
+    assert is_gone(pid)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
 def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
     """Not even SIGKILL of the program that started it leaves a server or a file behind."""
