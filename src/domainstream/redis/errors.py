@@ -89,11 +89,13 @@ _CLUSTER = "the server is a node of a Redis Cluster, which this client does not 
 class NoReplyError(Exception):
     """A command got no reply: nothing was sent, or the connection was lost before the reply came."""
 
-    def __init__(self, cause: Exception, *, sent: bool) -> None:
+    def __init__(self, cause: Exception, *, sent: bool, place: str = "") -> None:
         self.cause = cause
         """What went wrong."""
         self.sent = sent
         """Whether the command may have reached the server."""
+        self.place = place
+        """The server, as `host:port`; empty if it does not matter which one it was."""
         super().__init__(str(cause))
 
 
@@ -118,7 +120,9 @@ def kind_of(error: Exception) -> ErrorKind:
 
 
 def server_error(error: Exception, place: str) -> ServerError:
-    """Return what an error of redis-py means to us; `place` is the server, as `host:port`."""
+    """Return what an error of redis-py means to us; `place` is the server, unless the error names it."""
+    if isinstance(error, NoReplyError):
+        place = error.place or place
     if isinstance(error, NoReplyError) and not isinstance(error.cause, REPLY_ERRORS):
         cause = described(error.cause)
         lost = f"the connection to {place} was lost before the reply: {cause}"

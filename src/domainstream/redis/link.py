@@ -77,7 +77,9 @@ class RedisLink:
                 await _repeat_with_text(connection, script, sent, replies)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             await self.drop()
-            replies += [NoReplyError(error, sent=connected)] * max(len(sent) - len(replies), 0 if sent else 1)
+            replies += [NoReplyError(error, sent=connected, place=self.place)] * max(
+                len(sent) - len(replies), 0 if sent else 1
+            )
         except BaseException:
             await self.drop()
             raise
@@ -99,21 +101,16 @@ class RedisLink:
         `replies`, an empty list of the caller's.
         """
         replies = [] if replies is None else replies
-        connected = False
-        try:
-            async with asyncio.timeout(seconds):
-                connection = await self._connect()
-                connected = True
-                await connection.send_packed_command([_pack(command) for command in commands], check_health=False)
-                await _read_into(replies, connection, len(commands))
-        except (RedisError, OSError) as error:
-            await self.drop()
-            raise server_error(NoReplyError(error, sent=connected), self.place) from None
-        except BaseException:
-            await self.drop()
-            raise
-        await self._drop_if_transient(replies)
+        failure = await self._exchange(commands, replies, seconds)
+        if failure is not None:
+            raise server_error(failure, self.place) from None
         return replies
+
+    async def exchange(self, *commands: Arguments, seconds: float) -> list[Reply]:
+        """Send commands in one write and return one reply each, errors included; only cancellation raises."""
+        replies: list[Reply] = []
+        failure = await self._exchange(commands, replies, seconds)
+        return replies if failure is None else [*replies, *[failure] * (len(commands) - len(replies))]
 
     async def ask(self, command: Arguments, *, seconds: float) -> Any:
         """Send one command and return its reply, which may take `seconds`. Raises `ServerError`."""
@@ -130,6 +127,26 @@ class RedisLink:
     async def close(self) -> None:
         """Drop the connection. Closing twice does nothing."""
         await self.drop()
+
+    async def _exchange(
+        self, commands: Sequence[Arguments], replies: list[Reply], seconds: float
+    ) -> NoReplyError | None:
+        """Send commands and add their replies to `replies`; return why not all of them came."""
+        connected = False
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect()
+                connected = True
+                await connection.send_packed_command([_pack(command) for command in commands], check_health=False)
+                await _read_into(replies, connection, len(commands))
+        except (RedisError, OSError) as error:
+            await self.drop()
+            return NoReplyError(error, sent=connected, place=self.place)
+        except BaseException:
+            await self.drop()
+            raise
+        await self._drop_if_transient(replies)
+        return None
 
     async def _connect(self) -> Connection:
         if self._connection is None:
