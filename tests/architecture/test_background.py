@@ -32,7 +32,7 @@ WATCHES: Final = {
 AWAITED: Final = {
     "domainstream/lifecycle.py run": "awaited by `run`",
     "domainstream/lifecycle.py _end": "awaited by `_end`",
-    "domainstream/publisher/coalescer.py _start_flushing": "reports its death, and the next call begins another",
+    "domainstream/publisher/lane.py _start_flushing": "reports its death, and the next call begins another",
     "domainstream/publisher/redis_stream_publisher_client.py close": "awaited by `close`",
     "domainstream/worker/bullmq/engine.py _finish": "awaited by `_finish`",
     "domainstream/worker/bullmq/lock_renewer.py stop": "awaited by `stop`",

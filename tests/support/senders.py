@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from domainstream import BatchLimits
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.coalescer import Coalescer
+from domainstream.publisher.lane import Lane
 from domainstream.publisher.pending import Batch
 
 ALL = 1_000
@@ -17,6 +18,7 @@ class GatedSender:
     def __init__(self, *, letting_through: int = 0) -> None:
         self.flushes: list[dict[str, list[OutgoingMessage]]] = []
         self.most_under_way = 0
+        self.closed = False
         self._under_way = 0
         self._permits = asyncio.Semaphore(letting_through)
 
@@ -35,6 +37,10 @@ class GatedSender:
             batch.published([f"1-{number}" for number in range(len(batch.messages))])
         self._under_way -= 1
 
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
 
 class BrokenSender:
     """A sender with a bug."""
@@ -49,6 +55,9 @@ class BrokenSender:
         for batch in batches:
             batch.published([f"1-{number}" for number in range(len(batch.messages))])
 
+    async def close(self) -> None:
+        """Do nothing."""
+
 
 async def ticks(number: int = 5) -> None:
     """Let every task that can run, run."""
@@ -58,4 +67,5 @@ async def ticks(number: int = 5) -> None:
 
 def coalescer(sender: GatedSender | BrokenSender, limits: BatchLimits | None = None) -> Coalescer:
     """Make a coalescer that waits long."""
-    return Coalescer(sender, limits or BatchLimits(), time_limit=60)
+    limits = limits or BatchLimits()
+    return Coalescer(Lane(sender, limits), limits, time_limit=60)

@@ -1,8 +1,4 @@
-"""Lets concurrent `publish` calls share round trips, and limits how much may wait.
-
-While one flush is in flight the next one gathers; an idle publisher sends at once. There is no timer, so no latency is
-added.
-"""
+"""Lets concurrent `publish` calls share round trips, and limits how much may wait."""
 
 import asyncio
 from collections import deque
@@ -10,36 +6,34 @@ from collections.abc import Sequence
 
 from domainstream.errors import ConfigurationError, PublishCancelledError
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.pending import BatchSender, Flush, PendingPublish
+from domainstream.publisher.lane import Lane
+from domainstream.publisher.node_lanes import NodeLanes
+from domainstream.publisher.pending import PendingPublish
 from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Receipt
-from domainstream.telemetry import Signal, emit
 
 _ONE_LOOP = "its connection cannot be used in a second one; make a client inside each asyncio.run(...)"
 
 
 class Coalescer:
-    """Gathers messages into flushes and keeps one flush in flight, so that the order of a channel is never lost.
+    """Admits the messages of concurrent calls to the lanes that send them. For the tasks of one event loop."""
 
-    For the tasks of one event loop. Messages leave in the order in which they came.
-    """
-
-    def __init__(self, sender: BatchSender, limits: BatchLimits, time_limit: float) -> None:
-        """Send through `sender`; a message that is not sent within `time_limit` seconds of its call is given up."""
-        self._sender = sender
-        self._limits = limits
+    def __init__(self, lanes: Lane | NodeLanes, limits: BatchLimits, time_limit: float) -> None:
+        """Send through `lanes`; a message that is not sent within `time_limit` seconds of its call is given up."""
+        self._lanes = lanes
         self._time_limit = time_limit
         self._gate = CapacityGate(limits.waiting_messages, limits.waiting_bytes)
-        self._waiting: deque[PendingPublish] = deque()
-        self.problem = ""
-        """Why the last flush died; empty once one has not. Only a bug of ours leads here."""
-        self._flushing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def waiting(self) -> int:
         """How many messages wait for their flush or its reply."""
         return self._gate.messages
+
+    @property
+    def problem(self) -> str:
+        """Why the last flush died; empty once one has not. Only a bug of ours leads here."""
+        return self._lanes.problem
 
     async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
         """Send `messages` with the next flushes and return their receipts, in order.
@@ -60,59 +54,19 @@ class Coalescer:
             except asyncio.CancelledError as cancelled:
                 raise cancelled from PublishCancelledError(pending.receipts_now())
         try:
-            self._waiting.append(pending)
-            if self._flushing is None or self._flushing.done():
-                self._start_flushing()
+            self._lanes.append(pending)
             return await pending.settled
         except asyncio.CancelledError as cancelled:
             raise cancelled from PublishCancelledError(pending.receipts_now())
         finally:
-            if pending.taken < len(messages) and pending in self._waiting:
-                self._waiting.remove(pending)
+            self._lanes.withdraw(pending)
             self._gate.leave(len(messages), pending.size)
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, gathering, or waiting to be admitted."""
-        while self._flushing is not None or self._gate.messages or self._gate.waiting_calls:
-            if self._flushing is not None:
-                if self._flushing.done():
-                    self._start_flushing()
-                await asyncio.wait([self._flushing])
+        while not self._lanes.is_idle or self._gate.messages or self._gate.waiting_calls:
+            await self._lanes.join()
             await asyncio.sleep(0)  # lets the callers that were woken leave the gate
-
-    def _start_flushing(self) -> None:
-        """Begin, also in place of a task that is done because it was cancelled before it began."""
-        self._flushing = asyncio.create_task(self._flush_all(), name="domainstream publisher flush")
-        self._flushing.add_done_callback(self._on_end)
-
-    async def _flush_all(self) -> None:
-        try:
-            while self._waiting:
-                flush = Flush(self._limits)
-                try:
-                    flush.take_from(self._waiting)
-                    await self._sender.send(flush.batches, flush.deadline)
-                    self.problem = ""
-                except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting
-                    self._failed(error)
-                    if not flush.batches and self._waiting:  # what could not be taken now never can
-                        self._waiting.popleft().give_up()
-                finally:
-                    flush.settle()
-        finally:
-            self._flushing = None
-            # Only when the event loop is being shut down is anything left: it will never be sent.
-            while self._waiting:
-                self._waiting.popleft().give_up()
-
-    def _on_end(self, task: asyncio.Task[None]) -> None:
-        """Report the death of a flush, which no call awaits; the next call begins another one."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failed(error)
-
-    def _failed(self, error: BaseException) -> None:
-        self.problem = f"a batch could not be sent because of a bug: {type(error).__name__}"
-        emit(Signal.PUBLISH_SENDER_FAILED, exc=error)
 
 
 class CapacityGate:

@@ -45,7 +45,7 @@ class Batch:
 
 
 class BatchSender(Protocol):
-    """Sends batches to the server. One call at a time; the code that created it closes it."""
+    """Sends batches to the server. One call at a time."""
 
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:
         """Settle every batch, at the latest soon after `deadline` (on the event loop's clock).
@@ -54,11 +54,15 @@ class BatchSender(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Disconnect; called once, with nothing in flight."""
+        ...
+
 
 class PendingPublish:
     """The messages of one `publish` call and their receipts."""
 
-    __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "settled", "size", "taken")
+    __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "parts", "settled", "size", "taken")
 
     def __init__(self, messages: Sequence[OutgoingMessage], loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         self.messages = messages
@@ -71,8 +75,16 @@ class PendingPublish:
         """How many of the messages have been taken."""
         self.settled: asyncio.Future[list[Receipt]] = loop.create_future()
         """Done, with one receipt per message, once the outcome of every message is known."""
+        self.parts: tuple[PendingPart, ...] = ()
+        """What went to several lanes; it settles this call."""
         self._receipts: list[Receipt | None] = []
         self._unsettled = len(messages)
+
+    def part(self, indexes: Sequence[int]) -> "PendingPart":
+        """Return a part of the messages, which are not to be taken from this call any more."""
+        part = PendingPart(self, indexes)
+        self.parts += (part,)
+        return part
 
     def settle(self, start: int, receipts: list[Receipt]) -> None:
         """Note the receipts of the messages from `start` on; the last ones wake the caller."""
@@ -83,21 +95,55 @@ class PendingPublish:
         if not self._unsettled and not self.settled.done():
             self.settled.set_result(receipts if len(receipts) == len(self.messages) else self.receipts_now())
 
+    def settle_some(self, indexes: Sequence[int], receipts: list[Receipt]) -> None:
+        """Note the receipts of the messages with these indexes."""
+        self._receipts = self._receipts or [None] * len(self.messages)
+        for index, receipt in zip(indexes, receipts, strict=True):
+            self._receipts[index] = receipt
+        self._unsettled -= len(receipts)
+        if not self._unsettled and not self.settled.done():
+            self.settled.set_result(self.receipts_now())
+
     def receipts_now(self) -> list[Receipt]:
         """Return the receipts so far: what is in flight is `unknown`, what was never sent is `rejected`."""
         if self.settled.done() and not self.settled.cancelled():
             return self.settled.result()
         known = self._receipts or [None] * len(self.messages)
-        return [receipt or self._unsettled_receipt(index) for index, receipt in enumerate(known)]
+        taken = {*range(self.taken), *(index for part in self.parts for index in part.indexes[: part.taken])}
+        return [
+            receipt or self._receipt(index, Outcome.UNKNOWN if index in taken else Outcome.REJECTED)
+            for index, receipt in enumerate(known)
+        ]
 
     def give_up(self) -> None:
         """Settle what was never taken into a flush: it will not be sent."""
-        self.settle(self.taken, [self._unsettled_receipt(index) for index in range(self.taken, len(self.messages))])
+        left = range(self.taken, len(self.messages))
+        self.settle(self.taken, [self._receipt(index, Outcome.REJECTED) for index in left])
 
-    def _unsettled_receipt(self, index: int) -> Receipt:
+    def _receipt(self, index: int, outcome: Outcome) -> Receipt:
         message = self.messages[index]
-        outcome = Outcome.UNKNOWN if index < self.taken else Outcome.REJECTED
         return Receipt(event_id=message.event_id, outcome=outcome, channel=message.channel)
+
+
+class PendingPart(PendingPublish):
+    """Some messages of a call: those that go through one of several lanes."""
+
+    __slots__ = ("_whole", "indexes")
+
+    def __init__(self, whole: PendingPublish, indexes: Sequence[int]) -> None:
+        messages = [whole.messages[index] for index in indexes]
+        super().__init__(messages, whole.settled.get_loop(), whole.deadline)
+        self.indexes = indexes
+        """Where the messages stand in the call."""
+        self._whole = whole
+
+    def part(self, indexes: Sequence[int]) -> "PendingPart":
+        """Return another part of the same call."""
+        return self._whole.part([self.indexes[index] for index in indexes])
+
+    def settle(self, start: int, receipts: list[Receipt]) -> None:
+        """Note the receipts in the call."""
+        self._whole.settle_some(self.indexes[start : start + len(receipts)], receipts)
 
 
 class Segment(NamedTuple):

@@ -11,11 +11,12 @@ connection lost before the reply        maybe         yes        the sequence ma
 transient (LOADING, MISCONF, ...)       no            yes        a script is rejected before its first write
 UNTRIMMED                               yes           yes        the repeat returns the entry ids
 HALFADDED                               maybe         no         a repeat would add entries again
-moved (MOVED, ASK)                      no            no         a cluster needs a client for clusters
+moved (MOVED, ASK)                      no            no         the URL names one server, and it is a cluster's
 final (OOM, WRONGTYPE, NOPERM, ...)     no            no         it would fail in the same way
 ======================================  ============  =========  ================================================
 
-NOSCRIPT never gets here: the link answers it with the script's text at once.
+NOSCRIPT never gets here: the link answers it with the script's text at once. Neither do MOVED and ASK on a cluster: the
+link follows them.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.retrying import Backoff, is_worth_logging
+from domainstream.settings import RetryPolicy
 from domainstream.telemetry import Signal, emit
 
 PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION))
@@ -46,13 +48,13 @@ SHORTEST_ATTEMPT: Final = 0.05
 
 
 class RedisBatchSender:
-    """Sends flushes over one link. For one caller at a time; it is closed by closing the link."""
+    """Sends flushes over one link. For one caller at a time."""
 
-    def __init__(self, link: RedisLink, settings: PublisherSettings) -> None:
-        """Send through `link`."""
+    def __init__(self, link: RedisLink, calls: "BatchCalls", policy: RetryPolicy) -> None:
+        """Send what `calls` makes through `link`, which is closed with the sender."""
         self._link = link
-        self._calls = BatchCalls(settings)
-        self._policy = settings.retry
+        self._calls = calls
+        self._policy = policy
 
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:
         """Settle every batch, repeating until `deadline` where that can help."""
@@ -83,6 +85,10 @@ class RedisBatchSender:
                 reasons = {str(each.failure.error) for each in attempts if each.failure}
                 emit(Signal.PUBLISH_RETRIED, attempt=number, batches=len(attempts), reason="; ".join(sorted(reasons)))
             await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the link, and wait for the end of its connection."""
+        await self._link.drop(nowait=False)
 
 
 class BatchAttempts:
@@ -132,7 +138,10 @@ def _worth_repeating(attempts: Sequence[BatchAttempts], *, in_time: bool) -> lis
 
 
 class BatchCalls:
-    """Makes the script calls of one producer, and counts the sequence of each channel's batches."""
+    """Makes the script calls of one producer, and counts the sequence of each channel's batches.
+
+    Senders of the same producer share it; a channel's batches go through one of them at a time.
+    """
 
     def __init__(self, settings: PublisherSettings) -> None:
         self._prefix = settings.prefix

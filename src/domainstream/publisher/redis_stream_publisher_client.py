@@ -13,12 +13,17 @@ from domainstream.errors import PublisherClosedError
 from domainstream.health import Health
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.coalescer import Coalescer
-from domainstream.publisher.redis_batch_sender import RedisBatchSender
+from domainstream.publisher.lane import ServerLane
+from domainstream.publisher.node_lanes import NodeLanes
+from domainstream.publisher.redis_batch_sender import BatchCalls, RedisBatchSender
 from domainstream.publisher.retention import Retention
 from domainstream.publisher.settings import BatchLimits, PublisherSettings
 from domainstream.receipt import Receipt
-from domainstream.redis.connection import link_pool, link_pool_like, ping
+from domainstream.redis.cluster_link import ClusterLink
+from domainstream.redis.connection import link_pool, link_pool_like
 from domainstream.redis.link import RedisLink
+from domainstream.redis.slot_map import SlotMap
+from domainstream.redis.topology import RedisTopology
 from domainstream.settings import RetryPolicy
 
 CLIENT_NAME = "domainstream-publisher"
@@ -44,13 +49,11 @@ class RedisStreamPublisherClient:
     it and adds no second entry. For the tasks of one event loop, not for several threads.
     """
 
-    def __init__(self, pool: ConnectionPool, settings: PublisherSettings) -> None:
-        """Prefer `from_url`, `from_settings` or `from_client`; `pool` makes the client's own connection."""
-        self._pool = pool
-        self._link = RedisLink(pool)
+    def __init__(self, lanes: ServerLane | NodeLanes, settings: PublisherSettings) -> None:
+        """Prefer `from_url`, `from_settings` or `from_client`."""
+        self._lanes = lanes
         self._attempt_timeout = settings.retry.attempt_timeout.total_seconds()
-        sender = RedisBatchSender(self._link, settings)
-        self._coalescer = Coalescer(sender, settings.limits, settings.retry.deadline.total_seconds())
+        self._coalescer = Coalescer(lanes, settings.limits, settings.retry.deadline.total_seconds())
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -63,7 +66,7 @@ class RedisStreamPublisherClient:
         retry: RetryPolicy | None = None,
         limits: BatchLimits | None = None,
     ) -> Self:
-        """Return a client for `redis://`, `rediss://` or `unix://`.
+        """Return a client for `redis://`, `rediss://`, `unix://` or `redis+cluster://`.
 
         `prefix` is what each stream's key begins with, before the channel's value; `PublisherSettings` says what the
         rest means. Raises `ConfigurationError` for an invalid URL or settings that contradict each other.
@@ -81,8 +84,12 @@ class RedisStreamPublisherClient:
     @classmethod
     def from_settings(cls, settings: PublisherSettings) -> Self:
         """Return a client with these settings."""
+        topology = RedisTopology.of(settings.url)
+        if topology.is_cluster:
+            return cls(_node_lanes(topology, settings), settings)
         timeout = settings.retry.attempt_timeout
-        return cls(link_pool(settings.url, client_name=CLIENT_NAME, connect_timeout=timeout), settings)
+        pool = link_pool(settings.url, client_name=CLIENT_NAME, connect_timeout=timeout)
+        return cls(_server_lane(pool, settings), settings)
 
     @classmethod
     def from_client(cls, client: Redis, settings: PublisherSettings) -> Self:
@@ -91,7 +98,8 @@ class RedisStreamPublisherClient:
         The URL of `settings` is not used. Raises `ConfigurationError` for a client of a cluster or of Sentinel.
         """
         timeout = settings.retry.attempt_timeout
-        return cls(link_pool_like(client, client_name=CLIENT_NAME, connect_timeout=timeout), settings)
+        pool = link_pool_like(client, client_name=CLIENT_NAME, connect_timeout=timeout)
+        return cls(_server_lane(pool, settings), settings)
 
     @property
     def stats(self) -> PublisherStats:
@@ -105,7 +113,7 @@ class RedisStreamPublisherClient:
         return await self._coalescer.publish(messages)
 
     async def health(self) -> Health:
-        """Ping the server, for at most the time of one attempt; never raises."""
+        """Ping the server, or each primary of a cluster, for at most the time of one attempt; never raises."""
         if self._closing is not None:
             return Health(ok=False, problem="the publisher is closed")
         if self._coalescer.problem:
@@ -114,7 +122,7 @@ class RedisStreamPublisherClient:
         started = now()
         try:
             async with asyncio.timeout(self._attempt_timeout):
-                problem = await ping(self._pool)
+                problem = await self._lanes.ping()
         except TimeoutError:
             problem = f"no reply within {self._attempt_timeout:g} s"
         if problem is not None:
@@ -129,7 +137,7 @@ class RedisStreamPublisherClient:
 
     async def _close(self) -> None:
         await self._coalescer.drain()
-        await self._link.drop(nowait=False)
+        await self._lanes.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -138,3 +146,20 @@ class RedisStreamPublisherClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _server_lane(pool: ConnectionPool, settings: PublisherSettings) -> ServerLane:
+    sender = RedisBatchSender(RedisLink(pool), BatchCalls(settings), settings.retry)
+    return ServerLane(sender, settings.limits, pool)
+
+
+def _node_lanes(topology: RedisTopology, settings: PublisherSettings) -> NodeLanes:
+    """Return lanes that share one map of the cluster and one count of sequences."""
+    slots = SlotMap(topology, client_name=CLIENT_NAME)
+    calls = BatchCalls(settings)
+
+    def sender() -> RedisBatchSender:
+        link = ClusterLink(slots, client_name=CLIENT_NAME, connect_timeout=settings.retry.attempt_timeout)
+        return RedisBatchSender(link, calls, settings.retry)
+
+    return NodeLanes(slots, sender, settings.limits, prefix=settings.prefix)

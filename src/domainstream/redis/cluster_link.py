@@ -135,7 +135,7 @@ class ClusterLink(RedisLink):
         return failure
 
     async def _routed(self, slots: Sequence[int], send: Send, seconds: float) -> list[Reply]:
-        """Send each call to the owner of its slot, and again where it is told to; return one reply each."""
+        """Send each call to the owner of its slot, and again where a node sends it on; return one reply each."""
         deadline = _now() + seconds
         replies: list[Reply] = await self._without_owner(slots, seconds / 2)
         routes = {
