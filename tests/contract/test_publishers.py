@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
+from support.publishing import entries
 
 from domainstream import MemoryPublisher, RedisStreamPublisherClient
 from domainstream.testing.publisher_contract import Entry, PublisherContract, PublisherHarness
@@ -23,6 +25,23 @@ class TestMemoryPublisher(PublisherContract):
             yield PublisherHarness(publisher, read)
 
 
+class TestPublisherOnCluster(PublisherContract):
+    """The publisher for Redis, on a cluster."""
+
+    @pytest.fixture
+    async def harness(self, cluster_url: str, stream_prefix: str) -> AsyncIterator[PublisherHarness]:
+        """Give a client of a cluster of one node, with streams of its own."""
+        async with (
+            Redis.from_url(cluster_url.replace("redis+cluster", "redis")) as redis,
+            RedisStreamPublisherClient.from_url(cluster_url, prefix=stream_prefix) as publisher,
+        ):
+
+            async def read(channel: str) -> list[Entry]:
+                return await entries(redis, stream_prefix + channel)
+
+            yield PublisherHarness(publisher, read)
+
+
 class TestRedisStreamPublisherClient(PublisherContract):
     """The publisher for Redis, on every server at hand."""
 
@@ -31,8 +50,7 @@ class TestRedisStreamPublisherClient(PublisherContract):
         """Give a client of a real server, with streams of its own."""
 
         async def read(channel: str) -> list[Entry]:
-            entries = await redis.xrange(stream_prefix + channel)
-            return [(entry_id.decode(), fields[b"data"]) for entry_id, fields in entries]
+            return await entries(redis, stream_prefix + channel)
 
         async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix) as publisher:
             yield PublisherHarness(publisher, read)

@@ -38,6 +38,9 @@ class Size:
     server_kills: int
     """How often the server is killed in a run."""
 
+    primary_kills: int
+    """How often a primary of a cluster is killed in a run."""
+
     server_lives: tuple[float, float]
     """The shortest and the longest life of such a server, in seconds."""
 
@@ -86,6 +89,7 @@ QUICK: Final = Size(
     worker_kills=5,
     locked_jobs=6_000,
     server_kills=3,
+    primary_kills=3,
     server_lives=(0.3, 0.8),
     room=1_000_000,
     outages=3,
@@ -111,6 +115,7 @@ FULL: Final = Size(
     worker_kills=50,
     locked_jobs=1_000_000,
     server_kills=30,
+    primary_kills=20,
     server_lives=(1.0, 3.0),
     room=40_000_000,
     outages=30,

@@ -24,7 +24,11 @@ class GatedSender:
 
     def open(self) -> None:
         """Let every flush through from now on."""
-        for _ in range(ALL):
+        self.let_through(ALL)
+
+    def let_through(self, flushes: int) -> None:
+        """Let so many flushes through."""
+        for _ in range(flushes):
             self._permits.release()
 
     async def send(self, batches: Sequence[Batch], deadline: float) -> None:

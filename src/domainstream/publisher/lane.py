@@ -12,6 +12,7 @@ from redis.asyncio import ConnectionPool
 from domainstream.publisher.pending import BatchSender, Flush, PendingPublish
 from domainstream.publisher.settings import BatchLimits
 from domainstream.redis.connection import ping
+from domainstream.redis.errors import place_of
 from domainstream.telemetry import Signal, emit
 
 
@@ -101,6 +102,15 @@ class ServerLane(Lane):
         super().__init__(sender, limits)
         self._pool = pool
 
-    async def ping(self) -> str | None:
-        """Return what is wrong with the server, or None."""
-        return await ping(self._pool)
+    async def ping(self, seconds: float) -> str | None:
+        """Return what is wrong with the server, or None if it answers within `seconds`."""
+        return await ping_within(self._pool, seconds)
+
+
+async def ping_within(pool: ConnectionPool, seconds: float) -> str | None:
+    """Ping a server over a connection of its own; return what is wrong, or None."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await ping(pool)
+    except TimeoutError:
+        return f"no reply from {place_of(pool)} within {seconds:g} s"

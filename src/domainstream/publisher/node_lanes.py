@@ -1,7 +1,7 @@
 """A lane for each primary of a Redis Cluster, so that a dead one does not hold up the channels of the others.
 
 Order is kept per channel: all that waits or is in flight of a channel is in one lane. When the channel's slot moves to
-another node, the lane sends to that node all the same, and hands the channel over as soon as it has nothing in flight.
+another node, the lane sends to that node, and hands the channel over as soon as it has nothing in flight.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from domainstream.publisher.lane import Lane
+from domainstream.publisher.lane import Lane, ping_within
 from domainstream.publisher.pending import BatchSender, PendingPublish
 from domainstream.publisher.settings import BatchLimits
-from domainstream.redis.connection import link_pool, ping
+from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import NoReplyError, server_error
 from domainstream.redis.keys import stream_key
 from domainstream.redis.slot_map import SlotMap, key_slot
@@ -93,15 +93,18 @@ class NodeLanes:
         while not self.is_idle:
             await asyncio.gather(*(lane.join() for lane in self._lanes.values()))
 
-    async def ping(self) -> str | None:
-        """Return what is wrong with the primaries, or None when each of them answers."""
-        if not self.slots.version:
-            try:
+    async def ping(self, seconds: float) -> str | None:
+        """Return what is wrong with the primaries, or None if each of them answers within `seconds`."""
+        topology = self.slots.topology
+        try:
+            async with asyncio.timeout(seconds):
                 await self.slots.refresh()
-            except NoReplyError as error:
-                return str(server_error(error, self.slots.topology.place))
-        urls = [self.slots.topology.url_of(address) for address in self.slots.primaries()]
-        problems = await asyncio.gather(*(ping(link_pool(url)) for url in urls))
+        except NoReplyError as error:
+            return str(server_error(error, topology.place))
+        except TimeoutError:
+            return f"no reply from {topology.place} within {seconds:g} s"
+        pools = [link_pool(topology.url_of(address)) for address in self.slots.primaries()]
+        problems = await asyncio.gather(*(ping_within(pool, seconds) for pool in pools))
         return "; ".join(problem for problem in problems if problem) or None
 
     async def close(self) -> None:

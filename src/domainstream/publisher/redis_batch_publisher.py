@@ -15,6 +15,7 @@ from domainstream.errors import ServerError, ServerOutOfMemoryError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
+from domainstream.redis.cluster_link import open_link
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.keys import companion_key, prefix_problem, stream_key
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink
@@ -63,12 +64,13 @@ class RedisBatchPublisher:
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
     ) -> Self:
-        """Return a publisher with a connection of its own.
+        """Return a publisher with connections of its own, to one server or a cluster.
 
         Raises `ConfigurationError` for an invalid URL or prefix.
         """
-        link = RedisLink.from_url(url, client_name=CLIENT_NAME)
-        return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window)
+        return cls(
+            open_link(url, client_name=CLIENT_NAME), prefix=prefix, retention=retention, dedup_window=dedup_window
+        )
 
     async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> dict[str, ServerError]:
         """Add messages, those of each channel in their order; return why the server rejected channels, by channel.

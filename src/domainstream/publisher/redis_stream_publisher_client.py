@@ -120,11 +120,7 @@ class RedisStreamPublisherClient:
             return Health(ok=False, problem=self._coalescer.problem)
         now = asyncio.get_running_loop().time
         started = now()
-        try:
-            async with asyncio.timeout(self._attempt_timeout):
-                problem = await self._lanes.ping()
-        except TimeoutError:
-            problem = f"no reply within {self._attempt_timeout:g} s"
+        problem = await self._lanes.ping(self._attempt_timeout)
         if problem is not None:
             return Health(ok=False, problem=problem)
         return Health(ok=True, round_trip=timedelta(seconds=now() - started))

@@ -37,7 +37,9 @@ class PublisherSettings:
     """The settings of a `RedisStreamPublisherClient`."""
 
     url: str = field(default="redis://localhost:6379", repr=False)
-    """The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`. Defaults to this machine."""
+    """The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`; or some nodes of a cluster, as in
+    `redis+cluster://host:6379,host:6379`. Defaults to this machine.
+    """
 
     prefix: str = ""
     """What each stream's key begins with, before the channel's value. Defaults to nothing."""

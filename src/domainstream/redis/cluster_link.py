@@ -29,7 +29,7 @@ from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script
 from domainstream.redis.slot_map import SlotMap, key_slot
-from domainstream.redis.topology import Address
+from domainstream.redis.topology import Address, RedisTopology
 
 HOPS: Final = 6
 """How often a call is passed on before the nodes are left to agree with each other."""
@@ -39,6 +39,17 @@ Route = tuple[Address, bool]
 
 Send = Callable[["NodeLink", list[int], bool, float], Awaitable[list[Reply]]]
 """Sends the calls with these indexes to a node, behind ASKING or not, within so many seconds; one reply each."""
+
+
+def open_link(where: str | RedisTopology, *, client_name: str | None = None) -> RedisLink:
+    """Return a link to a server or a cluster, which the servers' CLIENT LIST shows as `client_name`.
+
+    Raises `ConfigurationError` for an invalid URL.
+    """
+    topology = RedisTopology.of(where)
+    if topology.is_cluster:
+        return ClusterLink(SlotMap(topology, client_name=client_name), client_name=client_name)
+    return RedisLink.from_url(topology.url_of(topology.seeds[0]), client_name=client_name)
 
 
 class NodeLink(RedisLink):
