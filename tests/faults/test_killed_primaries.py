@@ -15,7 +15,7 @@ from support.publishing import IMPATIENT, entries, messages, outcomes
 from domainstream import Outcome, RedisStreamPublisherClient
 from domainstream.testing import ServerBinary
 from domainstream.testing.cluster_lab import ClusterLab
-from domainstream.testing.server_lab import wait_until
+from domainstream.testing.server_lab import LabNode, wait_until
 
 CHANNELS: Final = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 """Channels whose streams lie on all primaries."""
@@ -75,11 +75,20 @@ class Record:
                 await self._news.wait()
 
 
+def passes_on(node: LabNode) -> bool:
+    """Return whether a primary sends its replica what it acknowledges: not during the first sync."""
+    replication = node.info("replication")
+    if replication["role"] != "master":
+        return bool(replication["master_link_status"] == "up")
+    return "slave0" in replication and bool(replication["slave0"]["state"] == "online")
+
+
 async def test_acknowledged_messages_survive(cluster: ClusterLab, size: Size, report: Report) -> None:
     """While one primary after the other is killed, what was acknowledged is in its stream once, in order."""
     outages = []
     async with RedisStreamPublisherClient.from_url(cluster.url) as client, Record(client) as record:
         for number in range(size.primary_kills):
+            await asyncio.to_thread(wait_until, lambda: all(map(passes_on, cluster.nodes)), "replicas that are online")
             await record.all_acknowledged_since(time.monotonic())
             key = CHANNELS[number % len(CHANNELS)]
             primary = cluster.primary_of(key)
@@ -88,7 +97,6 @@ async def test_acknowledged_messages_survive(cluster: ClusterLab, size: Size, re
             await record.all_acknowledged_since(killed)
             outages.append(time.monotonic() - killed)
             primary.start()  # as a replica of the one that took over
-            await asyncio.to_thread(cluster.wait_ok)
     for channel in CHANNELS:
         async with Redis.from_url(cluster.primary_of(channel).url) as redis:
             stored = [data for _, data in await entries(redis, channel)]
@@ -109,7 +117,7 @@ async def test_control_client_of_one_node(cluster: ClusterLab) -> None:
         assert outcomes(await client.publish(messages(CHANNELS[0], 1))) == {Outcome.PUBLISHED}
         primary.kill()
         await asyncio.to_thread(wait_until, lambda: has_been_replaced(cluster, CHANNELS[0]), "a failover")
-        assert outcomes(await client.publish(messages(CHANNELS[0], 1))) == {Outcome.REJECTED}
+        assert Outcome.PUBLISHED not in outcomes(await client.publish(messages(CHANNELS[0], 1)))
 
 
 def has_been_replaced(cluster: ClusterLab, key: str) -> bool:
