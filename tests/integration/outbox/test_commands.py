@@ -53,7 +53,7 @@ def typed(store: Store) -> Type:
         command = ["outbox", words[0], "--table", store.outbox.table.name, *words[1:]]
         given = {"DATABASE_URL": store.async_url, **environment}
         # Commands have an event loop of their own, so they run in a thread.
-        return await asyncio.to_thread(CliRunner().invoke, cli, command, env=given)
+        return await asyncio.to_thread(CliRunner().invoke, cli, command, env=given, prog_name="domainstream")
 
     return type_words
 
@@ -157,12 +157,15 @@ async def test_backlog_is_counted_by_channel(typed: Type, store: Store) -> None:
     assert "none is active; start one: domainstream run relay" in shown
 
 
+@pytest.mark.parametrize("option", ["--max-age", "--max-oldest"])
 @pytest.mark.parametrize(("limit", "code"), [("60", 1), ("1m", 1), ("5m", 0)])
-async def test_event_that_waits_for_too_long_is_an_alarm(typed: Type, store: Store, limit: str, code: int) -> None:
-    """`--max-age` takes seconds or a duration, and exits with 1 when the oldest event is older."""
+async def test_event_that_waits_for_too_long_is_an_alarm(
+    typed: Type, store: Store, option: str, limit: str, code: int
+) -> None:
+    """`--max-age`, or `--max-oldest`, takes seconds or a duration, and exits with 1 when the oldest event is older."""
     add(store, created())
     make_older(store, store.outbox.table, "created_at", timedelta(minutes=2))
-    result = await typed("status", "--rate-over", "0s", "--max-age", limit)
+    result = await typed("status", "--rate-over", "0s", option, limit)
     assert result.exit_code == code
     assert ("has been waiting for 2 min (limit 1 min)" in result.stderr) == (code == 1)
 
@@ -199,13 +202,16 @@ async def test_held_channel_is_an_alarm_until_it_is_retried(
     typed: Type, store: Store, tables: tuple[Table, Table, Table], redis: Redis, redis_url: str, stream_prefix: str
 ) -> None:
     """A held channel exits with 1 and its reason; once its cause is fixed, `retry` publishes it in the next turn."""
-    event_ids = add(store, created(), created())
+    event_ids, name = add(store, created(), created()), store.outbox.table.name
     hold(store, tables[1], row_ids(store)[:1])
     result = await typed("status", "--rate-over", "0s")
     assert result.exit_code == 1
     assert f"{CREATED}: 2 events held for" in result.stdout
     assert "WRONGTYPE" in result.stdout
-    assert "domainstream outbox retry" in result.stderr
+    assert (
+        f"1 channel of {name} is held. Once the cause is fixed, run: domainstream outbox retry --table {name}\n"
+        in result.stderr
+    )
     async with relaying(store, redis_url, stream_prefix) as relay:
         await until(lambda: CREATED in relay.stats.held, patience=PATIENCE)
         assert await asyncio.to_thread(store.stored) == event_ids
@@ -223,7 +229,7 @@ async def test_retry_without_a_relay_says_so(typed: Type, store: Store, tables: 
     hold(store, tables[1], row_ids(store))
     result = await typed("retry", CREATED)
     assert result.exit_code == 0
-    assert "No relay is active" in result.stderr
+    assert "No relay is active; start one: domainstream run relay MODULE:OBJECT" in result.stderr
     assert held_in(store, tables[1])[CREATED].retry_at_ms < 2**52
 
 
@@ -296,7 +302,9 @@ async def test_rows_that_a_relay_is_publishing_are_not_discarded(typed: Type, st
     assert [row.message.event_id for row in claim.batch.rows] == event_ids[:1]
     result = await typed("discard", "--channel", CREATED, "--yes")
     assert result.exit_code == 5
-    assert "1 event left alone, because a relay is publishing them" in result.stderr
+    assert (
+        "1 event left alone, because a relay has noted them for publishing; once it is done, run again" in result.stderr
+    )
     assert store.stored() == event_ids[:1]
 
 
@@ -368,7 +376,16 @@ async def test_replay_chooses_by_time_and_event(
     (outcome,) = records(await typed("replay", "--since", "3h", "--event", second, "--yes", "--json"))
     assert outcome["stored"] == 1
     assert store.stored() == [second]
-    assert first
+    (outcome,) = records(await typed("replay", "--event", first, "--yes", "--json"))
+    assert outcome["stored"] == 1
+    assert store.stored() == [second, first]
+
+
+async def test_replay_needs_a_choice(typed: Type) -> None:
+    """Without a time and an event, wrong usage says what to choose by."""
+    result = await typed("replay", "--yes")
+    assert result.exit_code == 2
+    assert "say which events: --since 2h, or --event ID" in result.stderr
 
 
 async def test_replay_asks_first(typed: Type, store: Store, redis: Redis, redis_url: str, stream_prefix: str) -> None:
@@ -515,3 +532,20 @@ async def test_doctor_accepts_a_database_without_an_outbox(store: Store, redis_u
     findings = await doctor(store, redis_url, stream_prefix, "missing_outbox")
     assert findings["outbox"][0] == "ok"
     assert list(findings) == ["outbox"]
+
+
+async def test_words_of_a_relay_that_has_ended_are_no_time(
+    typed: Type, tables: tuple[Table, Table, Table], store: Store
+) -> None:
+    """The epoch of the last relay is shown as what it is."""
+    with store.engine.begin() as connection:
+        connection.execute(tables[1].insert().values(name=store.outbox.table.name, epoch=12))
+    result = await typed("status", "--rate-over", "0s")
+    assert "none is active (the last one had epoch 12); start one" in result.stdout
+
+
+@pytest.mark.parametrize("store", ["sqlite+aiosqlite"], indirect=True)
+async def test_writers_of_sqlite_are_not_shown(typed: Type, store: Store) -> None:
+    """What cannot be seen has no line, which would read as if there were none."""
+    lines = (await typed("status", "--rate-over", "0s")).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["outbox", "backlog", "rate", "relay", "held"]
