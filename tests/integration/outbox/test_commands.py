@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -22,6 +23,8 @@ from support import channels
 from support.coding import CodingEvent, created, evaluated
 from support.consuming import until
 
+from domainstream.cli.common.command import parameters_of
+from domainstream.cli.doctor import DoctorOptions
 from domainstream.cli.main import cli
 from domainstream.event import read_message
 from domainstream.outbox import (
@@ -37,6 +40,7 @@ from domainstream.outbox.settings import DEFAULT_SETTINGS
 from domainstream.outbox.sql import inspection
 from domainstream.outbox.sql.database import OutboxDatabase
 from domainstream.outbox.sql.engine import open_engine
+from domainstream.outbox.sql.tables import TABLE_NAME
 from domainstream.publisher import BatchIdentity
 
 CREATED, EVALUATED = str(channels.CREATED.value), str(channels.EVALUATED.value)
@@ -499,10 +503,10 @@ async def test_place_names_no_user_and_no_password(tmp_path: Path) -> None:
     await database.close()
 
 
-async def doctor(store: Store, redis_url: str, prefix: str, table: str) -> dict[str, tuple[str, str]]:
+async def doctor(database_url: str, redis_url: str, prefix: str, *words: str) -> dict[str, tuple[str, str]]:
     """Return what `domainstream doctor` says of the outbox: status and words by check."""
-    given = {"DATABASE_URL": store.async_url, "REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": prefix}
-    result = await asyncio.to_thread(CliRunner().invoke, cli, ["doctor", "--table", table, "--json"], env=given)
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": prefix}
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["doctor", *words, "--json"], env=given)
     found = {line["check"]: line for line in map(json.loads, result.stdout.splitlines())}
     of_outbox = ("outbox", "relay", "held channels", "open writers")
     return {check: (line["status"], line["words"]) for check, line in found.items() if check in of_outbox}
@@ -513,25 +517,72 @@ async def test_doctor_looks_at_the_outbox(
 ) -> None:
     """With a database, doctor reports a missing relay and held channels, and nothing while a relay is active."""
     name = store.outbox.table.name
-    assert (await doctor(store, redis_url, stream_prefix, name))["relay"][0] == "warning"
+    assert (await doctor(store.async_url, redis_url, stream_prefix, "--table", name))["relay"][0] == "warning"
     async with relaying(store, redis_url, stream_prefix) as relay:
         await until(lambda: relay.stats.is_active, patience=PATIENCE)
-        assert list(await doctor(store, redis_url, stream_prefix, name)) == ["outbox"]
+        assert list(await doctor(store.async_url, redis_url, stream_prefix, "--table", name)) == ["outbox"]
     add(store, created())
     with store.engine.begin() as connection:
         connection.execute(tables[1].delete())
     hold(store, tables[1], row_ids(store))
-    findings = await doctor(store, redis_url, stream_prefix, name)
+    findings = await doctor(store.async_url, redis_url, stream_prefix, "--table", name)
+    backlog = f"backlog of 1 event in {name}, the oldest waiting for "
     assert findings["relay"][0] == "problem"
+    assert f"no relay is active: what is stored is not published; {backlog}" in findings["relay"][1]
     assert findings["held channels"][0] == "problem"
     assert "WRONGTYPE" in findings["held channels"][1]
 
 
 async def test_doctor_accepts_a_database_without_an_outbox(store: Store, redis_url: str, stream_prefix: str) -> None:
     """`DATABASE_URL` is set for many reasons: a database without the table is well."""
-    findings = await doctor(store, redis_url, stream_prefix, "missing_outbox")
+    findings = await doctor(store.async_url, redis_url, stream_prefix, "--table", "missing_outbox")
     assert findings["outbox"][0] == "ok"
     assert list(findings) == ["outbox"]
+
+
+@pytest.mark.parametrize("url", ["mysql://db/shop", "not-a-url"])
+async def test_doctor_accepts_a_database_of_something_else(url: str, redis_url: str, stream_prefix: str) -> None:
+    """`DATABASE_URL` may be one of another tool, which no outbox can be in."""
+    findings = await doctor(url, redis_url, stream_prefix)
+    assert findings["outbox"][0] == "ok"
+    assert "doctor did not look for an outbox" in findings["outbox"][1]
+
+
+async def test_doctor_warns_of_a_file_that_does_not_exist(tmp_path: Path, redis_url: str, stream_prefix: str) -> None:
+    """A mistyped path to a SQLite file is reported, and no file is created."""
+    file = tmp_path / "shop.db"
+    findings = await doctor(f"sqlite:///{file}", redis_url, stream_prefix)
+    words = f"there is no database {file}; correct --database-url or DATABASE_URL"
+    assert findings == {"outbox": ("warning", words)}
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("store", ["postgresql+psycopg"], indirect=True)
+async def test_outbox_in_a_schema_is_found(typed: Type, store: Store, redis_url: str, stream_prefix: str) -> None:
+    """With `--schema`, commands and doctor look there, and their hints name it."""
+    schema = f"schema_{uuid4().hex[:12]}"
+    table = outbox_table(MetaData(), name="events", schema=schema)
+    relay = relay_table(table)
+    with store.engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+        table.metadata.create_all(connection)
+        held = HeldChannel("WRONGTYPE wrong kind of value", 0, 7, 2**52, BatchIdentity("aa", 1), [1])
+        connection.execute(relay.insert().values(name=table.name, held=json_of({CREATED: held})))
+    named = ("--table", "events", "--schema", schema)
+    status, findings = (
+        await typed("status", *named, "--rate-over", "0s"),
+        await doctor(store.async_url, redis_url, stream_prefix, *named),
+    )
+    with store.engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    assert f"run: domainstream outbox retry --table events --schema {schema}\n" in status.stderr
+    assert findings["held channels"][0] == "problem"
+
+
+def test_commands_look_for_the_table_that_an_outbox_has_by_default() -> None:
+    """`--table` has the same default as `outbox_table`, which commands without SQLAlchemy cannot ask."""
+    (table,) = [each for each in parameters_of(DoctorOptions) if each.name == "table"]
+    assert table.default == TABLE_NAME
 
 
 async def test_words_of_a_relay_that_has_ended_are_no_time(
