@@ -76,7 +76,7 @@ async def status(database: OutboxDatabase, terminal: Terminal, options: StatusOp
         state = await database.inspection.status()
         rate = _rate(before, state)
     record = {"place": database.place, **msgspec.structs.asdict(state), "rate": rate}
-    terminal.facts(record, _shown(state, rate, database.place))
+    terminal.facts(record, _shown(state, rate, database.place), wrap=True)
     problems = [*_problems(state, options.max_age)]
     for problem in problems:
         terminal.warn(problem)
