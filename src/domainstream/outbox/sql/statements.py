@@ -97,7 +97,9 @@ def _shared(name: str, relay: str, now: str, guard: str = "") -> dict[str, TextC
     mine = "WHERE name = :name AND epoch = :epoch"
     own = bindparam("name", name, Text)
     texts = {
-        "create_row": f"INSERT INTO {relay} (name) VALUES (:name) ON CONFLICT DO NOTHING",
+        # An existing row is looked at first: an insert would wait for whoever is changing it, suspended or not.
+        "create_row": f"INSERT INTO {relay} (name) SELECT :name "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {relay} WHERE name = :name) ON CONFLICT DO NOTHING",
         "take": f"UPDATE {relay} SET owner = :owner, epoch = epoch + 1, lease_until_ms = {now} + :lease_ms "
         f"WHERE name = :name AND (lease_until_ms < {now} OR owner = :owner) "
         f"RETURNING epoch, producer, sequence, pending{guard}",
