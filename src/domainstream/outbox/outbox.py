@@ -63,8 +63,8 @@ class Outbox(Generic[ServiceEventT_contra]):
         """The table that holds the events."""
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
         self._notify = notify
-        self._sessions = SessionEvents(self.table, self._rows, self._insert)
         self._connections = ConnectionEvents(self._insert)
+        self._sessions = SessionEvents(self.table, self._rows, self._insert, self._connections.add)
 
     def create_table(self, connection: Connection) -> None:
         """Create the outbox's tables unless they exist; for services without migrations."""

@@ -30,6 +30,8 @@ Event = BaseEvent[Any]
 PullEvents = Callable[[Any], Iterable[Event]]
 """Takes the events that an aggregate has kept, and leaves it without them."""
 
+WriteRows = Callable[[Connection, list[Row]], None]
+
 BuildRows = Callable[[Iterable[Event]], list[tuple[Event, Row]]]
 """Returns the events that leave the service, with their rows."""
 
@@ -37,13 +39,17 @@ BuildRows = Callable[[Iterable[Event]], list[tuple[Event, Row]]]
 class SessionEvents:
     """The events of one outbox in sessions. For many threads, as sessions are: one each."""
 
-    def __init__(self, table: Table, build: BuildRows, write: Callable[[Connection, list[Row]], None]) -> None:
-        """Write rows with `write`, where `session.execute(insert(table))` would; `build` makes those of aggregates."""
+    def __init__(self, table: Table, build: BuildRows, write: WriteRows, write_last: WriteRows) -> None:
+        """Write rows with `write`, where `session.execute(insert(table))` would; `build` makes those of aggregates.
+
+        `write_last` writes them when the connection commits.
+        """
         self.build = build
         self.given_back: WeakKeyDictionary[InstanceState[Any], list[Event]] = WeakKeyDictionary()
         """Events to be taken again: those of new aggregates whose transaction was rolled back, because they may be
         added again, and those of which one could not be kept."""
         self._write = write
+        self._write_last = write_last
         self._statement = insert(table)
         _listen()
 
@@ -68,9 +74,10 @@ class SessionEvents:
         """Raise `OutboxError` unless `session` can store rows together with its data."""
         verify_binding(session, self._statement)
 
-    def write(self, session: Session, rows: list[Row]) -> None:
-        """Insert `rows` in the transaction of `session`."""
-        self._write(session.connection(bind_arguments={"clause": self._statement}), rows)
+    def write(self, session: Session, rows: list[Row], *, last: bool) -> None:
+        """Insert `rows` in the transaction of `session`; with `last`, when its connection commits."""
+        connection = session.connection(bind_arguments={"clause": self._statement})
+        (self._write_last if last else self._write)(connection, rows)
 
     def pull(self, aggregate: Any, pull_events: PullEvents) -> list[Event]:
         """Take the events of an aggregate."""
@@ -110,21 +117,24 @@ class _Work:
         self._taken: set[str] = set()
 
     def keep(self, session: Session, kept: list[_Kept]) -> None:
-        """Keep rows, or write them at once when hooks add them while the transaction commits."""
+        """Keep rows; those that hooks add while the transaction commits are left to the connection.
+
+        A hook may add them before the changes that they are about are flushed, and no hook is called after that.
+        """
         self.kept += kept
         if self.is_written and kept:
             try:
-                self.write(session)
+                self.write(session, last=True)
             except MissingGreenlet:
                 self.is_written = False  # The commit failed in another hook, and the caller goes on: it will commit.
 
-    def write(self, session: Session) -> None:
-        """Write what was kept, with one statement for each outbox."""
+    def write(self, session: Session, *, last: bool = False) -> None:
+        """Write what was kept, with one statement for each outbox; with `last`, when the connection commits."""
         rows: dict[SessionEvents, list[Row]] = {}
         for each in self.kept:
             rows.setdefault(each.outbox, []).append(each.row)
         for outbox, those in rows.items():
-            outbox.write(session, those)
+            outbox.write(session, those, last=last)
         self.written += (each for each in self.kept if each.aggregate is not None)
         self.kept.clear()
 
@@ -164,10 +174,14 @@ class _Work:
             outbox.verify(session)
 
     def finish(self, session: Session) -> None:
-        """Flush, take the events of aggregates, and write all rows."""
-        session.flush()
-        self.collect(session, session.identity_map.values())
-        session.flush()
+        """Flush, take the events of aggregates, and write all rows.
+
+        Without any, the session is left as it is, because others' hooks may look at what it is about to flush.
+        """
+        if self.kept or self._collectors:
+            session.flush()
+            self.collect(session, session.identity_map.values())
+            session.flush()
         if self.kept:
             self.write(session)
         self.is_written = True
@@ -199,6 +213,10 @@ def _work_of(session: Session, root: SessionTransaction) -> _Work:
     if work is None:
         own = [each for kind in type(session).__mro__ for each in _collectors.get(kind, ())] if _collectors else []
         work = _works[root] = _Work(own)
+        nested = session.get_nested_transaction()
+        while nested is not None:  # savepoints that began before there was an outbox
+            work.marks[id(nested)] = 0
+            nested = nested.parent
     return work
 
 
@@ -241,8 +259,10 @@ def _after_flush(session: Session, _: Any) -> None:
 def _after_transaction_create(session: Session, transaction: SessionTransaction) -> None:
     if transaction.nested and (root := session.get_transaction()) is not None:
         work = _work_of(session, root)
-        work.collect(session, session.identity_map.values())
-        work.marks[id(transaction)] = len(work.kept)
+        try:
+            work.collect(session, session.identity_map.values())
+        finally:
+            work.marks[id(transaction)] = len(work.kept)
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
