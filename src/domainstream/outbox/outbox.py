@@ -109,6 +109,10 @@ class Outbox(Generic[ServiceEventT_contra]):
         new aggregate still has both, and can be added again; one that was loaded has lost both, and must be changed
         again. An event without a change counts as well, if the aggregate is not garbage before the commit: sessions
         refer weakly to what is unchanged.
+
+        Events of an object that no session holds are **not** taken. `session.merge(aggregate)` changes another object,
+        and `bulk_save_objects` none, while the events stay with the given one: add them yourself, by
+        `outbox.add_many(session, aggregate.pull_events())`.
         """
         self._sessions.collect(_session_class(sessions), pull_events)
 

@@ -181,6 +181,25 @@ def test_detached_aggregate_gives_its_events_to_its_next_session(collected: Coll
     assert store.stored() == [fact.id]
 
 
+@pytest.mark.parametrize("is_rolled_back", [True, False], ids=["rolled back", "only closed"])
+def test_new_aggregate_that_was_flushed_keeps_its_events_only_after_a_rollback(
+    collected: Collected, *, is_rolled_back: bool
+) -> None:
+    """SQLAlchemy takes it for stored when the session is closed, so that its row is not inserted again either."""
+    store, sessions = collected
+    fact = created()
+    with sessions() as session:
+        session.add(ward := new_ward(fact, id=1))
+        session.flush()
+        if is_rolled_back:
+            session.rollback()
+    with sessions.begin() as session:
+        session.add(ward)
+    with sessions() as session:
+        assert len(session.scalars(select(Ward)).all()) == is_rolled_back
+    assert store.stored() == ([fact.id] if is_rolled_back else [])
+
+
 def test_new_aggregate_keeps_its_events_when_the_commit_fails(collected: Collected) -> None:
     """It keeps its attributes as well: once they are right, it is added again, and its events are stored once."""
     store, sessions = collected
@@ -336,6 +355,21 @@ def test_events_of_an_open_savepoint_are_collected(collected: Collected) -> None
         session.begin_nested()
         session.add(new_ward(facts[1]))
     assert sorted(store.stored()) == sorted(each.id for each in facts)
+
+
+def test_events_of_a_merged_aggregate_stay_with_the_given_one(collected: Collected) -> None:
+    """`merge` copies what is mapped into another object; the events are added by whoever calls it."""
+    store, sessions = collected
+    facts = [created(), created()]
+    ward = new_ward(*facts, id=1)
+    with sessions.begin() as session:
+        session.merge(ward)
+    assert store.stored() == []
+    with sessions.begin() as session:
+        session.merge(ward)
+        pulled: list[Any] = ward.pull_events()
+        store.outbox.add_many(session, pulled)
+    assert store.stored() == [each.id for each in facts]
 
 
 def test_each_sessionmaker_has_its_own_way_to_collect(collected: Collected) -> None:
