@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domainstream.errors import OutboxError
 from domainstream.outbox.sql.connection import driver_errors
 from domainstream.outbox.sql.errors import translated_errors
-from domainstream.outbox.sql.repair import NEEDS, RowChoice
+from domainstream.outbox.sql.repair import REPAIR_NEEDS, RowChoice
 from domainstream.outbox.sql.statements import NOW_MS
 from domainstream.outbox.sql.tables import archive_table, outbox_table
 
@@ -101,7 +101,7 @@ class OutboxArchive:
         return [self._sent.c.sent_at >= since, self._sent.c.sent_at <= until]
 
     def _translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=NEEDS)
+        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=REPAIR_NEEDS)
 
     async def _require_archive(self, connection: AsyncConnection) -> None:
         name, schema = self._sent.name, self._sent.schema

@@ -19,7 +19,7 @@ COUNTED: Final = 100_000
 LONG_MS: Final = 1_000
 """A transaction that has written to the outbox and is open for longer is listed."""
 
-NEEDS: Final = "looking at an outbox needs SELECT on it and on its relay table"
+_NEEDS: Final = "looking at an outbox needs SELECT on it and on its relay table"
 
 
 class RelayState(Struct, frozen=True, kw_only=True):
@@ -178,7 +178,7 @@ class OutboxInspection:
         )
 
     def _translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._table.fullname, driver_errors(self._engine), needs=NEEDS)
+        return translated_errors(self._table.fullname, driver_errors(self._engine), needs=_NEEDS)
 
     async def _relay(
         self, connection: AsyncConnection, channels: dict[str, int]

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, MetaData, Table, Text, TextClause, bindparam, text
 
-from domainstream.outbox.sql.engine import APPLICATION_NAME
+from domainstream.outbox.sql.engine import RELAY_APPLICATION
 from domainstream.outbox.sql.statements import NOW_MS
 from domainstream.outbox.sql.tables import outbox_table, relay_table
 
@@ -65,7 +65,7 @@ def _writers_query(outbox: str) -> TextClause:
 
     Their statements are not asked for: they may hold data.
     """
-    values: dict[str, Any] = {"outbox": outbox, "relay": APPLICATION_NAME}
+    values: dict[str, Any] = {"outbox": outbox, "relay": RELAY_APPLICATION}
     return text(
         "SELECT l.pid, p.gid AS prepared, coalesce(p.owner, a.usename) AS user, a.application_name AS application, "
         "host(a.client_addr) AS address, CASE WHEN p.gid IS NULL THEN a.state ELSE 'prepared' END AS state, "

@@ -73,14 +73,19 @@ class Statements(NamedTuple):
         """Every statement that is run with parameters."""
         return [each for each in (*self, *self.settle) if isinstance(each, TextClause)]
 
+    @property
+    def _has_arrays(self) -> bool:
+        """PostgreSQL has, SQLite has not; nor has it gaps."""
+        return self.read_gaps is not None
+
     def array(self, values: Sequence[str]) -> Any:
         """Return values as an array of PostgreSQL, or as the JSON that SQLite's `json_each` reads."""
-        return values if self.read_gaps is not None else msgspec.json.encode(values).decode()
+        return values if self._has_arrays else msgspec.json.encode(values).decode()
 
     def numbers(self, row_ids: Sequence[int]) -> str:
         """Return row ids as the text of an array of PostgreSQL, which drivers make slowly, or as JSON."""
         array = msgspec.json.encode(row_ids).decode()
-        return array if self.read_gaps is None else f"{{{array[1:-1]}}}"
+        return f"{{{array[1:-1]}}}" if self._has_arrays else array
 
 
 def statements_for(dialect: Dialect, table: Table, *, archive: bool) -> Statements:
