@@ -46,7 +46,7 @@ def open_engine(url: str, *, application: str = RELAY_APPLICATION) -> AsyncEngin
     require_supported(backend)
     drivers = _DRIVERS[backend]
     named = parts.drivername.partition("+")[2]
-    driver = named if named in drivers else next(filter(find_spec, drivers), None)
+    driver = named if named in drivers and find_spec(named) else next(filter(find_spec, drivers), None)
     if driver is None:
         raise ConfigurationError(
             "The database URL cannot be used:", [f"no driver is installed; run: pip install {drivers[0]}"]
