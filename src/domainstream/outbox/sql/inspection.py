@@ -112,7 +112,10 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     """Whether `backlog` is an estimate, which it is above `COUNTED` rows."""
 
     oldest_ms: int | None
-    """For how many milliseconds the row with the lowest number has been waiting; None if there is none."""
+    """For how many milliseconds the row with the lowest number has been waiting; None if there is none.
+
+    Counted from the beginning of the transaction that stored it, in PostgreSQL.
+    """
 
     channels: dict[str, int]
     """Rows by channel, among the first `COUNTED`."""

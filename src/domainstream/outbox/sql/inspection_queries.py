@@ -78,7 +78,9 @@ def _writers_query(outbox: str) -> TextClause:
         "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
         "AND l.relation = CAST(:outbox AS regclass) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') "
         "AND l.pid IS DISTINCT FROM pg_backend_pid() "
-        "AND (l.pid IS NULL OR a.backend_type = 'client backend' AND a.application_name <> :relay) "
+        # Of other roles, a user without pg_read_all_stats sees no type; the server's own processes have no role.
+        "AND (l.pid IS NULL OR a.application_name <> :relay "
+        "AND (a.backend_type = 'client backend' OR a.backend_type IS NULL AND a.usesysid IS NOT NULL)) "
         "GROUP BY l.pid, p.gid, p.owner, p.prepared, "
         "a.usename, a.application_name, a.client_addr, a.state, a.xact_start "
         "HAVING coalesce(clock_timestamp() - coalesce(p.prepared, a.xact_start) > interval '1 second', true) "
