@@ -426,6 +426,9 @@ async def test_old_events_are_purged_from_the_archive(
         await asyncio.to_thread(make_older, store, tables[2], "sent_at", timedelta(days=31))
         (kept,) = await asyncio.to_thread(add, store, created())
         await all_published(store)
+    asked = await typed("purge", "--older-than", "30d")
+    assert asked.exit_code == 2
+    assert "Permanently delete 1 event that the archive of" in asked.stderr
     (outcome,) = records(await typed("purge", "--older-than", "30d", "--yes", "--json"))
     assert outcome["purged"] == 1
     await typed("replay", "--since", "60d", "--yes")

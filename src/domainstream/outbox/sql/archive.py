@@ -89,14 +89,23 @@ class OutboxArchive:
                 done = await connection.execute(copy.execution_options(preserve_rowcount=True))
                 return done.rowcount
 
+    async def count_older(self, older_than: timedelta) -> int:
+        """Return how many rows `purge` would delete."""
+        before = await self._before(older_than)
+        with self._translated_errors():
+            async with self._engine.connect() as connection:
+                await self._require_archive(connection)
+                rows = select(func.count()).select_from(self._sent).where(self._sent.c.sent_at < before)
+                return int((await connection.execute(rows)).scalar_one())
+
     async def purge(self, older_than: timedelta) -> int:
         """Delete what was published longer ago, and return how many rows."""
-        before = await self.now_ms() - round(older_than.total_seconds() * 1000)
-        is_old = self._sent.c.sent_at < _moment(before)
+        before = await self._before(older_than)
+        is_old = self._sent.c.sent_at < before
         is_sqlite = self._engine.dialect.name == "sqlite"
         if is_sqlite:  # whose writers all wait meanwhile; in PostgreSQL nobody does
             older, row = self._sent.alias(), literal_column("rowid", Integer)
-            some = select(row).select_from(older).where(older.c.sent_at < _moment(before)).limit(CHUNK)
+            some = select(row).select_from(older).where(older.c.sent_at < before).limit(CHUNK)
             is_old = row.in_(some)
         rows = 0
         while True:
@@ -107,6 +116,9 @@ class OutboxArchive:
             rows += deleted
             if not is_sqlite or deleted < CHUNK:
                 return rows
+
+    async def _before(self, older_than: timedelta) -> datetime:
+        return _moment(await self.now_ms() - round(older_than.total_seconds() * 1000))
 
     def _replayed(self, choice: SentChoice) -> SelectBase:
         sent = self._sent
