@@ -36,7 +36,7 @@ def test_seed_always_leads_to_the_same_events(tmp_path: Path) -> None:
     """Two demos with one seed have the same counts for every subscription."""
     results = []
     for _ in range(2):
-        with demo(tmp_path, "--events", "60", "--seed", "7", "--json") as running:
+        with demo(tmp_path, "--events", "10", "--seed", "7", "--json") as running:
             results.append(json.loads(running.finish()[1])["subscriptions"])
     assert results[0] == results[1]
 

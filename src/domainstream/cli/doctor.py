@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import click
 
 from domainstream.cli.common import exit_codes as exits
-from domainstream.cli.common.command import BullPrefix, DatabaseUrl, option
+from domainstream.cli.common.command import BullPrefix, DatabaseUrl, SchemaName, TableName, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
@@ -60,10 +60,10 @@ class DoctorOptions:
             type=Duration(),
             default="5m",
             show_default=True,
-            help="Warn about groups whose oldest unread or pending entry is older.",
+            help="Warn about groups whose oldest unread or pending entry is older, or an outbox whose oldest event is.",
         ),
     ]
-    """How old the oldest entry that a group has not settled may be."""
+    """How old the oldest entry that a group has not settled, or the oldest event of an outbox, may be."""
 
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
@@ -71,19 +71,11 @@ class DoctorOptions:
     database_url: DatabaseUrl
     """The database whose outbox is checked; None to check none."""
 
-    table: Annotated[
-        str,
-        option(
-            "--table",
-            metavar="NAME",
-            default="domainstream_outbox",
-            show_default=True,
-            envvar="DOMAINSTREAM_OUTBOX",
-            show_envvar=True,
-            help="The table of the outbox.",
-        ),
-    ]
+    table: TableName
     """The table of the outbox."""
+
+    schema: SchemaName
+    """The table's schema; None for the default one."""
 
 
 @server_command(DoctorOptions)
@@ -141,7 +133,7 @@ async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
         return [ok("outbox", f"doctor did not look for an outbox: {error}")]
 
     limit_ms = round(options.max_oldest.total_seconds() * 1000)
-    return await inspect_outbox(options.database_url, table=options.table, limit_ms=limit_ms)
+    return await inspect_outbox(options.database_url, table=options.table, schema=options.schema, limit_ms=limit_ms)
 
 
 async def _stream_findings(server: RedisServer, facts: ServerFacts | None, options: DoctorOptions) -> list[Finding]:

@@ -65,7 +65,9 @@ class ServiceOptions(InProjectOptions):
 
     outbox: Annotated[
         bool,
-        option("--outbox", is_flag=True, help="Let it store its events in its database, in the data's transaction."),
+        option(
+            "--outbox", is_flag=True, help="Store the service's events in its database, in the transaction of the data."
+        ),
     ]
     """Whether it has an outbox instead of a producer."""
 

@@ -63,8 +63,8 @@ class Outbox(Generic[ServiceEventT_contra]):
         """The table that holds the events."""
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
         self._notify = notify
-        self._sessions = SessionEvents(self.table, self._rows, self._insert)
         self._connections = ConnectionEvents(self._insert)
+        self._sessions = SessionEvents(self.table, self._rows, self._insert, self._connections.add)
 
     def create_table(self, connection: Connection) -> None:
         """Create the outbox's tables unless they exist; for services without migrations."""
@@ -109,6 +109,10 @@ class Outbox(Generic[ServiceEventT_contra]):
         new aggregate still has both, and can be added again; one that was loaded has lost both, and must be changed
         again. An event without a change counts as well, if the aggregate is not garbage before the commit: sessions
         refer weakly to what is unchanged.
+
+        Events of an object that no session holds are **not** taken. `session.merge(aggregate)` changes another object,
+        and `bulk_save_objects` none, while the events stay with the given one: add them yourself, by
+        `outbox.add_many(session, aggregate.pull_events())`.
         """
         self._sessions.collect(_session_class(sessions), pull_events)
 

@@ -6,7 +6,8 @@ One relay is active at a time. Its lease has an epoch, which grows with each tak
 with an older one (`LeaseLostError`), so a relay that was suspended, and wakes up after another one took over, changes
 nothing. Time is the database's, because the clocks of hosts differ.
 
-Each call is one transaction. It is one task that calls, one call after the other. Whoever opened the store closes it.
+A call takes effect in one transaction, or not at all. It is one task that calls, one call after the other. Whoever
+opened the store closes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

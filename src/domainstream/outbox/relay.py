@@ -98,6 +98,7 @@ class OutboxRelay:
         self._pauses = Pauses(self._lifecycle, settings, listener)
         self._owned = AsyncExitStack()
         self._failure: OutboxUnavailableError | None = None
+        self._backoff, self._failures = Backoff(), 0
         self._is_active = False
         self._takeovers = self._epoch = 0
         self._held: Held = {}
@@ -157,7 +158,7 @@ class OutboxRelay:
 
     async def health(self) -> Health:
         """Return whether it publishes or stands by; never raises."""
-        problem = self._lifecycle.problem or str(self._failure or self._publisher.failure or "")
+        problem = self._lifecycle.problem or str(self._publisher.failure or self._failure or "")
         if not self._lifecycle.is_running:
             problem = problem or "the relay does not run"
         return Health(ok=not problem, problem=problem or None)
@@ -180,13 +181,11 @@ class OutboxRelay:
 
     async def _take_turns(self) -> None:
         """Publish whenever this relay is the active one, until stopped."""
-        backoff, failures = Backoff(), 0
         while not self._lifecycle.stopping.is_set():
             try:
                 lease = await self._store.take_over(self._owner)
-                backoff.reset()
-                self._failure, failures = None, 0
                 if lease is None:
+                    self._note_answer()
                     self._publisher.failure = None
                     await self._lifecycle.rest(STAND_BY)
                     continue
@@ -194,8 +193,8 @@ class OutboxRelay:
             except LeaseLostError as error:
                 emit(Signal.OUTBOX_LEASE_LOST, reason=error)
             except OutboxUnavailableError as error:
-                self._failure, failures = error, failures + 1
-                await pause_after(error, backoff, failures, self._lifecycle)
+                self._failure, self._failures = error, self._failures + 1
+                await pause_after(error, self._backoff, self._failures, self._lifecycle)
             finally:
                 self._is_active = False
 
@@ -219,6 +218,7 @@ class OutboxRelay:
                     await self._publisher.introduce(producer)
                     next_introduction = monotonic() + self._settings.dedup_window.total_seconds() / 2
                 claim = await self._store.next_batch(lease, settled, identity)
+                self._note_answer()
                 settled = None
                 _report_held(self._held, claim.held)
                 self._held = claim.held
@@ -232,6 +232,12 @@ class OutboxRelay:
             if not self._lifecycle.stopping.is_set():
                 return
         await self._store.release(lease, settled)
+
+    def _note_answer(self) -> None:
+        """Note that the database works: a takeover alone does not show it, because the claims after it may fail."""
+        if self._failures:
+            self._backoff.reset()
+            self._failure, self._failures = None, 0
 
 
 def _report_held(before: Held, after: Held) -> None:

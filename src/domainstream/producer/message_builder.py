@@ -73,13 +73,13 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
         if verified is None and not isinstance(event, self._events or BaseEvent):
             # Raised before the mapper runs, because its `assert_never` would quote the event with its payload.
             expected = ", ".join(event_class.__name__ for event_class in self._events) or "subclasses of BaseEvent"
-            problem = f"{type(event).__name__} is not an event of this producer, which publishes: {expected}"
-            raise MapperError("Nothing was published:", [problem])
+            problem = f"{type(event).__name__} is not an event of this service, whose mapper takes: {expected}"
+            raise MapperError("The event was refused:", [problem])
         channel = self._channel_for(event)
         if channel is None:
             return None
         if verified is None or verified[0] is not channel:
             if (mismatch := channel_mismatch(type(event), channel)) is not None:
-                raise MapperError("Nothing was published, because the mapper is wrong:", [mismatch])
+                raise MapperError("The event was refused, because the mapper is wrong:", [mismatch])
             self._verified[type(event)] = verified = (channel, str(channel.value))
         return verified[1]

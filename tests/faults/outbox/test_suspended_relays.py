@@ -85,6 +85,23 @@ async def test_relay_that_falls_asleep_at_a_step(scene: OutboxScene, step: Step)
     assert scene.times_logged("outbox.lease_lost") + scene.times_logged("outbox.retried") > 0
 
 
+async def test_relay_that_starts_beside_one_that_is_suspended_within_a_message(scene: OutboxScene) -> None:
+    """A new relay ends a transaction that has the relay's row and waits for the rest of a message, and takes over."""
+    first = scene.relay(lease=LEASE)
+    scene.commit(EVENTS)
+    await scene.until_drained()
+    await scene.stop(first)
+    suspended = await asyncpg.connect(scene.async_url.replace("+asyncpg", ""))
+    await suspended.execute("BEGIN")
+    await suspended.execute(f"UPDATE {scene.business.outbox.table.name}_relay SET published = 0")  # noqa: S608
+    await suspended.prepare("SELECT 1")  # asyncpg ends this message with the execution, which does not come
+    scene.commit(EVENTS)
+    scene.relay(lease=LEASE)
+    await scene.until_drained()
+    await scene.until(suspended.is_closed)
+    await scene.assert_delivered()
+
+
 async def test_control_relays_without_a_lease(scene: OutboxScene) -> None:
     """Control: a relay without a lease that was suspended within a batch publishes the rest, which another one has."""
     scene.commit(EVENTS)

@@ -1,7 +1,7 @@
 """Aggregates keep their events, and `collect` takes them: the events share the fate of the aggregate's attributes."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,15 @@ from uuid import uuid4
 
 import pytest
 from integration.outbox.conftest import Store, UrlOf
-from sqlalchemy import ForeignKey, event, inspect, select
+from sqlalchemy import ForeignKey, MetaData, create_engine, event, inspect, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
-from support.coding import created
+from support.channels import Channel
+from support.coding import CodingEvent, channel_for, created
 
 from domainstream.errors import MapperError, OutboxError
 from domainstream.event import BaseEvent
+from domainstream.outbox import Outbox, outbox_table
 
 
 class Wards(DeclarativeBase):
@@ -179,6 +181,25 @@ def test_detached_aggregate_gives_its_events_to_its_next_session(collected: Coll
     assert store.stored() == [fact.id]
 
 
+@pytest.mark.parametrize("is_rolled_back", [True, False], ids=["rolled back", "only closed"])
+def test_new_aggregate_that_was_flushed_keeps_its_events_only_after_a_rollback(
+    collected: Collected, *, is_rolled_back: bool
+) -> None:
+    """SQLAlchemy takes it for stored when the session is closed, so that its row is not inserted again either."""
+    store, sessions = collected
+    fact = created()
+    with sessions() as session:
+        session.add(ward := new_ward(fact, id=1))
+        session.flush()
+        if is_rolled_back:
+            session.rollback()
+    with sessions.begin() as session:
+        session.add(ward)
+    with sessions() as session:
+        assert len(session.scalars(select(Ward)).all()) == is_rolled_back
+    assert store.stored() == ([fact.id] if is_rolled_back else [])
+
+
 def test_new_aggregate_keeps_its_events_when_the_commit_fails(collected: Collected) -> None:
     """It keeps its attributes as well: once they are right, it is added again, and its events are stored once."""
     store, sessions = collected
@@ -197,6 +218,89 @@ def test_new_aggregate_keeps_its_events_when_the_commit_fails(collected: Collect
         session.commit()
         session.commit()
     assert store.stored() == [each.id for each in facts]
+
+
+class DeliberateError(Exception):
+    """Ends a transaction."""
+
+
+def failing_once(fails_for: BaseEvent[Any]) -> Callable[[CodingEvent], Channel | None]:
+    """Return a mapper that fails when it is called for this event for the first time."""
+    left = [fails_for]
+
+    def mapper(fact: CodingEvent) -> Channel | None:
+        if left and fact is left[0]:
+            left.clear()
+            raise DeliberateError
+        return channel_for(fact)
+
+    return mapper
+
+
+@pytest.mark.parametrize("end", ["rollback", "commit"])
+def test_new_aggregates_keep_their_events_when_the_mapper_fails(collected: Collected, end: str) -> None:
+    """Also those that were taken before: all are stored once, whether the session is rolled back first or not."""
+    store, _ = collected
+    facts = [created() for _ in range(4)]
+    outbox = Outbox(channel_for=failing_once(facts[2]), source="coding", table=store.outbox.table)
+    sessions = sessionmaker(store.engine)
+    outbox.collect(sessions, lambda aggregate: aggregate.pull_events())
+    with sessions() as session:
+        wards = [new_ward(*facts[:1], id=1), new_ward(id=2)]
+        session.add_all(wards)
+        session.flush()
+        wards[0].record(facts[1])
+        wards[1].record(facts[2])
+        with pytest.raises(DeliberateError):
+            session.commit()
+        if end == "rollback":
+            session.rollback()
+            session.add_all(wards)
+        wards[1].record(facts[3])
+        session.commit()
+    assert sorted(store.stored()) == sorted(each.id for each in facts)
+    assert store.stored().index(facts[0].id) < store.stored().index(facts[1].id)
+    assert store.stored().index(facts[2].id) < store.stored().index(facts[3].id)
+
+
+def test_loaded_aggregate_loses_its_events_with_its_changes_when_the_mapper_fails(collected: Collected) -> None:
+    """After the rollback the next commit stores none of what never happened."""
+    store, _ = collected
+    lost, kept = created(), created()
+    outbox = Outbox(channel_for=failing_once(lost), source="coding", table=store.outbox.table)
+    sessions = sessionmaker(store.engine)
+    outbox.collect(sessions, lambda aggregate: aggregate.pull_events())
+    with sessions() as session:
+        session.add(ward := new_ward(id=1))
+        session.commit()
+        ward.name = "not committed"
+        ward.record(lost)
+        with pytest.raises(DeliberateError):
+            session.commit()
+        session.rollback()
+        ward.record(kept)
+        session.commit()
+    assert store.stored() == [kept.id]
+
+
+def test_each_collecting_outbox_must_be_bound(collected: Collected, tmp_path: Path) -> None:
+    """Where a session has several databases and only one of two outboxes is among its binds, its commit fails."""
+    store, _ = collected
+    other = Outbox(
+        channel_for=channel_for, source="coding", table=outbox_table(MetaData(), name=f"{store.outbox.table.name}_2")
+    )
+    elsewhere = create_engine(f"sqlite:///{tmp_path}/other.db")
+    with elsewhere.begin() as connection:
+        other.create_table(connection)
+    sessions = sessionmaker(elsewhere, binds={Ward: store.engine, store.outbox.table: store.engine})
+    store.outbox.collect(sessions, lambda aggregate: aggregate.pull_events()[:1])
+    other.collect(sessions, lambda _: [created()])
+    with sessions() as session:
+        session.add(new_ward(created()))
+        with pytest.raises(OutboxError, match=r"outbox\.table"):
+            session.commit()
+    assert store.stored() == []
+    elsewhere.dispose()
 
 
 def test_loaded_aggregate_loses_its_events_with_its_changes(collected: Collected) -> None:
@@ -251,6 +355,21 @@ def test_events_of_an_open_savepoint_are_collected(collected: Collected) -> None
         session.begin_nested()
         session.add(new_ward(facts[1]))
     assert sorted(store.stored()) == sorted(each.id for each in facts)
+
+
+def test_events_of_a_merged_aggregate_stay_with_the_given_one(collected: Collected) -> None:
+    """`merge` copies what is mapped into another object; the events are added by whoever calls it."""
+    store, sessions = collected
+    facts = [created(), created()]
+    ward = new_ward(*facts, id=1)
+    with sessions.begin() as session:
+        session.merge(ward)
+    assert store.stored() == []
+    with sessions.begin() as session:
+        session.merge(ward)
+        pulled: list[Any] = ward.pull_events()
+        store.outbox.add_many(session, pulled)
+    assert store.stored() == [each.id for each in facts]
 
 
 def test_each_sessionmaker_has_its_own_way_to_collect(collected: Collected) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -22,6 +23,8 @@ from support import channels
 from support.coding import CodingEvent, created, evaluated
 from support.consuming import until
 
+from domainstream.cli.common.command import parameters_of
+from domainstream.cli.doctor import DoctorOptions
 from domainstream.cli.main import cli
 from domainstream.event import read_message
 from domainstream.outbox import (
@@ -37,6 +40,7 @@ from domainstream.outbox.settings import DEFAULT_SETTINGS
 from domainstream.outbox.sql import inspection
 from domainstream.outbox.sql.database import OutboxDatabase
 from domainstream.outbox.sql.engine import open_engine
+from domainstream.outbox.sql.tables import TABLE_NAME
 from domainstream.publisher import BatchIdentity
 
 CREATED, EVALUATED = str(channels.CREATED.value), str(channels.EVALUATED.value)
@@ -53,7 +57,7 @@ def typed(store: Store) -> Type:
         command = ["outbox", words[0], "--table", store.outbox.table.name, *words[1:]]
         given = {"DATABASE_URL": store.async_url, **environment}
         # Commands have an event loop of their own, so they run in a thread.
-        return await asyncio.to_thread(CliRunner().invoke, cli, command, env=given)
+        return await asyncio.to_thread(CliRunner().invoke, cli, command, env=given, prog_name="domainstream")
 
     return type_words
 
@@ -157,12 +161,15 @@ async def test_backlog_is_counted_by_channel(typed: Type, store: Store) -> None:
     assert "none is active; start one: domainstream run relay" in shown
 
 
+@pytest.mark.parametrize("option", ["--max-age", "--max-oldest"])
 @pytest.mark.parametrize(("limit", "code"), [("60", 1), ("1m", 1), ("5m", 0)])
-async def test_event_that_waits_for_too_long_is_an_alarm(typed: Type, store: Store, limit: str, code: int) -> None:
-    """`--max-age` takes seconds or a duration, and exits with 1 when the oldest event is older."""
+async def test_event_that_waits_for_too_long_is_an_alarm(
+    typed: Type, store: Store, option: str, limit: str, code: int
+) -> None:
+    """`--max-age`, or `--max-oldest`, takes seconds or a duration, and exits with 1 when the oldest event is older."""
     add(store, created())
     make_older(store, store.outbox.table, "created_at", timedelta(minutes=2))
-    result = await typed("status", "--rate-over", "0s", "--max-age", limit)
+    result = await typed("status", "--rate-over", "0s", option, limit)
     assert result.exit_code == code
     assert ("has been waiting for 2 min (limit 1 min)" in result.stderr) == (code == 1)
 
@@ -199,13 +206,16 @@ async def test_held_channel_is_an_alarm_until_it_is_retried(
     typed: Type, store: Store, tables: tuple[Table, Table, Table], redis: Redis, redis_url: str, stream_prefix: str
 ) -> None:
     """A held channel exits with 1 and its reason; once its cause is fixed, `retry` publishes it in the next turn."""
-    event_ids = add(store, created(), created())
+    event_ids, name = add(store, created(), created()), store.outbox.table.name
     hold(store, tables[1], row_ids(store)[:1])
     result = await typed("status", "--rate-over", "0s")
     assert result.exit_code == 1
     assert f"{CREATED}: 2 events held for" in result.stdout
     assert "WRONGTYPE" in result.stdout
-    assert "domainstream outbox retry" in result.stderr
+    assert (
+        f"1 channel of {name} is held. Once the cause is fixed, run: domainstream outbox retry --table {name}\n"
+        in result.stderr
+    )
     async with relaying(store, redis_url, stream_prefix) as relay:
         await until(lambda: CREATED in relay.stats.held, patience=PATIENCE)
         assert await asyncio.to_thread(store.stored) == event_ids
@@ -223,7 +233,7 @@ async def test_retry_without_a_relay_says_so(typed: Type, store: Store, tables: 
     hold(store, tables[1], row_ids(store))
     result = await typed("retry", CREATED)
     assert result.exit_code == 0
-    assert "No relay is active" in result.stderr
+    assert "No relay is active; start one: domainstream run relay MODULE:OBJECT" in result.stderr
     assert held_in(store, tables[1])[CREATED].retry_at_ms < 2**52
 
 
@@ -296,7 +306,9 @@ async def test_rows_that_a_relay_is_publishing_are_not_discarded(typed: Type, st
     assert [row.message.event_id for row in claim.batch.rows] == event_ids[:1]
     result = await typed("discard", "--channel", CREATED, "--yes")
     assert result.exit_code == 5
-    assert "1 event left alone, because a relay is publishing them" in result.stderr
+    assert (
+        "1 event left alone, because a relay has noted them for publishing; once it is done, run again" in result.stderr
+    )
     assert store.stored() == event_ids[:1]
 
 
@@ -368,7 +380,16 @@ async def test_replay_chooses_by_time_and_event(
     (outcome,) = records(await typed("replay", "--since", "3h", "--event", second, "--yes", "--json"))
     assert outcome["stored"] == 1
     assert store.stored() == [second]
-    assert first
+    (outcome,) = records(await typed("replay", "--event", first, "--yes", "--json"))
+    assert outcome["stored"] == 1
+    assert store.stored() == [second, first]
+
+
+async def test_replay_needs_a_choice(typed: Type) -> None:
+    """Without a time and an event, wrong usage says what to choose by."""
+    result = await typed("replay", "--yes")
+    assert result.exit_code == 2
+    assert "say which events: --since 2h, or --event ID" in result.stderr
 
 
 async def test_replay_asks_first(typed: Type, store: Store, redis: Redis, redis_url: str, stream_prefix: str) -> None:
@@ -405,6 +426,9 @@ async def test_old_events_are_purged_from_the_archive(
         await asyncio.to_thread(make_older, store, tables[2], "sent_at", timedelta(days=31))
         (kept,) = await asyncio.to_thread(add, store, created())
         await all_published(store)
+    asked = await typed("purge", "--older-than", "30d")
+    assert asked.exit_code == 2
+    assert "Permanently delete 1 event that the archive of" in asked.stderr
     (outcome,) = records(await typed("purge", "--older-than", "30d", "--yes", "--json"))
     assert outcome["purged"] == 1
     await typed("replay", "--since", "60d", "--yes")
@@ -482,10 +506,10 @@ async def test_place_names_no_user_and_no_password(tmp_path: Path) -> None:
     await database.close()
 
 
-async def doctor(store: Store, redis_url: str, prefix: str, table: str) -> dict[str, tuple[str, str]]:
+async def doctor(database_url: str, redis_url: str, prefix: str, *words: str) -> dict[str, tuple[str, str]]:
     """Return what `domainstream doctor` says of the outbox: status and words by check."""
-    given = {"DATABASE_URL": store.async_url, "REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": prefix}
-    result = await asyncio.to_thread(CliRunner().invoke, cli, ["doctor", "--table", table, "--json"], env=given)
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "DOMAINSTREAM_PREFIX": prefix}
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["doctor", *words, "--json"], env=given)
     found = {line["check"]: line for line in map(json.loads, result.stdout.splitlines())}
     of_outbox = ("outbox", "relay", "held channels", "open writers")
     return {check: (line["status"], line["words"]) for check, line in found.items() if check in of_outbox}
@@ -496,22 +520,86 @@ async def test_doctor_looks_at_the_outbox(
 ) -> None:
     """With a database, doctor reports a missing relay and held channels, and nothing while a relay is active."""
     name = store.outbox.table.name
-    assert (await doctor(store, redis_url, stream_prefix, name))["relay"][0] == "warning"
+    assert (await doctor(store.async_url, redis_url, stream_prefix, "--table", name))["relay"][0] == "warning"
     async with relaying(store, redis_url, stream_prefix) as relay:
         await until(lambda: relay.stats.is_active, patience=PATIENCE)
-        assert list(await doctor(store, redis_url, stream_prefix, name)) == ["outbox"]
+        assert list(await doctor(store.async_url, redis_url, stream_prefix, "--table", name)) == ["outbox"]
     add(store, created())
     with store.engine.begin() as connection:
         connection.execute(tables[1].delete())
     hold(store, tables[1], row_ids(store))
-    findings = await doctor(store, redis_url, stream_prefix, name)
+    findings = await doctor(store.async_url, redis_url, stream_prefix, "--table", name)
+    backlog = f"backlog of 1 event in {name}, the oldest waiting for "
     assert findings["relay"][0] == "problem"
+    assert f"no relay is active: what is stored is not published; {backlog}" in findings["relay"][1]
     assert findings["held channels"][0] == "problem"
     assert "WRONGTYPE" in findings["held channels"][1]
 
 
 async def test_doctor_accepts_a_database_without_an_outbox(store: Store, redis_url: str, stream_prefix: str) -> None:
     """`DATABASE_URL` is set for many reasons: a database without the table is well."""
-    findings = await doctor(store, redis_url, stream_prefix, "missing_outbox")
+    findings = await doctor(store.async_url, redis_url, stream_prefix, "--table", "missing_outbox")
     assert findings["outbox"][0] == "ok"
     assert list(findings) == ["outbox"]
+
+
+@pytest.mark.parametrize("url", ["mysql://db/shop", "not-a-url"])
+async def test_doctor_accepts_a_database_of_something_else(url: str, redis_url: str, stream_prefix: str) -> None:
+    """`DATABASE_URL` may be one of another tool, which no outbox can be in."""
+    findings = await doctor(url, redis_url, stream_prefix)
+    assert findings["outbox"][0] == "ok"
+    assert "doctor did not look for an outbox" in findings["outbox"][1]
+
+
+async def test_doctor_warns_of_a_file_that_does_not_exist(tmp_path: Path, redis_url: str, stream_prefix: str) -> None:
+    """A mistyped path to a SQLite file is reported, and no file is created."""
+    file = tmp_path / "shop.db"
+    findings = await doctor(f"sqlite:///{file}", redis_url, stream_prefix)
+    words = f"there is no database {file}; correct --database-url or DATABASE_URL"
+    assert findings == {"outbox": ("warning", words)}
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("store", ["postgresql+psycopg"], indirect=True)
+async def test_outbox_in_a_schema_is_found(typed: Type, store: Store, redis_url: str, stream_prefix: str) -> None:
+    """With `--schema`, commands and doctor look there, and their hints name it."""
+    schema = f"schema_{uuid4().hex[:12]}"
+    table = outbox_table(MetaData(), name="events", schema=schema)
+    relay = relay_table(table)
+    with store.engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+        table.metadata.create_all(connection)
+        held = HeldChannel("WRONGTYPE wrong kind of value", 0, 7, 2**52, BatchIdentity("aa", 1), [1])
+        connection.execute(relay.insert().values(name=table.name, held=json_of({CREATED: held})))
+    named = ("--table", "events", "--schema", schema)
+    status, findings = (
+        await typed("status", *named, "--rate-over", "0s"),
+        await doctor(store.async_url, redis_url, stream_prefix, *named),
+    )
+    with store.engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    assert f"run: domainstream outbox retry --table events --schema {schema}\n" in status.stderr
+    assert findings["held channels"][0] == "problem"
+
+
+def test_commands_look_for_the_table_that_an_outbox_has_by_default() -> None:
+    """`--table` has the same default as `outbox_table`, which commands without SQLAlchemy cannot ask."""
+    (table,) = [each for each in parameters_of(DoctorOptions) if each.name == "table"]
+    assert table.default == TABLE_NAME
+
+
+async def test_words_of_a_relay_that_has_ended_are_no_time(
+    typed: Type, tables: tuple[Table, Table, Table], store: Store
+) -> None:
+    """The epoch of the last relay is shown as what it is."""
+    with store.engine.begin() as connection:
+        connection.execute(tables[1].insert().values(name=store.outbox.table.name, epoch=12))
+    result = await typed("status", "--rate-over", "0s")
+    assert "none is active (the last one had epoch 12); start one" in result.stdout
+
+
+@pytest.mark.parametrize("store", ["sqlite+aiosqlite"], indirect=True)
+async def test_writers_of_sqlite_are_not_shown(typed: Type, store: Store) -> None:
+    """What cannot be seen has no line, which would read as if there were none."""
+    lines = (await typed("status", "--rate-over", "0s")).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["outbox", "backlog", "rate", "relay", "held"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from integration.outbox.conftest import Stay, Store
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, MetaData, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
@@ -112,6 +113,22 @@ def test_prepared_transaction_of_a_connection_holds_its_events(store: Store) -> 
                 transaction.prepare()
             transaction.commit()
     assert store.stored() == [each.id for each in kept]
+
+
+def test_failed_insert_ends_a_two_phase_transaction_that_was_not_prepared(store: Store) -> None:
+    """The pool gets a connection without an open transaction, and the data is not committed."""
+    if store.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no prepared transactions")
+    missing = Outbox(channel_for=channel_for, source="coding", table=outbox_table(MetaData(), name="not_created"))
+    with store.engine.connect() as connection:
+        transaction = connection.begin_twophase()
+        _change_and_add(connection, missing)
+        driver: Any = connection.connection.driver_connection
+        with pytest.raises(OutboxError, match="not_created"):
+            transaction.commit()
+    assert driver.info.transaction_status == TransactionStatus.IDLE
+    with store.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM stays")).scalar() == 0
 
 
 def test_sessions_of_many_threads_store_every_event_once(store: Store) -> None:

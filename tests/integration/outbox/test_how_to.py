@@ -118,7 +118,7 @@ async def service(urls: tuple[str, str]) -> AsyncIterator[PageService]:
         "__name__": "page",
     }
     blocks = re.findall(r"^```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     for block in blocks:
         exec(compile(block, str(HOW_TO), "exec"), names)  # noqa: S102 - our own page
     service = PageService(names)
@@ -163,6 +163,14 @@ async def test_aggregates_are_collected_from(service: PageService) -> None:
     """What a ward has recorded is stored with it."""
     await service.open_ward("ward-1")
     assert await service.stored() == [("ward-1", 12)]
+
+
+async def test_merged_aggregate_gives_its_events_itself(service: PageService) -> None:
+    """They are stored with the attributes that `merge` copied."""
+    ward = service.Ward(id="ward-1")
+    ward.add_beds(3)
+    await service.save_ward(ward)
+    assert await service.stored() == [("ward-1", 3)]
 
 
 async def test_core_connection_stores_with_its_statement(service: PageService) -> None:

@@ -16,6 +16,7 @@ from support.coding import channel_for, created
 
 from domainstream.errors import OutboxError
 from domainstream.outbox import Outbox, begin_immediate, outbox_table
+from domainstream.outbox.sql import session_events
 
 Scenario = Callable[[Session, Outbox[Any]], None]
 
@@ -120,6 +121,24 @@ def test_release_with_open_savepoints_keeps_their_events(driver: Driver) -> None
     assert driver.store.stored() == [each.id for each in kept]
 
 
+@pytest.mark.parametrize("is_released", [True, False], ids=["released", "rolled back"])
+def test_savepoints_that_began_before_the_first_outbox_are_known(driver: Driver, *, is_released: bool) -> None:
+    """Their events are treated as rows although no hook saw them begin."""
+    given, kept = created(), created()
+
+    def scenario(session: Session, outbox: Outbox[Any]) -> None:
+        with session.begin():
+            outer = session.begin_nested()
+            session.begin_nested()
+            session_events._works.clear()  # as if no outbox had been created yet
+            outbox.add(session, given)
+            (outer.commit if is_released else outer.rollback)()
+            outbox.add(session, kept)
+
+    driver.run(scenario)
+    assert driver.store.stored() == ([given.id, kept.id] if is_released else [kept.id])
+
+
 def test_each_transaction_of_a_session_has_its_own_events(driver: Driver) -> None:
     """Commits, rollbacks and a close in turn: what was committed is stored once, and nothing else."""
     kept = [created() for _ in range(3)]
@@ -206,6 +225,55 @@ def test_event_of_a_hook_is_stored(driver: Driver, hook: str, *, is_first: bool)
 
     driver.run(scenario)
     assert sorted(driver.store.stored()) == sorted([added.id] if is_first else [given.id, added.id])
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first event", "second event"])
+def test_event_of_a_flush_is_written_after_the_changes(driver: Driver, *, is_first: bool) -> None:
+    """Its number is drawn while the aggregate's row is locked, although it is added before the change is flushed."""
+    statements: list[str] = []
+
+    def scenario(session: Session, outbox: Outbox[Any]) -> None:
+        event.listen(session, "before_flush", lambda session, *_: outbox.add(session, created()), once=True)
+        engine = session.connection().engine
+        event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        if not is_first:
+            outbox.add(session, created())
+        session.add(Stay(id="stay-1"))
+        session.commit()
+
+    driver.run(scenario)
+    inserts = [each.split()[2] for each in statements if each.startswith("INSERT")]
+    assert inserts == ["stays", driver.store.outbox.table.name]
+
+
+def test_session_without_events_is_not_flushed_early(driver: Driver) -> None:
+    """Hooks of others still see what a session holds when it commits, as they do without an outbox."""
+    seen: list[Any] = []
+
+    def scenario(session: Session, _: Outbox[Any]) -> None:
+        event.listen(session, "before_commit", lambda session: seen.extend(session.new))
+        session.add(stay := Stay(id="stay-1"))
+        session.commit()
+        assert seen == [stay]
+
+    driver.run(scenario)
+
+
+def test_event_of_a_flush_without_changes_is_stored(driver: Driver) -> None:
+    """A hook that adds an event, and takes away all that was to be flushed, does not lose it."""
+    added = created()
+
+    def scenario(session: Session, outbox: Outbox[Any]) -> None:
+        def add(session: Session, *_: Any) -> None:
+            outbox.add(session, added)
+            session.expunge_all()
+
+        event.listen(session, "before_flush", add, once=True)
+        session.add(Stay(id="stay-1"))
+        session.commit()
+
+    driver.run(scenario)
+    assert driver.store.stored() == [added.id]
 
 
 def test_event_of_a_hook_is_stored_when_savepoints_are_open(driver: Driver) -> None:

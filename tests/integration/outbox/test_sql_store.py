@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from integration.outbox.conftest import UrlOf
+from sqlalchemy import insert, select
 from support.outboxes import SqlHarness
 
 from domainstream.outbox import SettledBatch
+from domainstream.outbox.sql import archive
+from domainstream.outbox.sql.archive import OutboxArchive
 from domainstream.testing.outbox_contract import OutboxStoreContract
 from domainstream.testing.outbox_harness import SETTINGS, OutboxHarness, Relay, outgoing, rejected
 
@@ -79,3 +83,31 @@ async def test_archived_row_is_archived_once(archiving: SqlHarness) -> None:
     await second.store.release(second.lease, SettledBatch(second.lease.unsettled))
     assert len(await archiving.archived()) == 3
     assert await archiving.stored() == []
+
+
+async def test_channel_without_rows_is_no_longer_noted_as_held(archiving: SqlHarness) -> None:
+    """When the rejected rows were deleted by hand, the relay's row says so in the next turn, without another event."""
+    relay = Relay(archiving.store())
+    await relay.take_over()
+    await archiving.add([message := outgoing("broken")])
+    await relay.next_batch(rejected(await relay.claim(), "broken"))
+    await archiving.discard(message.event_id)
+    await archiving.pass_time(120)
+    assert (await relay.next_batch()).held == {}
+    async with archiving.engine.connect() as connection:
+        assert (await connection.execute(select(archiving.relay.c.held))).scalar_one() == "{}"
+
+
+async def test_purge_deletes_everything_old_in_parts(archiving: SqlHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More old rows than one part holds are all deleted and counted, and newer ones stay."""
+    monkeypatch.setattr(archive, "CHUNK", 2)
+    now = datetime.now(UTC)
+    rows = [
+        {"id": number, "event_id": str(number), "channel": "orders", "partition_key": "key", "data": b"{}"}
+        | {"created_at": now, "sent_at": now - timedelta(days=31 if number < 6 else 0)}
+        for number in range(1, 8)
+    ]
+    async with archiving.engine.begin() as connection:
+        await connection.execute(insert(archiving.archive), rows)
+    assert await OutboxArchive(archiving.engine, archiving.table).purge(timedelta(days=30)) == 5
+    assert await archiving.archived() == ["6", "7"]

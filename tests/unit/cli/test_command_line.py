@@ -131,3 +131,18 @@ def test_long_text_fits_into_a_narrow_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     text = "ok       a sentence that is longer than forty characters"
     assert Terminal().wrapped(text, indent=" " * 9).splitlines() == lines
+
+
+def test_facts_fit_into_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A long line of a record is continued below its value, between words."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    shown = {"outbox": "coding", "held": ["one channel with seven attempts or more", "a second one"]}
+    Terminal().facts({}, shown, wrap=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "outbox  coding",
+        "held    one channel with seven attempts",
+        "          or more",
+        "        a second one",
+    ]

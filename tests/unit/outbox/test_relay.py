@@ -258,7 +258,18 @@ async def test_failed_claim_is_followed_by_a_takeover(caplog: pytest.LogCaptureF
         assert relay.stats.takeovers == 4
         assert (await relay.health()).ok
     assert server.streams == {"orders": ids_of(*messages)}
-    assert [record.levelname for record in caplog.records if "outbox.retried" in record.message] == ["WARNING"] * 3
+    assert [record.levelname for record in caplog.records if "outbox.retried" in record.message] == ["WARNING"] * 2
+
+
+async def test_pauses_grow_while_every_claim_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """A takeover that succeeds does not end a series of failures: of five, the first, second and fourth are logged."""
+    store, server = UnsteadyStore(), SimulatedServer()
+    store.failures = [OutboxUnavailableError("canceling statement due to statement timeout")] * 5
+    async with running(store, server) as relay:
+        await server.until(lambda: relay.stats.takeovers == 6 and store.calls > 12)
+        assert (await relay.health()).ok
+    pauses = [record.message for record in caplog.records if "outbox.retried" in record.message]
+    assert len(pauses) == 3
 
 
 async def test_final_error_of_the_database_ends_the_relay() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import MetaData
 
 from domainstream.outbox import RelaySettings, StoredMessage, outbox_table
 from domainstream.outbox.sql.read_position import Gap, ReadPosition
-from domainstream.outbox.sql.row_reader import RowReader
+from domainstream.outbox.sql.row_reader import FIRST_COUNT, RowReader
 
 CHANNELS = {"a": "orders", "b": "orders", "c": "invoices"}
 """The channel of each aggregate."""
@@ -219,3 +219,62 @@ def test_rows_that_nobody_expected_are_counted() -> None:
     position.advance([1, 5], [], frozenset(["3/1"]))
     position.restart()
     assert position.missed([1, 3, 5, 6]) == 2
+
+
+def test_numbers_that_begin_anew_are_followed() -> None:
+    """Once a scan has found rows that nobody expected, the position is where the rows end, not where it was."""
+    position = ReadPosition()
+    position.advance([100], [], frozenset())
+    position.advance([], [], frozenset())
+    position.restart()
+    assert position.missed([1, 3]) == 2
+    position.forget_expected()
+    position.advance([1, 3], [], frozenset(["3/1"]), is_all=True)
+    assert position.highest == 3
+    assert position.gaps == [Gap(2, 2, frozenset(["3/1"]))]
+
+
+class RecordedTable:
+    """A table without gaps that records how many rows it is asked for."""
+
+    def __init__(self) -> None:
+        self.read_on, self.read_gaps, self.writers = "read_on", None, None
+        self.sizes: dict[int, int] = {}
+        """The sizes of the rows, by number."""
+        self.asked: list[int] = []
+        """The counts of the reads so far."""
+
+    def array(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return it as it is."""
+        return values
+
+    async def fetch(self, _: str, highest: int, count: int, held: Sequence[str]) -> list[Any]:
+        """Return the rows above `highest`."""
+        self.asked.append(count)
+        return [(each, "", "orders", b"x" * size) for each, size in self.sizes.items() if each > highest][:count]
+
+
+def recorded_reader() -> tuple[RecordedTable, RowReader]:
+    """Return a table and its reader, whose batches hold 100 rows and 1,000 bytes."""
+    table: Any = RecordedTable()
+    limits = RelaySettings(batch_messages=100, batch_bytes=1_000, full_scan_every=timedelta(days=1))
+    return table, RowReader(outbox_table(MetaData()), table, table, limits)
+
+
+async def test_rows_that_grow_are_asked_for_in_smaller_numbers() -> None:
+    """A read whose rows do not fit into a batch is followed by a smaller one, even if it was not full."""
+    table, reader = recorded_reader()
+    table.sizes = dict.fromkeys(range(1, 117), 1) | dict.fromkeys(range(117, 216), 400)
+    for _ in range(4):
+        await reader.read(NO_CHANNEL)
+    assert table.asked == [FIRST_COUNT, 100, 100, 2]
+
+
+async def test_reader_asks_for_few_rows_after_a_takeover() -> None:
+    """A read that was too large to be answered is not repeated."""
+    table, reader = recorded_reader()
+    table.sizes = dict.fromkeys(range(1, 117), 1)
+    await reader.read(NO_CHANNEL)
+    reader.restart()
+    await reader.read(NO_CHANNEL)
+    assert table.asked == [FIRST_COUNT, FIRST_COUNT]

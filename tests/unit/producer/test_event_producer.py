@@ -293,7 +293,7 @@ async def test_event_of_another_service_is_refused_without_quoting_it(publisher:
     producer: EventProducer[Any] = EventProducer(publisher, channel_for=channel_for, source="coding")
     stranger = StrangerPayload(name="patient-4711")
 
-    with pytest.raises(MapperError, match="Stranger is not an event of this producer") as refusal:
+    with pytest.raises(MapperError, match="Stranger is not an event of this service") as refusal:
         await producer.publish(Stranger(aggregate_id="a", payload=stranger))
 
     assert "patient-4711" not in str(refusal.value)

@@ -120,6 +120,19 @@ DatabaseUrl = Annotated[
         help="The database of the outbox: PostgreSQL or SQLite.",
     ),
 ]
+TableName = Annotated[
+    str,
+    option(
+        "--table",
+        metavar="NAME",
+        default="domainstream_outbox",
+        show_default=True,
+        envvar="DOMAINSTREAM_OUTBOX",
+        show_envvar=True,
+        help="The table of the outbox.",
+    ),
+]
+SchemaName = Annotated[str | None, option("--schema", metavar="NAME", help="Its schema, if it is not the default one.")]
 BullPrefix = Annotated[
     str, option("--bull-prefix", default="bull", show_default=True, help="The prefix of all BullMQ keys.")
 ]

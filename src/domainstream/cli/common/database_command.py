@@ -1,36 +1,23 @@
 """Builds a click command from a coroutine function that works on an outbox, and connects it to its database."""
 
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 
 from domainstream.bootstrap.relay import database_of
 from domainstream.cli.common.async_command import SharedOptions, async_command
-from domainstream.cli.common.command import DatabaseUrl, option
+from domainstream.cli.common.command import DatabaseUrl, SchemaName, TableName
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError
 from domainstream.outbox.sql.database import OutboxDatabase
-from domainstream.outbox.sql.tables import TABLE_NAME
 
 OptionsT = TypeVar("OptionsT")
-
-TableName = Annotated[
-    str,
-    option(
-        "--table",
-        metavar="NAME",
-        default=TABLE_NAME,
-        show_default=True,
-        envvar="DOMAINSTREAM_OUTBOX",
-        show_envvar=True,
-        help="The table of the outbox.",
-    ),
-]
-SchemaName = Annotated[str | None, option("--schema", metavar="NAME", help="Its schema, if it is not the default one.")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +51,17 @@ def database_command(
         )
 
     return build
+
+
+def next_command(name: str) -> str:
+    """Return another command of the group of the one that runs, for the same outbox, quoted for a shell."""
+    context = click.get_current_context()
+    group, _, _ = context.command_path.rpartition(" ")
+    words = [name]
+    for parameter in ("table", "schema"):
+        if context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE:
+            words += [f"--{parameter}", context.params[parameter]]
+    return f"{group} {shlex.join(words)}"
 
 
 @asynccontextmanager

@@ -51,17 +51,27 @@ class Terminal:
         for row in rows:
             click.echo(row)
 
-    def facts(self, record: Any, shown: Mapping[str, str | Sequence[str]]) -> None:
-        """Write one record: as a JSON object, or `shown` with a line per name, or several for a sequence."""
+    def facts(self, record: Any, shown: Mapping[str, str | Sequence[str]], *, wrap: bool = False) -> None:
+        """Write one record: as a JSON object, or `shown` with a line per name, or several for a sequence.
+
+        With `wrap`, lines are wrapped to fit into the terminal.
+        """
         if self.as_json:
             self.json(record)
             return
         width = max(map(len, shown)) + 2
         for name, value in shown.items():
             first, *more = [value] if isinstance(value, str) else value
-            click.echo(f"{click.style(name.ljust(width), bold=True)}{printable(first)}", color=self._color)
-            for line in more:
-                click.echo(f"{' ' * width}{printable(line)}")
+            line, *others = [
+                self.wrapped(text, indent=" " * (width + 2)) if wrap else text
+                for text in (
+                    f"{name.ljust(width)}{printable(first)}",
+                    *(f"{' ' * width}{printable(each)}" for each in more),
+                )
+            ]
+            click.echo(f"{click.style(line[:width], bold=True)}{line[width:]}", color=self._color)
+            for other in others:
+                click.echo(other)
 
     def line(self, record: Any, text: str, *, color: str | None = None) -> None:
         """Write one record of many: as a JSON object, or as `text`."""

@@ -6,8 +6,7 @@ from typing import Annotated
 import click
 from msgspec import Struct
 
-from domainstream.cli.common.command import Debug, local_command, option
-from domainstream.cli.common.database_command import SchemaName, TableName
+from domainstream.cli.common.command import Debug, SchemaName, TableName, local_command, option
 from domainstream.cli.common.terminal import Terminal
 from domainstream.outbox.sql.tables import DIALECTS
 from domainstream.outbox.sql.tables import ddl as ddl_of

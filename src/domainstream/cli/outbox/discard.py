@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import Yes, option
-from domainstream.cli.common.database_command import database_command
+from domainstream.cli.common.database_command import database_command, next_command
 from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.outbox.sql.database import OutboxDatabase
 from domainstream.outbox.sql.repair import RowChoice
@@ -48,7 +48,7 @@ class DiscardOutcome(Struct, frozen=True, kw_only=True):
     """How many of them were deleted; 0 for a dry run."""
 
     noted: int
-    """How many a relay is publishing; they are left alone. 0 for a dry run."""
+    """How many a relay has noted for publishing; they are left alone. 0 for a dry run."""
 
     dry_run: bool
     """Whether nothing was deleted."""
@@ -59,10 +59,10 @@ async def discard(database: OutboxDatabase, terminal: Terminal, options: Discard
     """Delete events that are not published yet.
 
     They are never published: what they say happened stays unknown to other services. Choose them by --channel, by
-    --event, or by both. Events that are stored while this waits for confirmation are kept, and those that a relay is
-    publishing at the moment are left alone.
+    --event, or by both. Events that are stored while this waits for confirmation are kept, and those that a relay
+    has noted for publishing are left alone.
 
-    Exit code 5: a relay is publishing some of them, or has published them meanwhile.
+    Exit code 5: a relay has noted some of them for publishing, or has published them meanwhile.
     """
     if options.channel is None and not options.event_ids:
         raise click.UsageError("say which events: --channel CHANNEL, or --event ID")
@@ -81,16 +81,15 @@ async def discard(database: OutboxDatabase, terminal: Terminal, options: Discard
     terminal.line(outcome, f"{done.rows:,} of {words} discarded")
     published = counted.rows - done.rows - done.noted
     if done.noted:
-        terminal.warn(
-            f"{plural(done.noted, 'event')} left alone, because a relay is publishing them; to see, run again"
-        )
+        left = f"{plural(done.noted, 'event')} left alone, because a relay has noted them for publishing"
+        terminal.warn(f"{left}; once it is done, run again to discard what is left")
     if published > 0:
         terminal.warn(f"{plural(published, 'event')} had been published meanwhile")
     return exits.PARTIAL if done.noted or published > 0 else exits.OK
 
 
 async def _not_found(database: OutboxDatabase, options: DiscardOptions) -> NotFoundError:
-    look = "domainstream outbox status"
+    look = next_command("status")
     if options.event_ids:
         named = ", ".join(options.event_ids[:3])
         return NotFoundError.of("event", named, (), where=f"in {database.name}", look=look)

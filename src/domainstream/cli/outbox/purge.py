@@ -45,8 +45,9 @@ async def purge(database: OutboxDatabase, terminal: Terminal, options: PurgeOpti
     """
     table = database.name
     old = age(round(options.older_than.total_seconds() * 1000))
-    question = f"Permanently delete what the archive of {table} at {database.place} has had for more than {old}?"
-    confirm(question, yes=options.yes)
+    counted = plural(await database.archive.count_older(options.older_than), "event")
+    archive = f"the archive of {table} at {database.place}"
+    confirm(f"Permanently delete {counted} that {archive} has had for more than {old}?", yes=options.yes)
     purged = await database.archive.purge(options.older_than)
     terminal.line(
         PurgeOutcome(table=table, purged=purged), f"{plural(purged, 'event')} deleted from the archive of {table}"

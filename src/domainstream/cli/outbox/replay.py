@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import click
 from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
@@ -21,10 +22,10 @@ class ReplayOptions:
     """The options of `outbox replay`."""
 
     since: Annotated[
-        StartPoint,
-        option("--since", type=Since(), required=True, help="Published since 2h ago, or since 2026-01-31T12:00."),
+        StartPoint | None,
+        option("--since", type=Since(), help="Published since 2h ago, or since 2026-01-31T12:00."),
     ]
-    """From when on they were published."""
+    """From when on they were published; None for the oldest."""
 
     until: Annotated[
         StartPoint | None,
@@ -71,6 +72,8 @@ async def replay(database: OutboxDatabase, terminal: Terminal, options: ReplayOp
     again, and published after those that it holds. They keep their event ids: a queue that still has an event's job
     skips it, and so does a handler with an inbox; others handle it again. Events that wait in the outbox are left out.
     """
+    if options.since is None and not options.event_ids:
+        raise click.UsageError("say which events: --since 2h, or --event ID")
     choice = await _choice(database, options)
     table, chosen = database.name, await database.archive.count(choice)
     words = f"{plural(chosen, 'event')} of {table}"
@@ -93,12 +96,12 @@ async def replay(database: OutboxDatabase, terminal: Terminal, options: ReplayOp
 async def _choice(database: OutboxDatabase, options: ReplayOptions) -> SentChoice:
     now_ms = await database.archive.now_ms()
 
-    def moment(point: StartPoint | None) -> int:
-        return now_ms if point is None else int(entry_id_since(point, now_ms=now_ms).partition("-")[0])
+    def moment(point: StartPoint | None, default: int) -> int:
+        return default if point is None else int(entry_id_since(point, now_ms=now_ms).partition("-")[0])
 
     return SentChoice(
-        since_ms=moment(options.since),
-        until_ms=moment(options.until),
+        since_ms=moment(options.since, 0),
+        until_ms=moment(options.until, now_ms),
         channel=options.channel,
         event_ids=options.event_ids,
     )

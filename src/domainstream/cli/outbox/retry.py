@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from domainstream.cli.common.command import argument
-from domainstream.cli.common.database_command import database_command
+from domainstream.cli.common.database_command import database_command, next_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.outbox.sql.database import OutboxDatabase
 from domainstream.tools.common.errors import NotFoundError
@@ -25,7 +25,7 @@ class RetryOutcome(Struct, frozen=True, kw_only=True):
     """The result of a retry."""
 
     channels: list[str]
-    """The held channels that are tried at once."""
+    """The held channels that will be tried at once."""
 
     is_relay_active: bool
     """Whether a relay is there to try them."""
@@ -42,15 +42,15 @@ async def retry(database: OutboxDatabase, terminal: Terminal, options: RetryOpti
     known = [each.channel for each in state.held]
     for channel in options.channels:
         if channel not in known:
-            look = "domainstream outbox status"
-            raise NotFoundError.of("held channel", channel, known, where=f"in {state.table}", look=look)
+            where = f"in {state.table}"
+            raise NotFoundError.of("held channel", channel, known, where=where, look=next_command("status"))
     chosen = await database.repair.retry(options.channels)
     if not chosen:
         terminal.say(f"No channel of {state.table} is held.")
         return
     outcome = RetryOutcome(channels=chosen, is_relay_active=state.relay.is_active)
-    terminal.line(outcome, f"{plural(len(chosen), 'held channel')} tried at once: {', '.join(chosen)}")
+    terminal.line(outcome, f"{plural(len(chosen), 'held channel')} will be tried at once: {', '.join(chosen)}")
     if not state.relay.is_active:
-        terminal.warn("No relay is active: they are tried when one runs.")
+        terminal.warn("No relay is active; start one: domainstream run relay MODULE:OBJECT")
     else:
-        terminal.say("To see the result, run: domainstream outbox status")
+        terminal.say(f"To see the result, run: {next_command('status')}")

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import option
-from domainstream.cli.common.database_command import database_command
+from domainstream.cli.common.database_command import database_command, next_command
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.terminal import Terminal
 from domainstream.outbox.sql.database import OutboxDatabase
@@ -30,6 +30,7 @@ class StatusOptions:
         timedelta | None,
         option(
             "--max-age",
+            "--max-oldest",
             type=Duration(default_unit="s"),
             help="Exit with code 1 if an event waits for longer: 60 (seconds), 5m, 2h.",
         ),
@@ -75,7 +76,7 @@ async def status(database: OutboxDatabase, terminal: Terminal, options: StatusOp
         state = await database.inspection.status()
         rate = _rate(before, state)
     record = {"place": database.place, **msgspec.structs.asdict(state), "rate": rate}
-    terminal.facts(record, _shown(state, rate, database.place))
+    terminal.facts(record, _shown(state, rate, database.place), wrap=True)
     problems = [*_problems(state, options.max_age)]
     for problem in problems:
         terminal.warn(problem)
@@ -95,10 +96,8 @@ def _problems(state: OutboxStatus, max_age: timedelta | None) -> Iterator[str]:
     if limit_ms is not None and state.oldest_ms is not None and state.oldest_ms > limit_ms:
         yield f"The oldest event of {state.table} has been waiting for {age(state.oldest_ms)} (limit {age(limit_ms)})."
     if state.held:
-        yield (
-            f"{plural(len(state.held), 'channel')} of {state.table} held. Once the cause is fixed, run: domainstream "
-            "outbox retry"
-        )
+        held = f"{plural(len(state.held), 'channel')} of {state.table} {'is' if len(state.held) == 1 else 'are'} held"
+        yield f"{held}. Once the cause is fixed, run: {next_command('retry')}"
 
 
 def _shown(state: OutboxStatus, rate: Rate | None, place: str) -> dict[str, str | list[str]]:
@@ -116,8 +115,15 @@ def _shown(state: OutboxStatus, rate: Rate | None, place: str) -> dict[str, str 
         "rate": NONE if rate is None else _rate_words(rate),
         "relay": _relay_words(state.relay),
         "held": [_held_words(each, at_least=state.is_estimate) for each in state.held] or NONE,
+        **({} if state.dead_tuples is None else _shown_of_postgresql(state)),
+    }
+
+
+def _shown_of_postgresql(state: OutboxStatus) -> dict[str, str | list[str]]:
+    """Return what cannot be seen in SQLite."""
+    return {
         "writers": [_writer_words(each) for each in state.writers] or NONE,
-        **({} if state.dead_tuples is None else {"dead tuples": number(state.dead_tuples)}),
+        "dead tuples": number(state.dead_tuples),
     }
 
 
@@ -130,11 +136,10 @@ def _rate_words(rate: Rate) -> str:
 
 def _relay_words(relay: RelayState) -> str:
     if relay.is_active:
-        return (
-            f"{relay.owner}, epoch {relay.epoch}, lease for {age(relay.lease_ms)}, {number(relay.published)} published"
-        )
-    begun = f" since epoch {relay.epoch}" if relay.epoch else ""
-    return f"none is active{begun}; start one: domainstream run relay MODULE:OBJECT"
+        lease = f"lease ends in {age(relay.lease_ms)}"
+        return f"{relay.owner}, epoch {relay.epoch}, {lease}, {number(relay.published)} published in all"
+    last = f" (the last one had epoch {relay.epoch})" if relay.epoch else ""
+    return f"none is active{last}; start one: domainstream run relay MODULE:OBJECT"
 
 
 def _held_words(held: HeldState, *, at_least: bool) -> str:

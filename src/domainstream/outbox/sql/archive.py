@@ -4,13 +4,27 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, MetaData, SelectBase, Table, delete, exists, func, insert, inspect, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    MetaData,
+    SelectBase,
+    Table,
+    delete,
+    exists,
+    func,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domainstream.errors import OutboxError
 from domainstream.outbox.sql.connection import driver_errors
 from domainstream.outbox.sql.errors import translated_errors
-from domainstream.outbox.sql.repair import NEEDS, RowChoice
+from domainstream.outbox.sql.repair import CHUNK, REPAIR_NEEDS, RowChoice
 from domainstream.outbox.sql.statements import NOW_MS
 from domainstream.outbox.sql.tables import archive_table, outbox_table
 
@@ -75,14 +89,36 @@ class OutboxArchive:
                 done = await connection.execute(copy.execution_options(preserve_rowcount=True))
                 return done.rowcount
 
+    async def count_older(self, older_than: timedelta) -> int:
+        """Return how many rows `purge` would delete."""
+        before = await self._before(older_than)
+        with self._translated_errors():
+            async with self._engine.connect() as connection:
+                await self._require_archive(connection)
+                rows = select(func.count()).select_from(self._sent).where(self._sent.c.sent_at < before)
+                return int((await connection.execute(rows)).scalar_one())
+
     async def purge(self, older_than: timedelta) -> int:
         """Delete what was published longer ago, and return how many rows."""
-        before = await self.now_ms() - round(older_than.total_seconds() * 1000)
-        with self._translated_errors():
-            async with self._engine.begin() as connection:
-                await self._require_archive(connection)
-                done = await connection.execute(delete(self._sent).where(self._sent.c.sent_at < _moment(before)))
-                return done.rowcount
+        before = await self._before(older_than)
+        is_old = self._sent.c.sent_at < before
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        if is_sqlite:  # whose writers all wait meanwhile; in PostgreSQL nobody does
+            older, row = self._sent.alias(), literal_column("rowid", Integer)
+            some = select(row).select_from(older).where(older.c.sent_at < before).limit(CHUNK)
+            is_old = row.in_(some)
+        rows = 0
+        while True:
+            with self._translated_errors():
+                async with self._engine.begin() as connection:
+                    await self._require_archive(connection)
+                    deleted = (await connection.execute(delete(self._sent).where(is_old))).rowcount
+            rows += deleted
+            if not is_sqlite or deleted < CHUNK:
+                return rows
+
+    async def _before(self, older_than: timedelta) -> datetime:
+        return _moment(await self.now_ms() - round(older_than.total_seconds() * 1000))
 
     def _replayed(self, choice: SentChoice) -> SelectBase:
         sent = self._sent
@@ -101,7 +137,7 @@ class OutboxArchive:
         return [self._sent.c.sent_at >= since, self._sent.c.sent_at <= until]
 
     def _translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=NEEDS)
+        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=REPAIR_NEEDS)
 
     async def _require_archive(self, connection: AsyncConnection) -> None:
         name, schema = self._sent.name, self._sent.schema

@@ -41,10 +41,11 @@ class KeptConnection:
     """One connection to the database of an outbox, opened when it is needed. For one task."""
 
     def __init__(self, engine: AsyncEngine, statements: Iterable[TextClause], *, seconds: float) -> None:
-        """Connect through `engine`; close a connection on which connecting or a transaction takes more than `seconds`.
+        """Connect through `engine`; break a connection on which connecting or a transaction takes more than `seconds`.
 
+        What waits on such a connection then fails as it does when the network breaks. One to SQLite is left alone:
+        there is no network, and the driver's own timeout ends the wait for another writer.
         `statements` are those that will be run, so that they can be prepared.
-        What waits on such a connection then fails as it does when the network breaks.
         """
         self.errors = driver_errors(engine)
         """What the driver raises."""

@@ -41,7 +41,7 @@ class ConnectionEvents:
         hooks: dict[str, Callable[..., None]] = {
             "commit": self._commit,
             "prepare_twophase": self._write_kept,
-            "commit_twophase": self._write_kept,
+            "commit_twophase": self._commit_twophase,
             "rollback_savepoint": self._rollback_savepoint,
         }
         if not event.contains(engine, "commit", self._commit):
@@ -54,6 +54,13 @@ class ConnectionEvents:
         except BaseException:
             # SQLAlchemy takes the transaction for ended, and would give the connection back to its pool with it open.
             connection.dialect.do_rollback(connection.connection)
+            raise
+
+    def _commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
+        try:
+            self._write_kept(connection)
+        except BaseException:
+            connection.dialect.do_rollback_twophase(connection, xid, is_prepared)  # as above
             raise
 
     def _write_kept(self, connection: Connection, *_: Any) -> None:

@@ -14,7 +14,7 @@ from domainstream.outbox.sql.tables import require_supported
 CONNECT_TIMEOUT: Final = 5
 """Seconds until a connection is given up."""
 
-APPLICATION_NAME: Final = "domainstream-relay"
+RELAY_APPLICATION: Final = "domainstream-relay"
 """How PostgreSQL's `pg_stat_activity` shows the connections."""
 
 _DRIVERS: Final = {"postgresql": ("asyncpg", "psycopg"), "sqlite": ("aiosqlite",)}
@@ -31,7 +31,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def open_engine(url: str, *, application: str = APPLICATION_NAME) -> AsyncEngine:
+def open_engine(url: str, *, application: str = RELAY_APPLICATION) -> AsyncEngine:
     """Return an engine for a URL of SQLAlchemy or libpq, such as `postgresql://user@host/database`.
 
     PostgreSQL shows its connections as those of `application`. A URL for a driver that cannot await gets one that can:
@@ -46,12 +46,12 @@ def open_engine(url: str, *, application: str = APPLICATION_NAME) -> AsyncEngine
     require_supported(backend)
     drivers = _DRIVERS[backend]
     named = parts.drivername.partition("+")[2]
-    driver = named if named in drivers else next(filter(find_spec, drivers), None)
+    driver = named if named in drivers and find_spec(named) else next(filter(find_spec, drivers), None)
     if driver is None:
         raise ConfigurationError(
             "The database URL cannot be used:", [f"no driver is installed; run: pip install {drivers[0]}"]
         )
-    # One connection for the relay's turns, and one to look whether there is anything to do.
+    # One connection for the relay's turns, and one to listen for commits.
     pool: dict[str, Any] = {} if backend == "sqlite" else {"pool_size": 2, "max_overflow": 0}
     options = dict(_OPTIONS[driver])
     if driver == "asyncpg":

@@ -13,7 +13,10 @@ _MISSING = ("42P01", "3F000", "no such table")  # not "does not exist", which al
 _MISSING_COLUMN = ("42703", "no such column")
 _FORBIDDEN = ("42501", "permission denied")
 _UNKNOWN = re.compile(r'(database|role) ".*" does not exist')
-_RELAY_NEEDS = "the relay needs SELECT and DELETE on the outbox, and SELECT, INSERT and UPDATE on its relay table"
+_RELAY_NEEDS = (
+    "the relay needs SELECT and DELETE on the outbox, SELECT, INSERT and UPDATE on its relay table, and, with "
+    "archive=True, INSERT on the archive"
+)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ COUNTED: Final = 100_000
 LONG_MS: Final = 1_000
 """A transaction that has written to the outbox and is open for longer is listed."""
 
-NEEDS: Final = "looking at an outbox needs SELECT on it and on its relay table"
+_NEEDS: Final = "looking at an outbox needs SELECT on it and on its relay table"
 
 
 class RelayState(Struct, frozen=True, kw_only=True):
@@ -112,7 +112,10 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     """Whether `backlog` is an estimate, which it is above `COUNTED` rows."""
 
     oldest_ms: int | None
-    """For how many milliseconds the row with the lowest number has been waiting; None if there is none."""
+    """For how many milliseconds the row with the lowest number has been waiting; None if there is none.
+
+    Counted from the beginning of the transaction that stored it, in PostgreSQL.
+    """
 
     channels: dict[str, int]
     """Rows by channel, among the first `COUNTED`."""
@@ -178,7 +181,7 @@ class OutboxInspection:
         )
 
     def _translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._table.fullname, driver_errors(self._engine), needs=NEEDS)
+        return translated_errors(self._table.fullname, driver_errors(self._engine), needs=_NEEDS)
 
     async def _relay(
         self, connection: AsyncConnection, channels: dict[str, int]

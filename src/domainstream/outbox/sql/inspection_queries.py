@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, MetaData, Table, Text, TextClause, bindparam, text
 
-from domainstream.outbox.sql.engine import APPLICATION_NAME
+from domainstream.outbox.sql.engine import RELAY_APPLICATION
 from domainstream.outbox.sql.statements import NOW_MS
 from domainstream.outbox.sql.tables import outbox_table, relay_table
 
@@ -65,7 +65,7 @@ def _writers_query(outbox: str) -> TextClause:
 
     Their statements are not asked for: they may hold data.
     """
-    values: dict[str, Any] = {"outbox": outbox, "relay": APPLICATION_NAME}
+    values: dict[str, Any] = {"outbox": outbox, "relay": RELAY_APPLICATION}
     return text(
         "SELECT l.pid, p.gid AS prepared, coalesce(p.owner, a.usename) AS user, a.application_name AS application, "
         "host(a.client_addr) AS address, CASE WHEN p.gid IS NULL THEN a.state ELSE 'prepared' END AS state, "
@@ -78,7 +78,9 @@ def _writers_query(outbox: str) -> TextClause:
         "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
         "AND l.relation = CAST(:outbox AS regclass) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') "
         "AND l.pid IS DISTINCT FROM pg_backend_pid() "
-        "AND (l.pid IS NULL OR a.backend_type = 'client backend' AND a.application_name <> :relay) "
+        # Of other roles, a user without pg_read_all_stats sees no type; the server's own processes have no role.
+        "AND (l.pid IS NULL OR a.application_name <> :relay "
+        "AND (a.backend_type = 'client backend' OR a.backend_type IS NULL AND a.usesysid IS NOT NULL)) "
         "GROUP BY l.pid, p.gid, p.owner, p.prepared, "
         "a.usename, a.application_name, a.client_addr, a.state, a.xact_start "
         "HAVING coalesce(clock_timestamp() - coalesce(p.prepared, a.xact_start) > interval '1 second', true) "

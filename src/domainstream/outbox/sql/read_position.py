@@ -67,6 +67,10 @@ class ReadPosition:
             if row_id > self.highest
         )
 
+    def forget_expected(self) -> None:
+        """Expect rows at any number again, because the position of before was wrong: numbers may have begun anew."""
+        self._expected_highest, self._expected_gaps = 0, []
+
     def live_gaps(self, writers: Collection[str]) -> list[Gap]:
         """Return the gaps that must be looked at once more after the next read, given who held a lock before it."""
         if any(writer.startswith(PREPARED) for writer in writers):

@@ -21,7 +21,7 @@ from domainstream.outbox.sql.tables import outbox_table, relay_table
 CHUNK: Final = 5_000
 """Rows that are deleted in one transaction, so that the relay does not wait for long."""
 
-NEEDS: Final = (
+REPAIR_NEEDS: Final = (
     "repairing an outbox needs SELECT and DELETE on it, and SELECT, INSERT and UPDATE on its relay table; replaying "
     "also needs INSERT on the outbox and SELECT on its archive, and purging DELETE on the archive"
 )
@@ -114,7 +114,7 @@ class OutboxRepair:
             after = found[-1]
 
     def _translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=NEEDS)
+        return translated_errors(self._outbox.fullname, driver_errors(self._engine), needs=REPAIR_NEEDS)
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[tuple[AsyncConnection, dict[str, HeldChannel], set[int]]]:

@@ -48,6 +48,7 @@ class RowReader:
     def restart(self) -> None:
         """Forget how far was read, after a takeover."""
         self.position, self.next_scan = ReadPosition(), 0.0
+        self._count = min(FIRST_COUNT, self._settings.batch_messages)  # the last read may have been too large
 
     async def noted(self, row_ids: Sequence[int]) -> list[StoredMessage]:
         """Return those of these rows that are still there."""
@@ -99,6 +100,7 @@ class RowReader:
         missed = self.position.missed(row.row_id for row in rows if row.message.channel not in self._ever_held)
         if missed:
             emit(Signal.OUTBOX_ROWS_FOUND_LATE, outbox=self._table.fullname, rows=missed)
+            self.position.forget_expected()
 
     def _within_limits(self, rows: list[StoredMessage]) -> list[StoredMessage]:
         """Return the first of these rows, as many as a batch may hold, but at least one."""
@@ -107,7 +109,7 @@ class RowReader:
 
     def _learn_count(self, found: int, rows: Sequence[StoredMessage]) -> None:
         """Choose how many rows to ask for next, so that a batch of them hardly exceeds its bytes."""
-        if found >= self._count and rows:
+        if rows and (found >= self._count or len(rows) < found):
             size = sum([len(row.message.data) for row in rows]) / len(rows)
             fitting = int(self._settings.batch_bytes / max(1.0, size))
             self._count = max(1, min(self._settings.batch_messages, fitting, self._count * 8))

@@ -30,6 +30,8 @@ Event = BaseEvent[Any]
 PullEvents = Callable[[Any], Iterable[Event]]
 """Takes the events that an aggregate has kept, and leaves it without them."""
 
+WriteRows = Callable[[Connection, list[Row]], None]
+
 BuildRows = Callable[[Iterable[Event]], list[tuple[Event, Row]]]
 """Returns the events that leave the service, with their rows."""
 
@@ -37,12 +39,17 @@ BuildRows = Callable[[Iterable[Event]], list[tuple[Event, Row]]]
 class SessionEvents:
     """The events of one outbox in sessions. For many threads, as sessions are: one each."""
 
-    def __init__(self, table: Table, build: BuildRows, write: Callable[[Connection, list[Row]], None]) -> None:
-        """Write rows with `write`, where `session.execute(insert(table))` would; `build` makes those of aggregates."""
+    def __init__(self, table: Table, build: BuildRows, write: WriteRows, write_last: WriteRows) -> None:
+        """Write rows with `write`, where `session.execute(insert(table))` would; `build` makes those of aggregates.
+
+        `write_last` writes them when the connection commits.
+        """
         self.build = build
         self.given_back: WeakKeyDictionary[InstanceState[Any], list[Event]] = WeakKeyDictionary()
-        """Events of new aggregates whose transaction was rolled back: the aggregate may be added again."""
+        """Events to be taken again: those of new aggregates whose transaction was rolled back, because they may be
+        added again, and those of which one could not be kept."""
         self._write = write
+        self._write_last = write_last
         self._statement = insert(table)
         _listen()
 
@@ -67,16 +74,21 @@ class SessionEvents:
         """Raise `OutboxError` unless `session` can store rows together with its data."""
         verify_binding(session, self._statement)
 
-    def write(self, session: Session, rows: list[Row]) -> None:
-        """Insert `rows` in the transaction of `session`."""
-        self._write(session.connection(bind_arguments={"clause": self._statement}), rows)
+    def write(self, session: Session, rows: list[Row], *, last: bool) -> None:
+        """Insert `rows` in the transaction of `session`; with `last`, when its connection commits."""
+        connection = session.connection(bind_arguments={"clause": self._statement})
+        (self._write_last if last else self._write)(connection, rows)
 
-    def pulled(self, aggregate: Any, pull_events: PullEvents) -> list["_Kept"]:
+    def pull(self, aggregate: Any, pull_events: PullEvents) -> list[Event]:
         """Take the events of an aggregate."""
         events = [*pull_events(aggregate)]
         if self.given_back:
             events[:0] = self.given_back.pop(inspect(aggregate), ())
-        return [_Kept(self, row, ref(aggregate), each) for each, row in self.build(events)] if events else []
+        return events
+
+    def give_back(self, state: InstanceState[Any], events: Iterable[Event]) -> None:
+        """Let the next `pull` return these events, which are older than those that were given back before."""
+        self.given_back[state] = [*events, *self.given_back.get(state, ())]
 
 
 class _Kept(NamedTuple):
@@ -105,21 +117,24 @@ class _Work:
         self._taken: set[str] = set()
 
     def keep(self, session: Session, kept: list[_Kept]) -> None:
-        """Keep rows, or write them at once when hooks add them while the transaction commits."""
+        """Keep rows; those that hooks add while the transaction commits are left to the connection.
+
+        A hook may add them before the changes that they are about are flushed, and no hook is called after that.
+        """
         self.kept += kept
         if self.is_written and kept:
             try:
-                self.write(session)
+                self.write(session, last=True)
             except MissingGreenlet:
                 self.is_written = False  # The commit failed in another hook, and the caller goes on: it will commit.
 
-    def write(self, session: Session) -> None:
-        """Write what was kept, with one statement for each outbox."""
+    def write(self, session: Session, *, last: bool = False) -> None:
+        """Write what was kept, with one statement for each outbox; with `last`, when the connection commits."""
         rows: dict[SessionEvents, list[Row]] = {}
         for each in self.kept:
             rows.setdefault(each.outbox, []).append(each.row)
         for outbox, those in rows.items():
-            outbox.write(session, those)
+            outbox.write(session, those, last=last)
         self.written += (each for each in self.kept if each.aggregate is not None)
         self.kept.clear()
 
@@ -127,48 +142,66 @@ class _Work:
         """Take the events of these aggregates."""
         if not self._collectors:
             return
-        found = [
-            each
-            for aggregate in list(aggregates)
-            for outbox, pull_events in self._collectors
-            for each in outbox.pulled(aggregate, pull_events)
-        ]
-        for each in found:
-            if each.event is not None and each.event.id in self._taken:
+        pulled: list[tuple[SessionEvents, Any, list[Event]]] = []
+        try:
+            for aggregate in list(aggregates):
+                for outbox, pull_events in self._collectors:
+                    if events := outbox.pull(aggregate, pull_events):
+                        pulled.append((outbox, aggregate, events))
+            found = [
+                _Kept(outbox, row, ref(aggregate), each)
+                for outbox, aggregate, events in pulled
+                for each, row in outbox.build(events)
+            ]
+            self._verify(session, found)
+        except BaseException:
+            for outbox, aggregate, events in reversed(pulled):
+                outbox.give_back(inspect(aggregate), events)
+            raise
+        self._taken.update(each.row[0] for each in found)
+        self.keep(session, found)
+
+    def _verify(self, session: Session, found: list[_Kept]) -> None:
+        taken = set(self._taken)
+        for event_id, *_ in (each.row for each in found):
+            if event_id in taken:
                 raise OutboxError(
-                    f"pull_events returned the event {each.event.id} twice; it must leave the aggregate without the "
+                    f"pull_events returned the event {event_id} twice; it must leave the aggregate without the "
                     "events that it returns"
                 )
-            self._taken.add(each.row[0])
-        if found:
-            found[0].outbox.verify(session)
-            self.keep(session, found)
+            taken.add(event_id)
+        for outbox in {each.outbox for each in found}:
+            outbox.verify(session)
 
     def finish(self, session: Session) -> None:
-        """Flush, take the events of aggregates, and write all rows."""
-        session.flush()
-        self.collect(session, session.identity_map.values())
-        session.flush()
+        """Flush, take the events of aggregates, and write all rows.
+
+        Without any, the session is left as it is, because others' hooks may look at what it is about to flush.
+        """
+        if self.kept or self._collectors:
+            session.flush()
+            self.collect(session, session.identity_map.values())
+            session.flush()
         if self.kept:
             self.write(session)
         self.is_written = True
 
-    def undo(self, session: Session, mark: int) -> None:
-        """Drop what was kept since `mark`, and the events of aggregates whose changes were rolled back.
+    def undo(self, session: Session, mark: int | None) -> None:
+        """Drop what was kept since a savepoint's `mark`, or at all, and the events of aggregates that lost changes.
 
         A new aggregate keeps its attributes when its transaction is rolled back, and so its events.
         """
-        undone = self.kept[mark:] if mark else self.written + self.kept
-        del self.kept[mark:]
-        for outbox, row, aggregate, own in undone:
+        undone = self.written + self.kept if mark is None else self.kept[mark:]
+        del self.kept[mark or 0 :]
+        for outbox, row, aggregate, own in reversed(undone):
             self._taken.discard(row[0])
             owner = aggregate() if aggregate is not None else None
             if owner is not None and own is not None and (state := inspect(owner)).transient:
-                outbox.given_back.setdefault(state, []).append(own)
+                outbox.give_back(state, [own])
         if self._collectors:
             for persistent in session.identity_map.values():
-                for _, pull_events in self._collectors:
-                    list(pull_events(persistent))
+                for outbox, pull_events in self._collectors:
+                    outbox.pull(persistent, pull_events)
 
 
 _works: WeakKeyDictionary[SessionTransaction, _Work] = WeakKeyDictionary()
@@ -180,6 +213,10 @@ def _work_of(session: Session, root: SessionTransaction) -> _Work:
     if work is None:
         own = [each for kind in type(session).__mro__ for each in _collectors.get(kind, ())] if _collectors else []
         work = _works[root] = _Work(own)
+        nested = session.get_nested_transaction()
+        while nested is not None:  # savepoints that began before there was an outbox
+            work.marks[id(nested)] = 0
+            nested = nested.parent
     return work
 
 
@@ -222,8 +259,10 @@ def _after_flush(session: Session, _: Any) -> None:
 def _after_transaction_create(session: Session, transaction: SessionTransaction) -> None:
     if transaction.nested and (root := session.get_transaction()) is not None:
         work = _work_of(session, root)
-        work.collect(session, session.identity_map.values())
-        work.marks[id(transaction)] = len(work.kept)
+        try:
+            work.collect(session, session.identity_map.values())
+        finally:
+            work.marks[id(transaction)] = len(work.kept)
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
@@ -231,7 +270,7 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
         work = _work_of(session, transaction)
         del _works[transaction]
         if not work.is_committed:
-            work.undo(session, 0)
+            work.undo(session, None)
     elif transaction.nested and (root := session.get_transaction()) is not None:
         work = _work_of(session, root)
         mark = work.marks.pop(id(transaction), None)

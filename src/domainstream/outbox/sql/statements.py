@@ -73,14 +73,19 @@ class Statements(NamedTuple):
         """Every statement that is run with parameters."""
         return [each for each in (*self, *self.settle) if isinstance(each, TextClause)]
 
+    @property
+    def _has_arrays(self) -> bool:
+        """PostgreSQL has, SQLite has not; nor has it gaps."""
+        return self.read_gaps is not None
+
     def array(self, values: Sequence[str]) -> Any:
         """Return values as an array of PostgreSQL, or as the JSON that SQLite's `json_each` reads."""
-        return values if self.read_gaps is not None else msgspec.json.encode(values).decode()
+        return values if self._has_arrays else msgspec.json.encode(values).decode()
 
     def numbers(self, row_ids: Sequence[int]) -> str:
         """Return row ids as the text of an array of PostgreSQL, which drivers make slowly, or as JSON."""
         array = msgspec.json.encode(row_ids).decode()
-        return array if self.read_gaps is None else f"{{{array[1:-1]}}}"
+        return f"{{{array[1:-1]}}}" if self._has_arrays else array
 
 
 def statements_for(dialect: Dialect, table: Table, *, archive: bool) -> Statements:
@@ -97,7 +102,9 @@ def _shared(name: str, relay: str, now: str, guard: str = "") -> dict[str, TextC
     mine = "WHERE name = :name AND epoch = :epoch"
     own = bindparam("name", name, Text)
     texts = {
-        "create_row": f"INSERT INTO {relay} (name) VALUES (:name) ON CONFLICT DO NOTHING",
+        # An existing row is looked at first: an insert would wait for whoever is changing it, suspended or not.
+        "create_row": f"INSERT INTO {relay} (name) SELECT :name "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {relay} WHERE name = :name) ON CONFLICT DO NOTHING",
         "take": f"UPDATE {relay} SET owner = :owner, epoch = epoch + 1, lease_until_ms = {now} + :lease_ms "
         f"WHERE name = :name AND (lease_until_ms < {now} OR owner = :owner) "
         f"RETURNING epoch, producer, sequence, pending{guard}",

@@ -60,10 +60,11 @@ class SqlOutboxStore:
                 return Claim(None, self._held)
             async with self._connection.transaction():
                 held, now_ms = await self._settle(lease, settled)
+                known = len(held)
                 batch = await self._due_batch(held, now_ms)
                 if batch is None and (rows := await self._reader.read(frozenset(held))):
                     batch = NotedBatch(identity, rows)
-                if batch is not None or settled is not None:
+                if batch is not None or settled is not None or len(held) < known:
                     await self._note(lease, batch, held, settled)
         self._next_renewal = monotonic() + self._settings.lease.total_seconds() / 3
         self._held = held

@@ -117,7 +117,7 @@ def ddl(dialect: str, *, name: str = TABLE_NAME, schema: str | None = None) -> s
 def require_supported(dialect: str) -> None:
     """Raise `OutboxError` for a database that has no outbox yet."""
     if dialect not in DIALECTS:
-        raise OutboxError(f"Outbox supports PostgreSQL and SQLite, not {dialect}; use one of these")
+        raise OutboxError(f"Outbox supports PostgreSQL and SQLite, not {dialect} (not yet); use one of these")
 
 
 def plain_dialect(name: str) -> Dialect:

@@ -121,6 +121,18 @@ def test_command_without_tables_names_what_creates_them(empty_databases: str, re
         call_command("domainstream_relay", redis_url=redis_url)
 
 
+@pytest.mark.parametrize(("words", "named"), [([], ""), (["--database", "other"], " --database other")])
+def test_hints_are_commands_of_the_project(
+    databases: str, words: list[str], named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `domainstream_outbox` suggests to run next is a command of `manage.py` for the same database."""
+    monkeypatch.setenv("DATABASE_URL", "")
+    with pytest.raises(SystemExit) as ended:
+        call_command("domainstream_outbox", *words, "retry", "missing")
+    assert ended.value.code == 4
+    assert f"run: manage.py domainstream_outbox{named} status\n" in capsys.readouterr().err
+
+
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "clinic"}
 
 

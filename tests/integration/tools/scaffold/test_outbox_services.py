@@ -33,6 +33,19 @@ def clinic(tmp_path: Path) -> Path:
     return folder
 
 
+def output(clinic: Path, program: str) -> str:
+    """Return what a program that imports the services prints."""
+    folders = [str(path) for path in clinic.glob("*/*/src")]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path += {folders}\n{program}"],
+        cwd=clinic,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 def test_services_with_an_outbox_pass_their_own_checks(clinic: Path) -> None:
     """Linter, type checker, `domainstream check` and the generated tests find nothing; the flow relays the outbox."""
     assert "flow.relay(outbox, engine)" in (clinic / EXAMPLE_TEST).read_text()
@@ -44,15 +57,29 @@ def test_service_explains_how_to_run_its_relay(clinic: Path) -> None:
     """The README names an object that exists."""
     readme = (clinic / "services/coding/README.md").read_text()
     assert "domainstream run relay coding.bootstrap:outbox" in readme
-    program = "from coding.bootstrap import outbox; print(outbox.table.name)"
-    folders = [str(path) for path in clinic.glob("*/*/src")]
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path += {folders}; {program}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "coding_outbox\n"
+    assert output(clinic, "from coding.bootstrap import outbox; print(outbox.table.name)") == "coding_outbox\n"
+    assert "domainstream[bullmq,cli,outbox]" in (clinic / "services/coding/pyproject.toml").read_text()
+
+
+def test_metadata_has_all_tables(clinic: Path) -> None:
+    """Migrations that are made from the metadata keep the archive, which the service creates too."""
+    program = "from coding.infrastructure_layer.events.coding_outbox import metadata; print(*sorted(metadata.tables))"
+    assert output(clinic, program) == "coding_outbox coding_outbox_relay coding_outbox_sent\n"
+
+
+def test_handlers_share_one_connection_to_sqlite(clinic: Path) -> None:
+    """SQLite has one writer at a time, so a second connection would only wait for the lock of the first."""
+    program = """
+import asyncio
+from coding.infrastructure_layer.persistence.database import open_database
+
+async def size():
+    async with open_database("sqlite+aiosqlite:///coding.db") as engine:
+        print(engine.pool.size() + engine.pool._max_overflow)
+
+asyncio.run(size())
+"""
+    assert output(clinic, program) == "1\n"
 
 
 def test_second_run_has_nothing_to_do(clinic: Path) -> None:

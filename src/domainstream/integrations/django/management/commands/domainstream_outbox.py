@@ -38,4 +38,7 @@ class Command(BaseCommand):
             os.environ[DATABASE_VARIABLE] = database_url(options["database"])
         except DomainStreamError as error:
             raise CommandError(str(error)) from error
-        outbox(options["command"] or ["--help"], prog_name="manage.py domainstream_outbox")
+        name, database = "manage.py domainstream_outbox", options["database"]
+        if database != DEFAULT_DB_ALIAS:
+            name += f" --database {database}"
+        outbox(options["command"] or ["--help"], prog_name=name)
