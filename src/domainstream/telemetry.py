@@ -95,6 +95,11 @@ class Signal(Enum):
         "Redis has forgotten a relay's batches (FLUSHALL, a restart) before one was repeated: it may be there twice",
     )
 
+    SERVER_PRIMARY_CHANGED = (
+        *("server.primary_changed", INFO, "primary before now"),
+        "the sentinels name another server as the primary; the process has dropped its connections to the one before",
+    )
+
     STREAM_LOSS = (
         *("stream.loss", ERROR, "group channel entries after before"),
         "entries were removed before the group had read them",

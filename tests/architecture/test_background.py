@@ -34,6 +34,7 @@ AWAITED: Final = {
     "domainstream/lifecycle.py _end": "awaited by `_end`",
     "domainstream/publisher/lane.py _start_flushing": "reports its death, and the next call begins another",
     "domainstream/publisher/redis_stream_publisher_client.py close": "awaited by `close`",
+    "domainstream/redis/sentinel.py opened": "asyncio reports its death, and the next connection begins another",
     "domainstream/worker/bullmq/engine.py _finish": "awaited by `_finish`",
     "domainstream/worker/bullmq/lock_renewer.py stop": "awaited by `stop`",
     "domainstream/worker/bullmq/runner.py start": "ends in `_on_end`, or reports its own failure",

@@ -4,35 +4,55 @@ redis-py's own retries are off everywhere. A command that it repeats after a los
 again, and XREADGROUP skips the entries that the lost reply held. Whoever sends a command decides what a repeat means.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
+from redis import ConnectionPool as BlockingPool
 from redis import Redis as BlockingRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url as parse_blocking_url
 from redis.exceptions import RedisError
 from redis.retry import Retry as BlockingRetry
 
 from domainstream.errors import ConfigurationError
 from domainstream.redis.errors import NoReplyError, place_of, server_error
-from domainstream.redis.server_url import valid_url
+from domainstream.redis.primary_connection import (
+    BlockingPrimaryConnection,
+    BlockingPrimaryTLSConnection,
+    PrimaryConnection,
+    PrimaryTLSConnection,
+)
+from domainstream.redis.sentinel import PrimaryLookup
+from domainstream.redis.server_url import HEADING
+from domainstream.redis.topology import RedisTopology, TopologyKind
 
 REPLY_TIMEOUT: Final = timedelta(seconds=5)
 """How long a command may take by default."""
 
-_WHERE: Final = frozenset({"host", "port", "path", "db", "username", "password", "credential_provider"})
+_WHERE: Final = frozenset({"host", "port", "path", "lookup", "db", "username", "password", "credential_provider"})
 """Options that say where a client connects and as whom; its other options say how, and ours differ."""
 
+_PRIMARY_CONNECTIONS: Final = {
+    (False, False): PrimaryConnection,
+    (True, False): PrimaryTLSConnection,
+    (False, True): BlockingPrimaryConnection,
+    (True, True): BlockingPrimaryTLSConnection,
+}
+"""By whether it uses TLS, and whether it blocks."""
 
-def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: Any) -> Redis:
+
+def connect(where: str | RedisTopology, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: Any) -> Redis:
     """Return a client with one connection of its own; it connects when it is first used, one command at a time.
 
     `reply_timeout` is how long a command may take; it must be longer than a command may block on the server. `options`
-    are redis-py's. Raises `ConfigurationError` for an invalid URL.
+    are redis-py's. Raises `ConfigurationError` for an invalid URL, and for a cluster.
     """
-    pool = BlockingConnectionPool.from_url(valid_url(url), max_connections=1)
+    pool = BlockingConnectionPool(**_options_of(where), max_connections=1)
     # After the URL, whose own options, as ?protocol=3 or ?socket_timeout=5, must not undo these.
     pool.connection_kwargs.update(
         {
@@ -46,10 +66,10 @@ def connect(url: str, *, reply_timeout: timedelta = REPLY_TIMEOUT, **options: An
     return Redis.from_pool(pool)
 
 
-def connect_blocking(url: str, *, client_name: str) -> BlockingRedis:
-    """Return a client for a thread. Raises `ConfigurationError` for an invalid URL."""
-    client = BlockingRedis.from_url(valid_url(url))
-    client.connection_pool.connection_kwargs.update(
+def connect_blocking(where: str | RedisTopology, *, client_name: str) -> BlockingRedis:
+    """Return a client for a thread. Raises `ConfigurationError` for an invalid URL, and for a cluster."""
+    pool = BlockingPool(**_options_of(where, blocking=True))
+    pool.connection_kwargs.update(
         {
             "retry": BlockingRetry(NoBackoff(), 0),
             "protocol": 2,
@@ -59,14 +79,17 @@ def connect_blocking(url: str, *, client_name: str) -> BlockingRedis:
             "client_name": client_name,
         }
     )
-    return client
+    return BlockingRedis.from_pool(pool)
 
 
 def link_pool(
-    url: str, *, client_name: str | None = None, connect_timeout: timedelta = REPLY_TIMEOUT
+    where: str | RedisTopology, *, client_name: str | None = None, connect_timeout: timedelta = REPLY_TIMEOUT
 ) -> ConnectionPool:
-    """Return a pool that makes connections for a `RedisLink`. Raises `ConfigurationError` for an invalid URL."""
-    pool = ConnectionPool.from_url(valid_url(url))
+    """Return a pool that makes connections for a `RedisLink`.
+
+    Raises `ConfigurationError` for an invalid URL, and for a cluster.
+    """
+    pool = ConnectionPool(**_options_of(where))
     pool.connection_kwargs.update(_link_options(client_name, connect_timeout))
     return pool
 
@@ -104,6 +127,32 @@ async def ping(pool: ConnectionPool) -> str | None:
     finally:
         await connection.disconnect(nowait=True)
     return None
+
+
+def not_a_cluster(where: str | RedisTopology) -> RedisTopology:
+    """Return the topology for what cannot use a cluster yet.
+
+    Raises `ConfigurationError` for an invalid URL, and for a cluster.
+    """
+    topology = RedisTopology.of(where)
+    if topology.is_cluster:
+        problem = "redis+cluster:// cannot be used here yet; use redis://, rediss://, unix:// or redis+sentinel://"
+        raise ConfigurationError(HEADING, [problem])
+    return topology
+
+
+def _options_of(where: str | RedisTopology, *, blocking: bool = False) -> dict[str, Any]:
+    """Return redis-py's options for connections to a single server, or to the primary that sentinels name."""
+    topology = not_a_cluster(where)
+    parse: Callable[[str], Any] = parse_blocking_url if blocking else parse_url
+    options = dict(parse(topology.url_of(topology.seeds[0])))
+    if topology.kind is TopologyKind.SENTINEL:
+        for name in ("host", "port"):
+            options.pop(name)
+        has_tls = options.pop("connection_class", None) is not None
+        options["connection_class"] = _PRIMARY_CONNECTIONS[has_tls, blocking]
+        options["lookup"] = PrimaryLookup.of(topology)
+    return options
 
 
 def _link_options(client_name: str | None, connect_timeout: timedelta) -> dict[str, Any]:

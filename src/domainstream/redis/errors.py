@@ -9,6 +9,8 @@ READONLY, MASTERDOWN                                           transient  a fail
                                                                           new primary
 CLUSTERDOWN, TRYAGAIN                                          transient  a cluster elects a primary or moves a slot
 NOREPLICAS                                                     transient  too few replicas are connected for writes
+UNBLOCKED                                                      transient  a command that blocks was interrupted: its key
+                                                                          vanished, or the server became a replica
 MISCONF                                                        transient  the disk is full or broken: writes are
                                                                           rejected until a snapshot succeeds
 no connection, no reply                                        transient  the server is down, or the network is
@@ -52,7 +54,7 @@ class ErrorKind(Enum):
 
 
 TRANSIENT_CODES: Final = frozenset(
-    {"LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF"}
+    {"LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "UNBLOCKED"}
 )
 """Errors of a server that will be ready in a while."""
 
@@ -157,6 +159,8 @@ def translated_errors(client: Any) -> Iterator[None]:
 
 
 def place_of(pool: Any) -> str:
-    """Return where a pool of redis-py connects, as `host:port` or a socket's path: without user and password."""
+    """Return where a pool of redis-py connects, as `RedisTopology.place` does."""
     known = pool.connection_kwargs
+    if "lookup" in known:
+        return str(known["lookup"].place)
     return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")

@@ -15,7 +15,9 @@ from redis.exceptions import NoScriptError, RedisError
 
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
+from domainstream.redis.primary_connection import PrimaryConnection
 from domainstream.redis.scripts import Script
+from domainstream.redis.topology import RedisTopology
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds that the replies to one call may take, connecting included."""
@@ -44,7 +46,7 @@ class RedisLink:
         self._connection: Connection | None = None
 
     @classmethod
-    def from_url(cls, url: str, *, client_name: str | None = None) -> "RedisLink":
+    def from_url(cls, url: str | RedisTopology, *, client_name: str | None = None) -> "RedisLink":
         """Return a link to `url`, which the server's CLIENT LIST shows as `client_name`.
 
         Raises `ConfigurationError` for an invalid URL.
@@ -149,6 +151,8 @@ class RedisLink:
         return None
 
     async def _connect(self) -> Connection:
+        if isinstance(self._connection, PrimaryConnection) and self._connection.is_stale:
+            await self.drop()
         if self._connection is None:
             make_connection: Any = self._pool.make_connection
             connection = make_connection()

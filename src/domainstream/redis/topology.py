@@ -94,10 +94,10 @@ class RedisTopology:
 
     @property
     def place(self) -> str:
-        """How messages name it, as `host:6379`, `mymaster at host:26379, host:26379` or `cluster at host:6379`."""
+        """How messages name it: `host:6379`, `mymaster (sentinels host:26379, host:26379)`, `cluster at host:6379`."""
         addresses = ", ".join(map(str, self.seeds))
         if self.kind is TopologyKind.SENTINEL:
-            return f"{self.primary_name} at {addresses}"
+            return f"{self.primary_name} (sentinels {addresses})"
         return f"cluster at {addresses}" if self.is_cluster else addresses
 
     def url_of(self, address: Address) -> str:

@@ -34,6 +34,7 @@ TRANSIENT = {
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
     "TRYAGAIN": "TRYAGAIN Multiple keys request during rehashing of slot",
     "NOREPLICAS": "NOREPLICAS Not enough good replicas to write.",
+    "UNBLOCKED": "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "MISCONF": "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
 }
 FINAL = {

@@ -21,6 +21,7 @@ from domainstream.queue.bullmq.scripts import (
 )
 from domainstream.queue.port import RoutedEntry
 from domainstream.queue.settings import JobSettings
+from domainstream.redis.connection import not_a_cluster
 from domainstream.redis.errors import SERVER_CODES
 from domainstream.redis.keys import stream_key
 from domainstream.redis.link import Arguments, RedisLink
@@ -97,9 +98,9 @@ class BullMQForwarder:
     def from_url(cls, url: str, *, group: str, consumer: str, prefix: str = "", bull_prefix: str = "bull") -> Self:
         """Return a forwarder that owns its connection; the constructor says what the rest means.
 
-        Raises `ConfigurationError` for an invalid URL.
+        Raises `ConfigurationError` for an invalid URL, and for a cluster.
         """
-        link = RedisLink.from_url(url)
+        link = RedisLink.from_url(not_a_cluster(url))
         forwarder = cls(link, group=group, consumer=consumer, prefix=prefix, bull_prefix=bull_prefix)
         forwarder._owned.push_async_callback(link.close)
         return forwarder

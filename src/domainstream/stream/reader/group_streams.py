@@ -71,7 +71,7 @@ class RedisGroupStreams:
 
 def group_is_gone(error: ResponseError) -> bool:
     """Return whether an error means that a stream, or the group on it, has vanished."""
-    return str(error).startswith(("NOGROUP", "UNBLOCKED"))
+    return str(error).startswith("NOGROUP")
 
 
 class AdaptiveBatchSize:

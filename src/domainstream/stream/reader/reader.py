@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerError, ServerUnavailableError
 from domainstream.redis.connection import accepted, connect, link_pool_like, replies_of
-from domainstream.redis.errors import translated_errors
+from domainstream.redis.errors import code_of, translated_errors
 from domainstream.redis.link import RedisLink, Reply
 from domainstream.stream.port import Delivery, ReaderSettings
 from domainstream.stream.reader.group_streams import AdaptiveBatchSize, RedisGroupStreams, group_is_gone
@@ -156,6 +156,8 @@ class RedisStreamReader:
         try:
             deliveries = await self._reclaimer.page() or await self._new_entries()
         except ResponseError as error:
+            if code_of(error) == "UNBLOCKED":
+                return []  # the next read finds out whether the group is gone, or the server only not the primary
             if not group_is_gone(error):
                 raise
             self._recorder.recreated(await self._streams.make_groups())

@@ -22,9 +22,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
-from domainstream.redis.connection import connect, connect_blocking
+from domainstream.redis.connection import connect, connect_blocking, not_a_cluster
 from domainstream.redis.link import RedisLink
-from domainstream.redis.server_url import valid_url
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name
@@ -82,31 +81,34 @@ class WorkerConnections:
     """Opens the connections of one worker, under the names that BullMQ's tools look for."""
 
     def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
-        """Connect to `url` as the worker `name` of `queue`. Raises `ConfigurationError` for an invalid URL."""
+        """Connect to `url` as the worker `name` of `queue`.
+
+        Raises `ConfigurationError` for an invalid URL, and for a cluster.
+        """
         bull_prefix, queue, name = plain_name(bull_prefix), plain_name(queue), plain_name(name)
         self.bull_prefix = bull_prefix
         """The prefix of every key of BullMQ."""
         self.key_prefix = f"{bull_prefix}:{queue}:"
         """The prefix of every key of the queue."""
-        self._url = valid_url(url)
+        self._where = not_a_cluster(url)
         encoded = b64encode(queue.encode()).decode()
         self._listed_name = f"{bull_prefix}:{encoded}" + (f":w:{name}" if name else "")
 
     def link(self) -> RedisLink:
         """Return a link for script calls."""
-        return RedisLink.from_url(self._url, client_name=CLIENT_NAME)
+        return RedisLink.from_url(self._where, client_name=CLIENT_NAME)
 
     def listed_link(self) -> RedisLink:
         """Return the link by whose name BullMQ's tools list this worker; there must be one per worker."""
-        return RedisLink.from_url(self._url, client_name=self._listed_name)
+        return RedisLink.from_url(self._where, client_name=self._listed_name)
 
     def blocking_client(self) -> Redis:
         """Return a client for the thread that renews locks."""
-        return connect_blocking(self._url, client_name=CLIENT_NAME)
+        return connect_blocking(self._where, client_name=CLIENT_NAME)
 
     def package_client(self) -> AsyncRedis:
         """Return a client for the package `bullmq`, which expects decoded replies."""
-        return connect(self._url, decode_responses=True, client_name=CLIENT_NAME)
+        return connect(self._where, decode_responses=True, client_name=CLIENT_NAME)
 
 
 class BullMQEngine:
