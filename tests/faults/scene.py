@@ -21,12 +21,13 @@ from support.consuming import GROUP, BullJobs, Channel
 from domainstream import RedisStreamPublisherClient, Retention
 from domainstream.queue import job_id
 from domainstream.testing import EmbeddedServer
+from domainstream.testing.sentinel_lab import SentinelLab
 
 
 class Scene:
-    """One server, and the processes that use it."""
+    """One server, or several that work together, and the processes that use them."""
 
-    def __init__(self, server: EmbeddedServer, redis: Redis, ledger: Ledger, *, patience: float) -> None:
+    def __init__(self, server: EmbeddedServer | SentinelLab, redis: Redis, ledger: Ledger, *, patience: float) -> None:
         self.server = server
         """The server, which only this test uses."""
         self.redis = redis
@@ -124,6 +125,7 @@ class Scene:
 
     def crash_server(self) -> None:
         """Kill the server. `server.start()` starts it again on the same port."""
+        assert isinstance(self.server, EmbeddedServer)
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGKILL)
         self.server.stop()

@@ -44,6 +44,9 @@ class Size:
     server_lives: tuple[float, float]
     """The shortest and the longest life of such a server, in seconds."""
 
+    failovers: int
+    """How often a primary is replaced in a run."""
+
     room: int
     """Bytes of memory that a server has left when publishing begins."""
 
@@ -91,6 +94,7 @@ QUICK: Final = Size(
     server_kills=3,
     primary_kills=3,
     server_lives=(0.3, 0.8),
+    failovers=2,
     room=1_000_000,
     outages=3,
     terminations=2,
@@ -117,6 +121,7 @@ FULL: Final = Size(
     server_kills=30,
     primary_kills=20,
     server_lives=(1.0, 3.0),
+    failovers=20,
     room=40_000_000,
     outages=30,
     terminations=20,

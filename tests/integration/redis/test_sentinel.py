@@ -1,0 +1,202 @@
+"""Every part works behind sentinels, and leaves a primary that was replaced while that still takes writes."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support.consuming import EVALUATED, GROUP, delivery, evaluated, message, until
+from support.publishing import messages
+
+from domainstream import Outcome, RedisStreamPublisherClient
+from domainstream.cli.main import cli
+from domainstream.producer import OutgoingMessage
+from domainstream.queue import Job, RoutedEntry
+from domainstream.queue.bullmq.forwarder import BullMQForwarder
+from domainstream.redis.connection import connect
+from domainstream.stream import RedisStreamReader
+from domainstream.testing import ServerBinary, server_binaries
+from domainstream.testing.sentinel_lab import SentinelLab
+from domainstream.testing.server_lab import LabNode
+
+TARGETS = Path(__file__).parents[1] / "cli"
+TESTS = Path(__file__).parents[2]
+BINARIES = server_binaries()
+
+pytestmark = pytest.mark.xdist_group("labs")
+
+
+@pytest.fixture(scope="module")
+def steady() -> Iterator[SentinelLab]:
+    """Servers whose primary stays."""
+    with SentinelLab(replicas=1) as lab:
+        yield lab
+
+
+@pytest.fixture(params=BINARIES, ids=[binary.kind for binary in BINARIES])
+def lab(request: pytest.FixtureRequest) -> Iterator[SentinelLab]:
+    """Servers of one test."""
+    binary: ServerBinary = request.param
+    with SentinelLab(replicas=1, binary=binary.path) as lab:
+        yield lab
+
+
+async def replace(lab: SentinelLab, way: str) -> tuple[LabNode, LabNode]:
+    """Replace the primary, and leave the old one running, as a primary; return both."""
+    old = lab.primary()
+    if way == "planned":
+        return old, await asyncio.to_thread(lab.fail_over)
+    old.pause()
+    new = await asyncio.to_thread(lab.wait_for_another, old)
+    old.resume()
+    return old, new
+
+
+def length(node: LabNode, key: str) -> int:
+    """Return how many entries a server has in a stream."""
+    return int(node.command("XLEN", key))
+
+
+@pytest.mark.parametrize("way", ["planned", "paused"])
+async def test_publisher_leaves_a_primary_that_was_replaced(lab: SentinelLab, way: str) -> None:
+    """What is acknowledged after the sentinels have named another primary is there; control: a plain URL is not."""
+    old_url = lab.primary().url
+    connect_to = RedisStreamPublisherClient.from_url
+    async with connect_to(lab.url) as client, connect_to(old_url) as stays:
+        for one in (client, stays):
+            await one.publish(messages("before", 1))
+        old, new = await replace(lab, way)
+        await until(lambda: _publishes_at(client, new))
+        ends = length(old, "domain_followed")
+
+        (receipt,) = await client.publish(messages("domain_followed", 1))
+        (control,) = await stays.publish(messages("domain_stale", 1))
+
+        assert receipt.outcome is Outcome.PUBLISHED
+        assert length(new, "domain_followed") == 1
+        assert length(old, "domain_followed") == ends == 0
+        assert control.outcome is not Outcome.PUBLISHED or length(new, "domain_stale") == 0
+
+
+async def _publishes_at(client: RedisStreamPublisherClient, node: LabNode) -> bool:
+    before = length(node, "domain_probe")
+    await client.publish(messages("domain_probe", 1))
+    return length(node, "domain_probe") > before
+
+
+async def test_forwarder_follows_the_reader_of_its_process(lab: SentinelLab) -> None:
+    """An entry that was read at the new primary is forwarded and settled there, also over a link that was idle."""
+    key = str(EVALUATED)
+    reader = RedisStreamReader.from_url(lab.url, [key], group=GROUP, consumer="one")
+    forwarder = BullMQForwarder.from_url(lab.url, group=GROUP, consumer="one")
+    stays = BullMQForwarder.from_url(lab.primary().url, group=GROUP, consumer="one")
+    client = connect(lab.url)
+    await client.xgroup_create(key, GROUP, id="0", mkstream=True)
+    for idle in (forwarder, stays):
+        await idle.forward([RoutedEntry(delivery(evaluated()), (Job("idle", "priced", "idle", b"{}"),))])
+    await asyncio.to_thread(lab.wait_ok)
+    await replace(lab, "planned")
+    await until(lambda: _has_left(client, lab))
+
+    await client.xadd(key, {"data": message(evaluated())})
+    (read,) = await until(reader.read)
+    routed = [RoutedEntry(read, (Job("valuation", "priced", "job", b"{}"),))]
+    await stays.forward(routed)
+    assert await pending(client, key) == 1, "control: a forwarder at the old primary settles nothing at the new one"
+    await forwarder.forward(routed)
+
+    assert await pending(client, key) == 0
+    assert await client.lrange("bull:valuation:wait", 0, -1) == [b"job"]
+    for one in (reader, forwarder, stays):
+        await one.close()
+    await client.aclose()
+
+
+async def _has_left(client: Any, lab: SentinelLab) -> bool:
+    known: Any = await client.info("server")
+    return bool(known["tcp_port"] == lab.primary().address.port)
+
+
+async def pending(client: Any, key: str) -> int:
+    """Return how many entries of the group are pending."""
+    summary: Any = await client.xpending(key, GROUP)
+    return int(summary["pending"])
+
+
+def type_words(url: str, *words: str) -> Result:
+    """Run `domainstream` with these words and the server in the environment."""
+    return CliRunner().invoke(cli, words, env={"REDIS_URL": url})
+
+
+COMMANDS = [
+    ["streams", "ls"],
+    ["streams", "tail", str(EVALUATED)],
+    ["streams", "info", str(EVALUATED)],
+    ["groups"],
+    ["lag"],
+    ["pending"],
+    ["queues"],
+    ["doctor"],
+    ["dead-letters", "ls"],
+    ["trace", "opt-1"],
+    ["jobs", "ls", "valuation"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+async def test_every_command_takes_the_url_of_sentinels(steady: SentinelLab, words: list[str]) -> None:
+    """`REDIS_URL` may name sentinels for each command that works on a server."""
+    async with RedisStreamPublisherClient.from_url(steady.url) as client:
+        await client.publish(messages(str(EVALUATED), 1))
+    single = await asyncio.to_thread(type_words, steady.primary().url, *words)
+
+    result = await asyncio.to_thread(type_words, steady.url, *words)
+
+    assert result.exit_code == single.exit_code, result.output
+    assert result.exit_code != 2, result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_refuses_a_cluster(words: list[str]) -> None:
+    """The URL of a cluster is refused with the reason, before anything is asked of it."""
+    result = type_words("redis+cluster://secret.example.org:7000", *words)
+
+    assert result.exit_code != 0
+    assert "redis+cluster:// cannot be used here yet; use redis://" in result.output
+    assert "secret" not in result.output
+
+
+async def test_subscriber_and_worker_run_behind_sentinels(steady: SentinelLab) -> None:
+    """An event goes from a publisher over a subscriber to a handler, each with the URL of the sentinels."""
+    environment = {**os.environ, "REDIS_URL": steady.url, "PYTHONPATH": str(TESTS)}
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "domainstream", "run", role, f"run_targets:{target}", "--health-port", "0"),
+            *("--app-dir", str(TARGETS), "--log-format", "json"),
+            env=environment,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        for role, target in (("subscriber", "subscriptions"), ("worker", "consumer"))
+    ]
+    try:
+        worker = processes[1]
+        assert worker.stdout
+        async with RedisStreamPublisherClient.from_url(steady.url) as client:
+            event = evaluated()
+            (receipt,) = await client.publish([OutgoingMessage(str(EVALUATED), event.id, message(event))])
+        assert receipt.outcome is Outcome.PUBLISHED
+        async with asyncio.timeout(30):
+            while (line := await worker.stdout.readline()) != b"handled\n":
+                assert line
+    finally:
+        for process in processes:
+            process.terminate()
+            await process.communicate()
+    assert [process.returncode for process in processes] == [0, 0]
