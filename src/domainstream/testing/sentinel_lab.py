@@ -110,7 +110,7 @@ class SentinelLab(ServerLab):
         config = (
             f"sentinel monitor {PRIMARY_NAME} 127.0.0.1 {first} {self._sentinels // 2 + 1}\n"
             f"sentinel down-after-milliseconds {PRIMARY_NAME} {down_after}\n"
-            f"sentinel failover-timeout {PRIMARY_NAME} 5000\n"
+            f"sentinel failover-timeout {PRIMARY_NAME} 3000\n"
         )
         self.sentinels = [
             LabNode(free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config)

@@ -466,6 +466,7 @@ def test_good_facts_have_no_problem() -> None:
         ({"fsync": "no"}, "warning", "CONFIG SET appendfsync everysec"),
         ({"append_works": False}, "problem", "df -h"),
         ({"snapshot_works": False}, "problem", "BGSAVE"),
+        ({"replicas": 1, "min_replicas": "0"}, "warning", "CONFIG SET min-replicas-to-write 1"),
         ({"primary": "10.0.0.1:6379"}, "problem", "redis://10.0.0.1:6379"),
         ({"cluster": True}, "problem", "outside of the cluster"),
     ],
@@ -481,6 +482,14 @@ def test_bad_fact_is_found(facts: dict[str, Any], status: str, command: str) -> 
 def test_loss_window_is_reported(fsync: str | None, words: str) -> None:
     """The finding says what a crash may lose."""
     assert any(words in one.words for one in changed(fsync=fsync))
+
+
+@pytest.mark.parametrize("setting", ["1", None])
+def test_cost_of_a_failover_is_reported(setting: str | None) -> None:
+    """A primary that refuses writes without a replica is fine, as is one whose settings may not be read."""
+    found = changed(replicas=2, replica_lag=1234, min_replicas=setting)
+    assert {one.status for one in found} == {"ok"}
+    assert "2 replicas; a failover now loses 1,234 bytes of changes" in {one.words for one in found}
 
 
 def test_unknown_facts_are_a_warning() -> None:

@@ -1,6 +1,7 @@
 """Every part works behind sentinels, and leaves a primary that was replaced while that still takes writes."""
 
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import PIPE
@@ -160,6 +161,16 @@ async def test_every_command_takes_the_url_of_sentinels(steady: SentinelLab, wor
     assert result.exit_code == single.exit_code, result.output
     assert result.exit_code != 2, result.output
     assert "Traceback" not in result.output
+
+
+def test_doctor_reports_what_a_failover_would_lose(steady: SentinelLab) -> None:
+    """On a primary with a replica, the lag is named, and the setting that bounds the loss."""
+    result = type_words(steady.url, "doctor", "--json")
+
+    (found,) = [one for line in result.stdout.splitlines() if (one := json.loads(line))["check"] == "replication"]
+    assert found["status"] == "warning"
+    assert found["words"].startswith("1 replica; a failover now loses ")
+    assert found["mend"].endswith("CONFIG SET min-replicas-to-write 1")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

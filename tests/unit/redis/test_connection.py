@@ -1,9 +1,11 @@
 """Errors of the client library become ours, and keep secrets."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis import exceptions
+from support.consuming import subscriptions_of
 
 from domainstream.errors import (
     ConfigurationError,
@@ -12,8 +14,12 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.redis.connection import connect
+from domainstream.queue.bullmq.forwarder import BullMQForwarder
+from domainstream.redis.connection import connect, connect_blocking, link_pool
 from domainstream.redis.errors import translated_errors
+from domainstream.redis.primary_connection import BlockingPrimaryTLSConnection, PrimaryTLSConnection
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.worker import EventConsumer, EventWorker
 
 PATIENCE = timedelta(seconds=1)
 
@@ -47,6 +53,33 @@ def test_refused_password_names_the_server_and_the_url(url: str, place: str) -> 
     with pytest.raises(ServerRefusedError) as raised, translated_errors(connect(url, reply_timeout=PATIENCE)):
         raise exceptions.AuthenticationError("WRONGPASS secret")
     assert str(raised.value) == f"the server at {place} rejected the user or the password; correct the URL"
+
+
+def test_servers_behind_sentinels_may_use_tls() -> None:
+    """Both kinds of connections to the primary use TLS with the options of the URL."""
+    url = "rediss+sentinel://user:secret@h1,h2/main/3?ssl_cert_reqs=none"
+    made: list[Any] = [
+        connect(url).connection_pool.make_connection(),  # type: ignore[no-untyped-call]
+        connect_blocking(url, client_name="test").connection_pool.make_connection(),
+    ]
+    assert [type(one) for one in made] == [PrimaryTLSConnection, BlockingPrimaryTLSConnection]
+    assert {one.db for one in made} == {3}
+    assert {one.username for one in made} == {"user"}
+
+
+def test_cluster_is_refused_where_it_cannot_be_used() -> None:
+    """The error says which URLs can, and shows no password."""
+    for use in (
+        connect,
+        link_pool,
+        lambda url: connect_blocking(url, client_name="test"),
+        lambda url: BullMQForwarder.from_url(url, group="group", consumer="one"),
+        lambda url: RedisBullMQStreamSubscriber.from_url(url, group="group", subscriptions=subscriptions_of("queue")),
+        lambda url: EventWorker.from_url(url, EventConsumer("queue")),
+    ):
+        with pytest.raises(ConfigurationError, match=r"redis\+cluster:// cannot be used here yet") as raised:
+            use("redis+cluster://:secret@h1")
+        assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["http://user:secret@host", "redis://user:secret@host:port", "redis://:secret@[host"])

@@ -1,5 +1,6 @@
 """Asks a server what it is, how it persists data, and what its clock says; rejects one that would evict keys."""
 
+import re
 import time
 from typing import Any, Final
 
@@ -63,6 +64,15 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     snapshot_age_s: int
     """How many seconds ago the last snapshot was made."""
 
+    replicas: int = 0
+    """How many replicas follow it."""
+
+    replica_lag: int = 0
+    """How many bytes of changes even the most advanced of them lacks."""
+
+    min_replicas: str | None = None
+    """How many replicas must follow for it to take writes (`min-replicas-to-write`)."""
+
 
 class RedisServerInspection:
     """What a server is, and what its clock says.
@@ -82,6 +92,11 @@ class RedisServerInspection:
         seconds, _ = await self._reply(self._client.time) or (int(time.time()), 0)
         valkey = info.get("server_name") == "valkey"
         replica = info.get("role") == "slave"
+        offsets = [
+            int(value["offset"])
+            for key, value in info.items()
+            if re.fullmatch(r"slave\d+", key) and value.get("state") == "online"
+        ]
         return ServerFacts(
             name="Valkey" if valkey else "Redis",
             version=str(info.get("valkey_version" if valkey else "redis_version", "")),
@@ -97,6 +112,9 @@ class RedisServerInspection:
             snapshot_works=info.get("rdb_last_bgsave_status", "ok") == "ok",
             unsaved_changes=info.get("rdb_changes_since_last_save", 0),
             snapshot_age_s=max(0, int(seconds) - info.get("rdb_last_save_time", 0)),
+            replicas=len(offsets),
+            replica_lag=max(0, info.get("master_repl_offset", 0) - max(offsets)) if offsets else 0,
+            min_replicas=await self._setting("min-replicas-to-write"),
         )
 
     async def clock_ahead_ms(self) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 from domainstream.stream.inspection.commands import CommandProbeResult
 from domainstream.stream.inspection.server import ServerFacts
-from domainstream.tools.common.formatting import age, number
+from domainstream.tools.common.formatting import age, number, plural
 from domainstream.tools.doctor.finding import Finding, command, ok, problem, redis_cli, warning
 
 SKEW_MS: Final = 1000
@@ -32,6 +32,8 @@ def server_findings(facts: ServerFacts | None, *, user: str) -> Iterator[Finding
         yield problem("eviction", words, _setting("maxmemory-policy", "noeviction"))
     yield _memory(facts)
     yield from _persistence(facts)
+    if facts.replicas:
+        yield _replication(facts)
 
 
 def _kind(facts: ServerFacts) -> Finding:
@@ -43,6 +45,14 @@ def _kind(facts: ServerFacts) -> Finding:
         words = f"{name} is a replica, which accepts no writes"
         return problem("server", words, f"export REDIS_URL=redis://{facts.primary}")
     return ok("server", name)
+
+
+def _replication(facts: ServerFacts) -> Finding:
+    words = f"{plural(facts.replicas, 'replica')}; a failover now loses {number(facts.replica_lag)} bytes of changes"
+    if facts.min_replicas != "0":
+        return ok("replication", words)
+    words = f"{words}, and all that a primary which is cut off takes meanwhile: it takes writes without any replica"
+    return warning("replication", words, _setting("min-replicas-to-write", "1"))
 
 
 def _memory(facts: ServerFacts) -> Finding:
