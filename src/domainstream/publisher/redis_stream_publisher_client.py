@@ -66,7 +66,7 @@ class RedisStreamPublisherClient:
         retry: RetryPolicy | None = None,
         limits: BatchLimits | None = None,
     ) -> Self:
-        """Return a client for `redis://`, `rediss://`, `unix://` or `redis+cluster://`.
+        """Return a client for `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`.
 
         `prefix` is what each stream's key begins with, before the channel's value; `PublisherSettings` says what the
         rest means. Raises `ConfigurationError` for an invalid URL or settings that contradict each other.

@@ -37,7 +37,8 @@ class PublisherSettings:
     """The settings of a `RedisStreamPublisherClient`."""
 
     url: str = field(default="redis://localhost:6379", repr=False)
-    """The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`; or some nodes of a cluster, as in
+    """The server, as redis-py takes it: `redis://`, `rediss://` or `unix://`; or sentinels and the primary's name, as
+    in `redis+sentinel://host:26379,host:26379/mymaster`; or some nodes of a cluster, as in
     `redis+cluster://host:6379,host:6379`. Defaults to this machine.
     """
 

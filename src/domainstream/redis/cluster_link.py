@@ -42,14 +42,14 @@ Send = Callable[["NodeLink", list[int], bool, float], Awaitable[list[Reply]]]
 
 
 def open_link(where: str | RedisTopology, *, client_name: str | None = None) -> RedisLink:
-    """Return a link to a server or a cluster, which the servers' CLIENT LIST shows as `client_name`.
+    """Return a link to a server, to the primary that sentinels name, or to a cluster.
 
-    Raises `ConfigurationError` for an invalid URL.
+    The servers' CLIENT LIST shows it as `client_name`. Raises `ConfigurationError` for an invalid URL.
     """
     topology = RedisTopology.of(where)
     if topology.is_cluster:
         return ClusterLink(SlotMap(topology, client_name=client_name), client_name=client_name)
-    return RedisLink.from_url(topology.url_of(topology.seeds[0]), client_name=client_name)
+    return RedisLink.from_url(topology, client_name=client_name)
 
 
 class NodeLink(RedisLink):

@@ -85,7 +85,10 @@ _OUT_OF_MEMORY = (
     "the server's memory is full and the command was not run; find what fills it with `domainstream doctor` "
     "(unread streams, dead groups, failed jobs), let it drain, or run: redis-cli CONFIG SET maxmemory <bytes>"
 )
-_CLUSTER = "the server is a node of a Redis Cluster, which this client does not support yet; connect to a single server"
+_CLUSTER = (
+    "the server is a node of a Redis Cluster: for publishers use redis+cluster://host:port; subscribers, workers and "
+    "commands need a server outside of it"
+)
 
 
 class NoReplyError(Exception):

@@ -11,6 +11,7 @@ from redis.exceptions import ReadOnlyError
 from support.consuming import until
 
 from domainstream.errors import ServerUnavailableError
+from domainstream.redis.cluster_link import open_link
 from domainstream.redis.connection import connect, connect_blocking
 from domainstream.redis.link import RedisLink
 from domainstream.redis.sentinel import PrimaryLookup
@@ -158,17 +159,21 @@ def lookup_of(*sentinels: FakeServer) -> PrimaryLookup:
 
 
 async def test_every_client_connects_to_the_primary(start: Start, old: FakeRedis) -> None:
-    """A link, a client and a client for threads ask the sentinels, and then the server for its role."""
+    """Links, a client and a client for threads ask the sentinels, and then the server for its role."""
     sentinel = await start(FakeSentinel(old.address))
     link, client = RedisLink.from_url(url_of(sentinel)), connect(url_of(sentinel))
     blocking = connect_blocking(url_of(sentinel), client_name="test")
 
-    assert await link.ask(("SET", "key", "1"), seconds=5) == b"OK"
-    await client.set("key", "2")
-    await asyncio.to_thread(blocking.set, "key", "3")
+    relay = open_link(url_of(sentinel))
 
-    assert [command[2] for command in old.commands if command[0] == b"SET"] == [b"1", b"2", b"3"]
-    assert old.count(b"ROLE") == 3
+    assert await link.ask(("SET", "key", "1"), seconds=5) == b"OK"
+    assert await relay.ask(("SET", "key", "2"), seconds=5) == b"OK"
+    await client.set("key", "3")
+    await asyncio.to_thread(blocking.set, "key", "4")
+
+    assert [command[2] for command in old.commands if command[0] == b"SET"] == [b"1", b"2", b"3", b"4"]
+    assert old.count(b"ROLE") == 4
+    await relay.close()
     assert link.place == f"main (sentinels {sentinel.address})"
     await link.close()
     await client.aclose()
