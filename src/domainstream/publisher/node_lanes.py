@@ -75,6 +75,9 @@ class NodeLanes:
 
     def append(self, pending: PendingPublish) -> None:
         """Let what was not yet taken of a call wait in the lanes of its channels."""
+        if len(pending.messages) == 1:
+            self._lane_of(pending.messages[0].channel).append(pending)
+            return
         by_lane: dict[NodeLane, list[int]] = {}
         for index in range(pending.taken, len(pending.messages)):
             by_lane.setdefault(self._lane_of(pending.messages[index].channel), []).append(index)
@@ -84,6 +87,8 @@ class NodeLanes:
 
     def withdraw(self, pending: PendingPublish) -> None:
         """Never send what was not yet taken into a flush."""
+        if pending.taken == len(pending.messages):
+            return
         for some in pending.parts or (pending,):
             for lane in self._lanes.values():
                 lane.withdraw(some)

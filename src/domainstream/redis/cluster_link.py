@@ -148,12 +148,11 @@ class ClusterLink(RedisLink):
     async def _routed(self, slots: Sequence[int], send: Send, seconds: float) -> list[Reply]:
         """Send each call to the owner of its slot, and again where a node sends it on; return one reply each."""
         deadline = _now() + seconds
-        replies: list[Reply] = await self._without_owner(slots, seconds / 2)
-        routes = {
-            index: (owner, False)
-            for index, slot in enumerate(slots)
-            if replies[index] is None and (owner := self._slots.owner(slot))
-        }
+        replies: list[Reply] = [None] * len(slots)
+        owners = [self._slots.owner(slot) for slot in slots]
+        if self._doubted is not None or None in owners:
+            owners = await self._owners_now(slots, replies, seconds / 2)
+        routes = {index: (owner, False) for index, owner in enumerate(owners) if owner is not None}
         for _ in range(HOPS):
             groups: dict[Route, list[int]] = {}
             for index, route in routes.items():
@@ -164,7 +163,7 @@ class ClusterLink(RedisLink):
             for ((address, _), indexes), part in zip(groups.items(), parts, strict=True):
                 for index, reply in zip(indexes, part, strict=True):
                     replies[index] = reply
-                    if (onward := self._next(reply, address)) is not None:
+                    if isinstance(reply, Exception) and (onward := self._next(reply, address)) is not None:
                         routes[index] = onward
             if not routes:
                 return replies
@@ -180,31 +179,26 @@ class ClusterLink(RedisLink):
         async with node.turn:
             return await send(node, indexes, asking, deadline - _now())
 
-    def _next(self, reply: Reply, answered: Address) -> Route | None:
-        """Return where a call goes next, after the reply of the node `answered`; None if nowhere."""
+    def _next(self, reply: Exception, answered: Address) -> Route | None:
+        """Return where a call goes next, after an error of the node `answered`; None if nowhere."""
         if isinstance(reply, AskError):  # MovedError is one too
             to = Address(reply.host if reply.host not in ("", "?") else answered.host, reply.port)
             if isinstance(reply, MovedError):
                 self._slots.moved(reply.slot_id, to)
             return to, not isinstance(reply, MovedError)
-        if isinstance(reply, Exception) and kind_of(reply) is ErrorKind.TRANSIENT and type(reply) is not TryAgainError:
+        if kind_of(reply) is ErrorKind.TRANSIENT and type(reply) is not TryAgainError:
             self._doubted = answered
         return None
 
-    async def _without_owner(self, slots: Sequence[int], seconds: float) -> list[Reply]:
-        """Return the error of each call whose slot no node is known to have, and None for the others.
-
-        The nodes are asked for the owners if that is unknown, or if the last answer is in doubt.
-        """
-        failure: NoReplyError | None = None
-        if self._doubted is not None or any(self._slots.owner(slot) is None for slot in slots):
-            failure = await self._refresh(seconds)
-        return [
-            None
-            if self._slots.owner(slot) is not None
-            else failure or NoReplyError(ClusterDownError(f"CLUSTERDOWN no node has slot {slot}"), sent=False)
-            for slot in slots
-        ]
+    async def _owners_now(self, slots: Sequence[int], replies: list[Reply], seconds: float) -> list[Address | None]:
+        """Ask the nodes who has which slot, and return the owners; a call without one gets its error in `replies`."""
+        failure = await self._refresh(seconds)
+        owners = [self._slots.owner(slot) for slot in slots]
+        for index, slot in enumerate(slots):
+            if owners[index] is None:
+                nobody = ClusterDownError(f"CLUSTERDOWN no node has slot {slot}")
+                replies[index] = failure or NoReplyError(nobody, sent=False)
+        return owners
 
     async def _refresh(self, seconds: float) -> NoReplyError | None:
         """Ask the nodes who has which slot; return why none of them answered."""

@@ -79,9 +79,8 @@ def redirects(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     seen: Counter[str] = Counter()
     plain = ClusterLink._next
 
-    def counted(link: ClusterLink, reply: Any, answered: Address) -> Any:
-        if isinstance(reply, Exception):
-            seen[type(reply).__name__] += 1
+    def counted(link: ClusterLink, reply: Exception, answered: Address) -> Any:
+        seen[type(reply).__name__] += 1
         return plain(link, reply, answered)
 
     monkeypatch.setattr(ClusterLink, "_next", counted)
