@@ -210,6 +210,10 @@ class ServerUnavailableError(ServerError):
     """The server did not answer before the deadline."""
 
 
+class NotConfirmedError(ServerUnavailableError):
+    """The server stored the batch, but not enough replicas confirmed it before the deadline."""
+
+
 class ServerRefusedError(ServerError):
     """The server rejected the command; retrying would fail the same way."""
 

@@ -42,6 +42,9 @@ class Receipt(Struct, frozen=True, kw_only=True, gc=False):
     entry_id: str | None = None
     """The id of the stream entry, `milliseconds-number` by the server's clock; None unless published."""
 
+    confirmed_by: int | None = None
+    """How many replicas had the entry by then; None unless the publisher waits for them."""
+
     error: Exception | None = None
     """Why the event was rejected, or why its outcome is unknown; otherwise None."""
 

@@ -29,10 +29,16 @@ class Batch:
         self.receipts: list[Receipt] | None = None
         """One per message, once settled; None before."""
 
-    def published(self, entry_ids: Sequence[str]) -> None:
-        """Settle: the server has the entries."""
+    def published(self, entry_ids: Sequence[str], confirmed_by: int | None = None) -> None:
+        """Settle: the server has the entries, and so have as many replicas."""
         self.receipts = [
-            Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=self.channel, entry_id=entry_id)
+            Receipt(
+                event_id=message.event_id,
+                outcome=Outcome.PUBLISHED,
+                channel=self.channel,
+                entry_id=entry_id,
+                confirmed_by=confirmed_by,
+            )
             for message, entry_id in zip(self.messages, entry_ids, strict=True)
         ]
 

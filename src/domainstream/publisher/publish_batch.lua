@@ -49,7 +49,13 @@ end
 
 local remembered = call('GET', last_batch)
 local known = remembered and recall(remembered)
-if known then return known end
+if known then
+  -- A write, since WAIT confirms only what the repeat's own connection has written. PEXPIRE needs no memory; a user who
+  -- must not run it may run SET.
+  local touched = redis.pcall('PEXPIRE', last_batch, dedup_ms)
+  if type(touched) == 'table' and touched.err then call('SET', last_batch, remembered, 'PX', dedup_ms) end
+  return known
+end
 -- Whoever may add entries but not remember them is rejected while nothing is added yet.
 if not remembered then call('SET', last_batch, '0', 'PX', dedup_ms) end
 local ids = {call('XADD', stream, '*', 'data', ARGV[FIRST_MESSAGE])}

@@ -10,6 +10,7 @@ no connection                           no            yes        nothing was sen
 connection lost before the reply        maybe         yes        the sequence makes the repeat harmless
 transient (LOADING, MISCONF, ...)       no            yes        a script is rejected before its first write
 UNTRIMMED                               yes           yes        the repeat returns the entry ids
+too few replicas confirmed              yes           yes        the repeat returns the entry ids, and waits again
 HALFADDED                               maybe         no         a repeat would add entries again
 moved (MOVED, ASK)                      no            no         the URL names one server, and it is a cluster's
 final (OOM, WRONGTYPE, NOPERM, ...)     no            no         it would fail in the same way
@@ -28,11 +29,12 @@ from typing import Final, NamedTuple
 
 from redis.exceptions import RedisError
 
-from domainstream.errors import ServerError, ServerRefusedError, ServerUnavailableError
+from domainstream.errors import NotConfirmedError, ServerError, ServerRefusedError, ServerUnavailableError
 from domainstream.publisher.pending import Batch
 from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
+from domainstream.redis.confirming import Confirm, Confirmed
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of, server_error
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import Arguments, RedisLink, Reply
@@ -50,9 +52,12 @@ SHORTEST_ATTEMPT: Final = 0.05
 class RedisBatchSender:
     """Sends flushes over one link. For one caller at a time."""
 
-    def __init__(self, link: RedisLink, calls: "BatchCalls", policy: RetryPolicy) -> None:
-        """Send what `calls` makes through `link`, which is closed with the sender."""
+    def __init__(
+        self, link: RedisLink, calls: "BatchCalls", policy: RetryPolicy, confirm: Confirm | None = None
+    ) -> None:
+        """Send what `calls` makes through `link`, which is closed with the sender; `confirm` waits for replicas."""
         self._link = link
+        self._confirm = confirm
         self._calls = calls
         self._policy = policy
 
@@ -69,7 +74,7 @@ class RedisBatchSender:
         for number in count(1):
             # A pause may have taken longer than it should: an attempt that has begun gets some time anyway.
             seconds = min(max(deadline - now(), SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
-            replies = await self._link.eval_each(PUBLISH_BATCH, [each.call for each in attempts], seconds=seconds)
+            replies = await self._replies([each.call for each in attempts], seconds)
             for each, reply in zip(attempts, replies, strict=True):
                 each.note(reply)
             attempts = [each for each in attempts if each.failure]
@@ -85,6 +90,11 @@ class RedisBatchSender:
                 reasons = {str(each.failure.error) for each in attempts if each.failure}
                 emit(Signal.PUBLISH_RETRIED, attempt=number, batches=len(attempts), reason="; ".join(sorted(reasons)))
             await asyncio.sleep(pause)
+
+    async def _replies(self, calls: Sequence[Arguments], seconds: float) -> list[Reply]:
+        if self._confirm is None:
+            return await self._link.eval_each(PUBLISH_BATCH, calls, seconds=seconds)
+        return await self._link.eval_each_confirmed(PUBLISH_BATCH, calls, confirm=self._confirm, seconds=seconds)
 
     async def close(self) -> None:
         """Close the link, and wait for the end of its connection."""
@@ -109,9 +119,24 @@ class BatchAttempts:
         if isinstance(reply, RedisError | NoReplyError):
             self.failure = classify(reply, self._place)
             self._maybe_applied = self._maybe_applied or self.failure.maybe_applied
+        elif isinstance(reply, Confirmed):
+            self._note_confirmed(reply)
         else:
             self.failure = None
             self.batch.published(entry_ids(reply, len(self.batch.messages)))
+
+    def _note_confirmed(self, confirmed: Confirmed) -> None:
+        """Settle the batch when enough replicas have it."""
+        if confirmed.replicas >= confirmed.wanted:
+            self.failure = None
+            self.batch.published(entry_ids(confirmed.reply, len(self.batch.messages)), confirmed.replicas)
+            return
+        self._maybe_applied = True
+        why = confirmed.problem and f"; the server does not wait for replicas: {confirmed.problem}"
+        error = NotConfirmedError(
+            f"{confirmed.replicas} of {confirmed.wanted} replicas confirmed the entries at {self._place} in time{why}"
+        )
+        self.failure = AttemptFailure(maybe_applied=True, repeatable=True, error=error)
 
     def give_up(self, error: Exception) -> None:
         """Settle the batch as failed: its outcome is unknown if any attempt may have reached the server."""

@@ -145,7 +145,7 @@ class RedisStreamPublisherClient:
 
 
 def _server_lane(pool: ConnectionPool, settings: PublisherSettings) -> ServerLane:
-    sender = RedisBatchSender(RedisLink(pool), BatchCalls(settings), settings.retry)
+    sender = RedisBatchSender(RedisLink(pool), BatchCalls(settings), settings.retry, settings.confirm)
     return ServerLane(sender, settings.limits, pool)
 
 
@@ -156,6 +156,6 @@ def _node_lanes(topology: RedisTopology, settings: PublisherSettings) -> NodeLan
 
     def sender() -> RedisBatchSender:
         link = ClusterLink(slots, client_name=CLIENT_NAME, connect_timeout=settings.retry.attempt_timeout)
-        return RedisBatchSender(link, calls, settings.retry)
+        return RedisBatchSender(link, calls, settings.retry, settings.confirm)
 
     return NodeLanes(slots, sender, settings.limits, prefix=settings.prefix)

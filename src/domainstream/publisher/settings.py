@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domainstream.publisher.retention import Retention
+from domainstream.redis.confirming import Confirm
 from domainstream.redis.keys import prefix_problem
 from domainstream.settings import RetryPolicy
 from domainstream.validation import plain_name, positive_fields, raise_problems
@@ -64,12 +65,20 @@ class PublisherSettings:
     10 minutes.
     """
 
+    confirm: Confirm | None = None
+    """How many replicas must have an event before its receipt says `published`: a number, or "all" that the primary
+    has, and at least one. What they do not confirm before the deadline is `unknown`. None waits for none of them.
+    Defaults to None.
+    """
+
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for an invalid prefix, producer id or duration."""
         for name in ("prefix", "producer_id"):
             object.__setattr__(self, name, plain_name(getattr(self, name)))
-        wrong_durations = positive_fields(self)
+        wrong_durations = positive_fields(self, but=("confirm",))
         problems = [prefix_problem(self.prefix), *wrong_durations]
+        if self.confirm not in (None, "all") and not (type(self.confirm) is int and self.confirm > 0):
+            problems.append('confirm must be a number of replicas above zero, "all" or None')
         if self.producer_id is not None and not self.producer_id.isalnum():
             problems.append("producer_id must be letters and digits")
         # A repeat that comes when its batch is forgotten would be added as another one.

@@ -24,6 +24,7 @@ from typing import Final
 from redis.asyncio import ConnectionPool
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, TryAgainError
 
+from domainstream.redis.confirming import Confirm, Confirmation, KnownReplicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
@@ -57,6 +58,7 @@ class NodeLink(RedisLink):
 
     def __init__(self, pool: ConnectionPool) -> None:
         super().__init__(pool)
+        self._confirmation = Confirmation(KnownReplicas())
         self.turn = asyncio.Lock()
         """Held during a call: the calls behind ASKING and the others are not made at a time."""
 
@@ -81,6 +83,16 @@ class NodeLink(RedisLink):
             for index, reply in zip(missing, repeated, strict=True):
                 replies[index] = reply
         return replies
+
+    async def eval_each_confirmed_asking(
+        self, script: Script, calls: Sequence[Arguments], *, confirm: Confirm, seconds: float
+    ) -> list[Reply]:
+        """Call `script` for keys that are moving to this node; like `eval_each_confirmed`."""
+
+        async def exchange(commands: Sequence[Arguments], left: float) -> list[Reply]:
+            return await self.exchange_asking(*commands, seconds=left)
+
+        return await self._confirmation.eval_each(exchange, script, calls, confirm, seconds)
 
 
 class ClusterLink(RedisLink):
@@ -118,6 +130,18 @@ class ClusterLink(RedisLink):
             return await node.eval_each(script, some, seconds=left)
 
         return await self._routed([_slot(call[1]) for call in made], send, seconds)
+
+    async def eval_each_confirmed(
+        self, script: Script, calls: Sequence[Arguments], *, confirm: Confirm, seconds: float
+    ) -> list[Reply]:
+        """Call `script` as `eval_each` does; each node waits for its own replicas."""
+
+        async def send(node: NodeLink, indexes: list[int], asking: bool, left: float) -> list[Reply]:
+            some = [calls[index] for index in indexes]
+            at_node = node.eval_each_confirmed_asking if asking else node.eval_each_confirmed
+            return await at_node(script, some, confirm=confirm, seconds=left)
+
+        return await self._routed([_slot(call[1]) for call in calls], send, seconds)
 
     async def exchange(self, *commands: Arguments, seconds: float) -> list[Reply]:
         """Send commands that all belong to one slot, that of their first argument; see `RedisLink.exchange`."""

@@ -13,6 +13,7 @@ from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
+from domainstream.redis.confirming import Confirm, Confirmation, ConnectedReplicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
 from domainstream.redis.primary_connection import PrimaryConnection
@@ -44,6 +45,7 @@ class RedisLink:
         """The server, as `host:port` or a socket's path."""
         self._pool = pool
         self._connection: Connection | None = None
+        self._confirmation = Confirmation(ConnectedReplicas())
 
     @classmethod
     def from_url(cls, url: str | RedisTopology, *, client_name: str | None = None) -> "RedisLink":
@@ -88,6 +90,19 @@ class RedisLink:
         await self._drop_if_transient(replies)
         return replies
 
+    async def eval_each_confirmed(
+        self, script: Script, calls: Sequence[Arguments], *, confirm: Confirm, seconds: float
+    ) -> list[Reply]:
+        """Call `script` once for each of `calls`, and wait until replicas have what was written.
+
+        Each reply is a `Confirmed`, which says whether enough of them do, or an error; only cancellation raises.
+        """
+
+        async def exchange(commands: Sequence[Arguments], left: float) -> list[Reply]:
+            return await self.exchange(*commands, seconds=left)
+
+        return await self._confirmation.eval_each(exchange, script, calls, confirm, seconds)
+
     async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
         """Call `script` once for each of `calls` as `eval_each` does, and return what it returned.
 
@@ -121,6 +136,7 @@ class RedisLink:
 
     async def drop(self, *, nowait: bool = True) -> None:
         """Drop the connection, if there is one; the next call connects again. Without `nowait`, wait for its end."""
+        self._confirmation.forget()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(RedisError):  # a server that does not answer a goodbye is gone anyway

@@ -1,0 +1,140 @@
+"""A publisher that waits for replicas says `published` only when they have the entries."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+from support.publishing import entries, messages, outcomes
+
+from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
+from domainstream.errors import ConfigurationError, NotConfirmedError
+from domainstream.publisher.pending import Batch
+from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, BatchCalls
+from domainstream.redis.confirming import Confirm
+from domainstream.redis.link import RedisLink
+from domainstream.redis.scripts import Script
+from domainstream.settings import RetryPolicy
+from domainstream.testing import ServerBinary, server_binaries
+from domainstream.testing.cluster_lab import ClusterLab
+from domainstream.testing.server_lab import wait_until
+
+GIVING_UP: Final = RetryPolicy(deadline=timedelta(seconds=1), attempt_timeout=timedelta(milliseconds=400))
+IN_TIME: Final = RetryPolicy(deadline=timedelta(seconds=5), attempt_timeout=timedelta(seconds=1))
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
+def replicated(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
+    """One primary with a replica, which has every slot; it does not take a paused replica for dead."""
+    binary: ServerBinary = request.param
+    with ClusterLab(1, 1, binary=binary.path, node_timeout=timedelta(seconds=60)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def stalled(replicated: ClusterLab) -> Iterator[ClusterLab]:
+    """The same, while the replica takes nothing in."""
+    primary, replica = replicated.nodes
+    wait_until(lambda: primary.info("replication")["slave0"]["state"] == "online", "a replica that is online")
+    replica.pause()
+    yield replicated
+    replica.resume()
+    replicated.wait_ok()
+
+
+@pytest.fixture
+async def primary(replicated: ClusterLab) -> AsyncIterator[Redis]:
+    """A plain client of the primary."""
+    async with Redis.from_url(replicated.nodes[0].url) as client:
+        yield client
+
+
+def settings(url: str, prefix: str, confirm: Confirm, retry: RetryPolicy = IN_TIME) -> PublisherSettings:
+    """Return settings of a publisher that waits for replicas."""
+    return PublisherSettings(url=url, prefix=prefix, confirm=confirm, retry=retry)
+
+
+@pytest.mark.parametrize("confirm", [1, "all"])
+async def test_receipts_say_how_many_replicas_have_the_event(
+    replicated: ClusterLab, stream_prefix: str, confirm: Confirm
+) -> None:
+    """Events that every replica has are published, and their receipts say so."""
+    async with RedisStreamPublisherClient.from_settings(settings(replicated.url, stream_prefix, confirm)) as client:
+        receipts = await client.publish(messages("orders", 5))
+        receipts += await client.publish(messages("orders", 5))
+    assert outcomes(receipts) == {Outcome.PUBLISHED}
+    assert {receipt.confirmed_by for receipt in receipts} == {1}
+
+
+@pytest.mark.parametrize("confirm", [1, "all"])
+async def test_stalled_replica_makes_the_outcome_unknown(
+    stalled: ClusterLab, primary: Any, stream_prefix: str, confirm: Confirm
+) -> None:
+    """What no replica confirms by the deadline is `unknown`; all attempts together have added it once."""
+    wanted = settings(stalled.url, stream_prefix, confirm, GIVING_UP)
+    async with RedisStreamPublisherClient.from_settings(wanted) as client:
+        receipts = await client.publish(messages("orders", 2))
+    assert outcomes(receipts) == {Outcome.UNKNOWN}
+    assert isinstance(receipts[0].error, NotConfirmedError)
+    assert "0 of 1 replicas confirmed" in str(receipts[0].error)
+    assert len(await entries(primary, f"{stream_prefix}orders")) == 2
+
+
+async def test_control_without_waiting(stalled: ClusterLab, stream_prefix: str) -> None:
+    """Control: a publisher that does not wait says `published` of what no replica has."""
+    async with RedisStreamPublisherClient.from_url(stalled.url, prefix=stream_prefix) as client:
+        receipts = await client.publish(messages("orders", 2))
+    assert outcomes(receipts) == {Outcome.PUBLISHED}
+    assert receipts[0].confirmed_by is None
+
+
+async def test_more_replicas_than_there_are(replicated: ClusterLab, stream_prefix: str) -> None:
+    """Two replicas cannot confirm where there is one."""
+    wanted = settings(replicated.url, stream_prefix, 2, GIVING_UP)
+    async with RedisStreamPublisherClient.from_settings(wanted) as client:
+        receipts = await client.publish(messages("orders", 1))
+    assert "1 of 2 replicas confirmed" in str(receipts[0].error)
+
+
+async def test_server_without_replicas_confirms_nothing(redis_url: str, stream_prefix: str) -> None:
+    """All replicas are at least one, so that a server that has lost its replicas does not confirm by itself."""
+    async with RedisStreamPublisherClient.from_settings(settings(redis_url, stream_prefix, "all", GIVING_UP)) as client:
+        receipts = await client.publish(messages("orders", 1))
+    assert outcomes(receipts) == {Outcome.UNKNOWN}
+
+
+async def repeated(cluster: ClusterLab, prefix: str, script: Script) -> int:
+    """Add a batch without waiting; return how many replicas confirm the repeat over another connection."""
+    batch = Batch("orders")
+    batch.messages = messages("orders", 2)
+    call = BatchCalls(PublisherSettings(prefix=prefix)).arguments(batch)
+    first, second = (RedisLink.from_url(cluster.nodes[0].url) for _ in range(2))
+    (added,) = await first.eval_each(script, [call])
+    (confirmed,) = await second.eval_each_confirmed(script, [call], confirm=1, seconds=0.3)
+    assert confirmed.reply == added
+    await first.close()
+    await second.close()
+    return int(confirmed.replicas)
+
+
+async def test_repeat_over_another_connection_is_waited_for(stalled: ClusterLab, stream_prefix: str) -> None:
+    """A repeat that only recalls the ids of its batch is not confirmed while the replica is stalled."""
+    assert await repeated(stalled, stream_prefix, PUBLISH_BATCH) == 0
+
+
+async def test_control_repeat_that_writes_nothing(stalled: ClusterLab, stream_prefix: str) -> None:
+    """Control: if the repeat wrote nothing, Valkey would count a replica that does not have the batch."""
+    if not stalled.nodes[0].info("server").get("valkey_version"):
+        pytest.skip("Redis 7.0 counts from what the server has written, not the connection")
+    silent = Script.of(PUBLISH_BATCH.text.replace("redis.pcall('PEXPIRE', last_batch, dedup_ms)", "1"))
+    assert await repeated(stalled, stream_prefix, silent) == 1
+
+
+@pytest.mark.parametrize("confirm", [0, -1, True, "most", 1.5])
+def test_what_cannot_be_waited_for(confirm: Any) -> None:
+    """A wrong number of replicas is refused."""
+    with pytest.raises(ConfigurationError, match="confirm must be"):
+        PublisherSettings(confirm=confirm)
