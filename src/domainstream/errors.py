@@ -24,6 +24,7 @@
     ├── PublisherClosedError        publish after close
     ├── ServerError                 why the server did not store a batch
     │   ├── ServerUnavailableError      no answer before the deadline
+    │   │   └── NotConfirmedError       too few replicas confirmed the batch
     │   ├── ServerRefusedError          the server rejected the command (wrong type, no permission, ...)
     │   ├── ServerOutOfMemoryError      the server has reached maxmemory
     │   └── ServerIsClusterError        a client for a single server was pointed at a cluster

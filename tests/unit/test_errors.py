@@ -61,6 +61,7 @@ EXAMPLES: list[BaseException] = [
             errors.PublisherClosedError,
             errors.ServerError,
             errors.ServerUnavailableError,
+            errors.NotConfirmedError,
             errors.ServerRefusedError,
             errors.ServerOutOfMemoryError,
             errors.ServerIsClusterError,

@@ -9,7 +9,7 @@ from typing import Self
 from msgspec import Struct
 from redis.asyncio import ConnectionPool, Redis
 
-from domainstream.errors import PublisherClosedError
+from domainstream.errors import ConfigurationError, PublisherClosedError
 from domainstream.health import Health
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.coalescer import Coalescer
@@ -23,7 +23,7 @@ from domainstream.redis.cluster_link import ClusterLink
 from domainstream.redis.connection import link_pool, link_pool_like
 from domainstream.redis.link import RedisLink
 from domainstream.redis.slot_map import SlotMap
-from domainstream.redis.topology import RedisTopology
+from domainstream.redis.topology import RedisTopology, TopologyKind
 from domainstream.settings import RetryPolicy
 
 CLIENT_NAME = "domainstream-publisher"
@@ -87,6 +87,9 @@ class RedisStreamPublisherClient:
         topology = RedisTopology.of(settings.url)
         if topology.is_cluster:
             return cls(_node_lanes(topology, settings), settings)
+        if topology.kind is TopologyKind.SENTINEL and settings.confirm == "all":
+            problem = 'confirm="all" is not known behind sentinels yet; write the number of replicas, as in confirm=2'
+            raise ConfigurationError("PublisherSettings cannot be used:", [problem])
         timeout = settings.retry.attempt_timeout
         pool = link_pool(settings.url, client_name=CLIENT_NAME, connect_timeout=timeout)
         return cls(_server_lane(pool, settings), settings)

@@ -62,6 +62,7 @@ class ConnectedReplicas:
     """The replicas that are connected to a single primary; it knows of no others."""
 
     command: Command = ("INFO", "replication")
+    """What the primary is asked."""
 
     def count(self, reply: bytes) -> int:
         """Read INFO."""
@@ -73,6 +74,7 @@ class KnownReplicas:
     """The replicas of a cluster's primary, also those that do not answer it."""
 
     command: Command = ("CLUSTER", "NODES")
+    """What the primary is asked."""
 
     def count(self, reply: bytes) -> int:
         """Read CLUSTER NODES: a node's id, address, flags and primary."""
