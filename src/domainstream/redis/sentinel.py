@@ -13,24 +13,17 @@ its role.
 import asyncio
 import threading
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple, Protocol, cast
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-from redis import ConnectionPool as BlockingPool
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.retry import Retry as BlockingRetry
 
+from domainstream.redis.sentinel_questions import ASK_TIMEOUT, Answer, ask, ask_blocking, connection_to
 from domainstream.redis.topology import Address, RedisTopology
 from domainstream.telemetry import Signal, emit
 from domainstream.text import described
-
-ASK_TIMEOUT: Final = 1.0
-"""Seconds that one sentinel has for its answer; then the next is asked."""
 
 PING_INTERVAL: Final = 3.0
 """Seconds of silence after which the sentinel that is listened to gets a PING, and as many to answer it."""
@@ -58,13 +51,6 @@ class OpenConnection(Protocol):
 
     def abort(self) -> None:
         """Let whoever waits for a reply know at once that it will not come."""
-
-
-class _Answer(NamedTuple):
-    """What a sentinel said."""
-
-    address: Address
-    epoch: int
 
 
 class PrimaryLookup:
@@ -101,43 +87,46 @@ class PrimaryLookup:
 
         Raises redis-py's `ConnectionError` when none names a primary.
         """
-        search = self._search(first)
-        answer: _Answer | Exception | None = None
-        while True:
-            try:
-                sentinel = search.send(answer)
-            except StopIteration as end:
-                return cast("Primary", end.value)
-            try:
-                answer = await self._ask(sentinel)
-            except (RedisError, OSError) as error:
-                answer = error
+        answer: Answer | Exception | None = None
+        with closing(self._search(first)) as search:
+            while True:
+                try:
+                    sentinel = search.send(answer)
+                except StopIteration as end:
+                    return cast("Primary", end.value)
+                try:
+                    answer = await ask(self._topology, sentinel)
+                except (RedisError, OSError) as error:
+                    answer = error
 
     def primary_blocking(self) -> Primary:
         """Do what `primary` does, for a thread."""
-        search = self._search(None)
-        answer: _Answer | Exception | None = None
-        while True:
-            try:
-                sentinel = search.send(answer)
-            except StopIteration as end:
-                return cast("Primary", end.value)
-            try:
-                answer = self._ask_blocking(sentinel)
-            except (RedisError, OSError) as error:
-                answer = error
+        answer: Answer | Exception | None = None
+        with closing(self._search(None)) as search:
+            while True:
+                try:
+                    sentinel = search.send(answer)
+                except StopIteration as end:
+                    return cast("Primary", end.value)
+                try:
+                    answer = ask_blocking(self._topology, sentinel)
+                except (RedisError, OSError) as error:
+                    answer = error
 
     def opened(self, connection: OpenConnection) -> None:
         """Note an open connection of the running event loop, which is dropped when the primary changes."""
         loop = asyncio.get_running_loop()
-        listener = self._listeners.get(loop)
-        if listener is None:
-            listener = self._listeners[loop] = _Listener(self)
+        with self._lock:
+            listener = self._listeners.get(loop)
+            if listener is None:
+                listener = self._listeners[loop] = _Listener(self)
         listener.opened(connection)
 
     def closed(self, connection: OpenConnection) -> None:
         """Forget a connection."""
-        for listener in list(self._listeners.values()):
+        with self._lock:
+            listeners = list(self._listeners.values())
+        for listener in listeners:
             listener.closed(connection)
 
     async def listen(self, is_needed: Callable[[], object]) -> None:
@@ -146,12 +135,13 @@ class PrimaryLookup:
         Raises an error of redis-py or of the system when it fails.
         """
         sentinel = self._sentinels[0]
-        connection = self._connection_to(sentinel)
+        connection = connection_to(self._topology, sentinel)
         try:
-            await connection.connect()
-            await connection.send_command("SUBSCRIBE", *_NEWS)
-            for _ in _NEWS:
-                await connection.read_response()
+            async with asyncio.timeout(ASK_TIMEOUT):
+                await connection.connect()
+                await connection.send_command("SUBSCRIBE", *_NEWS)
+                for _ in _NEWS:
+                    await connection.read_response()
             await self.primary(sentinel)  # what happened before we listened
             asked = False
             while is_needed():
@@ -163,6 +153,9 @@ class PrimaryLookup:
                     await connection.send_command("PING", check_health=False)
                 elif message[0] == b"message" and self._topology.primary_name.encode() in message[2].split():
                     await self.primary(sentinel)
+        except (RedisError, OSError):
+            self._ask_last(sentinel)
+            raise
         finally:
             await connection.disconnect(nowait=True)
 
@@ -173,78 +166,46 @@ class PrimaryLookup:
         epoch than what is known here, and counts only if no sentinel says otherwise.
         """
         problems: list[str] = []
-        older: list[_Answer] = []
+        older: list[Answer] = []
         for sentinel in sorted(self._sentinels, key=lambda one: one != first):
-            answer = yield sentinel
-            if isinstance(answer, _Answer) and answer.epoch >= self._epoch:
-                return self._accept(answer)
-            with self._lock, suppress(ValueError):  # the others come first the next time
-                self._sentinels.remove(sentinel)
-                self._sentinels.append(sentinel)
-            if isinstance(answer, _Answer):
+            try:
+                answer = yield sentinel
+            except GeneratorExit:  # the caller had no time for its answer
+                self._ask_last(sentinel)
+                raise
+            if isinstance(answer, Answer) and (primary := self._accepted(answer)):
+                return primary
+            self._ask_last(sentinel)
+            if isinstance(answer, Answer):
                 older.append(answer)
             else:
                 problems.append(f"{sentinel}: {described(answer)}")
-        if older:
-            return self._accept(max(older, key=lambda answer: answer.epoch))
+        newest = max(older, key=lambda answer: answer.epoch, default=None)
+        if newest and (primary := self._accepted(newest, or_older=True)):
+            return primary
         raise RedisConnectionError(f"no sentinel names the primary ({'; '.join(problems)})")
 
-    def _accept(self, answer: _Answer) -> Primary:
+    def _ask_last(self, sentinel: Address) -> None:
         with self._lock:
+            self._sentinels.remove(sentinel)
+            self._sentinels.append(sentinel)
+
+    def _accepted(self, answer: Answer, *, or_older: bool = False) -> Primary | None:
+        """Return the primary that a sentinel named; None if it has missed a failover that is known here."""
+        with self._lock:
+            if answer.epoch < self._epoch and not or_older:
+                return None
             before, self._address, self._epoch = self._address, answer.address, answer.epoch
             is_another = before is not None and before != answer.address
             self.generation += is_another
             primary = Primary(answer.address, self.generation)
+            listeners = list(self._listeners.items())
         if is_another:
             emit(Signal.SERVER_PRIMARY_CHANGED, primary=self._topology.primary_name, before=before, now=answer.address)
-            for loop, listener in list(self._listeners.items()):
+            for loop, listener in listeners:
                 with suppress(RuntimeError):  # the loop has ended meanwhile, and its connections with it
                     loop.call_soon_threadsafe(listener.drop_stale)
         return primary
-
-    async def _ask(self, sentinel: Address) -> _Answer:
-        connection = self._connection_to(sentinel)
-        try:
-            async with asyncio.timeout(ASK_TIMEOUT):
-                await connection.connect()
-                for command in self._questions():
-                    await connection.send_command(*command)
-                address = self._named(await connection.read_response())
-                return _Answer(address, _epoch_in(await connection.read_response()))
-        finally:
-            await connection.disconnect(nowait=True)
-
-    def _ask_blocking(self, sentinel: Address) -> _Answer:
-        pool = BlockingPool.from_url(
-            self._topology.sentinel_url_of(sentinel),
-            **_ASK_OPTIONS,
-            socket_timeout=ASK_TIMEOUT,
-            retry=BlockingRetry(NoBackoff(), 0),
-        )
-        connection: Any = pool.make_connection()
-        try:
-            connection.connect()
-            for command in self._questions():
-                connection.send_command(*command)
-            address = self._named(connection.read_response())
-            return _Answer(address, _epoch_in(connection.read_response()))
-        finally:
-            connection.disconnect()
-
-    def _connection_to(self, sentinel: Address) -> Any:
-        url = self._topology.sentinel_url_of(sentinel)
-        pool: Any = ConnectionPool.from_url(url, **_ASK_OPTIONS, socket_timeout=None, retry=Retry(NoBackoff(), 0))
-        return pool.make_connection()
-
-    def _questions(self) -> list[tuple[str, str, str]]:
-        # The first alone names the new primary as soon as there is one; only the second has an epoch.
-        name = self._topology.primary_name
-        return [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name), ("SENTINEL", "MASTER", name)]
-
-    def _named(self, reply: Any) -> Address:
-        if not reply:
-            raise RedisConnectionError(f"it does not know {self._topology.primary_name}; correct the name in the URL")
-        return Address(reply[0].decode(), int(reply[1]))
 
 
 class _Listener:
@@ -278,10 +239,5 @@ class _Listener:
             await asyncio.sleep(ASK_TIMEOUT)
 
 
-def _epoch_in(state: Any) -> int:
-    return int(dict(zip(state[::2], state[1::2], strict=True))[b"config-epoch"])
-
-
-_ASK_OPTIONS: Final = {"protocol": 2, "decode_responses": False, "socket_connect_timeout": ASK_TIMEOUT}
 _lookups: Final[WeakValueDictionary[RedisTopology, PrimaryLookup]] = WeakValueDictionary()
 _lookups_lock: Final = threading.Lock()

@@ -192,6 +192,37 @@ async def test_sentinel_that_is_down_is_passed_over_and_asked_last_the_next_time
     assert len(silent.writers) == count
 
 
+async def test_sentinel_that_is_silent_does_not_take_all_the_time_of_every_call(start: Start, old: FakeRedis) -> None:
+    """A caller with less time than a sentinel may take gets its answer from the next one, one call later."""
+    silent, alive = await start(FakeSentinel(old.address)), await start(FakeSentinel(old.address))
+    silent.silent = True
+    link = RedisLink.from_url(url_of(silent, alive))
+
+    with pytest.raises(ServerUnavailableError):
+        await link.ask(("SET", "key", "1"), seconds=0.2)
+    assert await link.ask(("SET", "key", "1"), seconds=5) == b"OK"
+    await link.close()
+
+
+async def test_news_come_from_the_next_sentinel_when_one_dies(start: Start, old: FakeRedis, new: FakeRedis) -> None:
+    """A connection that lives on is not stuck with a sentinel that is gone."""
+    first, second = await start(FakeSentinel(old.address)), await start(FakeSentinel(old.address))
+    link = RedisLink.from_url(url_of(first, second))
+    await link.ask(("SET", "key", "1"), seconds=5)
+    await until(lambda: any(command[0] == b"SUBSCRIBE" for command in first.commands))
+
+    await first.stop()
+    await until(lambda: any(command[0] == b"SUBSCRIBE" for command in second.commands))
+    second.announce(new.address, epoch=2)
+    await until(lambda: _writes_at(link, new))
+    await link.close()
+
+
+async def _writes_at(link: RedisLink, server: FakeRedis) -> bool:
+    await link.ask(("SET", "key", "2"), seconds=5)
+    return server.count(b"SET") > 0
+
+
 async def test_no_sentinel_is_an_error_that_says_why(start: Start, old: FakeRedis) -> None:
     """The error names each sentinel and what it answered."""
     unaware, gone = await start(FakeSentinel(None)), await start(FakeSentinel(old.address))
