@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 import click
+from msgspec.structs import replace
 
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import BullPrefix, DatabaseUrl, SchemaName, TableName, option
@@ -18,7 +19,7 @@ from domainstream.stream import StreamState
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.server import RedisServerInspection, ServerFacts
 from domainstream.tools.common.formatting import plural
-from domainstream.tools.doctor.finding import Finding, command, ok, warning
+from domainstream.tools.doctor.finding import REDIS_CLI, Finding, command, ok, warning
 from domainstream.tools.doctor.flow_checks import (
     GroupProgress,
     dead_letter_findings,
@@ -96,6 +97,10 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
         *await _readable("queues", _queue_findings(server, options.bull_prefix)),
         *await _outbox_findings(options),
     ]
+    lookup = server.client.connection_pool.connection_kwargs.get("lookup")
+    if lookup is not None and lookup.address is not None:  # redis-cli does not know URLs of sentinels
+        shell = f"redis-cli -h {lookup.address.host} -p {lookup.address.port}"
+        findings = [replace(finding, fix=finding.fix.replace(REDIS_CLI, shell)) for finding in findings]
     for finding in findings:
         fix = f"\n{INDENT}Fix: {finding.fix}" if finding.fix else ""
         text = terminal.wrapped(f"{finding.status:9}{finding.check}: {finding.words}", indent=INDENT)

@@ -68,7 +68,8 @@ class PrimaryLookup:
         """How messages name the servers."""
         self._topology = topology
         self._sentinels = list(topology.seeds)
-        self._address: Address | None = None
+        self.address: Address | None = None
+        """Where the primary listens, as far as is known; None before anybody has asked."""
         self._epoch = -1
         self._lock = threading.Lock()
         self._listeners: WeakKeyDictionary[asyncio.AbstractEventLoop, _Listener] = WeakKeyDictionary()
@@ -195,7 +196,7 @@ class PrimaryLookup:
         with self._lock:
             if answer.epoch < self._epoch and not or_older:
                 return None
-            before, self._address, self._epoch = self._address, answer.address, answer.epoch
+            before, self.address, self._epoch = self.address, answer.address, answer.epoch
             is_another = before is not None and before != answer.address
             self.generation += is_another
             primary = Primary(answer.address, self.generation)

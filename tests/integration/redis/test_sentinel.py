@@ -170,7 +170,8 @@ def test_doctor_reports_what_a_failover_would_lose(steady: SentinelLab) -> None:
     (found,) = [one for line in result.stdout.splitlines() if (one := json.loads(line))["check"] == "replication"]
     assert found["status"] == "warning"
     assert found["words"].startswith("1 replica; a failover now loses ")
-    assert found["mend"].endswith("CONFIG SET min-replicas-to-write 1")
+    host, port = steady.primary().address
+    assert found["mend"] == f"redis-cli -h {host} -p {port} CONFIG SET min-replicas-to-write 1"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
