@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import pytest
 from faults.children.subscriber import QUEUES
@@ -51,7 +52,7 @@ async def kill_primary(scene: Scene, lab: SentinelLab) -> float:
     back = time.monotonic() - killed
     await asyncio.to_thread(lab.wait_for_another, primary)
     primary.start()
-    await asyncio.to_thread(lab.wait_ok)
+    await asyncio.to_thread(lab.wait_ok, timedelta(seconds=scene.patience))
     return back
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from domainstream.redis.topology import Address
-from domainstream.testing.server_lab import LabNode, ServerLab, free_port, wait_until
+from domainstream.testing.server_lab import START_TIMEOUT, LabNode, ServerLab, free_port, wait_until
 
 PRIMARY_NAME: Final = "mymaster"
 
@@ -76,9 +76,12 @@ class SentinelLab(ServerLab):
         sentinel.command("SENTINEL", "FAILOVER", PRIMARY_NAME, *(("COORDINATED",) if coordinated else ()))
         return self.wait_for_another(before)
 
-    def wait_ok(self) -> None:
-        """Wait until every server that answers is the primary or follows it."""
-        wait_until(self._is_ok, "replicas that follow the primary")
+    def wait_ok(self, timeout: timedelta = START_TIMEOUT) -> None:
+        """Wait until every server that answers is the primary or follows it; raises `TimeoutError`.
+
+        A server that was started again is made a replica after about ten seconds, and then gets all data.
+        """
+        wait_until(self._is_ok, "replicas that follow the primary", timeout)
 
     def _agree_on_another(self, than: LabNode) -> bool:
         answers = {
