@@ -9,7 +9,7 @@ from typing import Self
 from msgspec import Struct
 from redis.asyncio import ConnectionPool, Redis
 
-from domainstream.errors import ConfigurationError, PublisherClosedError
+from domainstream.errors import PublisherClosedError
 from domainstream.health import Health
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.coalescer import Coalescer
@@ -20,8 +20,10 @@ from domainstream.publisher.retention import Retention
 from domainstream.publisher.settings import BatchLimits, PublisherSettings
 from domainstream.receipt import Receipt
 from domainstream.redis.cluster_link import ClusterLink
+from domainstream.redis.confirming import connected_replicas
 from domainstream.redis.connection import link_pool, link_pool_like
 from domainstream.redis.link import RedisLink
+from domainstream.redis.sentinel_replicas import SentinelReplicas
 from domainstream.redis.slot_map import SlotMap
 from domainstream.redis.topology import RedisTopology, TopologyKind
 from domainstream.settings import RetryPolicy
@@ -87,12 +89,10 @@ class RedisStreamPublisherClient:
         topology = RedisTopology.of(settings.url)
         if topology.is_cluster:
             return cls(_node_lanes(topology, settings), settings)
-        if topology.kind is TopologyKind.SENTINEL and settings.confirm == "all":
-            problem = 'confirm="all" is not known behind sentinels yet; write the number of replicas, as in confirm=2'
-            raise ConfigurationError("PublisherSettings cannot be used:", [problem])
         timeout = settings.retry.attempt_timeout
         pool = link_pool(settings.url, client_name=CLIENT_NAME, connect_timeout=timeout)
-        return cls(_server_lane(pool, settings), settings)
+        replicas = SentinelReplicas(topology) if topology.kind is TopologyKind.SENTINEL else connected_replicas
+        return cls(_server_lane(RedisLink(pool, replicas=replicas), pool, settings), settings)
 
     @classmethod
     def from_client(cls, client: Redis, settings: PublisherSettings) -> Self:
@@ -102,7 +102,7 @@ class RedisStreamPublisherClient:
         """
         timeout = settings.retry.attempt_timeout
         pool = link_pool_like(client, client_name=CLIENT_NAME, connect_timeout=timeout)
-        return cls(_server_lane(pool, settings), settings)
+        return cls(_server_lane(RedisLink(pool), pool, settings), settings)
 
     @property
     def stats(self) -> PublisherStats:
@@ -147,8 +147,8 @@ class RedisStreamPublisherClient:
         await self.close()
 
 
-def _server_lane(pool: ConnectionPool, settings: PublisherSettings) -> ServerLane:
-    sender = RedisBatchSender(RedisLink(pool), BatchCalls(settings), settings.retry, settings.confirm)
+def _server_lane(link: RedisLink, pool: ConnectionPool, settings: PublisherSettings) -> ServerLane:
+    sender = RedisBatchSender(link, BatchCalls(settings), settings.retry, settings.confirm)
     return ServerLane(sender, settings.limits, pool)
 
 

@@ -24,7 +24,7 @@ from typing import Final
 from redis.asyncio import ConnectionPool
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, TryAgainError
 
-from domainstream.redis.confirming import Confirm, Confirmation, KnownReplicas
+from domainstream.redis.confirming import Confirm, known_replicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
@@ -57,8 +57,7 @@ class NodeLink(RedisLink):
     """A link to one node of a cluster."""
 
     def __init__(self, pool: ConnectionPool) -> None:
-        super().__init__(pool)
-        self._confirmation = Confirmation(KnownReplicas())
+        super().__init__(pool, replicas=known_replicas)
         self.turn = asyncio.Lock()
         """Held during a call: the calls behind ASKING and the others are not made at a time."""
 

@@ -8,7 +8,7 @@ script until replicas confirm it must let the repeat write, too.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple
 
 from redis.exceptions import NoScriptError
 
@@ -47,47 +47,35 @@ class Confirmed(NamedTuple):
     """Why the server would not wait for replicas; empty if it did."""
 
 
-class ReplicaCount(Protocol):
-    """How a primary is asked for its replicas."""
-
-    command: Command
-    """What it is asked."""
-
-    def count(self, reply: bytes) -> int:
-        """Return how many there are."""
-        ...
+ReplicaCount = Callable[[Exchange, float], Awaitable[int | Exception]]
+"""Returns how many replicas a primary has, or why that is not known, within so many seconds."""
 
 
-class ConnectedReplicas:
-    """The replicas that are connected to a single primary; it knows of no others."""
-
-    command: Command = ("INFO", "replication")
-    """What the primary is asked."""
-
-    def count(self, reply: bytes) -> int:
-        """Read INFO."""
-        _, _, rest = reply.partition(b"connected_slaves:")
-        return int(rest.partition(b"\r")[0])
+async def connected_replicas(exchange: Exchange, seconds: float) -> int | Exception:
+    """Count the replicas that are connected to a single primary; it knows of no others."""
+    (info,) = await exchange([("INFO", "replication")], seconds)
+    if isinstance(info, Exception):
+        return info
+    _, _, rest = info.partition(b"connected_slaves:")
+    return int(rest.partition(b"\r")[0])
 
 
-class KnownReplicas:
-    """The replicas of a cluster's primary, also those that do not answer it."""
-
-    command: Command = ("CLUSTER", "NODES")
-    """What the primary is asked."""
-
-    def count(self, reply: bytes) -> int:
-        """Read CLUSTER NODES: a node's id, address, flags and primary."""
-        lines = [line.split() for line in reply.splitlines()]
-        own = next(line[0] for line in lines if b"myself" in line[2])
-        return sum(line[3] == own for line in lines)
+async def known_replicas(exchange: Exchange, seconds: float) -> int | Exception:
+    """Count the replicas of a cluster's primary, also those that do not answer it."""
+    (reply,) = await exchange([("CLUSTER", "NODES")], seconds)
+    if isinstance(reply, Exception):
+        return reply
+    nodes: bytes = reply
+    lines = [line.split() for line in nodes.splitlines()]  # id, address, flags, primary
+    own = next(line[0] for line in lines if b"myself" in line[2])
+    return sum(line[3] == own for line in lines)
 
 
 class Confirmation:
     """Runs scripts at one primary and waits for its replicas. For one caller at a time."""
 
     def __init__(self, replicas: ReplicaCount) -> None:
-        self._replicas = replicas
+        self._count = replicas
         self._known = 0
         self._counted_at = -math.inf
 
@@ -101,11 +89,11 @@ class Confirmation:
         """Call `script` once for each of `calls`; return a `Confirmed`, or an error, for each."""
         deadline = _now() + seconds
         if confirm == "all" and _now() - self._counted_at > COUNT_AGE:
-            (answer,) = await exchange([self._replicas.command], seconds)
-            if isinstance(answer, Exception):
-                failure = answer.cause if isinstance(answer, NoReplyError) else answer
+            known = await self._count(exchange, seconds)
+            if isinstance(known, Exception):
+                failure = known.cause if isinstance(known, NoReplyError) else known
                 return [NoReplyError(failure, sent=False)] * len(calls)
-            self._known, self._counted_at = self._replicas.count(answer), _now()
+            self._known, self._counted_at = known, _now()
         wanted = max(1, self._known) if confirm == "all" else confirm
 
         async def confirmed(commands: Sequence[Command]) -> list[Any]:

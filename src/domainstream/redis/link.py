@@ -13,7 +13,7 @@ from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
-from domainstream.redis.confirming import Confirm, Confirmation, ConnectedReplicas
+from domainstream.redis.confirming import Confirm, Confirmation, ReplicaCount, connected_replicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
 from domainstream.redis.primary_connection import PrimaryConnection
@@ -39,13 +39,13 @@ class RedisLink:
     for those of the next call.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        """Make connections with `pool`, whose own connections are not used."""
+    def __init__(self, pool: ConnectionPool, *, replicas: ReplicaCount = connected_replicas) -> None:
+        """Make connections with `pool`, whose own connections are not used; `replicas` counts those of the server."""
         self.place = place_of(pool)
         """The server, as `host:port` or a socket's path."""
         self._pool = pool
         self._connection: Connection | None = None
-        self._confirmation = Confirmation(ConnectedReplicas())
+        self._confirmation = Confirmation(replicas)
 
     @classmethod
     def from_url(cls, url: str | RedisTopology, *, client_name: str | None = None) -> "RedisLink":

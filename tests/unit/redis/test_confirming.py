@@ -1,12 +1,13 @@
 """WAIT stands behind every write, on its connection, and counts for what was written there only."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from support.fake_nodes import FakeNode, bulk, topology_of
 
 from domainstream.redis.cluster_link import ClusterLink
-from domainstream.redis.confirming import Confirmed, ConnectedReplicas, KnownReplicas
+from domainstream.redis.confirming import Confirmed, known_replicas
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.link import RedisLink
 from domainstream.redis.scripts import Script
@@ -120,7 +121,7 @@ async def test_replicas_that_cannot_be_counted(node: FakeNode, link: RedisLink) 
     assert node.scripts == []
 
 
-def test_known_replicas_of_a_cluster_are_those_of_the_node() -> None:
+async def test_known_replicas_of_a_cluster_are_those_of_the_node() -> None:
     """Replicas that have failed count; those of other primaries do not."""
     nodes = b"\n".join([
         b"aa 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-8191",
@@ -129,9 +130,8 @@ def test_known_replicas_of_a_cluster_are_those_of_the_node() -> None:
         b"dd 10.0.0.4:1@2 master - 0 0 2 connected 8192-16383",
         b"ee 10.0.0.5:1@2 slave dd 0 0 2 connected",
     ])  # fmt: skip
-    assert KnownReplicas().count(nodes) == 2
 
+    async def exchange(commands: Any, seconds: float) -> list[Any]:
+        return [nodes]
 
-def test_connected_replicas_of_a_server() -> None:
-    """INFO says how many there are."""
-    assert ConnectedReplicas().count(b"role:master\r\nconnected_slaves:12\r\nx:1\r\n") == 12
+    assert await known_replicas(exchange, 1) == 2
