@@ -133,7 +133,11 @@ class OutboxRelay:
         """
         engine = open_engine(database_url)
         publisher = RedisBatchPublisher.from_url(
-            redis_url, prefix=prefix, retention=retention, dedup_window=settings.dedup_window
+            redis_url,
+            prefix=prefix,
+            retention=retention,
+            dedup_window=settings.dedup_window,
+            confirm=settings.confirm,
         )
         table = outbox_table(MetaData()) if table is None else table
         store = SqlOutboxStore(engine, table, settings)

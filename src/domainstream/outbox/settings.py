@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
+from domainstream.redis.confirming import Confirm, confirm_problem
 from domainstream.validation import at_most, positive_fields, raise_problems
 
 
@@ -46,6 +47,11 @@ class RelaySettings:
     may repeat that one batch. Defaults to 24 hours.
     """
 
+    confirm: Confirm | None = None
+    """How many replicas must have an event before its row is removed: a number, or "all" that the primary has, and at
+    least one. Until they confirm it, its batch is sent again. None waits for none of them. Defaults to None.
+    """
+
     archive: bool = False
     """Whether published rows are moved to the archive table, from which they can be replayed. Defaults to False."""
 
@@ -54,7 +60,8 @@ class RelaySettings:
         raise_problems(
             "RelaySettings",
             [
-                *positive_fields(self),
+                *positive_fields(self, but=("confirm",)),
+                confirm_problem(self.confirm),
                 None if self.wake in ("poll", "notify") else f'wake must be "poll" or "notify", not {self.wake!r}',
                 at_most(self, "shortest_pause", "longest_pause"),
                 at_most(self, "longest_pause", "lease"),

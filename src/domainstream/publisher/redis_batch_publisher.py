@@ -13,12 +13,13 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from domainstream.errors import ServerError, ServerOutOfMemoryError
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
+from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify, doubt_about
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
 from domainstream.redis.cluster_link import open_link
+from domainstream.redis.confirming import Confirm, Confirmed
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.keys import companion_key, prefix_problem, stream_key
-from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink
+from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.validation import raise_problems
 
 CLIENT_NAME: Final = "domainstream-relay"
@@ -48,10 +49,15 @@ class RedisBatchPublisher:
         prefix: str = "",
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
+        confirm: Confirm | None = None,
     ) -> None:
-        """Send through `link`, which is closed with the publisher. Raises `ConfigurationError` for a wrong prefix."""
+        """Send through `link`, which is closed with the publisher; with `confirm`, wait for so many replicas.
+
+        Raises `ConfigurationError` for a wrong prefix.
+        """
         raise_problems("RedisBatchPublisher", [prefix_problem(prefix)])
         self._link = link
+        self._confirm = confirm
         self._prefix = prefix
         self._limits = (milliseconds(dedup_window), *retention_arguments(retention or Retention()))
 
@@ -63,21 +69,21 @@ class RedisBatchPublisher:
         prefix: str = "",
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
+        confirm: Confirm | None = None,
     ) -> Self:
         """Return a publisher with connections of its own, to one server or a cluster.
 
         Raises `ConfigurationError` for an invalid URL or prefix.
         """
-        return cls(
-            open_link(url, client_name=CLIENT_NAME), prefix=prefix, retention=retention, dedup_window=dedup_window
-        )
+        link = open_link(url, client_name=CLIENT_NAME)
+        return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window, confirm=confirm)
 
     async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> dict[str, ServerError]:
         """Add messages, those of each channel in their order; return why the server rejected channels, by channel.
 
         Nothing of a rejected channel was added, and everything of the others. Sending the same messages again under the
         same identity adds nothing. Raises `ServerError` when some may have been added and some not, because the server
-        cannot be reached, has no memory left, or rejects the connection: send them again.
+        cannot be reached, has no memory left, or rejects the connection, or too few replicas confirm: send them again.
         """
         by_channel: dict[str, list[bytes]] = {}
         for message in messages:
@@ -89,7 +95,9 @@ class RedisBatchPublisher:
         ]
         rejected: dict[str, ServerError] = {}
         waiting: ServerError | None = None
-        for channel, reply in zip(by_channel, await self._link.eval_each(PUBLISH_BATCH, calls), strict=True):
+        for channel, reply in zip(by_channel, await self._replies(calls), strict=True):
+            if isinstance(reply, Confirmed):
+                waiting = doubt_about(reply, self._link.place) or waiting
             # A stale sequence: the server has seen a later batch of this producer, so it had this one long ago.
             if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
                 failure = classify(reply, self._link.place)
@@ -118,6 +126,11 @@ class RedisBatchPublisher:
     async def close(self) -> None:
         """Close the connection; may be called more than once."""
         await self._link.close()
+
+    async def _replies(self, calls: Sequence[Arguments]) -> list[Reply]:
+        if self._confirm is None:
+            return await self._link.eval_each(PUBLISH_BATCH, calls)
+        return await self._link.eval_each_confirmed(PUBLISH_BATCH, calls, confirm=self._confirm, seconds=REPLY_TIMEOUT)
 
     async def _ask(self, *command: str) -> Any:
         return await self._link.ask(command, seconds=REPLY_TIMEOUT)

@@ -127,16 +127,13 @@ class BatchAttempts:
 
     def _note_confirmed(self, confirmed: Confirmed) -> None:
         """Settle the batch when enough replicas have it."""
-        if confirmed.replicas >= confirmed.wanted:
+        error = doubt_about(confirmed, self._place)
+        if error is None:
             self.failure = None
             self.batch.published(entry_ids(confirmed.reply, len(self.batch.messages)), confirmed.replicas)
-            return
-        self._maybe_applied = True
-        why = confirmed.problem and f"; the server does not wait for replicas: {confirmed.problem}"
-        error = NotConfirmedError(
-            f"{confirmed.replicas} of {confirmed.wanted} replicas confirmed the entries at {self._place} in time{why}"
-        )
-        self.failure = AttemptFailure(maybe_applied=True, repeatable=True, error=error)
+        else:
+            self._maybe_applied = True
+            self.failure = AttemptFailure(maybe_applied=True, repeatable=True, error=error)
 
     def give_up(self, error: Exception) -> None:
         """Settle the batch as failed: its outcome is unknown if any attempt may have reached the server."""
@@ -195,6 +192,15 @@ def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:
     ms, _, number = reply[0].decode().partition("-")
     first = int(number)
     return [f"{ms}-{number}" for number in range(first, first + count)]
+
+
+def doubt_about(confirmed: Confirmed, place: str) -> NotConfirmedError | None:
+    """Return an error if fewer replicas than wanted have a batch; `place` is the server, as `host:port`."""
+    if confirmed.replicas >= confirmed.wanted:
+        return None
+    why = confirmed.problem and f"; the server does not wait for replicas: {confirmed.problem}"
+    counts = f"{confirmed.replicas} of {confirmed.wanted}"
+    return NotConfirmedError(f"{counts} replicas confirmed the entries at {place} in time{why}")
 
 
 class AttemptFailure(NamedTuple):

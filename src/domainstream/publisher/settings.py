@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domainstream.publisher.retention import Retention
-from domainstream.redis.confirming import Confirm
+from domainstream.redis.confirming import Confirm, confirm_problem
 from domainstream.redis.keys import prefix_problem
 from domainstream.settings import RetryPolicy
 from domainstream.validation import plain_name, positive_fields, raise_problems
@@ -76,9 +76,7 @@ class PublisherSettings:
         for name in ("prefix", "producer_id"):
             object.__setattr__(self, name, plain_name(getattr(self, name)))
         wrong_durations = positive_fields(self, but=("confirm",))
-        problems = [prefix_problem(self.prefix), *wrong_durations]
-        if self.confirm not in (None, "all") and not (type(self.confirm) is int and self.confirm > 0):
-            problems.append('confirm must be a number of replicas above zero, "all" or None')
+        problems = [prefix_problem(self.prefix), confirm_problem(self.confirm), *wrong_durations]
         if self.producer_id is not None and not self.producer_id.isalnum():
             problems.append("producer_id must be letters and digits")
         # A repeat that comes when its batch is forgotten would be added as another one.

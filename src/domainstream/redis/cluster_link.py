@@ -24,13 +24,14 @@ from typing import Final
 from redis.asyncio import ConnectionPool
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, TryAgainError
 
-from domainstream.redis.confirming import Confirm, known_replicas
+from domainstream.redis.confirming import Confirm, connected_replicas, known_replicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script
+from domainstream.redis.sentinel_replicas import SentinelReplicas
 from domainstream.redis.slot_map import SlotMap, key_slot
-from domainstream.redis.topology import Address, RedisTopology
+from domainstream.redis.topology import Address, RedisTopology, TopologyKind
 
 HOPS: Final = 6
 """How often a call is passed on before the nodes are left to agree with each other."""
@@ -50,7 +51,9 @@ def open_link(where: str | RedisTopology, *, client_name: str | None = None) -> 
     topology = RedisTopology.of(where)
     if topology.is_cluster:
         return ClusterLink(SlotMap(topology, client_name=client_name), client_name=client_name)
-    return RedisLink.from_url(topology, client_name=client_name)
+    pool = link_pool(topology, client_name=client_name)
+    behind_sentinels = topology.kind is TopologyKind.SENTINEL
+    return RedisLink(pool, replicas=SentinelReplicas(topology) if behind_sentinels else connected_replicas)
 
 
 class NodeLink(RedisLink):

@@ -19,6 +19,7 @@ from domainstream.text import described
 Confirm = int | Literal["all"]
 """How many replicas must have a write: so many, or all that the primary has, and at least one."""
 
+
 COUNT_AGE: Final = 1.0
 """Seconds after which the replicas of a primary are counted again."""
 
@@ -49,6 +50,13 @@ class Confirmed(NamedTuple):
 
 ReplicaCount = Callable[[Exchange, float], Awaitable[int | Exception]]
 """Returns how many replicas a primary has, or why that is not known, within so many seconds."""
+
+
+def confirm_problem(confirm: object) -> str | None:
+    """Return why a setting does not say how many replicas must have a write, or None."""
+    if confirm in (None, "all") or (type(confirm) is int and confirm > 0):
+        return None
+    return 'confirm must be a number of replicas above zero, "all" or None'
 
 
 async def connected_replicas(exchange: Exchange, seconds: float) -> int | Exception:

@@ -10,6 +10,8 @@ from support.publishing import entries, messages, outcomes
 
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError, NotConfirmedError
+from domainstream.outbox.settings import RelaySettings
+from domainstream.publisher import BatchIdentity, RedisBatchPublisher, redis_batch_publisher
 from domainstream.publisher.pending import Batch
 from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, BatchCalls
 from domainstream.redis.confirming import Confirm
@@ -133,8 +135,27 @@ async def test_control_repeat_that_writes_nothing(stalled: ClusterLab, stream_pr
     assert await repeated(stalled, stream_prefix, silent) == 1
 
 
+async def test_relay_sends_again_until_replicas_confirm(
+    stalled: ClusterLab, primary: Any, stream_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay's batch that no replica has is an error, as if there had been no answer; its repeat adds nothing."""
+    monkeypatch.setattr(redis_batch_publisher, "REPLY_TIMEOUT", 0.5)
+    identity, batch = BatchIdentity("relay1", 1), messages("orders", 3)
+    publisher = RedisBatchPublisher.from_url(stalled.url, prefix=stream_prefix, confirm=1)
+    with pytest.raises(NotConfirmedError, match="0 of 1 replicas confirmed"):
+        await publisher.send(batch, identity)
+    stalled.nodes[1].resume()
+    stalled.wait_ok()
+    monkeypatch.undo()
+    assert await publisher.send(batch, identity) == {}
+    await publisher.close()
+    assert [data for _, data in await entries(primary, f"{stream_prefix}orders")] == [each.data for each in batch]
+
+
 @pytest.mark.parametrize("confirm", [0, -1, True, "most", 1.5])
 def test_what_cannot_be_waited_for(confirm: Any) -> None:
     """A wrong number of replicas is refused."""
     with pytest.raises(ConfigurationError, match="confirm must be"):
         PublisherSettings(confirm=confirm)
+    with pytest.raises(ConfigurationError, match="confirm must be"):
+        RelaySettings(confirm=confirm)
