@@ -29,7 +29,7 @@ def lab(binary: ServerBinary) -> Iterator[SentinelLab]:
     Without them, a second failover soon after the first loses what the primary in between has taken.
     """
     options = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
-    with SentinelLab(binary=binary.path, options=options) as lab:
+    with SentinelLab(binary=binary.path, down_after=timedelta(seconds=2), options=options) as lab:
         yield lab
 
 
