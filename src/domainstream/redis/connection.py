@@ -14,6 +14,7 @@ from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.connection import parse_url as parse_blocking_url
 from redis.exceptions import RedisError
@@ -104,6 +105,8 @@ def link_pool_like(
     pool = getattr(client, "connection_pool", None)
     if not isinstance(client, Redis) or type(pool) not in (ConnectionPool, BlockingConnectionPool):
         problem = f"expected redis.asyncio.Redis for a single server, got {type(client).__name__}"
+        if isinstance(pool, SentinelConnectionPool):
+            problem = "redis-py's Sentinel made it; use the URL redis+sentinel://host:26379,host:26379/name instead"
         raise ConfigurationError("The client cannot be used:", [problem])
     known = client.connection_pool.connection_kwargs
     where = {

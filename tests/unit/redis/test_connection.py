@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from redis import exceptions
+from redis.asyncio.sentinel import Sentinel
 from support.consuming import subscriptions_of
 
 from domainstream.errors import (
@@ -15,7 +16,7 @@ from domainstream.errors import (
     ServerUnavailableError,
 )
 from domainstream.queue.bullmq.forwarder import BullMQForwarder
-from domainstream.redis.connection import connect, connect_blocking, link_pool
+from domainstream.redis.connection import connect, connect_blocking, link_pool, link_pool_like
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.primary_connection import BlockingPrimaryTLSConnection, PrimaryTLSConnection
 from domainstream.subscriber import RedisBullMQStreamSubscriber
@@ -65,6 +66,13 @@ def test_servers_behind_sentinels_may_use_tls() -> None:
     assert [type(one) for one in made] == [PrimaryTLSConnection, BlockingPrimaryTLSConnection]
     assert {one.db for one in made} == {3}
     assert {one.username for one in made} == {"user"}
+
+
+def test_client_of_redis_py_behind_sentinels_is_refused_with_the_url_to_use() -> None:
+    """Its connections would go on at a primary that was replaced."""
+    client = Sentinel([("localhost", 26379)]).master_for("main")  # type: ignore[no-untyped-call]
+    with pytest.raises(ConfigurationError, match=r"use the URL redis\+sentinel://host:26379,host:26379/name instead"):
+        link_pool_like(client)
 
 
 def test_cluster_is_refused_where_it_cannot_be_used() -> None:
