@@ -31,7 +31,7 @@ class DemoOptions:
         option(
             "--events",
             type=click.IntRange(min=1),
-            default=2000,
+            default=1000,
             show_default=True,
             help="How many medical stays to add.",
         ),

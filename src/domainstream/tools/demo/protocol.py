@@ -27,7 +27,7 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     database_file: str
     """The SQLite file of the coding service, in a folder of its own."""
 
-    stays_per_second: float = 300
+    stays_per_second: float = 80
     """The rate at which it hands them in: slower than the services, so that no backlog distorts latencies."""
 
     @property
