@@ -136,23 +136,10 @@ def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Stateme
         ", set_config('idle_in_transaction_session_timeout', CAST(:lease_ms AS text), true), "
         "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
     )
-    # The timeout of the guard does not count while a relay is suspended between the parts of a message, or while the
-    # server cannot send it all of a batch. The lock timeout lets a stand-by look again.
-    unblock = (
-        "SELECT set_config('lock_timeout', CAST(:lease_ms AS text), true), (SELECT count(pg_terminate_backend(pid)) "
-        f"FROM {relay} own, pg_locks held JOIN pg_stat_activity other USING (pid) "
-        f"WHERE own.name = :name AND own.lease_until_ms < {now} AND held.locktype = 'relation' AND held.granted "
-        "AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-        "AND held.relation = CAST(:relay AS regclass) AND held.mode = 'RowExclusiveLock' AND pid <> pg_backend_pid() "
-        "AND other.wait_event_type = 'Client' "
-        "AND other.xact_start < clock_timestamp() - make_interval(secs => :lease_ms / 1000.0))"
-    )
     shared: Any = _shared(name, relay, now, guard)
     return Statements(
         **shared,
-        unblock=text(unblock).bindparams(
-            bindparam("name", name, Text), bindparam("relay", relay, Text), bindparam("lease_ms", type_=BigInteger)
-        ),
+        unblock=_unblocking(name, relay),
         renew=text(
             f"WITH fence AS (UPDATE {relay} SET lease_until_ms = {now} + :lease_ms "
             f"WHERE name = :name AND epoch = :epoch RETURNING held, {now}{guard}), {gone}) SELECT * FROM fence"
@@ -173,6 +160,26 @@ def _postgresql(name: str, outbox: str, relay: str, sent: str | None) -> Stateme
             "AND relation = CAST(:outbox AS regclass) AND mode <> 'AccessShareLock' "
             "AND pid IS DISTINCT FROM pg_backend_pid()"
         ).bindparams(bindparam("outbox", outbox, Text)),
+    )
+
+
+def _unblocking(name: str, relay: str) -> TextClause:
+    """Return what ends a transaction that its suspended relay would leave open.
+
+    The timeout of the guard does not count while a relay is suspended between the parts of a message, or while the
+    server cannot send it all of a batch. The lock timeout lets a stand-by look again.
+    """
+    statement = (
+        "SELECT set_config('lock_timeout', CAST(:lease_ms AS text), true), (SELECT count(pg_terminate_backend(pid)) "
+        f"FROM {relay} own, pg_locks held JOIN pg_stat_activity other USING (pid) "
+        f"WHERE own.name = :name AND own.lease_until_ms < {NOW_MS['postgresql']} AND held.locktype = 'relation' "
+        "AND held.granted AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND held.relation = CAST(:relay AS regclass) AND held.mode = 'RowExclusiveLock' AND pid <> pg_backend_pid() "
+        "AND other.wait_event_type = 'Client' "
+        "AND other.xact_start < clock_timestamp() - make_interval(secs => :lease_ms / 1000.0))"
+    )
+    return text(statement).bindparams(
+        bindparam("name", name, Text), bindparam("relay", relay, Text), bindparam("lease_ms", type_=BigInteger)
     )
 
 
