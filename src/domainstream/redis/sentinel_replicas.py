@@ -1,16 +1,15 @@
 """How many replicas the sentinels know, also those that do not answer."""
 
 import asyncio
+from typing import Final
 
 from domainstream.redis.confirming import Exchange
 from domainstream.redis.link import RedisLink, Reply
+from domainstream.redis.sentinel_questions import ASK_TIMEOUT
 from domainstream.redis.topology import Address, RedisTopology
 
-CLIENT_NAME = "domainstream-replicas"
+CLIENT_NAME: Final = "domainstream-replicas"
 """How a sentinel's CLIENT LIST shows the connection."""
-
-ASK_TIMEOUT = 1.0
-"""Seconds that a sentinel has for its answer."""
 
 
 class SentinelReplicas:
