@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.every_server, pytest.mark.xdist_group("cluster")]
 def cluster(binary: ServerBinary) -> Iterator[ClusterLab]:
     """Three primaries with a replica each."""
     with ClusterLab(3, 1, binary=binary.path) as cluster:
-        wait_until(lambda: cluster.primary_of(CHANNEL).info("replication")["slave0"]["state"] == "online", "a replica")
+        cluster.primary_of(CHANNEL).wait_for_replicas()
         yield cluster
 
 
@@ -91,7 +91,7 @@ async def test_control_without_waiting(cluster: ClusterLab, report: Report) -> N
 def sentinels(binary: ServerBinary) -> Iterator[SentinelLab]:
     """A primary with two replicas, behind three sentinels."""
     with SentinelLab(binary=binary.path) as lab:
-        wait_until(lambda: lab.primary().info("replication")["slave1"]["state"] == "online", "two replicas")
+        lab.primary().wait_for_replicas(2)
         yield lab
 
 

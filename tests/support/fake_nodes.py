@@ -1,4 +1,4 @@
-"""Nodes of a cluster that answer what a test tells them to, over real sockets."""
+"""Nodes of a cluster that answer what a test gives them, over real sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

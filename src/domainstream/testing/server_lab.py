@@ -4,6 +4,7 @@
 all of them end with the process that started them.
 """
 
+import re
 import secrets
 import shutil
 import socket
@@ -98,6 +99,18 @@ class LabNode:
         """Return one section of INFO; raises `ServerError`."""
         with self._client() as client:
             return dict(client.info(section))
+
+    def wait_for_replicas(self, count: int = 1) -> None:
+        """Wait until the server passes on what it acknowledges to `count` replicas: not during their first sync.
+
+        Raises `TimeoutError`.
+        """
+        wait_until(lambda: self._replicas_online() >= count, f"{count} replicas that are online")
+
+    def _replicas_online(self) -> int:
+        replication = self.info("replication")
+        replicas = [value for key, value in replication.items() if re.fullmatch(r"slave\d+", key)]
+        return sum(replica["state"] == "online" for replica in replicas)
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

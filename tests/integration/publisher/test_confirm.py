@@ -20,7 +20,6 @@ from domainstream.redis.scripts import Script
 from domainstream.settings import RetryPolicy
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
-from domainstream.testing.server_lab import wait_until
 
 GIVING_UP: Final = RetryPolicy(deadline=timedelta(seconds=1), attempt_timeout=timedelta(milliseconds=400))
 IN_TIME: Final = RetryPolicy(deadline=timedelta(seconds=5), attempt_timeout=timedelta(seconds=1))
@@ -40,7 +39,7 @@ def replicated(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
 def stalled(replicated: ClusterLab) -> Iterator[ClusterLab]:
     """The same, while the replica takes nothing in."""
     primary, replica = replicated.nodes
-    wait_until(lambda: primary.info("replication")["slave0"]["state"] == "online", "a replica that is online")
+    primary.wait_for_replicas()
     replica.pause()
     yield replicated
     replica.resume()
