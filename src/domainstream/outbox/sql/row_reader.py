@@ -80,7 +80,7 @@ class RowReader:
         if more_in_gaps or len(rows) < len(found):
             live = position.gaps
         if position.is_behind:
-            self._report_missed(rows)
+            self._note_missed(rows)
         skipped = below < len(ids) and ids[-1] - position.highest > len(ids) - below
         # ... and who may fill a new gap, after the snapshot that showed it.
         writers = await self._writers() if skipped else frozenset()
@@ -96,7 +96,8 @@ class RowReader:
         self._left_out = held
         self._ever_held |= held
 
-    def _report_missed(self, rows: Sequence[StoredMessage]) -> None:
+    def _note_missed(self, rows: Sequence[StoredMessage]) -> None:
+        """Report rows that reading on would have missed, and trust the position of before no longer."""
         missed = self.position.missed(row.row_id for row in rows if row.message.channel not in self._ever_held)
         if missed:
             emit(Signal.OUTBOX_ROWS_FOUND_LATE, outbox=self._table.fullname, rows=missed)
