@@ -16,7 +16,7 @@ Kind = tuple[str, str, int]
 
 
 def batch_script(name: str) -> str:
-    """Return one of our scripts that add batches, with BullMQ's in it; raise `MissingExtraError` without the package."""
+    """Return a script of ours that adds batches, with BullMQ's in it; raise `MissingExtraError` without the package."""
     adders = "\n".join(_as_function(script, script_text(script)) for script in KEYS)
     server_codes = ", ".join(f"{code} = true" for code in sorted(SERVER_CODES))
     return own_script(name).replace("--[[adders]]", adders).replace("--[[server_codes]]", server_codes)
@@ -65,10 +65,14 @@ class JobKinds:
         kind = (job.queue, job.name, id(job.settings))
         number = self._kinds.get(kind)
         if number is None:
-            self.queues.setdefault(job.queue, len(self.queues) + 1)
+            self.number_of_queue(job.queue)
             self._settings.append(job.settings)
             number = self._kinds[kind] = len(self._kinds) + 1
         return number
+
+    def number_of_queue(self, queue: str) -> int:
+        """Return the number of a queue, from 1."""
+        return self.queues.setdefault(queue, len(self.queues) + 1)
 
     def arguments(self) -> Iterator[Argument]:
         """Yield each kind as the scripts take it: queue, BullMQ's script, the jobs' name, their options."""

@@ -102,7 +102,7 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
         """Return the commands of a turn that acknowledges and then reads new entries, after the last id `seen`.
 
         They are one transaction. The script must be on the server already, as it is after a take: without it, the
-        entries are read all the same, and must not be used.
+        entries are read anyway, and must not be used.
         """
         check = (*self._call(epoch, 0, "new", seen, count, 0), *acknowledge)
         read = ("XREADGROUP", "GROUP", self.group, CONSUMER, "COUNT", count, "STREAMS", self.stream, ">")
