@@ -7,7 +7,7 @@ from faults.scene import Scene, assert_once_and_in_order
 from faults.sizes import Size
 from support.consuming import EVALUATED
 
-from domainstream.queue.bullmq.forwarder import forward_script
+from domainstream.queue.bullmq.job_batch import batch_script
 from domainstream.redis.scripts import Script
 from domainstream.testing.fault_proxy import FaultProxy
 
@@ -19,7 +19,7 @@ EVENTS, BATCH = 300, 50
 """The sizes of the control runs."""
 
 READ, NEW_ENTRIES, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
-FORWARD = Script.of(forward_script()).sha.encode()
+FORWARD = Script.of(batch_script("forward_batch")).sha.encode()
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,14 @@ One script call does a whole batch. When it fails, nothing is acknowledged, so n
 acknowledged before, so nothing is added twice, however late a repeat is.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
-from domainstream.queue.bullmq.scripts import (
-    KEYS,
-    KEYS_OF_QUEUE,
-    now_ms,
-    own_script,
-    packed_options,
-    queue_key,
-    script_for,
-    script_text,
-)
+from domainstream.queue.bullmq.job_batch import Argument, JobKinds, batch_script, parts_of
+from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, queue_key
 from domainstream.queue.port import RoutedEntry
-from domainstream.queue.settings import JobSettings
 from domainstream.redis.connection import not_a_cluster
-from domainstream.redis.errors import SERVER_CODES
 from domainstream.redis.keys import stream_key
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
@@ -35,43 +24,8 @@ MAX_JOBS_PER_CALL: Final = 250
 _DEAD_LETTER: Final = -1
 """The number of jobs that says: this entry is a dead letter."""
 
-Argument = str | bytes | int
-Kind = tuple[str, str, int]
-"""Jobs that differ by id and data alone: their queue, their name, the identity of their settings."""
-
 Last = Mapping[str, str]
 """The last entry of each channel that was in a call."""
-
-
-def forward_script() -> str:
-    """Return the text of the script, with BullMQ's own in it; raise `MissingExtraError` without the package."""
-    adders = "\n".join(_as_function(name, script_text(name)) for name in KEYS)
-    server_codes = ", ".join(f"{code} = true" for code in sorted(SERVER_CODES))
-    return own_script("forward_batch").replace("--[[adders]]", adders).replace("--[[server_codes]]", server_codes)
-
-
-# Why BullMQ's Lua is rewritten: its scripts add one job a call. A call per job would cost a round trip and a parse of
-# the arguments for each, and could not be atomic with the acknowledgement; a copy of the scripts in this repository
-# would drift away from what Node's BullMQ reads. So each installed script becomes the body of a function, in which
-# KEYS and ARGV are parameters, and `cmsgpack.unpack` and `cjson.encode` are stand-ins that pass on what is unpacked
-# and encoded already. Its top-level `local function`s are moved out of that body, so that they are made once a call of
-# ours and not once a job.
-#
-# This relies on three properties of BullMQ's text: top-level functions begin with "local function" and end with "end"
-# at the start of a line; they use nothing but `rcall`, the two stand-ins and each other; what they encode is the job's
-# options alone. Tests guard them: test_scripts_are_the_ones_we_know compares the hash of each script, so that a new
-# release is read before it is used, and the tests beside it run the result for each kind of job.
-_FUNCTION: Final = re.compile(r"^local function .*?^end$", re.DOTALL | re.MULTILINE)
-
-_STAND_INS: Final = """local rcall = redis.call
-local cmsgpack = {unpack = function(value) return value end}
-local cjson = {encode = function() return options_json end}"""
-
-
-def _as_function(name: str, script: str) -> str:
-    functions = "\n".join(_FUNCTION.findall(script))
-    body = _FUNCTION.sub("", script)
-    return f"make.{name} = function()\n{_STAND_INS}\n{functions}\nreturn function(KEYS, ARGV)\n{body}\nend\nend"
 
 
 class BullMQForwarder:
@@ -91,7 +45,7 @@ class BullMQForwarder:
         self._prefix = prefix
         self._bull_prefix = plain_name(bull_prefix)
         self._link = link
-        self._script = Script.of(forward_script())
+        self._script = Script.of(batch_script("forward_batch"))
         self._owned = AsyncExitStack()
 
     @classmethod
@@ -139,10 +93,7 @@ class ForwardCall:
         self._group = group
         self._prefix = prefix
         self._bull_prefix = plain_name(bull_prefix)
-        self._queues: dict[str, int] = {}
-        # By the settings' identity: hashing all their fields for each job is not free, and the jobs keep them alive.
-        self._kinds: dict[Kind, int] = {}
-        self._kind_settings: list[JobSettings] = []
+        self._kinds = JobKinds()
         self._channels: dict[str, int] = {}
         self._entry_ids: dict[str, list[str]] = {}
         self._encoded: list[Argument] = []
@@ -156,13 +107,13 @@ class ForwardCall:
 
     def arguments(self, consumer: str) -> list[Argument]:
         """Return the count of keys, the keys, and all arguments, for entries that were delivered to `consumer`."""
-        queues = [queue_key(self._bull_prefix, queue, name) for queue in self._queues for name in KEYS_OF_QUEUE]
+        kinds = self._kinds
+        queues = [queue_key(self._bull_prefix, queue, name) for queue in kinds.queues for name in KEYS_OF_QUEUE]
         streams = [stream_key(channel, self._prefix) for channel in self._channels]
         keys = [*queues, *(key for stream in streams for key in (stream, stream + SUFFIX))]
-        counts = (len(self._queues), len(self._kinds), len(self._channels))
+        counts = (len(kinds.queues), len(kinds), len(self._channels))
         written: list[Argument] = [len(keys), *keys, self._group, consumer, now_ms(), *counts]
-        for (queue, name, _), settings in zip(self._kinds, self._kind_settings, strict=True):
-            written += (self._queues[queue], script_for(settings), name, packed_options(settings))
+        written += kinds.arguments()
         for channel, entry_ids in self._entry_ids.items():
             written += (len(entry_ids), entry_ids[0], entry_ids[-1], self._before.get(channel, ""))
         return written + self._encoded
@@ -179,23 +130,4 @@ class ForwardCall:
         if jobs:
             self._encoded.append(jobs[0].data)
         for job in jobs:
-            kind = (job.queue, job.name, id(job.settings))
-            number = self._kinds.get(kind)
-            if number is None:
-                self._queues.setdefault(job.queue, len(self._queues) + 1)
-                self._kind_settings.append(job.settings)
-                number = self._kinds[kind] = len(self._kinds) + 1
-            self._encoded += (number, job.id)
-
-
-def parts_of(entries: Sequence[RoutedEntry], max_jobs: int) -> Iterator[Sequence[RoutedEntry]]:
-    """Split `entries` into parts of at most `max_jobs` jobs; an entry without jobs counts as one."""
-    start = jobs = 0
-    for end, entry in enumerate(entries):
-        size = max(len(entry.jobs), 1)
-        if jobs and jobs + size > max_jobs:
-            yield entries[start:end]
-            start, jobs = end, 0
-        jobs += size
-    if jobs:
-        yield entries[start:]
+            self._encoded += (self._kinds.number_of(job), job.id)

@@ -57,8 +57,10 @@ def script_text(name: str) -> str:
 def own_script(name: str) -> str:
     """Return a script of this folder, with the shared Lua included."""
     folder = files("domainstream.queue.bullmq").joinpath("lua")
-    shared, text = (folder.joinpath(f"{script}.lua").read_text(encoding="utf-8") for script in ("add_whole", name))
-    return text.replace("--[[add_whole]]", shared)
+    text = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    for shared in ("job_kinds", "add_whole"):  # the first includes the second
+        text = text.replace(f"--[[{shared}]]", folder.joinpath(f"{shared}.lua").read_text(encoding="utf-8"))
+    return text
 
 
 def script_for(settings: JobSettings) -> str:

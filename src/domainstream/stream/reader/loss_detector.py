@@ -14,7 +14,9 @@ from domainstream.redis.scripts import lua_text
 from domainstream.stream.port import Loss
 from domainstream.stream.reader.group_streams import RedisGroupStreams
 
-SCRIPT: Final = lua_text("domainstream.stream.reader", "loss_detector")
+_HERE: Final = "domainstream.stream.reader"
+
+SCRIPT: Final = lua_text(_HERE, "loss_detector", group_state=lua_text(_HERE, "group_state"))
 
 CHECK_ALWAYS_BELOW: Final = 17
 """Fewer channels than this are checked before every read."""

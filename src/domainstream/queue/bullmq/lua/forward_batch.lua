@@ -14,31 +14,7 @@
 -- Returns how many were not skipped. After an error nothing is acknowledged; a repeat does not add again the jobs that
 -- were added, because their ids are known.
 
---[[add_whole]]
-
-local call = redis.call
-local unpack_options, write_json = cmsgpack.unpack, cjson.encode
-
--- The options of the job that is being added, as BullMQ stores them. Within a kind of job they differ by the id alone,
--- so all but the id is encoded once for each kind.
-local options_json
-
--- BullMQ's own scripts from the installed package, turned into functions whose KEYS and ARGV are parameters. What they
--- would unpack is passed unpacked, and what they would encode is encoded already. Each is made when it is first needed.
-local adders, make = {}, {}
---[[adders]]
-
-local function adder(script)
-  adders[script] = adders[script] or make[script]()
-  return adders[script]
-end
-
-local at = 0
-
-local function next_argument()
-  at = at + 1
-  return ARGV[at]
-end
+--[[job_kinds]]
 
 local group, consumer, now = next_argument(), next_argument(), next_argument()
 local queue_count, kind_count, channel_count =
@@ -46,39 +22,9 @@ local queue_count, kind_count, channel_count =
 
 local KEYS_OF_QUEUE = 11
 
--- wait, paused, meta, id, completed, delayed, active, events, marker, prioritized, pc: in the order each script wants.
-local positions = {
-  addStandardJob = {1, 2, 3, 4, 5, 6, 7, 8, 9},
-  addDelayedJob = {9, 3, 4, 6, 5, 8},
-  addPrioritizedJob = {9, 3, 4, 10, 6, 5, 7, 8, 11},
-}
-
-local function next_kind()
-  local first, script = (tonumber(next_argument()) - 1) * KEYS_OF_QUEUE, next_argument()
-  local name, options = next_argument(), unpack_options(next_argument())
-  local keys = {}
-  for _, position in ipairs(positions[script]) do keys[#keys + 1] = KEYS[first + position] end
-  local prefix = string.sub(KEYS[first + 4], 1, -3)
-  local head = string.sub(write_json(options), 1, -2) .. ',"jobId":'
-  local arguments = {prefix, '', name, now}
-  return {add = adder(script), keys = keys, prefix = prefix, options = options, head = head, arguments = arguments}
-end
-
--- Errors that keep the server from writing anything are not the job's fault. They are passed on unchanged, so that the
--- caller retries the batch for as long as it takes instead of making it a dead letter. The table is that of
--- domainstream.redis.errors.
-local SERVER_CODES = {--[[server_codes]]}
-
-local function refuse(id, message)
-  if SERVER_CODES[string.match(message, '^%u+')] then error(message, 0) end
-  error('FORWARD BullMQ did not take job ' .. id .. ': ' .. message, 0)
-end
-
 local function add(kind, id, data)
-  kind.arguments[2] = id
-  options_json = kind.head .. write_json(id) .. '}'
-  local added, reply = add_whole(kind.prefix, id, kind.add, kind.keys, {kind.arguments, data, kind.options})
-  if not added then refuse(id, message_of(reply)) end
+  local added, message = add_job(kind, id, data)
+  if not added then error('FORWARD BullMQ did not take job ' .. id .. ': ' .. message, 0) end
 end
 
 -- Returns the entries of one channel that are pending for this consumer. If the group has vanished, these may be
@@ -104,7 +50,7 @@ end
 local kinds, streams, wanted, settled, count = {}, {}, {}, {}, 0
 
 local function look_up()
-  for kind = 1, kind_count do kinds[kind] = next_kind() end
+  for kind = 1, kind_count do kinds[kind] = next_kind(KEYS_OF_QUEUE, now) end
   for channel = 1, channel_count do
     local stream = KEYS[queue_count * KEYS_OF_QUEUE + channel * 2 - 1]
     streams[channel], wanted[channel], settled[channel] = stream, waiting(stream), {}

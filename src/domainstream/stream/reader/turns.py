@@ -1,0 +1,179 @@
+"""Turns at a stream that several instances read in order.
+
+`turn.lua` and `store_dead.lua` do the work; their headers say how.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from domainstream.redis.keys import companion_key
+from domainstream.redis.link import Arguments
+from domainstream.redis.scripts import Script, lua_text
+from domainstream.stream.port import DATA, Delivery
+from domainstream.stream.reader.group_streams import FIRST_COUNT
+
+_HERE: Final = "domainstream.stream.reader"
+
+TURN: Final = Script.of(
+    lua_text(
+        _HERE,
+        "turn",
+        group_state=lua_text(_HERE, "group_state"),
+        entry_ids=lua_text("domainstream.stream", "entry_ids"),
+    )
+)
+
+STORE_DEAD: Final = Script.of(lua_text(_HERE, "store_dead"))
+
+CONSUMER: Final = "domainstream"
+"""The name in the group under which every owner of a lease reads."""
+
+Read = Literal["read", "pending", "retry", "claim", "renew", "release"]
+
+
+class Lease(Struct, frozen=True):
+    """A stream's lease as one instance took it."""
+
+    epoch: int
+    """The number of this take; later takes have higher ones."""
+
+    server_ms: int
+    """The server's clock then, in milliseconds since 1970."""
+
+    last_delivered: str
+    """The id up to which the group had read then."""
+
+    owner_before: str
+    """The instance that had the lease last; empty if it was given up, or never taken."""
+
+    epoch_before: int
+    """The epoch before this one; 0 if there was none."""
+
+    token: str
+    """What distinguishes this stream from others of its name, and from itself before its group was made anew."""
+
+    token_before: str
+    """The token before this take; empty if there was none."""
+
+
+class Turn(Struct, frozen=True):
+    """What a turn read."""
+
+    server_ms: int
+    """The server's clock, in milliseconds since 1970."""
+
+    deliveries: Sequence[Delivery]
+    """The entries, in the stream's order."""
+
+    deleted: Sequence[str]
+    """The ids of pending entries that had been deleted; they are acknowledged now."""
+
+    loss: Sequence[Any]
+    """Count, id before, id after, whether it is older than the group; empty without a loss."""
+
+
+class StreamTurns(Struct, frozen=True, kw_only=True):
+    """Makes the calls of one instance for one stream, and reads the replies."""
+
+    stream: str
+    """The stream's key."""
+
+    channel: str
+    """The channel's value."""
+
+    group: str
+    """The consumer group."""
+
+    instance: str
+    """The name of this instance, which no other has."""
+
+    ttl_ms: int = 10_000
+    """How long a lease lasts after its last renewal, in milliseconds."""
+
+    def take(self, token: str, *, least_epoch: int = 0, rotate: bool = False) -> Arguments:
+        """Return the call that takes the lease; `rotate` makes the group if there is none, and the token anew."""
+        return self._call(0, least_epoch, "rotate" if rotate else "take", token, 0, 0)
+
+    def new(
+        self, epoch: int, seen: str, acknowledge: Sequence[str] = (), *, count: int = FIRST_COUNT
+    ) -> Sequence[Arguments]:
+        """Return the commands of a turn that acknowledges and then reads new entries, after the last id `seen`.
+
+        They are one transaction. The script must be on the server already, as it is after a take: without it, the
+        entries are read anyway, and must not be used.
+        """
+        check = (*self._call(epoch, 0, "new", seen, count, 0), *acknowledge)
+        read = ("XREADGROUP", "GROUP", self.group, CONSUMER, "COUNT", count, "STREAMS", self.stream, ">")
+        return ("MULTI",), ("EVALSHA", TURN.sha, *check), read, ("EXEC",)
+
+    def turn(
+        self,
+        epoch: int,
+        read: Read,
+        acknowledge: Sequence[str] = (),
+        *,
+        after: str = "0-0",
+        count: int = FIRST_COUNT,
+        idle_ms: int = 0,
+    ) -> Arguments:
+        """Return the call of a turn: it acknowledges, then reads at most `count` entries."""
+        return [*self._call(epoch, 0, read, after, count, idle_ms), *acknowledge]
+
+    def store_dead(self, epoch: int, key: str, letters: Mapping[str, Sequence[str | bytes]]) -> Arguments:
+        """Return the call that stores dead letters under `key`: for each entry's id, the fields of its letter."""
+        call: list[str | bytes | int] = [3, self.stream, key, self._lease, self.group, self.instance, epoch]
+        for entry_id, fields in letters.items():
+            call += (entry_id, len(fields), *fields)
+        return call
+
+    def lease_of(self, reply: Any) -> Lease:
+        """Return the lease that a call of `take` returned."""
+        epoch, server_ms, *rest = (part.decode() for part in reply)
+        last_delivered, owner, epoch_before, token, token_before = rest
+        return Lease(int(epoch), int(server_ms), last_delivered, owner, int(epoch_before), token, token_before)
+
+    def turn_of(self, reply: Any) -> Turn:
+        """Return what a call of `turn` returned."""
+        server_ms, entries, times, deleted, loss = reply
+        deliveries = [self._delivery(entry, number) for entry, number in zip(entries, times, strict=True)]
+        return Turn(int(server_ms), deliveries, [entry_id.decode() for entry_id in deleted], loss)
+
+    def new_turn_of(self, replies: Sequence[Any]) -> Turn:
+        """Return what the commands of `new` returned. Raises the error that the turn, or else the read, failed with."""
+        *_, executed = replies
+        results = executed if isinstance(executed, list) else [executed]
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        (server_ms, *_, loss), read = results
+        entries = read[0][1] if read else ()
+        return Turn(int(server_ms), [self._delivery(entry, 1) for entry in entries], (), loss)
+
+    @property
+    def _lease(self) -> str:
+        return companion_key(self.stream, f"lease:{self.group}")
+
+    def _call(self, epoch: int, least: int, what: str, after: str, count: int, idle_ms: int) -> Sequence[str | int]:
+        return (
+            2,
+            self.stream,
+            self._lease,
+            self.group,
+            self.instance,
+            epoch,
+            self.ttl_ms,
+            least,
+            what,
+            after,
+            count,
+            idle_ms,
+        )
+
+    def _delivery(self, entry: tuple[bytes, list[bytes]], deliveries: int) -> Delivery:
+        entry_id, fields = entry
+        if len(fields) == 2 and fields[0] == DATA:  # the fast path: all our entries have this one field
+            return Delivery(self.channel, entry_id.decode(), fields[1], deliveries)
+        named = dict(zip(fields[::2], fields[1::2], strict=True))
+        return Delivery.of_fields(self.channel, entry_id.decode(), named, deliveries)
