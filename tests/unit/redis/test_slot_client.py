@@ -88,8 +88,7 @@ def test_after_a_failure_another_node_is_asked(client: SlotClient, nodes: Nodes,
 
 def test_all_nodes_are_tried_in_turn(client: SlotClient, nodes: Nodes) -> None:
     """While nodes are dead, those that failed longest ago are asked first."""
-    for answers in nodes.answers.values():
-        answers += [RedisConnectionError("dead")] * 2
+    nodes.answers = {node: [RedisConnectionError("dead")] * 2 for node in (ONE, TWO, THREE)}
     for _ in range(6):
         with pytest.raises(RedisConnectionError):
             client.evalsha("sha", 1, KEY)

@@ -78,8 +78,8 @@ def cluster_name(bull_prefix: str, queue: str) -> str:
     for name in (plain_name(queue), f"{{{plain_name(queue)}}}"):
         if has_hash_tag(queue_key(bull_prefix, name, "")):
             return name
-    problem = f"bull_prefix {bull_prefix!r} must not contain '{{}}': the first braces of a key say which node has it"
-    raise ConfigurationError(f"The queue {queue} cannot be on a Redis Cluster:", [problem])
+    problem = f"the first braces in {bull_prefix}:{queue} are empty, but what they hold says which node has a key"
+    raise ConfigurationError("The queue cannot be on a Redis Cluster:", [problem])
 
 
 def queue_key(bull_prefix: str, queue: str, name: str) -> str:
