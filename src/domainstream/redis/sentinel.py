@@ -48,9 +48,11 @@ class OpenConnection(Protocol):
     @property
     def is_stale(self) -> bool:
         """Whether it was made before the primary changed."""
+        ...
 
     def abort(self) -> None:
         """Let whoever waits for a reply know at once that it will not come."""
+        ...
 
 
 class PrimaryLookup:
@@ -147,13 +149,13 @@ class PrimaryLookup:
             asked = False
             while is_needed():
                 message = await connection.read_response(timeout=PING_INTERVAL)
-                if message is None and asked:
-                    raise RedisConnectionError(f"the sentinel at {sentinel} does not answer")
-                asked = message is None
-                if asked:
+                if message is None:
+                    if asked:
+                        raise RedisConnectionError(f"the sentinel at {sentinel} does not answer")
                     await connection.send_command("PING", check_health=False)
                 elif message[0] == b"message" and self._topology.primary_name.encode() in message[2].split():
                     await self.primary(sentinel)
+                asked = message is None
         except (RedisError, OSError):
             self._ask_last(sentinel)
             raise

@@ -4,7 +4,7 @@ import string
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio.connection import parse_url
 from redis.connection import parse_url as parse_blocking_url
@@ -61,7 +61,7 @@ def test_topology_is_a_value() -> None:
     assert one != RedisTopology.of("redis+cluster://:other@h1,h2")
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(user=SECRETS, password=SECRETS, addresses=ADDRESSES, name=NAMES, database=st.integers(0, 15), tls=st.booleans())
 def test_url_of_a_server_is_the_url_with_another_host(
     user: str, password: str, addresses: list[tuple[str, int]], name: str, database: int, *, tls: bool
@@ -91,7 +91,7 @@ def test_url_of_a_server_is_the_url_with_another_host(
     assert "secret" not in f"{topology!r} {topology.place}"
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(user=SECRETS, password=SECRETS, address=st.tuples(HOSTS, st.integers(1, 65535)), database=st.integers(0, 15))
 def test_url_of_a_single_server_is_not_changed(
     user: str, password: str, address: tuple[str, int], database: int
@@ -106,7 +106,7 @@ def test_url_of_a_single_server_is_not_changed(
     assert topology.database == database
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(user=SECRETS, password=SECRETS)
 def test_sentinels_have_a_user_and_a_password_of_their_own(user: str, password: str) -> None:
     """The servers' password is not sent to sentinels, nor theirs to the servers."""
