@@ -29,13 +29,14 @@ Handle = Callable[[OptimizationEvaluated, EventContext], Awaitable[None]]
 
 
 class SharedQueue:
-    """The queue `valuation` of one test."""
+    """The queue `valuation` of one test, which BullMQ knows as `name`."""
 
-    def __init__(self, url: str, streams: Streams) -> None:
+    def __init__(self, url: str, streams: Streams, *, name: str = NAME) -> None:
         self._url = url
+        self._name = name
         self._streams = streams
         self._prefix = f"{streams.prefix}bull"
-        self.jobs = BullJobs(streams.redis, self._prefix, NAME)
+        self.jobs = BullJobs(streams.redis, self._prefix, name)
         """Its jobs, as Redis stores them."""
 
     def subscriber(self, settings: JobSettings | None = None) -> RedisBullMQStreamSubscriber:
@@ -75,4 +76,4 @@ class SharedQueue:
 
     def node(self, program: str, **settings: Any) -> AbstractAsyncContextManager[NodeProgram]:
         """Run a Node.js program on the queue."""
-        return node(program, url=self._url, prefix=self._prefix, queue=NAME, **settings)
+        return node(program, url=self._url, prefix=self._prefix, queue=self._name, **settings)

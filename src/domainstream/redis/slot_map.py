@@ -27,9 +27,12 @@ ANSWER_TIME: Final = 1.0
 def key_slot(key: str | bytes) -> int:
     """Return the slot of a key: of its hash tag, if it has one."""
     text = key.encode() if isinstance(key, str) else key
-    start = text.find(b"{") + 1
-    end = text.find(b"}", start)
-    return crc_hqx(text[start:end] if start and end > start else text, 0) % SLOTS
+    return crc_hqx(_hash_tag(text) or text, 0) % SLOTS
+
+
+def has_hash_tag(key: str) -> bool:
+    """Return whether a part of the key alone decides on its slot: what the first braces hold, if it is anything."""
+    return bool(_hash_tag(key.encode()))
 
 
 class SlotMap:
@@ -56,6 +59,11 @@ class SlotMap:
     def primaries(self) -> list[Address]:
         """Return every node that has a slot."""
         return list(dict.fromkeys(owner for owner in self._owners if owner is not None))
+
+    @property
+    def nodes(self) -> list[Address]:
+        """Every node that is known, replicas and those that do not answer too. Any thread may ask."""
+        return list(self._known)
 
     def moved(self, slot: int, to: Address) -> None:
         """Note the owner that another node named."""
@@ -144,6 +152,12 @@ class Answer(NamedTuple):
             ranges.append((first, last, nodes.setdefault(addresses[0], addresses[0])))
             nodes.update(zip(addresses, addresses, strict=True))
         return cls(ranges, list(nodes))
+
+
+def _hash_tag(key: bytes) -> bytes:
+    start = key.find(b"{") + 1
+    end = key.find(b"}", start)
+    return key[start:end] if start and end > start else b""
 
 
 def _address(node: Any, asked: Address) -> Address:

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from domainstream.publisher import Retention
 from domainstream.queue import BullMQForwarder, BullMQQueue, Forwarder, TwoStepForwarder
-from domainstream.redis.connection import connect
+from domainstream.redis.connection import connect, not_a_cluster
 from domainstream.settings import MessageLimits
 from domainstream.stream import (
     Loss,
@@ -161,6 +161,7 @@ def _open_forwarder(
         )
         owned.push_async_callback(forwarder.close)
         return forwarder
+    not_a_cluster(queue_url)
     dead_letters = RedisDeadLetters.from_url(url, group=reader.group, prefix=prefix)
     queue = BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix)
     owned.push_async_callback(dead_letters.close)

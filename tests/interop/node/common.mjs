@@ -4,15 +4,20 @@
  */
 import { createInterface } from "node:readline/promises";
 
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 
 export const settings = JSON.parse(process.argv[2]);
 
 /** What BullMQ's classes are told about the server. */
-export const connection = () => ({
-  connection: new Redis(settings.url, { maxRetriesPerRequest: null }),
-  prefix: settings.prefix,
-});
+export const connection = () => ({ connection: open(settings.url), prefix: settings.prefix });
+
+/** Connect to a server, or to a cluster: `redis+cluster://host:port,host:port`. */
+function open(url) {
+  const options = { maxRetriesPerRequest: null };
+  const [scheme, nodes] = url.split("://");
+  if (scheme !== "redis+cluster") return new Redis(url, options);
+  return new Cluster(nodes.split(",").map((node) => `redis://${node}`), { redisOptions: options });
+}
 
 /** Tell the test something. */
 export function say(line) {

@@ -19,8 +19,7 @@ from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.redis.connection import connect, connect_blocking, link_pool, link_pool_like
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.primary_connection import BlockingPrimaryTLSConnection, PrimaryTLSConnection
-from domainstream.subscriber import RedisBullMQStreamSubscriber
-from domainstream.worker import EventConsumer, EventWorker
+from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 
 PATIENCE = timedelta(seconds=1)
 
@@ -83,7 +82,12 @@ def test_cluster_is_refused_where_it_cannot_be_used() -> None:
         lambda url: connect_blocking(url, client_name="test"),
         lambda url: BullMQForwarder.from_url(url, group="group", consumer="one"),
         lambda url: RedisBullMQStreamSubscriber.from_url(url, group="group", subscriptions=subscriptions_of("queue")),
-        lambda url: EventWorker.from_url(url, EventConsumer("queue")),
+        lambda url: RedisBullMQStreamSubscriber.from_url(
+            "redis://here",
+            group="group",
+            subscriptions=subscriptions_of("queue"),
+            settings=SubscriberSettings(queue_url=url),
+        ),
     ):
         with pytest.raises(ConfigurationError, match=r"redis\+cluster:// cannot be used here yet") as raised:
             use("redis+cluster://:secret@h1")

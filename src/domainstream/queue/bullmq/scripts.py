@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from domainstream.errors import MissingExtraError
+from domainstream.errors import ConfigurationError, MissingExtraError
 from domainstream.queue.job import Job
 from domainstream.queue.settings import JobSettings
+from domainstream.redis.slot_map import has_hash_tag
 from domainstream.validation import plain_name
 
 KEYS_OF_QUEUE: Final = (
@@ -68,6 +69,19 @@ def script_for(settings: JobSettings) -> str:
     if settings.delay:
         return DELAYED
     return PRIORITIZED if settings.priority else STANDARD
+
+
+def cluster_name(bull_prefix: str, queue: str) -> str:
+    """Return the name under which BullMQ knows a queue on a Redis Cluster, where its keys must lie in one slot.
+
+    That is `{queue}`, unless the name or `bull_prefix` has a hash tag already. Raises `ConfigurationError` where no tag
+    would count.
+    """
+    for name in (plain_name(queue), f"{{{plain_name(queue)}}}"):
+        if has_hash_tag(queue_key(bull_prefix, name, "")):
+            return name
+    problem = f"the first braces in {bull_prefix}:{queue} are empty, but what they hold says which node has a key"
+    raise ConfigurationError("The queue cannot be on a Redis Cluster:", [problem])
 
 
 def queue_key(bull_prefix: str, queue: str, name: str) -> str:

@@ -12,6 +12,8 @@ a job.
 
 import asyncio
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -19,11 +21,15 @@ from uuid import uuid4
 
 from msgspec import Struct
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
-from domainstream.redis.connection import connect, connect_blocking, not_a_cluster
+from domainstream.queue.bullmq.scripts import bullmq_module, cluster_name
+from domainstream.redis.cluster_link import ClusterLink
+from domainstream.redis.connection import connect, connect_blocking, connect_cluster
 from domainstream.redis.link import RedisLink
+from domainstream.redis.slot_client import SlotClient
+from domainstream.redis.slot_map import SlotMap
+from domainstream.redis.topology import RedisTopology
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name
@@ -81,34 +87,44 @@ class WorkerConnections:
     """Opens the connections of one worker, under the names that BullMQ's tools look for."""
 
     def __init__(self, url: str, queue: str, *, bull_prefix: str, name: str | None) -> None:
-        """Connect to `url` as the worker `name` of `queue`.
-
-        Raises `ConfigurationError` for an invalid URL, and for a cluster.
-        """
+        """Connect to `url` as the worker `name` of `queue`. Raises `ConfigurationError` for an invalid URL."""
         bull_prefix, queue, name = plain_name(bull_prefix), plain_name(queue), plain_name(name)
+        self._where = RedisTopology.of(url)
+        self._slots = SlotMap(self._where, client_name=CLIENT_NAME) if self._where.is_cluster else None
+        queue = cluster_name(bull_prefix, queue) if self._where.is_cluster else queue
+        self._queue = queue
         self.bull_prefix = bull_prefix
         """The prefix of every key of BullMQ."""
         self.key_prefix = f"{bull_prefix}:{queue}:"
         """The prefix of every key of the queue."""
-        self._where = not_a_cluster(url)
         encoded = b64encode(queue.encode()).decode()
         self._listed_name = f"{bull_prefix}:{encoded}" + (f":w:{name}" if name else "")
 
     def link(self) -> RedisLink:
         """Return a link for script calls."""
-        return RedisLink.from_url(self._where, client_name=CLIENT_NAME)
+        return self._link(CLIENT_NAME)
 
     def listed_link(self) -> RedisLink:
         """Return the link by whose name BullMQ's tools list this worker; there must be one per worker."""
-        return RedisLink.from_url(self._where, client_name=self._listed_name)
+        return self._link(self._listed_name)
 
-    def blocking_client(self) -> Redis:
+    def blocking_client(self) -> Redis | SlotClient:
         """Return a client for the thread that renews locks."""
+        if self._slots is not None:
+            return SlotClient(self._slots, self.key_prefix, client_name=CLIENT_NAME)
         return connect_blocking(self._where, client_name=CLIENT_NAME)
 
-    def package_client(self) -> AsyncRedis:
-        """Return a client for the package `bullmq`, which expects decoded replies."""
-        return connect(self._where, decode_responses=True, client_name=CLIENT_NAME)
+    @asynccontextmanager
+    async def package_queue(self) -> AsyncIterator[Any]:
+        """Open the queue of the package `bullmq`, which expects decoded replies; raises what it raises."""
+        open_client = connect_cluster if self._where.is_cluster else connect
+        async with open_client(self._where, decode_responses=True, client_name=CLIENT_NAME) as client:
+            yield bullmq_module().Queue(self._queue, {"connection": client, "prefix": self.bull_prefix})
+
+    def _link(self, client_name: str) -> RedisLink:
+        if self._slots is not None:
+            return ClusterLink(self._slots, client_name=client_name)
+        return RedisLink.from_url(self._where, client_name=client_name)
 
 
 class BullMQEngine:
@@ -134,7 +150,7 @@ class BullMQEngine:
         self._abandoned = AbandonedCalls()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tracker = JobTracker(uuid4().hex, concurrency)
-        add_next = partial(add_next_job, queue, connections.bull_prefix, connections.package_client)
+        add_next = partial(add_next_job, queue, connections.package_queue)
         self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics, connections.bull_prefix)
         codec = RoundTripCodec(prefix, settings)
         self._loops = [

@@ -23,6 +23,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from domainstream.lifecycle import Lifecycle
 from domainstream.redis.errors import ErrorKind, kind_of
+from domainstream.redis.slot_client import SlotClient
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.bullmq.job import HeldJob
 from domainstream.worker.bullmq.scripts import guardian_script
@@ -45,7 +46,7 @@ class LockRenewer:
     """
 
     def __init__(
-        self, redis: Redis, queue: str, key_prefix: str, held: dict[str, HeldJob], settings: WorkerSettings
+        self, redis: Redis | SlotClient, queue: str, key_prefix: str, held: dict[str, HeldJob], settings: WorkerSettings
     ) -> None:
         """Call the server through `redis`, which `stop` closes; the keys of `queue` begin with `key_prefix`."""
         self._redis = redis
@@ -84,8 +85,7 @@ class LockRenewer:
         self._stopping.set()
         thread, self._thread = self._thread, None
         if thread is not None:
-            # Ends a wait for a server that does not answer.
-            self._redis.connection_pool.disconnect()
+            self._redis.close()  # ends a wait for a server that does not answer
             await asyncio.to_thread(thread.join, STOP_TIMEOUT)
         self._redis.close()
 
@@ -133,7 +133,9 @@ class LockRenewer:
         newest = {job.id: job for job in held}
         jobs = list(newest.values())
         tokens, ids = _pack([job.token for job in jobs]), _pack([_text(job.id) for job in jobs])
-        failed = set(self._call("extendLocks", ("stalled",), self._prefix, tokens, ids, self._lock_ms))
+        # A cluster that moves the queue to another node must not take a lock that has moved for one that is lost.
+        keys = ("stalled", *(f"{_text(job.id)}:lock" for job in jobs))
+        failed = set(self._call("extendLocks", keys, self._prefix, tokens, ids, self._lock_ms))
         self._renewed_at = time.monotonic()
         for job in held:
             if (job.id in failed or newest[job.id] is not job) and not self._stopping.is_set():

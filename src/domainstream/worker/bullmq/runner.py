@@ -7,11 +7,11 @@ other way, so no job keeps its place and its lock without a handler.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from redis.asyncio import Redis
 
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue.bullmq.scripts import bullmq_module
@@ -183,18 +183,18 @@ class JobRunner:
             self.last_failure = f"{job.received.name} ({job.received.id})"
 
 
-async def add_next_job(queue_name: str, bull_prefix: str, open_client: Callable[[], Redis], job: HeldJob) -> None:
+async def add_next_job(
+    queue_name: str, open_queue: Callable[[], AbstractAsyncContextManager[Any]], job: HeldJob
+) -> None:
     """Add the job that follows `job` in its job scheduler, as BullMQ's own worker does; log an error if that fails.
 
     Events do not come from schedulers, but a queue may hold both kinds of jobs. BullMQ leaves this to its workers:
-    without their help a scheduler's first job would be its last.
+    without their help a scheduler's first job would be its last. `open_queue` opens the queue of the package `bullmq`.
     """
     received = job.received
     try:
-        bullmq: Any = bullmq_module()
         options: dict[str, Any] = msgspec.json.decode(job.raw_options)
-        async with open_client() as client:
-            queue = bullmq.Queue(queue_name, {"connection": client, "prefix": bull_prefix})
+        async with open_queue() as queue:
             scheduler = bullmq_module("bullmq.job_scheduler").JobScheduler(queue)
             data, repeat = msgspec.json.decode(received.data), options.get("repeat")
             await scheduler.upsertJobScheduler(

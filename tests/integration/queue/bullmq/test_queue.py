@@ -13,20 +13,22 @@ from domainstream.errors import ServerRefusedError, ServerUnavailableError
 from domainstream.queue import BullMQQueue, Job, JobSettings
 from domainstream.queue.bullmq.scripts import STANDARD
 from domainstream.redis.scripts import Script
+from domainstream.redis.topology import RedisTopology
 from domainstream.testing.queue_contract import QueueContract, QueueHarness, job
 
 
 class BullMQHarness(QueueHarness):
     """BullMQ's queues on a real server."""
 
-    def __init__(self, url: str, redis: Redis, prefix: str) -> None:
+    def __init__(self, url: str, redis: Redis, prefix: str, *, name: str = "{}") -> None:
         self.queue: BullMQQueue = BullMQQueue.from_url(url, bull_prefix=prefix)
         self._redis = redis
         self._prefix = prefix
+        self._name = name
 
     async def jobs(self, queue: str) -> list[Job]:
         """Return the waiting jobs as they are stored."""
-        stored = BullJobs(self._redis, self._prefix, queue)
+        stored = BullJobs(self._redis, self._prefix, self._name.format(queue))
         jobs = {job_id: await stored.fields(job_id) for job_id in await stored.ids()}
         return [Job(queue, fields["name"].decode(), job_id, fields["data"]) for job_id, fields in jobs.items()]
 
@@ -48,6 +50,39 @@ class TestBullMQQueue(QueueContract):
         harness = BullMQHarness(redis_url, redis, bull_prefix)
         yield harness
         await harness.queue.close()
+
+
+@pytest.mark.xdist_group("cluster")
+class TestBullMQQueueOnCluster(QueueContract):
+    """The contract of `JobQueue`, on a cluster of each kind of server."""
+
+    @pytest.fixture
+    async def harness(self, cluster_url: str, bull_prefix: str) -> AsyncIterator[QueueHarness]:
+        """BullMQ's queues on a cluster of one node."""
+        topology = RedisTopology.of(cluster_url)
+        async with Redis.from_url(topology.url_of(topology.seeds[0])) as redis:
+            harness = BullMQHarness(cluster_url, redis, bull_prefix, name="{{{}}}")
+            yield harness
+            await harness.queue.close()
+
+
+async def test_jobs_of_all_kinds_for_several_queues(cluster_url: str, bull_prefix: str) -> None:
+    """One call adds jobs of every kind to several queues of a cluster, each kind in its order."""
+    topology = RedisTopology.of(cluster_url)
+    kinds = [JobSettings(), JobSettings(delay=timedelta(minutes=1)), JobSettings(priority=1)]
+    jobs = [
+        replace(job(f"event-{number}"), queue=name, settings=kinds[number % 3])
+        for number in range(6)
+        for name in ("one", "two")
+    ]
+    queue = BullMQQueue.from_url(cluster_url, bull_prefix=bull_prefix)
+    await queue.add(jobs)
+    await queue.close()
+    async with Redis.from_url(topology.url_of(topology.seeds[0])) as redis:
+        for name in ("{one}", "{two}"):
+            stored = BullJobs(redis, bull_prefix, name)
+            found = [await stored.ids(state) for state in ("wait", "delayed", "prioritized")]
+            assert found == [["event-0", "event-3"], ["event-1", "event-4"], ["event-2", "event-5"]]
 
 
 async def test_options_are_what_bullmq_reads(redis_url: str, bull_prefix: str, valuation: BullJobs) -> None:
