@@ -134,11 +134,23 @@ class Signal(Enum):
     )
 
     SUBSCRIBER_RETRIED = (
-        *("subscriber.retried", WARNING, "pause_s reason"),
-        "reading or forwarding failed and will be repeated after the pause",
+        *("subscriber.retried", WARNING, "channel pause_s reason"),
+        "reading or forwarding failed and will be repeated after the pause; at most once a second for each reason",
+    )
+    SUBSCRIBER_LEASE_LOST = (
+        *("subscriber.lease_lost", INFO, "channel reason"),
+        "the lease of a channel has to be taken anew: another instance has it, or the server changed",
+    )
+    SUBSCRIBER_JOBS_RESTORED = (
+        *("subscriber.jobs_restored", WARNING, "channel queue entries until"),
+        "the queue's server had lost its latest jobs, as in a failover; these entries were added to it again",
+    )
+    SUBSCRIBER_JOBS_LOST = (
+        *("subscriber.jobs_lost", ERROR, "channel queue entries until"),
+        "the queue's server has lost more jobs than are added again; `domainstream replay` brings the rest",
     )
     SUBSCRIBER_REFUSED = (
-        *("subscriber.refused", ERROR, "channel entry delivery reason"),
+        *("subscriber.refused", ERROR, "channel entry queue delivery reason"),
         "the server rejects this entry but takes others; it will be delivered again",
     )
     SUBSCRIBER_DEAD_LETTER = (

@@ -10,9 +10,7 @@ from redis.exceptions import RedisError
 from support.consuming import BullJobs
 
 from domainstream.queue import Job, JobSettings, RoutedEntry
-from domainstream.queue.bullmq.job_adder import (
-    ChannelEpoch,
-    Fenced,
+from domainstream.queue.bullmq.add_calls import (
     add_calls,
     add_script,
     fence_call,
@@ -22,11 +20,13 @@ from domainstream.queue.bullmq.job_adder import (
     marks_key,
     note_reached,
 )
+from domainstream.queue.job_adder import ChannelEpoch, Fenced
 from domainstream.redis.keys import companion_key
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
-from domainstream.stream.reader.turns import TURN, Lease, Read, StreamTurns, Turn
+from domainstream.stream.lease import Lease, Turn
+from domainstream.stream.reader.turns import TURN, Step, StreamTurns
 
 CHANNEL: Final = "domain_coding_thing_done"
 GROUP: Final = "group"
@@ -199,7 +199,7 @@ class Instance:
         await self.fence()
 
     async def read(
-        self, what: Read, acknowledge: Sequence[Delivery] = (), *, after: str = "0-0", count: int = 100
+        self, what: Step, acknowledge: Sequence[Delivery] = (), *, after: str = "0-0", count: int = 100
     ) -> Turn:
         """Take a turn."""
         ids = [delivery.entry_id for delivery in acknowledge]
@@ -229,7 +229,7 @@ class Instance:
     async def add(self, entries: Sequence[RoutedEntry]) -> list[Any]:
         """Add jobs; return for each call how many were added, and which entries were refused."""
         epochs = {CHANNEL: self.epoch}
-        calls = list(add_calls(entries, epochs, bull_prefix=self.scene.bull_prefix))
+        calls = [call.arguments for call in add_calls(entries, epochs, bull_prefix=self.scene.bull_prefix)]
         replies = [accepted(reply) for reply in await self.queue_link.eval_each(self.adding, calls)]
         note_reached(entries, epochs)
         return replies

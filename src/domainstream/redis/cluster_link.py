@@ -27,7 +27,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptErr
 from domainstream.redis.confirming import Confirm, connected_replicas, known_replicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
-from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
+from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply, Transaction
 from domainstream.redis.scripts import Script
 from domainstream.redis.sentinel_replicas import SentinelReplicas
 from domainstream.redis.slot_map import SlotMap, key_slot
@@ -153,6 +153,29 @@ class ClusterLink(RedisLink):
             return await (node.exchange_asking if asking else node.exchange)(*some, seconds=left)
 
         return await self._routed([_slot(commands[0][1])] * len(commands), send, seconds)
+
+    async def transact_each(self, transactions: Sequence[Transaction], *, seconds: float) -> list[list[Reply]]:
+        """Send each transaction to the node that has its keys; see `RedisLink.transact_each`.
+
+        The first key is that of its second command, an EVALSHA.
+        """
+        every: list[list[Reply]] = [[] for _ in transactions]
+
+        async def send(node: NodeLink, indexes: list[int], _asking: bool, left: float) -> list[Reply]:
+            replies = await node.transact_each([transactions[index] for index in indexes], seconds=left)
+            for index, some in zip(indexes, replies, strict=True):
+                every[index] = some
+            return [None] * len(indexes)  # so that none is repeated at another node
+
+        failures = await self._routed([_slot(transaction[1][3]) for transaction in transactions], send, seconds)
+        return [
+            replies or [failure] * len(transaction)
+            for replies, failure, transaction in zip(every, failures, transactions, strict=True)
+        ]
+
+    async def connect(self, *, seconds: float) -> int:  # noqa: ARG002 - as in RedisLink
+        """Return 0: nodes are connected to when they are needed, and none of them is all of the cluster."""
+        return 0
 
     async def drop(self, *, nowait: bool = True) -> None:
         """Drop the connections to all nodes; the next call connects again."""

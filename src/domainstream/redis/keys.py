@@ -36,6 +36,16 @@ def companion_key(key: str, name: str) -> str:
     return f"{key}:{name}" if _TAG.search(key) else f"{{{key}}}:{name}"
 
 
+def lease_key(stream: str, group: str) -> str:
+    """Return the key of the lease that says which instance of a group may read a stream."""
+    return companion_key(stream, f"lease:{group}")
+
+
+def dead_letter_key(stream: str, *, is_cluster: bool) -> str:
+    """Return the key of a stream's dead letters; on a cluster it lies in the slot of the stream."""
+    return companion_key(stream, "dead") if is_cluster else f"{stream}:dead"
+
+
 async def keys_like(client: Redis, prefix: str, kind: str, *, suffix: str = "") -> list[str]:
     """Return the keys of a type (`stream`, `hash`, ...) that begin with `prefix` and end with `suffix`, sorted.
 

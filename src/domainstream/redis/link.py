@@ -26,6 +26,9 @@ REPLY_TIMEOUT: Final = 5.0
 Arguments = Sequence[str | bytes | int]
 """A command, or what follows the script in an EVALSHA: the count of keys, the keys, and the arguments."""
 
+Transaction = Sequence[Arguments]
+"""The commands of a transaction, from MULTI to EXEC, whose keys lie in one slot."""
+
 Reply = Any
 """What the server returned. An error is a reply too: a `RedisError` of the server, or a `NoReplyError`."""
 
@@ -45,6 +48,7 @@ class RedisLink:
         """The server, as `host:port` or a socket's path."""
         self._pool = pool
         self._connection: Connection | None = None
+        self._connections = 0
         self._confirmation = Confirmation(replicas)
 
     @classmethod
@@ -129,6 +133,22 @@ class RedisLink:
         failure = await self._exchange(commands, replies, seconds)
         return replies if failure is None else [*replies, *[failure] * (len(commands) - len(replies))]
 
+    async def transact_each(self, transactions: Sequence[Transaction], *, seconds: float) -> list[list[Reply]]:
+        """Send transactions in one write and return the replies of each, errors included; only cancellation raises.
+
+        On a cluster, a transaction that another node would have to run fails with MOVED or ASK.
+        """
+        commands = [command for transaction in transactions for command in transaction]
+        replies = iter(await self.exchange(*commands, seconds=seconds))
+        return [[next(replies) for _ in transaction] for transaction in transactions]
+
+    async def connect(self, *, seconds: float) -> int:
+        """Connect, unless there is a connection; return its number, which is that of the last one if it cannot."""
+        with suppress(RedisError, OSError):
+            async with asyncio.timeout(seconds):
+                await self._connect()
+        return self._connections
+
     async def ask(self, command: Arguments, *, seconds: float) -> Any:
         """Send one command and return its reply, which may take `seconds`. Raises `ServerError`."""
         (reply,) = self._without_errors(await self.send(command, seconds=seconds))
@@ -178,6 +198,7 @@ class RedisLink:
                 await connection.disconnect(nowait=True)
                 raise
             self._connection = connection
+            self._connections += 1
         return cast("Connection", self._connection)
 
     async def _drop_if_transient(self, replies: list[Reply]) -> None:

@@ -147,6 +147,11 @@ class ReaderSettings:
     block: timedelta = timedelta(seconds=1)
     """How long a read waits on the server for new entries, and so how long a stop may take. Defaults to 1 second."""
 
+    lease: timedelta = timedelta(seconds=10)
+    """How long a channel is left to an instance that does not renew its lease, because it was killed or is paused.
+    Defaults to 10 seconds.
+    """
+
     claim_after: timedelta = timedelta(seconds=30)
     """Idle time after which a pending entry is reclaimed, including this reader's own; checked at start-up and then
     every `claim_after / 2`. Must be longer than a batch takes, or slow instances lose their entries to others. Defaults

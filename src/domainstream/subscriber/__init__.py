@@ -4,7 +4,7 @@ This stage decides which event becomes which jobs. How streams are read and jobs
 stages before. Before: `domainstream.queue`. Next stage: `domainstream.worker`, across BullMQ.
 """
 
-from domainstream.subscriber.forwarding import SubscriberStats
+from domainstream.subscriber.progress import SubscriberStats
 from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.stream_subscriber import StreamSubscriber

@@ -1,29 +1,24 @@
 """Wires the subscriber to Redis Streams and BullMQ: its settings, and the connections that it owns."""
 
+import secrets
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, Self
 
 from domainstream.publisher import Retention
-from domainstream.queue import BullMQForwarder, BullMQQueue, Forwarder, TwoStepForwarder
-from domainstream.redis.connection import connect, not_a_cluster
+from domainstream.queue.bullmq.job_adder import BullMQJobAdder
+from domainstream.redis.connection import connect
 from domainstream.settings import MessageLimits
-from domainstream.stream import (
-    Loss,
-    MaintenanceTask,
-    ReaderSettings,
-    RedisConsumerLease,
-    RedisDeadLetters,
-    RedisIdleConsumerReaper,
-    RedisStreamReader,
-    RedisStreamTrimmer,
-    check_eviction_at,
-)
+from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
+from domainstream.stream.reader.ordered_reader import RedisOrderedReader
+from domainstream.stream.reader.wake_ups import WakeUps
+from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
 from domainstream.subscriber.subscriptions import Subscriptions
-from domainstream.validation import positive_fields, raise_problems
+from domainstream.validation import plain_name, positive_fields, raise_problems
 
 READING: Final = ReaderSettings()
 LIMITS: Final = MessageLimits()
@@ -37,8 +32,8 @@ class SubscriberSettings:
     """How often an entry may be delivered before it becomes a dead letter. Defaults to 5."""
 
     reading: ReaderSettings = READING
-    """How much is read at a time, and when abandoned entries are reclaimed. Defaults to 1,000 entries, 4 MiB and 30
-    seconds.
+    """How much is read at a time, how long a lease lasts, and when entries of other consumers are claimed. Defaults to
+    1,000 entries, 4 MiB, 10 and 30 seconds.
     """
 
     limits: MessageLimits = LIMITS
@@ -50,10 +45,7 @@ class SubscriberSettings:
     """
 
     queue_url: str | None = None
-    """The server of the queues, if it is not the streams' own. Forwarding then takes several steps, and relies on the
-    queues to keep completed jobs for as long as an event may be delivered again. None for the same server. Defaults to
-    None.
-    """
+    """The server of the queues, if it is not the streams' own. None for the same server. Defaults to None."""
 
     accept_eviction: bool = False
     """Run although the server may evict keys when its memory is full, and with them events. Defaults to False."""
@@ -70,7 +62,7 @@ DEFAULT_SETTINGS: Final = SubscriberSettings()
 
 
 class RedisBullMQStreamSubscriber(StreamSubscriber):
-    """Delivers the events of Redis Streams to BullMQ queues.
+    """Delivers the events of Redis Streams to BullMQ queues, on one server, behind sentinels or on a cluster.
 
     Usage::
 
@@ -78,9 +70,8 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         subscriber:
             await subscriber.run()
 
-    Any number of instances may share a group; give each its own `consumer` when they share a host: a second one of the
-    same name is refused. Each has three connections, however many the channels: for reads that block, for forwarding,
-    and for everything else.
+    Any number of instances may share a group. Each has three connections to each server, however many the channels: to
+    read and acknowledge, to add jobs, and to hear of new events.
     """
 
     @classmethod
@@ -97,73 +88,52 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
     ) -> Self:
         """Return a subscriber that owns its connections; it connects when it runs.
 
-        `group` is the consumer group on every stream; `consumer` names this instance in it, by default after the host.
-        `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
+        `group` is the consumer group on every stream; `consumer` is what people know this instance by, by default its
+        host. `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
         Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL or an empty
-        group. `run` raises `ConfigurationError` when a server may evict keys, and when another subscriber of the group
-        uses the name `consumer`.
+        group. `run` raises `ConfigurationError` when a server may evict keys.
         """
-        client, channels = connect(url), subscriptions.channels
-        reader = RedisStreamReader(
-            client,
-            channels,
+        name = plain_name(consumer) or socket.gethostname()
+        reader = RedisOrderedReader.from_url(
+            url,
+            subscriptions.channels,
             group=group,
-            consumer=consumer,
+            # No other instance has this name, and `doctor` compares the subscriptions of those that share a group.
+            instance=f"{name} ({secrets.token_hex(4)}) with subscriptions {subscriptions.digest}",
             prefix=prefix,
             settings=settings.reading,
-            on_loss=settings.on_loss,
         )
-        lease = RedisConsumerLease(
-            client,
-            channels,
+        adder = BullMQJobAdder.from_url(
+            settings.queue_url or url,
             group=group,
-            consumer=reader.consumer,
             prefix=prefix,
-            subscriptions=subscriptions.digest,
+            bull_prefix=bull_prefix,
+            beside_streams=settings.queue_url is None,
         )
-        maintenance: list[MaintenanceTask] = [
-            lease,
-            RedisIdleConsumerReaper(client, channels, group=group, consumer=reader.consumer, prefix=prefix),
-        ]
-        if settings.retention is not None:
-            maintenance.append(RedisStreamTrimmer(client, channels, retention=settings.retention, prefix=prefix))
         owned = AsyncExitStack()
-        owned.push_async_callback(client.aclose)
         owned.push_async_callback(reader.close)
-        owned.push_async_callback(lease.close)
-
+        owned.push_async_callback(adder.close)
+        maintenance: list[MaintenanceTask] = []
+        if settings.retention is not None:
+            client = connect(url)
+            owned.push_async_callback(client.aclose)
+            channels = subscriptions.channels
+            maintenance.append(RedisStreamTrimmer(client, channels, retention=settings.retention, prefix=prefix))
         servers = [server for server in (url, settings.queue_url) if server is not None]
 
         async def check() -> None:
             for server in [] if settings.accept_eviction else servers:
                 await check_eviction_at(server)
-            await lease.acquire()
 
         subscriber = cls(
             reader,
-            _open_forwarder(url, settings.queue_url, reader, owned, prefix=prefix, bull_prefix=bull_prefix),
+            adder,
             JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
+            WakeUps(url, reader.channels),
+            progress=Progress(group, settings.on_loss),
             maintenance=maintenance,
             check=check,
         )
         subscriber._owned = owned
         return subscriber
-
-
-def _open_forwarder(
-    url: str, queue_url: str | None, reader: RedisStreamReader, owned: AsyncExitStack, *, prefix: str, bull_prefix: str
-) -> Forwarder:
-    """Return a forwarder of one step, or of two where queues are on a server of their own; `owned` closes it."""
-    if queue_url is None:
-        forwarder = BullMQForwarder.from_url(
-            url, group=reader.group, consumer=reader.consumer, prefix=prefix, bull_prefix=bull_prefix
-        )
-        owned.push_async_callback(forwarder.close)
-        return forwarder
-    not_a_cluster(queue_url)
-    dead_letters = RedisDeadLetters.from_url(url, group=reader.group, prefix=prefix)
-    queue = BullMQQueue.from_url(queue_url, bull_prefix=bull_prefix)
-    owned.push_async_callback(dead_letters.close)
-    owned.push_async_callback(queue.close)
-    return TwoStepForwarder(queue, dead_letters, reader)

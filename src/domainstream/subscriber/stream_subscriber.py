@@ -1,4 +1,4 @@
-"""The loop from streams to queues. It knows ports only."""
+"""The program from streams to queues: a task for each channel, and what wakes them. It knows ports only."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,31 +9,38 @@ from typing import Self
 from domainstream.errors import ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
-from domainstream.queue import Forwarder
+from domainstream.queue.job_adder import JobAdder
 from domainstream.retrying import Backoff
-from domainstream.stream import Delivery, MaintenanceTask, StreamReader
-from domainstream.subscriber.forwarding import RetryingForwarder, SubscriberStats
+from domainstream.stream import MaintenanceTask
+from domainstream.stream.lease import OrderedReader, WakeUps
+from domainstream.subscriber.channel_hand_over import ChannelHandOver, HandOverParts
+from domainstream.subscriber.progress import Progress, SubscriberStats
 from domainstream.subscriber.router import JobRouter
 from domainstream.telemetry import Signal, emit
 
 Check = Callable[[], Awaitable[None]]
 
+LOOK: float = 60.0
+"""Seconds that a wait for wake-ups takes at most."""
+
 
 class StreamSubscriber:
-    """Forwards the events of streams to queues, each at least once; an async context manager.
+    """Forwards the events of streams to queues, each at least once, and in order; an async context manager.
 
-    While one batch is being forwarded, the next is read and routed; batches are forwarded one after the other, so that
-    events keep their order. A batch that cannot be forwarded is retried until it can.
+    Any number of instances share the channels of a group: each channel is one instance's at a time. What cannot be
+    forwarded is retried until it can, and holds up its own channel alone.
 
     For one event loop. `run` may be called once.
     """
 
     def __init__(
         self,
-        reader: StreamReader,
-        forwarder: Forwarder,
+        reader: OrderedReader,
+        adder: JobAdder,
         router: JobRouter,
+        wake_ups: WakeUps,
         *,
+        progress: Progress,
         maintenance: Sequence[MaintenanceTask] = (),
         check: Check | None = None,
     ) -> None:
@@ -41,22 +48,20 @@ class StreamSubscriber:
 
         `check` is awaited before anything else; it may raise `ConfigurationError` to end the run.
         """
-        self._reader = reader
-        self._forwarder = forwarder
-        self._router = router
+        self._wake_ups = wake_ups
         self._maintenance = maintenance
         self._check = check
+        self._progress = progress
         self._lifecycle = Lifecycle(type(self).__name__)
-        self._retrying_forwarder = RetryingForwarder(forwarder, self._lifecycle, delivery_limit=router.delivery_limit)
         self._backoff = Backoff()
-        self._reading_problem = ""
-        self._delivering: asyncio.Task[None] | None = None
+        parts = HandOverParts(reader=reader, adder=adder, router=router, progress=progress, lifecycle=self._lifecycle)
+        self._hand_overs = {key: ChannelHandOver(channel, parts) for key, channel in reader.channels.items()}
         self._owned = AsyncExitStack()
 
     @property
     def stats(self) -> SubscriberStats:
         """What was done so far; a snapshot."""
-        return self._retrying_forwarder.stats
+        return self._progress.stats
 
     async def health(self) -> Health:
         """Return whether it runs, and the latest attempts to read and to forward succeeded; the server is not asked."""
@@ -64,9 +69,7 @@ class StreamSubscriber:
             return Health(ok=False, problem=self._lifecycle.problem)
         if not self._lifecycle.is_running:
             return Health(ok=False, problem="the subscriber does not run")
-        if self._reading_problem:
-            return Health(ok=False, problem=self._reading_problem)
-        return self._retrying_forwarder.health()
+        return self._progress.health()
 
     async def run(self) -> None:
         """Read and forward until `stop` or cancellation; either way, what was read is forwarded first.
@@ -96,20 +99,22 @@ class StreamSubscriber:
     async def _loop(self) -> None:
         if not await self._checked():
             return
-        tasks = [self._lifecycle.start(self._maintain(task), name=type(task).__name__) for task in self._maintenance]
+        beside = [self._maintain(task) for task in self._maintenance]
+        tasks = [self._lifecycle.start(work, name="maintenance") for work in beside]
+        tasks.append(self._lifecycle.start(self._wake_ups.run(), name="wake-up listener"))
+        tasks.append(self._lifecycle.start(self._ring(), name="wake-ups"))
+        channels = [
+            self._lifecycle.start(hand_over.run(), name=f"hand-over of {hand_over.channel}")
+            for hand_over in self._hand_overs.values()
+        ]
         try:
-            while not self._lifecycle.stopping.is_set():
-                await self._step()
-        except asyncio.CancelledError:  # aborted: what is not forwarded stays pending
-            if self._delivering is not None:
-                await cancel_and_wait(self._delivering)
-            raise
-        finally:
+            await self._lifecycle.stopping.wait()
+            for hand_over in self._hand_overs.values():
+                hand_over.rang.set()
+            await asyncio.wait(channels)
+        finally:  # if cancelled, it is aborted: what is not forwarded stays pending
             self._lifecycle.stop()
-            try:
-                await self._delivered()
-            finally:
-                await cancel_and_wait(*tasks)
+            await cancel_and_wait(*channels, *tasks)
 
     async def _checked(self) -> bool:
         """Run the check once the server answers; return whether to go on."""
@@ -117,39 +122,16 @@ class StreamSubscriber:
             try:
                 await self._check()
             except ServerError as error:
-                await self._pause(error)
+                await self._lifecycle.rest(self._progress.failed("", error, self._backoff))
             else:
+                self._progress.succeeded("")
                 break
         return not self._lifecycle.stopping.is_set()
 
-    async def _step(self) -> None:
-        """Read and route, while what was read before is being forwarded."""
-        deliveries: Sequence[Delivery] = ()
-        try:
-            deliveries = await self._reader.read()
-        except ServerError as error:
-            await self._pause(error)
-        else:
-            self._backoff.reset()
-            self._reading_problem = ""
-        entries = self._router.route(deliveries)
-        if entries or (self._delivering and self._delivering.done()):
-            await self._delivered()
-        if entries:
-            deliver = self._retrying_forwarder.deliver(entries)
-            self._delivering = self._lifecycle.start(deliver, name="delivery", once=True)
-            await asyncio.sleep(0)  # sends these before the next read is sent
-
-    async def _delivered(self) -> None:
-        if self._delivering is not None:
-            delivering, self._delivering = self._delivering, None
-            await delivering
-
-    async def _pause(self, error: ServerError) -> None:
-        self._reading_problem = str(error)
-        pause = self._backoff.next()
-        emit(Signal.SUBSCRIBER_RETRIED, pause_s=round(pause, 2), reason=error)
-        await self._lifecycle.rest(pause)
+    async def _ring(self) -> None:
+        while True:
+            for key in await self._wake_ups.wait(LOOK):
+                self._hand_overs[key].rang.set()
 
     async def _maintain(self, task: MaintenanceTask) -> None:
         while True:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 from support.hand_over import CHANNEL, GROUP, HandOver, Instance, RefusedError, events, routed
 
-from domainstream.queue.bullmq.job_adder import add_calls
+from domainstream.queue.bullmq.add_calls import add_calls
 from domainstream.redis.link import Arguments
 from domainstream.stream import Delivery
 
@@ -116,7 +116,8 @@ async def add_two_with_memory_between(owner: Instance, entries: Sequence[Deliver
     calls: list[Arguments] = []
     for entry, before in zip(entries, reached, strict=True):
         epochs = {CHANNEL: replace(owner.epoch, reached={"valuation": before} if before else {})}
-        calls += add_calls(routed([entry], "valuation"), epochs, bull_prefix=owner.scene.bull_prefix)
+        made = add_calls(routed([entry], "valuation"), epochs, bull_prefix=owner.scene.bull_prefix)
+        calls += [call.arguments for call in made]
     first, second = (("EVAL", owner.adding.text, *call) for call in calls)
     await owner.scene.redis.config_set("maxmemory", "1")
     replies = await owner.queue_link.exchange(first, ("CONFIG", "SET", "maxmemory", "0"), second, seconds=5)

@@ -1,149 +1,226 @@
-"""Adds the jobs of ordered channels to queues that may lie on another server than the streams.
+"""Adds the jobs of channels to BullMQ queues, in order. Implements `JobAdder`."""
 
-`lua/add_jobs.lua` and `lua/fence.lua` do the work; their headers say how.
-"""
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, NamedTuple
 
-from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
-from typing import Any, Final
+from msgspec.structs import replace
+from redis.exceptions import ResponseError
 
-from msgspec import Struct, field
-
-from domainstream.queue.bullmq.job_batch import Argument, JobKinds, batch_script, parts_of
-from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, own_script, queue_key
+from domainstream.queue.bullmq.add_calls import (
+    AddCall,
+    add_calls,
+    add_script,
+    fence_call,
+    fence_script,
+    fenced_of,
+    mark_field,
+    note_reached,
+)
+from domainstream.queue.bullmq.scripts import cluster_name, queue_key
+from domainstream.queue.job_adder import ChannelEpoch, Fenced, QueueBehindError, Refusal, TooManyRefusalsError
 from domainstream.queue.port import RoutedEntry
-from domainstream.redis.link import Arguments
-from domainstream.redis.scripts import Script, lua_text
+from domainstream.redis.call_lane import CallLane, CallLanes
+from domainstream.redis.errors import code_of, server_error
+from domainstream.redis.keys import lease_key, stream_key
+from domainstream.redis.topology import RedisTopology
+from domainstream.stream.lease import Lease, LeaseLostError
+from domainstream.validation import plain_name
 
-MAX_JOBS_PER_CALL: Final = 250
-"""The server does nothing else for the 5 ms or so that these take."""
+GATHERED: Final = 1_000
+"""How many entries of several channels are added at a time, at most, unless one channel alone has more."""
 
-
-class ChannelEpoch(Struct, kw_only=True):
-    """A channel in the hands of one owner, from one take of its lease to the next."""
-
-    mark: str
-    """The field of its mark in each queue; `mark_field` makes it."""
-
-    epoch: int
-    """The number of the take."""
-
-    queues: Sequence[str]
-    """The queues that get its jobs, and whose servers have accepted the epoch."""
-
-    is_ordered: bool = True
-    """False for entries that were claimed from other consumers: their queues' marks say nothing of them."""
-
-    reached: dict[str, str] = field(default_factory=dict)
-    """For each queue, the last entry that was added to it in this epoch: its mark cannot be before that."""
+_ALL: Final = ""
+"""Stands for all queues, where one call can add to all of them."""
 
 
-class Fenced(Struct, frozen=True):
-    """What a queue said to a channel's new epoch."""
+class BullMQJobAdder:
+    """A `JobAdder` for queues on one server, behind sentinels, or on a cluster."""
 
-    higher: int
-    """The epoch of a later owner, which the queue keeps to; 0 if it accepts this one."""
+    def __init__(
+        self, lanes: CallLanes, *, group: str, prefix: str = "", bull_prefix: str = "bull", beside_streams: bool = False
+    ) -> None:
+        """Work over `lanes`, which the caller closes.
 
-    mark: str
-    """The id of the mark before; empty if there was none."""
+        `beside_streams` says that queues and streams are on one server, whose keys one call may use together; then a
+        fence makes sure that jobs are added where the lease was taken. Raises `MissingExtraError` without the package
+        `bullmq`.
+        """
+        self._lanes = lanes
+        self._group = plain_name(group)
+        self._prefix = prefix
+        self._bull_prefix = plain_name(bull_prefix)
+        self._beside_streams = beside_streams and not lanes.topology.is_cluster
+        self._fence, self._add = fence_script(), add_script()
+        self._gatherers: dict[str, _Gatherer] = {}
+        self._owned = AsyncExitStack()
 
-    mark_epoch: int
-    """The epoch of the mark before; 0 if there was none."""
+    @classmethod
+    def from_url(cls, url: str | RedisTopology, *, group: str, **options: Any) -> "BullMQJobAdder":
+        """Return one that owns its connections; the constructor says what the rest means."""
+        lanes = CallLanes(url)
+        adder = cls(lanes, group=group, **options)
+        adder._owned.push_async_callback(lanes.close)
+        return adder
+
+    async def fence(
+        self, channel: str, lease: Lease, queues: Sequence[str]
+    ) -> tuple[ChannelEpoch, Mapping[str, Fenced]]:
+        """Announce a lease to queues; see `JobAdder.fence`."""
+        stream = stream_key(channel, self._prefix)
+        # Also under the token before, so that owners who know only that one stay out.
+        tokens = dict.fromkeys(token for token in (lease.token, lease.token_before) if token)
+        marks = [mark_field(self._group, stream, token) for token in tokens]
+        announced = [(mark, lease.epoch, lease.last_delivered) for mark in marks]
+        leases = [lease_key(stream, self._group)] * len(marks) if self._beside_streams else []
+        said = await asyncio.gather(*(self._fence_at(queue, announced, leases) for queue in queues))
+        fenced = {queue: parts[0] for queue, parts in zip(queues, said, strict=True)}
+        return ChannelEpoch(mark=marks[0], epoch=lease.epoch, queues=queues), fenced
+
+    async def add(self, channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
+        """Add jobs; see `JobAdder.add`."""
+        if not self._lanes.topology.is_cluster:
+            return await self._gatherer(_ALL).add(_Request(channel, entries, epoch))
+        parts = await asyncio.gather(
+            *(self._gatherer(queue).add(_part(channel, entries, epoch, queue)) for queue in epoch.queues),
+            return_exceptions=True,
+        )
+        for part in parts:  # only when all have come to an end: nothing may be under way any more
+            if isinstance(part, BaseException):
+                raise part
+        return [refusal for part in parts if not isinstance(part, BaseException) for refusal in part]
+
+    async def close(self) -> None:
+        """Close the connections if it owns them; see `JobAdder.close`."""
+        await self._owned.aclose()
+
+    async def _fence_at(
+        self, queue: str, announced: Sequence[tuple[str, int, str]], leases: Sequence[str]
+    ) -> list[Fenced]:
+        name = self._bullmq_name(queue)
+        lane = self._lane(name)
+        call = fence_call(name, announced, bull_prefix=self._bull_prefix, leases=leases)
+        (reply,), _ = await lane.eval(self._fence, [call])
+        if code_of(reply) == "ELSEWHERE":
+            await lane.drop()
+            raise LeaseLostError(f"the queue {queue} was asked for at another server than the streams: {reply}")
+        if isinstance(reply, Exception):
+            raise server_error(reply, self._lanes.topology.place) from None
+        return fenced_of(reply)
+
+    def _gatherer(self, queue: str) -> "_Gatherer":
+        if queue not in self._gatherers:
+
+            async def add(requests: Sequence[_Request]) -> list[_Result]:
+                return await self._add_together(queue, requests)
+
+            self._gatherers[queue] = _Gatherer(add)
+        return self._gatherers[queue]
+
+    async def _add_together(self, queue: str, requests: Sequence["_Request"]) -> list["_Result"]:
+        """Add what several channels ask for; if that fails as a whole, each on its own."""
+        entries = [entry for request in requests for entry in request.entries]
+        epochs = {request.channel: request.epoch for request in requests}
+        calls = list(add_calls(entries, epochs, bull_prefix=self._bull_prefix, bullmq_name=self._bullmq_name))
+        lane = self._lane(self._bullmq_name(queue))
+        replies, _ = await lane.eval(self._add, [call.arguments for call in calls])
+        failed = next((number for number, reply in enumerate(replies) if isinstance(reply, Exception)), None)
+        if failed is None:
+            note_reached(entries, epochs)
+            refused = {request.channel: list[Refusal]() for request in requests}
+            for call, (_, rows) in zip(calls, replies, strict=True):
+                for channel, entry_id, number, reason in rows:
+                    refusal = Refusal(entry_id.decode(), call.queues[number - 1], reason.decode(errors="replace"))
+                    refused[call.channels[channel - 1]].append(refusal)
+            return list(refused.values())
+        if len(requests) > 1:
+            return [result for request in requests for result in await self._add_together(queue, [request])]
+        return [self._error(replies[failed], calls[failed])]
+
+    def _error(self, reply: Exception, call: AddCall) -> Exception:
+        code, *words = str(reply).split(" ")
+        if not isinstance(reply, ResponseError) or code not in ("FENCED", "UNFENCED", "BEHIND", "HOLES"):
+            return server_error(reply, self._lanes.topology.place)
+        if code == "FENCED":
+            return LeaseLostError(f"a later owner has announced itself to the queues: epoch {words[0]}")
+        queue = call.queues[int(words[0]) - 1]
+        if code == "UNFENCED":
+            return LeaseLostError(f"the queue {queue} does not know of this epoch")
+        if code == "BEHIND":
+            return QueueBehindError(queue, words[2])
+        reason = " ".join(words[1:])
+        return TooManyRefusalsError(f"the queue {queue} has not taken so many entries that the channel waits: {reason}")
+
+    def _lane(self, name: str) -> CallLane:
+        return self._lanes.of(queue_key(self._bull_prefix, name, ""))
+
+    def _bullmq_name(self, queue: str) -> str:
+        return cluster_name(self._bull_prefix, queue) if self._lanes.topology.is_cluster else queue
 
 
-def mark_field(group: str, stream: str, token: str) -> str:
-    """Return the field of a stream's mark: without the token, streams of one name on two servers would share it."""
-    return f"{group}|{stream}|{token}"
+class _Request(NamedTuple):
+    """What one channel asks for."""
+
+    channel: str
+    entries: Sequence[RoutedEntry]
+    epoch: ChannelEpoch
 
 
-def fence_script() -> Script:
-    """Return the script that announces epochs to one queue."""
-    return Script.of(_with_parts(own_script("fence")))
+_Result = list[Refusal] | Exception
 
 
-def add_script() -> Script:
-    """Return the script that adds jobs; raise `MissingExtraError` without the package `bullmq`."""
-    return Script.of(_with_parts(batch_script("add_jobs")))
-
-
-def fence_call(queue: str, channels: Sequence[tuple[str, int, str]], *, bull_prefix: str) -> Arguments:
-    """Return the call that announces epochs to a queue: field of the mark, epoch, last-delivered-id at the take."""
-    return [1, marks_key(bull_prefix, queue), *(part for channel in channels for part in channel)]
-
-
-def fenced_of(reply: Any) -> list[Fenced]:
-    """Return what a call of `fence_call` returned, in the order of its channels."""
-    return [Fenced(int(higher), mark.decode(), int(epoch)) for higher, mark, epoch in reply]
-
-
-def marks_key(bull_prefix: str, queue: str) -> str:
-    """Return the key of a queue's marks; no job's key is this, since ids of jobs have no colon."""
-    return queue_key(bull_prefix, queue, "domainstream:marks")
-
-
-def add_calls(
-    entries: Sequence[RoutedEntry], epochs: Mapping[str, ChannelEpoch], *, bull_prefix: str
-) -> Iterator[Arguments]:
-    """Yield the calls that add the jobs of `entries`, which are in order, and whose channels have these `epochs`.
-
-    Each may be sent before the reply to the one before: the server refuses it if that failed and they share a channel
-    and a queue. `reached` of the epochs is renewed only after success, by `note_reached`.
-    """
-    reached = {channel: dict(epoch.reached) for channel, epoch in epochs.items() if epoch.is_ordered}
-    for part in parts_of(entries, MAX_JOBS_PER_CALL):
-        yield _add_call(part, epochs, reached, bull_prefix)
-        _advance(reached, part)
-
-
-def note_reached(entries: Sequence[RoutedEntry], epochs: Mapping[str, ChannelEpoch]) -> None:
-    """Remember that all calls for these entries have succeeded."""
-    _advance({channel: epoch.reached for channel, epoch in epochs.items() if epoch.is_ordered}, entries)
-
-
-def _add_call(
-    entries: Sequence[RoutedEntry],
-    epochs: Mapping[str, ChannelEpoch],
-    reached: Mapping[str, Mapping[str, str]],
-    bull_prefix: str,
-) -> list[Argument]:
-    kinds, channels, encoded = JobKinds(), dict[str, int](), list[Argument]()
+def _part(channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch, queue: str) -> _Request:
+    """Return what a request asks of one of its queues."""
+    some = []
     for entry in entries:
-        delivery, jobs = entry.delivery, entry.jobs
-        channel = channels.setdefault(delivery.channel, len(channels) + 1)
-        encoded += (channel, delivery.entry_id, len(jobs))
-        if not jobs:
-            continue
-        encoded.append(jobs[0].data)
-        # A queue's mark moves after the last of its jobs.
-        for job in sorted(jobs, key=attrgetter("queue")) if len(jobs) > 2 else jobs:
-            encoded += (kinds.number_of(job), job.id)
-    heads: list[Argument] = []
-    for channel_name in channels:
-        epoch, so_far = epochs[channel_name], reached.get(channel_name, {})
-        heads += (epoch.mark, epoch.epoch, "o" if epoch.is_ordered else "c", len(epoch.queues))
-        for queue in epoch.queues:
-            heads += (kinds.number_of_queue(queue), so_far.get(queue, ""))
-    keys = [
-        key
-        for queue in kinds.queues
-        for key in (*(queue_key(bull_prefix, queue, name) for name in KEYS_OF_QUEUE), marks_key(bull_prefix, queue))
-    ]
-    return [len(keys), *keys, now_ms(), len(kinds), len(channels), *kinds.arguments(), *heads, *encoded]
+        jobs = tuple([job for job in entry.jobs if job.queue == queue])
+        if jobs or not entry.jobs:
+            some.append(replace(entry, jobs=jobs))
+    return _Request(channel, some, replace(epoch, queues=[queue]))
 
 
-def _advance(reached: Mapping[str, dict[str, str]], entries: Sequence[RoutedEntry]) -> None:
-    last = {(entry.delivery.channel, job.queue): entry.delivery.entry_id for entry in entries for job in entry.jobs}
-    for (channel, queue), entry_id in last.items():
-        queues = reached.get(channel, {})
-        queues[queue] = max(queues.get(queue, "0-0"), entry_id, key=_numbers)  # an entry may be added late
+class _Gatherer:
+    """Adds for one channel after the other, and for all together that ask in the meantime: a call has a fixed cost."""
 
+    def __init__(self, add: Callable[[Sequence[_Request]], Awaitable[list[_Result]]]) -> None:
+        self._add = add
+        self._waiting: list[tuple[_Request, asyncio.Future[list[Refusal]]]] = []
+        self._adding: asyncio.Task[None] | None = None
 
-def _numbers(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number)
+    async def add(self, request: _Request) -> list[Refusal]:
+        """Return what was refused; raise what went wrong."""
+        if not request.entries:
+            return []
+        future: asyncio.Future[list[Refusal]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._adding is None:
+            self._adding = asyncio.create_task(self._add_all(), name="domainstream jobs")
+        return await future
 
+    async def _add_all(self) -> None:
+        taken: list[tuple[_Request, asyncio.Future[list[Refusal]]]] = []
+        try:
+            while self._waiting:
+                taken = self._take()
+                results = await self._add([request for request, _ in taken])
+                for (_, future), result in zip(taken, results, strict=True):
+                    if future.done():  # whoever asked was cancelled
+                        continue
+                    if isinstance(result, Exception):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
+        finally:
+            self._adding = None
+            for _, future in (*taken, *self._waiting):  # only if the event loop is being shut down, or by a bug of ours
+                future.cancel()
+            self._waiting.clear()
 
-def _with_parts(text: str) -> str:
-    entry_ids = lua_text("domainstream.stream", "entry_ids")
-    marks = lua_text("domainstream.queue.bullmq.lua", "marks")
-    return text.replace("--[[entry_ids]]", entry_ids).replace("--[[marks]]", marks)
+    def _take(self) -> list[tuple[_Request, asyncio.Future[list[Refusal]]]]:
+        size = end = 0
+        while end < len(self._waiting) and (not end or size + len(self._waiting[end][0].entries) <= GATHERED):
+            size += len(self._waiting[end][0].entries)
+            end += 1
+        taken, self._waiting = self._waiting[:end], self._waiting[end:]
+        return taken

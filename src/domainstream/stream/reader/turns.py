@@ -8,10 +8,11 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from domainstream.redis.keys import companion_key
+from domainstream.redis.keys import lease_key
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
-from domainstream.stream.port import DATA, Delivery
+from domainstream.stream.lease import Lease, Read, Turn
+from domainstream.stream.port import DATA, Delivery, Loss
 from domainstream.stream.reader.group_streams import FIRST_COUNT
 
 _HERE: Final = "domainstream.stream.reader"
@@ -30,48 +31,9 @@ STORE_DEAD: Final = Script.of(lua_text(_HERE, "store_dead"))
 CONSUMER: Final = "domainstream"
 """The name in the group under which every owner of a lease reads."""
 
-Read = Literal["read", "pending", "retry", "claim", "renew", "release"]
 
-
-class Lease(Struct, frozen=True):
-    """A stream's lease as one instance took it."""
-
-    epoch: int
-    """The number of this take; later takes have higher ones."""
-
-    server_ms: int
-    """The server's clock then, in milliseconds since 1970."""
-
-    last_delivered: str
-    """The id up to which the group had read then."""
-
-    owner_before: str
-    """The instance that had the lease last; empty if it was given up, or never taken."""
-
-    epoch_before: int
-    """The epoch before this one; 0 if there was none."""
-
-    token: str
-    """What distinguishes this stream from others of its name, and from itself before its group was made anew."""
-
-    token_before: str
-    """The token before this take; empty if there was none."""
-
-
-class Turn(Struct, frozen=True):
-    """What a turn read."""
-
-    server_ms: int
-    """The server's clock, in milliseconds since 1970."""
-
-    deliveries: Sequence[Delivery]
-    """The entries, in the stream's order."""
-
-    deleted: Sequence[str]
-    """The ids of pending entries that had been deleted; they are acknowledged now."""
-
-    loss: Sequence[Any]
-    """Count, id before, id after, whether it is older than the group; empty without a loss."""
+Step = Read | Literal["read"]
+"""What the script does in a turn; it reads new entries by `read`, where a transaction cannot."""
 
 
 class StreamTurns(Struct, frozen=True, kw_only=True):
@@ -111,14 +73,14 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
     def turn(
         self,
         epoch: int,
-        read: Read,
+        read: Step,
         acknowledge: Sequence[str] = (),
         *,
         after: str = "0-0",
         count: int = FIRST_COUNT,
         idle_ms: int = 0,
     ) -> Arguments:
-        """Return the call of a turn: it acknowledges, then reads at most `count` entries."""
+        """Return the call of a turn: it acknowledges, then reads at most `count` entries, new ones by `read`."""
         return [*self._call(epoch, 0, read, after, count, idle_ms), *acknowledge]
 
     def store_dead(self, epoch: int, key: str, letters: Mapping[str, Sequence[str | bytes]]) -> Arguments:
@@ -128,17 +90,19 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
             call += (entry_id, len(fields), *fields)
         return call
 
-    def lease_of(self, reply: Any) -> Lease:
-        """Return the lease that a call of `take` returned."""
+    def lease_of(self, reply: Any, connection: int = 0) -> Lease:
+        """Return the lease that a call of `take` returned over this connection."""
         epoch, server_ms, *rest = (part.decode() for part in reply)
         last_delivered, owner, epoch_before, token, token_before = rest
-        return Lease(int(epoch), int(server_ms), last_delivered, owner, int(epoch_before), token, token_before)
+        return Lease(
+            int(epoch), int(server_ms), last_delivered, owner, int(epoch_before), token, token_before, connection
+        )
 
     def turn_of(self, reply: Any) -> Turn:
         """Return what a call of `turn` returned."""
-        server_ms, entries, times, deleted, loss = reply
-        deliveries = [self._delivery(entry, number) for entry, number in zip(entries, times, strict=True)]
-        return Turn(int(server_ms), deliveries, [entry_id.decode() for entry_id in deleted], loss)
+        _, entries, times, deleted, loss = reply
+        deliveries = [self.delivery(entry, number) for entry, number in zip(entries, times, strict=True)]
+        return Turn(deliveries, [entry_id.decode() for entry_id in deleted], self._loss(loss))
 
     def new_turn_of(self, replies: Sequence[Any]) -> Turn:
         """Return what the commands of `new` returned. Raises the error that the turn, or else the read, failed with."""
@@ -147,13 +111,21 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        (server_ms, *_, loss), read = results
+        (*_, loss), read = results
         entries = read[0][1] if read else ()
-        return Turn(int(server_ms), [self._delivery(entry, 1) for entry in entries], (), loss)
+        return Turn([self.delivery(entry, 1) for entry in entries], loss=self._loss(loss))
+
+    def delivery(self, entry: tuple[bytes, list[bytes]], deliveries: int) -> Delivery:
+        """Return an entry as the server sends it."""
+        entry_id, fields = entry
+        if len(fields) == 2 and fields[0] == DATA:  # the fast path: all our entries have this one field
+            return Delivery(self.channel, entry_id.decode(), fields[1], deliveries)
+        named = dict(zip(fields[::2], fields[1::2], strict=True))
+        return Delivery.of_fields(self.channel, entry_id.decode(), named, deliveries)
 
     @property
     def _lease(self) -> str:
-        return companion_key(self.stream, f"lease:{self.group}")
+        return lease_key(self.stream, self.group)
 
     def _call(self, epoch: int, least: int, what: str, after: str, count: int, idle_ms: int) -> Sequence[str | int]:
         return (
@@ -171,9 +143,8 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
             idle_ms,
         )
 
-    def _delivery(self, entry: tuple[bytes, list[bytes]], deliveries: int) -> Delivery:
-        entry_id, fields = entry
-        if len(fields) == 2 and fields[0] == DATA:  # the fast path: all our entries have this one field
-            return Delivery(self.channel, entry_id.decode(), fields[1], deliveries)
-        named = dict(zip(fields[::2], fields[1::2], strict=True))
-        return Delivery.of_fields(self.channel, entry_id.decode(), named, deliveries)
+    def _loss(self, loss: Sequence[Any]) -> Loss | None:
+        if not loss:
+            return None
+        count, after, before, before_group = loss
+        return Loss(self.channel, self.group, count, after.decode(), before.decode(), bool(before_group))

@@ -9,6 +9,7 @@ from support.hand_over import GROUP, TTL_MS, HandOver, Instance, RefusedError, e
 
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
+from domainstream.stream import Loss
 from domainstream.stream.reader.turns import STORE_DEAD, TURN
 
 
@@ -181,8 +182,8 @@ async def test_losses_are_found_before_the_read(hand_over: HandOver) -> None:
     await hand_over.redis.xtrim(hand_over.stream, minid="4-1", approximate=False)
     turn = await owner.read_new()
     assert events(turn.deliveries) == ["four"]
-    assert turn.loss == [2, b"1-1", b"4-1", 0]
-    assert (await owner.read_new()).loss == []
+    assert turn.loss == Loss(CHANNEL, GROUP, 2, after="1-1", before="4-1")
+    assert (await owner.read_new()).loss is None
 
 
 async def test_group_that_was_set_back_needs_a_new_epoch(hand_over: HandOver) -> None:

@@ -1,4 +1,4 @@
--- Adds the jobs of entries to queues, and moves the queues' marks with them. Called by job_adder.py.
+-- Adds the jobs of entries to queues, and moves the queues' marks with them. Called by add_calls.py.
 --
 -- A mark says which entries of a channel a queue has had, so that entries that are read again are not added again, even
 -- if the queue has forgotten their jobs. It is exact because one owner at a time adds a channel's entries, in their order,

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from support.hand_over import CHANNEL, GROUP, HandOver, Instance, RefusedError, events, routed
 
 from domainstream.queue import BullMQForwarder, JobSettings
-from domainstream.queue.bullmq import forwarder, job_adder
-from domainstream.queue.bullmq.job_adder import fence_call, fenced_of
+from domainstream.queue.bullmq import add_calls, forwarder
+from domainstream.queue.bullmq.add_calls import fence_call, fenced_of
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
 
@@ -79,7 +79,7 @@ async def test_queues_hold_what_the_forwarder_writes(
     hand_over: HandOver, owner: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Jobs of each kind, new and known ones, leave the same hashes, lists, sets, events and markers."""
-    for module in (forwarder, job_adder):
+    for module in (forwarder, add_calls):
         monkeypatch.setattr(module, "now_ms", lambda: 1_700_000_000_000)
     batch = [
         entry
@@ -187,7 +187,7 @@ async def test_fence_lowers_mark_and_drops_holes_above(hand_over: HandOver, owne
     call = fence_call(
         "valuation", [(owner.epoch.mark, owner.epoch.epoch + 1, "2-1")], bull_prefix=hand_over.bull_prefix
     )
-    (reply,) = await owner.queue_link.eval_each(job_adder.fence_script(), [call])
+    (reply,) = await owner.queue_link.eval_each(add_calls.fence_script(), [call])
     (fenced,) = fenced_of(reply)
     assert (fenced.higher, fenced.mark, fenced.mark_epoch) == (0, "4-1", owner.epoch.epoch)
     assert (await mark(hand_over, owner), await holes(hand_over, owner)) == ("2-1", ["1-1", "2-1"])
@@ -197,7 +197,7 @@ async def test_calls_are_cut_and_sent_together(
     hand_over: HandOver, owner: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large batch goes out as several calls, each of which follows the one before."""
-    monkeypatch.setattr(job_adder, "MAX_JOBS_PER_CALL", 2)
+    monkeypatch.setattr(add_calls, "MAX_JOBS_PER_CALL", 2)
     entries = await owner.new()
     assert await owner.add(routed(entries, "valuation", "billing")) == [[2, []]] * 4
     assert owner.epoch.reached == {"valuation": "4-1", "billing": "4-1"}
@@ -231,7 +231,7 @@ async def test_full_server_still_takes_a_fence(hand_over: HandOver, owner: Insta
 
 async def test_without_its_first_write_it_would_not(hand_over: HandOver, owner: Instance, full: Redis) -> None:
     """Control: the fence is refused if its first write needs memory."""
-    text = job_adder.fence_script().text
+    text = add_calls.fence_script().text
     line = "redis.call('HDEL', marks, '')"
     assert text.count(line) == 1
     await full.config_set("maxmemory", "1")

@@ -1,0 +1,179 @@
+"""Reads streams in the order in which several instances hand their entries over. Implements `OrderedReader`."""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from time import monotonic
+from typing import Any, Final
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from domainstream.errors import ServerRefusedError
+from domainstream.redis.call_lane import CallLane, CallLanes
+from domainstream.redis.errors import NoReplyError, code_of, server_error
+from domainstream.redis.keys import dead_letter_key, stream_key
+from domainstream.redis.link import Reply
+from domainstream.redis.scripts import Script
+from domainstream.redis.topology import RedisTopology
+from domainstream.stream.dead_letters import dead_letter_fields
+from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError, Read, Turn
+from domainstream.stream.port import DeadLetter, Delivery, ReaderSettings
+from domainstream.stream.reader.turns import STORE_DEAD, TURN, StreamTurns
+from domainstream.telemetry import Signal, emit
+from domainstream.validation import plain_name, raise_problems
+
+DEFAULTS: Final = ReaderSettings()
+
+_RANGE: Final = Script.of("return redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])")
+
+_OVER: Final = frozenset({"FENCED", "REWOUND", "MISSED", "NOGROUP"})
+"""What the scripts answer when the epoch is over."""
+
+_READ_INSIDE: Final = 60.0
+"""Seconds for which a server that refuses MULTI, because its memory is full, is not asked again."""
+
+
+class RedisOrderedReader:
+    """An `OrderedReader` on Redis or Valkey: a single server, behind sentinels, or a cluster."""
+
+    def __init__(
+        self,
+        lanes: CallLanes,
+        channels: Iterable[str],
+        *,
+        group: str,
+        instance: str,
+        prefix: str = "",
+        settings: ReaderSettings = DEFAULTS,
+    ) -> None:
+        """Read `channels` over `lanes`, which the caller closes, as `instance`, which no other has for its name.
+
+        Raises `ConfigurationError` for an empty `group`, or without channels.
+        """
+        names = [plain_name(channel) for channel in channels]
+        raise_problems(
+            "The reader",
+            [
+                None if plain_name(group).strip() else "the consumer group's name is empty; use group='domain-events'",
+                None if names else "there is no channel to read; name at least one",
+            ],
+        )
+        self.instance = instance
+        """The name of this instance."""
+        self.channels = {stream_key(name, prefix): name for name in names}
+        """The channel of each stream's key."""
+        self.settings = settings
+        """How much to read at a time, and when to claim what others left pending."""
+        self._lanes = lanes
+        self._claim_after_ms = _milliseconds(settings.claim_after)
+        self._turns = {
+            name: StreamTurns(
+                stream=key,
+                channel=name,
+                group=plain_name(group),
+                instance=instance,
+                ttl_ms=_milliseconds(settings.lease),
+            )
+            for key, name in self.channels.items()
+        }
+        self._known: set[str] = set()
+        self._reads_inside: dict[str, float] = {}
+        self._owned = AsyncExitStack()
+
+    @classmethod
+    def from_url(
+        cls, url: str | RedisTopology, channels: Iterable[str], *, group: str, **options: Any
+    ) -> "RedisOrderedReader":
+        """Return a reader that owns its connections; the constructor says what the rest means."""
+        lanes = CallLanes(url)
+        reader = cls(lanes, channels, group=group, **options)
+        reader._owned.push_async_callback(lanes.close)
+        return reader
+
+    async def take(self, channel: str, *, least_epoch: int = 0) -> Lease:
+        """Take the lease of a channel; see `OrderedReader.take`."""
+        turns, token = self._turns[channel], secrets.token_hex(4)
+        for rotate in (False, True):
+            call = turns.take(token, least_epoch=least_epoch, rotate=rotate)
+            (reply,), connection = await self._lane(turns).eval(TURN, [call])
+            if code_of(reply) != "NOGROUP":
+                break
+        if code_of(reply) == "HELD":
+            _, milliseconds, owner = str(reply).split(" ", 2)
+            raise LeaseHeldError(owner, int(milliseconds) / 1000)
+        if code_of(reply) == "WRONGTYPE":
+            raise ServerRefusedError(
+                f"the key of channel {channel} is not a stream; choose another prefix, or delete that key"
+            )
+        lease = turns.lease_of(self._accepted(reply, turns), connection)
+        if rotate and channel in self._known:
+            emit(Signal.STREAM_GROUP_RECREATED, group=turns.group, channel=channel)
+        self._known.add(channel)
+        return lease
+
+    async def turn(
+        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+    ) -> Turn:
+        """Take a turn at a channel; see `OrderedReader.turn`."""
+        turns = self._turns[channel]
+        if read == "new":
+            return await self._read_new(turns, lease, acknowledge, after, count)
+        call = turns.turn(lease.epoch, read, acknowledge, after=after, count=count, idle_ms=self._claim_after_ms)
+        (reply,), _ = await self._lane(turns).eval(TURN, [call], connection=lease.connection)
+        return turns.turn_of(self._accepted(reply, turns))
+
+    async def between(self, channel: str, after: str, until: str, *, count: int) -> Sequence[Delivery]:
+        """Return entries of a channel; see `OrderedReader.between`."""
+        turns = self._turns[channel]
+        (reply,), _ = await self._lane(turns).eval(_RANGE, [(1, turns.stream, f"({after}", until, count)])
+        return [turns.delivery(entry, 1) for entry in self._accepted(reply, turns)]
+
+    async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
+        """Store dead letters of a channel; see `OrderedReader.store_dead`."""
+        turns = self._turns[channel]
+        fields = {entry_id: dead_letter_fields(letter, turns.group) for entry_id, letter in letters.items()}
+        key = dead_letter_key(turns.stream, is_cluster=self._lanes.topology.is_cluster)
+        call = turns.store_dead(lease.epoch, key, fields)
+        (reply,), _ = await self._lane(turns).eval(STORE_DEAD, [call], connection=lease.connection)
+        self._accepted(reply, turns)
+
+    async def close(self) -> None:
+        """Close the connections if it owns them; see `OrderedReader.close`."""
+        await self._owned.aclose()
+
+    async def _read_new(
+        self, turns: StreamTurns, lease: Lease, acknowledge: Sequence[str], after: str, count: int
+    ) -> Turn:
+        if self._reads_inside.get(turns.channel, 0) < monotonic():
+            commands = turns.new(lease.epoch, after, acknowledge, count=count)
+            replies, _ = await self._lane(turns).transact(commands, connection=lease.connection)
+            executed = replies[-1]
+            if isinstance(executed, list):
+                for result in executed:
+                    self._accepted(result, turns)
+                return turns.new_turn_of(replies)
+            if isinstance(executed, NoReplyError):
+                raise server_error(executed, self._lanes.topology.place)
+            if isinstance(replies[0], Exception):  # the commands behind it were run, but not as one
+                self._reads_inside[turns.channel] = monotonic() + _READ_INSIDE
+                raise LeaseLostError(f"the server does not begin a transaction: {replies[0]}")
+            # A slot that moves: nothing was run.
+        call = turns.turn(lease.epoch, "read", acknowledge, after=after, count=count)
+        (reply,), _ = await self._lane(turns).eval(TURN, [call], connection=lease.connection)
+        return turns.turn_of(self._accepted(reply, turns))
+
+    def _lane(self, turns: StreamTurns) -> CallLane:
+        return self._lanes.of(turns.stream)
+
+    def _accepted(self, reply: Reply, turns: StreamTurns) -> Any:
+        """Return a reply; raise it if it is an error."""
+        if isinstance(reply, NoScriptError) or (isinstance(reply, ResponseError) and code_of(reply) in _OVER):
+            raise LeaseLostError(f"{turns.channel}: {reply}")
+        if isinstance(reply, Exception):
+            raise server_error(reply, self._lanes.topology.place) from None
+        return reply
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return max(1, round(duration.total_seconds() * 1000))

@@ -1,0 +1,243 @@
+"""Hands the events of one channel over to its queues, in order, while other instances may do the same for others.
+
+One task for each channel; what it does reads from top to bottom: take the lease, announce that to the queues, hand over
+what earlier owners have left, then what is new. Whatever goes wrong ends the epoch, and the next one begins at the top:
+nothing that was read is acknowledged before its jobs are in their queues.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from domainstream.errors import ServerError
+from domainstream.lifecycle import Lifecycle, cancel_and_wait
+from domainstream.queue import RoutedEntry
+from domainstream.queue.job_adder import ChannelEpoch, JobAdder, QueueBehindError, Refusal
+from domainstream.retrying import Backoff
+from domainstream.stream import DeadLetter
+from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError, OrderedReader, Read, Turn
+from domainstream.stream.reader.group_streams import AdaptiveBatchSize
+from domainstream.subscriber.lost_jobs import LostJobs
+from domainstream.subscriber.progress import Progress
+from domainstream.subscriber.router import JobRouter
+
+LOOK: Final = timedelta(seconds=5)
+"""How long a channel is left alone when nothing wakes it: less than half the time of its lease."""
+
+HELD_LOOK: Final = 1.0
+"""Seconds after which to look again for a lease that another instance has."""
+
+_FIRST: Final = "0-0"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandOverParts:
+    """What all channels of a subscriber share."""
+
+    reader: OrderedReader
+    """Reads the streams."""
+
+    adder: JobAdder
+    """Adds the jobs."""
+
+    router: JobRouter
+    """Says what an entry becomes."""
+
+    progress: Progress
+    """Counts and reports."""
+
+    lifecycle: Lifecycle
+    """Says when to stop."""
+
+
+class ChannelHandOver:
+    """The task of one channel."""
+
+    def __init__(self, channel: str, parts: HandOverParts) -> None:
+        """Work with `parts`."""
+        self.channel = channel
+        """The channel."""
+        self.rang = asyncio.Event()
+        """Set when there may be something to read, or when it is time to stop."""
+        self._parts = parts
+        self._backoff = Backoff()
+        self._least_epoch = 0
+
+    async def run(self) -> None:
+        """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
+        stopping = self._parts.lifecycle.stopping
+        while not stopping.is_set():
+            try:
+                await self._own()
+            except LeaseHeldError as held:
+                self._parts.progress.succeeded(self.channel)
+                await self._parts.lifecycle.rest(min(held.seconds, HELD_LOOK))
+            except LeaseLostError as lost:
+                self._parts.progress.interrupted(self.channel, lost)
+                await self._parts.lifecycle.rest(self._backoff.next())
+            except ServerError as error:
+                await self._parts.lifecycle.rest(self._parts.progress.failed(self.channel, error, self._backoff))
+
+    async def _own(self) -> None:
+        """Take the lease, and hand over as long as it lasts."""
+        parts = self._parts
+        lease = await parts.reader.take(self.channel, least_epoch=self._least_epoch)
+        queues = tuple(dict.fromkeys(handler.queue for handler in parts.router.subscriptions.handlers_of(self.channel)))
+        epoch, fenced = await parts.adder.fence(self.channel, lease, queues)
+        self._least_epoch = max([0, *(said.higher + 1 for said in fenced.values() if said.higher)])
+        if self._least_epoch:
+            raise LeaseLostError(f"{self.channel}: a queue knows of a later owner")
+        lost = LostJobs(self.channel, epoch, parts.reader, parts.adder, parts.router)
+        lost.note_fenced(lease, fenced)
+        ownership = Ownership(self, lease, epoch, lost, parts)
+        await ownership.run()
+        self._backoff.reset()
+
+
+class Ownership:
+    """A channel, from one take of its lease to the next."""
+
+    def __init__(
+        self, hand_over: ChannelHandOver, lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
+    ) -> None:
+        self._channel = hand_over.channel
+        self._rang = hand_over.rang
+        self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
+        self._claimed = ChannelEpoch(mark=epoch.mark, epoch=epoch.epoch, queues=epoch.queues, is_ordered=False)
+        self._backoff = Backoff()
+        self._size = AdaptiveBatchSize(parts.reader.settings, channels=1)
+        self._read_to = lease.last_delivered
+        self._done: list[str] = []
+        self._refused: set[str] = set()
+        self._next_sweep = 0.0
+
+    async def run(self) -> None:
+        """Hand over what is pending, then what is new, until it is time to stop; then give the lease up."""
+        if self._lost:
+            pending = await self._turn("pending")
+            if pending.deliveries:
+                self._lost.note_pending(pending.deliveries[0])
+            await self._add([], self._epoch)
+        is_same_owner = self._lease.owner_before == self._parts.reader.instance
+        await self._hand_over_pages("pending" if is_same_owner else "retry")
+        await self._sweep()
+        await self._hand_over_new()
+        await self._turn("release")
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._parts.lifecycle.stopping.is_set()
+
+    async def _hand_over_new(self) -> None:
+        """While jobs are being added, the next entries are read, if there are likely to be more."""
+        settling: asyncio.Task[None] | None = None
+        try:
+            while not self._is_stopping:
+                if settling is None and self._now() >= self._next_sweep:
+                    await self._sweep()
+                self._rang.clear()
+                turn = await self._turn("new", after=self._read_to, count=self._size.count)
+                entries = self._parts.router.route(turn.deliveries)
+                may_be_more = len(entries) >= self._size.count and self._now() < self._next_sweep
+                self._size.learn(turn.deliveries, len(entries))
+                if settling is not None:
+                    await settling
+                    settling = None
+                if entries:
+                    self._read_to = entries[-1].delivery.entry_id
+                    settling = asyncio.create_task(self._settle(entries, self._epoch), name=f"{self._channel} jobs")
+                    await asyncio.sleep(0)  # sends these before the next read is sent
+                    if not may_be_more:
+                        await settling
+                        settling = None
+                elif not self._done:
+                    await self._rest()
+            if settling is not None:
+                await settling
+        finally:
+            if settling is not None:
+                await cancel_and_wait(settling)
+
+    async def _rest(self) -> None:
+        """Wait until something rings, or for a while."""
+        left = max(0.0, min(LOOK.total_seconds(), self._next_sweep - self._now()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._rang.wait()
+
+    async def _sweep(self) -> None:
+        """Claim what consumers of other names have abandoned, and try again what was refused."""
+        self._next_sweep = self._now() + self._parts.reader.settings.claim_after.total_seconds() / 2
+        await self._hand_over_pages("claim")
+        if self._refused:
+            self._refused.clear()
+            await self._hand_over_pages("retry")
+
+    async def _hand_over_pages(self, read: Read) -> None:
+        """Hand over what is pending, page by page."""
+        epoch, after = self._claimed if read == "claim" else self._epoch, _FIRST
+        while not self._is_stopping:
+            turn = await self._turn(read, after=after, count=self._size.count)
+            if turn.deliveries:
+                after = turn.deliveries[-1].entry_id
+                if read == "claim":
+                    self._parts.progress.reclaimed(self._channel, len(turn.deliveries))
+                await self._settle(self._parts.router.route(turn.deliveries), epoch)
+            elif not turn.deleted:
+                break
+
+    async def _turn(self, read: Read, *, after: str = _FIRST, count: int = 1) -> Turn:
+        done, self._done = self._done, []
+        turn = await self._parts.reader.turn(self._channel, self._lease, read, done, after=after, count=count)
+        self._parts.progress.read(self._channel, turn)
+        return turn
+
+    async def _settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
+        """Add the jobs of entries and store their dead letters; what was refused stays pending."""
+        refused = {refusal.entry_id: refusal for refusal in await self._add([e for e in entries if e.jobs], epoch)}
+        letters = {entry.delivery.entry_id: entry.dead_letter for entry in entries if entry.dead_letter}
+        given_up: list[RoutedEntry] = []
+        for entry in entries:
+            delivery = entry.delivery
+            refusal = refused.get(delivery.entry_id)
+            if refusal is None:
+                continue
+            if delivery.deliveries >= self._parts.router.delivery_limit:
+                letters[delivery.entry_id] = DeadLetter(delivery, "ServerRefusedError", refusal.reason)
+                given_up.append(RoutedEntry(delivery))
+            else:
+                self._refused.add(delivery.entry_id)
+                self._parts.progress.refused(delivery, refusal)
+        if letters:
+            await self._parts.reader.store_dead(self._channel, self._lease, letters)
+        if given_up:  # after its dead letter is stored, no queue need note it
+            await self._add(given_up, epoch)
+        left = letters.keys() | self._refused
+        self._done += [entry.delivery.entry_id for entry in entries if entry.delivery.entry_id not in left]
+        self._parts.progress.handed_over(entries, letters, self._refused & refused.keys())
+
+    async def _add(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
+        """Add jobs, for as long as it takes, or until it is time to stop."""
+        while True:
+            try:
+                await self._lost.add_again()
+                refused = await self._parts.adder.add(self._channel, entries, epoch) if entries else ()
+            except QueueBehindError as behind:
+                self._lost.note_behind(behind)
+            except ServerError as error:
+                if self._is_stopping:
+                    raise
+                pause = self._parts.progress.failed(self._channel, error, self._backoff)
+                await self._parts.lifecycle.rest(pause)
+                await self._turn("renew")
+            else:
+                self._backoff.reset()
+                self._parts.progress.succeeded(self._channel)
+                return refused
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,124 @@
+"""Counts what a subscriber does, and reports what goes wrong with its channels."""
+
+from collections.abc import Mapping, Sequence, Set
+from time import monotonic
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from domainstream.errors import ServerError
+from domainstream.health import Health
+from domainstream.queue import RoutedEntry
+from domainstream.queue.job_adder import Refusal
+from domainstream.retrying import Backoff
+from domainstream.stream import DeadLetter, Delivery, Loss, OnLoss
+from domainstream.stream.lease import LeaseLostError, Turn
+from domainstream.stream.reader.stats import ReaderStatsRecorder
+from domainstream.telemetry import Signal, emit
+
+QUIET: Final = 1.0
+"""Seconds for which a failure is not reported again: a server that is down fails every channel."""
+
+
+class SubscriberStats(Struct, frozen=True, kw_only=True):
+    """What a subscriber has done so far: a snapshot. As JSON it is `done` of `/ready`."""
+
+    forwarded: int = 0
+    """Entries that were forwarded, including dead letters and entries of channels without handlers."""
+
+    jobs: int = 0
+    """Jobs made of these entries."""
+
+    dead_letters: int = 0
+    """Entries that became dead letters."""
+
+    skipped: int = field(default=0, name="left_alone")
+    """How often an entry that the server rejected was left pending, to be delivered again."""
+
+    failures: int = 0
+    """Failed attempts of the channels whose latest attempt failed; 0 when all is well."""
+
+    last_error: str = ""
+    """The message of the latest failure; empty before the first."""
+
+
+class Progress:
+    """What the channels of one subscriber have done, together."""
+
+    def __init__(self, group: str, on_loss: OnLoss | None = None) -> None:
+        """Name `group` in signals; report losses to `on_loss`, if there is one."""
+        self.stats = SubscriberStats()
+        """What was done so far."""
+        self._recorder = ReaderStatsRecorder(group, on_loss)
+        self._failing: dict[str, int] = {}
+        self._reported: dict[str, float] = {}
+
+    def health(self) -> Health:
+        """Return whether the latest attempt of every channel succeeded."""
+        if self._failing:
+            return Health(ok=False, problem=self.stats.last_error)
+        return Health(ok=True)
+
+    def read(self, channel: str, turn: Turn) -> None:
+        """Count what a turn read, and report what its group has lost."""
+        self._recorder.read(len(turn.deliveries))
+        if turn.loss:
+            self._recorder.lost([turn.loss])
+        if turn.deleted:
+            self._recorder.lost([Loss(channel, self._recorder.group, 1, gone, gone) for gone in turn.deleted])
+
+    def reclaimed(self, channel: str, entries: int) -> None:
+        """Count entries that were taken over from consumers of other names."""
+        self._recorder.reclaimed(channel, entries)
+
+    def handed_over(self, entries: Sequence[RoutedEntry], letters: Mapping[str, DeadLetter], refused: Set[str]) -> None:
+        """Count entries whose jobs are added, but for those that were refused, and the dead letters among them."""
+        done = [entry for entry in entries if entry.delivery.entry_id not in refused]
+        self.stats = replace(
+            self.stats,
+            forwarded=self.stats.forwarded + len(done),
+            jobs=self.stats.jobs + sum([len(entry.jobs) for entry in done if entry.delivery.entry_id not in letters]),
+            dead_letters=self.stats.dead_letters + len(letters),
+        )
+        for letter in letters.values():
+            emit(
+                Signal.SUBSCRIBER_DEAD_LETTER,
+                channel=letter.delivery.channel,
+                entry=letter.delivery.entry_id,
+                error=letter.error,
+                reason=letter.reason,
+            )
+
+    def refused(self, delivery: Delivery, refusal: Refusal) -> None:
+        """Report an entry that stays pending because a queue did not take it."""
+        self.stats = replace(self.stats, skipped=self.stats.skipped + 1, last_error=refusal.reason)
+        emit(
+            Signal.SUBSCRIBER_REFUSED,
+            channel=delivery.channel,
+            entry=delivery.entry_id,
+            queue=refusal.queue,
+            delivery=delivery.deliveries,
+            reason=refusal.reason,
+        )
+
+    def interrupted(self, channel: str, lost: LeaseLostError) -> None:
+        """Report that a channel's lease has to be taken anew."""
+        emit(Signal.SUBSCRIBER_LEASE_LOST, channel=channel, reason=lost)
+
+    def failed(self, channel: str, error: ServerError, backoff: Backoff) -> float:
+        """Note a failure of a channel; return how many seconds it should pause."""
+        self._failing[channel] = self._failing.get(channel, 0) + 1
+        pause, reason = backoff.next(), str(error)
+        self.stats = replace(self.stats, failures=sum(self._failing.values()), last_error=reason)
+        now = monotonic()
+        if now - self._reported.get(reason, -QUIET) >= QUIET:
+            self._reported = {other: at for other, at in self._reported.items() if now - at < QUIET}
+            self._reported[reason] = now
+            emit(Signal.SUBSCRIBER_RETRIED, channel=channel, pause_s=round(pause, 2), reason=error)
+        return pause
+
+    def succeeded(self, channel: str) -> None:
+        """Note that a channel is well."""
+        if self._failing.pop(channel, None) is not None:
+            self.stats = replace(self.stats, failures=sum(self._failing.values()))
