@@ -20,12 +20,13 @@ from domainstream.queue.bullmq.add_calls import (
     marks_key,
     note_reached,
 )
-from domainstream.queue.job_adder import ChannelEpoch, Fenced
+from domainstream.queue.port import ChannelEpoch, Fenced
 from domainstream.redis.keys import companion_key
 from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
-from domainstream.stream.lease import Lease, Turn
+from domainstream.stream.lease import Lease
+from domainstream.stream.port import Turn
 from domainstream.stream.reader.turns import TURN, Step, StreamTurns
 
 CHANNEL: Final = "domain_coding_thing_done"

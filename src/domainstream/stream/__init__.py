@@ -8,10 +8,8 @@ Before: `domainstream.outbox`, across Redis. Next stage: `domainstream.queue`.
 
 from domainstream.stream.dead_letters import RedisDeadLetterRedrive, RedisDeadLetters
 from domainstream.stream.inspection.server import check_eviction, check_eviction_at
-from domainstream.stream.maintenance.consumer_lease import RedisConsumerLease
-from domainstream.stream.maintenance.idle_consumers import RedisIdleConsumerReaper
+from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
 from domainstream.stream.maintenance.trimmer import RedisStreamTrimmer
-from domainstream.stream.memory.reader import MemoryStreamReader
 from domainstream.stream.memory.streams import MemoryDeadLetterRedrive, MemoryDeadLetters, MemoryStreams
 from domainstream.stream.port import (
     DeadLetter,
@@ -24,6 +22,8 @@ from domainstream.stream.port import (
     RedriveResult,
     StoredDeadLetter,
     StreamReader,
+    Turn,
+    WakeUps,
 )
 from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.stats import OnLoss, ReaderStats
@@ -36,26 +36,28 @@ __all__ = [
     "DeadLetters",
     "Delivery",
     "GroupState",
+    "Lease",
+    "LeaseHeldError",
+    "LeaseLostError",
     "Loss",
     "MaintenanceTask",
     "MemoryDeadLetterRedrive",
     "MemoryDeadLetters",
-    "MemoryStreamReader",
     "MemoryStreams",
     "OnLoss",
     "PendingEntry",
     "ReaderSettings",
     "ReaderStats",
-    "RedisConsumerLease",
     "RedisDeadLetterRedrive",
     "RedisDeadLetters",
-    "RedisIdleConsumerReaper",
     "RedisStreamReader",
     "RedisStreamTrimmer",
     "RedriveResult",
     "StoredDeadLetter",
     "StreamReader",
     "StreamState",
+    "Turn",
+    "WakeUps",
     "check_eviction",
     "check_eviction_at",
 ]

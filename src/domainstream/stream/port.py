@@ -2,15 +2,19 @@
 
 `reader/`, `dead_letters.py` and `maintenance/` implement these ports on Redis, `memory/` in memory. Both pass
 `domainstream.testing.stream_contract` and `dead_letter_contract`.
+
+In a **turn** the owner of a stream's lease acknowledges, renews the lease and reads, all in one step on the server;
+whoever is not the owner any more learns it there.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
+from domainstream.stream.lease import Lease
 from domainstream.validation import positive_fields, raise_problems
 
 DATA: Final = b"data"
@@ -144,9 +148,6 @@ class Loss(Struct, frozen=True, gc=False):
 class ReaderSettings:
     """How a `StreamReader` reads: the limits of a read, and when abandoned entries are taken over."""
 
-    block: timedelta = timedelta(seconds=1)
-    """How long a read waits on the server for new entries, and so how long a stop may take. Defaults to 1 second."""
-
     lease: timedelta = timedelta(seconds=10)
     """How long a channel is left to an instance that does not renew its lease, because it was killed or is paused.
     Defaults to 10 seconds.
@@ -171,31 +172,92 @@ class ReaderSettings:
         raise_problems("ReaderSettings", positive_fields(self))
 
 
-class StreamReader(Protocol):
-    """Reads the channels of one consumer group, for one consumer.
+Read = Literal["new", "pending", "retry", "claim", "renew", "release"]
+"""What a turn does: read new entries; look at pending ones, without delivering them again, or with that; take over what
+consumers of other names have left pending; only keep the lease; give it up.
+"""
 
-    Delivers at least once. After a start, and after each read that failed, it first delivers what is pending in its own
-    name, then what other consumers have left pending for a while, then new entries; from time to time it looks for
-    abandoned entries again. So whatever is not acknowledged is delivered again, with `deliveries` counted up. A group
-    that does not exist is created at the beginning of its stream; one that vanishes is created there again, so entries
-    may be delivered once more. Losses are reported to a function that the reader is given, before anything newer of
-    their channel.
 
-    For one task: calls must not overlap, but `acknowledge` may be called during `read`. Raises
-    `ServerUnavailableError`, `ServerRefusedError` or `ServerOutOfMemoryError`, after which the next call connects
-    again.
-    """
+class Turn(Struct, frozen=True):
+    """What a turn read."""
 
-    async def read(self) -> Sequence[Delivery]:
-        """Return the next deliveries, per channel in the stream's order; empty when none came within some seconds."""
+    deliveries: Sequence[Delivery]
+    """The entries, in the stream's order."""
+
+    deleted: Sequence[str] = ()
+    """The ids of pending entries that had been deleted; they are acknowledged now."""
+
+    loss: Loss | None = None
+    """What the group lost before these entries."""
+
+
+class WakeUps(Protocol):
+    """Says which streams may have new entries. For one event loop, and one task that waits."""
+
+    async def run(self) -> None:
+        """Listen until cancelled; a server that does not answer is tried again and again."""
         ...
 
-    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle these deliveries. Acknowledging twice, or for a group that has vanished, does nothing."""
+    async def wait(self, seconds: float) -> set[str]:
+        """Wait until streams have changed, and return their keys; an empty set after so many `seconds`.
+
+        What is added to them after this has returned is part of the next call's answer, so read them then.
+        """
+        ...
+
+
+class StreamReader(Protocol):
+    """Reads the channels of one consumer group, each for as long as this instance has its lease.
+
+    Safe for several tasks of one event loop, one for each channel. Raises `ServerUnavailableError`,
+    `ServerRefusedError` or `ServerOutOfMemoryError`; after any of them the lease has to be taken anew, because entries
+    may have been delivered that nobody has seen.
+    """
+
+    @property
+    def instance(self) -> str:
+        """The name of this instance, which no other has."""
+        ...
+
+    @property
+    def channels(self) -> Mapping[str, str]:
+        """The channel of each stream's key."""
+        ...
+
+    @property
+    def settings(self) -> ReaderSettings:
+        """How much to read at a time, and when to claim what others left pending."""
+        ...
+
+    async def take(self, channel: str, *, least_epoch: int = 0) -> Lease:
+        """Take the lease, for an epoch of at least this number; make the group at its stream's beginning if need be.
+
+        Raises `LeaseHeldError`.
+        """
+        ...
+
+    async def turn(
+        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+    ) -> Turn:
+        """Acknowledge entries, then read at most `count` that follow the id `after`; for `new`, the last one read.
+
+        Raises `LeaseLostError`.
+        """
+        ...
+
+    async def between(self, channel: str, after: str, until: str, *, count: int) -> Sequence[Delivery]:
+        """Return the first `count` entries after one id, up to another, whatever the group has done with them."""
+        ...
+
+    async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
+        """Store the dead letter of each entry, by its id, and acknowledge it; a repeat stores it once.
+
+        Raises `LeaseLostError`.
+        """
         ...
 
     async def close(self) -> None:
-        """Release all connections; what is not acknowledged stays pending. Closing twice does nothing."""
+        """Release all connections. Closing twice does nothing."""
         ...
 
 

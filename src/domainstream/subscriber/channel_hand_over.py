@@ -15,11 +15,12 @@ from typing import Final
 from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue import RoutedEntry
-from domainstream.queue.job_adder import ChannelEpoch, JobAdder, QueueBehindError, Refusal
+from domainstream.queue.port import ChannelEpoch, JobAdder, QueueBehindError, Refusal
 from domainstream.retrying import Backoff
 from domainstream.stream import DeadLetter
-from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError, OrderedReader, Read, Turn
-from domainstream.stream.reader.group_streams import AdaptiveBatchSize
+from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
+from domainstream.stream.port import Read, StreamReader, Turn
+from domainstream.stream.reader.batch_size import AdaptiveBatchSize
 from domainstream.subscriber.lost_jobs import LostJobs
 from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
@@ -37,7 +38,7 @@ _FIRST: Final = "0-0"
 class HandOverParts:
     """What all channels of a subscriber share."""
 
-    reader: OrderedReader
+    reader: StreamReader
     """Reads the streams."""
 
     adder: JobAdder
@@ -108,7 +109,7 @@ class Ownership:
         self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
         self._claimed = ChannelEpoch(mark=epoch.mark, epoch=epoch.epoch, queues=epoch.queues, is_ordered=False)
         self._backoff = Backoff()
-        self._size = AdaptiveBatchSize(parts.reader.settings, channels=1)
+        self._size = AdaptiveBatchSize(parts.reader.settings)
         self._read_to = lease.last_delivered
         self._done: list[str] = []
         self._refused: set[str] = set()
@@ -142,7 +143,7 @@ class Ownership:
                 turn = await self._turn("new", after=self._read_to, count=self._size.count)
                 entries = self._parts.router.route(turn.deliveries)
                 may_be_more = len(entries) >= self._size.count and self._now() < self._next_sweep
-                self._size.learn(turn.deliveries, len(entries))
+                self._size.learn(turn.deliveries)
                 if settling is not None:
                     await settling
                     settling = None

@@ -10,9 +10,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from domainstream.queue import RoutedEntry
-from domainstream.queue.job_adder import ChannelEpoch, Fenced, JobAdder, QueueBehindError
+from domainstream.queue.port import ChannelEpoch, Fenced, JobAdder, QueueBehindError
 from domainstream.stream import Delivery
-from domainstream.stream.lease import Lease, OrderedReader
+from domainstream.stream.lease import Lease
+from domainstream.stream.port import StreamReader
 from domainstream.stream.state import id_order
 from domainstream.subscriber.router import JobRouter
 from domainstream.telemetry import Signal, emit
@@ -29,7 +30,7 @@ class LostJobs:
     """What the queues of one channel have lost, as far as its owner knows."""
 
     def __init__(
-        self, channel: str, epoch: ChannelEpoch, reader: OrderedReader, adder: JobAdder, router: JobRouter
+        self, channel: str, epoch: ChannelEpoch, reader: StreamReader, adder: JobAdder, router: JobRouter
     ) -> None:
         """Know of nothing yet."""
         self._channel, self._epoch = channel, epoch

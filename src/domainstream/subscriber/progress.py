@@ -1,6 +1,7 @@
 """Counts what a subscriber does, and reports what goes wrong with its channels."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from time import monotonic
 from typing import Final
 
@@ -10,10 +11,11 @@ from msgspec.structs import replace
 from domainstream.errors import ServerError
 from domainstream.health import Health
 from domainstream.queue import RoutedEntry
-from domainstream.queue.job_adder import Refusal
+from domainstream.queue.port import Refusal
 from domainstream.retrying import Backoff
 from domainstream.stream import DeadLetter, Delivery, Loss, OnLoss
-from domainstream.stream.lease import LeaseLostError, Turn
+from domainstream.stream.lease import LeaseLostError
+from domainstream.stream.port import Turn
 from domainstream.stream.reader.stats import ReaderStatsRecorder
 from domainstream.telemetry import Signal, emit
 
@@ -72,7 +74,9 @@ class Progress:
         """Count entries that were taken over from consumers of other names."""
         self._recorder.reclaimed(channel, entries)
 
-    def handed_over(self, entries: Sequence[RoutedEntry], letters: Mapping[str, DeadLetter], refused: Set[str]) -> None:
+    def handed_over(
+        self, entries: Sequence[RoutedEntry], letters: Mapping[str, DeadLetter], refused: AbstractSet[str]
+    ) -> None:
         """Count entries whose jobs are added, but for those that were refused, and the dead letters among them."""
         done = [entry for entry in entries if entry.delivery.entry_id not in refused]
         self.stats = replace(

@@ -12,7 +12,7 @@ from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.connection import connect
 from domainstream.settings import MessageLimits
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
-from domainstream.stream.reader.ordered_reader import RedisOrderedReader
+from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.wake_ups import WakeUps
 from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
@@ -95,7 +95,7 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         group. `run` raises `ConfigurationError` when a server may evict keys.
         """
         name = plain_name(consumer) or socket.gethostname()
-        reader = RedisOrderedReader.from_url(
+        reader = RedisStreamReader.from_url(
             url,
             subscriptions.channels,
             group=group,

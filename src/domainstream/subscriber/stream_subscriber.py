@@ -9,10 +9,10 @@ from typing import Self
 from domainstream.errors import ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
-from domainstream.queue.job_adder import JobAdder
+from domainstream.queue.port import JobAdder
 from domainstream.retrying import Backoff
 from domainstream.stream import MaintenanceTask
-from domainstream.stream.lease import OrderedReader, WakeUps
+from domainstream.stream.port import StreamReader, WakeUps
 from domainstream.subscriber.channel_hand_over import ChannelHandOver, HandOverParts
 from domainstream.subscriber.progress import Progress, SubscriberStats
 from domainstream.subscriber.router import JobRouter
@@ -35,7 +35,7 @@ class StreamSubscriber:
 
     def __init__(
         self,
-        reader: OrderedReader,
+        reader: StreamReader,
         adder: JobAdder,
         router: JobRouter,
         wake_ups: WakeUps,

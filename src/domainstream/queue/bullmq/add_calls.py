@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from domainstream.queue.bullmq.job_batch import Argument, JobKinds, batch_script, parts_of
 from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, own_script, queue_key
-from domainstream.queue.job_adder import ChannelEpoch, Fenced
-from domainstream.queue.port import RoutedEntry
+from domainstream.queue.port import ChannelEpoch, Fenced, RoutedEntry
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
 

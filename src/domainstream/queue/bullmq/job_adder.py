@@ -19,8 +19,7 @@ from domainstream.queue.bullmq.add_calls import (
     note_reached,
 )
 from domainstream.queue.bullmq.scripts import cluster_name, queue_key
-from domainstream.queue.job_adder import ChannelEpoch, Fenced, QueueBehindError, Refusal, TooManyRefusalsError
-from domainstream.queue.port import RoutedEntry
+from domainstream.queue.port import ChannelEpoch, Fenced, QueueBehindError, Refusal, RoutedEntry, TooManyRefusalsError
 from domainstream.redis.call_lane import CallLane, CallLanes
 from domainstream.redis.errors import code_of, server_error
 from domainstream.redis.keys import lease_key, stream_key

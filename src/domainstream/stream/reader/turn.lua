@@ -24,7 +24,7 @@
 --
 -- take and rotate return {epoch, server ms, last-delivered-id, owner before, epoch before, token, token before}; the
 -- others {server ms, entries {id, fields and values}, how often each was delivered, ids of pending entries that had been
--- deleted and are acknowledged now, a loss as loss_detector.lua returns it}. An empty page is the last one.
+-- deleted and are acknowledged now, a loss as `check` of group_state.lua returns it}. An empty page is the last one.
 -- Errors: HELD <ms left> <owner>; FENCED <epoch>: the lease is another's, or of another epoch; NOGROUP. After these
 -- nothing was done. For `new` and `read` also: REWOUND, the group was set back, and the token is forgotten, so that no
 -- queue takes what comes again for done; MISSED, a late owner has read something since. Both need a new epoch.

@@ -11,9 +11,9 @@ from msgspec import Struct
 from domainstream.redis.keys import lease_key
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
-from domainstream.stream.lease import Lease, Read, Turn
-from domainstream.stream.port import DATA, Delivery, Loss
-from domainstream.stream.reader.group_streams import FIRST_COUNT
+from domainstream.stream.lease import Lease
+from domainstream.stream.port import DATA, Delivery, Loss, Read, Turn
+from domainstream.stream.reader.batch_size import FIRST_COUNT
 
 _HERE: Final = "domainstream.stream.reader"
 

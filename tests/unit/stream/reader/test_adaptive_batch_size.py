@@ -1,7 +1,7 @@
 """How many entries to ask for is learned from the replies."""
 
 from domainstream.stream import Delivery, ReaderSettings
-from domainstream.stream.reader.group_streams import AdaptiveBatchSize
+from domainstream.stream.reader.batch_size import AdaptiveBatchSize
 
 SETTINGS = ReaderSettings(max_entries=1_000, max_bytes=1_000_000)
 
