@@ -45,8 +45,8 @@ def open_subscriber(
 ) -> RedisBullMQStreamSubscriber:
     """Return a subscriber for `url`, which defaults to `REDIS_URL`; use it in `async with` and await its `run()`.
 
-    `DOMAINSTREAM_CONSUMER` names this instance and defaults to the host name. Instances on one host need different
-    names. Raises `ServerNotFoundError` if neither `url` nor `REDIS_URL` is set.
+    `DOMAINSTREAM_CONSUMER` is what people call this instance; it defaults to the host name.
+    Raises `ServerNotFoundError` if neither `url` nor `REDIS_URL` is set.
     """
     return RedisBullMQStreamSubscriber.from_url(
         server_url(url),

@@ -118,10 +118,10 @@ class SubscriberOptions(RunOptions):
             "--consumer",
             envvar="DOMAINSTREAM_CONSUMER",
             show_envvar=True,
-            help="This instance; default: its host name.",
+            help="What to call this instance; default: its host name.",
         ),
     ]
-    """The name of this instance; None for its host name."""
+    """What people call this instance; None for its host name."""
 
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
