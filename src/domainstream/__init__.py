@@ -24,7 +24,7 @@ _MODULES: Final = {
     "producer": "EventProducer verify_mapper",
     "publisher": "BatchLimits MemoryPublisher PublisherSettings RedisStreamPublisherClient Retention",
     "receipt": "Outcome Receipt",
-    "settings": "MessageLimits RetryPolicy",
+    "settings": "Confirm MessageLimits RetryPolicy",
 }
 _MODULE_OF: Final = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 

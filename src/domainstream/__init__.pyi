@@ -36,6 +36,7 @@ from domainstream.receipt import (
     Receipt as Receipt,
 )
 from domainstream.settings import (
+    Confirm as Confirm,
     MessageLimits as MessageLimits,
     RetryPolicy as RetryPolicy,
 )

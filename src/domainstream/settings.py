@@ -2,8 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from domainstream.validation import at_most, positive_fields, raise_problems
+
+Confirm = int | Literal["all", "fsync"]
+"""How many replicas must have what a server has stored before it counts as stored.
+
+A number; or "all" that the primary has, and at least one; or "fsync": the primary and all replicas that it has, if any,
+must have it on their disks, which takes `appendonly yes` at each of them and Redis 7.2 or later, or Valkey.
+"""
+
+
+def confirm_problem(confirm: object, *, least: int = 1) -> str | None:
+    """Return why a setting does not say how many replicas must have a write, or None; a number is at least `least`."""
+    if confirm in (None, "all", "fsync") or (type(confirm) is int and confirm >= least):
+        return None
+    return f'confirm must be a number of replicas (at least {least}), "all", "fsync" or None'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

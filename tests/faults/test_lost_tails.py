@@ -11,9 +11,8 @@ from faults.conftest import Report
 from redis.asyncio import Redis
 from support.publishing import entries
 
-from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
+from domainstream import Confirm, Outcome, PublisherSettings, RedisStreamPublisherClient
 from domainstream.producer import OutgoingMessage
-from domainstream.redis.confirming import Confirm
 from domainstream.settings import RetryPolicy
 from domainstream.testing import ServerBinary
 from domainstream.testing.cluster_lab import ClusterLab

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from domainstream import Outcome, Receipt
+from domainstream import Confirm, Outcome, Receipt
 from domainstream.errors import PublishCancelledError
 from domainstream.health import Health
 from domainstream.producer import OutgoingMessage
@@ -16,13 +16,16 @@ class ScriptedPublisher:
         """Repeat the last outcome, `published` by default; `error` is the cause of what went wrong."""
         self.calls: list[list[OutgoingMessage]] = []
         """The messages of each call."""
+        self.confirms: list[Confirm | None] = []
+        """How many replicas each call waits for."""
         self._outcomes = outcomes or (Outcome.PUBLISHED,)
         self._error = error
         self._cancelled = cancelled
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
         """Note the messages and return, or raise, their receipts."""
         self.calls.append(list(messages))
+        self.confirms.append(confirm)
         receipts = [self._receipt(number, message) for number, message in enumerate(messages)]
         if self._cancelled:
             raise asyncio.CancelledError from PublishCancelledError(receipts)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from domainstream import BatchLimits
+from domainstream import BatchLimits, Confirm
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.coalescer import Coalescer
 from domainstream.publisher.lane import Lane
@@ -13,10 +13,11 @@ ALL = 1_000
 
 
 class GatedSender:
-    """A sender that publishes a flush when it is let through, and records the messages of each flush."""
+    """A sender that publishes a flush when it is let through, and records each flush."""
 
     def __init__(self, *, letting_through: int = 0) -> None:
         self.flushes: list[dict[str, list[OutgoingMessage]]] = []
+        self.confirms: list[Confirm | None] = []
         self.most_under_way = 0
         self.closed = False
         self._under_way = 0
@@ -31,10 +32,11 @@ class GatedSender:
         for _ in range(flushes):
             self._permits.release()
 
-    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+    async def send(self, batches: Sequence[Batch], deadline: float, confirm: Confirm | None) -> None:
         """Publish when let through."""
         self._under_way += 1
         self.most_under_way = max(self.most_under_way, self._under_way)
+        self.confirms.append(confirm)
         self.flushes.append({batch.channel: list(batch.messages) for batch in batches})
         await self._permits.acquire()
         for batch in batches:
@@ -52,7 +54,7 @@ class BrokenSender:
     def __init__(self, error: type[BaseException] = RuntimeError) -> None:
         self.error: type[BaseException] | None = error
 
-    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+    async def send(self, batches: Sequence[Batch], deadline: float, confirm: Confirm | None) -> None:
         """Fail before anything is settled, or publish once there is no error any more."""
         if self.error is not None:
             raise self.error

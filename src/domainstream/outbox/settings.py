@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
-from domainstream.redis.confirming import Confirm, confirm_problem
+from domainstream.settings import Confirm, confirm_problem
 from domainstream.validation import at_most, positive_fields, raise_problems
 
 
@@ -48,8 +48,9 @@ class RelaySettings:
     """
 
     confirm: Confirm | None = None
-    """How many replicas must have an event before its row is removed: a number, or "all" that the primary has, and at
-    least one. Until they confirm it, its batch is sent again. None waits for none of them. Defaults to None.
+    """How many replicas must have an event before its row is removed: a number; or "all" that the primary has, and at
+    least one; or "fsync", the disks of the primary and of all its replicas. Until they confirm it, its batch is sent
+    again. None waits for none of them. Defaults to None.
     """
 
     archive: bool = False

@@ -10,7 +10,7 @@ from domainstream.event import BaseEvent
 from domainstream.producer.message_builder import Mapped, MessageBuilder, ServiceEventT_contra
 from domainstream.producer.port import EventPublisher
 from domainstream.receipt import Outcome, Receipt
-from domainstream.settings import MessageLimits
+from domainstream.settings import Confirm, MessageLimits
 
 DEFAULT_LIMITS = MessageLimits()
 
@@ -47,8 +47,11 @@ class EventProducer(Generic[ServiceEventT_contra]):
         self._publisher = publisher
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
 
-    async def publish(self, event: ServiceEventT_contra) -> Receipt:
+    async def publish(self, event: ServiceEventT_contra, *, confirm: Confirm | None = None) -> Receipt:
         """Publish one event and return its receipt: `published` with the entry's id, or `not_published`.
+
+        `confirm` says how many replicas must have it: a number, "all", or "fsync" for their disks. None leaves that to
+        the publisher's settings, and 0 waits for none.
 
         Raises `PublishError` when the event was rejected or its outcome is unknown. Nothing was sent if it raises
         `EventEncodingError`, `MapperError`, `PublisherClosedError` or an error of the mapper itself.
@@ -56,23 +59,26 @@ class EventProducer(Generic[ServiceEventT_contra]):
         message = self._builder.build(event)
         if message is None:
             return _not_published(event)
-        receipts = await self._publisher.publish((message,))
+        receipts = await self._publisher.publish((message,), confirm=confirm)
         if receipts[0].outcome is not Outcome.PUBLISHED:
             raise PublishError(receipts)
         return receipts[0]
 
-    async def publish_many(self, events: Iterable[ServiceEventT_contra]) -> list[Receipt]:
+    async def publish_many(
+        self, events: Iterable[ServiceEventT_contra], *, confirm: Confirm | None = None
+    ) -> list[Receipt]:
         """Publish events in order and return one receipt each, in the order of `events`.
 
         All events are mapped and encoded before the first one is sent, so an error in either step publishes nothing.
-        Raises what `publish` raises; the receipts of a `PublishError` report the outcome of each event.
+        `confirm` is that of `publish`. Raises what `publish` raises; the receipts of a `PublishError` report the
+        outcome of each event.
         """
         mapped = self._builder.build_many(events)
         messages = [message for _, message in mapped if message is not None]
         if not messages:
             return _in_order(mapped, [])
         try:
-            sent = await self._publisher.publish(messages)
+            sent = await self._publisher.publish(messages, confirm=confirm)
         except asyncio.CancelledError as cancelled:
             raise cancelled from PublishCancelledError(_in_order(mapped, receipts_of(cancelled)))
         receipts = sent if len(sent) == len(mapped) else _in_order(mapped, sent)

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from domainstream.health import Health
 from domainstream.receipt import Receipt
+from domainstream.settings import Confirm
 
 
 class OutgoingMessage(Struct, frozen=True, gc=False):
@@ -29,12 +30,16 @@ class EventPublisher(Protocol):
     Every publisher must pass the suite in `domainstream.testing.publisher_contract`.
     """
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
         """Send `messages` and return one receipt each, in the same order, once every outcome is known.
 
         Messages of one channel are stored in the order of the calls and, within a call, in the order of `messages`. A
         call is not atomic: each receipt reports the outcome of its own message, and `rejected` guarantees that no entry
         exists. Outcomes are never raised as exceptions.
+
+        `confirm` says how many replicas must have a message before it is `published`; its receipt says how many had it.
+        With fewer of them it is `unknown`. 0 waits for none, and None leaves it to the publisher. Raises
+        `ConfigurationError`, without sending anything, for any other value than `Confirm` allows.
 
         After `close`, raises `PublisherClosedError` without sending anything. If the calling task is cancelled,
         messages that were not sent yet are never sent, and the `asyncio.CancelledError` has a `PublishCancelledError`

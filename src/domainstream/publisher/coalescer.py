@@ -11,6 +11,7 @@ from domainstream.publisher.node_lanes import NodeLanes
 from domainstream.publisher.pending import PendingPublish
 from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Receipt
+from domainstream.settings import Confirm
 
 _ONE_LOOP = "its connection cannot be used in a second one; make a client inside each asyncio.run(...)"
 
@@ -35,10 +36,11 @@ class Coalescer:
         """Why the last flush died; empty once one has not. Only a bug of ours leads here."""
         return self._lanes.problem
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    async def publish(self, messages: Sequence[OutgoingMessage], confirm: Confirm | None = None) -> list[Receipt]:
         """Send `messages` with the next flushes and return their receipts, in order.
 
-        When the caller is cancelled, what was not yet taken into a flush is never sent.
+        `confirm` says how many replicas must have them; None waits for none. When the caller is cancelled, what was not
+        yet taken into a flush is never sent.
         """
         if not messages:
             return []
@@ -47,7 +49,7 @@ class Coalescer:
             if self._loop is not None:
                 raise ConfigurationError("This publisher belongs to another event loop:", [_ONE_LOOP])
             self._loop = loop
-        pending = PendingPublish(messages, loop, loop.time() + self._time_limit)
+        pending = PendingPublish(messages, loop, loop.time() + self._time_limit, confirm)
         if not self._gate.try_enter(len(messages), pending.size):
             try:
                 await self._gate.wait_to_enter(len(messages), pending.size)

@@ -70,7 +70,7 @@ class Lane:
                 try:
                     await self._prepare()
                     flush.take_from(self._waiting)
-                    await self._sender.send(flush.batches, flush.deadline)
+                    await self._sender.send(flush.batches, flush.deadline, flush.confirm)
                     self.problem = ""
                 except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting
                     self._failed(error)

@@ -10,6 +10,8 @@ from domainstream.errors import PublisherClosedError
 from domainstream.health import Health
 from domainstream.producer import OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
+from domainstream.settings import Confirm, confirm_problem
+from domainstream.validation import raise_problems
 
 Entry = tuple[str, bytes]
 """An entry's id, `milliseconds-number`, and its message."""
@@ -18,7 +20,7 @@ Entry = tuple[str, bytes]
 class MemoryPublisher:
     """Keeps each channel's entries in a list; implements `EventPublisher`.
 
-    Nothing is ever trimmed.
+    Nothing is ever trimmed. As many replicas as a call asks for have everything at once, and one if it asks for all.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -28,11 +30,12 @@ class MemoryPublisher:
         self._clock = clock
         self._closed = False
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
         """Store `messages` at once; see `EventPublisher.publish`."""
         if self._closed:
             raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
-        return [self._store(message) for message in messages]
+        confirmed_by = simulated_replicas(confirm)
+        return [self._store(message, confirmed_by) for message in messages]
 
     async def health(self) -> Health:
         """Return whether it is open."""
@@ -52,7 +55,7 @@ class MemoryPublisher:
     ) -> None:
         await self.close()
 
-    def _store(self, message: OutgoingMessage) -> Receipt:
+    def _store(self, message: OutgoingMessage, confirmed_by: int | None) -> Receipt:
         entries = self.streams.setdefault(message.channel, [])
         now = int(self._clock() * 1000)
         entry_id = f"{now}-0"
@@ -61,4 +64,19 @@ class MemoryPublisher:
             milliseconds, _, number = entries[-1][0].partition("-")
             entry_id = entry_id if now > int(milliseconds) else f"{milliseconds}-{int(number) + 1}"
         entries.append((entry_id, message.data))
-        return Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=message.channel, entry_id=entry_id)
+        return Receipt(
+            event_id=message.event_id,
+            outcome=Outcome.PUBLISHED,
+            channel=message.channel,
+            entry_id=entry_id,
+            confirmed_by=confirmed_by,
+        )
+
+
+def simulated_replicas(confirm: Confirm | None) -> int | None:
+    """Return how many replicas have what is published in memory; None if the call waits for none.
+
+    Raises `ConfigurationError` for what cannot be waited for.
+    """
+    raise_problems("publish(confirm=...)", [confirm_problem(confirm, least=0)])
+    return (confirm if isinstance(confirm, int) else 1) if confirm else None

@@ -14,6 +14,7 @@ from domainstream.errors import ServerUnavailableError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.settings import BatchLimits
 from domainstream.receipt import Outcome, Receipt
+from domainstream.settings import Confirm
 
 
 class Batch:
@@ -53,10 +54,11 @@ class Batch:
 class BatchSender(Protocol):
     """Sends batches to the server. One call at a time."""
 
-    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
+    async def send(self, batches: Sequence[Batch], deadline: float, confirm: Confirm | None) -> None:
         """Settle every batch, at the latest soon after `deadline` (on the event loop's clock).
 
-        There is one batch per channel. Only cancellation raises, and leaves the batches in flight without receipts.
+        `confirm` says how many replicas must have them; None waits for none. There is one batch per channel. Only
+        cancellation raises, and leaves the batches in flight without receipts.
         """
         ...
 
@@ -68,13 +70,21 @@ class BatchSender(Protocol):
 class PendingPublish:
     """The messages of one `publish` call and their receipts."""
 
-    __slots__ = ("_receipts", "_unsettled", "deadline", "messages", "parts", "settled", "size", "taken")
+    __slots__ = ("_receipts", "_unsettled", "confirm", "deadline", "messages", "parts", "settled", "size", "taken")
 
-    def __init__(self, messages: Sequence[OutgoingMessage], loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+    def __init__(
+        self,
+        messages: Sequence[OutgoingMessage],
+        loop: asyncio.AbstractEventLoop,
+        deadline: float,
+        confirm: Confirm | None = None,
+    ) -> None:
         self.messages = messages
         """In the caller's order; they are taken into flushes from the front."""
         self.deadline = deadline
         """When to give up, on the event loop's clock."""
+        self.confirm: Confirm | None = confirm
+        """How many replicas must have the messages; None if it waits for none of them."""
         self.size = len(messages[0].data) if len(messages) == 1 else sum([len(message.data) for message in messages])
         """Bytes of all messages."""
         self.taken = 0
@@ -138,7 +148,7 @@ class PendingPart(PendingPublish):
 
     def __init__(self, whole: PendingPublish, indexes: Sequence[int]) -> None:
         messages = [whole.messages[index] for index in indexes]
-        super().__init__(messages, whole.settled.get_loop(), whole.deadline)
+        super().__init__(messages, whole.settled.get_loop(), whole.deadline, whole.confirm)
         self.indexes = indexes
         """Where the messages stand in the call."""
         self._whole = whole
@@ -166,11 +176,16 @@ class Segment(NamedTuple):
 
 
 class Flush:
-    """What goes to the server in one round trip: a batch for each channel that has messages waiting."""
+    """What goes to the server in one round trip: a batch for each channel that has messages waiting.
+
+    All of its calls wait for the same replicas, so that the receipts of each say what was confirmed for it.
+    """
 
     def __init__(self, limits: BatchLimits) -> None:
         self.deadline = 0.0
         """When to give up, on the event loop's clock: that of the call that came last."""
+        self.confirm: Confirm | None = None
+        """How many replicas must have it; None if it waits for none of them."""
         self._limits = limits
         self._bytes = 0
         self._batches: dict[str, tuple[Batch, list[Segment]]] = {}
@@ -181,8 +196,13 @@ class Flush:
         return [batch for batch, _ in self._batches.values()]
 
     def take_from(self, waiting: deque[PendingPublish]) -> None:
-        """Take messages from the front of `waiting` until one does not fit; calls wholly taken leave the deque."""
-        while waiting and self._take_from(waiting[0]):
+        """Take messages from the front of `waiting` until one does not fit, or waits for other replicas.
+
+        Calls wholly taken leave the deque.
+        """
+        if waiting:
+            self.confirm = waiting[0].confirm
+        while waiting and waiting[0].confirm == self.confirm and self._take_from(waiting[0]):
             waiting.popleft()
 
     def settle(self) -> None:

@@ -11,6 +11,7 @@ connection lost before the reply        maybe         yes        the sequence ma
 transient (LOADING, MISCONF, ...)       no            yes        a script is rejected before its first write
 UNTRIMMED                               yes           yes        the repeat returns the entry ids
 too few replicas confirmed              yes           yes        the repeat returns the entry ids, and waits again
+cannot wait (WAITAOF, appendonly)       no            no         it is asked before anything is sent
 HALFADDED                               maybe         no         a repeat would add entries again
 moved (MOVED, ASK)                      no            no         the URL names one server, and it is a cluster's
 final (OOM, WRONGTYPE, NOPERM, ...)     no            no         it would fail in the same way
@@ -34,13 +35,13 @@ from domainstream.publisher.pending import Batch
 from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
-from domainstream.redis.confirming import Confirm, Confirmed
+from domainstream.redis.confirming import Confirmed
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of, server_error
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.retrying import Backoff, is_worth_logging
-from domainstream.settings import RetryPolicy
+from domainstream.settings import Confirm, RetryPolicy
 from domainstream.telemetry import Signal, emit
 
 PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION))
@@ -52,17 +53,14 @@ SHORTEST_ATTEMPT: Final = 0.05
 class RedisBatchSender:
     """Sends flushes over one link. For one caller at a time."""
 
-    def __init__(
-        self, link: RedisLink, calls: "BatchCalls", policy: RetryPolicy, confirm: Confirm | None = None
-    ) -> None:
-        """Send what `calls` makes through `link`, which is closed with the sender; `confirm` waits for replicas."""
+    def __init__(self, link: RedisLink, calls: "BatchCalls", policy: RetryPolicy) -> None:
+        """Send what `calls` makes through `link`, which is closed with the sender."""
         self._link = link
-        self._confirm: Confirm | None = confirm
         self._calls = calls
         self._policy = policy
 
-    async def send(self, batches: Sequence[Batch], deadline: float) -> None:
-        """Settle every batch, repeating until `deadline` where that can help."""
+    async def send(self, batches: Sequence[Batch], deadline: float, confirm: Confirm | None = None) -> None:
+        """Settle every batch, repeating until `deadline` where that can help; `confirm` waits for replicas."""
         now = asyncio.get_running_loop().time
         if now() >= deadline:
             error = ServerUnavailableError("the deadline passed while earlier batches had no reply")
@@ -74,7 +72,7 @@ class RedisBatchSender:
         for number in count(1):
             # A pause may have taken longer than it should: an attempt that has begun gets some time anyway.
             seconds = min(max(deadline - now(), SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
-            replies = await self._replies([each.call for each in attempts], seconds)
+            replies = await self._replies([each.call for each in attempts], confirm, seconds)
             for each, reply in zip(attempts, replies, strict=True):
                 each.note(reply)
             attempts = [each for each in attempts if each.failure]
@@ -91,10 +89,10 @@ class RedisBatchSender:
                 emit(Signal.PUBLISH_RETRIED, attempt=number, batches=len(attempts), reason="; ".join(sorted(reasons)))
             await asyncio.sleep(pause)
 
-    async def _replies(self, calls: Sequence[Arguments], seconds: float) -> list[Reply]:
-        if self._confirm is None:
+    async def _replies(self, calls: Sequence[Arguments], confirm: Confirm | None, seconds: float) -> list[Reply]:
+        if confirm is None:
             return await self._link.eval_each(PUBLISH_BATCH, calls, seconds=seconds)
-        return await self._link.eval_each_confirmed(PUBLISH_BATCH, calls, confirm=self._confirm, seconds=seconds)
+        return await self._link.eval_each_confirmed(PUBLISH_BATCH, calls, confirm=confirm, seconds=seconds)
 
     async def close(self) -> None:
         """Close the link, and wait for the end of its connection."""
@@ -196,9 +194,9 @@ def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:
 
 def doubt_about(confirmed: Confirmed, place: str) -> NotConfirmedError | None:
     """Return an error if fewer replicas than wanted have a batch; `place` is the server, as `host:port`."""
-    if confirmed.replicas >= confirmed.wanted:
+    if confirmed.replicas >= confirmed.wanted and not confirmed.problem:
         return None
-    why = confirmed.problem and f"; the server does not wait for replicas: {confirmed.problem}"
+    why = confirmed.problem and f"; {confirmed.problem}"
     counts = f"{confirmed.replicas} of {confirmed.wanted}"
     return NotConfirmedError(f"{counts} replicas confirmed the entries at {place} in time{why}")
 

@@ -26,7 +26,8 @@ from domainstream.redis.link import RedisLink
 from domainstream.redis.sentinel_replicas import SentinelReplicas
 from domainstream.redis.slot_map import SlotMap
 from domainstream.redis.topology import RedisTopology, TopologyKind
-from domainstream.settings import RetryPolicy
+from domainstream.settings import Confirm, RetryPolicy, confirm_problem
+from domainstream.validation import raise_problems
 
 CLIENT_NAME = "domainstream-publisher"
 """How the server's CLIENT LIST shows the connection."""
@@ -54,6 +55,7 @@ class RedisStreamPublisherClient:
     def __init__(self, lanes: ServerLane | NodeLanes, settings: PublisherSettings) -> None:
         """Prefer `from_url`, `from_settings` or `from_client`."""
         self._lanes = lanes
+        self._confirm: Confirm | None = settings.confirm
         self._attempt_timeout = settings.retry.attempt_timeout.total_seconds()
         self._coalescer = Coalescer(lanes, settings.limits, settings.retry.deadline.total_seconds())
         self._closing: asyncio.Task[None] | None = None
@@ -109,11 +111,19 @@ class RedisStreamPublisherClient:
         """What the publisher is doing now."""
         return PublisherStats(waiting=self._coalescer.waiting)
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
-        """Send `messages` and return one receipt each; see `EventPublisher.publish`."""
+    async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
+        """Send `messages` and return one receipt each; see `EventPublisher.publish`.
+
+        Without `confirm`, the publisher's settings say how many replicas to wait for. Calls that wait for different
+        numbers do not share a round trip, and each waits until those before it are settled. Raises `ConfigurationError`
+        for a `confirm` that cannot be waited for.
+        """
         if self._closing is not None:
             raise PublisherClosedError("the publisher is closed; publish inside its `async with` block")
-        return await self._coalescer.publish(messages)
+        if confirm is None:
+            return await self._coalescer.publish(messages, self._confirm)
+        raise_problems("publish(confirm=...)", [confirm_problem(confirm, least=0)])
+        return await self._coalescer.publish(messages, confirm or None)
 
     async def health(self) -> Health:
         """Ping the server, or each primary of a cluster, for at most the time of one attempt; never raises."""
@@ -148,7 +158,7 @@ class RedisStreamPublisherClient:
 
 
 def _server_lane(link: RedisLink, pool: ConnectionPool, settings: PublisherSettings) -> ServerLane:
-    sender = RedisBatchSender(link, BatchCalls(settings), settings.retry, settings.confirm)
+    sender = RedisBatchSender(link, BatchCalls(settings), settings.retry)
     return ServerLane(sender, settings.limits, pool)
 
 
@@ -159,6 +169,6 @@ def _node_lanes(topology: RedisTopology, settings: PublisherSettings) -> NodeLan
 
     def sender() -> RedisBatchSender:
         link = ClusterLink(slots, client_name=CLIENT_NAME, connect_timeout=settings.retry.attempt_timeout)
-        return RedisBatchSender(link, calls, settings.retry, settings.confirm)
+        return RedisBatchSender(link, calls, settings.retry)
 
     return NodeLanes(slots, sender, settings.limits, prefix=settings.prefix)

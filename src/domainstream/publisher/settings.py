@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domainstream.publisher.retention import Retention
-from domainstream.redis.confirming import Confirm, confirm_problem
 from domainstream.redis.keys import prefix_problem
-from domainstream.settings import RetryPolicy
+from domainstream.settings import Confirm, RetryPolicy, confirm_problem
 from domainstream.validation import plain_name, positive_fields, raise_problems
 
 
@@ -66,9 +65,9 @@ class PublisherSettings:
     """
 
     confirm: Confirm | None = None
-    """How many replicas must have an event before its receipt says `published`: a number, or "all" that the primary
-    has, and at least one. What they do not confirm before the deadline is `unknown`. None waits for none of them.
-    Defaults to None.
+    """How many replicas must have an event before its receipt says `published`: a number; or "all" that the primary
+    has, and at least one; or "fsync", the disks of the primary and of all its replicas. What they do not confirm before
+    the deadline is `unknown`. None waits for none of them. `publish(..., confirm=)` overrides it. Defaults to None.
     """
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from typing import Final
 from redis.asyncio import ConnectionPool
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, TryAgainError
 
-from domainstream.redis.confirming import Confirm, connected_replicas, known_replicas
+from domainstream.redis.confirming import connected_replicas, known_replicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply, Transaction
@@ -32,6 +32,7 @@ from domainstream.redis.scripts import Script
 from domainstream.redis.sentinel_replicas import SentinelReplicas
 from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology, TopologyKind
+from domainstream.settings import Confirm
 
 HOPS: Final = 6
 """How often a call is passed on before the nodes are left to agree with each other."""

@@ -2,29 +2,26 @@
 
 A primary acknowledges a write before its replicas have it. WAIT, sent behind the scripts on the same connection, counts
 the replicas that have all that this connection wrote; a script that wrote nothing is not waited for. Whoever repeats a
-script until replicas confirm it must let the repeat write, too.
+script until replicas confirm it must let the repeat write, too. WAITAOF does the same for disks.
 """
 
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.scripts import Script
+from domainstream.settings import Confirm
 from domainstream.text import described
-
-Confirm = int | Literal["all"]
-"""How many replicas must have a write: so many, or all that the primary has, and at least one."""
-
 
 COUNT_AGE: Final = 1.0
 """Seconds after which the replicas of a primary are counted again."""
 
-MARGIN: Final = 0.05
-"""Seconds of a call's time that are left for the reply to WAIT."""
+MARGIN: Final = 0.15
+"""Seconds of a call's time that are left for the reply to WAIT; a server that idles looks at its clock every 100 ms."""
 
 Command = Sequence[str | bytes | int]
 
@@ -45,18 +42,11 @@ class Confirmed(NamedTuple):
     """How many had to."""
 
     problem: str
-    """Why the server would not wait for replicas; empty if it did."""
+    """Why it is not confirmed, whatever the replicas have; empty if nothing else is wrong."""
 
 
 ReplicaCount = Callable[[Exchange, float], Awaitable[int | Exception]]
 """Returns how many replicas a primary has, or why that is not known, within so many seconds."""
-
-
-def confirm_problem(confirm: object) -> str | None:
-    """Return why a setting does not say how many replicas must have a write, or None."""
-    if confirm in (None, "all") or (type(confirm) is int and confirm > 0):
-        return None
-    return 'confirm must be a number of replicas above zero, "all" or None'
 
 
 async def connected_replicas(exchange: Exchange, seconds: float) -> int | Exception:
@@ -86,30 +76,30 @@ class Confirmation:
         self._count = replicas
         self._known = 0
         self._counted_at = -math.inf
+        self._writes_to_disk = False
 
     def forget(self) -> None:
-        """Count the replicas anew before the next call: it may reach another primary."""
+        """Ask everything anew before the next call: it may reach another primary."""
         self._counted_at = -math.inf
+        self._writes_to_disk = False
 
     async def eval_each(
         self, exchange: Exchange, script: Script, calls: Sequence[Command], confirm: Confirm, seconds: float
     ) -> list[Any]:
         """Call `script` once for each of `calls`; return a `Confirmed`, or an error, for each."""
         deadline = _now() + seconds
-        if confirm == "all" and _now() - self._counted_at > COUNT_AGE:
-            known = await self._count(exchange, seconds)
-            if isinstance(known, Exception):
-                failure = known.cause if isinstance(known, NoReplyError) else known
-                return [NoReplyError(failure, sent=False)] * len(calls)
-            self._known, self._counted_at = known, _now()
-        wanted = max(1, self._known) if confirm == "all" else confirm
+        wanted = await self._wanted(exchange, confirm, seconds)
+        if isinstance(wanted, Exception):
+            failure = wanted.cause if isinstance(wanted, NoReplyError) else wanted
+            return [NoReplyError(failure, sent=False)] * len(calls)
 
         async def confirmed(commands: Sequence[Command]) -> list[Any]:
             left = deadline - _now()
-            wait = ("WAIT", wanted, max(1, int((left - MARGIN) * 1000)))
+            milliseconds = max(1, int((left - MARGIN) * 1000))
+            on_disk = confirm == "fsync"
+            wait = ("WAITAOF", 1, wanted, milliseconds) if on_disk else ("WAIT", wanted, milliseconds)
             *replies, waited = await exchange([*commands, wait], left)
-            replicas = waited if isinstance(waited, int) else 0
-            problem = "" if isinstance(waited, int | NoReplyError) else described(waited)
+            replicas, problem = _outcome_on_disk(waited) if on_disk else _outcome(waited)
             return [
                 reply if isinstance(reply, Exception) else Confirmed(reply, replicas, wanted, problem)
                 for reply in replies
@@ -122,6 +112,62 @@ class Confirmation:
             for index, reply in zip(missing, repeated, strict=True):
                 replies[index] = reply
         return replies
+
+    async def _wanted(self, exchange: Exchange, confirm: Confirm, seconds: float) -> int | Exception:
+        """Return how many replicas must have a write, or why that is not known or cannot be waited for."""
+        if confirm == "fsync" and not self._writes_to_disk:
+            # Before anything is written, so that a server which can never confirm it has nothing of it.
+            (answer,) = await exchange([("WAITAOF", 1, 0, 1)], seconds)
+            if isinstance(answer, Exception):
+                return _no_disk(answer)
+            self._writes_to_disk = True
+        if isinstance(confirm, int):
+            return confirm
+        if _now() - self._counted_at > COUNT_AGE:
+            known = await self._count(exchange, seconds)
+            if isinstance(known, Exception):
+                return known
+            self._known, self._counted_at = known, _now()
+        # A primary without replicas confirms nothing by itself, unless its disk is what counts.
+        return self._known if confirm == "fsync" else max(1, self._known)
+
+
+def _outcome(waited: Any) -> tuple[int, str]:
+    """Return how many replicas confirmed according to WAIT, and what else is wrong."""
+    if isinstance(waited, NoReplyError):
+        return 0, "there was no answer in time"
+    if isinstance(waited, Exception):
+        return 0, f"the server does not wait for replicas: {described(waited)}"
+    return waited, ""
+
+
+def _outcome_on_disk(waited: Any) -> tuple[int, str]:
+    """Return how many replicas confirmed according to WAITAOF, and what else is wrong."""
+    if isinstance(waited, Exception):
+        return _outcome(waited)
+    own, replicas = waited
+    return (
+        replicas,
+        "" if own else "the primary has not written them to its disk; is appendfsync no?",
+    )
+
+
+def _no_disk(error: Exception) -> Exception:
+    """Return what to report when a server does not answer WAITAOF with a number."""
+    text = str(error).lower()
+    if "replica" in text:
+        return ReadOnlyError("READONLY it is a replica now")
+    if "unknown command" in text:
+        return ResponseError(
+            'confirm="fsync" needs the command WAITAOF, which this server does not have; use Redis 7.2 or later, or '
+            'Valkey, or confirm="all", which waits for the memory of replicas'
+        )
+    if "appendonly" in text:
+        return ResponseError(
+            'confirm="fsync" needs a server that writes to its disk, and appendonly is off; run: redis-cli CONFIG SET '
+            'appendonly yes (and CONFIG REWRITE), at replicas too, or use confirm="all"'
+        )
+    return error
 
 
 def _now() -> float:

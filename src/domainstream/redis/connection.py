@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from redis import ConnectionPool as BlockingPool
 from redis import Redis as BlockingRedis
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -66,26 +65,6 @@ def connect(where: str | RedisTopology, *, reply_timeout: timedelta = REPLY_TIME
         }
     )
     return Redis.from_pool(pool)
-
-
-def connect_cluster(where: RedisTopology, **options: Any) -> RedisCluster:
-    """Return redis-py's client of a cluster, for packages that want one: for nothing that must not be done twice.
-
-    It follows keys that move, and does not repeat what got no reply. `options` are redis-py's.
-    """
-    known: Any = parse_url(where.url_of(where.seeds[0]))
-    return RedisCluster(
-        **{
-            **{name: value for name, value in known.items() if name not in ("db", "connection_class")},
-            "ssl": "connection_class" in known,
-            "startup_nodes": [ClusterNode(*seed) for seed in where.seeds],
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-            "socket_timeout": REPLY_TIMEOUT.total_seconds(),
-            "socket_connect_timeout": REPLY_TIMEOUT.total_seconds(),
-            **options,
-        }
-    )
 
 
 def connect_blocking(where: str | RedisTopology, *, client_name: str) -> BlockingRedis:

@@ -13,12 +13,13 @@ from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
-from domainstream.redis.confirming import Confirm, Confirmation, ReplicaCount, connected_replicas
+from domainstream.redis.confirming import Confirmation, ReplicaCount, connected_replicas
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
 from domainstream.redis.primary_connection import PrimaryConnection
 from domainstream.redis.scripts import Script
 from domainstream.redis.topology import RedisTopology
+from domainstream.settings import Confirm
 
 REPLY_TIMEOUT: Final = 5.0
 """Seconds that the replies to one call may take, connecting included."""

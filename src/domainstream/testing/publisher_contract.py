@@ -14,12 +14,12 @@ mode.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 
-from domainstream.errors import PublisherClosedError, receipts_of
+from domainstream.errors import ConfigurationError, PublisherClosedError, receipts_of
 from domainstream.producer import EventPublisher, OutgoingMessage
 from domainstream.receipt import Outcome
 
@@ -72,6 +72,18 @@ class PublisherContract:
         ids = [tuple(map(int, entry_id.split("-"))) for entry_id, _ in await harness.read("orders")]
         assert ids == sorted(set(ids))
         assert len(ids) == 15
+
+    async def test_receipts_claim_no_replicas(self, harness: PublisherHarness) -> None:
+        """A call that waits for no replica is published, and its receipts do not say how many have the messages."""
+        receipts = await harness.publisher.publish(_orders("orders", 2), confirm=0)
+        assert [(receipt.outcome, receipt.confirmed_by) for receipt in receipts] == [(Outcome.PUBLISHED, None)] * 2
+
+    @pytest.mark.parametrize("confirm", [-1, True, "most", 1.5])
+    async def test_what_cannot_be_waited_for(self, harness: PublisherHarness, confirm: Any) -> None:
+        """A call with a wrong `confirm` raises and stores nothing."""
+        with pytest.raises(ConfigurationError, match="confirm must be"):
+            await harness.publisher.publish(_orders("orders", 1), confirm=confirm)
+        assert list(await harness.read("orders")) == []
 
     async def test_empty_call_returns_no_receipts(self, harness: PublisherHarness) -> None:
         """A call without messages publishes nothing and returns no receipts."""

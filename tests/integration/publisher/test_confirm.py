@@ -1,6 +1,8 @@
 """A publisher that waits for replicas says `published` only when they have the entries."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,18 +10,18 @@ import pytest
 from redis.asyncio import Redis
 from support.publishing import entries, messages, outcomes
 
-from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
+from domainstream import Confirm, Outcome, PublisherSettings, Receipt, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError, NotConfirmedError
 from domainstream.outbox.settings import RelaySettings
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher, redis_batch_publisher
 from domainstream.publisher.pending import Batch
 from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, BatchCalls
-from domainstream.redis.confirming import Confirm
 from domainstream.redis.link import RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.settings import RetryPolicy
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
+from domainstream.testing.server_lab import LabNode, wait_until
 
 GIVING_UP: Final = RetryPolicy(deadline=timedelta(seconds=1), attempt_timeout=timedelta(milliseconds=400))
 IN_TIME: Final = RetryPolicy(deadline=timedelta(seconds=5), attempt_timeout=timedelta(seconds=1))
@@ -107,6 +109,28 @@ async def test_server_without_replicas_confirms_nothing(redis_url: str, stream_p
     assert outcomes(receipts) == {Outcome.UNKNOWN}
 
 
+@pytest.mark.parametrize("confirm", [1, "all"])
+async def test_call_that_waits_through_a_client_that_does_not(
+    replicated: ClusterLab, stream_prefix: str, confirm: Confirm
+) -> None:
+    """A call says how many replicas it waits for; calls beside it do not wait, and their receipts claim nothing."""
+    async with RedisStreamPublisherClient.from_url(replicated.url, prefix=stream_prefix) as client:
+        calls = [client.publish(messages("orders", 1), confirm=confirm if number % 2 else None) for number in range(6)]
+        receipts = [receipt for some in await asyncio.gather(*calls) for receipt in some]
+    assert outcomes(receipts) == {Outcome.PUBLISHED}
+    assert [receipt.confirmed_by for receipt in receipts] == [None, 1] * 3
+
+
+async def test_call_that_does_not_wait_through_a_client_that_does(stalled: ClusterLab, stream_prefix: str) -> None:
+    """`confirm=0` publishes what no replica has, also where the settings wait for all."""
+    wanted = settings(stalled.url, stream_prefix, "all", GIVING_UP)
+    async with RedisStreamPublisherClient.from_settings(wanted) as client:
+        (quick,) = await client.publish(messages("orders", 1), confirm=0)
+        (sure,) = await client.publish(messages("orders", 1))
+    assert (quick.outcome, quick.confirmed_by) == (Outcome.PUBLISHED, None)
+    assert sure.outcome is Outcome.UNKNOWN
+
+
 async def repeated(cluster: ClusterLab, prefix: str, script: Script) -> int:
     """Add a batch without waiting; return how many replicas confirm the repeat over another connection."""
     batch = Batch("orders")
@@ -149,6 +173,83 @@ async def test_relay_sends_again_until_replicas_confirm(
     assert await publisher.send(batch, identity) == {}
     await publisher.close()
     assert [data for _, data in await entries(primary, f"{stream_prefix}orders")] == [each.data for each in batch]
+
+
+@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
+def on_disk(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
+    """A primary with a replica, which keep what they are given in files."""
+    binary: ServerBinary = request.param
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    with ClusterLab(1, 1, binary=binary.path, node_timeout=timedelta(seconds=60), options=options) as cluster:
+        cluster.nodes[0].wait_for_replicas()
+        yield cluster
+
+
+def knows_waitaof(cluster: ClusterLab) -> bool:
+    """Return whether servers can wait for disks."""
+    return bool(cluster.nodes[0].command("COMMAND", "INFO", "WAITAOF")[0])
+
+
+@contextmanager
+def without_file(node: LabNode) -> Iterator[None]:
+    """Let a node keep what it is given in memory only."""
+
+    def is_complete() -> bool:
+        known = node.info("persistence")
+        return not known["aof_rewrite_in_progress"] and not known["aof_rewrite_scheduled"]
+
+    node.command("CONFIG", "SET", "appendonly", "no")
+    yield
+    node.command("CONFIG", "SET", "appendonly", "yes")
+    wait_until(is_complete, "a new file")
+
+
+async def published_to_disk(cluster: ClusterLab, prefix: str) -> Receipt:
+    """Publish one event that all disks must have."""
+    async with RedisStreamPublisherClient.from_settings(settings(cluster.url, prefix, "fsync", GIVING_UP)) as client:
+        (receipt,) = await client.publish(messages("orders", 1))
+    return receipt
+
+
+async def test_disks_confirm(on_disk: ClusterLab, stream_prefix: str) -> None:
+    """What the disks of the primary and its replica have is published; an older server is sent nothing."""
+    receipt = await published_to_disk(on_disk, stream_prefix)
+    if knows_waitaof(on_disk):
+        assert (receipt.outcome, receipt.confirmed_by) == (Outcome.PUBLISHED, 1)
+    else:
+        assert receipt.outcome is Outcome.REJECTED
+        assert "Redis 7.2 or later" in str(receipt.error)
+        assert on_disk.nodes[0].command("EXISTS", f"{stream_prefix}orders") == 0
+
+
+async def test_replica_without_a_file_does_not_confirm(on_disk: ClusterLab, stream_prefix: str) -> None:
+    """A replica that has the event in memory only is not counted."""
+    if not knows_waitaof(on_disk):
+        pytest.skip("this server cannot wait for disks")
+    with without_file(on_disk.nodes[1]):
+        receipt = await published_to_disk(on_disk, stream_prefix)
+    assert receipt.outcome is Outcome.UNKNOWN
+    assert "0 of 1 replicas confirmed" in str(receipt.error)
+
+
+async def test_primary_without_a_file_is_sent_nothing(replicated: ClusterLab, stream_prefix: str) -> None:
+    """A server that keeps nothing on disk rejects the event, and the error says what to do."""
+    receipt = await published_to_disk(replicated, stream_prefix)
+    assert receipt.outcome is Outcome.REJECTED
+    assert "CONFIG SET appendonly yes" in str(receipt.error) or not knows_waitaof(replicated)
+
+
+async def test_primary_that_stops_writing_its_file(on_disk: ClusterLab, stream_prefix: str) -> None:
+    """A primary whose file is switched off confirms nothing more, also on a connection that it confirmed on before."""
+    if not knows_waitaof(on_disk):
+        pytest.skip("this server cannot wait for disks")
+    wanted = settings(on_disk.url, stream_prefix, "fsync", GIVING_UP)
+    async with RedisStreamPublisherClient.from_settings(wanted) as client:
+        assert outcomes(await client.publish(messages("orders", 1))) == {Outcome.PUBLISHED}
+        with without_file(on_disk.nodes[0]):
+            (receipt,) = await client.publish(messages("orders", 1))
+    assert receipt.outcome is Outcome.UNKNOWN
+    assert "appendonly" in str(receipt.error)
 
 
 @pytest.mark.parametrize("confirm", [0, -1, True, "most", 1.5])

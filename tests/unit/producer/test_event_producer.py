@@ -18,7 +18,7 @@ from support.coding import (
 )
 from support.publishers import ScriptedPublisher
 
-from domainstream import EventProducer, MemoryPublisher, MessageLimits, Outcome
+from domainstream import Confirm, EventProducer, MemoryPublisher, MessageLimits, Outcome
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import ConfigurationError, EventEncodingError, MapperError
 from domainstream.event import BaseEvent, EventPayload
@@ -127,6 +127,24 @@ async def test_many_events_go_to_the_publisher_in_one_call() -> None:
     await producer.publish_many([evaluated(), created(), evaluated()])
 
     assert [[message.channel for message in call] for call in publisher.calls] == [[EVALUATED, CREATED, EVALUATED]]
+
+
+async def test_publisher_learns_how_many_replicas_to_wait_for() -> None:
+    """What a call of the producer waits for, its publisher waits for."""
+    publisher = ScriptedPublisher()
+    producer = EventProducer(publisher, channel_for=channel_for, source="coding")
+    await producer.publish(evaluated())
+    await producer.publish(evaluated(), confirm="all")
+    await producer.publish_many([evaluated()], confirm=2)
+    assert publisher.confirms == [None, "all", 2]
+
+
+@pytest.mark.parametrize(("confirm", "replicas"), [(None, None), (0, None), (2, 2), ("all", 1), ("fsync", 1)])
+async def test_memory_has_as_many_replicas_as_are_asked_for(
+    producer: EventProducer[CodingEvent], confirm: Confirm | None, replicas: int | None
+) -> None:
+    """A publisher in memory confirms what a test asks for."""
+    assert (await producer.publish(evaluated(), confirm=confirm)).confirmed_by == replicas
 
 
 async def test_message_knows_its_channel_as_plain_text() -> None:

@@ -6,7 +6,7 @@ import pytest
 from support.publishing import messages, outcomes
 from support.senders import ALL, BrokenSender, GatedSender, coalescer, ticks
 
-from domainstream import BatchLimits, Outcome
+from domainstream import BatchLimits, Confirm, Outcome
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.pending import Flush
 
@@ -38,6 +38,18 @@ async def test_one_flush_at_a_time() -> None:
     publisher = coalescer(sender, BatchLimits(batch_messages=3))
     await asyncio.gather(*(publisher.publish(messages("orders", 2)) for _ in range(20)))
     assert sender.most_under_way == 1
+
+
+async def test_calls_that_wait_for_other_replicas_do_not_share_a_flush() -> None:
+    """Each flush waits for what its own calls ask for, and the channel keeps the order of the calls."""
+    sender = GatedSender(letting_through=ALL)
+    publisher = coalescer(sender)
+    some = messages("orders", 6)
+    wanted: list[Confirm | None] = [None, None, "all", 1, 1, None]
+    calls = [publisher.publish([message], confirm) for message, confirm in zip(some, wanted, strict=True)]
+    await asyncio.gather(*calls)
+    assert sender.confirms == [None, "all", 1, None]
+    assert [message for flush in sender.flushes for message in flush["orders"]] == some
 
 
 async def test_flush_has_one_batch_per_channel() -> None:

@@ -8,7 +8,7 @@ from support.fake_nodes import FakeNode, bulk, topology_of
 
 from domainstream.redis.cluster_link import ClusterLink
 from domainstream.redis.confirming import Confirmed, known_replicas
-from domainstream.redis.errors import NoReplyError
+from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.redis.slot_map import SlotMap
@@ -80,7 +80,7 @@ async def test_connection_that_breaks_during_the_wait(node: FakeNode, link: Redi
     """The script has run, and no replica has confirmed it."""
     node.answer(b"+a\r\n", None)
     replies = await link.eval_each_confirmed(SCRIPT, [CALL], confirm=1, seconds=0.2)
-    assert replies == [Confirmed(b"a", 0, 1, "")]
+    assert replies == [Confirmed(b"a", 0, 1, "there was no answer in time")]
 
 
 async def test_server_that_does_not_wait_says_why(node: FakeNode, link: RedisLink) -> None:
@@ -88,6 +88,52 @@ async def test_server_that_does_not_wait_says_why(node: FakeNode, link: RedisLin
     node.answer(b"+a\r\n", b"-NOPERM no WAIT for you\r\n")
     (reply,) = await link.eval_each_confirmed(SCRIPT, [CALL], confirm=1, seconds=1)
     assert "no WAIT for you" in reply.problem
+
+
+async def test_disks_are_waited_for_by_another_command(node: FakeNode, link: RedisLink) -> None:
+    """The primary's disk counts, and that of every replica; a connection is asked once whether it can."""
+    node.answer(b"*2\r\n:1\r\n:0\r\n", bulk(b"connected_slaves:2\r\n"), *[b"+a\r\n", b"*2\r\n:1\r\n:2\r\n"] * 2)
+    for _ in range(2):
+        replies = await link.eval_each_confirmed(SCRIPT, [CALL], confirm="fsync", seconds=1)
+        assert replies == [Confirmed(b"a", 2, 2, "")]
+    assert names(node) == [b"WAITAOF", b"INFO", *[b"EVALSHA", b"WAITAOF"] * 2]
+    assert node.commands[-1][1:3] == (b"1", b"2")
+
+
+async def test_disk_of_a_server_without_replicas(node: FakeNode, link: RedisLink) -> None:
+    """A server without replicas confirms by its own disk, and by nothing less."""
+    written, memory = b"*2\r\n:1\r\n:0\r\n", b"*2\r\n:0\r\n:0\r\n"
+    node.answer(written, bulk(b"connected_slaves:0\r\n"), b"+a\r\n", written, b"+b\r\n", memory)
+    (first,) = await link.eval_each_confirmed(SCRIPT, [CALL], confirm="fsync", seconds=1)
+    (second,) = await link.eval_each_confirmed(SCRIPT, [CALL], confirm="fsync", seconds=1)
+    assert first == Confirmed(b"a", 0, 0, "")
+    assert "not written them to its disk" in second.problem
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (b"-ERR unknown command 'WAITAOF', with args\r\n", ErrorKind.FINAL, "use Redis 7.2 or later"),
+        (
+            b"-ERR WAITAOF cannot be used ... but appendonly is disabled.\r\n",
+            ErrorKind.FINAL,
+            "CONFIG",
+        ),
+        (b"-NOPERM no WAITAOF for you\r\n", ErrorKind.FINAL, "no WAITAOF for you"),
+        (b"-ERR WAITAOF cannot be used with replica instances.\r\n", ErrorKind.TRANSIENT, "replica"),
+    ],
+)
+async def test_server_that_cannot_confirm_by_disk_is_sent_nothing(
+    node: FakeNode, link: RedisLink, answer: bytes, kind: ErrorKind, words: str
+) -> None:
+    """A server that is too old, or keeps no file, gets nothing that it could never confirm."""
+    node.answer(answer)
+    (reply,) = await link.eval_each_confirmed(SCRIPT, [CALL], confirm="fsync", seconds=1)
+    assert isinstance(reply, NoReplyError)
+    assert not reply.sent
+    assert kind_of(reply) is kind
+    assert words in str(reply)
+    assert node.scripts == []
 
 
 @pytest.mark.parametrize(("connected", "wanted"), [(0, 1), (1, 1), (3, 3)])

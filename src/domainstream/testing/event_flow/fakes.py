@@ -11,8 +11,10 @@ from msgspec import Struct
 from domainstream.errors import PublisherClosedError
 from domainstream.health import Health
 from domainstream.producer import OutgoingMessage
+from domainstream.publisher.memory import simulated_replicas
 from domainstream.queue import Job
 from domainstream.receipt import Outcome, Receipt
+from domainstream.settings import Confirm
 from domainstream.stream import MemoryStreams
 from domainstream.validation import plain_name
 
@@ -76,17 +78,24 @@ class FlowPublisher:
         self._streams = streams
         self._closed = False
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
         """Add the messages at once; see `EventPublisher.publish`."""
         if self._closed:
             raise PublisherClosedError("the flow is closed; publish inside its `async with` block")
+        confirmed_by = simulated_replicas(confirm)
         receipts = []
         for message in messages:
             channel = plain_name(message.channel)
             self.published.setdefault(channel, []).append(message)
             entry_id = self._streams.add(channel, message.data)
             receipts.append(
-                Receipt(event_id=message.event_id, outcome=Outcome.PUBLISHED, channel=channel, entry_id=entry_id)
+                Receipt(
+                    event_id=message.event_id,
+                    outcome=Outcome.PUBLISHED,
+                    channel=channel,
+                    entry_id=entry_id,
+                    confirmed_by=confirmed_by,
+                )
             )
         return receipts
 

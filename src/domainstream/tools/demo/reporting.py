@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from domainstream.health import Health
 from domainstream.producer import EventPublisher, OutgoingMessage
 from domainstream.receipt import Outcome, Receipt
+from domainstream.settings import Confirm
 from domainstream.telemetry import FIELD_PREFIX, Signal
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, write_report
 from domainstream.worker import EventConsumer, Next, PreparedCall, RetryLater
@@ -47,9 +48,9 @@ class ReportingPublisher:
         self._publisher = publisher
         self._reporter = reporter
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
         """Publish `messages` and report each."""
-        receipts = await self._publisher.publish(messages)
+        receipts = await self._publisher.publish(messages, confirm=confirm)
         pending = self._reporter.pending
         for message, receipt in zip(messages, receipts, strict=True):
             event = receipt.event_id

@@ -21,14 +21,16 @@ from uuid import uuid4
 
 from msgspec import Struct
 from redis import Redis
+from redis.exceptions import ClusterDownError
 
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue.bullmq.scripts import bullmq_module, cluster_name
 from domainstream.redis.cluster_link import ClusterLink
-from domainstream.redis.connection import connect, connect_blocking, connect_cluster
+from domainstream.redis.connection import connect, connect_blocking
+from domainstream.redis.errors import NoReplyError
 from domainstream.redis.link import RedisLink
 from domainstream.redis.slot_client import SlotClient
-from domainstream.redis.slot_map import SlotMap
+from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import RedisTopology
 from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
@@ -116,9 +118,18 @@ class WorkerConnections:
 
     @asynccontextmanager
     async def package_queue(self) -> AsyncIterator[Any]:
-        """Open the queue of the package `bullmq`, which expects decoded replies; raises what it raises."""
-        open_client = connect_cluster if self._where.is_cluster else connect
-        async with open_client(self._where, decode_responses=True, client_name=CLIENT_NAME) as client:
+        """Open the queue of the package `bullmq`, which expects decoded replies; raises what it raises.
+
+        On a cluster, it calls the node that has the queue now, and raises `NoReplyError` if nobody knows that one.
+        """
+        where = self._where
+        if self._slots is not None:
+            await self._slots.refresh()
+            owner = self._slots.owner(key_slot(self.key_prefix))
+            if owner is None:
+                raise NoReplyError(ClusterDownError(f"CLUSTERDOWN no node has {self.key_prefix}"), sent=False)
+            where = RedisTopology.of(self._where.url_of(owner))
+        async with connect(where, decode_responses=True, client_name=CLIENT_NAME) as client:
             yield bullmq_module().Queue(self._queue, {"connection": client, "prefix": self.bull_prefix})
 
     def _link(self, client_name: str) -> RedisLink:

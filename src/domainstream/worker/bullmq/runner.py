@@ -8,13 +8,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
+from redis.exceptions import RedisError
 
-from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue.bullmq.scripts import bullmq_module
+from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
+from domainstream.retrying import LoggedBackoff
 from domainstream.telemetry import Signal, emit
 from domainstream.worker.abandoned import abandon_handler, end_handlers
 from domainstream.worker.attempt import next_pause
@@ -26,6 +28,9 @@ from domainstream.worker.outcomes import AttemptResult, Completed, Delayed, Fail
 
 RunAttempt = Callable[[ReceivedJob], Awaitable[AttemptResult]]
 AddNext = Callable[[HeldJob], Coroutine[Any, Any, None]]
+
+SERVER_FAILURES: Final = (RedisError, OSError, NoReplyError)
+"""What is raised when a command failed."""
 
 
 class JobRunner:
@@ -42,8 +47,8 @@ class JobRunner:
     ) -> None:
         """Run the jobs of `queue` with `run_attempt`, which returns the result.
 
-        `add_next` is awaited for the jobs of a job scheduler, beside their attempts; `metrics` is explained at
-        `outcome_update`; `bull_prefix` begins all keys of BullMQ.
+        `add_next` is awaited for the jobs of a job scheduler, beside their attempts and before their outcomes are
+        reported; `metrics` is explained at `outcome_update`; `bull_prefix` begins all keys of BullMQ.
         """
         self.completed = 0
         """Jobs reported as completed."""
@@ -62,7 +67,6 @@ class JobRunner:
         self._metrics = metrics
         self._bull_prefix = bull_prefix
         self._attempts: dict[asyncio.Task[AttemptResult], HeldJob] = {}
-        self._additions: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
@@ -79,10 +83,6 @@ class JobRunner:
             task = asyncio.create_task(self._run(job), name=job.received.name)
             self._attempts[task] = job
             task.add_done_callback(self._on_end)
-            if job.scheduler is not None:
-                addition = asyncio.create_task(self._add_next(job))
-                self._additions.add(addition)
-                addition.add_done_callback(self._additions.discard)
 
     def fail(self, job: HeldJob, reason: str, stack: str = "") -> None:
         """Report that a job failed for a `reason` that lies outside of its handler."""
@@ -112,14 +112,13 @@ class JobRunner:
         return False
 
     async def finish(self, grace: float, limit: float | None) -> None:
-        """Let attempts and additions run on for `grace` seconds; then cancel them, and hand the attempts' jobs back.
+        """Let attempts run on for `grace` seconds; then cancel them, and hand their jobs back.
 
         An attempt that has not ended `limit` seconds after it was cancelled, by default `CANCELLATION_LIMIT`, is
         abandoned.
         """
-        tasks = (*self._attempts, *self._additions)
-        if tasks and grace:
-            await asyncio.wait(tasks, timeout=grace)
+        if self._attempts and grace:
+            await asyncio.wait(self._attempts, timeout=grace)
         late = [task for task in self._attempts if not task.done()]
         if late:
             names = Counter(task.get_name() for task in late)
@@ -129,7 +128,6 @@ class JobRunner:
             job = self._attempts.pop(task)
             self._tracker.report(hand_back_update(job))
             abandon_handler(task, job.received.id)
-        await cancel_and_wait(*self._additions)
 
     async def _run(self, job: HeldJob) -> AttemptResult:
         received = job.received
@@ -139,7 +137,15 @@ class JobRunner:
 
         # A copy carries the function, and the function knows only the id: the garbage collector does not track
         # `HeldJob`s (gc=False), so one that led back to itself, also through this runner, would never be freed.
-        return await self._run_attempt(replace(received, progress=report_progress))
+        attempt = self._run_attempt(replace(received, progress=report_progress))
+        if job.scheduler is None:
+            return await attempt
+        addition = asyncio.create_task(self._add_next(job))
+        try:
+            return await attempt
+        finally:
+            # Until then the job stays locked: if this worker dies, the one that gets the job adds the next one.
+            await addition
 
     def _on_end(self, task: asyncio.Task[AttemptResult]) -> None:
         job = self._attempts.pop(task, None)
@@ -189,23 +195,35 @@ async def add_next_job(
     """Add the job that follows `job` in its job scheduler, as BullMQ's own worker does; log an error if that fails.
 
     Events do not come from schedulers, but a queue may hold both kinds of jobs. BullMQ leaves this to its workers:
-    without their help a scheduler's first job would be its last. `open_queue` opens the queue of the package `bullmq`.
+    without their help a scheduler's first job would be its last. The call is repeated while the server does not answer,
+    or moves the queue to another node: BullMQ adds a job's successor once, however often it is asked to. `open_queue`
+    opens the queue of the package `bullmq`.
     """
     received = job.received
-    try:
-        options: dict[str, Any] = msgspec.json.decode(job.raw_options)
-        async with open_queue() as queue:
-            scheduler = bullmq_module("bullmq.job_scheduler").JobScheduler(queue)
-            data, repeat = msgspec.json.decode(received.data), options.get("repeat")
-            await scheduler.upsertJobScheduler(
-                job.scheduler, repeat, received.name, data, options, override=False, producer_id=received.id
+
+    def retried(pause: float, error: Exception) -> None:
+        emit(Signal.WORKER_RETRIED, queue=queue_name, pause_s=round(pause, 2), reason=type(error).__name__)
+
+    backoff = LoggedBackoff(retried)
+    while True:
+        try:
+            options: dict[str, Any] = msgspec.json.decode(job.raw_options)
+            async with open_queue() as queue:
+                scheduler = bullmq_module("bullmq.job_scheduler").JobScheduler(queue)
+                data, repeat = msgspec.json.decode(received.data), options.get("repeat")
+                await scheduler.upsertJobScheduler(
+                    job.scheduler, repeat, received.name, data, options, override=False, producer_id=received.id
+                )
+        except Exception as error:  # noqa: BLE001 - the package raises plain `Exception`s too; the job itself goes on
+            if isinstance(error, SERVER_FAILURES) and kind_of(error) is not ErrorKind.FINAL:
+                await backoff.pause(error)
+                continue
+            # Only the type: the message may quote the data.
+            emit(
+                Signal.WORKER_SCHEDULE_FAILED,
+                queue=queue_name,
+                job=received.id,
+                scheduler=job.scheduler,
+                error=type(error).__name__,
             )
-    except Exception as error:  # noqa: BLE001 - the package raises plain `Exception`s too; the job itself goes on
-        # Only the type: the message may quote the data.
-        emit(
-            Signal.WORKER_SCHEDULE_FAILED,
-            queue=queue_name,
-            job=received.id,
-            scheduler=job.scheduler,
-            error=type(error).__name__,
-        )
+        return

@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from support.consuming import until
 from support.working import Diary, Valuation, working
 
 from domainstream.queue.bullmq.scripts import bullmq_module
+from domainstream.redis.errors import ErrorKind
+from domainstream.testing.fault_proxy import FaultProxy
 from domainstream.worker.bullmq.runner import add_next_job
+
+ADDITION = b"prevMillis"
+"""Only the addition of a next job has this in its arguments."""
 
 
 async def schedule(queue: Valuation) -> None:
@@ -28,26 +34,68 @@ async def test_each_job_of_a_scheduler_is_followed_by_the_next(queue: Valuation)
     assert all(job_id.startswith("repeat:every:") for job_id in diary.ids)
 
 
-async def test_worker_that_stops_still_adds_the_next_job(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stop between the end of a handler and the addition of the next job does not end the scheduler."""
-    started, going_on = asyncio.Event(), asyncio.Event()
-    diary = Diary()
+class GatedAddition:
+    """Adds the next job of a scheduler as the worker does, but not before it is let on."""
 
-    async def slowly(*given: Any) -> None:
-        started.set()
-        await going_on.wait()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.started, self.going_on = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr("domainstream.worker.bullmq.engine.add_next_job", self._add)
+
+    async def _add(self, *given: Any) -> None:
+        self.started.set()
+        await self.going_on.wait()
         await add_next_job(*given)
 
-    monkeypatch.setattr("domainstream.worker.bullmq.engine.add_next_job", slowly)
+
+async def test_job_ends_after_the_next_was_added(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job whose handler has returned stays locked until the next one of its scheduler exists, also at a stop."""
+    diary, addition = Diary(), GatedAddition(monkeypatch)
     await schedule(queue)
     async with working(queue.engine(diary)) as stopping:
-        await started.wait()
-        await queue.ended("completed")
+        await addition.started.wait()
+        await diary.handled(1)
         stopping.set()
-        await asyncio.sleep(0.1)  # for what the stop might cut short
-        going_on.set()
+        assert len(await queue.jobs.ids("active")) == 1
+        addition.going_on.set()
     assert len(diary.ids) == 1
+    assert len(await queue.jobs.ids("completed")) == 1
     assert len(await queue.jobs.ids("delayed")) == 1
+
+
+async def test_job_without_a_next_one_is_handed_back(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that ends before it could add the next job leaves the job to another one, which adds it."""
+    diary = Diary()
+    await schedule(queue)
+    with monkeypatch.context() as patch:
+        addition = GatedAddition(patch)
+        async with working(queue.engine(diary, grace=0.01)):
+            await addition.started.wait()
+    assert len(await queue.jobs.ids("wait")) == 1
+    async with working(queue.engine(diary)):
+        await diary.handled(4)
+
+
+async def test_next_job_is_added_once_when_replies_are_lost(queue: Valuation) -> None:
+    """A scheduler goes on when the replies to additions are lost, and no job follows twice."""
+    diary = Diary()
+    await schedule(queue)
+    async with FaultProxy(queue.url) as proxy, working(queue.engine(diary, url=proxy.url)):
+        await diary.handled(1)
+        proxy.lose_replies_to(ADDITION, 3)
+        await diary.handled(3)
+        await until(lambda: proxy.faults == 3)
+    assert len(set(diary.ids)) == len(diary.ids)
+    assert len(await queue.jobs.ids("delayed")) == 1
+
+
+async def test_control_addition_that_is_not_repeated(queue: Valuation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: if the addition were made once only, the scheduler would stop when the server cannot answer."""
+    monkeypatch.setattr("domainstream.worker.bullmq.runner.kind_of", lambda _: ErrorKind.FINAL)
+    await schedule(queue)
+    async with FaultProxy(queue.url) as proxy, working(queue.engine(Diary(), url=proxy.url)):
+        proxy.answer(ADDITION, b"-LOADING Valkey is loading the dataset in memory")
+        await queue.ended("completed")
+    assert await queue.jobs.ids("delayed") == []
 
 
 async def test_next_job_that_cannot_be_added(queue: Valuation, redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
