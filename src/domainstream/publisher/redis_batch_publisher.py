@@ -13,10 +13,10 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from domainstream.errors import ServerError, ServerOutOfMemoryError
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify, doubt_about
+from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
 from domainstream.redis.cluster_link import open_link
-from domainstream.redis.confirming import Confirmed
+from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.keys import companion_key, prefix_problem, stream_key
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply

@@ -30,12 +30,12 @@ from typing import Final, NamedTuple
 
 from redis.exceptions import RedisError
 
-from domainstream.errors import NotConfirmedError, ServerError, ServerRefusedError, ServerUnavailableError
+from domainstream.errors import ServerError, ServerRefusedError, ServerUnavailableError
 from domainstream.publisher.pending import Batch
 from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
-from domainstream.redis.confirming import Confirmed
+from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of, server_error
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import Arguments, RedisLink, Reply
@@ -190,15 +190,6 @@ def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:
     ms, _, number = reply[0].decode().partition("-")
     first = int(number)
     return [f"{ms}-{number}" for number in range(first, first + count)]
-
-
-def doubt_about(confirmed: Confirmed, place: str) -> NotConfirmedError | None:
-    """Return an error if fewer replicas than wanted have a batch; `place` is the server, as `host:port`."""
-    if confirmed.replicas >= confirmed.wanted and not confirmed.problem:
-        return None
-    why = confirmed.problem and f"; {confirmed.problem}"
-    counts = f"{confirmed.replicas} of {confirmed.wanted}"
-    return NotConfirmedError(f"{counts} replicas confirmed the entries at {place} in time{why}")
 
 
 class AttemptFailure(NamedTuple):

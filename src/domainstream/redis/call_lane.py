@@ -14,6 +14,7 @@ from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply, 
 from domainstream.redis.scripts import Script
 from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology
+from domainstream.settings import Confirm
 
 MAX_CALLS: Final = 64
 """How many calls go out in one write at most: their replies have to come within one time limit."""
@@ -33,6 +34,7 @@ class _Waiting(NamedTuple):
     """What a task has asked: calls of a script, or, without one, the commands of a transaction."""
 
     script: Script | None
+    confirm: Confirm | None
     calls: Sequence[Arguments]
     connection: int | None
     answer: "asyncio.Future[Answer]"
@@ -53,16 +55,24 @@ class CallLane:
         """Whether nothing waits or is in flight."""
         return self._sending is None
 
-    async def eval(self, script: Script, calls: Sequence[Arguments], *, connection: int | None = None) -> Answer:
+    async def eval(
+        self,
+        script: Script,
+        calls: Sequence[Arguments],
+        *,
+        connection: int | None = None,
+        confirm: Confirm | None = None,
+    ) -> Answer:
         """Call `script` once for each of `calls`, in one write; see `RedisLink.eval_each`.
 
-        If the link has lost the connection with the number `connection`, they are not sent.
+        If the link has lost the connection with the number `connection`, they are not sent. With `confirm`, replies are
+        those of `RedisLink.eval_each_confirmed`.
         """
-        return await self._ask(script, calls, connection)
+        return await self._ask(script, calls, connection, confirm)
 
     async def transact(self, transaction: Transaction, *, connection: int | None = None) -> Answer:
         """Send the commands of a transaction in one write; see `RedisLink.transact_each`, and `eval`."""
-        return await self._ask(None, transaction, connection)
+        return await self._ask(None, transaction, connection, None)
 
     async def drop(self) -> None:
         """Drop the connection; what is in flight gets no reply."""
@@ -74,9 +84,11 @@ class CallLane:
             await asyncio.wait([self._sending])
         await self.link.close()
 
-    async def _ask(self, script: Script | None, calls: Sequence[Arguments], connection: int | None) -> Answer:
+    async def _ask(
+        self, script: Script | None, calls: Sequence[Arguments], connection: int | None, confirm: Confirm | None
+    ) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(script, calls, connection, answer))
+        self._waiting.append(_Waiting(script, confirm, calls, connection, answer))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all(), name="domainstream calls")
         return await answer
@@ -103,10 +115,10 @@ class CallLane:
         return taken
 
     async def _send(self, taken: Sequence[_Waiting]) -> None:
-        groups: dict[Script | None, list[_Waiting]] = {}
+        groups: dict[tuple[Script | None, Confirm | None], list[_Waiting]] = {}
         for waiting in taken:
-            groups.setdefault(waiting.script, []).append(waiting)
-        for script, group in groups.items():
+            groups.setdefault((waiting.script, waiting.confirm), []).append(waiting)
+        for (script, confirm), group in groups.items():
             connection = await self.link.connect(seconds=REPLY_TIMEOUT)
             for waiting in group:
                 if waiting.connection not in (None, connection):
@@ -114,16 +126,19 @@ class CallLane:
                     _answer(waiting, [lost] * len(waiting.calls), connection)
             sent = [waiting for waiting in group if not waiting.answer.done()]
             if sent and script:
-                await self._eval(script, sent, connection)
+                await self._eval(script, confirm, sent, connection)
             elif sent:
                 transactions = [waiting.calls for waiting in sent]
                 replies = await self.link.transact_each(transactions, seconds=REPLY_TIMEOUT)
                 for waiting, some in zip(sent, replies, strict=True):
                     _answer(waiting, some, connection)
 
-    async def _eval(self, script: Script, sent: Sequence[_Waiting], connection: int) -> None:
+    async def _eval(self, script: Script, confirm: Confirm | None, sent: Sequence[_Waiting], connection: int) -> None:
         calls = [call for waiting in sent for call in waiting.calls]
-        replies = await self.link.eval_each(script, calls, seconds=REPLY_TIMEOUT)
+        if confirm is None:
+            replies = await self.link.eval_each(script, calls, seconds=REPLY_TIMEOUT)
+        else:
+            replies = await self.link.eval_each_confirmed(script, calls, confirm=confirm, seconds=REPLY_TIMEOUT)
         first = 0
         for waiting in sent:
             _answer(waiting, replies[first : first + len(waiting.calls)], connection)

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
+from domainstream.errors import NotConfirmedError
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.scripts import Script
 from domainstream.settings import Confirm
@@ -67,6 +68,15 @@ async def known_replicas(exchange: Exchange, seconds: float) -> int | Exception:
     lines = [line.split() for line in nodes.splitlines()]  # id, address, flags, primary
     own = next(line[0] for line in lines if b"myself" in line[2])
     return sum(line[3] == own for line in lines)
+
+
+def doubt_about(confirmed: Confirmed, place: str) -> NotConfirmedError | None:
+    """Return an error if fewer replicas than wanted have what a script wrote; `place` is the server, as `host:port`."""
+    if confirmed.replicas >= confirmed.wanted and not confirmed.problem:
+        return None
+    why = confirmed.problem and f"; {confirmed.problem}"
+    counts = f"{confirmed.replicas} of {confirmed.wanted}"
+    return NotConfirmedError(f"{counts} replicas confirmed in time what was written at {place}{why}")
 
 
 class Confirmation:

@@ -10,7 +10,7 @@ from typing import Final, Self
 from domainstream.publisher import Retention
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.connection import connect
-from domainstream.settings import MessageLimits
+from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
 from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.wake_ups import WakeUps
@@ -47,6 +47,12 @@ class SubscriberSettings:
     queue_url: str | None = None
     """The server of the queues, if it is not the streams' own. None for the same server. Defaults to None."""
 
+    confirm: Confirm | None = None
+    """What must have the jobs of an entry before it is acknowledged, beside the primary of their queue: so many
+    replicas; "all" that it has, and at least one; or "fsync", the disks of all of them. None waits for none of them: what
+    a queue loses in a failover is then added again when that is noticed. Defaults to None.
+    """
+
     accept_eviction: bool = False
     """Run although the server may evict keys when its memory is full, and with them events. Defaults to False."""
 
@@ -54,8 +60,9 @@ class SubscriberSettings:
     """Called with each loss of entries, which is logged too; exceptions that it raises are logged. Defaults to None."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigurationError` for a limit of zero or less."""
-        raise_problems("SubscriberSettings", positive_fields(self))
+        """Raise `ConfigurationError` for a limit of zero or less, or another `confirm`."""
+        problems = [confirm_problem(self.confirm), *positive_fields(self, but=("confirm",))]
+        raise_problems("SubscriberSettings", problems)
 
 
 DEFAULT_SETTINGS: Final = SubscriberSettings()
@@ -110,6 +117,7 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             prefix=prefix,
             bull_prefix=bull_prefix,
             beside_streams=settings.queue_url is None,
+            confirm=settings.confirm,
         )
         owned = AsyncExitStack()
         owned.push_async_callback(reader.close)

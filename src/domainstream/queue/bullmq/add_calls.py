@@ -72,16 +72,18 @@ def add_calls(
     *,
     bull_prefix: str,
     bullmq_name: Callable[[str], str] = str,
+    confirmed: bool = False,
 ) -> Iterator[AddCall]:
     """Yield the calls that add the jobs of `entries`, which are in order, and whose channels have these `epochs`.
 
-    `bullmq_name` returns the name under which BullMQ knows a queue. Each may be sent before the reply to the one before:
-    the server refuses it if that failed and they share a channel and a queue. `reached` of the epochs is renewed only
-    after success, by `note_reached`.
+    `bullmq_name` returns the name under which BullMQ knows a queue. `confirmed` says that replicas are waited for: then
+    a call writes something also if it adds nothing. Each may be sent before the reply to the one before: the server
+    refuses it if that failed and they share a channel and a queue. `reached` of the epochs stays as it is, for
+    `note_reached` to renew.
     """
     reached = {channel: dict(epoch.reached) for channel, epoch in epochs.items() if epoch.is_ordered}
     for part in parts_of(entries, MAX_JOBS_PER_CALL):
-        yield _add_call(part, epochs, reached, bull_prefix, bullmq_name)
+        yield _add_call(part, epochs, reached, (bull_prefix, bullmq_name, confirmed))
         _advance(reached, part)
 
 
@@ -94,9 +96,9 @@ def _add_call(
     entries: Sequence[RoutedEntry],
     epochs: Mapping[str, ChannelEpoch],
     reached: Mapping[str, Mapping[str, str]],
-    bull_prefix: str,
-    bullmq_name: Callable[[str], str],
+    options: tuple[str, Callable[[str], str], bool],
 ) -> AddCall:
+    bull_prefix, bullmq_name, confirmed = options
     kinds, channels, encoded = JobKinds(), dict[str, int](), list[Argument]()
     for entry in entries:
         delivery, jobs = entry.delivery, entry.jobs
@@ -118,7 +120,7 @@ def _add_call(
     for queue in kinds.queues:
         name = bullmq_name(queue)
         keys += (*(queue_key(bull_prefix, name, key) for key in KEYS_OF_QUEUE), marks_key(bull_prefix, name))
-    counts = (len(kinds), len(channels))
+    counts = (len(kinds), len(channels), int(confirmed))
     arguments = [len(keys), *keys, now_ms(), *counts, *kinds.arguments(), *heads, *encoded]
     return AddCall(arguments, list(channels), list(kinds.queues))
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
+from domainstream.errors import ServerError
 from domainstream.queue.bullmq.add_calls import (
     AddCall,
     add_calls,
@@ -21,9 +22,12 @@ from domainstream.queue.bullmq.add_calls import (
 from domainstream.queue.bullmq.scripts import cluster_name, queue_key
 from domainstream.queue.port import ChannelEpoch, Fenced, QueueBehindError, Refusal, RoutedEntry, TooManyRefusalsError
 from domainstream.redis.call_lane import CallLane, CallLanes
+from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import code_of, server_error
 from domainstream.redis.keys import lease_key, stream_key
+from domainstream.redis.link import Reply
 from domainstream.redis.topology import RedisTopology
+from domainstream.settings import Confirm
 from domainstream.stream.lease import Lease, LeaseLostError
 from domainstream.validation import plain_name
 
@@ -38,19 +42,27 @@ class BullMQJobAdder:
     """A `JobAdder` for queues on one server, behind sentinels, or on a cluster."""
 
     def __init__(
-        self, lanes: CallLanes, *, group: str, prefix: str = "", bull_prefix: str = "bull", beside_streams: bool = False
+        self,
+        lanes: CallLanes,
+        *,
+        group: str,
+        prefix: str = "",
+        bull_prefix: str = "bull",
+        beside_streams: bool = False,
+        confirm: Confirm | None = None,
     ) -> None:
         """Work over `lanes`, which the caller closes.
 
         `beside_streams` says that queues and streams are on one server, whose keys one call may use together; then a
-        fence makes sure that jobs are added where the lease was taken. Raises `MissingExtraError` without the package
-        `bullmq`.
+        fence makes sure that jobs are added where the lease was taken. With `confirm`, jobs are added once so many
+        replicas have them. Raises `MissingExtraError` without the package `bullmq`.
         """
         self._lanes = lanes
         self._group = plain_name(group)
         self._prefix = prefix
         self._bull_prefix = plain_name(bull_prefix)
         self._beside_streams = beside_streams and not lanes.topology.is_cluster
+        self._confirm = confirm
         self._fence, self._add = fence_script(), add_script()
         self._gatherers: dict[str, _Gatherer] = {}
         self._owned = AsyncExitStack()
@@ -121,9 +133,9 @@ class BullMQJobAdder:
         """Add what several channels ask for; if that fails as a whole, each on its own."""
         entries = [entry for request in requests for entry in request.entries]
         epochs = {request.channel: request.epoch for request in requests}
-        calls = list(add_calls(entries, epochs, bull_prefix=self._bull_prefix, bullmq_name=self._bullmq_name))
-        lane = self._lane(self._bullmq_name(queue))
-        replies, _ = await lane.eval(self._add, [call.arguments for call in calls])
+        names: dict[str, Any] = {"bull_prefix": self._bull_prefix, "bullmq_name": self._bullmq_name}
+        calls = list(add_calls(entries, epochs, confirmed=self._confirm is not None, **names))
+        replies = await self._replies(self._lane(self._bullmq_name(queue)), calls)
         failed = next((number for number, reply in enumerate(replies) if isinstance(reply, Exception)), None)
         if failed is None:
             note_reached(entries, epochs)
@@ -137,8 +149,19 @@ class BullMQJobAdder:
             return [result for request in requests for result in await self._add_together(queue, [request])]
         return [self._error(replies[failed], calls[failed])]
 
+    async def _replies(self, lane: CallLane, calls: Sequence[AddCall]) -> list[Reply]:
+        replies, _ = await lane.eval(self._add, [call.arguments for call in calls], confirm=self._confirm)
+        if self._confirm is None:
+            return replies
+        place = self._lanes.topology.place
+        return [
+            (doubt_about(reply, place) or reply.reply) if isinstance(reply, Confirmed) else reply for reply in replies
+        ]
+
     def _error(self, reply: Exception, call: AddCall) -> Exception:
         code, *words = str(reply).split(" ")
+        if isinstance(reply, ServerError):
+            return reply
         if not isinstance(reply, ResponseError) or code not in ("FENCED", "UNFENCED", "BEHIND", "HOLES"):
             return server_error(reply, self._lanes.topology.place)
         if code == "FENCED":

@@ -5,7 +5,7 @@
 -- after fence.lua has announced it.
 --
 -- KEYS     for each queue: BullMQ's 11, then its marks
--- ARGV     now, how many kinds of jobs, how many channels
+-- ARGV     now, how many kinds of jobs, how many channels, 1 if replicas are waited for, else 0
 --          for each kind of job: its queue (1, 2, ...), BullMQ's script, the jobs' name, their options
 --          for each channel: the field of its marks, epoch, mode, how many queues it has, then for each of them: its
 --            number, and the id that its mark must have reached, or ''
@@ -17,7 +17,8 @@
 --   mode c   claimed from other consumers: a mark says nothing of them, and does not move
 --
 -- An entry that BullMQ does not take becomes a hole in its queue: the mark passes it, and the next attempt to add it is
--- not skipped. Returns how many jobs were added, and for each hole: channel, id, queue, BullMQ's reason.
+-- not skipped. Where replicas are waited for, marks are written also if they have not moved: a call that writes nothing is
+-- not waited for. Returns how many jobs were added, and for each hole: channel, id, queue, BullMQ's reason.
 -- Errors: FENCED <epoch>: a later owner was here; UNFENCED <queue> <channel>: the queue does not know this epoch, because
 -- it was not announced or the queue's server lost it; BEHIND <queue> <channel> <id>: the mark has not got where it must
 -- be, because an earlier call failed or the queue's server lost its last writes. After these nothing was done.
@@ -31,6 +32,7 @@ local KEYS_OF_QUEUE = 12
 local MAX_HOLES = 100
 
 local now, kind_count, channel_count = next_argument(), tonumber(next_argument()), tonumber(next_argument())
+local is_confirmed = next_argument() == '1'
 local kinds, channels, refused, added = {}, {}, {}, 0
 
 local function next_place(number, channel)
@@ -108,7 +110,7 @@ end
 local done, failure = pcall(add_all)
 for _, channel in ipairs(channels) do
   for _, place in pairs(channel.places) do
-    if place.has_moved then write_mark(place.marks, channel.field, channel.epoch, place.id) end
+    if place.has_moved or (done and is_confirmed) then write_mark(place.marks, channel.field, channel.epoch, place.id) end
     if place.has_other_holes then write_holes(place.marks, channel.field, place.holes) end
   end
 end
