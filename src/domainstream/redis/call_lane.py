@@ -1,15 +1,11 @@
-"""Calls of many tasks over one connection: those that are made while the server is busy go out together, in one write.
+"""Calls of many tasks over one connection to a server, or to each node of a cluster."""
 
-A task that needs one reply at a time can be written as if it were alone, and still a hundred of them cost no more
-round trips than one.
-"""
-
-import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from domainstream.redis.cluster_link import ClusterLink, open_link
 from domainstream.redis.errors import NoReplyError
+from domainstream.redis.gatherer import Gatherer
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply, Transaction
 from domainstream.redis.scripts import Script
 from domainstream.redis.slot_map import SlotMap, key_slot
@@ -18,6 +14,10 @@ from domainstream.settings import Confirm
 
 MAX_CALLS: Final = 64
 """How many calls go out in one write at most: their replies have to come within one time limit."""
+
+
+class OtherConnectionError(Exception):
+    """The connection over which a call should have gone is lost, so it was not sent."""
 
 
 class Answer(NamedTuple):
@@ -30,14 +30,13 @@ class Answer(NamedTuple):
     """The number of the connection that they came over; on a cluster always 0."""
 
 
-class _Waiting(NamedTuple):
-    """What a task has asked: calls of a script, or, without one, the commands of a transaction."""
+class _Calls(NamedTuple):
+    """What a task asks: calls of a script, or, without one, the commands of a transaction."""
 
     script: Script | None
     confirm: Confirm | None
     calls: Sequence[Arguments]
     connection: int | None
-    answer: "asyncio.Future[Answer]"
 
 
 class CallLane:
@@ -45,15 +44,8 @@ class CallLane:
 
     def __init__(self, link: RedisLink) -> None:
         """Use `link` alone; it is closed with the lane."""
-        self.link = link
-        """The link."""
-        self._waiting: list[_Waiting] = []
-        self._sending: asyncio.Task[None] | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits or is in flight."""
-        return self._sending is None
+        self._link = link
+        self._calls: Gatherer[_Calls, Answer] = Gatherer(self._send, lambda asked: len(asked.calls), most=MAX_CALLS)
 
     async def eval(
         self,
@@ -65,89 +57,53 @@ class CallLane:
     ) -> Answer:
         """Call `script` once for each of `calls`, in one write; see `RedisLink.eval_each`.
 
-        If the link has lost the connection with the number `connection`, they are not sent. With `confirm`, replies are
-        those of `RedisLink.eval_each_confirmed`.
+        With `confirm`, replies are those of `RedisLink.eval_each_confirmed`. Raises `OtherConnectionError` if the link
+        has lost the connection with the number `connection`.
         """
-        return await self._ask(script, calls, connection, confirm)
+        return await self._calls.ask(_Calls(script, confirm, calls, connection))
 
     async def transact(self, transaction: Transaction, *, connection: int | None = None) -> Answer:
         """Send the commands of a transaction in one write; see `RedisLink.transact_each`, and `eval`."""
-        return await self._ask(None, transaction, connection, None)
+        return await self._calls.ask(_Calls(None, None, transaction, connection))
 
     async def drop(self) -> None:
         """Drop the connection; what is in flight gets no reply."""
-        await self.link.drop()
+        await self._link.drop()
 
     async def close(self) -> None:
         """Close the link, once what waits has got its replies. Closing twice does nothing."""
-        if self._sending is not None:
-            await asyncio.wait([self._sending])
-        await self.link.close()
+        await self._calls.join()
+        await self._link.close()
 
-    async def _ask(
-        self, script: Script | None, calls: Sequence[Arguments], connection: int | None, confirm: Confirm | None
-    ) -> Answer:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(script, confirm, calls, connection, answer))
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send_all(), name="domainstream calls")
-        return await answer
-
-    async def _send_all(self) -> None:
-        taken: list[_Waiting] = []
-        try:
-            while self._waiting:
-                taken = self._take()
-                await self._send(taken)
-        finally:
-            self._sending = None
-            for waiting in (*taken, *self._waiting):  # only if the event loop is being shut down, or by a bug of ours
-                waiting.answer.cancel()
-            self._waiting.clear()
-
-    def _take(self) -> list[_Waiting]:
-        """Take what goes out next."""
-        calls = end = 0
-        while end < len(self._waiting) and (not end or calls + len(self._waiting[end].calls) <= MAX_CALLS):
-            calls += len(self._waiting[end].calls)
-            end += 1
-        taken, self._waiting = self._waiting[:end], self._waiting[end:]
-        return taken
-
-    async def _send(self, taken: Sequence[_Waiting]) -> None:
-        groups: dict[tuple[Script | None, Confirm | None], list[_Waiting]] = {}
-        for waiting in taken:
-            groups.setdefault((waiting.script, waiting.confirm), []).append(waiting)
+    async def _send(self, asked: Sequence[_Calls]) -> list[Answer | Exception]:
+        answers: dict[int, Answer | Exception] = {}
+        groups: dict[tuple[Script | None, Confirm | None], list[int]] = {}
+        for index, calls in enumerate(asked):
+            groups.setdefault((calls.script, calls.confirm), []).append(index)
         for (script, confirm), group in groups.items():
-            connection = await self.link.connect(seconds=REPLY_TIMEOUT)
-            for waiting in group:
-                if waiting.connection not in (None, connection):
-                    lost = NoReplyError(ConnectionError("the connection was made anew"), sent=False)
-                    _answer(waiting, [lost] * len(waiting.calls), connection)
-            sent = [waiting for waiting in group if not waiting.answer.done()]
-            if sent and script:
-                await self._eval(script, confirm, sent, connection)
-            elif sent:
-                transactions = [waiting.calls for waiting in sent]
-                replies = await self.link.transact_each(transactions, seconds=REPLY_TIMEOUT)
-                for waiting, some in zip(sent, replies, strict=True):
-                    _answer(waiting, some, connection)
+            connection = await self._link.connect(seconds=REPLY_TIMEOUT)
+            if isinstance(connection, NoReplyError):
+                answers |= {index: Answer([connection] * len(asked[index].calls), 0) for index in group}
+                continue
+            sent = [index for index in group if asked[index].connection in (None, connection)]
+            replies = await self._replies(script, confirm, [asked[index].calls for index in sent])
+            answers |= {index: OtherConnectionError("the connection was made anew") for index in group}
+            answers |= {index: Answer(some, connection) for index, some in zip(sent, replies, strict=True)}
+        return [answers[index] for index in range(len(asked))]
 
-    async def _eval(self, script: Script, confirm: Confirm | None, sent: Sequence[_Waiting], connection: int) -> None:
-        calls = [call for waiting in sent for call in waiting.calls]
+    async def _replies(
+        self, script: Script | None, confirm: Confirm | None, asked: Sequence[Sequence[Arguments]]
+    ) -> list[list[Reply]]:
+        """Return the replies to each of what was asked."""
+        if script is None:
+            return await self._link.transact_each(asked, seconds=REPLY_TIMEOUT)
+        calls = [call for some in asked for call in some]
         if confirm is None:
-            replies = await self.link.eval_each(script, calls, seconds=REPLY_TIMEOUT)
+            replies = iter(await self._link.eval_each(script, calls, seconds=REPLY_TIMEOUT))
         else:
-            replies = await self.link.eval_each_confirmed(script, calls, confirm=confirm, seconds=REPLY_TIMEOUT)
-        first = 0
-        for waiting in sent:
-            _answer(waiting, replies[first : first + len(waiting.calls)], connection)
-            first += len(waiting.calls)
-
-
-def _answer(waiting: _Waiting, replies: list[Reply], connection: int) -> None:
-    if not waiting.answer.done():  # whoever asked may have been cancelled
-        waiting.answer.set_result(Answer(replies, connection))
+            made = self._link.eval_each_confirmed(script, calls, confirm=confirm, seconds=REPLY_TIMEOUT)
+            replies = iter(await made)
+        return [[next(replies) for _ in some] for some in asked]
 
 
 class CallLanes:
@@ -157,14 +113,14 @@ class CallLanes:
         """Connect to `where` when needed. Raises `ConfigurationError` for an invalid URL."""
         self.topology = RedisTopology.of(where)
         """The server, the sentinels' primary or the cluster."""
+        self.slots = SlotMap(self.topology, client_name=client_name)
+        """Which node of a cluster has which key."""
         self._client_name = client_name
-        self._slots = SlotMap(self.topology, client_name=client_name)
         self._lanes: dict[Address | None, CallLane] = {}
-        self._version = 0
 
     def of(self, key: str) -> CallLane:
         """Return the lane of the node that has a key."""
-        owner = self._slots.owner(key_slot(key)) if self.topology.is_cluster else None
+        owner = self.slots.owner(key_slot(key)) if self.topology.is_cluster else None
         lane = self._lanes.get(owner)
         if lane is None:
             lane = self._lanes[owner] = CallLane(self._link())
@@ -177,5 +133,5 @@ class CallLanes:
 
     def _link(self) -> RedisLink:
         if self.topology.is_cluster:
-            return ClusterLink(self._slots, client_name=self._client_name)
+            return ClusterLink(self.slots, client_name=self._client_name)
         return open_link(self.topology, client_name=self._client_name)

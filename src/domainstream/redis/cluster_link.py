@@ -174,7 +174,7 @@ class ClusterLink(RedisLink):
             for replies, failure, transaction in zip(every, failures, transactions, strict=True)
         ]
 
-    async def connect(self, *, seconds: float) -> int:  # noqa: ARG002 - as in RedisLink
+    async def connect(self, *, seconds: float) -> int | NoReplyError:  # noqa: ARG002 - as in RedisLink
         """Return 0: nodes are connected to when they are needed, and none of them is all of the cluster."""
         return 0
 

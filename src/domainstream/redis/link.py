@@ -143,11 +143,13 @@ class RedisLink:
         replies = iter(await self.exchange(*commands, seconds=seconds))
         return [[next(replies) for _ in transaction] for transaction in transactions]
 
-    async def connect(self, *, seconds: float) -> int:
-        """Connect, unless there is a connection; return its number, which is that of the last one if it cannot."""
-        with suppress(RedisError, OSError):
+    async def connect(self, *, seconds: float) -> int | NoReplyError:
+        """Connect, unless there is a connection; return its number, or why there is none; only cancellation raises."""
+        try:
             async with asyncio.timeout(seconds):
                 await self._connect()
+        except (RedisError, OSError) as error:
+            return NoReplyError(error, sent=False, place=self.place)
         return self._connections
 
     async def ask(self, command: Arguments, *, seconds: float) -> Any:

@@ -38,6 +38,9 @@ class Lease(Struct, frozen=True):
     owner_before: str
     """The instance that had the lease last; empty if it was given up, or never taken."""
 
+    is_resumed: bool
+    """Whether that was this instance."""
+
     epoch_before: int
     """The epoch before this one; 0 if there was none."""
 

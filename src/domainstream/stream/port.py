@@ -154,14 +154,13 @@ class ReaderSettings:
     """
 
     claim_after: timedelta = timedelta(seconds=30)
-    """Idle time after which a pending entry is reclaimed, including this reader's own; checked at start-up and then
-    every `claim_after / 2`. Must be longer than a batch takes, or slow instances lose their entries to others. Defaults
-    to 30 seconds.
+    """Idle time after which what consumers of other names left pending is taken over; looked at every half of it, when
+    refused entries are tried again too. Defaults to 30 seconds.
     """
 
     max_entries: int = 1_000
-    """How many entries a read should return at most, over all channels. The server only knows a limit per channel,
-    which is adapted by feedback: when many channels become busy at once, a read may return more. Defaults to 1,000.
+    """How many entries of a channel are read at a time, at most. All channels together hold at most eight times as many
+    that are not handed over yet, and 16 more each. Defaults to 1,000.
     """
 
     max_bytes: int = 4 * 1024 * 1024
@@ -172,9 +171,10 @@ class ReaderSettings:
         raise_problems("ReaderSettings", positive_fields(self))
 
 
-Read = Literal["new", "pending", "retry", "claim", "renew", "release"]
+Read = Literal["new", "pending", "retry", "claim", "look", "renew", "release"]
 """What a turn does: read new entries; look at pending ones, without delivering them again, or with that; take over what
-consumers of other names have left pending; only keep the lease; give it up.
+consumers of other names have left pending; look at all entries, whatever the group has done with them; only keep the
+lease; give it up.
 """
 
 
@@ -199,7 +199,7 @@ class WakeUps(Protocol):
         ...
 
     async def wait(self, seconds: float) -> set[str]:
-        """Wait until streams have changed, and return their keys; an empty set after so many `seconds`.
+        """Wait until streams have changed, and return their channels; an empty set after so many `seconds`.
 
         What is added to them after this has returned is part of the next call's answer, so read them then.
         """
@@ -213,21 +213,6 @@ class StreamReader(Protocol):
     `ServerRefusedError` or `ServerOutOfMemoryError`; after any of them the lease has to be taken anew, because entries
     may have been delivered that nobody has seen.
     """
-
-    @property
-    def instance(self) -> str:
-        """The name of this instance, which no other has."""
-        ...
-
-    @property
-    def channels(self) -> Mapping[str, str]:
-        """The channel of each stream's key."""
-        ...
-
-    @property
-    def settings(self) -> ReaderSettings:
-        """How much to read at a time, and when to claim what others left pending."""
-        ...
 
     async def take(self, channel: str, *, least_epoch: int = 0) -> Lease:
         """Take the lease, for an epoch of at least this number; make the group at its stream's beginning if need be.
@@ -245,19 +230,11 @@ class StreamReader(Protocol):
         """
         ...
 
-    async def between(self, channel: str, after: str, until: str, *, count: int) -> Sequence[Delivery]:
-        """Return the first `count` entries after one id, up to another, whatever the group has done with them."""
-        ...
-
     async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
         """Store the dead letter of each entry, by its id, and acknowledge it; a repeat stores it once.
 
         Raises `LeaseLostError`.
         """
-        ...
-
-    async def close(self) -> None:
-        """Release all connections. Closing twice does nothing."""
         ...
 
 

@@ -8,25 +8,23 @@ nothing that was read is acknowledged before its jobs are in their queues.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue import RoutedEntry
-from domainstream.queue.port import ChannelEpoch, JobAdder, QueueBehindError, Refusal
+from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal
 from domainstream.retrying import Backoff
 from domainstream.stream import DeadLetter
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
-from domainstream.stream.port import Read, StreamReader, Turn
+from domainstream.stream.port import Read, Turn
 from domainstream.stream.reader.batch_size import AdaptiveBatchSize
 from domainstream.subscriber.lost_jobs import LostJobs
-from domainstream.subscriber.progress import Progress
-from domainstream.subscriber.router import JobRouter
+from domainstream.subscriber.parts import HandOverParts
 
 LOOK: Final = timedelta(seconds=5)
-"""How long a channel is left alone when nothing wakes it: less than half the time of its lease."""
+"""How long a channel is left alone when nothing wakes it, unless its lease has to be renewed sooner."""
 
 HELD_LOOK: Final = 1.0
 """Seconds after which to look again for a lease that another instance has."""
@@ -34,53 +32,35 @@ HELD_LOOK: Final = 1.0
 _FIRST: Final = "0-0"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HandOverParts:
-    """What all channels of a subscriber share."""
-
-    reader: StreamReader
-    """Reads the streams."""
-
-    adder: JobAdder
-    """Adds the jobs."""
-
-    router: JobRouter
-    """Says what an entry becomes."""
-
-    progress: Progress
-    """Counts and reports."""
-
-    lifecycle: Lifecycle
-    """Says when to stop."""
-
-
 class ChannelHandOver:
     """The task of one channel."""
 
-    def __init__(self, channel: str, parts: HandOverParts) -> None:
-        """Work with `parts`."""
+    def __init__(self, channel: str, parts: HandOverParts, lifecycle: Lifecycle) -> None:
+        """Work with `parts` until `lifecycle` stops."""
         self.channel = channel
         """The channel."""
         self.rang = asyncio.Event()
         """Set when there may be something to read, or when it is time to stop."""
         self._parts = parts
-        self._backoff = Backoff()
+        self._lifecycle = lifecycle
+        self.backoff = Backoff()
+        """The pauses after failures in a row."""
         self._least_epoch = 0
 
     async def run(self) -> None:
         """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
-        stopping = self._parts.lifecycle.stopping
+        stopping = self._lifecycle.stopping
         while not stopping.is_set():
             try:
                 await self._own()
             except LeaseHeldError as held:
                 self._parts.progress.succeeded(self.channel)
-                await self._parts.lifecycle.rest(min(held.seconds, HELD_LOOK))
+                await self._lifecycle.rest(min(held.seconds, HELD_LOOK))
             except LeaseLostError as lost:
                 self._parts.progress.interrupted(self.channel, lost)
-                await self._parts.lifecycle.rest(self._backoff.next())
+                await self._lifecycle.rest(self.backoff.next())
             except ServerError as error:
-                await self._parts.lifecycle.rest(self._parts.progress.failed(self.channel, error, self._backoff))
+                await self._lifecycle.rest(self._parts.progress.failed(self.channel, error, self.backoff))
 
     async def _own(self) -> None:
         """Take the lease, and hand over as long as it lasts."""
@@ -91,25 +71,30 @@ class ChannelHandOver:
         self._least_epoch = max([0, *(said.higher + 1 for said in fenced.values() if said.higher)])
         if self._least_epoch:
             raise LeaseLostError(f"{self.channel}: a queue knows of a later owner")
-        lost = LostJobs(self.channel, epoch, parts.reader, parts.adder, parts.router)
-        lost.note_fenced(lease, fenced)
-        ownership = Ownership(self, lease, epoch, lost, parts)
-        await ownership.run()
-        self._backoff.reset()
+        lost = LostJobs(self.channel, lease, epoch, parts)
+        await lost.compare(fenced)
+        await Ownership(self, lease, epoch, lost, parts, self._lifecycle).run()
 
 
 class Ownership:
     """A channel, from one take of its lease to the next."""
 
     def __init__(
-        self, hand_over: ChannelHandOver, lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
+        self,
+        hand_over: ChannelHandOver,
+        lease: Lease,
+        epoch: ChannelEpoch,
+        lost: LostJobs,
+        parts: HandOverParts,
+        lifecycle: Lifecycle,
     ) -> None:
         self._channel = hand_over.channel
         self._rang = hand_over.rang
-        self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
+        self._lease, self._epoch, self._lost = lease, epoch, lost
+        self._parts, self._lifecycle = parts, lifecycle
         self._claimed = ChannelEpoch(mark=epoch.mark, epoch=epoch.epoch, queues=epoch.queues, is_ordered=False)
-        self._backoff = Backoff()
-        self._size = AdaptiveBatchSize(parts.reader.settings)
+        self._backoff = hand_over.backoff
+        self._size = AdaptiveBatchSize(parts.reading)
         self._read_to = lease.last_delivered
         self._done: list[str] = []
         self._refused: set[str] = set()
@@ -118,19 +103,15 @@ class Ownership:
     async def run(self) -> None:
         """Hand over what is pending, then what is new, until it is time to stop; then give the lease up."""
         if self._lost:
-            pending = await self._turn("pending")
-            if pending.deliveries:
-                self._lost.note_pending(pending.deliveries[0])
             await self._add([], self._epoch)
-        is_same_owner = self._lease.owner_before == self._parts.reader.instance
-        await self._hand_over_pages("pending" if is_same_owner else "retry")
+        await self._hand_over_pages("pending" if self._lease.is_resumed else "retry")
         await self._sweep()
         await self._hand_over_new()
         await self._turn("release")
 
     @property
     def _is_stopping(self) -> bool:
-        return self._parts.lifecycle.stopping.is_set()
+        return self._lifecycle.stopping.is_set()
 
     async def _hand_over_new(self) -> None:
         """While jobs are being added, the next entries are read, if there are likely to be more."""
@@ -140,17 +121,18 @@ class Ownership:
                 if settling is None and self._now() >= self._next_sweep:
                     await self._sweep()
                 self._rang.clear()
-                turn = await self._turn("new", after=self._read_to, count=self._size.count)
+                count = self._parts.held.room(self._size.count)
+                turn = await self._turn("new", after=self._read_to, count=count)
+                self._succeeded()
                 entries = self._parts.router.route(turn.deliveries)
-                may_be_more = len(entries) >= self._size.count and self._now() < self._next_sweep
+                may_be_more = len(entries) >= count and self._now() < self._next_sweep
                 self._size.learn(turn.deliveries)
                 if settling is not None:
                     await settling
                     settling = None
                 if entries:
                     self._read_to = entries[-1].delivery.entry_id
-                    settling = asyncio.create_task(self._settle(entries, self._epoch), name=f"{self._channel} jobs")
-                    await asyncio.sleep(0)  # sends these before the next read is sent
+                    settling = asyncio.create_task(self._hand_over(entries, self._epoch), name=f"{self._channel} jobs")
                     if not may_be_more:
                         await settling
                         settling = None
@@ -161,17 +143,22 @@ class Ownership:
         finally:
             if settling is not None:
                 await cancel_and_wait(settling)
+                if not settling.cancelled():
+                    settling.exception()  # retrieved: why the epoch ends is known already
 
     async def _rest(self) -> None:
         """Wait until something rings, or for a while."""
-        left = max(0.0, min(LOOK.total_seconds(), self._next_sweep - self._now()))
+        if self._is_stopping:
+            return
+        look = min(LOOK, self._parts.reading.lease / 2).total_seconds()
+        left = max(0.0, min(look, self._next_sweep - self._now()))
         with suppress(TimeoutError):
             async with asyncio.timeout(left):
                 await self._rang.wait()
 
     async def _sweep(self) -> None:
         """Claim what consumers of other names have abandoned, and try again what was refused."""
-        self._next_sweep = self._now() + self._parts.reader.settings.claim_after.total_seconds() / 2
+        self._next_sweep = self._now() + self._parts.reading.claim_after.total_seconds() / 2
         await self._hand_over_pages("claim")
         if self._refused:
             self._refused.clear()
@@ -186,7 +173,7 @@ class Ownership:
                 after = turn.deliveries[-1].entry_id
                 if read == "claim":
                     self._parts.progress.reclaimed(self._channel, len(turn.deliveries))
-                await self._settle(self._parts.router.route(turn.deliveries), epoch)
+                await self._hand_over(self._parts.router.route(turn.deliveries), epoch)
             elif not turn.deleted:
                 break
 
@@ -195,6 +182,15 @@ class Ownership:
         turn = await self._parts.reader.turn(self._channel, self._lease, read, done, after=after, count=count)
         self._parts.progress.read(self._channel, turn)
         return turn
+
+    async def _hand_over(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
+        """Settle entries; meanwhile they take memory."""
+        deliveries = [entry.delivery for entry in entries]
+        self._parts.held.hold(deliveries)
+        try:
+            await self._settle(entries, epoch)
+        finally:
+            self._parts.held.let_go(deliveries)
 
     async def _settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
         """Add the jobs of entries and store their dead letters; what was refused stays pending."""
@@ -232,12 +228,15 @@ class Ownership:
                 if self._is_stopping:
                     raise
                 pause = self._parts.progress.failed(self._channel, error, self._backoff)
-                await self._parts.lifecycle.rest(pause)
+                await self._lifecycle.rest(pause)
                 await self._turn("renew")
             else:
-                self._backoff.reset()
-                self._parts.progress.succeeded(self._channel)
+                self._succeeded()
                 return refused
+
+    def _succeeded(self) -> None:
+        self._backoff.reset()
+        self._parts.progress.succeeded(self._channel)
 
     @staticmethod
     def _now() -> float:

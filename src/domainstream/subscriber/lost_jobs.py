@@ -9,13 +9,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domainstream.queue import RoutedEntry
-from domainstream.queue.port import ChannelEpoch, Fenced, JobAdder, QueueBehindError
-from domainstream.stream import Delivery
-from domainstream.stream.lease import Lease
-from domainstream.stream.port import StreamReader
-from domainstream.stream.state import id_order
-from domainstream.subscriber.router import JobRouter
+from domainstream.queue import ChannelEpoch, Fenced, QueueBehindError, RoutedEntry
+from domainstream.stream import Lease
+from domainstream.stream.state import id_order, previous_id
+from domainstream.subscriber.parts import HandOverParts
 from domainstream.telemetry import Signal, emit
 
 PAGE: Final = 500
@@ -29,29 +26,29 @@ from an old copy, and most of them have been handled: whether to `replay` them i
 class LostJobs:
     """What the queues of one channel have lost, as far as its owner knows."""
 
-    def __init__(
-        self, channel: str, epoch: ChannelEpoch, reader: StreamReader, adder: JobAdder, router: JobRouter
-    ) -> None:
+    def __init__(self, channel: str, lease: Lease, epoch: ChannelEpoch, parts: HandOverParts) -> None:
         """Know of nothing yet."""
-        self._channel, self._epoch = channel, epoch
-        self._reader, self._adder, self._router = reader, adder, router
+        self._channel, self._lease, self._epoch = channel, lease, epoch
+        self._reader, self._adder, self._router = parts.reader, parts.adder, parts.router
         self._until: dict[str, str] = {}
 
     def __bool__(self) -> bool:
         """Return whether a queue has lost something."""
         return bool(self._until)
 
-    def note_fenced(self, lease: Lease, fenced: Mapping[str, Fenced]) -> None:
-        """Compare the marks of queues with what the owner before had read: what is between is pending, or lost."""
-        for queue, said in fenced.items():
-            was_served = said.mark and said.mark_epoch == lease.epoch_before
-            if was_served and id_order(said.mark) < id_order(lease.last_delivered):
-                self._until[queue], self._epoch.reached[queue] = lease.last_delivered, said.mark
+    async def compare(self, fenced: Mapping[str, Fenced]) -> None:
+        """Compare the marks of queues with what the owner before had read: what is between is pending, or lost.
 
-    def note_pending(self, first: Delivery) -> None:
-        """Leave entries alone from the first one that is pending: they come anyway, and are counted as delivered."""
-        for queue in self._until:
-            self._until[queue] = f"({first.entry_id}"
+        What is pending comes anyway, and is counted as delivered. Raises what `StreamReader.turn` raises.
+        """
+        for queue, said in fenced.items():
+            was_served = said.mark and said.mark_epoch == self._lease.epoch_before
+            if not was_served or id_order(said.mark) >= id_order(self._lease.last_delivered):
+                continue
+            pending = await self._reader.turn(self._channel, self._lease, "pending", (), after=said.mark)
+            first = pending.deliveries[0].entry_id if pending.deliveries else ""
+            self._until[queue] = previous_id(first) if first else self._lease.last_delivered
+            self._epoch.reached[queue] = said.mark
 
     def note_behind(self, behind: QueueBehindError) -> None:
         """Note what a queue has lost in this epoch."""
@@ -67,11 +64,14 @@ class LostJobs:
     async def _add_again(self, queue: str, until: str) -> None:
         epoch = replace(self._epoch, queues=[queue])  # which shares `reached`
         after, count = epoch.reached[queue], 0
-        while count < MOST and (page := await self._reader.between(self._channel, after, until, count=PAGE)):
+        while count < MOST and id_order(after) < id_order(until):
+            turn = await self._reader.turn(self._channel, self._lease, "look", (), after=after, count=PAGE)
+            page = [one for one in turn.deliveries if id_order(one.entry_id) <= id_order(until)]
+            if not page:
+                break
             entries = [_only_for(queue, entry) for entry in self._router.route(page)]
-            refused = {refusal.entry_id for refusal in await self._adder.add(self._channel, entries, epoch)}
-            given_up = [RoutedEntry(entry.delivery) for entry in entries if entry.delivery.entry_id in refused]
-            await self._adder.add(self._channel, given_up, epoch)
+            # What is refused has been refused before: it is a dead letter, or pending.
+            await self._adder.add(self._channel, [entry for entry in entries if entry.jobs], epoch)
             after, count = page[-1].entry_id, count + len(page)
         if count:
             signal = Signal.SUBSCRIBER_JOBS_RESTORED if count < MOST else Signal.SUBSCRIBER_JOBS_LOST

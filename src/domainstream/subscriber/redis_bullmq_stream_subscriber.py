@@ -14,6 +14,7 @@ from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
 from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.wake_ups import WakeUps
+from domainstream.subscriber.parts import HandOverParts
 from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
@@ -134,14 +135,13 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             for server in [] if settings.accept_eviction else servers:
                 await check_eviction_at(server)
 
-        subscriber = cls(
-            reader,
-            adder,
-            JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
-            WakeUps(url, reader.channels),
+        parts = HandOverParts(
+            reader=reader,
+            adder=adder,
+            router=JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
             progress=Progress(group, settings.on_loss),
-            maintenance=maintenance,
-            check=check,
+            reading=settings.reading,
         )
+        subscriber = cls(parts, WakeUps(url, reader.channels), maintenance=maintenance, check=check)
         subscriber._owned = owned
         return subscriber

@@ -4,23 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from domainstream.errors import ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
-from domainstream.queue.port import JobAdder
 from domainstream.retrying import Backoff
-from domainstream.stream import MaintenanceTask
-from domainstream.stream.port import StreamReader, WakeUps
-from domainstream.subscriber.channel_hand_over import ChannelHandOver, HandOverParts
-from domainstream.subscriber.progress import Progress, SubscriberStats
-from domainstream.subscriber.router import JobRouter
+from domainstream.stream import MaintenanceTask, WakeUps
+from domainstream.subscriber.channel_hand_over import ChannelHandOver
+from domainstream.subscriber.parts import HandOverParts
+from domainstream.subscriber.progress import SubscriberStats
 from domainstream.telemetry import Signal, emit
+from domainstream.validation import plain_name
 
 Check = Callable[[], Awaitable[None]]
 
-LOOK: float = 60.0
+LOOK: Final = 60.0
 """Seconds that a wait for wake-ups takes at most."""
 
 
@@ -35,12 +34,9 @@ class StreamSubscriber:
 
     def __init__(
         self,
-        reader: StreamReader,
-        adder: JobAdder,
-        router: JobRouter,
+        parts: HandOverParts,
         wake_ups: WakeUps,
         *,
-        progress: Progress,
         maintenance: Sequence[MaintenanceTask] = (),
         check: Check | None = None,
     ) -> None:
@@ -48,14 +44,14 @@ class StreamSubscriber:
 
         `check` is awaited before anything else; it may raise `ConfigurationError` to end the run.
         """
+        self._progress = parts.progress
         self._wake_ups = wake_ups
         self._maintenance = maintenance
         self._check = check
-        self._progress = progress
         self._lifecycle = Lifecycle(type(self).__name__)
         self._backoff = Backoff()
-        parts = HandOverParts(reader=reader, adder=adder, router=router, progress=progress, lifecycle=self._lifecycle)
-        self._hand_overs = {key: ChannelHandOver(channel, parts) for key, channel in reader.channels.items()}
+        channels = [plain_name(str(channel)) for channel in parts.router.subscriptions.channels]
+        self._hand_overs = {channel: ChannelHandOver(channel, parts, self._lifecycle) for channel in channels}
         self._owned = AsyncExitStack()
 
     @property
@@ -130,8 +126,8 @@ class StreamSubscriber:
 
     async def _ring(self) -> None:
         while True:
-            for key in await self._wake_ups.wait(LOOK):
-                self._hand_overs[key].rang.set()
+            for channel in await self._wake_ups.wait(LOOK):
+                self._hand_overs[channel].rang.set()
 
     async def _maintain(self, task: MaintenanceTask) -> None:
         while True:

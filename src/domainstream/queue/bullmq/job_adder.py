@@ -1,7 +1,7 @@
 """Adds the jobs of channels to BullMQ queues, in order. Implements `JobAdder`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +24,7 @@ from domainstream.queue.port import ChannelEpoch, Fenced, QueueBehindError, Refu
 from domainstream.redis.call_lane import CallLane, CallLanes
 from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import code_of, server_error
+from domainstream.redis.gatherer import Gatherer
 from domainstream.redis.keys import lease_key, stream_key
 from domainstream.redis.link import Reply
 from domainstream.redis.topology import RedisTopology
@@ -64,7 +65,7 @@ class BullMQJobAdder:
         self._beside_streams = beside_streams and not lanes.topology.is_cluster
         self._confirm = confirm
         self._fence, self._add = fence_script(), add_script()
-        self._gatherers: dict[str, _Gatherer] = {}
+        self._gatherers: dict[str, Gatherer[_Request, list[Refusal]]] = {}
         self._owned = AsyncExitStack()
 
     @classmethod
@@ -91,10 +92,12 @@ class BullMQJobAdder:
 
     async def add(self, channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
         """Add jobs; see `JobAdder.add`."""
+        if not entries:
+            return []
         if not self._lanes.topology.is_cluster:
-            return await self._gatherer(_ALL).add(_Request(channel, entries, epoch))
+            return await self._gatherer(_ALL).ask(_Request(channel, entries, epoch))
         parts = await asyncio.gather(
-            *(self._gatherer(queue).add(_part(channel, entries, epoch, queue)) for queue in epoch.queues),
+            *(self._gatherer(queue).ask(_part(channel, entries, epoch, queue)) for queue in epoch.queues),
             return_exceptions=True,
         )
         for part in parts:  # only when all have come to an end: nothing may be under way any more
@@ -120,13 +123,13 @@ class BullMQJobAdder:
             raise server_error(reply, self._lanes.topology.place) from None
         return fenced_of(reply)
 
-    def _gatherer(self, queue: str) -> "_Gatherer":
+    def _gatherer(self, queue: str) -> "Gatherer[_Request, list[Refusal]]":
         if queue not in self._gatherers:
 
             async def add(requests: Sequence[_Request]) -> list[_Result]:
                 return await self._add_together(queue, requests)
 
-            self._gatherers[queue] = _Gatherer(add)
+            self._gatherers[queue] = Gatherer(add, lambda request: len(request.entries), most=GATHERED)
         return self._gatherers[queue]
 
     async def _add_together(self, queue: str, requests: Sequence["_Request"]) -> list["_Result"]:
@@ -200,49 +203,3 @@ def _part(channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch, que
         if jobs or not entry.jobs:
             some.append(replace(entry, jobs=jobs))
     return _Request(channel, some, replace(epoch, queues=[queue]))
-
-
-class _Gatherer:
-    """Adds for one channel after the other, and for all together that ask in the meantime: a call has a fixed cost."""
-
-    def __init__(self, add: Callable[[Sequence[_Request]], Awaitable[list[_Result]]]) -> None:
-        self._add = add
-        self._waiting: list[tuple[_Request, asyncio.Future[list[Refusal]]]] = []
-        self._adding: asyncio.Task[None] | None = None
-
-    async def add(self, request: _Request) -> list[Refusal]:
-        """Return what was refused; raise what went wrong."""
-        if not request.entries:
-            return []
-        future: asyncio.Future[list[Refusal]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
-        if self._adding is None:
-            self._adding = asyncio.create_task(self._add_all(), name="domainstream jobs")
-        return await future
-
-    async def _add_all(self) -> None:
-        taken: list[tuple[_Request, asyncio.Future[list[Refusal]]]] = []
-        try:
-            while self._waiting:
-                taken = self._take()
-                results = await self._add([request for request, _ in taken])
-                for (_, future), result in zip(taken, results, strict=True):
-                    if future.done():  # whoever asked was cancelled
-                        continue
-                    if isinstance(result, Exception):
-                        future.set_exception(result)
-                    else:
-                        future.set_result(result)
-        finally:
-            self._adding = None
-            for _, future in (*taken, *self._waiting):  # only if the event loop is being shut down, or by a bug of ours
-                future.cancel()
-            self._waiting.clear()
-
-    def _take(self) -> list[tuple[_Request, asyncio.Future[list[Refusal]]]]:
-        size = end = 0
-        while end < len(self._waiting) and (not end or size + len(self._waiting[end][0].entries) <= GATHERED):
-            size += len(self._waiting[end][0].entries)
-            end += 1
-        taken, self._waiting = self._waiting[:end], self._waiting[end:]
-        return taken

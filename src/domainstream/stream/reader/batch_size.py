@@ -8,6 +8,9 @@ from domainstream.stream.port import Delivery, ReaderSettings
 FIRST_COUNT: Final = 16
 """The count before anything is known: 16 entries of 256 KiB, the largest allowed, fill 4 MiB."""
 
+SHARE: Final = 8
+"""How many full reads a subscriber may hold at a time, over all its channels."""
+
 
 class AdaptiveBatchSize:
     """Learns from each read how many entries the next one may ask for: XREADGROUP has no limit of bytes.
@@ -26,10 +29,39 @@ class AdaptiveBatchSize:
         """Learn from what was read."""
         if not reply:
             return
-        size = sum(len(delivery.data or b"") for delivery in reply)
-        size += sum(len(value) for delivery in reply if delivery.other for _, value in delivery.other)
-        room = min(self._settings.max_entries / len(reply), self._settings.max_bytes / max(1, size))
+        room = min(self._settings.max_entries / len(reply), self._settings.max_bytes / max(1, size_of(reply)))
         if room < 1:
             self.count = max(1, int(self.count * room))
         elif len(reply) >= self.count:
             self.count = min(self._settings.max_entries, int(self.count * min(2, room)))
+
+
+class HeldEntries:
+    """What all channels of a subscriber have read and not handed over yet, so that it does not fill the memory."""
+
+    def __init__(self, settings: ReaderSettings) -> None:
+        """Hold up to eight times the limits of a read, and a little more for each channel."""
+        self._entries = SHARE * settings.max_entries
+        self._bytes = SHARE * settings.max_bytes
+
+    def room(self, count: int) -> int:
+        """Return how many of `count` entries a channel may read now: always at least one."""
+        if self._bytes <= 0:
+            return 1
+        return min(count, max(FIRST_COUNT, self._entries))
+
+    def hold(self, deliveries: Sequence[Delivery]) -> None:
+        """Note what was read."""
+        self._entries -= len(deliveries)
+        self._bytes -= size_of(deliveries)
+
+    def let_go(self, deliveries: Sequence[Delivery]) -> None:
+        """Note what was handed over, or given up."""
+        self._entries += len(deliveries)
+        self._bytes += size_of(deliveries)
+
+
+def size_of(deliveries: Sequence[Delivery]) -> int:
+    """Return how many bytes of data deliveries have."""
+    size = sum([len(delivery.data or b"") for delivery in deliveries])
+    return size + sum([len(value) for delivery in deliveries if delivery.other for _, value in delivery.other])

@@ -10,22 +10,20 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError, ResponseError
 
 from domainstream.errors import ServerRefusedError
-from domainstream.redis.call_lane import CallLane, CallLanes
+from domainstream.redis.call_lane import CallLane, CallLanes, OtherConnectionError
 from domainstream.redis.errors import NoReplyError, code_of, server_error
 from domainstream.redis.keys import dead_letter_key, stream_key
-from domainstream.redis.link import Reply
+from domainstream.redis.link import Arguments, Reply
 from domainstream.redis.scripts import Script
 from domainstream.redis.topology import RedisTopology
 from domainstream.stream.dead_letters import dead_letter_fields
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
-from domainstream.stream.port import DeadLetter, Delivery, Read, ReaderSettings, Turn
+from domainstream.stream.port import DeadLetter, Read, ReaderSettings, Turn
 from domainstream.stream.reader.turns import STORE_DEAD, TURN, StreamTurns
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name, raise_problems
 
 DEFAULTS: Final = ReaderSettings()
-
-_RANGE: Final = Script.of("return redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])")
 
 _OVER: Final = frozenset({"FENCED", "REWOUND", "MISSED", "NOGROUP"})
 """What the scripts answer when the epoch is over."""
@@ -59,12 +57,8 @@ class RedisStreamReader:
                 None if names else "there is no channel to read; name at least one",
             ],
         )
-        self.instance = instance
-        """The name of this instance."""
         self.channels = {stream_key(name, prefix): name for name in names}
         """The channel of each stream's key."""
-        self.settings = settings
-        """How much to read at a time, and when to claim what others left pending."""
         self._lanes = lanes
         self._claim_after_ms = _milliseconds(settings.claim_after)
         self._turns = {
@@ -120,26 +114,17 @@ class RedisStreamReader:
         if read == "new":
             return await self._read_new(turns, lease, acknowledge, after, count)
         call = turns.turn(lease.epoch, read, acknowledge, after=after, count=count, idle_ms=self._claim_after_ms)
-        (reply,), _ = await self._lane(turns).eval(TURN, [call], connection=lease.connection)
-        return turns.turn_of(self._accepted(reply, turns))
-
-    async def between(self, channel: str, after: str, until: str, *, count: int) -> Sequence[Delivery]:
-        """Return entries of a channel; see `StreamReader.between`."""
-        turns = self._turns[channel]
-        (reply,), _ = await self._lane(turns).eval(_RANGE, [(1, turns.stream, f"({after}", until, count)])
-        return [turns.delivery(entry, 1) for entry in self._accepted(reply, turns)]
+        return turns.turn_of(await self._eval(turns, lease, TURN, call))
 
     async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
         """Store dead letters of a channel; see `StreamReader.store_dead`."""
         turns = self._turns[channel]
         fields = {entry_id: dead_letter_fields(letter, turns.group) for entry_id, letter in letters.items()}
         key = dead_letter_key(turns.stream, is_cluster=self._lanes.topology.is_cluster)
-        call = turns.store_dead(lease.epoch, key, fields)
-        (reply,), _ = await self._lane(turns).eval(STORE_DEAD, [call], connection=lease.connection)
-        self._accepted(reply, turns)
+        await self._eval(turns, lease, STORE_DEAD, turns.store_dead(lease.epoch, key, fields))
 
     async def close(self) -> None:
-        """Close the connections if it owns them; see `StreamReader.close`."""
+        """Close the connections if it owns them. Closing twice does nothing."""
         await self._owned.aclose()
 
     async def _read_new(
@@ -147,24 +132,33 @@ class RedisStreamReader:
     ) -> Turn:
         if self._reads_inside.get(turns.channel, 0) < monotonic():
             commands = turns.new(lease.epoch, after, acknowledge, count=count)
-            replies, _ = await self._lane(turns).transact(commands, connection=lease.connection)
+            try:
+                replies, _ = await self._lane(turns).transact(commands, connection=lease.connection)
+            except OtherConnectionError as error:
+                raise LeaseLostError(f"{turns.channel}: {error}") from None
             executed = replies[-1]
+            if isinstance(executed, NoReplyError):
+                raise server_error(executed, self._lanes.topology.place)
             if isinstance(executed, list):
                 for result in executed:
                     self._accepted(result, turns)
                 return turns.new_turn_of(replies)
-            if isinstance(executed, NoReplyError):
-                raise server_error(executed, self._lanes.topology.place)
             if isinstance(replies[0], Exception):  # the commands behind it were run, but not as one
                 self._reads_inside[turns.channel] = monotonic() + _READ_INSIDE
-                raise LeaseLostError(f"the server does not begin a transaction: {replies[0]}")
-            # A slot that moves: nothing was run.
+                raise LeaseLostError(f"{turns.channel}: the server does not begin a transaction: {replies[0]}")
+            # The slot moves: nothing was run, and a script follows it.
         call = turns.turn(lease.epoch, "read", acknowledge, after=after, count=count)
-        (reply,), _ = await self._lane(turns).eval(TURN, [call], connection=lease.connection)
-        return turns.turn_of(self._accepted(reply, turns))
+        return turns.turn_of(await self._eval(turns, lease, TURN, call))
 
     def _lane(self, turns: StreamTurns) -> CallLane:
         return self._lanes.of(turns.stream)
+
+    async def _eval(self, turns: StreamTurns, lease: Lease, script: Script, call: Arguments) -> Any:
+        try:
+            (reply,), _ = await self._lane(turns).eval(script, [call], connection=lease.connection)
+        except OtherConnectionError as error:
+            raise LeaseLostError(f"{turns.channel}: {error}") from None
+        return self._accepted(reply, turns)
 
     def _accepted(self, reply: Reply, turns: StreamTurns) -> Any:
         """Return a reply; raise it if it is an error."""

@@ -19,6 +19,7 @@
 --   pending  return what is pending after the id `after`, up to `count`, without delivering it again
 --   retry    deliver it again: the counts of deliveries grow
 --   claim    take over what consumers of other names left pending for longer than `idle`, and deliver it after `after`
+--   look     return entries after the id `after`, up to `count`, whatever the group has done with them
 --   renew    keep the lease, read nothing
 --   release  give it up
 --
@@ -188,6 +189,9 @@ local function turn()
     entries, times, deleted = look_at_pending()
   elseif what == 'retry' then
     entries, times, deleted = deliver_again(CONSUMER)
+  elseif what == 'look' then
+    entries = call('XRANGE', stream, '(' .. after, '+', 'COUNT', count)
+    for number in ipairs(entries) do times[number] = 1 end
   elseif what == 'claim' then
     entries, times, deleted = claim()
   end

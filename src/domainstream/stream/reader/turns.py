@@ -95,13 +95,21 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
         epoch, server_ms, *rest = (part.decode() for part in reply)
         last_delivered, owner, epoch_before, token, token_before = rest
         return Lease(
-            int(epoch), int(server_ms), last_delivered, owner, int(epoch_before), token, token_before, connection
+            epoch=int(epoch),
+            server_ms=int(server_ms),
+            last_delivered=last_delivered,
+            owner_before=owner,
+            is_resumed=owner == self.instance,
+            epoch_before=int(epoch_before),
+            token=token,
+            token_before=token_before,
+            connection=connection,
         )
 
     def turn_of(self, reply: Any) -> Turn:
         """Return what a call of `turn` returned."""
         _, entries, times, deleted, loss = reply
-        deliveries = [self.delivery(entry, number) for entry, number in zip(entries, times, strict=True)]
+        deliveries = [self._delivery(entry, number) for entry, number in zip(entries, times, strict=True)]
         return Turn(deliveries, [entry_id.decode() for entry_id in deleted], self._loss(loss))
 
     def new_turn_of(self, replies: Sequence[Any]) -> Turn:
@@ -113,9 +121,9 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
                 raise result
         (*_, loss), read = results
         entries = read[0][1] if read else ()
-        return Turn([self.delivery(entry, 1) for entry in entries], loss=self._loss(loss))
+        return Turn([self._delivery(entry, 1) for entry in entries], loss=self._loss(loss))
 
-    def delivery(self, entry: tuple[bytes, list[bytes]], deliveries: int) -> Delivery:
+    def _delivery(self, entry: tuple[bytes, list[bytes]], deliveries: int) -> Delivery:
         """Return an entry as the server sends it."""
         entry_id, fields = entry
         if len(fields) == 2 and fields[0] == DATA:  # the fast path: all our entries have this one field

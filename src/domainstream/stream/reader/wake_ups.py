@@ -3,7 +3,7 @@ import asyncio
 
 class WakeUps:
     def __init__(self, url, keys):
-        self.keys = set(keys)
+        self.keys = set(keys.values())
 
     async def run(self):
         await asyncio.sleep(1e9)
