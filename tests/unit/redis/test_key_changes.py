@@ -22,16 +22,15 @@ def test_every_key_begins_with_exactly_one_prefix(keys: list[str]) -> None:
     ("keys", "prefixes"),
     [
         (["domain_order_placed"], ["domain_order_placed"]),
-        (["domain_order_placed", "domain_offer_made"], ["domain_o"]),
-        (["shop:domain_a", "shop:domain_b", "domain_c"], ["domain_c", "shop:domain_"]),
+        (["domain_order_placed", "domain_offer_made"], ["domain_offer_made", "domain_order_placed"]),
         (["ab", "abcd", "abcde"], ["ab"]),
-        ([f"{letter}lpha" for letter in "abcde"], ["alpha", "blpha", "clpha", "dlpha", "elpha"]),
-        ([f"a{letter}pha" for letter in "abcde"], ["a"]),
+        ([f"offer_{n}" for n in range(5)] + [f"order_{n}" for n in range(5)], ["offer_", "order_"]),
+        ([f"{letter}lpha" for letter in "abcdefghi"], [f"{letter}lpha" for letter in "abcdefghi"]),
     ],
-    ids=["one key", "alike", "two kinds", "one begins with another", "different at once", "more than enough kinds"],
+    ids=["one key", "few keys", "one begins with another", "many keys", "many that differ at once"],
 )
-def test_keys_that_look_alike_share_a_prefix(keys: list[str], prefixes: list[str]) -> None:
-    """A prefix costs the server time at every write, a key too many costs little."""
+def test_many_keys_share_prefixes(keys: list[str], prefixes: list[str]) -> None:
+    """A prefix costs the server time at every write, and a wide one costs time at every write of others."""
     assert prefixes_of(keys) == prefixes
 
 

@@ -17,9 +17,6 @@ from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology
 from domainstream.stream.reader.wake_up_listener import WakeUpListener
 
-CLIENT_NAME: Final = "domainstream-wake-ups"
-"""How the servers' CLIENT LIST shows the connections."""
-
 REFRESH_INTERVAL: Final = 5.0
 """Seconds after which a cluster is asked again who has which slot."""
 
@@ -49,7 +46,7 @@ class WakeUps:
         self._is_changed = asyncio.Event()
         self._slots = slots
         if slots is None and self._topology.is_cluster:
-            self._slots = SlotMap(self._topology, client_name=CLIENT_NAME)
+            self._slots = SlotMap(self._topology)
         self._version = 0
         self._is_map_doubted = asyncio.Event()
         self._silent: Address | None = None
@@ -60,7 +57,7 @@ class WakeUps:
         if self._slots is not None:
             await self._listen_to_each(self._slots)
             return
-        pool = link_pool(self._topology, client_name=CLIENT_NAME)
+        pool = link_pool(self._topology)
         keys = list(self._names.values())
         await WakeUpListener(pool, lambda: keys, self._on_change, lambda: None).run(self._prefixes)
 
@@ -124,7 +121,7 @@ class WakeUps:
             self._silent = address
             self._is_map_doubted.set()
 
-        pool = link_pool(slots.topology.url_of(address), client_name=CLIENT_NAME)
+        pool = link_pool(slots.topology.url_of(address))
         return WakeUpListener(pool, keys, self._on_change, on_loss)
 
 

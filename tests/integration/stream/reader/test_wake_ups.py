@@ -1,47 +1,31 @@
 """Wake-ups name each stream with new entries at once, and no other; after an interruption they name all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from support.consuming import PATIENCE, until
 from support.hand_over import GROUP, HandOver
+from support.waking import awake
 
-from domainstream.lifecycle import cancel_and_wait
 from domainstream.redis import key_changes
 from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.key_changes import report_changes
 from domainstream.stream.reader import wake_up_listener
-from domainstream.stream.reader.wake_ups import CLIENT_NAME, WakeUps
+from domainstream.stream.reader.wake_ups import WakeUps
+from domainstream.testing import EmbeddedServer
 from domainstream.testing.fault_proxy import FaultProxy
 
-NEVER: Final = timedelta(hours=1)
-"""A poll that a test does not live to see."""
-
-
-@asynccontextmanager
-async def listening(url: str, keys: Sequence[str], *, poll: timedelta = NEVER) -> AsyncIterator[WakeUps]:
-    """Wake-ups that are being listened for."""
-    wake_ups = WakeUps(url, keys, poll=poll)
-    running = asyncio.create_task(wake_ups.run())
-    try:
-        yield wake_ups
-    finally:
-        await cancel_and_wait(running)
-
-
-@asynccontextmanager
-async def awake(url: str, keys: Sequence[str], *, poll: timedelta = NEVER) -> AsyncIterator[WakeUps]:
-    """Wake-ups after the first, which names all streams."""
-    async with listening(url, keys, poll=poll) as wake_ups:
-        assert await wake_ups.wait(PATIENCE) == set(keys)
-        yield wake_ups
+Allow = Callable[..., Awaitable[str]]
+"""Gives a user rights, and returns the URL with which the user connects."""
 
 
 @pytest.fixture
@@ -57,7 +41,7 @@ async def add(redis: Redis, key: str) -> None:
 
 async def connections(redis: Redis) -> list[Any]:
     """Return the connections that listen."""
-    return [client for client in await redis.client_list() if client["name"] == CLIENT_NAME]
+    return [client for client in await redis.client_list() if "t" in client["flags"]]
 
 
 async def test_new_entry_wakes_its_stream(redis_url: str, redis: Redis, keys: list[str]) -> None:
@@ -259,24 +243,83 @@ async def test_server_ends_a_connection_that_nobody_reads(redis_url: str, redis:
         )
 
 
-@pytest.mark.parametrize(("commands", "channels"), [(["-client|tracking"], ["*"]), (["-subscribe"], ["*"]), ([], [])])
+@pytest.fixture
+async def user_url(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[Allow]:
+    """A user who has nothing but what the test allows."""
+    user = stream_prefix.strip(":")
+
+    async def allow(*commands: str, channels: Sequence[str] = (), keys: Sequence[str] = ()) -> str:
+        rights: Any = {"commands": commands, "channels": channels, "keys": keys}
+        await redis.acl_setuser(user, enabled=True, reset=True, reset_channels=True, passwords=["+pass"], **rights)
+        return redis_url.replace("redis://", f"redis://{user}:pass@")
+
+    yield allow
+    await redis.acl_deluser(user)
+
+
+async def test_rights_to_listen(
+    user_url: Allow, redis: Redis, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listening needs three commands and a channel; a PING that is refused is an answer, too."""
+    monkeypatch.setattr(key_changes, "PING_INTERVAL", 0.02)
+    url = await user_url("+client|id", "+client|tracking", "+subscribe", channels=["__redis__:invalidate"])
+    async with awake(url, keys) as wake_ups:
+        assert await wake_ups.wait(0.1) == set()
+        await add(redis, keys[0])
+        assert await wake_ups.wait(PATIENCE) == {keys[0]}
+
+
+@pytest.mark.parametrize("missing", ["client|tracking", "subscribe", "channel"])
 async def test_server_that_refuses_is_asked(
-    redis_url: str,
+    user_url: Allow,
     redis: Redis,
     keys: list[str],
-    commands: list[str],
-    channels: list[str],
+    missing: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A user who may not track keys gets wake-ups all the same, a little later; one warning says why."""
-    user = keys[0].split(":")[0]
-    rights: Any = {"categories": ["+@all"], "commands": commands, "keys": ["*"], "channels": channels}
-    await redis.acl_setuser(user, enabled=True, reset=True, reset_channels=True, passwords=["+pass"], **rights)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(redis.acl_deluser, user)
-        url = redis_url.replace("redis://", f"redis://{user}:pass@")
-        wake_ups = await stack.enter_async_context(awake(url, keys))
+    """A user who may not listen gets wake-ups all the same, a little later; one warning says why."""
+    rights = [f"+{name}" for name in ("client|id", "client|tracking", "subscribe", "xrevrange") if name != missing]
+    channels = ["__redis__:invalidate"] if missing != "channel" else []
+    async with awake(await user_url(*rights, channels=channels, keys=["*"]), keys) as wake_ups:
         for key in (keys[1], keys[0], keys[1]):
             await add(redis, key)
             assert await wake_ups.wait(PATIENCE) == {key}
         assert caplog.text.count("stream.wake_ups_missing") == 1
+
+
+async def test_user_who_may_not_even_ask_reads_all(
+    user_url: Allow, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all streams are read, every second at the latest."""
+    monkeypatch.setattr(wake_up_listener, "LONGEST_PAUSE", 0.02)
+    async with awake(await user_url(), keys) as wake_ups:
+        for _ in range(3):
+            assert await wake_ups.wait(PATIENCE) == set(keys)
+
+
+async def test_pauses_between_questions_grow_while_nothing_is_new(
+    user_url: Allow, redis: Redis, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to a second; a new entry makes them short again."""
+    pauses: list[float] = []
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(wake_up_listener, "asyncio", SimpleNamespace(sleep=note))
+    async with awake(await user_url("+xrevrange", keys=["*"]), keys) as wake_ups:
+        await until(lambda: wake_up_listener.LONGEST_PAUSE in pauses)
+        assert pauses[:3] == [0.04, 0.08, 0.16]
+        await add(redis, keys[0])
+        assert await wake_ups.wait(PATIENCE) == {keys[0]}
+        assert wake_up_listener.SHORTEST_PAUSE in pauses
+
+
+async def test_server_at_a_socket(tmp_path: Path, keys: list[str]) -> None:
+    """A path is as good as a host."""
+    path = tmp_path / "redis.sock"
+    with EmbeddedServer(options=("--unixsocket", str(path))) as server:
+        async with awake(f"unix://{path}", keys) as wake_ups, Redis.from_url(server.url) as redis:
+            await add(redis, keys[0])
+            assert await wake_ups.wait(PATIENCE) == {keys[0]}
