@@ -18,7 +18,7 @@ from domainstream.errors import ConfigurationError, ServerUnavailableError
 from domainstream.redis.connection import REPLY_TIMEOUT, connect
 from domainstream.redis.errors import NoReplyError, code_of, place_of, server_error, translated_errors
 from domainstream.redis.scripts import Script
-from domainstream.redis.sentinel import Primary
+from domainstream.redis.sentinel import PrimaryLookup
 from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology, TopologyKind
 
@@ -103,9 +103,11 @@ class RedisNodes:
         """Return the node that has a key, as far as is known. Raises `ServerError` when no node answers."""
         known = self.client.connection_pool.connection_kwargs
         if "lookup" in known:
+            lookup: PrimaryLookup = known["lookup"]
+            if lookup.address is not None:
+                return lookup.address
             with translated_errors(self.client):
-                primary: Primary = await known["lookup"].primary()
-            return primary.address
+                return (await lookup.primary()).address
         if "path" in known:
             return Address(known["path"], 0)
         return Address(known.get("host", "localhost"), known.get("port", 6379))

@@ -60,8 +60,11 @@ class RedisServer:
 
     @property
     def place(self) -> str:
-        """Host, port and database, without user and password; a cluster has one database."""
-        return self.nodes.place if self.nodes.is_cluster else f"{self.nodes.place}/{self.nodes.database}"
+        """Host, port and database, without user and password; of a cluster, the hosts and ports of the URL."""
+        topology = self.nodes.topology
+        if topology is not None and topology.is_cluster:
+            return ", ".join(map(str, topology.seeds))
+        return f"{self.nodes.place}/{self.nodes.database}"
 
     @property
     def where(self) -> str:
