@@ -174,16 +174,6 @@ def test_doctor_reports_what_a_failover_would_lose(steady: SentinelLab) -> None:
     assert found["mend"] == f"redis-cli -h {host} -p {port} CONFIG SET min-replicas-to-write 1"
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_refuses_a_cluster(words: list[str]) -> None:
-    """The URL of a cluster is refused with the reason, before anything is asked of it."""
-    result = type_words("redis+cluster://secret.example.org:7000", *words)
-
-    assert result.exit_code != 0
-    assert "redis+cluster:// cannot be used here yet; use redis://" in result.output
-    assert "secret" not in result.output
-
-
 async def test_subscriber_and_worker_run_behind_sentinels(steady: SentinelLab) -> None:
     """An event goes from a publisher over a subscriber to a handler, each with the URL of the sentinels."""
     environment = {**os.environ, "REDIS_URL": steady.url, "PYTHONPATH": str(TESTS)}
