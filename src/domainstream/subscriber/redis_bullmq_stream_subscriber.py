@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, Self
 
+from domainstream.channel import EventPublisherChannel
 from domainstream.publisher import Retention
 from domainstream.queue import BullMQForwarder, BullMQQueue, Forwarder, TwoStepForwarder
 from domainstream.redis.connection import connect, not_a_cluster
@@ -100,10 +101,11 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         `group` is the consumer group on every stream; `consumer` names this instance in it, by default after the host.
         `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
-        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL or an empty
-        group. `run` raises `ConfigurationError` when a server may evict keys, and when another subscriber of the group
-        uses the name `consumer`.
+        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL, an empty
+        group, or a channel with partitions, which subscribers do not read yet. `run` raises `ConfigurationError` when a
+        server may evict keys, and when another subscriber of the group uses the name `consumer`.
         """
+        raise_problems("RedisBullMQStreamSubscriber", map(_partitions_problem, subscriptions.channels))
         client, channels = connect(url), subscriptions.channels
         reader = RedisStreamReader(
             client,
@@ -149,6 +151,12 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         )
         subscriber._owned = owned
         return subscriber
+
+
+def _partitions_problem(channel: EventPublisherChannel) -> str | None:
+    if channel.partitions == 1:
+        return None
+    return f"{channel.name} has {channel.partitions} partitions, which subscribers do not read yet; take them back"
 
 
 def _open_forwarder(
