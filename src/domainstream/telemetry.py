@@ -132,6 +132,14 @@ class Signal(Enum):
         *("stream.consumer_removed", INFO, "group channel consumer"),
         "a consumer was idle, had nothing pending, and was removed from the group",
     )
+    STREAM_WAKE_UPS_MISSING = (
+        *("stream.wake_ups_missing", WARNING, "server reason"),
+        "the server does not say which streams change, so it is asked for new entries every 20 ms to 1 s",
+    )
+    STREAM_WAKE_UPS_LOST = (
+        *("stream.wake_ups_lost", WARNING, "server pause_s reason"),
+        "listening for streams that change failed for the 1st, 2nd, 4th, ... time in a row; all are read meanwhile",
+    )
 
     SUBSCRIBER_RETRIED = (
         *("subscriber.retried", WARNING, "channel pause_s reason"),

@@ -35,6 +35,7 @@ AWAITED: Final = {
     "domainstream/publisher/lane.py _start_flushing": "reports its death, and the next call begins another",
     "domainstream/publisher/redis_stream_publisher_client.py close": "awaited by `close`",
     "domainstream/redis/sentinel.py opened": "asyncio reports its death, and the next connection begins another",
+    "domainstream/stream/reader/wake_ups.py _listen_to_each": "a group of tasks that ends with the first error",
     "domainstream/worker/bullmq/engine.py _finish": "awaited by `_finish`",
     "domainstream/worker/bullmq/lock_renewer.py stop": "awaited by `stop`",
     "domainstream/worker/bullmq/runner.py _run": "awaited by `_run`",

@@ -31,7 +31,10 @@ CALCULATED = Channel.DOMAIN_VALUATION_PRICING_CALCULATED
 
 
 def define(
-    *names: str, services: Services | None = None, values: Mapping[str, str] | None = None
+    *names: str,
+    services: Services | None = None,
+    values: Mapping[str, str] | None = None,
+    partitions: Mapping[str, int] | None = None,
 ) -> type[EventPublisherChannel]:
     """Create a channel enum with members of these names, each with its lower-case value but for `values`."""
     members = {name: name.lower() for name in names} | dict(values or {})
@@ -41,17 +44,19 @@ def define(
         for name in members:
             namespace[name] = members[name]
 
-    return cast(
-        "type[EventPublisherChannel]", new_class("Channel", (EventPublisherChannel,), {"services": services}, fill)
-    )
+    options = {"services": services, "partitions": partitions}
+    return cast("type[EventPublisherChannel]", new_class("Channel", (EventPublisherChannel,), options, fill))
 
 
 def problems_of(
-    *names: str, services: Services | None = None, values: Mapping[str, str] | None = None
+    *names: str,
+    services: Services | None = None,
+    values: Mapping[str, str] | None = None,
+    partitions: Mapping[str, int] | None = None,
 ) -> tuple[str, ...]:
     """Return what the refusal of such an enum lists; fail when it is accepted."""
     with pytest.raises(ChannelDefinitionError) as refusal:
-        define(*names, services=services, values=values)
+        define(*names, services=services, values=values, partitions=partitions)
     return refusal.value.problems
 
 

@@ -1,5 +1,6 @@
 """The base class of the enum that names every channel of the system."""
 
+from collections.abc import Mapping
 from enum import EnumType, StrEnum
 from typing import Any
 
@@ -10,6 +11,7 @@ from domainstream.channel.channel_name import (
     services_violations,
     violations_of,
 )
+from domainstream.channel.partitions import partitions_problems
 from domainstream.errors import ChannelDefinitionError
 
 
@@ -17,14 +19,25 @@ class _ChannelType(EnumType):
     """Checks a channel enum once all its members exist."""
 
     _services: Services | None
+    _partitions: Mapping[str, int]
 
-    def __new__(mcs, name: str, bases: Any, namespace: Any, *, services: Services | None = None, **options: Any) -> Any:
+    def __new__(
+        mcs,
+        name: str,
+        bases: Any,
+        namespace: Any,
+        *,
+        services: Services | None = None,
+        partitions: Mapping[str, int] | None = None,
+        **options: Any,
+    ) -> Any:
         channels = super().__new__(mcs, name, bases, namespace, **options)
         # Not in __init_subclass__: from Python 3.12 on, the enum machinery rebuilds exceptions raised there.
         services = services if services is not None else getattr(channels, "_services", None)
         type.__setattr__(channels, "_services", services)
-        problems: list[str] = list(services_violations(services or {}))
+        type.__setattr__(channels, "_partitions", dict(partitions or {}))
         members: Any = dict(channels.__members__)
+        problems: list[str] = [*services_violations(services or {}), *partitions_problems(partitions or {}, members)]
         for key, member in members.items():
             if key == member.name:
                 problems += violations_of(key, member.value, services)
@@ -47,9 +60,12 @@ class EventPublisherChannel(StrEnum, metaclass=_ChannelType):
     `services` is optional. Without it, service and aggregate are assumed to be one word each. With it, they may have
     several words, and unknown services, unknown aggregates and plural aggregates are rejected too.
 
+    `partitions={"DOMAIN_CODING_OPTIMIZATION_EVALUATED": 8}` spreads a channel over 8 streams. Only events with the same
+    partition key, which is the aggregate's id by default, keep their order.
+
     Raises `ChannelDefinitionError` that lists all violations, each with its fix: a duplicate value, a value that is not
-    the name in lower case, a name that does not follow the grammar `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`, or an
-    event name without a verb in the past tense.
+    the name in lower case, a name that does not follow the grammar `DOMAIN_{SERVICE}_{AGGREGATE}_{EVENT_NAME}`, an
+    event name without a verb in the past tense, or partitions of an unknown channel or outside of 1 to 1,024.
     """
 
     @property
@@ -66,6 +82,11 @@ class EventPublisherChannel(StrEnum, metaclass=_ChannelType):
     def event_name(self) -> str:
         """What happened, in lower case and past tense."""
         return self._parts().event_name
+
+    @property
+    def partitions(self) -> int:
+        """Over how many streams the channel is spread; 1 unless the class says otherwise."""
+        return type(self)._partitions.get(self.name, 1)  # noqa: SLF001 - set by this module's metaclass
 
     def _parts(self) -> ChannelName:
         return parse_channel_name(self.name, type(self)._services)  # noqa: SLF001 - set by this module's metaclass

@@ -1,6 +1,7 @@
 """`domainstream doctor`."""
 
-from collections.abc import Awaitable, Sequence
+import dataclasses
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -15,11 +16,13 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import MissingExtraError, ServerRefusedError
 from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.redis.keys import stream_key
+from domainstream.redis.topology import Address, TopologyKind
 from domainstream.stream import StreamState
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.server import RedisServerInspection, ServerFacts
 from domainstream.tools.common.formatting import plural
-from domainstream.tools.doctor.finding import REDIS_CLI, Finding, command, ok, warning
+from domainstream.tools.doctor.finding import REDIS_CLI, Finding, command, ok, redis_cli_at, warning
 from domainstream.tools.doctor.flow_checks import (
     GroupProgress,
     dead_letter_findings,
@@ -29,8 +32,10 @@ from domainstream.tools.doctor.flow_checks import (
     subscriptions_findings,
 )
 from domainstream.tools.doctor.server_checks import (
+    Deployment,
     ability_findings,
     clock_finding,
+    merged,
     server_findings,
     unread_memory_finding,
 )
@@ -89,17 +94,18 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
 
     Exit code 1: there is a problem; warnings alone exit with 0.
     """
-    facts = await RedisServerInspection(server.client).facts()
+    inspection = RedisServerInspection(server.nodes)
+    facts = await inspection.facts()
     findings = [
-        *await _server_findings(server, facts, options.role or ROLES),
+        *await _server_findings(server, inspection, facts, options.role or ROLES),
         *await _readable("streams", _stream_findings(server, facts, options)),
         *await _readable("subscriptions", _subscriptions_findings(server)),
         *await _readable("queues", _queue_findings(server, options.bull_prefix)),
         *await _outbox_findings(options),
     ]
-    lookup = server.client.connection_pool.connection_kwargs.get("lookup")
-    if lookup is not None and lookup.address is not None:  # redis-cli does not know URLs of sentinels
-        shell = f"redis-cli -h {lookup.address.host} -p {lookup.address.port}"
+    if server.nodes.kind is not TopologyKind.SINGLE:  # redis-cli knows neither URLs of sentinels nor of clusters
+        address = next(iter(facts))
+        shell = f"redis-cli --cluster call {address}" if server.nodes.is_cluster else redis_cli_at(address)
         findings = [replace(finding, fix=finding.fix.replace(REDIS_CLI, shell)) for finding in findings]
     for finding in findings:
         fix = f"\n{INDENT}Fix: {finding.fix}" if finding.fix else ""
@@ -110,14 +116,36 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
     return exits.FAILED if counts["problem"] else exits.OK
 
 
-async def _server_findings(server: RedisServer, facts: ServerFacts | None, roles: Sequence[str]) -> list[Finding]:
-    inspection = RedisServerInspection(server.client)
-    user = inspection.user
-    abilities = await RedisCommandProbe(server.client, prefix=server.prefix).probe(roles)
-    findings = [*server_findings(facts, user=user)]
+async def _server_findings(
+    server: RedisServer,
+    inspection: RedisServerInspection,
+    facts: Mapping[Address, ServerFacts | None],
+    roles: Sequence[str],
+) -> list[Finding]:
+    nodes = server.nodes
+    deployment = Deployment(user=nodes.user, kind=nodes.kind, entry_bytes=await _entry_bytes(server, facts))
+    if nodes.topology is not None and nodes.kind is TopologyKind.SENTINEL:
+        name, sentinel = nodes.topology.primary_name, redis_cli_at(nodes.topology.seeds[0])
+        deployment = dataclasses.replace(deployment, primary_name=name, sentinel=sentinel)
+    found = {address: [*server_findings(one, deployment)] for address, one in facts.items()}
+    abilities = await RedisCommandProbe(nodes, prefix=server.prefix).probe(roles)
     if "time" not in abilities.forbidden:
-        findings.append(clock_finding(await inspection.clock_ahead_ms()))
-    return [*findings, *ability_findings(abilities, user=user, roles=roles)]
+        for address, ahead_ms in (await inspection.clocks_ahead_ms()).items():
+            found[address].append(clock_finding(ahead_ms))
+    each = merged(found) if nodes.is_cluster else (finding for findings in found.values() for finding in findings)
+    return [*each, *ability_findings(abilities, user=nodes.user, roles=roles)]
+
+
+async def _entry_bytes(server: RedisServer, facts: Mapping[Address, ServerFacts | None]) -> int:
+    """Return how many bytes an entry takes on average, if replicas lack any; 0 if the user may not look."""
+    if not any(one.replica_lag for one in facts.values() if one):
+        return 0
+    try:
+        streams = [state for name in await server.streams.channels() if (state := await server.streams.stream(name))]
+        size = sum([await server.streams.memory_bytes(stream.channel) for stream in streams])
+    except ServerRefusedError:
+        return 0
+    return size // max(1, sum(stream.length for stream in streams))
 
 
 async def _readable(what: str, findings: Awaitable[list[Finding]]) -> list[Finding]:
@@ -141,7 +169,9 @@ async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
     return await inspect_outbox(options.database_url, table=options.table, schema=options.schema, limit_ms=limit_ms)
 
 
-async def _stream_findings(server: RedisServer, facts: ServerFacts | None, options: DoctorOptions) -> list[Finding]:
+async def _stream_findings(
+    server: RedisServer, facts: Mapping[Address, ServerFacts | None], options: DoctorOptions
+) -> list[Finding]:
     dead_letters, limit_ms = server.dead_letters, round(options.max_oldest.total_seconds() * 1000)
     streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
     groups = [group for stream in streams for group in await _progress(server, stream.channel)]
@@ -150,11 +180,15 @@ async def _stream_findings(server: RedisServer, facts: ServerFacts | None, optio
     if not streams and not dead_states:
         words = f"doctor found no stream {server.where}: nothing was published here, or database and prefix are others"
         return [warning("streams", words, command("doctor", "--redis-url", "URL", "--prefix", "PREFIX"))]
-    unread = {stream.channel: size for stream in streams if (size := await _unread_bytes(server, stream, groups))}
+    unread: dict[Address, dict[str, int]] = {address: {} for address in facts}
+    for stream in streams:
+        if size := await _unread_bytes(server, stream, groups):
+            address = await server.nodes.address_of(stream_key(stream.channel, server.prefix))
+            unread.setdefault(address, {})[stream.channel] = size
     return [
         *stream_findings(streams, now_ms=now),
         *group_findings(streams, groups, wanted=options.group, limit_ms=limit_ms, now_ms=now),
-        unread_memory_finding(facts, unread),
+        *merged({address: [unread_memory_finding(facts.get(address), sizes)] for address, sizes in unread.items()}),
         *dead_letter_findings(dead_states),
     ]
 
@@ -185,7 +219,7 @@ async def _subscriptions_findings(server: RedisServer) -> list[Finding]:
 
 
 async def _queue_findings(server: RedisServer, bull_prefix: str) -> list[Finding]:
-    inspection = BullMQInspection(server.client, bull_prefix=bull_prefix)
+    inspection = BullMQInspection(server.nodes, bull_prefix=bull_prefix)
     names = await inspection.queues()
     if not names:
         return [ok("queues", f"doctor found no queue below the prefix {bull_prefix}, and so no job")]

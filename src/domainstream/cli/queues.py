@@ -53,12 +53,13 @@ async def queues(server: RedisServer, terminal: Terminal, options: QueuesOptions
     oldest failure  how long ago the first of them failed
     """  # noqa: D301 - click's mark for a paragraph whose lines it must not rewrap
     where = f"at {server.place} below the prefix {options.bull_prefix}"
-    inspection = BullMQInspection(server.client, bull_prefix=options.bull_prefix)
+    inspection = BullMQInspection(server.nodes, bull_prefix=options.bull_prefix)
     names = await inspection.queues()
     if options.queue is not None:
-        if options.queue not in names:
+        queue = inspection.name_of(options.queue)
+        if queue not in names:
             raise NotFoundError.of("queue", options.queue, names, where=where, look="domainstream queues")
-        names = [options.queue]
+        names = [queue]
     if not names:
         terminal.say(f"There are no queues {where}.")
         return

@@ -96,12 +96,13 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
     _require_choice(options)
     await server.require_channel(options.channel)
     plan = await _plan(server, options)
-    known = await BullMQInspection(server.client, bull_prefix=plan.bull_prefix).queues()
-    if plan.queue not in known:
+    inspection = BullMQInspection(server.nodes, bull_prefix=plan.bull_prefix)
+    known = await inspection.queues()
+    if inspection.name_of(plan.queue) not in known:
         terminal.warn(f"The queue {plan.queue} never had a job.{did_you_mean(plan.queue, known)}")
     # The dry run counts the jobs, so that the question can say how many.
     outcome = _outcome(plan, dry_run=True)
-    await replay_events(server.client, plan, outcome)
+    await replay_events(server.nodes, plan, outcome)
     if plan.event_ids and not outcome.events:
         raise NotFoundError(
             f"the stream of {plan.channel} {server.where} has none of these events: {', '.join(outcome.missing[:3])}. "
@@ -113,7 +114,7 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
     confirm(_question(outcome, server.place), yes=options.yes)
     outcome = _outcome(plan, dry_run=False)
     try:
-        await replay_events(server.client, plan, outcome)
+        await replay_events(server.nodes, plan, outcome)
     except ServerError as error:
         if not (outcome.added or outcome.retried):
             raise

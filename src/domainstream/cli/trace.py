@@ -66,7 +66,7 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
     async def entries_of(wanted: str) -> list[TimelineEntry]:
         searches.append(Search(wanted, limit=options.limit, report=report))
         return await timeline_of(
-            server.client,
+            server.nodes,
             searches[-1],
             since=since,
             prefix=server.prefix,

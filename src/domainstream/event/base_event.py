@@ -129,8 +129,8 @@ class BaseEvent(msgspec.Struct, Generic[PayloadT_co], metaclass=_EventMeta, froz
     """The id of the event that led to this one, or None. Defaults to the event being handled, if any."""
 
     partition_key: str | None = None
-    """A key that events share which belong together; None means the aggregate id. The message carries it for consumers
-    and other tools. Nothing here delivers or handles events in its order.
+    """A key that events share which belong together; None means the aggregate id. In a channel with partitions, events
+    with the same key are in the same stream, in their order. Handlers may still see them in another order.
     """
 
     sequence: int | None = None

@@ -74,7 +74,7 @@ class MemoryOutboxStore:
         ids: list[int] = []
         size = 0
         for row_id, message in sorted(self.rows.items()):
-            if message.channel not in self._held:
+            if message.target not in self._held:
                 size += len(message.data)
                 if ids and (len(ids) == self._settings.batch_messages or size > self._settings.batch_bytes):
                     break

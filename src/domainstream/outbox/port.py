@@ -15,7 +15,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domainstream.errors import OutboxError, ServerError
+from domainstream.errors import ConfigurationError, OutboxError, ServerError
 from domainstream.outbox.held_channels import Held, HeldChannel, held_again
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher import BatchIdentity
@@ -62,14 +62,14 @@ class SettledBatch(Struct, frozen=True):
     """The batch."""
 
     rejected: Mapping[str, str] = {}
-    """Why the server took nothing of a channel, by channel; all rows of other channels are in their streams."""
+    """Why the server took nothing for a target, by target; all rows with other targets are in their streams."""
 
     @property
     def published_ids(self) -> list[int]:
         """The numbers of the rows that are in their streams."""
         if not self.rejected:
             return [row.row_id for row in self.batch.rows]
-        return [row.row_id for row in self.batch.rows if row.message.channel not in self.rejected]
+        return [row.row_id for row in self.batch.rows if row.message.target not in self.rejected]
 
     def held_after(self, held: Held, now_ms: int) -> dict[str, HeldChannel]:
         """Return which channels are held once this batch is settled, given those that were before."""
@@ -77,7 +77,7 @@ class SettledBatch(Struct, frozen=True):
             return {}
         row_ids: dict[str, list[int]] = {}
         for row in self.batch.rows:
-            row_ids.setdefault(row.message.channel, []).append(row.row_id)
+            row_ids.setdefault(row.message.target, []).append(row.row_id)
         after = {channel: each for channel, each in held.items() if channel not in row_ids}
         for channel, reason in self.rejected.items():
             after[channel] = held_again(held.get(channel), reason, self.batch.identity, row_ids[channel], now_ms)
@@ -126,8 +126,10 @@ class BatchPublisher(Protocol):
     rejects the connection. One task calls, one call after the other. Whoever opened the publisher closes it.
     """
 
-    async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> Mapping[str, ServerError]:
-        """Add messages, those of each channel in their order; return why channels were rejected, by channel.
+    async def send(
+        self, messages: Sequence[OutgoingMessage], identity: BatchIdentity
+    ) -> Mapping[str, ServerError | ConfigurationError]:
+        """Add messages, those of each target in their order; return why targets were rejected, by target.
 
         Sending the same messages again under the same identity adds nothing, as long as the server remembers it.
         """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from domainstream.channel import EventPublisherChannel
+from domainstream.channel.partitions import target_of, targets_of
 from domainstream.errors import MapperError
 from domainstream.event import BaseEvent, EventEncoder
 from domainstream.producer.mapper import EventClass, channel_mismatch, declared_events, verify_mapper
@@ -37,8 +38,8 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
         self._channel_for = channel_for
         self._encoder = EventEncoder(source, limits)
         self._trace = trace
-        # For each class that was checked, its channel and the channel's plain value: an enum's own `value` is slow.
-        self._verified: dict[EventClass, tuple[EventPublisherChannel, str]] = {}
+        # For each class that was checked, its channel and what an event's message may be sent to.
+        self._verified: dict[EventClass, tuple[EventPublisherChannel, tuple[str, ...]]] = {}
         self._events = declared_events(channel_for)
         if self._events:
             verify_mapper(channel_for)
@@ -48,23 +49,21 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
 
         Raises `EventEncodingError`, `MapperError` or an error of the mapper itself.
         """
-        channel = self._channel_of(event)
-        return (
-            None if channel is None else OutgoingMessage(channel, event.id, self._encoder.encode(event, self._trace()))
-        )
+        target = self._target_of(event)
+        return None if target is None else OutgoingMessage(target, event.id, self._encoder.encode(event, self._trace()))
 
     def build_many(self, events: Iterable[ServiceEventT_contra]) -> list[Mapped]:
         """Return each event with its message, in order; raises what `build` raises, and then builds none."""
-        mapped = [(event, self._channel_of(event)) for event in events]
-        outgoing = [event for event, channel in mapped if channel is not None]
+        mapped = [(event, self._target_of(event)) for event in events]
+        outgoing = [event for event, target in mapped if target is not None]
         encoded = iter(self._encoder.encode_many(outgoing, self._trace()) if outgoing else ())
         return [
-            (event, None if channel is None else OutgoingMessage(channel, event.id, next(encoded)))
-            for event, channel in mapped
+            (event, None if target is None else OutgoingMessage(target, event.id, next(encoded)))
+            for event, target in mapped
         ]
 
-    def _channel_of(self, event: ServiceEventT_contra) -> str | None:
-        """Return the value of the event's channel, None if the event stays inside the service.
+    def _target_of(self, event: ServiceEventT_contra) -> str | None:
+        """Return where the event's message goes, None if the event stays inside the service.
 
         The mapper is called for every event, but the check that its channel matches the event's type is made once per
         class.
@@ -81,5 +80,7 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
         if verified is None or verified[0] is not channel:
             if (mismatch := channel_mismatch(type(event), channel)) is not None:
                 raise MapperError("The event was refused, because the mapper is wrong:", [mismatch])
-            self._verified[type(event)] = verified = (channel, str(channel.value))
-        return verified[1]
+            targets = targets_of(str(channel.value), channel.partitions)
+            self._verified[type(event)] = verified = (channel, targets)
+        targets = verified[1]
+        return targets[0] if len(targets) == 1 else target_of(targets, event.partition_key or event.aggregate_id)

@@ -5,22 +5,28 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from domainstream.channel.partitions import parse_target
 from domainstream.health import Health
 from domainstream.receipt import Receipt
 from domainstream.settings import Confirm
 
 
 class OutgoingMessage(Struct, frozen=True, gc=False):
-    """One encoded event and the channel it goes to."""
+    """One encoded event and where it goes."""
 
-    channel: str
-    """The value of the channel."""
+    target: str
+    """The value of the channel; for one with partitions, `domain_x:p3/8` is partition 3 of 8."""
 
     event_id: str
     """The id of the event; its receipt carries the same id."""
 
     data: bytes
     """CloudEvents JSON in UTF-8, as written by `EventEncoder`."""
+
+    @property
+    def channel(self) -> str:
+        """The value of the channel."""
+        return parse_target(self.target).channel
 
 
 class EventPublisher(Protocol):
@@ -33,7 +39,7 @@ class EventPublisher(Protocol):
     async def publish(self, messages: Sequence[OutgoingMessage], *, confirm: Confirm | None = None) -> list[Receipt]:
         """Send `messages` and return one receipt each, in the same order, once every outcome is known.
 
-        Messages of one channel are stored in the order of the calls and, within a call, in the order of `messages`. A
+        Messages with one target are stored in the order of the calls and, within a call, in the order of `messages`. A
         call is not atomic: each receipt reports the outcome of its own message, and `rejected` guarantees that no entry
         exists. Outcomes are never raised as exceptions.
 

@@ -1,7 +1,7 @@
 """A lane for each primary of a Redis Cluster, so that a dead one does not hold up the channels of the others.
 
-Order is kept per channel: all that waits or is in flight of a channel is in one lane. When the channel's slot moves to
-another node, the lane sends to that node, and hands the channel over as soon as it has nothing in flight.
+Order is kept per stream: all that waits or is in flight for a target is in one lane. When the slot of its stream moves
+to another node, the lane sends to that node, and hands the target over as soon as it has nothing in flight.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from domainstream.channel.partitions import parse_target
 from domainstream.publisher.lane import Lane, ping_within
 from domainstream.publisher.pending import BatchSender, PendingPublish
 from domainstream.publisher.settings import BatchLimits
@@ -24,12 +25,12 @@ FIRST_LOOK: Final = 2.0
 
 
 class NodeLane(Lane):
-    """The lane for the channels of one primary."""
+    """The lane for the streams of one primary."""
 
     def __init__(self, lanes: "NodeLanes", sender: BatchSender, limits: BatchLimits) -> None:
         super().__init__(sender, limits)
         self.version = lanes.slots.version
-        """The version of the slot map by which this lane has its channels."""
+        """The version of the slot map by which this lane has its targets."""
         self._lanes = lanes
 
     def take_waiting(self) -> deque[PendingPublish]:
@@ -38,7 +39,7 @@ class NodeLane(Lane):
         return waiting
 
     async def _prepare(self) -> None:
-        """Give away the channels of other nodes, whose messages are all still waiting."""
+        """Give away the targets at other nodes, whose messages are all still waiting."""
         slots = self._lanes.slots
         if not slots.version:
             with suppress(NoReplyError, TimeoutError):  # sending says the same, and repeats it
@@ -61,7 +62,7 @@ class NodeLanes:
         self._limits = limits
         self._prefix = prefix
         self._lanes: dict[Address | None, NodeLane] = {}
-        self._by_channel: dict[str, NodeLane] = {}
+        self._by_target: dict[str, NodeLane] = {}
 
     @property
     def problem(self) -> str:
@@ -74,13 +75,13 @@ class NodeLanes:
         return all(lane.is_idle for lane in self._lanes.values())
 
     def append(self, pending: PendingPublish) -> None:
-        """Let what was not yet taken of a call wait in the lanes of its channels."""
+        """Let what was not yet taken of a call wait in the lanes of its targets."""
         if len(pending.messages) == 1:
-            self._lane_of(pending.messages[0].channel).append(pending)
+            self._lane_of(pending.messages[0].target).append(pending)
             return
         by_lane: dict[NodeLane, list[int]] = {}
         for index in range(pending.taken, len(pending.messages)):
-            by_lane.setdefault(self._lane_of(pending.messages[index].channel), []).append(index)
+            by_lane.setdefault(self._lane_of(pending.messages[index].target), []).append(index)
         whole = len(by_lane) == 1 and not pending.taken
         for lane, indexes in by_lane.items():
             lane.append(pending if whole else pending.part(indexes))
@@ -118,34 +119,34 @@ class NodeLanes:
             await lane.close()
 
     async def rearrange(self, lane: NodeLane) -> None:
-        """Move the channels of a lane with nothing in flight to where they belong now, and all that waits with them.
+        """Move the targets of a lane with nothing in flight to where they belong now, and all that waits with them.
 
-        The same for the channels of idle lanes; those without any channel are closed.
+        The same for the targets of idle lanes; those without any are closed.
         """
         movable = {lane, *(other for other in self._lanes.values() if other.is_idle)}
-        for channel, current in self._by_channel.items():
+        for target, current in self._by_target.items():
             if current in movable:
-                self._by_channel[channel] = self._lane_at(channel)
+                self._by_target[target] = self._lane_at(target)
         for each in movable:
             each.version = self.slots.version
         for pending in lane.take_waiting():
             self.append(pending)
-        used = {*self._by_channel.values(), lane}
+        used = {*self._by_target.values(), lane}
         for address, other in list(self._lanes.items()):
             if other not in used and other.is_idle:
                 del self._lanes[address]
                 await other.close()
 
-    def _lane_of(self, channel: str) -> NodeLane:
-        """Return the lane of a channel, which stays the same while the lane is busy."""
-        lane = self._by_channel.get(channel)
+    def _lane_of(self, target: str) -> NodeLane:
+        """Return the lane of a target, which stays the same while the lane is busy."""
+        lane = self._by_target.get(target)
         if lane is None or (lane.version != self.slots.version and lane.is_idle):
-            lane = self._by_channel[channel] = self._lane_at(channel)
+            lane = self._by_target[target] = self._lane_at(target)
         return lane
 
-    def _lane_at(self, channel: str) -> NodeLane:
-        """Return the lane of the node that has the channel's stream."""
-        address = self.slots.owner(key_slot(stream_key(channel, self._prefix)))
+    def _lane_at(self, target: str) -> NodeLane:
+        """Return the lane of the node that has the target's stream."""
+        address = self.slots.owner(key_slot(stream_key(parse_target(target).stream, self._prefix)))
         lane = self._lanes.get(address)
         if lane is None:
             lane = self._lanes[address] = NodeLane(self, self._make_sender(), self._limits)

@@ -1,7 +1,7 @@
 """What waits to be published: `publish` calls, and the flush that takes messages from them to the server.
 
 A `PendingPublish` is one call of `publish`. A `Flush` is one round trip: it takes messages from the front of the
-waiting calls and sorts them into one `Batch` per channel, remembering which `Segment` of a batch belongs to which call,
+waiting calls and sorts them into one `Batch` per target, remembering which `Segment` of a batch belongs to which call,
 so that each call gets its own receipts back.
 """
 
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from domainstream.channel.partitions import parse_target
 from domainstream.errors import ServerUnavailableError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.settings import BatchLimits
@@ -18,12 +19,14 @@ from domainstream.settings import Confirm
 
 
 class Batch:
-    """Messages of one channel that go to the server in one script call, and their receipts."""
+    """Messages with one target that go to the server in one script call, and their receipts."""
 
-    __slots__ = ("channel", "messages", "receipts")
+    __slots__ = ("channel", "messages", "receipts", "target")
 
-    def __init__(self, channel: str) -> None:
-        self.channel = channel
+    def __init__(self, target: str) -> None:
+        self.target = target
+        """Where all messages go: their channel, or a partition of it."""
+        self.channel = parse_target(target).channel
         """The channel of all messages."""
         self.messages: list[OutgoingMessage] = []
         """In the order in which they are to be stored."""
@@ -57,7 +60,7 @@ class BatchSender(Protocol):
     async def send(self, batches: Sequence[Batch], deadline: float, confirm: Confirm | None) -> None:
         """Settle every batch, at the latest soon after `deadline` (on the event loop's clock).
 
-        `confirm` says how many replicas must have them; None waits for none. There is one batch per channel. Only
+        `confirm` says how many replicas must have them; None waits for none. There is one batch per target. Only
         cancellation raises, and leaves the batches in flight without receipts.
         """
         ...
@@ -176,7 +179,7 @@ class Segment(NamedTuple):
 
 
 class Flush:
-    """What goes to the server in one round trip: a batch for each channel that has messages waiting.
+    """What goes to the server in one round trip: a batch for each target of waiting messages.
 
     All of its calls wait for the same replicas, so that the receipts of each say what was confirmed for it.
     """
@@ -192,7 +195,7 @@ class Flush:
 
     @property
     def batches(self) -> list[Batch]:
-        """One batch per channel."""
+        """One batch per target."""
         return [batch for batch, _ in self._batches.values()]
 
     def take_from(self, waiting: deque[PendingPublish]) -> None:
@@ -222,24 +225,24 @@ class Flush:
         self.deadline = max(self.deadline, pending.deadline)
         while pending.taken < len(pending.messages):
             start = pending.taken
-            channel = pending.messages[start].channel
-            batch, segments = self._batches.get(channel) or (Batch(channel), [])
+            target = pending.messages[start].target
+            batch, segments = self._batches.get(target) or (Batch(target), [])
             count = self._count_fitting(pending, batch)
             if not count:
                 return False
-            self._batches[channel] = (batch, segments)
+            self._batches[target] = (batch, segments)
             batch.messages += pending.messages[start : start + count]
             segments.append(Segment(pending, start, count))
             pending.taken += count
         return True
 
     def _count_fitting(self, pending: PendingPublish, batch: Batch) -> int:
-        """Count how many of the call's next messages go to the batch's channel and fit."""
+        """Count how many of the call's next messages have the batch's target and fit."""
         left = self._limits.batch_messages - len(batch.messages)
         count = 0
         for message in pending.messages[pending.taken : pending.taken + left]:
             size = len(message.data)
-            if message.channel != batch.channel or (self._bytes and self._bytes + size > self._limits.batch_bytes):
+            if message.target != batch.target or (self._bytes and self._bytes + size > self._limits.batch_bytes):
                 break
             self._bytes += size
             count += 1

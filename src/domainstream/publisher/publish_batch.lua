@@ -1,20 +1,24 @@
--- Adds one batch of one channel to its stream: once, however often its reply is lost. Called by
--- redis_batch_sender.py.
+-- Adds one batch of one target to its stream: once, however often its reply is lost. Called by partition_layout.py.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  the last batch that this producer sent to this stream: "sequence id id ..."
--- ARGV     sequence, dedup window in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), then the messages
+-- KEYS[3]  over how many streams the channel is spread, if it has partitions
+-- ARGV     sequence, dedup window in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), over how
+--          many streams the caller spreads the channel, then the messages
 --
 -- Returns the entry ids; of three and more that follow each other without a gap only the first and the last.
--- Any other error than these two means that no entry was added:
+-- Any other error than the first two means that no entry was added:
 --   HALFADDED   entries may have been added and are not remembered: a repeat would add them again
 --   UNTRIMMED   all entries were added and are remembered: a repeat returns their ids
+--   LAYOUT n    the channel is spread over n streams
+--   UNCLAIMED   nobody has said yet over how many
 
 local call = redis.call
 local stream, last_batch = KEYS[1], KEYS[2]
 local sequence, dedup_ms = tonumber(ARGV[1]), ARGV[2]
 local max_age, max_unread_age, max_length = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local FIRST_MESSAGE = 6
+local partitions = ARGV[6]
+local FIRST_MESSAGE = 7
 
 --[[retention]]
 
@@ -55,6 +59,12 @@ if known then
   local touched = redis.pcall('PEXPIRE', last_batch, dedup_ms)
   if type(touched) == 'table' and touched.err then call('SET', last_batch, remembered, 'PX', dedup_ms) end
   return known
+end
+-- After the recall: what was added before the number of partitions changed was added.
+if KEYS[3] then
+  local layout = call('GET', KEYS[3])
+  if not layout then return redis.error_reply('UNCLAIMED the number of partitions is not known yet') end
+  if layout ~= partitions then return redis.error_reply('LAYOUT ' .. layout) end
 end
 -- Whoever may add entries but not remember them is rejected while nothing is added yet.
 if not remembered then call('SET', last_batch, '0', 'PX', dedup_ms) end

@@ -11,15 +11,16 @@ from typing import Any, Final, NamedTuple, Self
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from domainstream.errors import ServerError, ServerOutOfMemoryError
+from domainstream.errors import ConfigurationError, ServerError, ServerOutOfMemoryError
 from domainstream.producer import OutgoingMessage
-from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, classify
+from domainstream.publisher.partition_layout import BatchScript, batch_keys
+from domainstream.publisher.redis_batch_sender import classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
 from domainstream.redis.cluster_link import open_link
 from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import NoReplyError
-from domainstream.redis.keys import companion_key, prefix_problem, stream_key
-from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
+from domainstream.redis.keys import prefix_problem, stream_key
+from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink
 from domainstream.settings import Confirm
 from domainstream.validation import raise_problems
 
@@ -58,6 +59,7 @@ class RedisBatchPublisher:
         """
         raise_problems("RedisBatchPublisher", [prefix_problem(prefix)])
         self._link = link
+        self._script = BatchScript(link, prefix=prefix)
         self._confirm: Confirm | None = confirm
         self._prefix = prefix
         self._limits = (milliseconds(dedup_window), *retention_arguments(retention or Retention()))
@@ -79,34 +81,39 @@ class RedisBatchPublisher:
         link = open_link(url, client_name=CLIENT_NAME)
         return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window, confirm=confirm)
 
-    async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> dict[str, ServerError]:
-        """Add messages, those of each channel in their order; return why the server rejected channels, by channel.
+    async def send(
+        self, messages: Sequence[OutgoingMessage], identity: BatchIdentity
+    ) -> dict[str, ServerError | ConfigurationError]:
+        """Add messages, those of each target in their order; return why the server rejected targets, by target.
 
-        Nothing of a rejected channel was added, and everything of the others. Sending the same messages again under the
+        Nothing of a rejected target was added, and everything of the others. Sending the same messages again under the
         same identity adds nothing. Raises `ServerError` when some may have been added and some not, because the server
         cannot be reached, has no memory left, or rejects the connection, or too few replicas confirm: send them again.
         """
-        by_channel: dict[str, list[bytes]] = {}
+        by_target: dict[str, list[bytes]] = {}
         for message in messages:
-            by_channel.setdefault(message.channel, []).append(message.data)
+            by_target.setdefault(message.target, []).append(message.data)
         calls: list[Arguments] = [
-            ("2", key, self._last_batch(key, identity), str(identity.sequence), *self._limits, *data)
-            for channel, data in by_channel.items()
-            for key in [stream_key(channel, self._prefix)]
+            (*keys, str(identity.sequence), *self._limits, partitions, *data)
+            for target, data in by_target.items()
+            for keys, partitions in [batch_keys(target, f"producer:{identity.producer}", self._prefix)]
         ]
-        rejected: dict[str, ServerError] = {}
-        waiting: ServerError | None = None
-        for channel, reply in zip(by_channel, await self._replies(calls), strict=True):
+        rejected: dict[str, ServerError | ConfigurationError] = {}
+        waiting: ServerError | ConfigurationError | None = None
+        replies = await self._script.replies(list(by_target), calls, self._confirm, seconds=REPLY_TIMEOUT)
+        for target, reply in zip(by_target, replies, strict=True):
+            if isinstance(reply, ConfigurationError):
+                rejected[target] = reply
             if isinstance(reply, Confirmed):
                 waiting = doubt_about(reply, self._link.place) or waiting
             # A stale sequence: the server has seen a later batch of this producer, so it had this one long ago.
             if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
                 failure = classify(reply, self._link.place)
-                # A connection that is rejected, as by a wrong password, says nothing about the channel.
-                no_channel = isinstance(reply, NoReplyError | AuthenticationError)
-                if failure.repeatable or no_channel or isinstance(failure.error, ServerOutOfMemoryError):
+                # A connection that is rejected, as by a wrong password, says nothing about the target.
+                no_target = isinstance(reply, NoReplyError | AuthenticationError)
+                if failure.repeatable or no_target or isinstance(failure.error, ServerOutOfMemoryError):
                     waiting = failure.error
-                rejected[channel] = failure.error
+                rejected[target] = failure.error
         if waiting is not None:
             await self._link.drop()
             raise waiting
@@ -128,16 +135,8 @@ class RedisBatchPublisher:
         """Close the connection; may be called more than once."""
         await self._link.close()
 
-    async def _replies(self, calls: Sequence[Arguments]) -> list[Reply]:
-        if self._confirm is None:
-            return await self._link.eval_each(PUBLISH_BATCH, calls)
-        return await self._link.eval_each_confirmed(PUBLISH_BATCH, calls, confirm=self._confirm, seconds=REPLY_TIMEOUT)
-
     async def _ask(self, *command: str) -> Any:
         return await self._link.ask(command, seconds=REPLY_TIMEOUT)
 
     def _known(self, producer: str) -> str:
         return stream_key(f"relay:{producer}", self._prefix)
-
-    def _last_batch(self, key: str, identity: BatchIdentity) -> str:
-        return companion_key(key, f"producer:{identity.producer}")

@@ -13,6 +13,7 @@ UNTRIMMED                               yes           yes        the repeat retu
 too few replicas confirmed              yes           yes        the repeat returns the entry ids, and waits again
 cannot wait (WAITAOF, appendonly)       no            no         it is asked before anything is sent
 HALFADDED                               maybe         no         a repeat would add entries again
+other number of partitions              no            no         it needs another configuration
 moved (MOVED, ASK)                      no            no         the URL names one server, and it is a cluster's
 final (OOM, WRONGTYPE, NOPERM, ...)     no            no         it would fail in the same way
 ======================================  ============  =========  ================================================
@@ -30,21 +31,23 @@ from typing import Final, NamedTuple
 
 from redis.exceptions import RedisError
 
-from domainstream.errors import ServerError, ServerRefusedError, ServerUnavailableError
+from domainstream.errors import (
+    ConfigurationError,
+    ServerError,
+    ServerRefusedError,
+    ServerUnavailableError,
+)
+from domainstream.publisher.partition_layout import BatchScript, batch_keys
 from domainstream.publisher.pending import Batch
-from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
+from domainstream.publisher.retention import milliseconds, retention_arguments
 from domainstream.publisher.settings import PublisherSettings
 from domainstream.receipt import Outcome
 from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of, server_error
-from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import Arguments, RedisLink, Reply
-from domainstream.redis.scripts import Script, lua_text
 from domainstream.retrying import Backoff, is_worth_logging
 from domainstream.settings import Confirm, RetryPolicy
 from domainstream.telemetry import Signal, emit
-
-PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION))
 
 SHORTEST_ATTEMPT: Final = 0.05
 """Seconds that an attempt gets at least."""
@@ -56,6 +59,7 @@ class RedisBatchSender:
     def __init__(self, link: RedisLink, calls: "BatchCalls", policy: RetryPolicy) -> None:
         """Send what `calls` makes through `link`, which is closed with the sender."""
         self._link = link
+        self._script = BatchScript(link, prefix=calls.prefix)
         self._calls = calls
         self._policy = policy
 
@@ -72,7 +76,8 @@ class RedisBatchSender:
         for number in count(1):
             # A pause may have taken longer than it should: an attempt that has begun gets some time anyway.
             seconds = min(max(deadline - now(), SHORTEST_ATTEMPT), self._policy.attempt_timeout.total_seconds())
-            replies = await self._replies([each.call for each in attempts], confirm, seconds)
+            targets, made = [each.batch.target for each in attempts], [each.call for each in attempts]
+            replies = await self._script.replies(targets, made, confirm, seconds=seconds)
             for each, reply in zip(attempts, replies, strict=True):
                 each.note(reply)
             attempts = [each for each in attempts if each.failure]
@@ -88,11 +93,6 @@ class RedisBatchSender:
                 reasons = {str(each.failure.error) for each in attempts if each.failure}
                 emit(Signal.PUBLISH_RETRIED, attempt=number, batches=len(attempts), reason="; ".join(sorted(reasons)))
             await asyncio.sleep(pause)
-
-    async def _replies(self, calls: Sequence[Arguments], confirm: Confirm | None, seconds: float) -> list[Reply]:
-        if confirm is None:
-            return await self._link.eval_each(PUBLISH_BATCH, calls, seconds=seconds)
-        return await self._link.eval_each_confirmed(PUBLISH_BATCH, calls, confirm=confirm, seconds=seconds)
 
     async def close(self) -> None:
         """Close the link, and wait for the end of its connection."""
@@ -114,7 +114,7 @@ class BatchAttempts:
 
     def note(self, reply: Reply) -> None:
         """Settle the batch when the server has it; else note why not."""
-        if isinstance(reply, RedisError | NoReplyError):
+        if isinstance(reply, RedisError | NoReplyError | ConfigurationError):
             self.failure = classify(reply, self._place)
             self._maybe_applied = self._maybe_applied or self.failure.maybe_applied
         elif isinstance(reply, Confirmed):
@@ -158,13 +158,14 @@ def _worth_repeating(attempts: Sequence[BatchAttempts], *, in_time: bool) -> lis
 
 
 class BatchCalls:
-    """Makes the script calls of one producer, and counts the sequence of each channel's batches.
+    """Makes the script calls of one producer, and counts the sequence of each target's batches.
 
-    Senders of the same producer share it; a channel's batches go through one of them at a time.
+    Senders of the same producer share it; a target's batches go through one of them at a time.
     """
 
     def __init__(self, settings: PublisherSettings) -> None:
-        self._prefix = settings.prefix
+        self.prefix = settings.prefix
+        """What each stream's key begins with."""
         self._producer_id = settings.producer_id
         self._sequences: dict[str, int] = {}
         self._limits = (milliseconds(settings.dedup_window), *retention_arguments(settings.retention))
@@ -176,11 +177,10 @@ class BatchCalls:
         return f"producer:{token}" if self._producer_id is None else f"producer:{self._producer_id}:{token}"
 
     def arguments(self, batch: Batch) -> Arguments:
-        """Return the keys and arguments of the channel's next batch; sending them again adds no second entry."""
-        sequence = self._sequences[batch.channel] = self._sequences.get(batch.channel, 0) + 1
-        key = stream_key(batch.channel, self._prefix)
-        last_batch = companion_key(key, self._last_batch_name)
-        return ("2", key, last_batch, str(sequence), *self._limits, *[message.data for message in batch.messages])
+        """Return the keys and arguments of the target's next batch; sending them again adds no second entry."""
+        sequence = self._sequences[batch.target] = self._sequences.get(batch.target, 0) + 1
+        keys, partitions = batch_keys(batch.target, self._last_batch_name, self.prefix)
+        return (*keys, str(sequence), *self._limits, partitions, *[message.data for message in batch.messages])
 
 
 def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:
@@ -201,12 +201,14 @@ class AttemptFailure(NamedTuple):
     repeatable: bool
     """Whether to repeat the attempt, on a new connection, before the deadline."""
 
-    error: ServerError
+    error: ServerError | ConfigurationError
     """What to report if it was the last attempt."""
 
 
-def classify(reply: RedisError | NoReplyError, place: str) -> AttemptFailure:
+def classify(reply: RedisError | NoReplyError | ConfigurationError, place: str) -> AttemptFailure:
     """Classify a reply that is an error; `place` is the server, as `host:port`."""
+    if isinstance(reply, ConfigurationError):
+        return AttemptFailure(maybe_applied=False, repeatable=False, error=reply)
     text = str(reply)
     if text.startswith("UNTRIMMED "):
         error = ServerUnavailableError(f"the entries were added but the stream cannot be trimmed: {text}")

@@ -86,8 +86,8 @@ _OUT_OF_MEMORY = (
     "(unread streams, dead groups, failed jobs), let it drain, or run: redis-cli CONFIG SET maxmemory <bytes>"
 )
 _CLUSTER = (
-    "the server is a node of a Redis Cluster: for publishers and workers use redis+cluster://host:port; subscribers "
-    "and commands need a server outside of it"
+    "the server is a node of a Redis Cluster: for publishers, workers and commands use redis+cluster://host:port; "
+    "subscribers need a server outside of it"
 )
 
 

@@ -1,5 +1,6 @@
-"""Stores undecodable entries in a stream beside their own, `{stream key}:dead`; lists, redrives and purges them.
+"""Stores undecodable entries in a stream beside their own; lists, redrives and purges them.
 
+Its key is the stream's, followed by `:dead`; on a cluster the former is in braces, so that both lie in one slot.
 Implements `DeadLetters` and `DeadLetterRedrive`.
 """
 
@@ -11,15 +12,15 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.connection import connect
-from domainstream.redis.errors import translated_errors
-from domainstream.redis.keys import keys_like, stream_key
+from domainstream.redis.keys import dead_letter_key, stream_key
+from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.scripts import Script
 from domainstream.stream.port import DATA, DeadLetter, Delivery, RedriveResult, StoredDeadLetter, kept_fields
 from domainstream.stream.state import next_id, previous_id
 from domainstream.validation import plain_name
 
 SUFFIX: Final = ":dead"
-"""What the key of a channel's dead letters ends with, after the key of its stream."""
+"""What the key of a channel's dead letters ends with on a single server, after the key of its stream."""
 
 OTHER: Final = b"field:"
 """What the name of another field of the entry begins with in its dead letter."""
@@ -28,14 +29,14 @@ PAGE: Final = 500
 
 # MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
 # An entry that is no longer pending was stored by an earlier call whose reply was lost.
-_STORE: Final = """
+_STORE: Final = Script.of("""
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
 redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
 return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-"""
+""")
 
 # All or nothing per dead letter: XADD comes first, so that one which the server rejects stays a dead letter.
-_REDRIVE: Final = """
+_REDRIVE: Final = Script.of("""
 local added, without_data, from, most = {}, {}, ARGV[1], tonumber(ARGV[3])
 while #added < most do
   local letters = redis.call('XRANGE', KEYS[2], from, ARGV[2], 'COUNT', most - #added)
@@ -62,36 +63,35 @@ while #added < most do
   end
 end
 return {added, without_data}
-"""
+""")
 
 
 class RedisDeadLetters:
     """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are stored."""
 
-    def __init__(self, client: Redis, *, group: str, prefix: str = "") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, group: str, prefix: str = "") -> None:
         """Write through `client`, which the caller closes."""
         self.group = plain_name(group)
         """The consumer group in whose name entries are acknowledged."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._prefix = prefix
-        self._store: Any = client.register_script(_STORE)
         self._owned = AsyncExitStack()
 
     @classmethod
     def from_url(cls, url: str, *, group: str, prefix: str = "") -> Self:
         """Return dead letters that own their connection. Raises `ConfigurationError` for an invalid URL."""
-        client = connect(url)
-        dead_letters = cls(client, group=group, prefix=prefix)
-        dead_letters._owned.push_async_callback(client.aclose)
+        nodes = RedisNodes.open(url)
+        dead_letters = cls(nodes, group=group, prefix=prefix)
+        dead_letters._owned.push_async_callback(nodes.close)
         return dead_letters
 
     async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Store and acknowledge, one script call per dead letter; see `DeadLetters.store`."""
         for dead_letter in dead_letters:
-            key = stream_key(dead_letter.delivery.channel, self._prefix)
+            channel = dead_letter.delivery.channel
+            keys = [stream_key(channel, self._prefix), _key(channel, self._prefix, self._nodes)]
             fields = dead_letter_fields(dead_letter, self.group)
-            with translated_errors(self._client):
-                await self._store(keys=[key, key + SUFFIX], args=[self.group, dead_letter.delivery.entry_id, *fields])
+            await self._nodes.call(_STORE, keys, self.group, dead_letter.delivery.entry_id, *fields)
 
     async def close(self) -> None:
         """Close the connections that it owns; see `DeadLetters.close`."""
@@ -119,39 +119,41 @@ def dead_letter_fields(dead_letter: DeadLetter, group: str) -> list[str | bytes]
 class RedisDeadLetterRedrive:
     """The `DeadLetterRedrive` of what `RedisDeadLetters` stores."""
 
-    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
         """Work through `client`, which the caller closes."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._prefix = prefix
-        self._redrive: Any = client.register_script(_REDRIVE)
         self._owned = AsyncExitStack()
 
     @classmethod
     def from_url(cls, url: str, *, prefix: str = "") -> Self:
         """Return a redrive that owns its connection. Raises `ConfigurationError` for an invalid URL."""
-        client = connect(url)
-        redrive = cls(client, prefix=prefix)
-        redrive._owned.push_async_callback(client.aclose)
+        nodes = RedisNodes.open(url)
+        redrive = cls(nodes, prefix=prefix)
+        redrive._owned.push_async_callback(nodes.close)
         return redrive
 
     async def page(self, channel: str, *, after: str = "", count: int = 100) -> list[StoredDeadLetter]:
         """Read a page of the dead-letter stream; see `DeadLetterRedrive.page`."""
-        key = stream_key(channel, self._prefix) + SUFFIX
-        with translated_errors(self._client):
-            found: Any = await self._client.xrange(key, f"({after}" if after else "-", "+", count=count)
+        key = _key(channel, self._prefix, self._nodes)
+        first = f"({after}" if after else "-"
+        found: Any = await self._nodes.run(key, lambda redis: redis.xrange(key, first, "+", count=count))
         return [_stored(dead_letter_id.decode(), channel, fields) for dead_letter_id, fields in found]
 
     async def redrive(self, channel: str, *, dead_letter_id: str | None = None, count: int = 100) -> RedriveResult:
         """Move dead letters back in one script call; see `DeadLetterRedrive.redrive`."""
-        key = stream_key(channel, self._prefix)
-        which = [dead_letter_id or "-", dead_letter_id or "+", count]
-        with translated_errors(self._client):
-            added, without_data = await self._redrive(keys=[key, key + SUFFIX], args=which)
+        keys = [stream_key(channel, self._prefix), _key(channel, self._prefix, self._nodes)]
+        first, last = dead_letter_id or "-", dead_letter_id or "+"
+        added, without_data = await self._nodes.call(_REDRIVE, keys, first, last, count)
         return RedriveResult(tuple(map(bytes.decode, added)), tuple(map(bytes.decode, without_data)))
 
     async def close(self) -> None:
         """Close the connections that it owns; see `DeadLetterRedrive.close`."""
         await self._owned.aclose()
+
+
+def _key(channel: str, prefix: str, nodes: RedisNodes) -> str:
+    return dead_letter_key(stream_key(channel, prefix), is_cluster=nodes.is_cluster)
 
 
 def _stored(dead_letter_id: str, channel: str, fields: Mapping[bytes, bytes]) -> StoredDeadLetter:
@@ -186,28 +188,33 @@ class RedisDeadLetterInspection:
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
         """Work through `client`, which the caller closes."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._prefix = plain_name(prefix)
-        self._redrive = RedisDeadLetterRedrive(client, prefix=prefix)
+        self._redrive = RedisDeadLetterRedrive(self._nodes, prefix=prefix)
 
     async def channels(self) -> list[str]:
         """Return the channels that have dead letters, or had some, in order."""
-        keys = await keys_like(self._client, self._prefix, "stream", suffix=SUFFIX)
-        names = [key.removeprefix(self._prefix).removesuffix(SUFFIX) for key in keys]
+        start, end = _key("|", self._prefix, self._nodes).split("|")
+        keys = await self._nodes.keys_like(start, "stream", suffix=end)
+        names = [key.removeprefix(start).removesuffix(end) for key in keys]
         return [name for name in names if ":" not in name]
 
     async def state(self, channel: str) -> DeadLetterState | None:
         """Return how many dead letters a channel has; None without any."""
-        with translated_errors(self._client):
+        key = _key(channel, self._prefix, self._nodes)
+
+        async def info(redis: Any) -> Any:
             try:
-                found: Any = await self._client.xinfo_stream(self._key(channel))
+                return await redis.xinfo_stream(key)
             except ResponseError as error:
                 if "no such key" in str(error):
                     return None
                 raise
-        if not found["length"]:
+
+        found = await self._nodes.run(key, info)
+        if not found or not found["length"]:
             return None
         first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
         return DeadLetterState(channel=plain_name(channel), letters=found["length"], first_id=first, last_id=last)
@@ -227,14 +234,11 @@ class RedisDeadLetterInspection:
 
     async def purge(self, channel: str, dead_letter_ids: Sequence[str]) -> int:
         """Delete dead letters and return how many there were."""
-        with translated_errors(self._client):
-            return int(await self._client.xdel(self._key(channel), *dead_letter_ids))
+        key = _key(channel, self._prefix, self._nodes)
+        return int(await self._nodes.run(key, lambda redis: redis.xdel(key, *dead_letter_ids)))
 
     async def purge_until(self, channel: str, last_id: str) -> int:
         """Delete all dead letters up to one, including it, and return how many there were."""
-        with translated_errors(self._client):
-            found: Any = await self._client.xtrim(self._key(channel), minid=next_id(last_id), approximate=False)
+        key, kept = _key(channel, self._prefix, self._nodes), next_id(last_id)
+        found: Any = await self._nodes.run(key, lambda redis: redis.xtrim(key, minid=kept, approximate=False))
         return int(found)
-
-    def _key(self, channel: str) -> str:
-        return stream_key(channel, self._prefix) + SUFFIX

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, Self
 
+from domainstream.channel import EventPublisherChannel
 from domainstream.publisher import Retention
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
-from domainstream.redis.connection import connect
 from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
 from domainstream.stream.reader.reader import RedisStreamReader
@@ -50,8 +50,8 @@ class SubscriberSettings:
 
     confirm: Confirm | None = None
     """What must have the jobs of an entry before it is acknowledged, beside the primary of their queue: so many
-    replicas; "all" that it has, and at least one; or "fsync", the disks of all of them. None waits for none of them: what
-    a queue loses in a failover is then added again when that is noticed. Defaults to None.
+    replicas; "all" that it has, and at least one; or "fsync", the disks of all of them. None waits for none of them:
+    what a queue loses in a failover is then added again when that is noticed. Defaults to None.
     """
 
     accept_eviction: bool = False
@@ -99,9 +99,11 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         `group` is the consumer group on every stream; `consumer` is what people know this instance by, by default its
         host. `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
-        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL or an empty
-        group. `run` raises `ConfigurationError` when a server may evict keys.
+        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL, an empty
+        group, or a channel with partitions, which subscribers do not read yet. `run` raises `ConfigurationError` when a
+        server may evict keys.
         """
+        raise_problems("RedisBullMQStreamSubscriber", map(_partitions_problem, subscriptions.channels))
         name = plain_name(consumer) or socket.gethostname()
         reader = RedisStreamReader.from_url(
             url,
@@ -125,10 +127,11 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         owned.push_async_callback(adder.close)
         maintenance: list[MaintenanceTask] = []
         if settings.retention is not None:
-            client = connect(url)
-            owned.push_async_callback(client.aclose)
-            channels = subscriptions.channels
-            maintenance.append(RedisStreamTrimmer(client, channels, retention=settings.retention, prefix=prefix))
+            trimmer = RedisStreamTrimmer.from_url(
+                url, subscriptions.channels, retention=settings.retention, prefix=prefix
+            )
+            owned.push_async_callback(trimmer.close)
+            maintenance.append(trimmer)
         servers = [server for server in (url, settings.queue_url) if server is not None]
 
         async def check() -> None:
@@ -145,3 +148,9 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         subscriber = cls(parts, WakeUps(url, reader.channels), maintenance=maintenance, check=check)
         subscriber._owned = owned
         return subscriber
+
+
+def _partitions_problem(channel: EventPublisherChannel) -> str | None:
+    if channel.partitions == 1:
+        return None
+    return f"{channel.name} has {channel.partitions} partitions, which subscribers do not read yet; take them back"

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
-from redis.asyncio import Redis
 
 from domainstream.errors import EventDecodingError
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.repair import BullMQRepair
+from domainstream.redis.nodes import RedisNodes
 from domainstream.stream import Delivery
 from domainstream.stream.inspection.streams import RedisStreamInspection
 
@@ -112,16 +112,24 @@ class Candidate(NamedTuple):
     """The event's id."""
 
 
-async def replay_events(client: Redis, replay: Replay, outcome: ReplayOutcome) -> None:
+async def replay_events(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> None:
     """Add or retry the jobs unless `outcome.dry_run` is set.
 
-    `outcome` is updated per batch, so an error leaves it correct.
+    `outcome` is updated per batch, so an error leaves it correct. What subscribers have noted of the queue's progress
+    does not matter here: jobs are added whatever it says.
     """
-    queue = BullMQQueue(client, bull_prefix=replay.bull_prefix)
-    inspection = BullMQInspection(client, bull_prefix=replay.bull_prefix)
-    repair = BullMQRepair(client, bull_prefix=replay.bull_prefix) if replay.only_failed else None
-    had_jobs = replay.queue in await inspection.queues()
-    async for batch in _batches(client, replay, outcome):
+    queue = BullMQQueue.of(nodes, bull_prefix=replay.bull_prefix)
+    try:
+        await _replay_to(queue, nodes, replay, outcome)
+    finally:
+        await queue.close()
+
+
+async def _replay_to(queue: BullMQQueue, nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> None:
+    inspection = BullMQInspection(nodes, bull_prefix=replay.bull_prefix)
+    repair = BullMQRepair(nodes, bull_prefix=replay.bull_prefix) if replay.only_failed else None
+    had_jobs = inspection.name_of(replay.queue) in await inspection.queues()
+    async for batch in _batches(nodes, replay, outcome):
         own_ids = [job_id(one.event_id, job=own) for one in batch for own in ("", replay.job)]
         states = await inspection.known(replay.queue, own_ids)
         jobs = [_known(states, one.event_id, replay.job) for one in batch]
@@ -147,9 +155,9 @@ def _known(states: Mapping[str, str], event_id: str, job: str) -> tuple[str, str
     return next(((known, states[known]) for known in ids if known in states), ("", ""))
 
 
-async def _batches(client: Redis, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[list[Candidate]]:
+async def _batches(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[list[Candidate]]:
     batch: list[Candidate] = []
-    async for candidate in _candidates(client, replay, outcome):
+    async for candidate in _candidates(nodes, replay, outcome):
         batch.append(candidate)
         if len(batch) == BATCH:
             yield batch
@@ -158,8 +166,8 @@ async def _batches(client: Redis, replay: Replay, outcome: ReplayOutcome) -> Asy
         yield batch
 
 
-async def _candidates(client: Redis, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[Candidate]:
-    streams = RedisStreamInspection(client, prefix=replay.prefix)
+async def _candidates(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[Candidate]:
+    streams = RedisStreamInspection(nodes, prefix=replay.prefix)
     missing = set(replay.event_ids)
     async for delivery in streams.entries(replay.channel, since=replay.since, until=replay.until):
         candidate = _candidate(delivery, replay)

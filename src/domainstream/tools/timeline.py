@@ -14,6 +14,7 @@ from domainstream.errors import EventDecodingError, InvalidEnvelopeError
 from domainstream.event import EventMessage, read_message
 from domainstream.queue import job_origin
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
+from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
@@ -111,27 +112,28 @@ class Search:
 
 
 async def timeline_of(
-    client: Redis, search: Search, *, since: str, prefix: str, bull_prefix: str, reasons: bool = False
+    client: Redis | RedisNodes, search: Search, *, since: str, prefix: str, bull_prefix: str, reasons: bool = False
 ) -> list[TimelineEntry]:
     """Return all that is still stored about a transaction, event or aggregate, in the order in which it happened.
 
     `since` is the id of the first stream entry to look at. `reasons` includes the messages of errors.
     """
-    streams = RedisStreamInspection(client, prefix=prefix)
+    nodes = RedisNodes.of(client)
+    streams = RedisStreamInspection(nodes, prefix=prefix)
     published = [
         _stream_entry(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
         for channel in await streams.channels()
         async for delivery in search.within(channel, streams.newest_first(channel, since=since))
         if (message := _message(delivery.data, search.wanted)) is not None
     ]
-    dead_letters = RedisDeadLetterInspection(client, prefix=prefix)
+    dead_letters = RedisDeadLetterInspection(nodes, prefix=prefix)
     buried = [
         _stream_entry(message, "buried", ms_of(stored.dead_letter_id), channel, stored.dead_letter_id)
         for channel in await dead_letters.channels()
         async for stored in search.within(f"the dead letters of {channel}", dead_letters.dead_letters(channel))
         if (message := _message(stored.dead_letter.delivery.data, search.wanted)) is not None
     ]
-    queues = BullMQInspection(client, bull_prefix=bull_prefix)
+    queues = BullMQInspection(nodes, bull_prefix=bull_prefix)
     jobs = [
         entry
         for queue in await queues.queues()

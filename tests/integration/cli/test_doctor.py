@@ -40,6 +40,7 @@ from domainstream.subscriber import RedisBullMQStreamSubscriber
 from domainstream.tools.doctor.finding import Finding
 from domainstream.tools.doctor.flow_checks import GroupProgress
 from domainstream.tools.doctor.server_checks import (
+    Deployment,
     ability_findings,
     clock_finding,
     server_findings,
@@ -444,7 +445,7 @@ def only(found: list[Finding]) -> Finding:
 def changed(**facts: Any) -> list[Finding]:
     """Return the findings of a good server with these facts changed."""
     fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
-    return [*server_findings(ServerFacts(**{**fields, **facts}), user="default")]
+    return [*server_findings(ServerFacts(**{**fields, **facts}), Deployment())]
 
 
 def test_good_facts_have_no_problem() -> None:
@@ -468,7 +469,7 @@ def test_good_facts_have_no_problem() -> None:
         ({"snapshot_works": False}, "problem", "BGSAVE"),
         ({"replicas": 1, "min_replicas": "0"}, "warning", "CONFIG SET min-replicas-to-write 1"),
         ({"primary": "10.0.0.1:6379"}, "problem", "redis://10.0.0.1:6379"),
-        ({"cluster": True}, "problem", "outside of the cluster"),
+        ({"cluster": True}, "problem", "redis+cluster://"),
     ],
 )
 def test_bad_fact_is_found(facts: dict[str, Any], status: str, command: str) -> None:
@@ -494,7 +495,7 @@ def test_cost_of_a_failover_is_reported(setting: str | None) -> None:
 
 def test_unknown_facts_are_a_warning() -> None:
     """A user without INFO gets a warning with the command that allows it."""
-    (found,) = server_findings(None, user="reader")
+    (found,) = server_findings(None, Deployment(user="reader"))
     assert found.status == "warning"
     assert found.fix == 'redis-cli -u "$REDIS_URL" ACL SETUSER reader +info'
 

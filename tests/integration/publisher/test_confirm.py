@@ -14,8 +14,9 @@ from domainstream import Confirm, Outcome, PublisherSettings, Receipt, RedisStre
 from domainstream.errors import ConfigurationError, NotConfirmedError
 from domainstream.outbox.settings import RelaySettings
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher, redis_batch_publisher
+from domainstream.publisher.partition_layout import PUBLISH_BATCH
 from domainstream.publisher.pending import Batch
-from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, BatchCalls
+from domainstream.publisher.redis_batch_sender import BatchCalls
 from domainstream.redis.link import RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.settings import RetryPolicy

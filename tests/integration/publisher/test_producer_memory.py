@@ -12,8 +12,9 @@ from support.publishing import entries, messages, outcomes
 
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError
+from domainstream.publisher.partition_layout import PUBLISH_BATCH
 from domainstream.publisher.pending import Batch
-from domainstream.publisher.redis_batch_sender import PUBLISH_BATCH, BatchCalls, classify, entry_ids
+from domainstream.publisher.redis_batch_sender import BatchCalls, classify, entry_ids
 from domainstream.redis.link import RedisLink, Reply
 
 

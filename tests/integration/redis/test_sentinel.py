@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from support.consuming import EVALUATED, GROUP, delivery, evaluated, message, until
 from support.publishing import messages
 
@@ -18,7 +19,6 @@ from domainstream import Outcome, RedisStreamPublisherClient
 from domainstream.cli.main import cli
 from domainstream.producer import OutgoingMessage
 from domainstream.queue import Job, RoutedEntry
-from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.redis.connection import connect
 from domainstream.stream import RedisStreamReader
 from domainstream.testing import ServerBinary, server_binaries
@@ -172,16 +172,6 @@ def test_doctor_reports_what_a_failover_would_lose(steady: SentinelLab) -> None:
     assert found["words"].startswith("1 replica; a failover now loses ")
     host, port = steady.primary().address
     assert found["mend"] == f"redis-cli -h {host} -p {port} CONFIG SET min-replicas-to-write 1"
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_refuses_a_cluster(words: list[str]) -> None:
-    """The URL of a cluster is refused with the reason, before anything is asked of it."""
-    result = type_words("redis+cluster://secret.example.org:7000", *words)
-
-    assert result.exit_code != 0
-    assert "redis+cluster:// cannot be used here yet; use redis://" in result.output
-    assert "secret" not in result.output
 
 
 async def test_subscriber_and_worker_run_behind_sentinels(steady: SentinelLab) -> None:

@@ -1,21 +1,19 @@
 """Builds a click command from a coroutine function that works on a server, and connects it to that server."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
-from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError
 
 from domainstream.cli.common.async_command import SharedOptions, async_command
 from domainstream.cli.common.command import RedisUrl, StreamPrefix
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import ServerNotFoundError, ServerUnavailableError
-from domainstream.redis.connection import connect
-from domainstream.redis.errors import place_of, server_error
+from domainstream.errors import ServerError, ServerNotFoundError, ServerUnavailableError
 from domainstream.redis.keys import prefix_problem
+from domainstream.redis.nodes import RedisNodes
 from domainstream.stream import GroupState
 from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
@@ -45,8 +43,8 @@ class ServerOptions(SharedOptions):
 class RedisServer:
     """A server that has answered."""
 
-    client: Redis
-    """A connection to it."""
+    nodes: RedisNodes
+    """The connections to it: one, or on a cluster one to each primary."""
 
     prefix: str
     """The prefix of all stream keys."""
@@ -62,9 +60,11 @@ class RedisServer:
 
     @property
     def place(self) -> str:
-        """Host, port and database, without user and password."""
-        pool = self.client.connection_pool
-        return f"{place_of(pool)}/{pool.connection_kwargs.get('db') or 0}"
+        """Host, port and database, without user and password; of a cluster, the hosts and ports of the URL."""
+        topology = self.nodes.topology
+        if topology is not None and topology.is_cluster:
+            return ", ".join(map(str, topology.seeds))
+        return f"{self.nodes.place}/{self.nodes.database}"
 
     @property
     def where(self) -> str:
@@ -121,28 +121,25 @@ async def open_server(url: str | None, prefix: str) -> AsyncIterator[RedisServer
     if not url:
         raise ServerNotFoundError(f"no server is configured; {EXAMPLE}")
     raise_problems("The prefix", [prefix_problem(prefix)])
-    client = connect(url, socket_connect_timeout=CONNECT_TIMEOUT)
-    try:
-        await _require_answer(client)
+    async with RedisNodes.open(url, socket_connect_timeout=CONNECT_TIMEOUT) as nodes:
+        await _require_answer(nodes)
         yield RedisServer(
-            client=client,
+            nodes=nodes,
             prefix=prefix,
-            streams=RedisStreamInspection(client, prefix=prefix),
-            groups=RedisGroupInspection(client, prefix=prefix),
-            dead_letters=RedisDeadLetterInspection(client, prefix=prefix),
+            streams=RedisStreamInspection(nodes, prefix=prefix),
+            groups=RedisGroupInspection(nodes, prefix=prefix),
+            dead_letters=RedisDeadLetterInspection(nodes, prefix=prefix),
         )
-    finally:
-        await client.aclose()
 
 
-async def _require_answer(client: Redis) -> None:
+async def _require_answer(nodes: RedisNodes) -> None:
+    async def ping(redis: Any) -> None:
+        with suppress(NoPermissionError):
+            # Connected nevertheless; a command that the user may not run fails when it is called.
+            await redis.ping()
+
     try:
-        await client.ping()
-    except NoPermissionError:
-        # Connected nevertheless; a command that the user may not run fails when it is called.
-        return
-    except (RedisError, OSError) as error:
-        advice = "" if isinstance(error, AuthenticationError) else ". Start it, or correct --redis-url or REDIS_URL"
-        raise ServerUnavailableError(
-            f"{str(server_error(error, place_of(client.connection_pool))).rstrip('.')}{advice}"
-        ) from None
+        await nodes.each(ping)
+    except ServerError as error:
+        advice = "" if "correct the URL" in str(error) else ". Start it, or correct --redis-url or REDIS_URL"
+        raise ServerUnavailableError(f"{str(error).rstrip('.')}{advice}") from None

@@ -91,7 +91,7 @@ async def redrive(server: RedisServer, terminal: Terminal, options: RedriveOptio
 
 async def _redrive(server: RedisServer, letter_ids: Sequence[str], outcome: RedriveOutcome) -> None:
     """Put dead letters back one by one; `outcome` is updated after each, so it is correct after an error."""
-    redriver = RedisDeadLetterRedrive(server.client, prefix=server.prefix)
+    redriver = RedisDeadLetterRedrive(server.nodes, prefix=server.prefix)
     for letter_id in letter_ids:
         redriven = await redriver.redrive(outcome.channel, dead_letter_id=letter_id)
         outcome.entry_ids.extend(redriven.entry_ids)

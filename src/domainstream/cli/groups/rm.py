@@ -61,7 +61,7 @@ async def rm(server: RedisServer, terminal: Terminal, options: RmOptions) -> Non
     """
     channel, group = options.channel, options.group
     (state,) = await server.chosen_groups(channel, group)
-    removal, name = RedisGroupRemoval(server.client, prefix=server.prefix), await server.groups.stored(channel, group)
+    removal, name = RedisGroupRemoval(server.nodes, prefix=server.prefix), await server.groups.stored(channel, group)
     await removal.check(channel, name)
     lost = f"{number(state.unread)} unread and {number(state.pending)} pending entries"
     if not options.dry_run:

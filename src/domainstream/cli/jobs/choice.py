@@ -74,7 +74,7 @@ class QueueJobs:
 
 async def open_queue(server: RedisServer, choice: JobChoice) -> QueueJobs:
     """Return the chosen queue; raise `NotFoundError` if there is no such queue."""
-    inspection = BullMQInspection(server.client, bull_prefix=choice.bull_prefix)
+    inspection = BullMQInspection(server.nodes, bull_prefix=choice.bull_prefix)
     await require_queue(server, inspection, choice.queue, choice.bull_prefix)
     return QueueJobs(inspection, choice, now_ms=await server.streams.now_ms())
 
@@ -82,6 +82,6 @@ async def open_queue(server: RedisServer, choice: JobChoice) -> QueueJobs:
 async def require_queue(server: RedisServer, inspection: BullMQInspection, queue: str, bull_prefix: str) -> None:
     """Raise `NotFoundError` unless there is a queue of this name."""
     names = await inspection.queues()
-    if queue not in names:
+    if inspection.name_of(queue) not in names:
         where = f"at {server.place} below the prefix {bull_prefix}"
         raise NotFoundError.of("queue", queue, names, where=where, look="domainstream queues")

@@ -78,7 +78,7 @@ async def retry(server: RedisServer, terminal: Terminal, options: RepairOptions)
 
     Exit code 5: some of the jobs that were named had changed their state.
     """
-    repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
+    repair = BullMQRepair(server.nodes, bull_prefix=options.bull_prefix)
     action = repair.retry if options.state == "failed" else repair.promote
     return await _repair(server, terminal, options, action, "retried", "Retry")
 
@@ -92,7 +92,7 @@ async def rm(server: RedisServer, terminal: Terminal, options: RepairOptions) ->
 
     Exit code 5: some of the jobs that were named had changed their state.
     """
-    repair = BullMQRepair(server.client, bull_prefix=options.bull_prefix)
+    repair = BullMQRepair(server.nodes, bull_prefix=options.bull_prefix)
     # The question may be answered long after the jobs were chosen: those that have begun again meanwhile must stay.
     action = repair.remove_failed if options.state == "failed" else repair.remove_delayed
     return await _repair(server, terminal, options, action, "removed", "Permanently delete")

@@ -43,7 +43,7 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
     Of each traceback only the lines of your own code are shown; --json has all of it.
     """
     queue, job_id = options.queue, options.job_id
-    inspection = BullMQInspection(server.client, bull_prefix=options.bull_prefix)
+    inspection = BullMQInspection(server.nodes, bull_prefix=options.bull_prefix)
     await require_queue(server, inspection, queue, options.bull_prefix)
     job = await inspection.job(queue, job_id)
     if job is None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table
 
+from domainstream.channel.partitions import parse_target
 from domainstream.errors import ConfigurationError, OutboxError
 from domainstream.event import BaseEvent
 from domainstream.outbox.sql.binding import verify_transaction
@@ -21,7 +22,7 @@ ROWS_PER_STATEMENT: Final = 500
 """SQLite and PostgreSQL allow some 32,000 parameters in a statement."""
 
 Row = tuple[str, str, str, bytes]
-"""Event id, channel, partition key, message."""
+"""Event id, target, partition key, message."""
 
 Built = tuple[BaseEvent[Any], Row | None]
 """An event with its row; None if it stays inside its service."""
@@ -37,7 +38,7 @@ def build_rows(mapped: Iterable[Mapped]) -> list[Built]:
         key = event.partition_key or event.aggregate_id
         if message is not None and "\0" in key:
             raise OutboxError(f"the partition key of event {event.id} holds a NUL, which no database can store")
-        built.append((event, None if message is None else (message.event_id, message.channel, key, message.data)))
+        built.append((event, None if message is None else (message.event_id, message.target, key, message.data)))
     return built
 
 
@@ -46,7 +47,7 @@ def stored_receipts(built: Iterable[Built]) -> list[Receipt]:
     return [
         Receipt(event_id=event.id, outcome=Outcome.NOT_PUBLISHED)
         if row is None
-        else Receipt(event_id=event.id, outcome=Outcome.STORED, channel=row[1])
+        else Receipt(event_id=event.id, outcome=Outcome.STORED, channel=parse_target(row[1]).channel)
         for event, row in built
     ]
 

@@ -98,7 +98,7 @@ class RowReader:
 
     def _note_missed(self, rows: Sequence[StoredMessage]) -> None:
         """Report rows that reading on would have missed, and trust the position of before no longer."""
-        missed = self.position.missed(row.row_id for row in rows if row.message.channel not in self._ever_held)
+        missed = self.position.missed(row.row_id for row in rows if row.message.target not in self._ever_held)
         if missed:
             emit(Signal.OUTBOX_ROWS_FOUND_LATE, outbox=self._table.fullname, rows=missed)
             self.position.forget_expected()
@@ -123,6 +123,6 @@ class RowReader:
 
     async def _rows(self, statement: TextClause, parameters: Mapping[str, Any]) -> list[StoredMessage]:
         return [
-            StoredMessage(row_id, OutgoingMessage(channel, event_id, data))
-            for row_id, event_id, channel, data in await self._connection.fetch(statement, **parameters)
+            StoredMessage(row_id, OutgoingMessage(target, event_id, data))
+            for row_id, event_id, target, data in await self._connection.fetch(statement, **parameters)
         ]

@@ -1,20 +1,22 @@
 """Inspects BullMQ queues without changing them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from domainstream.queue.bullmq.scripts import queue_key
+from domainstream.queue.bullmq.scripts import cluster_name, queue_key
 from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs, whole_number
 from domainstream.redis.connection import accepted, replies_of
-from domainstream.redis.errors import code_of, translated_errors
-from domainstream.redis.keys import keys_like
+from domainstream.redis.errors import code_of
+from domainstream.redis.nodes import RedisNodes, Work
 from domainstream.text import JSON_ERRORS
 from domainstream.validation import plain_name
+
+T = TypeVar("T")
 
 PAGE: Final = 500
 
@@ -115,13 +117,18 @@ class JobState(Struct, frozen=True, kw_only=True):
 class BullMQInspection:
     """The queues of one prefix.
 
-    For one task. Raises the same errors as `JobQueue`.
+    For one task. Raises the same errors as `JobQueue`. On a cluster, BullMQ's name of a queue is `{queue}`; every
+    method takes both, and returns BullMQ's.
     """
 
-    def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, bull_prefix: str = "bull") -> None:
         """Inspect through `client`, which the caller closes; `bull_prefix` begins every key of BullMQ."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._bull_prefix = plain_name(bull_prefix)
+
+    def name_of(self, queue: str) -> str:
+        """Return BullMQ's name of a queue."""
+        return cluster_name(self._bull_prefix, queue) if self._nodes.is_cluster else plain_name(queue)
 
     async def queues(self) -> list[str]:
         """Return the names of all queues that ever had a job or a worker, in order."""
@@ -129,25 +136,28 @@ class BullMQInspection:
         kinds = {"meta": "hash", "id": "string"}
         names: set[str] = set()
         for name, kind in kinds.items():
-            keys = await keys_like(self._client, start, kind, suffix=f":{name}")
+            keys = await self._nodes.keys_like(start, kind, suffix=f":{name}")
             names.update(key.removeprefix(start).removesuffix(f":{name}") for key in keys)
         return sorted(name for name in names if name and ":" not in name)
 
     async def state(self, queue: str) -> QueueState:
         """Return how many jobs a queue has in which state."""
-        with translated_errors(self._client):
-            async with self._client.pipeline(transaction=False) as pipe:
+
+        async def read(redis: Redis) -> list[Any]:
+            async with redis.pipeline(transaction=False) as pipe:
                 for state in STATES:
                     (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
                 pipe.hexists(self._key(queue, "meta"), "paused")
                 pipe.zrange(self._key(queue, "failed"), 0, 0, withscores=True)
                 pipe.time()
-                *counts, is_paused, first_failed, (seconds, _) = await replies_of(pipe)
+                return await replies_of(pipe)
+
+        *counts, is_paused, first_failed, (seconds, _) = await self._run(queue, read)
         count = dict(zip(STATES, counts, strict=True))
         failed_ms = next((int(score) for _, score in first_failed), None)
         unhandled = await self.unhandled(queue) if count["delayed"] else []
         return QueueState(
-            queue=plain_name(queue),
+            queue=self.name_of(queue),
             waiting=count["wait"] + count["paused"],
             active=count["active"],
             delayed=count["delayed"],
@@ -162,17 +172,20 @@ class BullMQInspection:
 
     async def unhandled(self, queue: str) -> list[UnhandledJobs]:
         """Return the jobs that wait for a build that handles them."""
-        return await unhandled_jobs(self._client, queue, bull_prefix=self._bull_prefix)
+        return await unhandled_jobs(self._nodes, self.name_of(queue), bull_prefix=self._bull_prefix)
 
     async def known(self, queue: str, job_ids: Sequence[str]) -> dict[str, str]:
         """Return the state of each of these jobs that the queue has: `completed`, `failed`, or `open` for any other."""
-        with translated_errors(self._client):
-            async with self._client.pipeline(transaction=False) as pipe:
+
+        async def read(redis: Redis) -> list[Any]:
+            async with redis.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.exists(self._key(queue, job_id))
                 for state in ("completed", "failed"):
                     pipe.zmscore(self._key(queue, state), list(job_ids))
-                *exists, completed, failed = await replies_of(pipe)
+                return await replies_of(pipe)
+
+        *exists, completed, failed = await self._run(queue, read)
         scores = zip(job_ids, exists, completed, failed, strict=True)
         return {
             job_id: "failed" if has_failed is not None else "open" if is_done is None else "completed"
@@ -182,23 +195,25 @@ class BullMQInspection:
 
     async def job(self, queue: str, job_id: str) -> JobState | None:
         """Return one job; None if the queue does not have it."""
-        with translated_errors(self._client):
-            async with self._client.pipeline(transaction=False) as pipe:
+
+        async def read(redis: Redis) -> tuple[dict[str, bytes | None], list[Any]]:
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.hmget(self._key(queue, job_id), _FIELDS)
                 for state in STATES:
                     key = self._key(queue, state)
                     pipe.lpos(key, job_id) if state in _LISTS else pipe.zscore(key, job_id)
                 # What has the name of a job may be another key of the queue, such as its list of failed jobs.
                 values, *places = await pipe.execute(raise_on_error=False)
-                fields = _fields(values)
-                places = [*map(accepted, places)]
+                return _fields(values), [*map(accepted, places)]
+
+        fields, places = await self._run(queue, read)
         if fields["timestamp"] is None:
             return None
         found = [(state, place) for state, place in zip(STATES, places, strict=True) if place is not None]
         state, place = found[-1] if found else ("unknown", 0)
         # BullMQ's score of a delayed job is its time, shifted by twelve bits to make room for a counter.
         due_ms = int(place) >> 12 if state == "delayed" else None
-        return replace(_job(queue, job_id, state, fields), due_ms=due_ms)
+        return replace(_job(self.name_of(queue), job_id, state, fields), due_ms=due_ms)
 
     async def jobs(self, queue: str, *, states: Sequence[str] = STATES) -> AsyncIterator[JobState]:
         """Yield each job in one of these states, reading page by page.
@@ -213,22 +228,28 @@ class BullMQInspection:
                 for job_id, fields in page:
                     if job_id not in seen:
                         seen.add(job_id)
-                        yield _job(queue, job_id, state, fields)
+                        yield _job(self.name_of(queue), job_id, state, fields)
 
     async def _page(self, queue: str, state: str, start: int) -> list[tuple[str, dict[str, bytes | None]]]:
         """Return id and fields of up to `PAGE` jobs, beginning with the one at `start`."""
-        read_ids = self._client.lrange if state in _LISTS else self._client.zrange
-        with translated_errors(self._client):
-            raw_ids: Any = await read_ids(self._key(queue, state), start, start + PAGE - 1)
+
+        async def read(redis: Any) -> list[tuple[str, dict[str, bytes | None]]]:
+            read_ids = redis.lrange if state in _LISTS else redis.zrange
+            raw_ids = await read_ids(self._key(queue, state), start, start + PAGE - 1)
             job_ids = [job_id.decode(errors="backslashreplace") for job_id in raw_ids]
-            async with self._client.pipeline(transaction=False) as pipe:
+            async with redis.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)
                 fields = [*map(_fields, await pipe.execute(raise_on_error=False))]
-        return list(zip(job_ids, fields, strict=True))
+            return list(zip(job_ids, fields, strict=True))
+
+        return await self._run(queue, read)
+
+    async def _run(self, queue: str, read: Work[T]) -> T:
+        return await self._nodes.run(self._key(queue, ""), read)
 
     def _key(self, queue: str, name: str) -> str:
-        return queue_key(self._bull_prefix, queue, name)
+        return queue_key(self._bull_prefix, self.name_of(queue), name)
 
 
 def _fields(reply: Any) -> dict[str, bytes | None]:

@@ -26,6 +26,7 @@ from domainstream.redis.cluster_link import ClusterLink
 from domainstream.redis.connection import connect
 from domainstream.redis.errors import place_of, server_error, translated_errors
 from domainstream.redis.link import Reply
+from domainstream.redis.nodes import ClusterNodes, RedisNodes
 from domainstream.redis.scripts import Script
 from domainstream.redis.slot_map import SlotMap
 from domainstream.redis.topology import RedisTopology
@@ -64,6 +65,16 @@ class BullMQQueue:
         client = ClusterLink(SlotMap(topology)) if topology.is_cluster else connect(topology)
         queue = cls(client, bull_prefix=bull_prefix)
         queue._owned.push_async_callback(client.close if isinstance(client, ClusterLink) else client.aclose)
+        return queue
+
+    @classmethod
+    def of(cls, nodes: RedisNodes, *, bull_prefix: str = "bull") -> Self:
+        """Return a queue that adds where `nodes` are; close it before them."""
+        if not isinstance(nodes, ClusterNodes):
+            return cls(nodes.client, bull_prefix=bull_prefix)
+        link = ClusterLink(nodes.slots)
+        queue = cls(link, bull_prefix=bull_prefix)
+        queue._owned.push_async_callback(link.close)
         return queue
 
     async def add(self, jobs: Sequence[Job]) -> None:

@@ -6,13 +6,13 @@ data of a job is never changed: it is an event, and an event is a fact.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from redis.asyncio import Redis
 
-from domainstream.queue.bullmq.scripts import bullmq_module, queue_key
-from domainstream.redis.errors import translated_errors
-from domainstream.redis.scripts import lua_text
+from domainstream.queue.bullmq.scripts import bullmq_module, cluster_name, queue_key
+from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.scripts import Script, lua_text
 from domainstream.validation import plain_name
 
 CHUNK: Final = 100
@@ -29,14 +29,14 @@ _FILES: Final = {"reprocessJob": "reprocessJob-9.lua", "promote": "promote-9.lua
 class BullMQRepair:
     """Repairs the queues of one prefix. For one task. Raises the same errors as `JobQueue`."""
 
-    def __init__(self, client: Redis, *, bull_prefix: str = "bull") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, bull_prefix: str = "bull") -> None:
         """Repair through `client`, which the caller closes; `bull_prefix` begins every key of BullMQ.
 
         Raises `MissingExtraError` without the package `bullmq`.
         """
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._bull_prefix = plain_name(bull_prefix)
-        self._run: Any = client.register_script(_repair_script())
+        self._script = Script.of(_repair_script())
 
     async def retry(self, queue: str, job_ids: Sequence[str]) -> int:
         """Start failed jobs again, with all their attempts; return how many of them were failed."""
@@ -55,14 +55,14 @@ class BullMQRepair:
         return await self._repair("remove_delayed", queue, job_ids)
 
     async def _repair(self, action: Action, queue: str, job_ids: Sequence[str]) -> int:
-        prefix = queue_key(self._bull_prefix, queue, "")
-        own_keys = [prefix + name for name in _KEYS]
+        name = cluster_name(self._bull_prefix, queue) if self._nodes.is_cluster else queue
+        prefix = queue_key(self._bull_prefix, name, "")
+        own_keys = [prefix + key for key in _KEYS]
         changed = 0
-        with translated_errors(self._client):
-            for start in range(0, len(job_ids), CHUNK):
-                chunk = job_ids[start : start + CHUNK]
-                keys = [*own_keys, *(prefix + job_id for job_id in chunk)]
-                changed += await self._run(keys=keys, args=[action, prefix, *chunk])
+        for start in range(0, len(job_ids), CHUNK):
+            chunk = job_ids[start : start + CHUNK]
+            keys = [*own_keys, *(prefix + job_id for job_id in chunk)]
+            changed += await self._nodes.call(self._script, keys, action, prefix, *chunk)
         return changed
 
 

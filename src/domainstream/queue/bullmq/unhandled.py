@@ -7,13 +7,13 @@ its reason begins with the type of the error, as the worker wrote it.
 from typing import Any, Final
 
 from msgspec import Struct
-from redis.asyncio import Redis
 
 from domainstream.errors import HandlerNotFoundError, UnknownEventVersionError
 from domainstream.event.json_guard import SAFE_INTEGER
 from domainstream.queue.bullmq.scripts import queue_key
 from domainstream.redis.connection import accepted
-from domainstream.redis.errors import code_of, translated_errors
+from domainstream.redis.errors import code_of
+from domainstream.redis.nodes import RedisNodes
 
 PAGE: Final = 500
 SEARCHED: Final = 10_000
@@ -47,25 +47,18 @@ def unhandled_error(reason: bytes | None) -> str | None:
     return error if error in _ERRORS else None
 
 
-async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list[UnhandledJobs]:
-    """Return the jobs of a queue that wait for a build that handles them, among the first `SEARCHED` delayed ones."""
+async def unhandled_jobs(nodes: RedisNodes, queue: str, *, bull_prefix: str) -> list[UnhandledJobs]:
+    """Return the jobs of a queue that wait for a build that handles them, among the first `SEARCHED` delayed ones.
+
+    `queue` is BullMQ's name of it.
+    """
     found: dict[str, list[tuple[str, int]]] = {}
     for start in range(0, SEARCHED, PAGE):
-        with translated_errors(client):
-            job_ids: Any = await client.zrange(queue_key(bull_prefix, queue, "delayed"), start, start + PAGE - 1)
-            async with client.pipeline(transaction=False) as pipe:
-                for job_id in job_ids:
-                    # Any program may have added the job: its id may not be text, or be the name of another key.
-                    key = queue_key(bull_prefix, queue, job_id.decode(errors="backslashreplace"))
-                    pipe.hmget(key, ["failedReason", "name", "timestamp"])
-                replies = await pipe.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception) and code_of(reply) == "WRONGTYPE":
-                continue
-            reason, name, added = accepted(reply)
+        replies = await _page(nodes, queue, start, bull_prefix=bull_prefix)
+        for reason, name, added in filter(None, replies):
             if (error := unhandled_error(reason)) is not None:
                 found.setdefault(error, []).append(((name or b"").decode(errors="replace"), whole_number(added) or 0))
-        if len(job_ids) < PAGE:
+        if len(replies) < PAGE:
             break
     return [
         UnhandledJobs(
@@ -77,6 +70,26 @@ async def unhandled_jobs(client: Redis, queue: str, *, bull_prefix: str) -> list
         )
         for error, jobs in sorted(found.items())
     ]
+
+
+async def _page(nodes: RedisNodes, queue: str, start: int, *, bull_prefix: str) -> list[Any]:
+    """Return reason, name and time of adding for each of up to `PAGE` delayed jobs; None for what is not a job."""
+    delayed = queue_key(bull_prefix, queue, "delayed")
+
+    async def read(redis: Any) -> list[Any]:
+        job_ids = await redis.zrange(delayed, start, start + PAGE - 1)
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                # Any program may have added the job: its id may not be text, or be the name of another key.
+                key = queue_key(bull_prefix, queue, job_id.decode(errors="backslashreplace"))
+                pipe.hmget(key, ["failedReason", "name", "timestamp"])
+            replies = await pipe.execute(raise_on_error=False)
+        return [
+            None if isinstance(reply, Exception) and code_of(reply) == "WRONGTYPE" else accepted(reply)
+            for reply in replies
+        ]
+
+    return await nodes.run(delayed, read)
 
 
 def whole_number(value: bytes | None) -> int | None:

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import MovedError, NoPermissionError, ResponseError
 
-from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import stream_key
+from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.topology import Address, TopologyKind
 
 PUBLISHER, SUBSCRIBER, OPERATOR = "publisher", "subscriber", "operator"
 ROLES: Final = (PUBLISHER, SUBSCRIBER, OPERATOR)
@@ -20,6 +21,9 @@ _PUBLISHER: Final = frozenset({PUBLISHER})
 _SUBSCRIBER: Final = frozenset({SUBSCRIBER})
 _OPERATOR: Final = frozenset({OPERATOR})
 _KEY: Final = "KEY"
+
+KEYS_TRIED: Final = 1000
+"""So many random keys lie on every node of a cluster that has a share of the slots worth mentioning."""
 
 # `KEY` stands for a key that does not exist, and none of these commands creates it.
 _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
@@ -63,6 +67,18 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xgroup|destroy", f"XGROUP DESTROY {_KEY} doctor", _OPERATOR),
 )
 
+_CLUSTER_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
+    ("cluster|info", "CLUSTER INFO", _ALL),
+    ("cluster|slots", "CLUSTER SLOTS", _ALL),
+    ("asking", "ASKING", _ALL),
+    ("cluster|nodes", "CLUSTER NODES", _PUBLISHER),
+    ("wait", "WAIT 0 1", _PUBLISHER),
+    ("pexpire", f"PEXPIRE {_KEY} 1", _PUBLISHER),
+)
+"""What clients of a cluster run besides; the last three are for publishers that wait for replicas."""
+
+_SENTINEL_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (("role", "ROLE", _ALL),)
+
 _IN_SCRIPTS: Final = (
     *(
         "hdel",
@@ -90,9 +106,15 @@ return redis.error_reply('NOPERM no permissions to run ' .. ARGV[1])
 """
 
 
-def needed_by(role: str) -> list[str]:
+def needed_by(role: str, *, kind: TopologyKind = TopologyKind.SINGLE) -> list[str]:
     """Return the commands that a role runs, as ACLs name them; the queues of a subscriber need more."""
-    return [*(name for name, _, roles in _PROBES if role in roles), *(_IN_SCRIPTS if role == OPERATOR else ())]
+    return [*(name for name, _ in _probes([role], kind)), *(_IN_SCRIPTS if role == OPERATOR else ())]
+
+
+def _probes(roles: Collection[str], kind: TopologyKind) -> list[tuple[str, str]]:
+    """Return name and words of every command that one of the roles needs."""
+    more = {TopologyKind.CLUSTER: _CLUSTER_PROBES, TopologyKind.SENTINEL: _SENTINEL_PROBES}.get(kind, ())
+    return [(name, words) for name, words, needed_by in (*_PROBES, *more) if needed_by.intersection(roles)]
 
 
 class CommandProbeResult(Struct, frozen=True, kw_only=True):
@@ -109,40 +131,60 @@ class CommandProbeResult(Struct, frozen=True, kw_only=True):
 
 
 class RedisCommandProbe:
-    """Runs each command on a key that does not exist.
+    """Runs each command on a key that does not exist: of a cluster, at each primary, whose users are its own.
 
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
         """Probe through `client`, which the caller closes; the key begins with `prefix`."""
-        self._client: Any = client
-        # No channel has such a name, so it cannot be mistaken for one.
-        self._key = stream_key(f"domainstream-doctor:{token_hex(8)}", prefix)
+        self._nodes = RedisNodes.of(client)
+        self._prefix = prefix
 
     async def probe(self, roles: Collection[str] = ROLES) -> CommandProbeResult:
         """Probe everything that one of the roles needs."""
-        wanted = [(name, words) for name, words, needed_by in _PROBES if needed_by.intersection(roles)]
-        problems = {name: await self._problem(words.split()) for name, words in wanted}
+        results = [await self._probe(key, roles) for key in await self._keys()]
+        return CommandProbeResult(
+            missing=tuple(dict.fromkeys(name for result in results for name in result.missing)),
+            forbidden=tuple(dict.fromkeys(name for result in results for name in result.forbidden)),
+            closed_key=next((result.closed_key for result in results if result.closed_key), ""),
+        )
+
+    async def _keys(self) -> list[str]:
+        """Return a key of each node that can have keys with this prefix."""
+        keys: dict[Address, str] = {}
+        for _ in range(KEYS_TRIED if self._nodes.is_cluster else 1):
+            # No channel has such a name, so it cannot be mistaken for one.
+            key = stream_key(f"domainstream-doctor:{token_hex(8)}", self._prefix)
+            keys.setdefault(await self._nodes.address_of(key), key)
+        return list(keys.values())
+
+    async def _probe(self, key: str, roles: Collection[str]) -> CommandProbeResult:
+        problems = {name: await self._problem(key, words.split()) for name, words in _probes(roles, self._nodes.kind)}
         if OPERATOR in roles and not problems["eval"]:
             for name in _IN_SCRIPTS:
-                problems[name] = await self._problem(["EVAL", _MAY_CALL, "1", _KEY, name])
+                problems[name] = await self._problem(key, ["EVAL", _MAY_CALL, "1", _KEY, name])
         denied = {name: problem for name, problem in problems.items() if problem.startswith("NOPERM")}
         closed = [name for name, problem in denied.items() if "permissions to run" not in problem]
         return CommandProbeResult(
             missing=tuple(name for name, problem in problems.items() if "unknown" in problem),
             forbidden=tuple(name for name in denied if name not in closed),
-            closed_key=self._key if closed else "",
+            closed_key=key if closed else "",
         )
 
-    async def _problem(self, words: Sequence[str]) -> str:
+    async def _problem(self, key: str, words: Sequence[str]) -> str:
         """Run a command and return why it was rejected; empty when it was not."""
-        command = [self._key if word == _KEY else word for word in words]
-        with translated_errors(self._client):
+        command = [key if word == _KEY else word for word in words]
+
+        async def run(redis: Any) -> str:
             try:
-                await self._client.execute_command(*command)
+                await redis.execute_command(*command)
             except NoPermissionError as error:
                 return f"NOPERM {error}"
+            except MovedError:
+                raise
             except ResponseError as error:
                 return str(error)
-        return ""
+            return ""
+
+        return await self._nodes.run(key, run)

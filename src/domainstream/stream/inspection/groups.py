@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.redis.connection import replies_of
-from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import companion_key, stream_key
+from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.scripts import Script
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import (
     ConsumerState,
@@ -27,11 +28,11 @@ PAGE: Final = 500
 _DIGEST: Final = re.compile(rb" with subscriptions ([0-9a-f]+)$")
 
 # Entries are counted on the server, so that none crosses the network; 1,000 at a time do not hold it up.
-_COUNT: Final = """
+_COUNT: Final = Script.of("""
 local page = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)
 if #page == 0 then return {0, ''} end
 return {#page, page[#page][1]}
-"""
+""")
 
 
 class RedisGroupInspection:
@@ -40,18 +41,18 @@ class RedisGroupInspection:
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
         """Look through `client`, which the caller closes."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._prefix = prefix
-        self._streams = RedisStreamInspection(client, prefix=prefix)
+        self._streams = RedisStreamInspection(self._nodes, prefix=prefix)
 
     async def groups(self, channel: str) -> list[GroupState]:
         """Return the state of each group on a channel; none where the channel has no stream."""
         stream, found = await self._streams.stream(channel), await self._infos("xinfo_groups", channel)
         if stream is None or not found:
             return []
-        now = await self._streams.now_ms()
+        now = await self._streams.now_ms(channel)
         return [await self._group(stream, info, now) for info in found]
 
     async def consumers(self, channel: str) -> list[ConsumerState]:
@@ -73,11 +74,14 @@ class RedisGroupInspection:
         """Return the subscriptions of each running consumer of the groups on a channel, as its lease names them."""
         consumers = await self.consumers(channel)
         key = stream_key(channel, self._prefix)
-        with translated_errors(self._client):
-            async with self._client.pipeline(transaction=False) as pipe:
+
+        async def names(redis: Redis) -> list[bytes | None]:
+            async with redis.pipeline(transaction=False) as pipe:
                 for one in consumers:
                     pipe.get(companion_key(key, f"consumer:{one.group}:{one.consumer}"))
-                leases = await replies_of(pipe)
+                return await replies_of(pipe)
+
+        leases = await self._nodes.run(key, names)
         found = [(one, _DIGEST.search(lease or b"")) for one, lease in zip(consumers, leases, strict=True)]
         return [
             ConsumerSubscriptions(group=one.group, consumer=one.consumer, digest=digest[1].decode())
@@ -90,11 +94,11 @@ class RedisGroupInspection:
     ) -> list[PendingEntry]:
         """Return the oldest pending entries of a group, of one consumer, or idle for at least `idle`."""
         min_idle_ms = None if idle is None else round(idle.total_seconds() * 1000)
-        name: Any = await self.stored(channel, group)
-        with translated_errors(self._client):
-            found: Any = await self._client.xpending_range(
-                stream_key(channel, self._prefix), name, "-", "+", count, consumername=consumer, idle=min_idle_ms
-            )
+        key, name = stream_key(channel, self._prefix), await self.stored(channel, group)
+
+        async def oldest(redis: Any) -> Any:
+            return await redis.xpending_range(key, name, "-", "+", count, consumername=consumer, idle=min_idle_ms)
+
         return [
             PendingEntry(
                 channel=plain_name(channel),
@@ -104,7 +108,7 @@ class RedisGroupInspection:
                 idle_ms=entry["time_since_delivered"],
                 deliveries=entry["times_delivered"],
             )
-            for entry in found
+            for entry in await self._nodes.run(key, oldest)
         ]
 
     async def stored(self, channel: str, group: str) -> bytes:
@@ -115,14 +119,17 @@ class RedisGroupInspection:
         return next((name for name in names if _text(name) == group), group.encode())
 
     async def _infos(self, command: str, channel: str, *more: bytes) -> list[dict[str, Any]]:
-        with translated_errors(self._client):
+        key = stream_key(channel, self._prefix)
+
+        async def infos(redis: Redis) -> list[dict[str, Any]]:
             try:
-                found: Any = await getattr(self._client, command)(stream_key(channel, self._prefix), *more)
+                return list(await getattr(redis, command)(key, *more))
             except ResponseError as error:
                 if "no such key" in str(error):
                     return []
                 raise
-        return list(found)
+
+        return await self._nodes.run(key, infos)
 
     async def _group(self, stream: StreamState, info: dict[str, Any], now: int) -> GroupState:
         last, pending = info["last-delivered-id"].decode(), info["pending"]
@@ -150,11 +157,14 @@ class RedisGroupInspection:
     async def _oldest(self, channel: str, group: bytes, last: str) -> int | None:
         """Return when the oldest entry was added that is pending or unread."""
         key = stream_key(channel, self._prefix)
-        with translated_errors(self._client):
-            async with self._client.pipeline(transaction=False) as pipe:
+
+        async def both(redis: Redis) -> list[Any]:
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.xpending(key, group)
                 pipe.xrange(key, f"({last}", "+", count=1)
-                summary, unread = await replies_of(pipe)
+                return await replies_of(pipe)
+
+        summary, unread = await self._nodes.run(key, both)
         waiting = [summary["min"]] if summary["min"] else []
         waiting += [entry_id for entry_id, _ in unread]
         return min((ms_of(entry_id.decode()) for entry_id in waiting), default=None)
@@ -163,10 +173,8 @@ class RedisGroupInspection:
         after = last
         total = 0
         while True:
-            with translated_errors(self._client):
-                found: Any = await self._client.eval(_COUNT, 1, stream_key(channel, self._prefix), f"({after}")
-            count, newest = int(found[0]), found[1]
-            total += count
+            count, newest = await self._nodes.call(_COUNT, [stream_key(channel, self._prefix)], f"({after}")
+            total += int(count)
             if count < 1000:
                 return total
             after = newest.decode()

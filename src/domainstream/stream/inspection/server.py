@@ -1,4 +1,4 @@
-"""Asks a server what it is, how it persists data, and what its clock says; rejects one that would evict keys."""
+"""Asks servers what they are, how they persist data, and what their clocks say; rejects one that would evict keys."""
 
 import re
 import time
@@ -8,12 +8,16 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from domainstream.redis.connection import connect
-from domainstream.redis.errors import translated_errors
+from domainstream.redis.link import RedisLink
+from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.topology import Address, TopologyKind
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import raise_problems
 
 CLOCK_SAMPLES: Final = 5
+
+SENTINEL_TIMEOUT: Final = 1.0
+"""Seconds that a sentinel has for its answer."""
 
 SAFE: Final = "noeviction"
 """The `maxmemory-policy` with which a server rejects writes when its memory is full, instead of evicting keys."""
@@ -73,23 +77,36 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     min_replicas: str | None = None
     """How many replicas must follow for it to take writes (`min-replicas-to-write`)."""
 
+    down_after_ms: int | None = None
+    """How long it may be silent before a replica replaces it (`cluster-node-timeout`, `down-after-milliseconds`)."""
+
 
 class RedisServerInspection:
-    """What a server is, and what its clock says.
+    """What the servers are, and what their clocks say: of a cluster, each primary.
 
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis | RedisNodes) -> None:
         """Ask through `client`, which the caller closes."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
 
-    async def facts(self) -> ServerFacts | None:
-        """Return what the server says about itself; None where the user may not run INFO."""
-        info = await self._reply(self._client.info)
+    async def facts(self) -> dict[Address, ServerFacts | None]:
+        """Return what each server says about itself; None where the user may not run INFO."""
+        return await self._nodes.each(self._facts)
+
+    async def clocks_ahead_ms(self) -> dict[Address, int]:
+        """Return by how many milliseconds each server's clock is ahead of ours; negative when it is behind.
+
+        The fastest of several replies counts, since its round trip blurs the result the least.
+        """
+        return await self._nodes.each(_clock_ahead_ms)
+
+    async def _facts(self, redis: Redis) -> ServerFacts | None:
+        info = await _reply(redis.info)
         if info is None:
             return None
-        seconds, _ = await self._reply(self._client.time) or (int(time.time()), 0)
+        seconds, _ = await _reply(redis.time) or (int(time.time()), 0)
         valkey = info.get("server_name") == "valkey"
         replica = info.get("role") == "slave"
         offsets = [
@@ -107,78 +124,88 @@ class RedisServerInspection:
             used_memory=info.get("used_memory", 0),
             appends=bool(info.get("aof_enabled")),
             append_works=info.get("aof_last_write_status", "ok") == "ok",
-            fsync=await self._setting("appendfsync"),
-            snapshots=await self._setting("save"),
+            fsync=await _setting(redis, "appendfsync"),
+            snapshots=await _setting(redis, "save"),
             snapshot_works=info.get("rdb_last_bgsave_status", "ok") == "ok",
             unsaved_changes=info.get("rdb_changes_since_last_save", 0),
             snapshot_age_s=max(0, int(seconds) - info.get("rdb_last_save_time", 0)),
             replicas=len(offsets),
             replica_lag=max(0, info.get("master_repl_offset", 0) - max(offsets)) if offsets else 0,
-            min_replicas=await self._setting("min-replicas-to-write"),
+            min_replicas=await _setting(redis, "min-replicas-to-write"),
+            down_after_ms=await self._down_after_ms(redis),
         )
 
-    async def clock_ahead_ms(self) -> int:
-        """Return by how many milliseconds the server's clock is ahead of ours; negative when it is behind.
+    async def _down_after_ms(self, redis: Redis) -> int | None:
+        if self._nodes.is_cluster:
+            node_timeout = await _setting(redis, "cluster-node-timeout")
+            return None if node_timeout is None else int(node_timeout)
+        topology = self._nodes.topology
+        if topology is None or topology.kind is not TopologyKind.SENTINEL:
+            return None
+        for sentinel in topology.seeds:
+            link = RedisLink.from_url(topology.sentinel_url_of(sentinel))
+            (state,) = await link.exchange(("SENTINEL", "MASTER", topology.primary_name), seconds=SENTINEL_TIMEOUT)
+            await link.close()
+            if not isinstance(state, Exception):
+                return int(dict(zip(state[::2], state[1::2], strict=True))[b"down-after-milliseconds"])
+        return None
 
-        The fastest of several replies counts, since its round trip blurs the result the least.
-        """
-        samples = []
-        for _ in range(CLOCK_SAMPLES):
-            began, monotonic = time.time(), time.monotonic()
-            with translated_errors(self._client):
-                seconds, microseconds = await self._client.time()
-            took = time.monotonic() - monotonic
-            samples.append((took, int(seconds) + int(microseconds) / 1_000_000 - began - took / 2))
-        return round(min(samples)[1] * 1000)
 
-    @property
-    def user(self) -> str:
-        """The user as whom we are connected."""
-        return str(self._client.connection_pool.connection_kwargs.get("username") or "default")
+async def _clock_ahead_ms(redis: Redis) -> int:
+    samples = []
+    for _ in range(CLOCK_SAMPLES):
+        began, monotonic = time.time(), time.monotonic()
+        seconds, microseconds = await redis.time()
+        took = time.monotonic() - monotonic
+        samples.append((took, int(seconds) + int(microseconds) / 1_000_000 - began - took / 2))
+    return round(min(samples)[1] * 1000)
 
-    async def _setting(self, name: str) -> str | None:
-        found = await self._reply(self._client.config_get, name)
-        return None if found is None else found.get(name)
 
-    async def _reply(self, command: Any, *arguments: Any) -> Any:
-        """Return the reply of a command; None where the user may not run it, or the server does not have it."""
-        with translated_errors(self._client):
-            try:
-                return await command(*arguments)
-            except NoPermissionError:
-                return None
-            except ResponseError as error:
-                # Managed servers disable commands.
-                if "unknown command" in str(error).lower():
-                    return None
-                raise
+async def _setting(redis: Redis, name: str) -> str | None:
+    found = await _reply(redis.config_get, name)
+    return None if found is None else found.get(name)
+
+
+async def _reply(command: Any, *arguments: Any) -> Any:
+    """Return the reply of a command; None where the user may not run it, or the server does not have it."""
+    try:
+        return await command(*arguments)
+    except NoPermissionError:
+        return None
+    except ResponseError as error:
+        # Managed servers disable commands.
+        if "unknown command" in str(error).lower():
+            return None
+        raise
 
 
 async def check_eviction_at(url: str) -> None:
-    """Do `check_eviction` over a connection of its own."""
-    client = connect(url)
-    try:
-        await check_eviction(client)
-    finally:
-        await client.aclose()
+    """Do `check_eviction` over connections of its own."""
+    async with RedisNodes.open(url) as nodes:
+        await check_eviction(nodes)
 
 
-async def check_eviction(client: Redis) -> None:
-    """Raise `ConfigurationError` unless the server refuses writes when its memory is full, instead of evicting keys.
+async def check_eviction(client: Redis | RedisNodes) -> None:
+    """Raise `ConfigurationError` unless servers refuse writes when their memory is full, instead of evicting keys.
 
-    Where the user may not run INFO, a warning is logged instead. Raises the errors of `StreamReader` when the server
-    does not answer.
+    Of a cluster, each primary is asked. Where the user may not run INFO, a warning is logged instead. Raises the errors
+    of `StreamReader` when a server does not answer.
     """
-    with translated_errors(client):
-        try:
-            memory: dict[str, Any] = await client.info("memory")
-        except NoPermissionError:
+    for address, policy in (await RedisNodes.of(client).each(_policy)).items():
+        if policy is None:
             reason = "the user may not call INFO; make sure that maxmemory-policy is noeviction"
             emit(Signal.STREAM_EVICTION_UNKNOWN, reason=reason)
-            return
-    policy = str(memory.get("maxmemory_policy", SAFE))
-    problem = (
-        f"its maxmemory-policy is {policy}, so that it may evict whole streams and jobs when its memory is full; "
-        f"run: redis-cli CONFIG SET maxmemory-policy {SAFE}"
-    )
-    raise_problems("The server", [None if policy == SAFE else problem])
+            continue
+        problem = (
+            f"its maxmemory-policy is {policy}, so that it may evict whole streams and jobs when its memory is full; "
+            f"run: redis-cli CONFIG SET maxmemory-policy {SAFE}"
+        )
+        raise_problems(f"The server at {address}", [None if policy == SAFE else problem])
+
+
+async def _policy(redis: Redis) -> str | None:
+    try:
+        memory: dict[str, Any] = await redis.info("memory")
+    except NoPermissionError:
+        return None
+    return str(memory.get("maxmemory_policy", SAFE))

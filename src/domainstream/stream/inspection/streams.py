@@ -6,8 +6,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domainstream.redis.errors import translated_errors
-from domainstream.redis.keys import keys_like, stream_key
+from domainstream.redis.keys import stream_key
+from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.port import Delivery
 from domainstream.stream.state import StreamState
 from domainstream.validation import plain_name
@@ -21,31 +21,37 @@ class RedisStreamInspection:
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    def __init__(self, client: Redis, *, prefix: str = "") -> None:
+    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
         """Look through `client`, which the caller closes."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._prefix = plain_name(prefix)
 
-    async def now_ms(self) -> int:
-        """Return the server's clock, in milliseconds since 1970."""
-        with translated_errors(self._client):
-            seconds, microseconds = await self._client.time()
+    async def now_ms(self, channel: str = "") -> int:
+        """Return the clock of the server that has a channel, in milliseconds since 1970."""
+        key = stream_key(channel, self._prefix)
+        seconds, microseconds = await self._nodes.run(key, lambda redis: redis.time())
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def channels(self) -> list[str]:
         """Return the channels that have a stream, sorted: keys below the prefix whose rest has no `:`."""
-        names = [key.removeprefix(self._prefix) for key in await keys_like(self._client, self._prefix, "stream")]
+        names = [key.removeprefix(self._prefix) for key in await self._nodes.keys_like(self._prefix, "stream")]
         return sorted(name for name in names if ":" not in name)
 
     async def stream(self, channel: str) -> StreamState | None:
         """Return the state of a channel's stream; None when there is none, or the key is something else."""
-        with translated_errors(self._client):
+        key = stream_key(channel, self._prefix)
+
+        async def info(redis: Any) -> Any:
             try:
-                found: Any = await self._client.xinfo_stream(stream_key(channel, self._prefix))
+                return await redis.xinfo_stream(key)
             except ResponseError as error:
                 if "no such key" in str(error) or "WRONGTYPE" in str(error):
                     return None
                 raise
+
+        found = await self._nodes.run(key, info)
+        if found is None:
+            return None
         first = found["first-entry"]
         return StreamState(
             channel=plain_name(channel),
@@ -58,16 +64,15 @@ class RedisStreamInspection:
 
     async def memory_bytes(self, channel: str) -> int:
         """Return how much memory a stream takes, estimated by the server."""
-        with translated_errors(self._client):
-            found: Any = await self._client.memory_usage(stream_key(channel, self._prefix))
+        key = stream_key(channel, self._prefix)
+        found: Any = await self._nodes.run(key, lambda redis: redis.memory_usage(key))
         return int(found or 0)
 
     async def entries(self, channel: str, *, since: str = "-", until: str = "+") -> AsyncIterator[Delivery]:
         """Yield a channel's entries between two ids, both included, read page by page."""
         start = since
         while True:
-            with translated_errors(self._client):
-                page: Any = await self._client.xrange(stream_key(channel, self._prefix), start, until, count=PAGE)
+            page = await self._page("xrange", channel, start, until)
             for entry_id, fields in page:
                 yield _delivery(channel, entry_id, fields)
             if len(page) < PAGE:
@@ -78,8 +83,7 @@ class RedisStreamInspection:
         """Yield a channel's entries from the newest to the first that is not older than `since`, read page by page."""
         end = "+"
         while True:
-            with translated_errors(self._client):
-                page: Any = await self._client.xrevrange(stream_key(channel, self._prefix), end, since, count=PAGE)
+            page = await self._page("xrevrange", channel, end, since)
             for entry_id, fields in page:
                 yield _delivery(channel, entry_id, fields)
             if len(page) < PAGE:
@@ -88,16 +92,18 @@ class RedisStreamInspection:
 
     async def latest(self, channel: str, count: int) -> list[Delivery]:
         """Return the newest entries of a channel, the oldest of them first."""
-        with translated_errors(self._client):
-            found: Any = await self._client.xrevrange(stream_key(channel, self._prefix), count=count)
+        found = await self._page("xrevrange", channel, "+", "-", count)
         return [_delivery(channel, entry_id, fields) for entry_id, fields in reversed(found)]
 
     async def new_entries(self, channel: str, *, after: str, block_ms: int) -> list[Delivery]:
         """Wait up to `block_ms` for entries after the id `after`; return an empty list when none came."""
         key = stream_key(channel, self._prefix)
-        with translated_errors(self._client):
-            found: Any = await self._client.xread({key: after}, count=PAGE, block=block_ms)
+        found: Any = await self._nodes.run(key, lambda redis: redis.xread({key: after}, count=PAGE, block=block_ms))
         return [_delivery(channel, entry_id, fields) for _, entries in found or () for entry_id, fields in entries]
+
+    async def _page(self, command: str, channel: str, first: str, last: str, count: int = PAGE) -> Any:
+        key = stream_key(channel, self._prefix)
+        return await self._nodes.run(key, lambda redis: getattr(redis, command)(key, first, last, count))
 
 
 def _delivery(channel: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:

@@ -9,19 +9,19 @@ import secrets
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from redis.asyncio import Redis
 
+from domainstream.errors import ServerUnavailableError
 from domainstream.publisher import Retention
 from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
-from domainstream.redis.connection import connect
-from domainstream.redis.errors import translated_errors
 from domainstream.redis.keys import companion_key, stream_key
-from domainstream.redis.scripts import lua_text
+from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.scripts import Script, lua_text
 from domainstream.validation import positive, raise_problems
 
-SCRIPT: Final = lua_text("domainstream.stream.maintenance", "trim_stream", retention=RETENTION)
+SCRIPT: Final = Script.of(lua_text("domainstream.stream.maintenance", "trim_stream", retention=RETENTION))
 
 LOCK_TIME: Final = timedelta(seconds=10)
 """How long other trimmers wait for one that died in the middle of a stream; each step renews the lock."""
@@ -42,7 +42,7 @@ class RedisStreamTrimmer:
 
     def __init__(
         self,
-        client: Redis,
+        client: Redis | RedisNodes,
         channels: Iterable[str],
         *,
         retention: Retention,
@@ -58,9 +58,8 @@ class RedisStreamTrimmer:
         """What may be removed; use the publishers' own."""
         self.every = every
         """The pause between two rounds."""
-        self._client = client
+        self._nodes = RedisNodes.of(client)
         self._keys = [stream_key(channel, prefix) for channel in channels]
-        self._trim: Any = client.register_script(SCRIPT)
         self._limits = retention_arguments(retention)
         self._owned = AsyncExitStack()
 
@@ -69,26 +68,32 @@ class RedisStreamTrimmer:
         cls, url: str, channels: Iterable[str], *, retention: Retention, prefix: str = "", every: timedelta = EVERY
     ) -> Self:
         """Return a trimmer that owns its connection; the constructor says what the rest means."""
-        client = connect(url)
-        trimmer = cls(client, channels, retention=retention, prefix=prefix, every=every)
-        trimmer._owned.push_async_callback(client.aclose)
+        nodes = RedisNodes.open(url)
+        trimmer = cls(nodes, channels, retention=retention, prefix=prefix, every=every)
+        trimmer._owned.push_async_callback(nodes.close)
         return trimmer
 
     async def run_once(self) -> None:
         """Trim each stream, in steps, unless another trimmer works on it; see `MaintenanceTask.run_once`."""
         token = secrets.token_hex(8)
+        problem: ServerUnavailableError | None = None
         for key in self._keys:
-            with translated_errors(self._client):
+            try:
                 while await self._step(key, token) > 0:  # noqa: ASYNC110 - it is not waiting for anything
                     # A subscriber's tasks share one connection, and redis-py's pool would give it back to this one.
                     await asyncio.sleep(0)
+            except ServerUnavailableError as error:
+                if not self._nodes.is_cluster:
+                    raise
+                problem = problem or error  # the other nodes' streams are trimmed nevertheless
+        if problem is not None:
+            raise problem
 
     async def close(self) -> None:
         """Close the connections that it owns; see `MaintenanceTask.close`."""
         await self._owned.aclose()
 
     async def _step(self, key: str, token: str) -> int:
-        lock = companion_key(key, "janitor")
-        arguments = [token, milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP]
-        gone: int = await self._trim(keys=[key, lock], args=arguments)
-        return gone
+        keys = [key, companion_key(key, "janitor")]
+        arguments = (token, milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP)
+        return int(await self._nodes.call(SCRIPT, keys, *arguments))

@@ -5,7 +5,13 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from domainstream.tools.check.model.project import Project
-from domainstream.tools.check.rules.contract import all_changes, is_led_on, old_version, published_events
+from domainstream.tools.check.rules.contract import (
+    all_changes,
+    is_led_on,
+    old_version,
+    partition_changes,
+    published_events,
+)
 from domainstream.tools.check.snapshots import says_the_same, snapshot_texts
 
 
@@ -50,6 +56,9 @@ def _changed(project: Project) -> Iterator[Difference]:
             yield Difference(path, event_type, change.message, breaks and change.kind != "unrecorded")
         if event.version != (old := old_version(project, event)):
             yield Difference(path, event_type, f"{event.name} had version {old} and has {event.version}", breaks)
+    for event, message in partition_changes(project):
+        event_type = event.event_type or ""
+        yield Difference(project.snapshot_files[event_type].path, event_type, message, breaks_readers=True)
 
 
 def _gone(project: Project) -> Iterator[Difference]:

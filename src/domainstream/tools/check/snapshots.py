@@ -110,7 +110,7 @@ def snapshot_texts(project: Project, events: Iterable[Event]) -> dict[str, bytes
     """Return what the files of the services with these events, and those that had some, are to hold, by path."""
     by_service: dict[str, dict[str, EventSnapshot]] = {}
     for event in events:
-        snapshot = snapshot_of(event, project.shapes)
+        snapshot = snapshot_of(event, project)
         if snapshot is not None and event.event_type is not None:
             by_service.setdefault(event.service, {})[event.event_type] = snapshot
     texts: dict[str, dict[str, EventSnapshot]] = {
@@ -152,7 +152,7 @@ def says_the_same(path: Path, text: bytes) -> bool:
 def comparison_of(project: Project, event: Event) -> Comparison | None:
     """Return the comparison of an event with its snapshot; None where one of the two is missing or not understood."""
     old = (project.snapshots or {}).get(event.event_type or "")
-    new = None if old is None else snapshot_of(event, project.shapes)
+    new = None if old is None else snapshot_of(event, project)
     if old is None or new is None:
         return None
     names = None
@@ -164,15 +164,20 @@ def comparison_of(project: Project, event: Event) -> Comparison | None:
     return Comparison(old, new, names)
 
 
-def snapshot_of(event: Event, shapes: Mapping[str, Shape]) -> EventSnapshot | None:
+def snapshot_of(event: Event, project: Project) -> EventSnapshot | None:
     """Return an event as it is; None when its payload is not understood."""
-    root = shapes.get(event.payload or "")
+    root = project.shapes.get(event.payload or "")
     if root is None or event.version is None:
         return None
-    named = named_shapes(root, shapes)
+    named = named_shapes(root, project.shapes)
     name_of = {shape.symbol: name for name, shape in named.items()}
     types = {name: _shape_snapshot(shape, name_of) for name, shape in named.items()}
-    return EventSnapshot(event.name, event.version, name_of[root.symbol], types)
+    event_type = event.event_type or ""
+    partitions = project.partitions.get(event_type)
+    if partitions is None:
+        before = (project.snapshots or {}).get(event_type)
+        partitions = 1 if before is None else before.partitions
+    return EventSnapshot(event.name, event.version, name_of[root.symbol], types, partitions)
 
 
 def _shape_snapshot(shape: Shape, name_of: Mapping[str, str]) -> ShapeSnapshot:

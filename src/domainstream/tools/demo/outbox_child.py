@@ -18,7 +18,7 @@ from coding.infrastructure_layer.events.coding_outbox import outbox
 from coding.infrastructure_layer.persistence.database import open_database
 from coding.synthetic_stays import synthetic_stays
 from domainstream import Outcome, Receipt
-from domainstream.errors import ServerError
+from domainstream.errors import ConfigurationError, ServerError
 from domainstream.outbox import BatchPublisher, Outbox, OutboxRelay, SqlOutboxStore
 from domainstream.outbox.outbox import AnyConnection, AnySession
 from domainstream.outbox.sql.engine import open_engine
@@ -94,12 +94,14 @@ class ReportingBatchPublisher:
         """Return whether the server remembers the producer."""
         return await self._publisher.remembers(producer)
 
-    async def send(self, messages: Sequence[OutgoingMessage], identity: BatchIdentity) -> Mapping[str, ServerError]:
+    async def send(
+        self, messages: Sequence[OutgoingMessage], identity: BatchIdentity
+    ) -> Mapping[str, ServerError | ConfigurationError]:
         """Publish `messages` and report each."""
         rejected = await self._publisher.send(messages, identity)
         pending = self._reporter.pending
         for message in messages:
-            if message.channel not in rejected:
+            if message.target not in rejected:
                 pending.published.append(Published(message.channel, message.event_id))
         pending.failures += [f"{channel} is held: {error}" for channel, error in rejected.items()]
         return rejected

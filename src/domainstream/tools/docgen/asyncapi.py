@@ -49,12 +49,15 @@ def _channel(channel: DocumentedChannel) -> dict[str, Any]:
     names = [message_name(channel, event) for event in channel.events]
     missing = [] if channel.publisher else ["No service publishes to it."]
     missing += [] if channel.handlers else ["No queue is subscribed to it."]
+    partitions = channel.channel.partitions
+    spread = f"{partitions} Redis streams, by partition key" if partitions > 1 else "A Redis stream"
     return {
         "address": channel.value,
         "title": channel.channel.name,
-        "description": " ".join(missing) or f"A Redis stream; {channel.publisher} publishes to it.",
+        "description": " ".join(missing) or f"{spread}; {channel.publisher} publishes to it.",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
         "bindings": {"redis": {}},
+        **({"x-partitions": partitions} if partitions > 1 else {}),
     }
 
 

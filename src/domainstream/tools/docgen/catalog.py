@@ -77,6 +77,9 @@ class Entry:
     messages: tuple[Message, ...]
     """Its event classes."""
 
+    partitions: int
+    """Over how many streams it is spread."""
+
 
 def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:
     """Return the page."""
@@ -104,7 +107,8 @@ def _entry(channel: DocumentedChannel, schemas: Schemas) -> Entry:
         description = parse_docstring(event.__doc__ or "").description
         example = example_message(event, service, payload, schemas.components)
         messages.append(Message(event.__name__, event.version, description, tuple(_tables(payload, schemas)), example))
-    return Entry(channel.value, channel.publisher, channel.handlers, tuple(messages))
+    partitions = channel.channel.partitions
+    return Entry(channel.value, channel.publisher, channel.handlers, tuple(messages), partitions)
 
 
 def _tables(payload: Schema, schemas: Schemas) -> Iterator[Table]:

@@ -6,6 +6,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from domainstream.redis.topology import Address
+
 Status = Literal["ok", "warning", "problem"]
 
 REDIS_CLI: Final = 'redis-cli -u "$REDIS_URL"'
@@ -46,6 +48,11 @@ def problem(check: str, words: str, fix: str) -> Finding:
 def redis_cli(*words: str) -> str:
     """Return a command for the server, quoted for a shell."""
     return f"{REDIS_CLI} {shlex.join(words)}"
+
+
+def redis_cli_at(address: Address) -> str:
+    """Return the beginning of commands that go to one server of several."""
+    return f"redis-cli -h {address.host} -p {address.port}"
 
 
 def command(*words: str) -> str:

@@ -1,12 +1,26 @@
 """The doctor's checks of the server itself."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
+from domainstream.redis.topology import Address, TopologyKind
+from domainstream.settings import RetryPolicy
 from domainstream.stream.inspection.commands import CommandProbeResult
 from domainstream.stream.inspection.server import ServerFacts
 from domainstream.tools.common.formatting import age, number, plural
-from domainstream.tools.doctor.finding import Finding, command, ok, problem, redis_cli, warning
+from domainstream.tools.doctor.finding import (
+    REDIS_CLI,
+    Finding,
+    command,
+    ok,
+    problem,
+    redis_cli,
+    redis_cli_at,
+    warning,
+)
 
 SKEW_MS: Final = 1000
 """A larger difference between clocks makes ages, delays and the order of a trace wrong."""
@@ -18,13 +32,53 @@ HELD: Final = 0.5
 """The share of `maxmemory` above which unread entries are a warning."""
 
 
-def server_findings(facts: ServerFacts | None, *, user: str) -> Iterator[Finding]:
+FAILOVER_MS: Final = 5000
+"""A primary that may be silent for longer is replaced so late that publishers may have given up."""
+
+ENTRY_OVERHEAD: Final = 100
+"""How many bytes replicas get for an entry besides its own, about."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """What the checks of a server need to know about those around it."""
+
+    user: str = "default"
+    """The user as whom we are connected."""
+
+    kind: TopologyKind = TopologyKind.SINGLE
+    """How the servers work together."""
+
+    primary_name: str = ""
+    """The name by which sentinels know the primary."""
+
+    sentinel: str = ""
+    """A shell command that reaches a sentinel."""
+
+    entry_bytes: int = 0
+    """How many bytes an entry of a stream takes on average; 0 if that is not known."""
+
+
+def merged(found: Mapping[Address, Sequence[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of several nodes: what all of them say once, the rest with the node's address."""
+    for address, findings in found.items():
+        for finding in findings:
+            if all(finding in others for others in found.values()):
+                if address == next(iter(found)):
+                    fix = finding.fix.replace(REDIS_CLI, f"redis-cli --cluster call {address}")
+                    yield replace(finding, fix=fix)
+            else:
+                fix = finding.fix.replace(REDIS_CLI, redis_cli_at(address))
+                yield replace(finding, words=f"{address}: {finding.words}", fix=fix)
+
+
+def server_findings(facts: ServerFacts | None, deployment: Deployment) -> Iterator[Finding]:
     """Check the kind of server, and how it keeps data."""
     if facts is None:
         words = "the user may not call INFO, so version, memory and persistence are unknown"
-        yield warning("server", words, redis_cli("ACL", "SETUSER", user, "+info"))
+        yield warning("server", words, redis_cli("ACL", "SETUSER", deployment.user, "+info"))
         return
-    yield _kind(facts)
+    yield _kind(facts, deployment)
     if facts.eviction in (None, "noeviction"):
         yield ok("eviction", "when memory is full, writes are rejected and nothing is evicted")
     else:
@@ -32,27 +86,49 @@ def server_findings(facts: ServerFacts | None, *, user: str) -> Iterator[Finding
         yield problem("eviction", words, _setting("maxmemory-policy", "noeviction"))
     yield _memory(facts)
     yield from _persistence(facts)
-    if facts.replicas:
-        yield _replication(facts)
+    if facts.replicas or deployment.kind is not TopologyKind.SINGLE:
+        yield _replication(facts, deployment)
+    if (facts.down_after_ms or 0) > FAILOVER_MS:
+        yield _failover(facts, deployment)
 
 
-def _kind(facts: ServerFacts) -> Finding:
+def _kind(facts: ServerFacts, deployment: Deployment) -> Finding:
     name = f"{facts.name} {facts.version}"
-    if facts.cluster:
-        words = f"{name} is a node of a cluster; domainstream needs a single server"
-        return problem("server", words, "export REDIS_URL=redis://<a server outside of the cluster>:6379")
+    if facts.cluster and deployment.kind is not TopologyKind.CLUSTER:
+        words = f"{name} is a node of a cluster, and the URL is that of a single server"
+        return problem("server", words, "export REDIS_URL=redis+cluster://<some nodes of the cluster>:6379")
     if facts.primary:
         words = f"{name} is a replica, which accepts no writes"
         return problem("server", words, f"export REDIS_URL=redis://{facts.primary}")
     return ok("server", name)
 
 
-def _replication(facts: ServerFacts) -> Finding:
+def _replication(facts: ServerFacts, deployment: Deployment) -> Finding:
+    if not facts.replicas:
+        words = "no replica is connected: when the primary fails, nothing replaces it, and its data may be lost"
+        return warning("replication", words, redis_cli("INFO", "replication"))
     words = f"{plural(facts.replicas, 'replica')}; a failover now loses {number(facts.replica_lag)} bytes of changes"
+    if facts.replica_lag and deployment.entry_bytes:
+        entries = facts.replica_lag // (deployment.entry_bytes + ENTRY_OVERHEAD)
+        words = f"{words}, at most about {plural(entries, 'entry', 'entries')}"
+    if deployment.kind is TopologyKind.SENTINEL and facts.name == "Valkey" and int(facts.version.partition(".")[0]) > 8:
+        planned = f"SENTINEL FAILOVER {deployment.primary_name} COORDINATED"
+        words = f"{words}; a planned one loses nothing with: {planned}"
     if facts.min_replicas != "0":
         return ok("replication", words)
     words = f"{words}, and all that a primary which is cut off takes meanwhile: it takes writes without any replica"
     return warning("replication", words, _setting("min-replicas-to-write", "1"))
+
+
+def _failover(facts: ServerFacts, deployment: Deployment) -> Finding:
+    words = (
+        f"a primary that does not answer is replaced after {age(facts.down_after_ms)}: publishers may have given up by "
+        f"then, after {age(round(RetryPolicy().deadline.total_seconds() * 1000))} by default"
+    )
+    if deployment.kind is TopologyKind.CLUSTER:
+        return warning("failover", words, _setting("cluster-node-timeout", str(FAILOVER_MS)))
+    setting = f"SENTINEL SET {deployment.primary_name} down-after-milliseconds {FAILOVER_MS}"
+    return warning("failover", words, f"{deployment.sentinel} {setting}")
 
 
 def _memory(facts: ServerFacts) -> Finding:

@@ -15,8 +15,7 @@ from msgspec import Struct
 
 from domainstream.errors import DomainStreamError, ServerError
 from domainstream.health import HasHealth
-from domainstream.redis.connection import connect
-from domainstream.redis.errors import translated_errors
+from domainstream.redis.nodes import RedisNodes
 from domainstream.tools.serving.program import Program
 
 TIMEOUT: Final = 5.0
@@ -125,18 +124,15 @@ def readiness_probe(program: Program, ping: Ping | None, *, is_stopping: Callabl
 
 @asynccontextmanager
 async def open_ping(url: str) -> AsyncIterator[Ping]:
-    """Yield a function that pings the server over a connection of its own."""
-    client = connect(url, reply_timeout=PING_TIMEOUT, socket_connect_timeout=PING_TIMEOUT.total_seconds())
+    """Yield a function that pings the server over a connection of its own; of a cluster, each primary."""
+    seconds = PING_TIMEOUT.total_seconds()
+    async with RedisNodes.open(url, reply_timeout=PING_TIMEOUT, socket_connect_timeout=seconds) as nodes:
 
-    async def ping() -> str | None:
-        try:
-            with translated_errors(client):
-                await client.ping()
-        except ServerError as error:
-            return str(error)
-        return None
+        async def ping() -> str | None:
+            try:
+                await nodes.each(lambda redis: redis.ping())
+            except ServerError as error:
+                return str(error)
+            return None
 
-    try:
         yield ping
-    finally:
-        await client.aclose()

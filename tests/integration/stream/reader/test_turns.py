@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.hand_over import GROUP, TTL_MS, HandOver, Instance, RefusedError, events
+from support.hand_over import CHANNEL, GROUP, TTL_MS, HandOver, Instance, RefusedError, events
 
 from domainstream.redis.scripts import Script
-from domainstream.stream import Delivery
-from domainstream.stream import Loss
+from domainstream.stream import Delivery, Loss
 from domainstream.stream.reader.turns import STORE_DEAD, TURN
 
 

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 from click.testing import CliRunner, Result
 from msgspec import Meta, defstruct
-from support.channels import EVALUATED, Channel
+from support.channels import CREATED, EVALUATED, Channel, define
 from unit.tools.docgen.monorepo_system import registry
 
 from domainstream import BaseEvent, ChannelRegistry, EventPayload
@@ -130,6 +130,20 @@ def test_channels_and_handlers_are_sorted() -> None:
     channels = documented_channels(sample())
     assert [channel.value for channel in channels] == sorted(channel.value for channel in Channel)
     assert [job for channel in channels for _, job in channel.handlers] == ["a", "b"]
+
+
+def test_partitions_are_shown() -> None:
+    """The AsyncAPI document and the catalogue say over how many streams a channel is spread."""
+    spread = define(EVALUATED.name, CREATED.name, partitions={EVALUATED.name: 8})
+    subscriptions = {spread[EVALUATED.name]: ["queue:a"], spread[CREATED.name]: ["queue:b"]}
+    mappers: Any = {"coding": {Evaluated: spread[EVALUATED.name]}}
+    registry = ChannelRegistry.build(spread, mappers=mappers, subscriptions=subscriptions)
+    channels = document(registry)["channels"]
+    assert channels[EVALUATED.value]["x-partitions"] == 8
+    assert channels[EVALUATED.value]["description"].startswith("8 Redis streams, by partition key; coding publishes")
+    assert "x-partitions" not in channels[CREATED.value]
+    page = catalog_of(documented_channels(registry), title="Test")
+    assert page.count("Spread over 8 streams by partition key.") == 1
 
 
 def test_missing_publisher_or_subscriber_is_described() -> None:

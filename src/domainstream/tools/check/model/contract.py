@@ -62,7 +62,7 @@ class ShapeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     """Whether an enum read values that were none of its members."""
 
 
-class EventSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EventSnapshot(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """An event as it was."""
 
     event: str
@@ -76,6 +76,9 @@ class EventSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     types: dict[str, ShapeSnapshot]
     """What the payload is made of, by name."""
+
+    partitions: int = 1
+    """Over how many streams its channel was spread."""
 
 
 class ContractFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

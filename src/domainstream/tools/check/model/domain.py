@@ -38,6 +38,9 @@ class ChannelEnum:
     services: Mapping[str, tuple[str, ...]] | None
     """What `services=` says: the aggregates of each service; None where it is not given or not plain."""
 
+    partitions: Mapping[str, int] | None
+    """What `partitions=` says: over how many streams which channel is spread; None where it is not plain."""
+
     location: Location
     """Where its class is."""
 

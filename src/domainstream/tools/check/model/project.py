@@ -185,6 +185,17 @@ class Project:
         return {event.symbol: event for event in (*self.events, *self.readers)}
 
     @cached_property
+    def partitions(self) -> Mapping[str, int | None]:
+        """Over how many streams each channel is spread, by its value; None where that cannot be read."""
+        return {
+            channel.value: number if isinstance(number, int) else None
+            for enum in self.enums
+            for channel in enum.channels
+            if channel.value is not None
+            for number in [None if enum.partitions is None else enum.partitions.get(channel.name, 1)]
+        }
+
+    @cached_property
     def channel_by_name(self) -> Mapping[str, Channel]:
         """The channels of all enums by name."""
         return {channel.name: channel for enum in self.enums for channel in enum.channels}

@@ -2,9 +2,10 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from domainstream.tools.check.model.domain import Channel, ChannelEnum, Event, EventUnion, LayerBreach
+from domainstream.tools.check.reading.literals import literal_of
 from domainstream.tools.check.reading.sources import Source, Sources
 from domainstream.tools.check.reading.symbols import (
     Module,
@@ -40,21 +41,22 @@ def read_channels(source: Source, symbols: Symbols) -> Iterator[ChannelEnum]:
         if any(symbols.name_of(base, module) == _CHANNEL_BASE for base in node.bases):
             locations = {name: source.location(statement) for name, _, statement in assignments_of(node.body)}
             channels = tuple(Channel(name, value, locations[name]) for name, value in members_of(node))
-            services = _services(node, module, symbols)
-            yield ChannelEnum(module.symbol(node.name), channels, services, source.location(node))
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            services = _services(given.get("services"), module, symbols)
+            partitions = {} if "partitions" not in given else _dict_of(given["partitions"], module, symbols)
+            yield ChannelEnum(module.symbol(node.name), channels, services, partitions, source.location(node))
 
 
-def _services(node: ast.ClassDef, module: Module, symbols: Symbols) -> Mapping[str, tuple[str, ...]] | None:
+def _dict_of(given: ast.expr | None, module: Module, symbols: Symbols) -> dict[Any, Any] | None:
+    """Return a dict, given as a literal or by the name of one; None for anything else."""
+    value = literal_of(given, module, symbols)
+    return value if isinstance(value, dict) else None
+
+
+def _services(given: ast.expr | None, module: Module, symbols: Symbols) -> Mapping[str, tuple[str, ...]] | None:
     """Return what `services=` says, given as a literal or by the name of one; None for anything else."""
-    given = next((keyword.value for keyword in node.keywords if keyword.arg == "services"), None)
-    if isinstance(given, ast.Name | ast.Attribute):
-        found = symbols.value_of(symbols.of(given, module) or "")
-        given = found[1] if found else None
-    try:
-        services = None if given is None else ast.literal_eval(given)
-    except (ValueError, TypeError):
-        return None
-    if not isinstance(services, dict):
+    services = _dict_of(given, module, symbols)
+    if services is None:
         return None
     for name, aggregates in services.items():
         if not isinstance(name, str) or not isinstance(aggregates, tuple | list | set | frozenset):

@@ -1,4 +1,4 @@
-"""Rules of channels, DS101 to DS108: names, values, services and aggregates.
+"""Rules of channels, DS101 to DS109: names, values, services, aggregates and partitions.
 
 The grammar is `domainstream.channel`'s own, so that `check` and start-up say the same.
 """
@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from domainstream.channel.channel_name import NameRule, Services, Violation, services_violations, violations_of
+from domainstream.channel.partitions import partitions_problems
 from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Channel, ChannelEnum
 from domainstream.tools.check.model.project import Project
@@ -100,6 +101,17 @@ def removed_channels(project: Project) -> Iterator[RawFinding]:
             f"{SETTINGS_FILE} and run domainstream schema snapshot"
         )
         yield RawFinding(owner.location, message, fix)
+
+
+def wrong_partitions(project: Project) -> Iterator[RawFinding]:
+    """Find partitions of unknown channels, too many of them, and those that cannot be read."""
+    for enum in project.enums:
+        if enum.partitions is None:
+            fix = 'write it as a literal, such as {"DOMAIN_CODING_STAY_CREATED": 8}'
+            yield RawFinding(enum.location, "partitions= cannot be read", fix)
+        for problem in partitions_problems(enum.partitions or {}, [channel.name for channel in enum.channels]):
+            message, _, fix = problem.partition("; ")
+            yield RawFinding(enum.location, message, fix)
 
 
 wrong_grammar: Final = partial(_broken, rule="grammar")

@@ -1,4 +1,4 @@
-"""Rules of the contract, DS601 to DS612: payloads as their readers know them."""
+"""Rules of the contract, DS601 to DS613: payloads as their readers know them, and the streams they are read from."""
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -99,7 +99,7 @@ def _step(project: Project, event: Event) -> str:
 def without_snapshot(project: Project) -> Iterator[RawFinding]:
     """Find events that are in no snapshot, where there are snapshots."""
     for event in published_events(project) if project.snapshots is not None else ():
-        if event.event_type not in (project.snapshots or {}) and snapshot_of(event, project.shapes) is not None:
+        if event.event_type not in (project.snapshots or {}) and snapshot_of(event, project) is not None:
             message = f"{event.name} is not in a snapshot, so breaking changes of its payload go unnoticed"
             yield RawFinding(event.location, message, "run domainstream schema snapshot")
 
@@ -134,6 +134,29 @@ def unreachable_version(project: Project) -> Iterator[RawFinding]:
             back = f"set version = {old}"
             fix = back if (event.version or 0) < old else f"{_step(project, event)}, or {back}"
             yield RawFinding(event.location, f"{message} version {old} in streams and queues", fix)
+
+
+def repartitioned(project: Project) -> Iterator[RawFinding]:
+    """Find channels that were spread over another number of streams when their snapshots were taken."""
+    places = {channel.value: channel.location for enum in project.enums for channel in enum.channels}
+    for event, change in partition_changes(project):
+        fix = (
+            "take the change back, or follow docs/how-to/partition-a-channel.md and run domainstream schema snapshot "
+            "--accept"
+        )
+        yield RawFinding(
+            places.get(event.event_type, event.location), f"{change}, which moves events to other streams", fix
+        )
+
+
+def partition_changes(project: Project) -> Iterator[tuple[Event, str]]:
+    """Yield each published event whose channel has another number of partitions than in its snapshot, and both."""
+    for event in published_events(project):
+        old = (project.snapshots or {}).get(event.event_type or "")
+        new = project.partitions.get(event.event_type or "")
+        if old is not None and new is not None and new != old.partitions:
+            was, now = (f"{count} partition{'s' if count > 1 else ''}" for count in (old.partitions, new))
+            yield event, f"{(event.event_type or '').upper()} had {was} and has {now}"
 
 
 field_removed: Final = partial(_broken, kind="removed")

@@ -84,7 +84,7 @@ def _gaps_of(project: Project, kind: Kind) -> Iterator[RawFinding]:
 @lru_cache(maxsize=1)
 def readable_events(project: Project) -> dict[str, EventSnapshot]:
     """Return the events that readers may read, by type: as their classes are, else as their contracts say."""
-    classes = ((event.event_type, snapshot_of(event, project.shapes)) for event in project.events)
+    classes = ((event.event_type, snapshot_of(event, project)) for event in project.events)
     known = {event_type: snapshot for event_type, snapshot in classes if event_type and snapshot is not None}
     return {**(project.snapshots or {}), **known}
 

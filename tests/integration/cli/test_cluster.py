@@ -1,0 +1,234 @@
+"""The commands on a cluster of three nodes, whose channels and queues lie on different ones."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from integration.cli.conftest import Type, records
+from redis.asyncio import RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from support.consuming import (
+    CALCULATED,
+    EVALUATED,
+    GROUP,
+    BullJobs,
+    OptimizationEvaluated,
+    Streams,
+    calculated,
+    evaluated,
+    running,
+)
+from support.working import Valuation, job_of
+
+from domainstream.queue import job_id
+from domainstream.stream import DeadLetter, Delivery, RedisDeadLetters
+from domainstream.testing import ServerBinary, server_binaries
+from domainstream.testing.cluster_lab import ClusterLab
+from domainstream.worker import EventContext, GiveUp
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+QUEUE = "{valuation}"
+"""BullMQ's name of the queue `valuation`."""
+
+
+@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
+def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
+    """Three primaries without replicas."""
+    binary: ServerBinary = request.param
+    with ClusterLab(3, 0, binary=binary.path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def redis_url(cluster: ClusterLab) -> str:
+    """The URL that the commands get."""
+    return cluster.url
+
+
+@pytest.fixture
+async def redis(cluster: ClusterLab) -> AsyncIterator[Any]:
+    """A plain client of the cluster."""
+    async with RedisCluster(startup_nodes=[ClusterNode(*node.address) for node in cluster.nodes]) as client:
+        yield client
+
+
+@pytest.fixture
+def stream_prefix(cluster: ClusterLab) -> str:
+    """A prefix with which the two channels and the queue lie on three nodes."""
+    while True:
+        prefix = f"test-{uuid4().hex[:12]}:"
+        keys = [f"{prefix}{EVALUATED}", f"{prefix}{CALCULATED}", QUEUE]
+        if len({cluster.primary_of(key).address for key in keys}) == 3:
+            return prefix
+
+
+@pytest.fixture
+def streams(redis: Any, stream_prefix: str) -> Streams:
+    """The streams of this test."""
+    return Streams(redis, stream_prefix)
+
+
+@pytest.fixture
+def valuation(redis_url: str, redis: Any, bull: str) -> Valuation:
+    """The queue `valuation` of this test."""
+    return Valuation(redis_url, bull, BullJobs(redis, bull, QUEUE))
+
+
+async def store(streams: Streams, url: str, entry_id: str, data: bytes) -> None:
+    """Store an entry of the evaluated channel as a dead letter, as subscribers do."""
+    await streams.redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0", mkstream=True)
+    await streams.redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
+    dead_letters = RedisDeadLetters.from_url(url, group=GROUP, prefix=streams.prefix)
+    entry = Delivery(str(EVALUATED), entry_id, data)
+    await dead_letters.store([DeadLetter(entry, "HostileJsonError", "not JSON")])
+    await dead_letters.close()
+
+
+async def test_channels_of_all_nodes_are_listed(typed: Type, streams: Streams) -> None:
+    """`streams ls` finds channels wherever they lie, and `info` and `tail` read one where it lies."""
+    await streams.add(evaluated())
+    entry_id = await streams.add(calculated())
+    assert [one["channel"] for one in records(await typed("streams", "ls", "--json"))] == [EVALUATED, CALCULATED]
+    (info,) = records(await typed("streams", "info", CALCULATED, "--json"))
+    assert info["stream"]["last_id"] == entry_id
+    (entry,) = records(await typed("streams", "tail", CALCULATED, "--json"))
+    assert entry["entry_id"] == entry_id
+
+
+async def test_lag_of_channels_on_all_nodes(typed: Type, streams: Streams, redis: Any) -> None:
+    """`groups`, `lag` and `pending` say what each group has left, also for consumers of other channels."""
+    for event in (evaluated(), calculated()):
+        await streams.add(event)
+    for channel in (EVALUATED, CALCULATED):
+        await redis.xgroup_create(streams.key(channel), GROUP, id="0")
+    await redis.xreadgroup(GROUP, "one", {streams.key(CALCULATED): ">"})
+    lags = {one["channel"]: (one["unread"], one["pending"]) for one in records(await typed("lag", "--json"))}
+    assert lags == {EVALUATED: (1, 0), CALCULATED: (0, 1)}
+    assert [one["channel"] for one in records(await typed("pending", "--json"))] == [CALCULATED]
+    assert [one["consumer"] for one in records(await typed("groups", "ls", "--consumers", "--json"))] == ["one"]
+    assert len(records(await typed("groups", "--json"))) == 2
+
+
+async def test_queue_is_found_by_either_name(typed: Type, valuation: Valuation) -> None:
+    """`queues` shows BullMQ's name, which has braces, and takes the name that the code has, too."""
+    await valuation.add(job_of())
+    for words in ([], ["valuation"], [QUEUE]):
+        (state,) = records(await typed("queues", *words, "--json", "--bull-prefix", valuation.prefix))
+        assert state["queue"] == QUEUE
+        assert state["waiting"] == 1
+    result = await typed("queues", "valuations", "--bull-prefix", valuation.prefix)
+    assert result.exit_code == 4
+    assert f"Did you mean {QUEUE}?" in result.stderr
+
+
+async def test_failed_jobs_are_retried_and_removed(typed: Type, valuation: Valuation) -> None:
+    """`jobs ls`, `show`, `retry` and `rm` work on the node of the queue."""
+
+    async def handle(_event: OptimizationEvaluated, _context: EventContext) -> None:
+        raise GiveUp("no tariff")
+
+    await valuation.add(job_of(), job_of(job_id="event-2"))
+    async with running(valuation.worker(handle)):
+        await valuation.ended("failed", 2)
+    prefixed = ("--bull-prefix", valuation.prefix)
+    (cause,) = records(await typed("jobs", "ls", "valuation", "--json", *prefixed))
+    assert cause["jobs"] == 2
+    (job,) = records(await typed("jobs", "show", "valuation", "event-1", "--json", *prefixed))
+    assert job["state"] == "failed"
+    (retried,) = records(await typed("jobs", "retry", "valuation", "event-1", "--yes", "--json", *prefixed))
+    assert retried["changed"] == 1
+    assert await valuation.jobs.ids() == ["event-1"]
+    (removed,) = records(await typed("jobs", "rm", QUEUE, "--all", "--yes", "--json", *prefixed))
+    assert removed["changed"] == 1
+    assert await valuation.jobs.ids("failed") == []
+
+
+async def test_unhandled_jobs_are_counted(typed: Type, valuation: Valuation) -> None:
+    """Jobs that wait for a build that handles them are found in the queue's node."""
+    await valuation.wait_for("HandlerNotFoundError: nobody handles it", job_id="event-1")
+    (state,) = records(await typed("queues", "--json", "--bull-prefix", valuation.prefix))
+    assert state["unhandled"] == 1
+
+
+async def test_dead_letters_lie_beside_their_stream(
+    typed: Type, streams: Streams, redis_url: str, cluster: ClusterLab
+) -> None:
+    """A dead letter is stored in the slot of its stream, listed, shown, put back and deleted."""
+    entry_ids = [await streams.add_data(EVALUATED, data=data) for data in (b"1", b"2")]
+    await store(streams, redis_url, entry_ids[0], b"1")
+    key = f"{{{streams.key(EVALUATED)}}}:dead"
+    assert cluster.slot_of(key) == cluster.slot_of(streams.key(EVALUATED))
+    assert await streams.redis.xlen(key) == 1
+    assert await streams.pending(EVALUATED) == 1
+    (counted,) = records(await typed("dead-letters", "ls", "--json"))
+    assert counted["letters"] == 1
+    (letter,) = records(await typed("dead-letters", "ls", EVALUATED, "--json"))
+    (shown,) = records(await typed("dead-letters", "show", EVALUATED, letter["letter_id"], "--json"))
+    assert shown["data"] == 1
+    (redriven,) = records(await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json"))
+    assert len(redriven["entry_ids"]) == 1
+    assert await streams.redis.xlen(streams.key(EVALUATED)) == 3
+
+
+async def test_dead_letters_are_purged(typed: Type, streams: Streams, redis_url: str) -> None:
+    """`dead-letters purge` deletes at the node of the channel."""
+    await store(streams, redis_url, await streams.add_data(EVALUATED, data=b"1"), b"1")
+    (purged,) = records(await typed("dead-letters", "purge", EVALUATED, "--all", "--yes", "--json"))
+    assert purged["purged"] == 1
+    assert "There are no dead letters" in (await typed("dead-letters", "ls")).stderr
+
+
+async def test_trace_follows_a_transaction_over_all_nodes(typed: Type, streams: Streams, valuation: Valuation) -> None:
+    """The timeline has the events of all channels and the jobs of all queues."""
+    first = evaluated()
+    second = calculated()
+    second = type(second)(
+        aggregate_id="price-1", payload=second.payload, correlation_id=first.id, causation_id=first.id
+    )
+    for event in (first, second):
+        await streams.add(event)
+    await valuation.add(job_of(first))
+    words = ("trace", first.id, "--json", "--bull-prefix", valuation.prefix)
+    timeline = records(await typed(*words))
+    assert {(one.get("channel"), one.get("queue")) for one in timeline} == {
+        (EVALUATED, None),
+        (CALCULATED, None),
+        (None, QUEUE),
+    }
+
+
+async def test_events_are_replayed_to_the_node_of_a_queue(typed: Type, streams: Streams, valuation: Valuation) -> None:
+    """`replay` reads at one node and adds at another, once."""
+    events = [evaluated() for _ in range(3)]
+    for event in events:
+        await streams.add(event)
+    words = ("replay", EVALUATED, "--since", "1h", "--to", "valuation", "--job", "price-stay", "--yes", "--json")
+    (first,) = records(await typed(*words, "--bull-prefix", valuation.prefix))
+    (second,) = records(await typed(*words, "--bull-prefix", valuation.prefix))
+    assert (first["added"], second["added"], second["known"]) == (3, 0, 3)
+    assert await valuation.jobs.ids() == [job_id(event.id) for event in events]
+
+
+async def test_group_is_removed(typed: Type, streams: Streams, redis: Any) -> None:
+    """`groups rm` removes a group at the node of its channel."""
+    await streams.add(evaluated())
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    (removed,) = records(await typed("groups", "rm", EVALUATED, GROUP, "--yes", "--json"))
+    assert removed["unread"] == 1
+    assert await redis.xinfo_groups(streams.key(EVALUATED)) == []
+
+
+async def test_place_of_a_cluster_is_said(typed: Type, cluster: ClusterLab) -> None:
+    """Messages name the nodes of the URL, and no database."""
+    result = await typed("streams", "ls")
+    addresses = ", ".join(str(node.address) for node in cluster.nodes)
+    assert f"There are no streams at {addresses} below the prefix" in result.stderr
+
+
+async def test_node_that_does_not_answer_is_named(typed: Type) -> None:
+    """A cluster of which no node answers ends a command with the reason."""
+    result = await typed("streams", "ls", "--redis-url", "redis+cluster://127.0.0.1:1")
+    assert result.exit_code == 3
+    assert "no connection to the server at 127.0.0.1:1" in result.stderr
