@@ -12,8 +12,8 @@ from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology
 from domainstream.settings import Confirm
 
-MAX_CALLS: Final = 64
-"""How many calls go out in one write at most: their replies have to come within one time limit."""
+MAX_CALLS: Final = 128
+"""How many calls and transactions go out in one write at most: their replies have to come within one time limit."""
 
 
 class OtherConnectionError(Exception):
@@ -39,13 +39,17 @@ class _Calls(NamedTuple):
     connection: int | None
 
 
+def _size(asked: _Calls) -> int:
+    return len(asked.calls) if asked.script else 1
+
+
 class CallLane:
     """Makes calls over one link, in the order in which they were asked for. For the tasks of one event loop."""
 
     def __init__(self, link: RedisLink) -> None:
         """Use `link` alone; it is closed with the lane."""
         self._link = link
-        self._calls: Gatherer[_Calls, Answer] = Gatherer(self._send, lambda asked: len(asked.calls), most=MAX_CALLS)
+        self._calls: Gatherer[_Calls, Answer] = Gatherer(self._send, _size, most=MAX_CALLS)
 
     async def eval(
         self,

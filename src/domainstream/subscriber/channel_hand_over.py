@@ -133,11 +133,15 @@ class Ownership:
                 if entries:
                     self._read_to = entries[-1].delivery.entry_id
                     settling = asyncio.create_task(self._hand_over(entries, self._epoch), name=f"{self._channel} jobs")
-                    if not may_be_more:
-                        await settling
-                        settling = None
-                elif not self._done:
-                    await self._rest()
+                    if may_be_more:
+                        continue
+                    await settling
+                    settling = None
+                if self._rang.is_set():
+                    continue
+                if self._done:
+                    await self._turn("renew")
+                await self._rest()
             if settling is not None:
                 await settling
         finally:

@@ -172,8 +172,9 @@ end
 
 local function turn()
   if owner ~= me or epoch ~= tonumber(mine) then return redis.error_reply('FENCED ' .. written(epoch)) end
-  local state = state_of(stream)
-  if not state and what ~= 'release' then return no_group() end
+  local is_read = what ~= 'renew' and what ~= 'release'
+  local state = is_read and state_of(stream)
+  if is_read and not state then return no_group() end
   acknowledge(ARGV, 10)
   local entries, times, deleted, loss = {}, {}, {}, {}
   if what == 'release' then
