@@ -115,45 +115,45 @@ class Ownership:
 
     async def _hand_over_new(self) -> None:
         """While jobs are being added, the next entries are read, if there are likely to be more."""
-        settling: asyncio.Task[None] | None = None
+        under_way: asyncio.Task[None] | None = None
         try:
             while not self._is_stopping:
-                if settling is None and self._now() >= self._next_sweep:
+                if under_way is None and self._now() >= self._next_sweep:
                     await self._sweep()
                 self._rang.clear()
-                count = self._parts.held.room(self._size.count)
-                turn = await self._turn("new", after=self._read_to, count=count)
-                self._succeeded()
-                entries = self._parts.router.route(turn.deliveries)
-                may_be_more = len(entries) >= count and self._now() < self._next_sweep
-                self._size.learn(turn.deliveries)
-                if settling is not None:
-                    await settling
-                    settling = None
-                if entries:
-                    self._read_to = entries[-1].delivery.entry_id
-                    settling = asyncio.create_task(self._hand_over(entries, self._epoch), name=f"{self._channel} jobs")
-                    if may_be_more:
-                        continue
-                    await settling
-                    settling = None
-                if self._rang.is_set():
-                    continue
-                if self._done:
-                    await self._turn("renew")
-                await self._rest()
-            if settling is not None:
-                await settling
+                entries, may_be_more = await self._read_new()
+                if under_way is not None:
+                    await under_way
+                under_way = asyncio.create_task(self._hand_over(entries, self._epoch), name=f"{self._channel} jobs")
+                if not may_be_more:
+                    await under_way
+                    under_way = None
+                    await self._rest()
+            if under_way is not None:
+                await under_way
         finally:
-            if settling is not None:
-                await cancel_and_wait(settling)
-                if not settling.cancelled():
-                    settling.exception()  # retrieved: why the epoch ends is known already
+            if under_way is not None:
+                await cancel_and_wait(under_way)
+                if not under_way.cancelled():
+                    under_way.exception()  # retrieved: why the epoch ends is known already
+
+    async def _read_new(self) -> tuple[list[RoutedEntry], bool]:
+        """Return new entries, and whether there are likely to be more."""
+        count = self._parts.held.room(self._size.count)
+        turn = await self._turn("new", after=self._read_to, count=count)
+        self._succeeded()
+        self._size.learn(turn.deliveries)
+        if turn.deliveries:
+            self._read_to = turn.deliveries[-1].entry_id
+        may_be_more = len(turn.deliveries) >= count and self._now() < self._next_sweep
+        return self._parts.router.route(turn.deliveries), may_be_more
 
     async def _rest(self) -> None:
-        """Wait until something rings, or for a while."""
-        if self._is_stopping:
+        """Acknowledge, and wait until something rings, or for a while."""
+        if self._rang.is_set() or self._is_stopping:
             return
+        if self._done:
+            await self._turn("renew")
         look = min(LOOK, self._parts.reading.lease / 2).total_seconds()
         left = max(0.0, min(look, self._next_sweep - self._now()))
         with suppress(TimeoutError):
@@ -189,6 +189,8 @@ class Ownership:
 
     async def _hand_over(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
         """Settle entries; meanwhile they take memory."""
+        if not entries:
+            return
         deliveries = [entry.delivery for entry in entries]
         self._parts.held.hold(deliveries)
         try:
