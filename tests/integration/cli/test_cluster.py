@@ -29,7 +29,6 @@ from support.working import Valuation, job_of
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient
 from domainstream.queue import job_id
 from domainstream.redis.topology import TopologyKind
-from domainstream.stream import DeadLetter, Delivery, RedisDeadLetters
 from domainstream.stream.inspection.commands import needed_by
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
@@ -84,14 +83,16 @@ def valuation(redis_url: str, redis: Any, bull: str) -> Valuation:
     return Valuation(redis_url, bull, BullJobs(redis, bull, QUEUE))
 
 
-async def store(streams: Streams, url: str, entry_id: str, data: bytes) -> None:
-    """Store an entry of the evaluated channel as a dead letter, as subscribers do."""
-    await streams.redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0", mkstream=True)
-    await streams.redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
-    dead_letters = RedisDeadLetters.from_url(url, group=GROUP, prefix=streams.prefix)
-    entry = Delivery(str(EVALUATED), entry_id, data)
-    await dead_letters.store([DeadLetter(entry, "HostileJsonError", "not JSON")])
-    await dead_letters.close()
+def dead_key(streams: Streams) -> str:
+    """Return the key of the dead letters of the evaluated channel."""
+    return f"{{{streams.key(EVALUATED)}}}:dead"
+
+
+async def store(streams: Streams, data: bytes) -> None:
+    """Store a dead letter of the evaluated channel as subscribers do."""
+    fields: dict[Any, Any] = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
+    fields |= {"group": GROUP, "entry_id": "1700000000000-0", "data": data}
+    await streams.redis.xadd(dead_key(streams), fields)
 
 
 async def test_channels_of_all_nodes_are_listed(typed: Type, streams: Streams) -> None:
@@ -160,16 +161,10 @@ async def test_unhandled_jobs_are_counted(typed: Type, valuation: Valuation) -> 
     assert state["unhandled"] == 1
 
 
-async def test_dead_letters_lie_beside_their_stream(
-    typed: Type, streams: Streams, redis_url: str, cluster: ClusterLab
-) -> None:
-    """A dead letter is stored in the slot of its stream, listed, shown, put back and deleted."""
-    entry_ids = [await streams.add_data(EVALUATED, data=data) for data in (b"1", b"2")]
-    await store(streams, redis_url, entry_ids[0], b"1")
-    key = f"{{{streams.key(EVALUATED)}}}:dead"
-    assert cluster.slot_of(key) == cluster.slot_of(streams.key(EVALUATED))
-    assert await streams.redis.xlen(key) == 1
-    assert await streams.pending(EVALUATED) == 1
+async def test_dead_letters_lie_beside_their_stream(typed: Type, streams: Streams, cluster: ClusterLab) -> None:
+    """Dead letters are in the slot of their stream: they are listed, shown, and put back in one step."""
+    assert cluster.slot_of(dead_key(streams)) == cluster.slot_of(streams.key(EVALUATED))
+    await store(streams, b"1")
     (counted,) = records(await typed("dead-letters", "ls", "--json"))
     assert counted["letters"] == 1
     (letter,) = records(await typed("dead-letters", "ls", EVALUATED, "--json"))
@@ -177,12 +172,12 @@ async def test_dead_letters_lie_beside_their_stream(
     assert shown["data"] == 1
     (redriven,) = records(await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json"))
     assert len(redriven["entry_ids"]) == 1
-    assert await streams.redis.xlen(streams.key(EVALUATED)) == 3
+    assert await streams.redis.xlen(streams.key(EVALUATED)) == 1
 
 
-async def test_dead_letters_are_purged(typed: Type, streams: Streams, redis_url: str) -> None:
+async def test_dead_letters_are_purged(typed: Type, streams: Streams) -> None:
     """`dead-letters purge` deletes at the node of the channel."""
-    await store(streams, redis_url, await streams.add_data(EVALUATED, data=b"1"), b"1")
+    await store(streams, b"1")
     (purged,) = records(await typed("dead-letters", "purge", EVALUATED, "--all", "--yes", "--json"))
     assert purged["purged"] == 1
     assert "There are no dead letters" in (await typed("dead-letters", "ls")).stderr
@@ -323,7 +318,7 @@ async def test_user_that_one_node_limits(typed: Type, cluster: ClusterLab, strea
 
 
 async def test_publisher_with_what_the_doctor_asks_for(
-    cluster: ClusterLab, redis: Any, stream_prefix: str, user_url: Users
+    cluster: ClusterLab, stream_prefix: str, user_url: Users
 ) -> None:
     """A user with only the permissions of the list publishes to all nodes, also while a slot moves key by key."""
     wanted = needed_by("publisher", kind=TopologyKind.CLUSTER)
@@ -338,13 +333,13 @@ async def test_publisher_with_what_the_doctor_asks_for(
 
 
 async def test_operator_with_what_the_doctor_asks_for(
-    typed: Type, streams: Streams, redis: Any, redis_url: str, user_url: Users, valuation: Valuation
+    typed: Type, streams: Streams, user_url: Users, valuation: Valuation
 ) -> None:
     """A user with only the permissions of the list can run every command on a cluster."""
     bull, event = valuation.prefix, evaluated()
     wanted = needed_by("operator", kind=TopologyKind.CLUSTER)
     url = user_url(f"~*{streams.prefix}*", *(f"+{name}" for name in wanted))
-    await store(streams, redis_url, await streams.add_data(EVALUATED, data=b"1"), b"1")
+    await store(streams, b"1")
     await streams.add(event)
 
     async def give_up(_event: OptimizationEvaluated, _context: EventContext) -> None:
