@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from support.demo_process import IMPATIENT, PROCESSES, demo
+from support.demo_process import IMPATIENT, PROCESSES, SENTINEL_SERVERS, demo, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
 
@@ -111,6 +111,30 @@ def test_stalled_run_is_aborted(tmp_path: Path) -> None:
         assert code == 1
         assert "nothing has happened for 2 seconds" in json.loads(output)["problems"]
         assert "the coding process ended with code -9" in errors
+        running.assert_nothing_is_left()
+
+
+def test_killed_primary_loses_nothing(tmp_path: Path) -> None:
+    """Sentinels replace a primary that is killed in the middle, and every event is handled."""
+    with demo(tmp_path, "--sentinel", "--events", "30", "--json", REDIS_URL="redis://127.0.0.1:1") as running:
+        code, output, errors = running.finish()
+    assert code == 0, errors
+    result = json.loads(output)
+    assert result["problems"] == []
+    assert result["failover"]["killed"] != result["failover"]["successor"]
+    assert 60 <= result["failover"]["after_published"] < result["published"]
+    assert all(each["published"] == each["handled"] for each in result["subscriptions"])
+    assert {each["queue"] for each in result["subscriptions"]} >= {"coding", "screenflow", "valuation"}
+    running.assert_nothing_is_left()
+
+
+def test_no_server_outlives_a_killed_parent(tmp_path: Path) -> None:
+    """SIGKILL of the parent ends several servers too, and leaves none of their files."""
+    with demo(tmp_path, "--sentinel", "--events", "100000") as running:
+        wait_until(lambda: len(running.others()) >= PROCESSES - 1 + SENTINEL_SERVERS)
+        running.process.kill()
+        running.finish()
+        running.assert_no_process_is_left()
         running.assert_nothing_is_left()
 
 

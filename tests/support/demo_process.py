@@ -22,6 +22,9 @@ IMPATIENT = (
 PROCESSES = 6
 """The subscriber, three services, the relay of one of them, and the embedded server."""
 
+SENTINEL_SERVERS = 6
+"""A primary, two replicas and three sentinels."""
+
 PATIENCE = 60.0
 
 

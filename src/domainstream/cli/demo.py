@@ -49,6 +49,12 @@ class DemoOptions:
     ]
     """Whether colours are left out."""
 
+    sentinel: Annotated[
+        bool,
+        option("--sentinel", is_flag=True, help="Start a primary with replicas and sentinels, and kill the primary."),
+    ]
+    """Whether several servers are started, of which sentinels watch one."""
+
     redis_url: Annotated[
         str | None,
         option("--redis-url", metavar="URL", callback=_check_url, help="Use this server, not REDIS_URL or our own."),
@@ -64,13 +70,18 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     publication to the end of its handler. Starts a server of its own unless --redis-url or REDIS_URL names one, whose
     keys of the demo are deleted at the end.
 
+    With --sentinel, it starts a primary, 2 replicas and 3 sentinels, and kills the primary in the middle.
+
     Exit codes: 0 everything was handled, 1 something failed or is missing, 3 no server, 130 Ctrl-C.
     """
     from domainstream.tools.demo.prerequisites import require_extras
 
-    require_extras(options.redis_url)
+    if options.sentinel and options.redis_url:
+        raise click.UsageError("--sentinel starts servers of its own: leave --redis-url away.")
+    require_extras(options.redis_url, starts_servers=options.sentinel)
     import asyncio
 
+    from domainstream.redis.topology import TopologyKind
     from domainstream.tools.demo.run import run_demo
     from domainstream.tools.demo.screen import DemoScreen
 
@@ -79,7 +90,13 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     try:
         with screen:
             outcome = asyncio.run(
-                run_demo(screen, events=options.events, seed=options.seed, redis_url=options.redis_url)
+                run_demo(
+                    screen,
+                    events=options.events,
+                    seed=options.seed,
+                    redis_url=options.redis_url,
+                    kind=TopologyKind.SENTINEL if options.sentinel else TopologyKind.SINGLE,
+                )
             )
     except InterruptedRunError as interrupt:
         screen.warn("Interrupted; everything is cleaned up.")

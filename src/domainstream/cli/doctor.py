@@ -22,7 +22,7 @@ from domainstream.stream import StreamState
 from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
 from domainstream.stream.inspection.server import RedisServerInspection, ServerFacts
 from domainstream.tools.common.formatting import plural
-from domainstream.tools.doctor.finding import REDIS_CLI, Finding, command, ok, redis_cli_at, warning
+from domainstream.tools.doctor.finding import REDIS_CLI, Finding, command, ok, redis_cli_at, redis_cli_at_each, warning
 from domainstream.tools.doctor.flow_checks import (
     GroupProgress,
     dead_letter_findings,
@@ -105,11 +105,12 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
     ]
     if server.nodes.kind is not TopologyKind.SINGLE:  # redis-cli knows neither URLs of sentinels nor of clusters
         address = next(iter(facts))
-        shell = f"redis-cli --cluster call {address}" if server.nodes.is_cluster else redis_cli_at(address)
+        shell = (redis_cli_at_each if server.nodes.is_cluster else redis_cli_at)(address)
         findings = [replace(finding, fix=finding.fix.replace(REDIS_CLI, shell)) for finding in findings]
     for finding in findings:
         fix = f"\n{INDENT}Fix: {finding.fix}" if finding.fix else ""
-        text = terminal.wrapped(f"{finding.status:9}{finding.check}: {finding.words}", indent=INDENT)
+        check = f"{finding.check} at {finding.node}" if finding.node else finding.check
+        text = terminal.wrapped(f"{finding.status:9}{check}: {finding.words}", indent=INDENT)
         terminal.line(finding, f"{text}{fix}", color=COLORS[finding.status])
     counts = {status: sum(finding.status == status for finding in findings) for status in COLORS}
     terminal.say(f"{plural(counts['problem'], 'problem')}, {plural(counts['warning'], 'warning')} at {server.place}")

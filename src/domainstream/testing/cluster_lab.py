@@ -46,13 +46,15 @@ class ClusterLab(ServerLab):
         binary: Path | None = None,
         node_timeout: timedelta = timedelta(seconds=2),
         options: Sequence[str] = (),
+        within: Path | None = None,
     ) -> None:
         """Prepare `primaries` with as many `replicas` each.
 
         A node that does not answer for `node_timeout` is replaced by its replica. `options` are further arguments of
-        each node's command line. Raises `ServerNotFoundError` without a server program.
+        each node's command line; files lie in a folder `within` another one. Raises `ServerNotFoundError` without a
+        server program.
         """
-        super().__init__(binary)
+        super().__init__(binary, within)
         self._primaries = primaries
         self._replicas = replicas
         self._options = (

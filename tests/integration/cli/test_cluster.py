@@ -1,11 +1,16 @@
 """The commands on a cluster of three nodes, whose channels and queues lie on different ones."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from click.testing import Result
 from integration.cli.conftest import Type, records
+from integration.publisher.test_cluster import move
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from support.consuming import (
@@ -21,8 +26,10 @@ from support.consuming import (
 )
 from support.working import Valuation, job_of
 
+from domainstream import EventProducer, Outcome, RedisStreamPublisherClient
 from domainstream.queue import job_id
-from domainstream.stream import DeadLetter, Delivery, RedisDeadLetters
+from domainstream.redis.topology import TopologyKind
+from domainstream.stream.inspection.commands import needed_by
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.worker import EventContext, GiveUp
@@ -76,14 +83,16 @@ def valuation(redis_url: str, redis: Any, bull: str) -> Valuation:
     return Valuation(redis_url, bull, BullJobs(redis, bull, QUEUE))
 
 
-async def store(streams: Streams, url: str, entry_id: str, data: bytes) -> None:
-    """Store an entry of the evaluated channel as a dead letter, as subscribers do."""
-    await streams.redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0", mkstream=True)
-    await streams.redis.xreadgroup(GROUP, "one", {streams.key(EVALUATED): ">"})
-    dead_letters = RedisDeadLetters.from_url(url, group=GROUP, prefix=streams.prefix)
-    entry = Delivery(str(EVALUATED), entry_id, data)
-    await dead_letters.store([DeadLetter(entry, "HostileJsonError", "not JSON")])
-    await dead_letters.close()
+def dead_key(streams: Streams) -> str:
+    """Return the key of the dead letters of the evaluated channel."""
+    return f"{{{streams.key(EVALUATED)}}}:dead"
+
+
+async def store(streams: Streams, data: bytes) -> None:
+    """Store a dead letter of the evaluated channel as subscribers do."""
+    fields: dict[Any, Any] = {"error": "HostileJsonError", "reason": "not JSON", "channel": str(EVALUATED)}
+    fields |= {"group": GROUP, "entry_id": "1700000000000-0", "data": data}
+    await streams.redis.xadd(dead_key(streams), fields)
 
 
 async def test_channels_of_all_nodes_are_listed(typed: Type, streams: Streams) -> None:
@@ -152,16 +161,10 @@ async def test_unhandled_jobs_are_counted(typed: Type, valuation: Valuation) -> 
     assert state["unhandled"] == 1
 
 
-async def test_dead_letters_lie_beside_their_stream(
-    typed: Type, streams: Streams, redis_url: str, cluster: ClusterLab
-) -> None:
-    """A dead letter is stored in the slot of its stream, listed, shown, put back and deleted."""
-    entry_ids = [await streams.add_data(EVALUATED, data=data) for data in (b"1", b"2")]
-    await store(streams, redis_url, entry_ids[0], b"1")
-    key = f"{{{streams.key(EVALUATED)}}}:dead"
-    assert cluster.slot_of(key) == cluster.slot_of(streams.key(EVALUATED))
-    assert await streams.redis.xlen(key) == 1
-    assert await streams.pending(EVALUATED) == 1
+async def test_dead_letters_lie_beside_their_stream(typed: Type, streams: Streams, cluster: ClusterLab) -> None:
+    """Dead letters are in the slot of their stream: they are listed, shown, and put back in one step."""
+    assert cluster.slot_of(dead_key(streams)) == cluster.slot_of(streams.key(EVALUATED))
+    await store(streams, b"1")
     (counted,) = records(await typed("dead-letters", "ls", "--json"))
     assert counted["letters"] == 1
     (letter,) = records(await typed("dead-letters", "ls", EVALUATED, "--json"))
@@ -169,12 +172,12 @@ async def test_dead_letters_lie_beside_their_stream(
     assert shown["data"] == 1
     (redriven,) = records(await typed("dead-letters", "redrive", EVALUATED, "--all", "--yes", "--json"))
     assert len(redriven["entry_ids"]) == 1
-    assert await streams.redis.xlen(streams.key(EVALUATED)) == 3
+    assert await streams.redis.xlen(streams.key(EVALUATED)) == 1
 
 
-async def test_dead_letters_are_purged(typed: Type, streams: Streams, redis_url: str) -> None:
+async def test_dead_letters_are_purged(typed: Type, streams: Streams) -> None:
     """`dead-letters purge` deletes at the node of the channel."""
-    await store(streams, redis_url, await streams.add_data(EVALUATED, data=b"1"), b"1")
+    await store(streams, b"1")
     (purged,) = records(await typed("dead-letters", "purge", EVALUATED, "--all", "--yes", "--json"))
     assert purged["purged"] == 1
     assert "There are no dead letters" in (await typed("dead-letters", "ls")).stderr
@@ -232,3 +235,127 @@ async def test_node_that_does_not_answer_is_named(typed: Type) -> None:
     result = await typed("streams", "ls", "--redis-url", "redis+cluster://127.0.0.1:1")
     assert result.exit_code == 3
     assert "no connection to the server at 127.0.0.1:1" in result.stderr
+
+
+Users = Callable[..., str]
+
+
+@pytest.fixture
+def user_url(cluster: ClusterLab, stream_prefix: str) -> Iterator[Users]:
+    """A function that creates a user with these permissions, on each node, and returns the URL of that user."""
+    name = stream_prefix.strip(":")
+
+    def make(*permissions: str) -> str:
+        for node in cluster.nodes:
+            node.command("ACL", "SETUSER", name, "on", ">a-secret", "-@all", "+ping", *permissions)
+        return cluster.url.replace("://", f"://{name}:a-secret@")
+
+    yield make
+    for node in cluster.nodes:
+        node.command("ACL", "DELUSER", name)
+
+
+def found_by(result: Result, check: str) -> list[dict[str, Any]]:
+    """Return the findings of one check."""
+    return [one for line in result.stdout.splitlines() if (one := json.loads(line))["check"] == check]
+
+
+async def test_doctor_looks_at_every_node(typed: Type, streams: Streams, cluster: ClusterLab) -> None:
+    """What one node has is a finding of that node, with a command for it; what all have is found once."""
+    await streams.add(evaluated())
+    odd = cluster.primary_of(streams.key(CALCULATED))
+    odd.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        result = await typed("doctor", "--json")
+    finally:
+        odd.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    (problem,) = [one for one in found_by(result, "eviction") if one["status"] == "problem"]
+    host, port = odd.address
+    assert problem["node"] == str(odd.address)
+    assert problem["mend"] == f"redis-cli -h {host} -p {port} CONFIG SET maxmemory-policy noeviction"
+    assert len(found_by(result, "memory")) == 3
+    (persistence,) = found_by(result, "persistence")
+    assert "node" not in persistence
+    assert persistence["mend"].startswith("redis-cli --cluster call 127.0.0.1:")
+    assert [one["status"] for one in found_by(result, "clock")] == ["ok"]
+    assert found_by(result, "permissions")[0]["status"] == "ok"
+    (replication,) = found_by(result, "replication")
+    assert "no replica is connected" in replication["words"]
+    assert found_by(result, "failover") == []
+    unread = {one.get("node"): one["words"] for one in found_by(result, "unread")}
+    assert EVALUATED in unread[str(cluster.primary_of(streams.key(EVALUATED)).address)]
+
+
+async def test_doctor_warns_of_a_late_failover(typed: Type, cluster: ClusterLab) -> None:
+    """A node timeout that is longer than publishers wait is a warning."""
+    for node in cluster.nodes:
+        node.command("CONFIG", "SET", "cluster-node-timeout", 15_000)
+    try:
+        (found,) = found_by(await typed("doctor", "--json"), "failover")
+    finally:
+        for node in cluster.nodes:
+            node.command("CONFIG", "SET", "cluster-node-timeout", 2_000)
+    assert "replaced after 15 s" in found["words"]
+    assert found["mend"].endswith("CONFIG SET cluster-node-timeout 5000")
+
+
+async def test_doctor_on_one_node_of_a_cluster(typed: Type, cluster: ClusterLab) -> None:
+    """With the URL of a single node, the doctor says which URL the cluster has."""
+    result = await typed("doctor", "--json", "--redis-url", cluster.nodes[0].url)
+    (found,) = found_by(result, "server")
+    assert found["status"] == "problem"
+    assert "redis+cluster://" in found["mend"]
+
+
+async def test_user_that_one_node_limits(typed: Type, cluster: ClusterLab, stream_prefix: str, user_url: Users) -> None:
+    """Users belong to nodes: a permission that is missing at one node is found, and so are those of clusters."""
+    wanted = [f"+{name}" for name in needed_by("publisher", kind=TopologyKind.CLUSTER)]
+    words = ("doctor", "--json", "--role", "publisher", "--redis-url", user_url(f"~*{stream_prefix}*", *wanted))
+    assert [one["status"] for one in found_by(await typed(*words), "permissions")] == ["ok"]
+    cluster.nodes[1].command("ACL", "SETUSER", stream_prefix.strip(":"), "-asking", "-xadd")
+    (found,) = found_by(await typed(*words), "permissions")
+    assert "may not call xadd, asking, which the role publisher needs" in found["words"]
+
+
+async def test_publisher_with_what_the_doctor_asks_for(
+    cluster: ClusterLab, stream_prefix: str, user_url: Users
+) -> None:
+    """A user with only the permissions of the list publishes to all nodes, also while a slot moves key by key."""
+    wanted = needed_by("publisher", kind=TopologyKind.CLUSTER)
+    url, key = user_url(f"~*{stream_prefix}*", *(f"+{name}" for name in wanted)), f"{stream_prefix}{EVALUATED}"
+    async with RedisStreamPublisherClient.from_url(url, prefix=stream_prefix) as client:
+        producer: EventProducer[Any] = EventProducer(client, channel_for=lambda _: EVALUATED, source="coding")
+        assert (await producer.publish(evaluated())).outcome is Outcome.PUBLISHED
+        moving = asyncio.create_task(move(cluster, key, atomic=False, pause=timedelta(milliseconds=50)))
+        while not moving.done():
+            assert (await producer.publish(evaluated())).outcome is Outcome.PUBLISHED
+        await moving
+
+
+async def test_operator_with_what_the_doctor_asks_for(
+    typed: Type, streams: Streams, user_url: Users, valuation: Valuation
+) -> None:
+    """A user with only the permissions of the list can run every command on a cluster."""
+    bull, event = valuation.prefix, evaluated()
+    wanted = needed_by("operator", kind=TopologyKind.CLUSTER)
+    url = user_url(f"~*{streams.prefix}*", *(f"+{name}" for name in wanted))
+    await store(streams, b"1")
+    await streams.add(event)
+
+    async def give_up(_event: OptimizationEvaluated, _context: EventContext) -> None:
+        raise GiveUp("no such tariff")
+
+    await valuation.add(job_of(event, job_id=job_id(event.id)), job_of(job_id="event-2"))
+    async with running(valuation.worker(give_up)):
+        await valuation.ended("failed", 2)
+    for line in (
+        *("streams ls", f"streams info {EVALUATED}", f"streams tail {EVALUATED}", "groups", "groups --consumers"),
+        *("lag", "pending", f"queues --bull-prefix {bull}", f"trace {event.id} --bull-prefix {bull}"),
+        *("dead-letters ls", f"dead-letters redrive {EVALUATED} --all --yes", f"dead-letters purge {EVALUATED} --all"),
+        *(f"jobs ls valuation --bull-prefix {bull}", f"jobs show valuation event-2 --bull-prefix {bull}"),
+        f"jobs retry valuation event-2 --yes --bull-prefix {bull}",
+        f"replay {EVALUATED} --failed --to valuation --job price-stay --bull-prefix {bull} --yes",
+        f"jobs rm valuation --all --yes --bull-prefix {bull}",
+    ):
+        result = await typed(*line.split(), "--redis-url", url)
+        assert result.exit_code == 0, f"{line}: {result.output}"

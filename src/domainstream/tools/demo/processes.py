@@ -9,6 +9,7 @@ from typing import Self
 
 import msgspec
 
+from domainstream.tools.demo import notifications
 from domainstream.tools.demo.prerequisites import source_folders
 from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
@@ -27,12 +28,13 @@ _ERROR_LINES = 30
 class Child:
     """A child process."""
 
-    def __init__(self, name: str, process: Process) -> None:
+    def __init__(self, name: str, process: Process, read: Callable[[bytes], Report] = read_report) -> None:
         self.name = name
         """The program of `child` that it runs."""
         self.ready = False
         """Whether it has reported that it can work."""
         self._process = process
+        self._read = read
         self._errors: list[str] = []
 
     @classmethod
@@ -52,6 +54,21 @@ class Child:
         )
         child = cls(name, process)
         child.send(msgspec.json.encode(settings))
+        return child
+
+    @classmethod
+    async def start_notifications(cls, settings: ChildSettings) -> Self:
+        """Start the Node.js service, whose jobs wait until it is ready."""
+        process = await asyncio.create_subprocess_exec(
+            *notifications.command(),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=notifications.environment(settings),
+            start_new_session=True,
+        )
+        child = cls(notifications.NAME, process, notifications.read_line)
+        child.ready = True
         return child
 
     def send(self, line: bytes) -> None:
@@ -85,7 +102,7 @@ class Child:
 
     async def _read_reports(self, on_report: Callable[[Report], None]) -> None:
         async for line in _lines(self._process.stdout):
-            report = read_report(line)
+            report = self._read(line)
             self.ready |= report.ready
             on_report(report)
 
@@ -117,6 +134,11 @@ class Children:
         """How many of them can work."""
         return sum(child.ready for child in self._children.values())
 
+    @property
+    def all_are_ready(self) -> bool:
+        """Whether all of them can work."""
+        return self.ready == len(self._children)
+
     def hand_in_stays(self) -> None:
         """Ask the coding process to hand in the stays."""
         self._children["coding"].send(b"go")
@@ -136,9 +158,13 @@ class Children:
 
     async def _start(self, settings: ChildSettings) -> None:
         for name in NAMES:
-            child = await Child.start(name, settings)
-            self._children[name] = child
-            self._listeners.append(asyncio.create_task(self._listen(child)))
+            self._add(await Child.start(name, settings))
+        if settings.announces:
+            self._add(await Child.start_notifications(settings))
+
+    def _add(self, child: Child) -> None:
+        self._children[child.name] = child
+        self._listeners.append(asyncio.create_task(self._listen(child)))
 
     async def _listen(self, child: Child) -> None:
         await child.listen(self._on_report)

@@ -30,6 +30,12 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     stays_per_second: float = 80
     """The rate at which it hands them in: slower than the services, so that no backlog distorts latencies."""
 
+    survives_failover: bool = False
+    """Whether publishers wait until a replica has each event, and longer than usual for a server that answers."""
+
+    announces: bool = False
+    """Whether the Node.js service runs too, and so gets jobs."""
+
     @property
     def database_url(self) -> str:
         """The database of the coding service."""
@@ -44,6 +50,11 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     def bull_prefix(self) -> str:
         """The prefix of all BullMQ keys."""
         return self.run
+
+    @property
+    def confirm(self) -> int | None:
+        """How many replicas must have an event before it counts as published."""
+        return 1 if self.survives_failover else None
 
 
 class Subscription(NamedTuple):

@@ -1,18 +1,20 @@
-"""The demo's own requests to the server: its version, the lengths of streams, and the cleanup of the run."""
+"""The demo's own requests to the servers: their version, the lengths of streams, and the cleanup of the run."""
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Final
 
 from redis.exceptions import RedisError
 
 from domainstream.errors import DomainStreamError, ServerUnavailableError
+from domainstream.redis.cluster_link import open_link
 from domainstream.redis.connection import connect
 from domainstream.redis.keys import stream_key
+from domainstream.redis.topology import RedisTopology
 
-_TIMEOUT = timedelta(seconds=5)
-_KEYS_AT_ONCE = 1000
+_TIMEOUT: Final = timedelta(seconds=5)
+_LENGTHS_TIMEOUT: Final = 1.0
+_KEYS_AT_ONCE: Final = 1000
 
 
 class ServerWentAwayError(DomainStreamError):
@@ -20,7 +22,7 @@ class ServerWentAwayError(DomainStreamError):
 
 
 class RedisDemoServer:
-    """The server of one run, over a connection of its own.
+    """The server of one run, or the servers, over connections of its own.
 
     Raises `ConfigurationError` for an invalid URL.
     """
@@ -28,68 +30,67 @@ class RedisDemoServer:
     def __init__(self, url: str, run: str) -> None:
         self.run = run
         """The name of the run, which all of its keys and no others contain."""
-        self._place = place_of(url)
+        self._topology = RedisTopology.of(url)
+        self._place = self._topology.place
         self._lengths: dict[str, int] = {}
-        self._client: Any = connect(
-            url, reply_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT.total_seconds(), decode_responses=True
-        )
+        self._link = open_link(self._topology, client_name="domainstream-demo")
 
     async def describe(self) -> str:
         """Return the server's name and version; raise `ServerUnavailableError` when it does not answer."""
-        try:
-            info = await self._client.info("server")
-        except (RedisError, OSError) as error:
+        answer = await self._info()
+        if isinstance(answer, Exception):
             raise ServerUnavailableError(
-                f"cannot use the server at {self._place}: {str(error).rstrip('.')}. "
+                f"cannot use the server at {self._place}: {str(answer).rstrip('.')}. "
                 "Start it, or correct --redis-url or REDIS_URL; without both the demo starts a server of its own"
-            ) from None
+            )
+        lines = answer.decode().splitlines()
+        info = dict(line.split(":", 1) for line in lines if ":" in line)
         if info.get("server_name") == "valkey":
             return f"Valkey {info['valkey_version']}"
         return f"Redis {info['redis_version']}"
 
     async def check(self) -> None:
         """Raise `ServerWentAwayError` if the server no longer answers."""
-        try:
-            await self._client.ping()
-        except (RedisError, OSError):
+        if isinstance(await self._info(), Exception):
             raise ServerWentAwayError(
                 f"The server at {self._place} went away while the demo was running.\n"
                 "Check why it ended, start it if it is yours, and run again: domainstream demo"
-            ) from None
+            )
 
     async def lengths(self, channels: Sequence[str]) -> dict[str, int]:
         """Return the length of each channel's stream; the last known lengths if the server does not answer."""
-        try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for channel in channels:
-                    pipeline.xlen(stream_key(channel, f"{self.run}:"))
-                self._lengths = dict(zip(channels, await pipeline.execute(), strict=True))
-        except (RedisError, OSError):
-            # The run then ends with missing events or with `check`, which say more than an error here would.
-            return self._lengths
-        return self._lengths
+        lengths = {}
+        for channel in channels:  # one at a time, as on a cluster they lie at several nodes
+            command = ("XLEN", stream_key(channel, f"{self.run}:"))
+            (lengths[channel],) = await self._link.exchange(command, seconds=_LENGTHS_TIMEOUT)
+            if isinstance(lengths[channel], Exception):
+                # The run then ends with missing events or with `check`, which say more than an error here would.
+                return self._lengths
+        self._lengths = lengths
+        return lengths
 
     async def forget_run(self) -> str | None:
         """Delete every key of the run; return the problem, or None."""
         try:
             keys: list[str] = []
-            async for key in self._client.scan_iter(match=f"*{self.run}*", count=_KEYS_AT_ONCE):
-                keys.append(key)
-                if len(keys) == _KEYS_AT_ONCE:
-                    await self._client.unlink(*keys)
-                    keys.clear()
-            if keys:
-                await self._client.unlink(*keys)
+            async with connect(self._topology, reply_timeout=_TIMEOUT, decode_responses=True) as client:
+                async for key in client.scan_iter(match=f"*{self.run}*", count=_KEYS_AT_ONCE):
+                    keys.append(key)
+                    if len(keys) == _KEYS_AT_ONCE:
+                        await client.unlink(*keys)
+                        keys.clear()
+                if keys:
+                    await client.unlink(*keys)
         except (RedisError, OSError) as error:
             return f"keys with {self.run} may be left at {self._place}: {error}"
         return None
 
     async def aclose(self) -> None:
         """Release the connections."""
-        await self._client.aclose()
+        await self._link.drop()
 
-
-def place_of(url: str) -> str:
-    """Return host and port, or the socket's path, without user and password."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] or parts.path
+    async def _info(self) -> bytes | Exception:
+        """Return INFO of a server, or why it did not answer."""
+        (answer,) = await self._link.exchange(("INFO", "server"), seconds=_TIMEOUT.total_seconds())
+        result: bytes | Exception = answer
+        return result

@@ -9,11 +9,13 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from domainstream.testing import find_server
-from domainstream.tools.demo.processes import NAMES, Children
+from domainstream.redis.topology import TopologyKind
+from domainstream.tools.demo import notifications
+from domainstream.tools.demo.processes import Children
 from domainstream.tools.demo.protocol import ChildSettings
 from domainstream.tools.demo.redis_demo_server import RedisDemoServer
 from domainstream.tools.demo.screen import DemoScreen
+from domainstream.tools.demo.servers import DemoServers, demo_servers
 from domainstream.tools.demo.tally import DemoOutcome, Tally
 from domainstream.tools.signals import Interrupts
 
@@ -21,33 +23,54 @@ STALL_TIMEOUT = 30.0
 """Seconds without progress after which a run is aborted."""
 
 _LOOK_EVERY = 0.1
-_NOT_OURS = ("explicit URL", "REDIS_URL")
 
 
-async def run_demo(screen: DemoScreen, *, events: int, seed: int, redis_url: str | None) -> DemoOutcome:
+async def run_demo(
+    screen: DemoScreen,
+    *,
+    events: int,
+    seed: int,
+    redis_url: str | None,
+    kind: TopologyKind = TopologyKind.SINGLE,
+) -> DemoOutcome:
     """Run the demo and return its result. Leaves no process, no file and no key behind.
 
     `events` is the number of medical stays to hand in, at least 1, and `seed` is what they are made from. `redis_url`
-    names the server to use; None finds or starts one.
+    names the server to use; None finds or starts one. Of any other `kind`, several servers are started, and their
+    primary is killed in the middle.
 
     Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
     interrupts = Interrupts()
+    if kind is not TopologyKind.SINGLE:
+        screen.wait("Starting the servers ...")
+        if problem := notifications.missing():
+            screen.warn(f"The Node.js service is left out: {problem}")
     name = f"domainstream-demo-{secrets.token_hex(6)}"
-    with find_server(redis_url) as found, TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder:
-        async with aclosing(RedisDemoServer(found.url, name)) as redis:
+    with (
+        TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder,
+        demo_servers(kind, redis_url, folder=Path(folder), events=events) as servers,
+    ):
+        async with aclosing(RedisDemoServer(servers.url, name)) as redis:
             server = await interrupts.guard(redis.describe())
-            run = _Run(redis, screen)
+            run = _Run(servers, redis, screen)
             try:
-                database = _create_database(Path(folder, "coding.db"))
-                settings = ChildSettings(url=found.url, run=name, events=events, seed=seed, database_file=database)
+                settings = ChildSettings(
+                    url=servers.url,
+                    run=name,
+                    events=events,
+                    seed=seed,
+                    database_file=_create_database(Path(folder, "coding.db")),
+                    survives_failover=servers.failover is not None,
+                    announces=servers.failover is not None and notifications.missing() is None,
+                )
                 await interrupts.guard(run.work(settings))
             finally:
-                await run.clean_up(forget=found.origin in _NOT_OURS)
+                await run.clean_up()
             if run.problems:
                 # The cause first: without a server, the exit reports of the processes are only consequences.
                 await redis.check()
-            return run.outcome(f"{server} ({found.origin})")
+            return run.outcome(f"{server} ({servers.origin})")
 
 
 def _create_database(file: Path) -> str:
@@ -58,7 +81,9 @@ def _create_database(file: Path) -> str:
 
 
 class _Run:
-    def __init__(self, redis: RedisDemoServer, screen: DemoScreen) -> None:
+    def __init__(self, servers: DemoServers, redis: RedisDemoServer, screen: DemoScreen) -> None:
+        self._servers = servers
+        self._failover = servers.failover
         self._redis = redis
         self._screen = screen
         self._tally = Tally()
@@ -69,10 +94,10 @@ class _Run:
     async def work(self, settings: ChildSettings) -> None:
         """Start everything, hand in the stays, and watch until all events are handled or progress stops."""
         await self._children.start(settings)
-        if await self._watch(lambda: self._children.ready == len(NAMES)):
+        if await self._watch(lambda: self._children.all_are_ready):
             began = time.monotonic()
             self._children.hand_in_stays()
-            await self._watch(lambda: self._tally.complete)
+            await self._watch(self._is_done)
             self._seconds = time.monotonic() - began
 
     @property
@@ -80,16 +105,26 @@ class _Run:
         """Why the run failed: progress stopped, or processes died."""
         return [*self._stalled, *self._children.dead]
 
-    async def clean_up(self, *, forget: bool) -> None:
+    async def clean_up(self) -> None:
         """End the processes and, on a server of the user, delete the run's keys."""
         await self._children.stop()
-        problem = await self._redis.forget_run() if forget else None
+        problem = None if self._servers.are_ours else await self._redis.forget_run()
         if problem:
             self._screen.warn(problem)
 
     def outcome(self, server: str) -> DemoOutcome:
         """Return the result of the run."""
-        return DemoOutcome.of(self._tally, seconds=self._seconds, server=server, problems=self.problems)
+        failover = self._failover.outcome if self._failover else None
+        return DemoOutcome.of(
+            self._tally, seconds=self._seconds, server=server, problems=self.problems, failover=failover
+        )
+
+    def _is_done(self) -> bool:
+        """Kill the primary when it is time; return whether all is handled, by what has taken over."""
+        if self._failover is None:
+            return self._tally.complete
+        self._failover.proceed(self._tally.total_published)
+        return self._tally.complete and self._failover.outcome is not None
 
     async def _watch(self, done: Callable[[], bool]) -> bool:
         progress, since = self._progress(), time.monotonic()
@@ -106,8 +141,9 @@ class _Run:
 
     async def _show(self) -> None:
         channels = list(dict.fromkeys(subscription.channel for subscription in self._tally.subscriptions))
-        self._screen.show(self._tally, await self._redis.lengths(channels))
+        note = self._failover.note if self._failover else ""
+        self._screen.show(self._tally, await self._redis.lengths(channels), note)
 
-    def _progress(self) -> tuple[int, int, int, int]:
-        tally = self._tally
-        return self._children.ready, tally.total_published, tally.total_handled, len(tally.failures)
+    def _progress(self) -> tuple[int, int, int, int, str]:
+        tally, note = self._tally, self._failover.note if self._failover else ""
+        return self._children.ready, tally.total_published, tally.total_handled, len(tally.failures), note

@@ -6,14 +6,16 @@ from types import TracebackType
 from typing import Self
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from domainstream.tools.demo.tally import DemoOutcome, Tally, percentile
+from domainstream.tools.demo.tally import DemoOutcome, FailoverOutcome, Tally, percentile
 
 _WIDTH_OF_FILES = 120
+_WIDTH_OF_ALL_COLUMNS = 80
 
 
 class DemoScreen:
@@ -38,21 +40,31 @@ class DemoScreen:
     ) -> None:
         self._live.stop()
 
-    def show(self, tally: Tally, lengths: dict[str, int]) -> None:
-        """Update the table; `lengths` has the length of each channel's stream, and is empty before the start."""
+    def wait(self, what: str) -> None:
+        """Say what is being done, until there is a table to show."""
+        if self._console.is_terminal:
+            self._live.update(what, refresh=True)
+
+    def show(self, tally: Tally, lengths: dict[str, int], note: str = "") -> None:
+        """Update the table, and a note below it.
+
+        `lengths` has the length of each channel's stream, and is empty before the start.
+        """
         if not self._console.is_terminal:
             return
         if not lengths:
-            self._live.update("Starting the subscriber and three services ...", refresh=True)
+            self.wait("Starting the subscriber and the services ...")
             return
-        table = _table("From event to handler", ["channel"], ["published", "in stream", "handled", "p50 ms", "p99 ms"])
+        shown = 2 if self._console.width < _WIDTH_OF_ALL_COLUMNS else 5
+        columns = ["published", "handled", "in stream", "p50 ms", "p99 ms"]
+        table = _table("From event to handler", ["channel"], columns[:shown])
         for channel, length in lengths.items():
             milliseconds = tally.milliseconds(channel)
             handled = sum(tally.handled(each) for each in tally.subscriptions if each.channel == channel)
-            numbers = (tally.published(channel), length, handled)
-            times = (percentile(milliseconds, 50), percentile(milliseconds, 99))
-            table.add_row(channel, *(f"{number:,}" for number in numbers), *map(_time, times))
-        self._live.update(table, refresh=True)
+            numbers = [f"{number:,}" for number in (tally.published(channel), handled, length)]
+            times = [_time(percentile(milliseconds, percent)) for percent in (50, 99)]
+            table.add_row(channel, *[*numbers, *times][:shown])
+        self._live.update(Group(table, Text(note, style="yellow")), refresh=True)
 
     def warn(self, problem: str) -> None:
         """Print a problem."""
@@ -73,8 +85,21 @@ class DemoScreen:
             f"99 of 100 within {_time(outcome.p99_ms)} ms, on {escape(outcome.server)}.",
             soft_wrap=True,
         )
+        if outcome.failover is not None:
+            story = _story(outcome.failover)
+            self._console.print(story if outcome.problems else f"{story} Nothing was lost.", soft_wrap=True)
         for problem in outcome.problems:
             self._console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
+
+
+def _story(failover: FailoverOutcome) -> str:
+    """Say in a sentence what came of the death of a primary."""
+    again = failover.published_again_s
+    return (
+        f"The primary at {failover.killed} was killed after {failover.after_published:,} events; "
+        f"{failover.successor} took over after {failover.took_over_s:.1f} s"
+        + (f", and events were published again after {again:.1f} s." if again is not None else ".")
+    )
 
 
 def _table(title: str, names: Iterable[str], numbers: Iterable[str]) -> Table:

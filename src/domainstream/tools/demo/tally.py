@@ -108,6 +108,25 @@ class SubscriptionOutcome(Struct, frozen=True, kw_only=True):
     """How many of them were handled."""
 
 
+class FailoverOutcome(Struct, frozen=True, kw_only=True):
+    """What came of the death of a primary."""
+
+    killed: str
+    """The primary that was killed, as `host:port`."""
+
+    after_published: int
+    """How many events were published before."""
+
+    successor: str
+    """The server that took over."""
+
+    took_over_s: float
+    """Seconds from the kill until it was the primary."""
+
+    published_again_s: float | None
+    """Seconds from the kill until another event was published; None if none was left."""
+
+
 class DemoOutcome(Struct, frozen=True, kw_only=True):
     """The result of a run."""
 
@@ -138,6 +157,9 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     server: str
     """The server's name and version."""
 
+    failover: FailoverOutcome | None
+    """What came of the death of a primary; None if none was killed."""
+
     subscriptions: list[SubscriptionOutcome]
     """The counts of each subscription."""
 
@@ -145,10 +167,22 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     """One sentence per problem; empty if the run succeeded."""
 
     @classmethod
-    def of(cls, tally: Tally, *, seconds: float, server: str, problems: list[str]) -> Self:
-        """Summarise `tally`; `problems` are those that the tally does not know."""
+    def of(
+        cls,
+        tally: Tally,
+        *,
+        seconds: float,
+        server: str,
+        problems: list[str],
+        failover: FailoverOutcome | None = None,
+    ) -> Self:
+        """Summarise `tally`; `problems` are those that the tally does not know.
+
+        Only while no server dies, it is a problem that an event is handled twice.
+        """
         milliseconds = tally.milliseconds()
-        repeats = [f"{tally.duplicates:,} events were handled more than once"] if tally.duplicates else []
+        repeated = tally.duplicates and failover is None
+        repeats = [f"{tally.duplicates:,} events were handled more than once"] if repeated else []
         return cls(
             published=tally.total_published,
             not_published=tally.not_published,
@@ -159,6 +193,7 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
             p99_ms=_rounded(percentile(milliseconds, 99)),
             seconds=round(seconds, 2),
             server=server,
+            failover=failover,
             subscriptions=[
                 SubscriptionOutcome(
                     **each._asdict(), published=tally.published(each.channel), handled=tally.handled(each)

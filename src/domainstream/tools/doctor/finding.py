@@ -29,6 +29,9 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     fix: str = msgspec.field(default="", name="mend")
     """The command that fixes it; empty if there is nothing to fix."""
 
+    node: str = ""
+    """The node of a cluster that it is about, as `host:port`; empty for all of them, and for a single server."""
+
 
 def ok(check: str, words: str) -> Finding:
     """Return a finding without a problem."""
@@ -53,6 +56,11 @@ def redis_cli(*words: str) -> str:
 def redis_cli_at(address: Address) -> str:
     """Return the beginning of commands that go to one server of several."""
     return f"redis-cli -h {address.host} -p {address.port}"
+
+
+def redis_cli_at_each(address: Address) -> str:
+    """Return the beginning of commands that go to each node of a cluster, of which `address` is one."""
+    return f"redis-cli --cluster call {address}"
 
 
 def command(*words: str) -> str:

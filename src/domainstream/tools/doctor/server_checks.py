@@ -19,6 +19,7 @@ from domainstream.tools.doctor.finding import (
     problem,
     redis_cli,
     redis_cli_at,
+    redis_cli_at_each,
     warning,
 )
 
@@ -60,16 +61,18 @@ class Deployment:
 
 
 def merged(found: Mapping[Address, Sequence[Finding]]) -> Iterator[Finding]:
-    """Yield the findings of several nodes: what all of them say once, the rest with the node's address."""
-    for address, findings in found.items():
-        for finding in findings:
-            if all(finding in others for others in found.values()):
-                if address == next(iter(found)):
-                    fix = finding.fix.replace(REDIS_CLI, f"redis-cli --cluster call {address}")
-                    yield replace(finding, fix=fix)
-            else:
-                fix = finding.fix.replace(REDIS_CLI, redis_cli_at(address))
-                yield replace(finding, words=f"{address}: {finding.words}", fix=fix)
+    """Yield the findings of several nodes, by check: what all of them have once, the rest for each node."""
+    checks = dict.fromkeys(finding.check for findings in found.values() for finding in findings)
+    for check in checks:
+        for address, findings in found.items():
+            for finding in findings:
+                if finding.check != check:
+                    continue
+                if not all(finding in others for others in found.values()):
+                    fix = finding.fix.replace(REDIS_CLI, redis_cli_at(address))
+                    yield replace(finding, node=str(address), fix=fix)
+                elif address == next(iter(found)):
+                    yield replace(finding, fix=finding.fix.replace(REDIS_CLI, redis_cli_at_each(address)))
 
 
 def server_findings(facts: ServerFacts | None, deployment: Deployment) -> Iterator[Finding]:
@@ -90,6 +93,9 @@ def server_findings(facts: ServerFacts | None, deployment: Deployment) -> Iterat
         yield _replication(facts, deployment)
     if (facts.down_after_ms or 0) > FAILOVER_MS:
         yield _failover(facts, deployment)
+    if deployment.kind is TopologyKind.SENTINEL and facts.name == "Valkey" and int(facts.version.partition(".")[0]) > 8:
+        planned = f"SENTINEL FAILOVER {deployment.primary_name} COORDINATED"
+        yield ok("failover", f"a planned failover loses nothing with: {planned}")
 
 
 def _kind(facts: ServerFacts, deployment: Deployment) -> Finding:
@@ -111,9 +117,6 @@ def _replication(facts: ServerFacts, deployment: Deployment) -> Finding:
     if facts.replica_lag and deployment.entry_bytes:
         entries = facts.replica_lag // (deployment.entry_bytes + ENTRY_OVERHEAD)
         words = f"{words}, at most about {plural(entries, 'entry', 'entries')}"
-    if deployment.kind is TopologyKind.SENTINEL and facts.name == "Valkey" and int(facts.version.partition(".")[0]) > 8:
-        planned = f"SENTINEL FAILOVER {deployment.primary_name} COORDINATED"
-        words = f"{words}; a planned one loses nothing with: {planned}"
     if facts.min_replicas != "0":
         return ok("replication", words)
     words = f"{words}, and all that a primary which is cut off takes meanwhile: it takes writes without any replica"

@@ -3,7 +3,7 @@
 import pytest
 
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, read_report, write_report
-from domainstream.tools.demo.tally import DemoOutcome, Tally, percentile
+from domainstream.tools.demo.tally import DemoOutcome, FailoverOutcome, Tally, percentile
 
 CREATED = Subscription("stay_created", "screenflow", "screen-stay")
 PRICED = Subscription("stay_priced", "coding", "record-price")
@@ -146,3 +146,14 @@ def test_repeat_is_a_problem() -> None:
     tally = tally_of(published("stay_created", "a"), handled(CREATED, "a", "a"), Report(finished=True))
     outcome = DemoOutcome.of(tally, seconds=0, server="Redis 7.0.15", problems=[])
     assert outcome.problems == ["1 events were handled more than once"]
+
+
+def test_repeat_after_a_failover_is_no_problem() -> None:
+    """When a primary died, an event may have been handled twice; it is counted and is no problem."""
+    tally = tally_of(published("stay_created", "a"), handled(CREATED, "a", "a"), Report(finished=True))
+    failover = FailoverOutcome(
+        killed="a:1", after_published=1, successor="a:2", took_over_s=2.1, published_again_s=None
+    )
+    outcome = DemoOutcome.of(tally, seconds=0, server="Redis 7.0.15", problems=[], failover=failover)
+    assert outcome.problems == []
+    assert outcome.duplicates == 1
