@@ -92,3 +92,13 @@ def _faststream(broker: RedisBroker) -> dict[str, Path]:
         await asyncio.gather(*(publish() for _ in range(TASKS)))
 
     return {"FastStream 50 tasks": tasks}
+
+
+async def publish_windows(url: str, count: int) -> float:
+    """Publish batches of four callers at a time; return events per second."""
+    async with RedisStreamPublisherClient.from_url(url, prefix="ours:") as client:
+        windows = _ours(client)["domainstream 4 windows"]
+        await windows(BATCH * WINDOWS)
+        started = time.perf_counter()
+        await windows(count)
+        return count / (time.perf_counter() - started)

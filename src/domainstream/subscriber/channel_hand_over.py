@@ -26,6 +26,11 @@ from domainstream.subscriber.parts import HandOverParts
 LOOK: Final = timedelta(seconds=5)
 """How long a channel is left alone when nothing wakes it, unless its lease has to be renewed sooner."""
 
+ACKNOWLEDGE_WITHIN: Final = 1.0
+"""Seconds after which entries are acknowledged although no turn was due. If this instance dies before, the next one
+finds them pending, and by the queues' marks that they are done.
+"""
+
 HELD_LOOK: Final = 1.0
 """Seconds after which to look again for a lease that another instance has."""
 
@@ -124,10 +129,12 @@ class Ownership:
                 entries, may_be_more = await self._read_new()
                 if under_way is not None:
                     await under_way
-                under_way = asyncio.create_task(self._hand_over(entries, self._epoch), name=f"{self._channel} jobs")
-                if not may_be_more:
-                    await under_way
                     under_way = None
+                handing_over = self._hand_over(entries, self._epoch)
+                if may_be_more:
+                    under_way = asyncio.create_task(handing_over, name=f"{self._channel} jobs")
+                else:
+                    await handing_over
                     await self._rest()
             if under_way is not None:
                 await under_way
@@ -149,16 +156,18 @@ class Ownership:
         return self._parts.router.route(turn.deliveries), may_be_more
 
     async def _rest(self) -> None:
-        """Acknowledge, and wait until something rings, or for a while."""
-        if self._rang.is_set() or self._is_stopping:
-            return
-        if self._done:
+        """Wait until something rings, or for a while; what is done is acknowledged with the next turn, or soon."""
+        if self._done and not await self._rings_within(ACKNOWLEDGE_WITHIN):
             await self._turn("renew")
-        look = min(LOOK, self._parts.reading.lease / 2).total_seconds()
-        left = max(0.0, min(look, self._next_sweep - self._now()))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await self._rang.wait()
+        await self._rings_within(min(LOOK, self._parts.reading.lease / 2).total_seconds())
+
+    async def _rings_within(self, seconds: float) -> bool:
+        """Wait at most until the next sweep; return whether something rang, or it is time to stop."""
+        if not self._is_stopping and not self._rang.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(seconds, self._next_sweep - self._now()))):
+                    await self._rang.wait()
+        return self._is_stopping or self._rang.is_set()
 
     async def _sweep(self) -> None:
         """Claim what consumers of other names have abandoned, and try again what was refused."""
