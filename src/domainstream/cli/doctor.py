@@ -197,11 +197,10 @@ async def _stream_findings(
 async def _progress(server: RedisServer, channel: str) -> list[GroupProgress]:
     states = await server.groups.groups(channel)
     consumers = await server.groups.consumers(channel) if any(state.lag for state in states) else []
+    # An instance whose queue takes no jobs reads nothing, but it is there.
+    idle = [(one.group, 0 if one.owner else one.idle_ms) for one in consumers]
     return [
-        GroupProgress(
-            state=state,
-            idle_ms=min((one.idle_ms for one in consumers if one.group == state.group), default=None),
-        )
+        GroupProgress(state=state, idle_ms=min((ms for group, ms in idle if group == state.group), default=None))
         for state in states
     ]
 
@@ -215,8 +214,8 @@ async def _unread_bytes(server: RedisServer, stream: StreamState, groups: Sequen
 
 async def _subscriptions_findings(server: RedisServer) -> list[Finding]:
     channels = await server.streams.channels()
-    running = [one for channel in channels for one in await server.groups.subscriptions(channel)]
-    return [*subscriptions_findings(running)]
+    leases = [lease for channel in channels for lease in await server.groups.leases(channel)]
+    return [*subscriptions_findings(leases)]
 
 
 async def _queue_findings(server: RedisServer, bull_prefix: str) -> list[Finding]:

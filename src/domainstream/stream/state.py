@@ -74,17 +74,23 @@ class ConsumerState(Struct, frozen=True, kw_only=True):
     idle_ms: int
     """How long ago it last read, in milliseconds."""
 
+    owner: str = ""
+    """The instance that reads as this consumer now; empty if none does, and for consumers of other programs."""
 
-class ConsumerSubscriptions(Struct, frozen=True, kw_only=True):
-    """Which subscriptions a running consumer has."""
+
+class LeaseState(Struct, frozen=True, kw_only=True):
+    """Which instance has the lease of a channel, and so reads it for a group."""
+
+    channel: str
+    """The channel's value."""
 
     group: str
     """The group's name."""
 
-    consumer: str
-    """The consumer's name."""
+    owner: str
+    """The instance: its name, and a token that no other instance has."""
 
-    digest: str
+    subscriptions: str
     """The digest of its subscriptions."""
 
 

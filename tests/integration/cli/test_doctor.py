@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 from integration.cli.conftest import Type, records, store
-from integration.stream.test_privileges import DEAD_LETTERS, IDLE_CONSUMERS, JANITOR, READER
 from integration.worker.test_waiting import OptimizationEvaluatedV2, job_with, worker_of
 from redis.asyncio import Redis
 from support.consuming import (
+    CALCULATED,
     EVALUATED,
     GROUP,
     Channel,
@@ -33,11 +33,12 @@ from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Ret
 from domainstream.queue import JobSettings, job_id
 from domainstream.queue.bullmq.repair import _repair_script
 from domainstream.queue.bullmq.scripts import KEYS, script_text
+from domainstream.redis.keys import lease_key
 from domainstream.redis.topology import TopologyKind
 from domainstream.stream import GroupState
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
-from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.tools.doctor.finding import Finding
 from domainstream.tools.doctor.flow_checks import GroupProgress
 from domainstream.tools.doctor.server_checks import (
@@ -204,33 +205,59 @@ def test_group_is_dead_when_entries_wait_and_no_consumer_reads(
     assert progress(oldest_hours=oldest_hours, idle_hours=idle_hours).is_dead is is_dead
 
 
-@pytest.mark.parametrize(("other_queue", "warnings"), [("billing", 1), ("valuation", 0)])
+async def lease_to(redis: Any, stream: str, owner: str, subscriptions: str, *, ms: int = 60_000) -> None:
+    """Give the lease of a stream to an instance for a while."""
+    seconds, _ = await redis.time()
+    fields = {"owner": f"{owner} (1a2b3c4d) with subscriptions {subscriptions}", "until": str(seconds * 1000 + ms)}
+    await redis.hset(lease_key(stream, GROUP), mapping=fields)
+
+
+@pytest.mark.parametrize(("other", "ms", "warnings"), [("b1", 60_000, 1), ("a1", 60_000, 0), ("b1", -60_000, 0)])
 async def test_two_tables_in_one_group_are_a_warning(
-    typed: Type, streams: Streams, redis_url: str, bull: str, other_queue: str, warnings: int
+    typed: Type, streams: Streams, redis: Redis, other: str, ms: int, warnings: int
 ) -> None:
-    """Subscribers of one group with different subscriptions are named, since a new queue gets only some events."""
-    old, new = (
-        RedisBullMQStreamSubscriber.from_url(
-            redis_url,
-            group=GROUP,
-            consumer=name,
-            subscriptions=subscriptions_of(queue),
-            prefix=streams.prefix,
-            bull_prefix=bull,
-        )
-        for name, queue in (("old-1", "valuation"), ("new-1", other_queue))
-    )
-
-    async def both_have_forwarded() -> bool:
-        await streams.add(evaluated())
-        return bool(old.stats.forwarded and new.stats.forwarded)
-
-    async with running(old), running(new):
-        await until(both_have_forwarded)
-        found = findings(await typed("doctor", "--json"), "warning")
+    """Instances of one group with different subscriptions are named, since a new queue gets only some events."""
+    for event in (evaluated(), calculated()):
+        await streams.add(event)
+        await redis.xgroup_create(streams.key(str(event.event_type)), GROUP, id="0")
+    await lease_to(redis, streams.key(EVALUATED), "old-1", "a1")
+    await lease_to(redis, streams.key(CALCULATED), "new-1", other, ms=ms)
+    found = findings(await typed("doctor", "--json"), "warning")
     reported = [one["words"] for one in found if one["check"] == "subscriptions"]
     assert len(reported) == warnings
-    assert all("domain-events have different subscriptions" in one and "old-1" in one for one in reported)
+    assert all("domain-events have different subscriptions (old-1 (1a2b3c4d) and new-1" in one for one in reported)
+
+
+async def test_instance_that_reads_is_found_by_its_lease(
+    typed: Type, streams: Streams, redis: Redis, redis_url: str, bull: str
+) -> None:
+    """`groups --consumers` names the instance that has a channel, and a group with one is not called dead."""
+    subscriber = RedisBullMQStreamSubscriber.from_url(
+        redis_url,
+        group=GROUP,
+        consumer="billing-1",
+        subscriptions=subscriptions_of("valuation"),
+        prefix=streams.prefix,
+        bull_prefix=bull,
+    )
+    async with running(subscriber):
+        await streams.add(evaluated())
+        await until(lambda: subscriber.stats.forwarded)
+        owners = [one["owner"] for one in records(await typed("groups", "--consumers", "--json"))]
+    assert owners[0].startswith("billing-1 (")
+    assert "with subscriptions" not in owners[0]
+    assert {one["owner"] for one in records(await typed("groups", "--consumers", "--json"))} == {""}
+
+
+async def test_group_whose_owner_waits_is_not_dead(typed: Type, streams: Streams, redis: Redis) -> None:
+    """While an instance has the lease, its group is behind, however long ago it has read: its queue may be full."""
+    await add_old(streams, redis, hours=3)
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    await redis.xgroup_createconsumer(streams.key(EVALUATED), GROUP, "domainstream")
+    await lease_to(redis, streams.key(EVALUATED), "billing-1", "a1")
+    checks = [one["check"] for one in findings(await typed("doctor", "--json"), "warning")]
+    assert "progress" in checks
+    assert "dead groups" not in checks
 
 
 async def test_failed_jobs_are_a_warning(typed: Type, valuation: Valuation, bull: str) -> None:
@@ -371,10 +398,46 @@ async def test_publisher_publishes_with_what_the_doctor_asks_for(
             assert (await producer.publish(evaluated())).outcome is Outcome.PUBLISHED
 
 
-def test_subscriber_needs_what_its_parts_need() -> None:
-    """The subscriber's list contains every command that the tests of privileges found."""
-    rights = f"{READER} {DEAD_LETTERS} {JANITOR} {IDLE_CONSUMERS}".replace("+", "").split()
-    assert set(rights) <= set(needed_by("subscriber"))
+async def test_subscriber_forwards_with_what_the_doctor_asks_for(
+    typed: Type, streams: Streams, redis_url: str, user_url: UserUrl, bull: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user with only the permissions of the list, and those of BullMQ's scripts, can subscribe."""
+    queues = called_by(*map(script_text, KEYS)) | {"hget"}
+    words = [f"+{name}" for name in {*needed_by("subscriber"), *queues}]
+    url = await user_url(f"~*{streams.prefix}*", "&__redis__:invalidate", *words)
+    subscriber = RedisBullMQStreamSubscriber.from_url(
+        url,
+        group=GROUP,
+        subscriptions=subscriptions_of("valuation"),
+        prefix=streams.prefix,
+        bull_prefix=bull,
+        settings=SubscriberSettings(retention=Retention(max_age=timedelta(hours=1))),
+    )
+    await streams.add_data(EVALUATED, data=b"rubbish")
+    async with running(subscriber):
+        await streams.add(evaluated())
+        await until(lambda: subscriber.stats.forwarded)
+        result = await typed("doctor", "--json", "--role", "subscriber", "--redis-url", url)
+    assert only_check(findings(result, "ok"), "permissions")["words"].endswith("that the role subscriber needs")
+    assert len(await streams.dead(EVALUATED)) == 1
+    assert [record.getMessage() for record in caplog.records if "NOPERM" in record.getMessage()] == []
+    assert "wake_ups_missing" not in caplog.text
+
+
+async def test_subscriber_that_may_not_listen(typed: Type, redis: Redis, user_url: UserUrl) -> None:
+    """Without the right to hear of changed keys, the printed command grants it, and the channel."""
+    words = ("doctor", "--json", "--role", "subscriber", "--redis-url", await user_url("~*", "+@all", "-subscribe"))
+    found = only_check(findings(await typed(*words)), "permissions")
+    assert "may not call subscribe, which the role subscriber needs" in found["words"]
+    await fix(redis, found)
+    assert [one for one in findings(await typed(*words)) if one["check"] == "permissions"] == []
+
+
+def called_by(*texts: str) -> set[str]:
+    """Return the commands that scripts call."""
+    return {
+        name.lower() for text in texts for name in re.findall(r"""\b(?:r|redis\.|p)?call\(\s*["'](\w+)["']""", text)
+    }
 
 
 async def test_operator_works_with_what_the_doctor_asks_for(
@@ -418,10 +481,7 @@ async def test_operator_works_with_what_the_doctor_asks_for(
 
 def test_operator_needs_what_the_scripts_of_bullmq_call() -> None:
     """The operator's list contains every command in BullMQ's scripts that the command line runs."""
-    texts = [_repair_script(), *map(script_text, KEYS)]
-    called = {
-        name.lower() for text in texts for name in re.findall(r"""\b(?:r|redis\.|p)?call\(\s*["'](\w+)["']""", text)
-    }
+    called = called_by(_repair_script(), *map(script_text, KEYS))
     assert {"hset", "zadd", "lrem", "incr"} <= called
     assert called <= set(needed_by("operator"))
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from domainstream.cli.common.command import argument, option
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
-from domainstream.tools.common.formatting import age, number
+from domainstream.tools.common.formatting import NONE, age, number
 
 GROUPS: Final[Columns] = {
     "channel": lambda state: state.channel,
@@ -25,6 +25,7 @@ CONSUMERS: Final[Columns] = {
     "consumer": lambda state: state.consumer,
     "pending#": lambda state: number(state.pending),
     "idle": lambda state: age(state.idle_ms),
+    "instance": lambda state: state.owner or NONE,
 }
 
 
@@ -51,6 +52,8 @@ async def ls(server: RedisServer, terminal: Terminal, options: LsOptions) -> Non
     lag      unread and pending entries together
     lost     entries removed from the stream before the group read them
     oldest   how long the oldest entry of the lag has been waiting
+
+    Subscribers read as the consumer `domainstream`; --consumers shows which instance does so now.
     """  # noqa: D301 - click's mark for a paragraph whose lines it must not rewrap
     if options.consumers:
         channels = await server.chosen_channels(options.channel)

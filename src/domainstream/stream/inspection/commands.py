@@ -36,19 +36,22 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("eval", "EVAL return(1) 0", _ALL),
     ("evalsha", "EVALSHA 0000000000000000000000000000000000000000 0", _ALL),
     ("client|setname", "CLIENT SETNAME domainstream-doctor", _PUBLISHER),
+    ("client|id", "CLIENT ID", _SUBSCRIBER),
+    ("client|tracking", "CLIENT TRACKING OFF", _SUBSCRIBER),
     ("get", f"GET {_KEY}", _ALL),
     ("set", f"SET {_KEY} 1 XX PX 1", _ALL),
     ("exists", f"EXISTS {_KEY}", _CONSUMING),
-    ("script|load", "SCRIPT LOAD return(1)", _CONSUMING),
+    ("script|load", "SCRIPT LOAD return(1)", _OPERATOR),
     ("xinfo|stream", f"XINFO STREAM {_KEY}", _CONSUMING),
     ("xinfo|consumers", f"XINFO CONSUMERS {_KEY} doctor", _CONSUMING),
     ("info", "INFO server", _CONSUMING),
     ("del", f"DEL {_KEY}", _CONSUMING),
     ("xgroup|create", f"XGROUP CREATE {_KEY} doctor 0", _SUBSCRIBER),
     ("xgroup|setid", f"XGROUP SETID {_KEY} doctor 0", _SUBSCRIBER),
-    ("xgroup|delconsumer", f"XGROUP DELCONSUMER {_KEY} doctor none", _SUBSCRIBER),
     ("xreadgroup", f"XREADGROUP GROUP doctor one COUNT 1 STREAMS {_KEY} >", _SUBSCRIBER),
-    ("xautoclaim", f"XAUTOCLAIM {_KEY} doctor one 0 0", _SUBSCRIBER),
+    ("xclaim", f"XCLAIM {_KEY} doctor one 0 0-1", _SUBSCRIBER),
+    ("hdel", f"HDEL {_KEY} none", _SUBSCRIBER),
+    ("pexpire", f"PEXPIRE {_KEY} 1", _SUBSCRIBER),
     ("xack", f"XACK {_KEY} doctor 0-1", _SUBSCRIBER),
     ("scan", "SCAN 0 COUNT 1", _OPERATOR),
     ("xread", f"XREAD COUNT 1 STREAMS {_KEY} 0", _OPERATOR),
@@ -59,7 +62,7 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("lrange", f"LRANGE {_KEY} 0 0", _OPERATOR),
     ("zcard", f"ZCARD {_KEY}", _OPERATOR),
     ("zrange", f"ZRANGE {_KEY} 0 0", _OPERATOR),
-    ("hmget", f"HMGET {_KEY} data", _OPERATOR),
+    ("hmget", f"HMGET {_KEY} data", _CONSUMING),
     ("hexists", f"HEXISTS {_KEY} paused", _OPERATOR),
     ("lpos", f"LPOS {_KEY} 1", _OPERATOR),
     ("zscore", f"ZSCORE {_KEY} 1", _OPERATOR),
@@ -71,44 +74,34 @@ _CLUSTER_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("cluster|info", "CLUSTER INFO", _ALL),
     ("cluster|slots", "CLUSTER SLOTS", _ALL),
     ("asking", "ASKING", _ALL),
-    ("cluster|nodes", "CLUSTER NODES", _PUBLISHER),
-    ("wait", "WAIT 0 1", _PUBLISHER),
+    ("cluster|nodes", "CLUSTER NODES", frozenset({PUBLISHER, SUBSCRIBER})),
+    ("wait", "WAIT 0 1", frozenset({PUBLISHER, SUBSCRIBER})),
     ("pexpire", f"PEXPIRE {_KEY} 1", _PUBLISHER),
 )
-"""What clients of a cluster run besides; the last three are for publishers that wait for replicas."""
+"""What clients of a cluster run besides; the last three are for those that wait for replicas."""
 
 _SENTINEL_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (("role", "ROLE", _ALL),)
 
-_IN_SCRIPTS: Final = (
-    *(
-        "hdel",
-        "hget",
-        "hgetall",
-        "hmset",
-        "hset",
-        "incr",
-        "lindex",
-        "lpop",
-        "lpush",
-        "lrem",
-        "persist",
-        "pttl",
-        "rpush",
+_ASKED: Final = {
+    PUBLISHER: (),
+    SUBSCRIBER: ("hset", "multi", "exec", "subscribe"),
+    OPERATOR: (
+        *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "lpop", "lpush", "lrem", "persist", "pttl"),
+        *("rpush", "sadd", "scard", "smembers", "srem", "zadd", "zrem", "zrevrangebyscore"),
     ),
-    *("sadd", "scard", "smembers", "srem", "zadd", "zrem", "zrevrangebyscore"),
-)
-"""What BullMQ's scripts call besides, to add, retry and remove jobs: an operator needs it."""
+}
+"""What cannot be tried. An operator needs what BullMQ's scripts call besides, to add, retry and remove jobs."""
 
-# Asks the server instead of trying, since some of these commands would create the key.
+# Asks the server instead of trying: these commands would create the key, or change what the connection is for.
 _MAY_CALL: Final = """
-if redis.acl_check_cmd(ARGV[1], KEYS[1]) then return 1 end
+if redis.acl_check_cmd(ARGV[1], ARGV[1] == 'subscribe' and '__redis__:invalidate' or KEYS[1]) then return 1 end
 return redis.error_reply('NOPERM no permissions to run ' .. ARGV[1])
 """
 
 
 def needed_by(role: str, *, kind: TopologyKind = TopologyKind.SINGLE) -> list[str]:
     """Return the commands that a role runs, as ACLs name them; the queues of a subscriber need more."""
-    return [*(name for name, _ in _probes([role], kind)), *(_IN_SCRIPTS if role == OPERATOR else ())]
+    return [*(name for name, _ in _probes([role], kind)), *_ASKED[role]]
 
 
 def _probes(roles: Collection[str], kind: TopologyKind) -> list[tuple[str, str]]:
@@ -161,8 +154,8 @@ class RedisCommandProbe:
 
     async def _probe(self, key: str, roles: Collection[str]) -> CommandProbeResult:
         problems = {name: await self._problem(key, words.split()) for name, words in _probes(roles, self._nodes.kind)}
-        if OPERATOR in roles and not problems["eval"]:
-            for name in _IN_SCRIPTS:
+        if not problems["eval"]:
+            for name in dict.fromkeys(name for role in roles for name in _ASKED[role]):
                 problems[name] = await self._problem(key, ["EVAL", _MAY_CALL, "1", _KEY, name])
         denied = {name: problem for name, problem in problems.items() if problem.startswith("NOPERM")}
         closed = [name for name, problem in denied.items() if "permissions to run" not in problem]

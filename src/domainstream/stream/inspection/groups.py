@@ -1,21 +1,24 @@
 """Looks at consumer groups: their progress, their consumers, and what they have not settled."""
 
-import re
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from domainstream.errors import ServerRefusedError
 from domainstream.redis.connection import replies_of
-from domainstream.redis.keys import companion_key, stream_key
+from domainstream.redis.keys import lease_key, stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.scripts import Script
 from domainstream.stream.inspection.streams import RedisStreamInspection
+from domainstream.stream.reader.turns import CONSUMER
 from domainstream.stream.state import (
     ConsumerState,
-    ConsumerSubscriptions,
     GroupState,
+    LeaseState,
     PendingEntry,
     StreamState,
     id_order,
@@ -25,7 +28,8 @@ from domainstream.validation import plain_name
 
 PAGE: Final = 500
 
-_DIGEST: Final = re.compile(rb" with subscriptions ([0-9a-f]+)$")
+SUBSCRIPTIONS: Final = " with subscriptions "
+"""What an owner's name in a lease has in front of the digest of its subscriptions."""
 
 # Entries are counted on the server, so that none crosses the network; 1,000 at a time do not hold it up.
 _COUNT: Final = Script.of("""
@@ -58,6 +62,9 @@ class RedisGroupInspection:
     async def consumers(self, channel: str) -> list[ConsumerState]:
         """Return the consumers of all groups on a channel."""
         names = [info["name"] for info in await self._infos("xinfo_groups", channel)]
+        owners: dict[str, str] = {}
+        with suppress(ServerRefusedError):  # a user may see consumers, but no leases
+            owners = {lease.group: lease.owner for lease in await self._leases(channel, names)}
         return [
             ConsumerState(
                 channel=plain_name(channel),
@@ -65,29 +72,33 @@ class RedisGroupInspection:
                 consumer=_text(info["name"]),
                 pending=info["pending"],
                 idle_ms=info["idle"],
+                owner=owners.get(_text(group), "") if _text(info["name"]) == CONSUMER else "",
             )
             for group in names
             for info in await self._infos("xinfo_consumers", channel, group)
         ]
 
-    async def subscriptions(self, channel: str) -> list[ConsumerSubscriptions]:
-        """Return the subscriptions of each running consumer of the groups on a channel, as its lease names them."""
-        consumers = await self.consumers(channel)
-        key = stream_key(channel, self._prefix)
+    async def leases(self, channel: str) -> list[LeaseState]:
+        """Return who reads a channel, for each group that somebody reads it for now."""
+        return await self._leases(channel, [info["name"] for info in await self._infos("xinfo_groups", channel)])
 
-        async def names(redis: Redis) -> list[bytes | None]:
+    async def _leases(self, channel: str, names: Sequence[bytes]) -> list[LeaseState]:
+        key, groups = stream_key(channel, self._prefix), [_text(name) for name in names]
+
+        async def read(redis: Redis) -> list[Any]:
             async with redis.pipeline(transaction=False) as pipe:
-                for one in consumers:
-                    pipe.get(companion_key(key, f"consumer:{one.group}:{one.consumer}"))
+                pipe.time()
+                for group in groups:
+                    pipe.hmget(lease_key(key, group), ["owner", "until"])
                 return await replies_of(pipe)
 
-        leases = await self._nodes.run(key, names)
-        found = [(one, _DIGEST.search(lease or b"")) for one, lease in zip(consumers, leases, strict=True)]
-        return [
-            ConsumerSubscriptions(group=one.group, consumer=one.consumer, digest=digest[1].decode())
-            for one, digest in found
-            if digest
-        ]
+        (seconds, _), *found = await self._nodes.run(key, read)
+        leases = []
+        for group, (owner, until) in zip(groups, found, strict=True):
+            if owner and int(until or 0) > int(seconds) * 1000:
+                name, _, digest = _text(owner).partition(SUBSCRIPTIONS)
+                leases.append(LeaseState(channel=plain_name(channel), group=group, owner=name, subscriptions=digest))
+        return leases
 
     async def pending(
         self, channel: str, group: str, *, consumer: str | None = None, idle: timedelta | None = None, count: int = 100

@@ -11,7 +11,7 @@ from domainstream.queue.bullmq.inspection import QueueState
 from domainstream.queue.bullmq.unhandled import UnhandledJobs
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters import DeadLetterState
-from domainstream.stream.state import ConsumerSubscriptions, ms_of
+from domainstream.stream.state import LeaseState, ms_of
 from domainstream.text import printable
 from domainstream.tools.common.formatting import age, number, plural
 from domainstream.tools.doctor.finding import Finding, command, ok, problem, warning
@@ -28,7 +28,9 @@ class GroupProgress(Struct, frozen=True, kw_only=True):
     """Its state."""
 
     idle_ms: int | None
-    """How long ago a consumer of it read last, in milliseconds; None if it has no consumer."""
+    """How long ago a consumer of it read last, in milliseconds; 0 while an instance has its lease, None if it has no
+    consumer.
+    """
 
     @property
     def is_dead(self) -> bool:
@@ -104,14 +106,14 @@ def _progress(group: GroupProgress, *, is_only: bool, limit_ms: int) -> Iterator
         yield warning("progress", words, command("pending", state.channel, "--group", state.group))
 
 
-def subscriptions_findings(running: Iterable[ConsumerSubscriptions]) -> Iterator[Finding]:
-    """Check which groups have running consumers with different subscriptions."""
+def subscriptions_findings(leases: Iterable[LeaseState]) -> Iterator[Finding]:
+    """Check which groups are read by instances with different subscriptions."""
     tables: dict[str, dict[str, set[str]]] = {}
-    for one in running:
-        tables.setdefault(one.group, {}).setdefault(one.digest, set()).add(one.consumer)
-    for group, consumers_of in tables.items():
-        if len(consumers_of) > 1:
-            sides = " and ".join(", ".join(sorted(consumers)) for _, consumers in sorted(consumers_of.items()))
+    for lease in leases:
+        tables.setdefault(lease.group, {}).setdefault(lease.subscriptions, set()).add(lease.owner)
+    for group, owners_of in tables.items():
+        if len(owners_of) > 1:
+            sides = " and ".join(", ".join(sorted(owners)) for _, owners in sorted(owners_of.items()))
             words = (
                 f"the subscribers of {group} have different subscriptions ({sides}): a queue that only some of them "
                 "know misses the events that the others read. Stop those with the old table, then replay that time"

@@ -210,6 +210,8 @@ def ability_findings(abilities: CommandProbeResult, *, user: str, roles: Sequenc
     if abilities.forbidden:
         words = f"the user {user} may not call {', '.join(abilities.forbidden)}, which {who}"
         granted = [f"+{name}" for name in abilities.forbidden]
+        if "subscribe" in abilities.forbidden:  # to the channel that names keys which change
+            granted.append("&__redis__:invalidate")
         yield problem("permissions", words, redis_cli("ACL", "SETUSER", user, *granted))
     elif not abilities.closed_key:
         yield ok("permissions", f"the user {user} may do everything that {who}")
