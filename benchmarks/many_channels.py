@@ -23,9 +23,20 @@ ROUNDS = 3
 CHANNELS, RATE, SECONDS = 500, 1_000, 5
 GROUP, QUEUE = "many", "valuation"
 
-_SERVICES = "coding billing valuation stay claim report".split()
-_AGGREGATES = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
-_EVENTS = "evaluated calculated created cancelled approved rejected submitted archived closed opened".split()
+_SERVICES = ["coding", "billing", "valuation", "stay", "claim", "report"]
+_AGGREGATES = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
+_EVENTS = [
+    "evaluated",
+    "calculated",
+    "created",
+    "cancelled",
+    "approved",
+    "rejected",
+    "submitted",
+    "archived",
+    "closed",
+    "opened",
+]
 NAMES = ["_".join(("domain", *parts)) for parts in product(_SERVICES, _AGGREGATES, _EVENTS)][:CHANNELS]
 Channel: Any = EventPublisherChannel("Channel", {name.upper(): name for name in NAMES})
 
