@@ -26,6 +26,44 @@ async def test_channels_are_listed(typed: Type, streams: Streams, redis: Redis) 
     assert state["groups"] == 0
 
 
+async def test_partitions_are_listed_one_by_one(typed: Type, redis: Redis, stream_prefix: str) -> None:
+    """Each partition of a channel is a line, in the order of their numbers."""
+    for number in (10, 2, 0):
+        await redis.xadd(f"{stream_prefix}orders:p{number}", {"data": "1"})
+    await redis.xadd(f"{stream_prefix}orders:parts", {"data": "1"})
+    result = await typed("streams", "ls", "--json")
+    listed = [json.loads(line)["channel"] for line in result.stdout.splitlines()]
+    assert listed == ["orders:p0", "orders:p2", "orders:p10"]
+
+
+async def test_partitions_are_changed(typed: Type, streams: Streams, redis: Redis) -> None:
+    """A channel that is read to its end gets another number of partitions, if the person confirms it."""
+    entry_id = await streams.add(evaluated())
+    await redis.xgroup_create(streams.key(EVALUATED), GROUP, id="0")
+    refused = await typed("streams", "repartition", EVALUATED, "4", "--yes")
+    assert refused.exit_code == 1
+    assert f"unread or not acknowledged in {EVALUATED} ({GROUP})" in refused.stderr
+    await redis.xreadgroup(GROUP, "c", {streams.key(EVALUATED): ">"})
+    await redis.xack(streams.key(EVALUATED), GROUP, entry_id)
+    tried = await typed("streams", "repartition", EVALUATED, "4", "--dry-run")
+    assert tried.stdout == f"{EVALUATED} would be changed from 1 to 4 partitions\n"
+    assert await redis.type(streams.key(EVALUATED)) == b"stream"
+    changed = await typed("streams", "repartition", EVALUATED, "4", "--yes", "--json")
+    assert json.loads(changed.stdout) == {"channel": EVALUATED, "before": 1, "after": 4, "dry_run": False}
+    assert await redis.get(streams.key(EVALUATED)) == b"4"
+    again = await typed("streams", "repartition", EVALUATED, "4")
+    assert again.stdout == f"{EVALUATED} has 4 partitions already\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("domain_coding_stay_crated", "4"), 4), ((EVALUATED, "0"), 2), ((EVALUATED, "1025"), 2)]
+)
+async def test_wrong_change_of_partitions(typed: Type, streams: Streams, words: tuple[str, str], code: int) -> None:
+    """An unknown channel ends with 4, an impossible number with 2; nothing is written."""
+    await streams.add(evaluated())
+    assert (await typed("streams", "repartition", *words, "--yes")).exit_code == code
+
+
 async def test_prefix_is_taken_literally(typed: Type, redis: Redis, stream_prefix: str) -> None:
     """Characters that are special in key patterns are literal in a prefix."""
     await redis.xadd(f"{stream_prefix}[a]*:orders", {"data": "1"})

@@ -1,4 +1,4 @@
-"""`domainstream streams`: lists channels and shows their events."""
+"""`domainstream streams`: lists channels, shows their events, and changes their partitions."""
 
 from typing import Final
 
@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "tail": LazyCommand(
         f"{_HERE}.tail:tail", "Show the newest events of a channel, and with -f new ones as they come."
     ),
+    "repartition": LazyCommand(f"{_HERE}.repartition:repartition", "Spread a channel over another number of streams."),
 }
 
 

@@ -1,5 +1,6 @@
 """Looks at streams and the entries in them."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from domainstream.stream.state import StreamState
 from domainstream.validation import plain_name
 
 PAGE: Final = 500
+
+_NAME: Final = re.compile(r"(?P<channel>[^:]+)(:p(?P<number>\d+))?")
 
 
 class RedisStreamInspection:
@@ -33,9 +36,10 @@ class RedisStreamInspection:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def channels(self) -> list[str]:
-        """Return the channels that have a stream, sorted: keys below the prefix whose rest has no `:`."""
+        """Return the channels that have a stream, sorted; of a channel with partitions, each one, as `domain_x:p3`."""
         names = [key.removeprefix(self._prefix) for key in await self._nodes.keys_like(self._prefix, "stream")]
-        return sorted(name for name in names if ":" not in name)
+        found = [match for match in map(_NAME.fullmatch, names) if match]
+        return [match[0] for match in sorted(found, key=lambda match: (match["channel"], int(match["number"] or -1)))]
 
     async def stream(self, channel: str) -> StreamState | None:
         """Return the state of a channel's stream; None when there is none, or the key is something else."""
