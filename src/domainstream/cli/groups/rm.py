@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from domainstream.cli.common.command import Yes, argument, option
+from domainstream.cli.common.command import BullPrefix, Yes, argument, option
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.tools.common.formatting import number
@@ -41,6 +41,9 @@ class RmOptions:
     group: Annotated[str, argument()]
     """The group's name."""
 
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
     dry_run: Annotated[bool, option("--dry-run", is_flag=True, help="Only report what would be done.")]
     """Whether nothing is removed."""
 
@@ -57,11 +60,12 @@ async def rm(server: RedisServer, terminal: Terminal, options: RmOptions) -> Non
     is started with this group later creates it again, and forwards all entries that the stream then holds, also those
     that it had forwarded before.
 
-    Exit code 1: a subscriber has read for the group in the last minute.
+    Exit code 1: a subscriber reads for the group, or has done so in the last minute.
     """
     channel, group = options.channel, options.group
     (state,) = await server.chosen_groups(channel, group)
-    removal, name = RedisGroupRemoval(server.nodes, prefix=server.prefix), await server.groups.stored(channel, group)
+    removal = RedisGroupRemoval(server.nodes, prefix=server.prefix, bull_prefix=options.bull_prefix)
+    name = await server.groups.stored(channel, group)
     await removal.check(channel, name)
     lost = f"{number(state.unread)} unread and {number(state.pending)} pending entries"
     if not options.dry_run:
