@@ -114,9 +114,10 @@ def test_stalled_run_is_aborted(tmp_path: Path) -> None:
         running.assert_nothing_is_left()
 
 
-def test_killed_primary_loses_nothing(tmp_path: Path) -> None:
-    """Sentinels replace a primary that is killed in the middle, and every event is handled."""
-    with demo(tmp_path, "--sentinel", "--events", "30", "--json", REDIS_URL="redis://127.0.0.1:1") as running:
+@pytest.mark.parametrize("servers", ["--sentinel", "--cluster"])
+def test_killed_primary_loses_nothing(tmp_path: Path, servers: str) -> None:
+    """A replica replaces a primary that is killed in the middle, and every event is handled."""
+    with demo(tmp_path, servers, "--events", "30", "--json", REDIS_URL="redis://127.0.0.1:1") as running:
         code, output, errors = running.finish()
     assert code == 0, errors
     result = json.loads(output)

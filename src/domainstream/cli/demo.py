@@ -55,11 +55,22 @@ class DemoOptions:
     ]
     """Whether several servers are started, of which sentinels watch one."""
 
+    cluster: Annotated[
+        bool,
+        option("--cluster", is_flag=True, help="Start a cluster of three primaries with replicas, and kill one."),
+    ]
+    """Whether a cluster is started."""
+
     redis_url: Annotated[
         str | None,
         option("--redis-url", metavar="URL", callback=_check_url, help="Use this server, not REDIS_URL or our own."),
     ]
     """The server to use; None finds or starts one."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the servers, as `TopologyKind` names it."""
+        return "sentinel" if self.sentinel else "cluster" if self.cluster else "single"
 
 
 @local_command(DemoOptions, error_prefix="")
@@ -70,15 +81,18 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     publication to the end of its handler. Starts a server of its own unless --redis-url or REDIS_URL names one, whose
     keys of the demo are deleted at the end.
 
-    With --sentinel, it starts a primary, 2 replicas and 3 sentinels, and kills the primary in the middle.
+    With --sentinel, it starts a primary, 2 replicas and 3 sentinels, and kills the primary in the middle. With
+    --cluster, it starts 3 primaries with a replica each, and kills the one that has the stream of the medical stays.
 
     Exit codes: 0 everything was handled, 1 something failed or is missing, 3 no server, 130 Ctrl-C.
     """
     from domainstream.tools.demo.prerequisites import require_extras
 
-    if options.sentinel and options.redis_url:
-        raise click.UsageError("--sentinel starts servers of its own: leave --redis-url away.")
-    require_extras(options.redis_url, starts_servers=options.sentinel)
+    if (options.sentinel or options.cluster) and options.redis_url:
+        raise click.UsageError("--sentinel and --cluster start servers of their own; leave --redis-url out")
+    if options.sentinel and options.cluster:
+        raise click.UsageError("choose --sentinel or --cluster")
+    require_extras(options.redis_url, starts_servers=options.sentinel or options.cluster)
     import asyncio
 
     from domainstream.redis.topology import TopologyKind
@@ -95,7 +109,7 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
                     events=options.events,
                     seed=options.seed,
                     redis_url=options.redis_url,
-                    kind=TopologyKind.SENTINEL if options.sentinel else TopologyKind.SINGLE,
+                    kind=TopologyKind(options.kind),
                 )
             )
     except InterruptedRunError as interrupt:

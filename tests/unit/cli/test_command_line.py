@@ -23,7 +23,9 @@ from domainstream.tools.demo.tally import Tally
         (["--events", "0"], "0 is not in the range x>=1"),
         (["--events", "many"], "'many' is not a valid integer range"),
         (["--redis-url", "localhost:6379"], "expected redis://host:port"),
-        (["--sentinel", "--redis-url", "redis://localhost"], "--sentinel starts servers of its own"),
+        (["--sentinel", "--redis-url", "redis://localhost"], "start servers of their own"),
+        (["--cluster", "--redis-url", "redis://localhost"], "start servers of their own"),
+        (["--cluster", "--sentinel"], "choose --sentinel or --cluster"),
         (["--nonsense"], "No such option"),
     ],
 )

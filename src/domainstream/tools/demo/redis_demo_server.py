@@ -13,7 +13,7 @@ from domainstream.redis.keys import stream_key
 from domainstream.redis.topology import RedisTopology
 
 _TIMEOUT: Final = timedelta(seconds=5)
-_LENGTHS_TIMEOUT: Final = 1.0
+_LENGTHS_TIMEOUT: Final = 0.3
 _KEYS_AT_ONCE: Final = 1000
 
 

@@ -36,8 +36,8 @@ async def run_demo(
     """Run the demo and return its result. Leaves no process, no file and no key behind.
 
     `events` is the number of medical stays to hand in, at least 1, and `seed` is what they are made from. `redis_url`
-    names the server to use; None finds or starts one. Of any other `kind`, several servers are started, and their
-    primary is killed in the middle.
+    names the server to use; None finds or starts one. Of any other `kind`, several servers are started, and a primary
+    is killed in the middle.
 
     Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
@@ -49,7 +49,7 @@ async def run_demo(
     name = f"domainstream-demo-{secrets.token_hex(6)}"
     with (
         TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder,
-        demo_servers(kind, redis_url, folder=Path(folder), events=events) as servers,
+        demo_servers(kind, redis_url, folder=Path(folder), run=name, events=events) as servers,
     ):
         async with aclosing(RedisDemoServer(servers.url, name)) as redis:
             server = await interrupts.guard(redis.describe())
@@ -123,7 +123,7 @@ class _Run:
         """Kill the primary when it is time; return whether all is handled, by what has taken over."""
         if self._failover is None:
             return self._tally.complete
-        self._failover.proceed(self._tally.total_published)
+        self._failover.proceed(self._tally.published_by_channel)
         return self._tally.complete and self._failover.outcome is not None
 
     async def _watch(self, done: Callable[[], bool]) -> bool:

@@ -98,7 +98,7 @@ def _story(failover: FailoverOutcome) -> str:
     return (
         f"The primary at {failover.killed} was killed after {failover.after_published:,} events; "
         f"{failover.successor} took over after {failover.took_over_s:.1f} s"
-        + (f", and events were published again after {again:.1f} s." if again is not None else ".")
+        + (f", and its events were published again after {again:.1f} s." if again is not None else ".")
     )
 
 

@@ -1,5 +1,6 @@
 """Counts what the children report, and sums it up as the result of a run, which `--json` prints."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Self
@@ -47,6 +48,11 @@ class Tally:
     def published(self, channel: str) -> int:
         """Return how many events were added to the stream of `channel`."""
         return len(self._published.get(channel, ()))
+
+    @property
+    def published_by_channel(self) -> Counter[str]:
+        """How many events were added to each stream."""
+        return Counter({channel: len(ids) for channel, ids in self._published.items()})
 
     def handled(self, subscription: Subscription) -> int:
         """Return how many events were handled for `subscription`."""
@@ -124,7 +130,7 @@ class FailoverOutcome(Struct, frozen=True, kw_only=True):
     """Seconds from the kill until it was the primary."""
 
     published_again_s: float | None
-    """Seconds from the kill until another event was published; None if none was left."""
+    """Seconds from the kill until another event of its channels was published; None if none was left."""
 
 
 class DemoOutcome(Struct, frozen=True, kw_only=True):
