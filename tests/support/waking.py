@@ -9,7 +9,6 @@ from typing import Final
 from support.consuming import PATIENCE
 
 from domainstream.lifecycle import cancel_and_wait
-from domainstream.redis.slot_map import SlotMap
 from domainstream.stream.reader.wake_ups import WakeUps
 from domainstream.testing.server_lab import LabNode
 
@@ -21,11 +20,9 @@ TRACKING: Final = "flags=PtB"
 
 
 @asynccontextmanager
-async def awake(
-    url: str, keys: Collection[str], *, poll: timedelta = NEVER, slots: SlotMap | None = None
-) -> AsyncIterator[WakeUps]:
+async def awake(url: str, keys: Collection[str], *, poll: timedelta = NEVER) -> AsyncIterator[WakeUps]:
     """Listen for wake-ups; the first one, which names all streams, has come."""
-    wake_ups = WakeUps(url, {key: key for key in keys}, poll=poll, slots=slots)
+    wake_ups = WakeUps(url, {key: key for key in keys}, poll=poll)
     running = asyncio.create_task(wake_ups.run())
     try:
         assert await wake_ups.wait(PATIENCE) == set(keys)

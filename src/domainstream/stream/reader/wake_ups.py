@@ -18,23 +18,17 @@ from domainstream.redis.topology import Address, RedisTopology
 from domainstream.stream.reader.wake_up_listener import WakeUpListener
 
 REFRESH_INTERVAL: Final = 5.0
-"""Seconds after which a cluster is asked again who has which slot."""
+"""Seconds after which a cluster is asked again who has which slot: a node that gets its first ones is heard then."""
 
 
 class WakeUps:
     """Which of some streams may have new entries. For one event loop, and one task that waits."""
 
     def __init__(
-        self,
-        where: str | RedisTopology,
-        channels: Mapping[str, str],
-        *,
-        poll: timedelta = timedelta(seconds=5),
-        slots: SlotMap | None = None,
+        self, where: str | RedisTopology, channels: Mapping[str, str], *, poll: timedelta = timedelta(seconds=5)
     ) -> None:
         """Watch streams, given as the channel of each key; each of them counts as changed after `poll` anyway.
 
-        On a cluster, `slots` may be the map of whoever reads the streams, so that what is learned there is known here.
         Raises `ConfigurationError` for an invalid URL.
         """
         self._topology = RedisTopology.of(where)
@@ -45,18 +39,14 @@ class WakeUps:
         self._due = float("inf")
         self._changed: set[str] = set()
         self._is_changed = asyncio.Event()
-        self._slots = slots
-        if slots is None and self._topology.is_cluster:
-            self._slots = SlotMap(self._topology)
-        self._version = 0
         self._is_map_doubted = asyncio.Event()
         self._silent: Address | None = None
 
     async def run(self) -> None:
         """Listen until cancelled; a server that does not answer is tried again and again."""
         self._due = _now() + self._poll
-        if self._slots is not None:
-            await self._listen_to_each(self._slots)
+        if self._topology.is_cluster:
+            await self._listen_to_each(SlotMap(self._topology))
             return
         pool = link_pool(self._topology)
         await WakeUpListener(pool, lambda: self._keys, self._on_change, lambda: None).run(self._prefixes)
@@ -67,8 +57,6 @@ class WakeUps:
         What is added to them after this has returned is part of the next call's answer, so read them then. A call that
         is cancelled loses nothing.
         """
-        if self._slots is not None and self._slots.version != self._version:
-            self._is_map_doubted.set()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(min(_now() + seconds, self._due)):
                 await self._is_changed.wait()
@@ -95,6 +83,7 @@ class WakeUps:
         """
         async with asyncio.TaskGroup() as group:
             tasks: dict[Address, asyncio.Task[None]] = {}
+            version = 0
             while True:
                 self._is_map_doubted.clear()
                 with suppress(NoReplyError):
@@ -106,8 +95,8 @@ class WakeUps:
                     if address not in tasks:
                         listener = self._listener(slots, address)
                         tasks[address] = group.create_task(listener.run(self._prefixes))
-                if slots.version != self._version:
-                    self._version = slots.version
+                if slots.version != version:
+                    version = slots.version
                     self._on_change(None)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(REFRESH_INTERVAL):

@@ -6,10 +6,9 @@ from typing import Final
 
 import pytest
 from support.consuming import PATIENCE, until
-from support.waking import add, awake, heard_at, is_heard
+from support.waking import NEVER, add, awake, heard_at, is_heard
 
-from domainstream.redis.slot_map import SlotMap
-from domainstream.redis.topology import RedisTopology
+from domainstream.stream.reader import wake_ups as module
 from domainstream.stream.reader.wake_ups import WakeUps
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
@@ -56,29 +55,27 @@ async def test_each_stream_of_a_cluster_wakes(cluster: ClusterLab) -> None:
             assert await wake_ups.wait(PATIENCE) == {key}
 
 
-async def test_slot_that_moved_is_heard_at_its_new_node(cluster: ClusterLab) -> None:
-    """Also before anybody has learned that it moved."""
+async def test_slot_that_moved_is_heard_at_its_new_node(cluster: ClusterLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while nobody has learned that it moved."""
+    monkeypatch.setattr(module, "REFRESH_INTERVAL", NEVER.total_seconds())
     key = KEYS[0]
-    slots = SlotMap(RedisTopology.of(cluster.url))
-    async with awake(cluster.url, KEYS, slots=slots) as wake_ups:
+    async with awake(cluster.url, KEYS) as wake_ups:
         await heard_at(wake_ups, *cluster.nodes)
-        known = slots.version
         to = next(node for node in cluster.nodes if node is not cluster.primary_of(key))
         await asyncio.to_thread(cluster.move_slot, cluster.slot_of(key), to)
         await heard_at(wake_ups, to)
         await add(to, key)
         assert await wake_ups.wait(PATIENCE) == {key}
-        assert slots.version == known
 
 
-async def test_change_of_the_map_wakes_all(cluster: ClusterLab) -> None:
-    """Whoever reads the streams has learned of a move: what was added on the way may not have been heard."""
-    slots = SlotMap(RedisTopology.of(cluster.url))
-    async with awake(cluster.url, KEYS, slots=slots) as wake_ups:
+async def test_change_of_the_map_wakes_all(cluster: ClusterLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was added before the new node was listened to may not have been heard."""
+    monkeypatch.setattr(module, "REFRESH_INTERVAL", 0.05)
+    async with awake(cluster.url, KEYS) as wake_ups:
         await heard_at(wake_ups, *cluster.nodes)
-        slot = cluster.slot_of(KEYS[0])
-        slots.moved(slot, next(address for address in slots.primaries() if address != slots.owner(slot)))
-        assert await wake_ups.wait(PATIENCE) == set(KEYS)
+        to = next(node for node in cluster.nodes if node is not cluster.primary_of(KEYS[0]))
+        await asyncio.to_thread(cluster.move_slot, cluster.slot_of(KEYS[0]), to)
+        await until(lambda: _wakes(wake_ups, KEYS[1]))
 
 
 async def test_new_primary_is_heard_after_a_crash(replicated: ClusterLab) -> None:
@@ -95,18 +92,20 @@ async def test_new_primary_is_heard_after_a_crash(replicated: ClusterLab) -> Non
         assert await wake_ups.wait(PATIENCE) == {key}
 
 
-async def test_new_primary_is_heard_once_the_map_names_it(replicated: ClusterLab) -> None:
+async def test_new_primary_is_heard_once_the_map_names_it(
+    replicated: ClusterLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a planned failover nothing breaks off: until then, the old one wakes for what it replicates."""
+    monkeypatch.setattr(module, "REFRESH_INTERVAL", NEVER.total_seconds())
     key = KEYS[0]
-    slots = SlotMap(RedisTopology.of(replicated.url))
-    async with awake(replicated.url, KEYS, slots=slots) as wake_ups:
+    async with awake(replicated.url, KEYS) as wake_ups:
         old = replicated.primary_of(key)
         await heard_at(wake_ups, old)
         new = await asyncio.to_thread(replicated.fail_over, key)
         await add(new, key)
         await until(lambda: _wakes(wake_ups, key))
 
-        slots.moved(replicated.slot_of(key), new.address)
+        wake_ups._is_map_doubted.set()
         await heard_at(wake_ups, new)
         await until(lambda: not is_heard(old))
         await add(new, key)
