@@ -18,7 +18,10 @@ from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kin
 from domainstream.redis.link import REPLY_TIMEOUT
 
 PING_INTERVAL: Final = 3.0
-"""Seconds of silence after which the server gets a PING, and as many to answer it."""
+"""Seconds of silence after which the server gets a PING."""
+
+PING_TIMEOUT: Final = 3.0
+"""Seconds that it has to answer."""
 
 MAX_PREFIXES: Final = 8
 """How many prefixes there should be at most: the server compares each one with every key that is written (30 ns)."""
@@ -90,15 +93,15 @@ async def _listen(connection: Any, on_change: OnChange) -> NoReturn:
     asked = False
     while True:
         try:
-            async with asyncio.timeout(PING_INTERVAL) as silence:
-                due = now() + PING_INTERVAL / 2
+            async with asyncio.timeout(PING_TIMEOUT if asked else PING_INTERVAL) as silence:
+                due = now()
                 while True:
                     # Without a time limit of its own for each message, which would cost more than all the rest.
                     try:
                         message = await connection.read_response(disconnect_on_error=False)
                     except REPLY_ERRORS:  # a user who may not PING gets an answer, too
                         message = []
-                    if now() > due:
+                    if now() >= due:
                         due = now() + PING_INTERVAL / 2
                         silence.reschedule(now() + PING_INTERVAL)
                     asked = False
