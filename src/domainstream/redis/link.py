@@ -145,6 +145,8 @@ class RedisLink:
 
     async def connect(self, *, seconds: float) -> int | NoReplyError:
         """Connect, unless there is a connection; return its number, or why there is none; only cancellation raises."""
+        if self._connection is not None and not isinstance(self._connection, PrimaryConnection):
+            return self._connections
         try:
             async with asyncio.timeout(seconds):
                 await self._connect()
