@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from domainstream.redis.topology import Address
+from domainstream.testing.embedded_server import HOST
 from domainstream.testing.server_lab import START_TIMEOUT, LabNode, ServerLab, free_port, wait_until
 
 PRIMARY_NAME: Final = "mymaster"
@@ -33,17 +34,20 @@ class SentinelLab(ServerLab):
         down_after: timedelta = timedelta(seconds=1),
         options: Sequence[str] = (),
         within: Path | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         """Prepare a primary with `replicas`, and `sentinels`.
 
         A primary that does not answer for `down_after` is replaced once more than half of the sentinels miss it.
         `options` are further arguments of each server's command line; files lie in a folder `within` another one.
-        Raises `ServerNotFoundError` without a server program.
+        `hosts` are addresses of this machine, one for each node: the primary, its replicas, the sentinels. Raises
+        `ServerNotFoundError` without a server program.
         """
         super().__init__(binary, within)
         self._replicas = replicas
         self._sentinels = sentinels
         self._down_after = down_after
+        self._hosts = hosts or (HOST,) * (1 + replicas + sentinels)
         self._options = ("--repl-diskless-sync-delay", "0", *options)
         self.servers: Sequence[LabNode] = ()
         """The primary that was there at first, and its replicas."""
@@ -103,22 +107,22 @@ class SentinelLab(ServerLab):
         return bool(primary.info("replication")["role"] == "master")
 
     def _prepare(self, folder: Path) -> None:
-        first = free_port()
-        self.servers = [LabNode(first, folder / "0", self.binary, self._options)]
-        follow = ("--replicaof", "127.0.0.1", str(first))
-        self.servers += [
-            LabNode(free_port(), folder / str(index + 1), self.binary, (*self._options, *follow))
-            for index in range(self._replicas)
+        first, *others = self._hosts[: 1 + self._replicas]
+        primary = LabNode(free_port(), folder / "0", self.binary, self._options, host=first)
+        follow = ("--replicaof", primary.address.host, str(primary.address.port))
+        self.servers = [primary] + [
+            LabNode(free_port(), folder / str(index + 1), self.binary, (*self._options, *follow), host=host)
+            for index, host in enumerate(others)
         ]
         down_after = round(self._down_after.total_seconds() * 1000)
         config = (
-            f"sentinel monitor {PRIMARY_NAME} 127.0.0.1 {first} {self._sentinels // 2 + 1}\n"
+            f"sentinel monitor {PRIMARY_NAME} {' '.join(follow[1:])} {self._sentinels // 2 + 1}\n"
             f"sentinel down-after-milliseconds {PRIMARY_NAME} {down_after}\n"
             f"sentinel failover-timeout {PRIMARY_NAME} 3000\n"
         )
         self.sentinels = [
-            LabNode(free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config)
-            for index in range(self._sentinels)
+            LabNode(free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config, host=host)
+            for index, host in enumerate(self._hosts[1 + self._replicas :])
         ]
         self.nodes = [*self.servers, *self.sentinels]
 
