@@ -163,14 +163,13 @@ async def test_relay_sends_again_until_replicas_confirm(
     stalled: ClusterLab, primary: Any, stream_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay's batch that no replica has is an error, as if there had been no answer; its repeat adds nothing."""
-    monkeypatch.setattr(redis_batch_publisher, "REPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr(redis_batch_publisher, "NODE_TIMEOUT", 0.5)
     identity, batch = BatchIdentity("relay1", 1), messages("orders", 3)
     publisher = RedisBatchPublisher.from_url(stalled.url, prefix=stream_prefix, confirm=1)
     with pytest.raises(NotConfirmedError, match="0 of 1 replicas confirmed"):
         await publisher.send(batch, identity)
     stalled.nodes[1].resume()
     stalled.wait_ok()
-    monkeypatch.undo()
     assert await publisher.send(batch, identity) == {}
     await publisher.close()
     assert [data for _, data in await entries(primary, f"{stream_prefix}orders")] == [each.data for each in batch]
