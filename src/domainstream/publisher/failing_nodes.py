@@ -43,12 +43,12 @@ class FailingNodes:
         self._rests: dict[Address, Rest] = {}
 
     async def resting(self, keys: Sequence[str]) -> set[str]:
-        """Return the keys whose node is left alone now."""
+        """Return the keys whose node is left alone now; none if no other node goes on."""
         now = monotonic()
         self._rests = {owner: rest for owner, rest in self._rests.items() if now < rest.until + FORGOTTEN}
-        if not self._rests:
+        # Also to learn whether a replica has taken over.
+        if not self._rests or not await self._link.refresh_owners():
             return set()
-        await self._link.refresh_owners()  # a replica may have taken over
         found = set()
         for key in keys:
             owner = self._link.owner(key)

@@ -1,15 +1,20 @@
 """A primary, its replicas and their sentinels on one machine, for tests of failovers."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from domainstream.errors import ServerRefusedError
 from domainstream.redis.topology import Address
 from domainstream.testing.embedded_server import HOST
 from domainstream.testing.server_lab import START_TIMEOUT, LabNode, ServerLab, free_port, wait_until
 
 PRIMARY_NAME: Final = "mymaster"
+
+_ATTEMPTS: Final = 3
+_ATTEMPT: Final = timedelta(seconds=10)
 
 
 class SentinelLab(ServerLab):
@@ -65,9 +70,12 @@ class SentinelLab(ServerLab):
         host, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY_NAME)
         return next(node for node in self.servers if node.address == Address(host, int(port)))
 
-    def wait_for_another(self, than: LabNode) -> LabNode:
-        """Wait until all sentinels that answer name another primary, and it says so itself; return it."""
-        wait_until(lambda: self._agree_on_another(than), "another primary")
+    def wait_for_another(self, than: LabNode, timeout: timedelta = START_TIMEOUT) -> LabNode:
+        """Wait until all sentinels that answer name another primary, and it says so itself; return it.
+
+        Raises `TimeoutError`.
+        """
+        wait_until(lambda: self._agree_on_another(than), "another primary", timeout)
         return self.primary()
 
     def fail_over(self, *, coordinated: bool = False) -> LabNode:
@@ -78,7 +86,13 @@ class SentinelLab(ServerLab):
         """
         before = self.primary()
         sentinel = next(node for node in self.sentinels if node.answers)
-        sentinel.command("SENTINEL", "FAILOVER", PRIMARY_NAME, *(("COORDINATED",) if coordinated else ()))
+        command = ("SENTINEL", "FAILOVER", PRIMARY_NAME, *(("COORDINATED",) if coordinated else ()))
+        sentinel.command(*command)
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(TimeoutError):
+                return self.wait_for_another(before, _ATTEMPT)
+            with suppress(ServerRefusedError):  # it is still at it
+                sentinel.command(*command)  # a sentinel gives up when the replica is slow
         return self.wait_for_another(before)
 
     def wait_ok(self, timeout: timedelta = START_TIMEOUT) -> None:
