@@ -90,8 +90,9 @@ class Scene:
         async with asyncio.timeout(self.patience):
             while True:
                 began = time.monotonic()
-                if await _value_of(condition):
-                    return
+                with suppress(RedisError):  # a server that is away
+                    if await _value_of(condition):
+                        return
                 assert not any(child.failed for child in self._children), self.log()
                 # An expensive condition must not take the processor from the processes that it waits for.
                 await asyncio.sleep(0.002 + 2 * (time.monotonic() - began))

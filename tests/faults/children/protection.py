@@ -3,10 +3,12 @@
 from enum import Enum, auto
 from typing import Any
 
+from domainstream.queue.port import QueueBehindError
 from domainstream.redis.scripts import Script
 from domainstream.stream.reader import reader as reading
 from domainstream.stream.reader import turns
 from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.subscriber.lost_jobs import LostJobs
 
 
 class Protection(Enum):
@@ -17,6 +19,9 @@ class Protection(Enum):
 
     MARKS = auto()
     """Its queues forget how far they have got when it takes a channel over."""
+
+    COMPARISON = auto()
+    """It does not compare the marks of queues with what it has read and added."""
 
 
 _UNLEASED = {
@@ -34,12 +39,23 @@ _UNMARKED = {
 def disarm(subscriber: RedisBullMQStreamSubscriber, protection: Protection) -> None:
     """Take a protection away from all subscribers of this process, of which this is one."""
     if protection is Protection.LEASE:
-        patched: Any = (reading, turns)
+        script, patched = _changed(turns.TURN, _UNLEASED), [reading, turns]
         for module in patched:
-            module.TURN = _changed(turns.TURN, _UNLEASED) if module is reading else reading.TURN
+            vars(module)["TURN"] = script
+    elif protection is Protection.COMPARISON:
+        lost: Any = LostJobs
+        lost.compare, lost.note_behind = _compare_nothing, _take_for_right
     else:
         adder: Any = next(iter(subscriber._hand_overs.values()))._parts.adder
         adder._fence = _changed(adder._fence, _UNMARKED)
+
+
+async def _compare_nothing(_lost: LostJobs, _fenced: Any, **_options: Any) -> None:
+    pass
+
+
+def _take_for_right(lost: LostJobs, behind: QueueBehindError) -> None:
+    lost._epoch.reached[behind.queue] = behind.mark
 
 
 def _changed(script: Script, changes: dict[str, str]) -> Script:
