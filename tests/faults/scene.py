@@ -176,7 +176,7 @@ class Scene:
         await self.noted(HANDLED, jobs)
 
     async def jobs_of(self, queue: str) -> list[str]:
-        """Return the ids of the jobs that wait in a queue, oldest first, and before them those that it has forgotten."""
+        """Return the ids of the jobs that wait in a queue, oldest first; before them, those that it has forgotten."""
         forgotten: Any = await self.redis.lrange(self.key(queue, "forgotten"), 0, -1)
         waiting: Any = await self.redis.lrange(self.key(queue, "wait"), 0, -1)
         return [job.decode() for job in [*forgotten, *reversed(waiting)]]
@@ -259,7 +259,7 @@ async def assert_once(scene: Scene) -> dict[str, str]:
         lost, others = channel_of.keys() - counts.keys(), counts.keys() - channel_of.keys() - uncertain
         twice = [job for job, count in counts.items() if count > 1]
         problem = f"{queue}: of {len(channel_of)} events {len(lost)} lost, {len(twice)} twice, {len(others)} others"
-        assert not (lost or twice or others), f"{problem}\n{scene.log()}"
+        assert [lost, twice, others] == [set(), [], set()], f"{problem}\n{scene.log()}"
     return channel_of
 
 
@@ -270,7 +270,9 @@ async def assert_once_and_in_order(scene: Scene) -> None:
         jobs = await scene.jobs_of(queue)
         for channel in Channel:
             expected = [job for job, its_channel in channel_of.items() if its_channel == channel]
-            assert [job for job in jobs if channel_of.get(job) == channel] == expected, f"{queue}: {channel} out of order"
+            assert [job for job in jobs if channel_of.get(job) == channel] == expected, (
+                f"{queue}: {channel} out of order"
+            )
 
 
 def assert_handled(ledger: Ledger, *, once: bool) -> None:

@@ -28,7 +28,7 @@ WAIT = f"bull:{QUEUES[1]}:wait"
 
 @pytest.mark.parametrize("failpoint", Failpoint)
 async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Random, failpoint: Failpoint) -> None:
-    """A subscriber that dies at the same step again and again loses nothing and repeats nothing; queues forget at once."""
+    """A subscriber that dies at the same step again and again loses nothing and repeats nothing."""
     async with scene.forgetting():
         for _ in range(size.failpoint_deaths):
             await scene.publish(EVENTS_PER_LIFE)

@@ -1,10 +1,10 @@
-"""Steps after which a subscriber dies, and the patches that make it die there."""
+"""Steps after which a subscriber dies or falls asleep, and the patches that make it do so."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from typing import Any
 
-from faults.children.process import die
+from faults.children.process import die, fall_asleep
 
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.link import RedisLink
@@ -36,11 +36,11 @@ class Failpoint(Enum):
     """A dead letter is stored, and the other entries of its batch are not acknowledged."""
 
 
-def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int) -> None:
-    """Let this process die when it reaches a failpoint for the `nth` time."""
+def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int, *, sleeps: bool) -> None:
+    """Let this process die when it reaches a failpoint for the `nth` time, or, if it `sleeps`, suspend itself."""
     parts: Any = next(iter(subscriber._hand_overs.values()))._parts
     reader, adder = parts.reader, parts.adder
-    dies: dict[Failpoint, tuple[Any, str, Callable[..., Any]]] = {
+    steps: dict[Failpoint, tuple[Any, str, Callable[..., Any]]] = {
         Failpoint.TAKEN: (reader, "take", lambda _call, _reply: True),
         Failpoint.FENCED: (adder, "fence", lambda _call, _reply: True),
         Failpoint.READ: (reader, "turn", lambda _call, turn: turn.deliveries),
@@ -51,19 +51,20 @@ def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int)
     if failpoint is Failpoint.SENT:
         _die_while_adding(adder, nth)
     else:
-        _die_after(*dies[failpoint], nth)
+        _end_after(*steps[failpoint], nth, fall_asleep if sleeps else die)
 
 
-def _die_after(owner: Any, name: str, counts: Callable[..., Any], nth: int) -> None:
-    """Die when a call of a method has returned for the `nth` time, of those that count."""
+def _end_after(owner: Any, name: str, counts: Callable[..., Any], nth: int, end: Callable[[], None]) -> None:
+    """Die or sleep when a call of a method has returned for the `nth` time, of those that count."""
     step, left = getattr(owner, name), nth
 
     async def dying(*call: Any, **options: Any) -> Any:
         nonlocal left
         reply = await step(*call, **options)
-        left -= bool(counts(call, reply))
-        if left == 0:
-            die()
+        if counts(call, reply):
+            left -= 1
+            if left == 0:
+                end()
         return reply
 
     setattr(owner, name, dying)
@@ -82,7 +83,7 @@ def _die_while_adding(adder: BullMQJobAdder, nth: int) -> None:
         send: Callable[..., Awaitable[None]] = connection.send_packed_command
         for call in calls:
             await send(connection.pack_command("EVALSHA", script.sha, *call), check_health=False)
-        die()
+        return die()
 
     patched: Any = RedisLink
     patched.eval_each = dying

@@ -66,6 +66,9 @@ class SubscriberOrder:
     failpoint: tuple[Failpoint, int] | None = None
     """Where it dies, and at which visit."""
 
+    sleeps: bool = False
+    """Whether it suspends itself there instead."""
+
     without: Protection | None = None
     """What it does not do, in control runs."""
 
@@ -115,7 +118,7 @@ async def _run(order: SubscriberOrder) -> None:
     subscriber = subscriber_of(order)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, subscriber.stop)
     if order.failpoint:
-        arm(subscriber, *order.failpoint)
+        arm(subscriber, *order.failpoint, sleeps=order.sleeps)
     if order.without:
         disarm(subscriber, order.without)
     async with subscriber:

@@ -14,7 +14,7 @@ LEASE = Lease(
     owner_before="",
     is_resumed=False,
     epoch_before=1,
-    token="11111111",
+    token="11111111",  # noqa: S106 - of a stream
     token_before="",
 )
 PARTS: Any = HandOverParts(reader=object(), adder=object(), router=object(), progress=object())  # type: ignore[arg-type]
