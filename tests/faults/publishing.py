@@ -77,11 +77,11 @@ class Publisher:
 
 
 @asynccontextmanager
-async def publishing(url: str, ledger: Ledger) -> AsyncIterator[None]:
+async def publishing(url: str, ledger: Ledger, *, prefix: str = "") -> AsyncIterator[None]:
     """Publish continuously during the block."""
 
     async def publish() -> None:
-        async with RedisStreamPublisherClient.from_url(url) as client:
+        async with RedisStreamPublisherClient.from_url(url, prefix=prefix) as client:
             publisher = Publisher(client, ledger)
             while not over.is_set():
                 await publisher.publish_all(list(events(BATCH)))

@@ -41,11 +41,29 @@ class Size:
     primary_kills: int
     """How often a primary of a cluster is killed in a run."""
 
+    planned_failovers: int
+    """How often a primary of a cluster is replaced as for maintenance in a run."""
+
+    slot_moves: int
+    """How often a slot of a cluster moves there and back in a run."""
+
+    pauses: int
+    """How often one of several subscribers is killed or suspended in a run."""
+
     server_lives: tuple[float, float]
     """The shortest and the longest life of such a server, in seconds."""
 
     failovers: int
     """How often a primary is replaced in a run."""
+
+    planned_failovers: int
+    """How often a primary is replaced for maintenance in a run."""
+
+    partitions: int
+    """How often a network is cut in two in a run."""
+
+    slot_moves: int
+    """How often slots are moved to another node and back in a run."""
 
     room: int
     """Bytes of memory that a server has left when publishing begins."""
@@ -93,8 +111,14 @@ QUICK: Final = Size(
     locked_jobs=6_000,
     server_kills=3,
     primary_kills=3,
+    planned_failovers=3,
+    slot_moves=2,
+    pauses=4,
     server_lives=(0.3, 0.8),
     failovers=2,
+    planned_failovers=1,
+    partitions=0,
+    slot_moves=2,
     room=1_000_000,
     outages=3,
     terminations=2,
@@ -120,8 +144,14 @@ FULL: Final = Size(
     locked_jobs=1_000_000,
     server_kills=30,
     primary_kills=20,
+    planned_failovers=30,
+    slot_moves=20,
+    pauses=60,
     server_lives=(1.0, 3.0),
     failovers=20,
+    planned_failovers=10,
+    partitions=3,
+    slot_moves=20,
     room=40_000_000,
     outages=30,
     terminations=20,

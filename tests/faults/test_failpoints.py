@@ -2,6 +2,7 @@
 
 import random
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from faults.children.failpoint import Failpoint
@@ -10,8 +11,12 @@ from faults.ledger import PUBLISHED
 from faults.scene import Scene, assert_once, assert_once_and_in_order
 from faults.sizes import Size
 from redis.asyncio import Redis
+from support.consuming import Channel
 
 BATCH = 10
+VISITS = {Failpoint.TAKEN: 2, Failpoint.FENCED: 2, Failpoint.DEAD: 2}
+"""How often a subscriber reaches a failpoint in its life, if not more often."""
+
 EVENTS_PER_LIFE = 150
 """More than a subscriber forwards before it dies, so that it reaches its failpoint."""
 
@@ -23,22 +28,32 @@ WAIT = f"bull:{QUEUES[1]}:wait"
 
 @pytest.mark.parametrize("failpoint", Failpoint)
 async def test_death_at_a_failpoint(scene: Scene, size: Size, chance: random.Random, failpoint: Failpoint) -> None:
-    """A subscriber that dies at the same step again and again loses no event and repeats none."""
-    order = {"queue_url": scene.server.url} if failpoint.in_steps else {}
-    for _ in range(size.failpoint_deaths):
-        await scene.publish(EVENTS_PER_LIFE)
-        subscriber = scene.subscriber(failpoint=(failpoint, chance.randint(1, 4)), max_entries=BATCH, **order)
-        await scene.ended(subscriber)
-        assert subscriber.was_killed
-    scene.subscriber(**order)
-    await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
+    """A subscriber that dies at the same step again and again loses nothing and repeats nothing."""
+    async with scene.forgetting():
+        for _ in range(size.failpoint_deaths):
+            await scene.publish(EVENTS_PER_LIFE)
+            await publish_poison(scene)
+            nth = chance.randint(1, VISITS.get(failpoint, 4))
+            subscriber = scene.subscriber(failpoint=(failpoint, nth), max_entries=BATCH)
+            await scene.ended(subscriber)
+            assert subscriber.was_killed
+        scene.subscriber()
+        await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
     await assert_once_and_in_order(scene)
+    letters: Any = [await scene.redis.xrange(f"{channel}:dead") for channel in Channel]
+    dead = [fields[b"data"] for some in letters for _, fields in some]
+    assert len(dead) == len(set(dead)) == size.failpoint_deaths * len(Channel)
 
 
-@pytest.mark.parametrize("in_steps", [False, True], ids=["one step", "steps"])
-async def test_error_after_some_jobs(scene: Scene, size: Size, *, in_steps: bool) -> None:
+async def publish_poison(scene: Scene) -> None:
+    """Add an entry to each stream that can never become a job."""
+    for channel in Channel:
+        await scene.redis.xadd(channel, {"data": f"poison {uuid4()}"})
+
+
+async def test_error_after_some_jobs(scene: Scene, size: Size) -> None:
     """If one queue rejects its job after the other queue took one, each queue still gets each event once."""
-    scene.subscriber(claim_after=0.2, **({"queue_url": scene.server.url} if in_steps else {}))
+    scene.subscriber(claim_after=0.2)
     rounds = max(2, size.failpoint_deaths // 10)
     for number in range(1, rounds + 1):
         await scene.publish(EVENTS_PER_LIFE)

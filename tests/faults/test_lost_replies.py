@@ -7,8 +7,8 @@ from faults.scene import Scene, assert_once_and_in_order
 from faults.sizes import Size
 from support.consuming import EVALUATED
 
-from domainstream.queue.bullmq.job_batch import batch_script
-from domainstream.redis.scripts import Script
+from domainstream.queue.bullmq.add_calls import add_script
+from domainstream.stream.reader import turns
 from domainstream.testing.fault_proxy import FaultProxy
 
 SHARE = 0.05
@@ -18,21 +18,18 @@ MAX_ENTRIES = 8
 EVENTS, BATCH = 300, 50
 """The sizes of the control runs."""
 
-READ, NEW_ENTRIES, XACK = b"XREADGROUP", b"\r\n>\r\n", b"XACK"
-FORWARD = Script.of(batch_script("forward_batch")).sha.encode()
+NEW_ENTRIES = b"\r\n>\r\n"
 
 
 @pytest.mark.parametrize(
-    ("command", "in_steps"),
-    [(READ, False), (FORWARD, False), (READ, True), (XACK, True)],
-    ids=["read", "forward", "read, steps", "acknowledge, steps"],
+    "command", [NEW_ENTRIES, turns.TURN.sha.encode(), add_script().sha.encode()], ids=["read", "turn", "add"]
 )
-async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, command: bytes, *, in_steps: bool) -> None:
-    """A subscriber that loses 5 % of the replies to a command loses no event and repeats none."""
+async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, command: bytes) -> None:
+    """A subscriber that loses 5 % of the replies to a step loses no event and repeats none; queues forget at once."""
     await scene.publish(size.events)
-    async with FaultProxy(scene.server.url) as proxy:
+    async with FaultProxy(scene.server.url) as proxy, scene.forgetting():
         proxy.lose_share_of_replies_to(command, SHARE)
-        scene.subscriber(url=proxy.url, max_entries=MAX_ENTRIES, **({"queue_url": proxy.url} if in_steps else {}))
+        scene.subscriber(url=proxy.url, max_entries=MAX_ENTRIES)
         await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
         assert proxy.faults
         report(f"{proxy.faults} replies lost over {size.events} events")

@@ -12,11 +12,9 @@ from faults.children.worker import QUICK_RECOVERY
 from faults.conftest import Report
 from faults.ledger import HANDLED, PUBLISHED, UNCERTAIN, Ledger
 from faults.publishing import publishing
-from faults.scene import Scene, assert_handled, channel_of_jobs, missing
+from faults.scene import Scene, assert_handled, assert_once_and_in_order, missing
 from faults.sizes import Size
-from support.consuming import Channel
 
-from domainstream.queue import job_id
 from domainstream.redis.connection import connect
 from domainstream.testing import ServerBinary
 from domainstream.testing.sentinel_lab import SentinelLab
@@ -67,19 +65,6 @@ def skip_if_replaced_alive(scene: Scene, kills: int) -> None:
         pytest.skip(f"{others} more failovers than kills: the machine stalled longer than sentinels wait")
 
 
-async def assert_jobs_once_and_in_order(scene: Scene) -> None:
-    """Each queue has each acknowledged event once, each channel's in order, and besides only uncertain ones."""
-    channel_of = channel_of_jobs(scene.ledger)
-    uncertain = {job_id(line.split()[0]) for line in scene.ledger.read(UNCERTAIN)}
-    for queue in QUEUES:
-        jobs = await scene.jobs_of(queue)
-        assert len(set(jobs)) == len(jobs)
-        assert set(jobs) - uncertain <= set(channel_of)
-        for channel in Channel:
-            expected = [job for job, its_channel in channel_of.items() if its_channel == channel]
-            assert [job for job in jobs if channel_of.get(job) == channel] == expected
-
-
 async def test_killed_primary_costs_no_acknowledged_event(
     scene: Scene, lab: SentinelLab, size: Size, chance: random.Random, report: Report
 ) -> None:
@@ -93,7 +78,7 @@ async def test_killed_primary_costs_no_acknowledged_event(
     skip_if_replaced_alive(scene, size.failovers)
     await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
 
-    await assert_jobs_once_and_in_order(scene)
+    await assert_once_and_in_order(scene)
     published, uncertain = scene.ledger.count(PUBLISHED), scene.ledger.count(UNCERTAIN)
     report(
         f"{size.failovers} primaries killed, {published} events acknowledged, {uncertain} uncertain, 0 lost, 0 twice; "

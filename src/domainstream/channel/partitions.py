@@ -8,7 +8,7 @@ partition 3 of 8. The number of partitions is in it so that the server can rejec
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -16,6 +16,7 @@ from zlib import crc32
 MAX_PARTITIONS: Final = 1024
 """A channel with more would cost its readers more than it gains."""
 
+_STREAM: Final = re.compile(r"(?P<channel>[^:]+)(:p(?P<number>\d+))?")
 _TARGET: Final = re.compile(r"(?P<stream>(?P<channel>.+):p\d+)/(?P<partitions>\d+)")
 
 
@@ -40,6 +41,18 @@ def streams_of(channel: str, partitions: int) -> tuple[str, ...]:
 def targets_of(channel: str, partitions: int) -> tuple[str, ...]:
     """Return the target of each partition of a channel."""
     return (channel,) if partitions == 1 else tuple(f"{each}/{partitions}" for each in streams_of(channel, partitions))
+
+
+def channel_of(stream: str) -> str | None:
+    """Return the channel that a stream of this name belongs to; None for what is no name of a stream."""
+    match = _STREAM.fullmatch(stream)
+    return match["channel"] if match else None
+
+
+def in_channel_order(streams: Iterable[str]) -> list[str]:
+    """Return those of the names that are of streams, by channel, and the partitions of each by number."""
+    found = [match for match in map(_STREAM.fullmatch, streams) if match]
+    return [match[0] for match in sorted(found, key=lambda match: (match["channel"], int(match["number"] or -1)))]
 
 
 def target_of(targets: tuple[str, ...], key: str) -> str:

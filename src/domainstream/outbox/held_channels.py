@@ -1,4 +1,4 @@
-"""Channels that the server rejects: their rows wait while those of other channels go on.
+"""Channels that the server rejects, or whose node of a cluster fails: their rows wait while those of others go on.
 
 Rows are encoded and checked before they are committed, so what the server rejects is the channel: a key of another
 type, an access rule, a limit of the server. Nothing is skipped within a channel. Its rejected batch is sent again

@@ -62,7 +62,7 @@ class SettledBatch(Struct, frozen=True):
     """The batch."""
 
     rejected: Mapping[str, str] = {}
-    """Why the server took nothing for a target, by target; all rows with other targets are in their streams."""
+    """Why a target is held, by target; all rows with other targets are in their streams."""
 
     @property
     def published_ids(self) -> list[int]:
@@ -129,7 +129,10 @@ class BatchPublisher(Protocol):
     async def send(
         self, messages: Sequence[OutgoingMessage], identity: BatchIdentity
     ) -> Mapping[str, ServerError | ConfigurationError]:
-        """Add messages, those of each target in their order; return why targets were rejected, by target.
+        """Add messages, those of each target in their order; return why targets are not published, by target.
+
+        The server rejects these, or the part of it that has them does not answer. They are held, and their messages
+        sent again under the same identity. Everything of the other targets is published.
 
         Sending the same messages again under the same identity adds nothing, as long as the server remembers it.
         """

@@ -5,22 +5,24 @@ notes the identity of each batch in its database first. Whoever takes over sends
 identity: the server returns the entry ids of the first time, or says that it has seen a later batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Final, NamedTuple, Self
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from domainstream.errors import ConfigurationError, ServerError, ServerOutOfMemoryError
+from domainstream.errors import ConfigurationError, ServerError, ServerOutOfMemoryError, ServerUnavailableError
 from domainstream.producer import OutgoingMessage
+from domainstream.publisher.failing_nodes import FailingNodes
 from domainstream.publisher.partition_layout import BatchScript, batch_keys
 from domainstream.publisher.redis_batch_sender import classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
-from domainstream.redis.cluster_link import open_link
+from domainstream.redis.cluster_link import ClusterLink, open_link
 from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import NoReplyError
 from domainstream.redis.keys import prefix_problem, stream_key
-from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink
+from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.settings import Confirm
 from domainstream.validation import raise_problems
 
@@ -29,6 +31,10 @@ CLIENT_NAME: Final = "domainstream-relay"
 
 DEDUP_WINDOW: Final = timedelta(hours=24)
 """How long the server remembers a producer's last batch: as long as a relay may be away with a batch that it noted."""
+
+
+NODE_TIMEOUT: Final = 2.0
+"""Seconds that a node of a cluster may take to answer; the channels of the other nodes wait as long."""
 
 
 class BatchIdentity(NamedTuple):
@@ -59,6 +65,9 @@ class RedisBatchPublisher:
         """
         raise_problems("RedisBatchPublisher", [prefix_problem(prefix)])
         self._link = link
+        self._answer_time = NODE_TIMEOUT if isinstance(link, ClusterLink) else REPLY_TIMEOUT
+        self._failing = FailingNodes(link)
+        self._without_mark: set[str] = set()
         self._script = BatchScript(link, prefix=prefix)
         self._confirm: Confirm | None = confirm
         self._prefix = prefix
@@ -84,59 +93,97 @@ class RedisBatchPublisher:
     async def send(
         self, messages: Sequence[OutgoingMessage], identity: BatchIdentity
     ) -> dict[str, ServerError | ConfigurationError]:
-        """Add messages, those of each target in their order; return why the server rejected targets, by target.
+        """Add messages, those of each target in their order; return why targets are not published, by target.
 
-        Nothing of a rejected target was added, and everything of the others. Sending the same messages again under the
-        same identity adds nothing. Raises `ServerError` when some may have been added and some not, because the server
-        cannot be reached, has no memory left, or rejects the connection, or too few replicas confirm: send them again.
+        The server rejects these targets, or a node of a cluster fails while others do not; everything of the others is
+        published. Sending the same messages again under the same identity adds nothing. Raises `ServerError` when all
+        have to be sent again, because the server cannot be reached, has no memory left, or rejects the connection, or
+        too few replicas confirm.
         """
         by_target: dict[str, list[bytes]] = {}
         for message in messages:
             by_target.setdefault(message.target, []).append(message.data)
+        heads = {target: batch_keys(target, f"producer:{identity.producer}", self._prefix) for target in by_target}
+        keys = {target: head[1] for target, (head, _) in heads.items()}
+        resting = await self._failing.resting([*keys.values()])
+        asked = [target for target, key in keys.items() if key not in resting]
         calls: list[Arguments] = [
-            (*keys, str(identity.sequence), *self._limits, partitions, *data)
-            for target, data in by_target.items()
-            for keys, partitions in [batch_keys(target, f"producer:{identity.producer}", self._prefix)]
+            (*heads[target][0], str(identity.sequence), *self._limits, heads[target][1], *by_target[target])
+            for target in asked
         ]
-        rejected: dict[str, ServerError | ConfigurationError] = {}
-        waiting: ServerError | ConfigurationError | None = None
-        replies = await self._script.replies(list(by_target), calls, self._confirm, seconds=REPLY_TIMEOUT)
-        for target, reply in zip(by_target, replies, strict=True):
-            if isinstance(reply, ConfigurationError):
-                rejected[target] = reply
-            if isinstance(reply, Confirmed):
-                waiting = doubt_about(reply, self._link.place) or waiting
-            # A stale sequence: the server has seen a later batch of this producer, so it had this one long ago.
-            if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
-                failure = classify(reply, self._link.place)
-                # A connection that is rejected, as by a wrong password, says nothing about the target.
-                no_target = isinstance(reply, NoReplyError | AuthenticationError)
-                if failure.repeatable or no_target or isinstance(failure.error, ServerOutOfMemoryError):
-                    waiting = failure.error
-                rejected[target] = failure.error
-        if waiting is not None:
+        began = monotonic()
+        replies = await self._script.replies(asked, calls, self._confirm, seconds=self._answer_time) if calls else []
+        rejected, waiting = self._failures(zip(asked, replies, strict=True))
+        if waiting:
             await self._link.drop()
-            raise waiting
-        return rejected
+        self._failing.note([keys[target] for target in asked], [keys[target] for target in waiting], began)
+        for target, key in keys.items():
+            if key in resting:
+                absent = f"{self._link.owner(key)}, which has {target}, has not answered lately"
+                waiting[target] = ServerUnavailableError(absent)
+        if waiting and not await self._failing.others_go_on(keys[target] for target in waiting):
+            raise next(iter(waiting.values()))
+        return rejected | waiting
 
     async def introduce(self, producer: str) -> None:
         """Let the server remember a producer for `dedup_window`. Raises `ServerError`."""
-        await self._ask("SET", self._known(producer), "1", "PX", self._limits[0])
+        if await self._ask("SET", self._known(producer), "1", "PX", self._limits[0]) is None:
+            self._without_mark.add(producer)
+        else:
+            self._without_mark.discard(producer)
 
     async def remembers(self, producer: str) -> bool:
         """Return whether the server still knows a producer, and let it do so for `dedup_window`.
 
-        One that was introduced and is unknown has been forgotten, as after FLUSHALL, and its batches with it: a repeat
-        may add one a second time. Raises `ServerError`.
+        True as well while the node of a cluster that would know it fails and others do not. One that was introduced
+        and is unknown has been forgotten, as after FLUSHALL, and its batches with it: a repeat may add one a second
+        time. Raises `ServerError`.
         """
-        return bool(await self._ask("PEXPIRE", self._known(producer), self._limits[0]))
+        known = await self._ask("PEXPIRE", self._known(producer), self._limits[0])
+        if known == 0 and producer in self._without_mark:
+            await self.introduce(producer)
+            return True
+        return known is None or bool(known)
 
     async def close(self) -> None:
         """Close the connection; may be called more than once."""
         await self._link.close()
 
+    def _failures(
+        self, replies: Iterable[tuple[str, Reply]]
+    ) -> tuple[dict[str, ServerError | ConfigurationError], dict[str, ServerError | ConfigurationError]]:
+        """Return the targets that are rejected, and those whose messages have to be sent again, each with the error."""
+        rejected: dict[str, ServerError | ConfigurationError] = {}
+        waiting: dict[str, ServerError | ConfigurationError] = {}
+        for target, reply in replies:
+            if isinstance(reply, ConfigurationError):
+                rejected[target] = reply
+            if isinstance(reply, Confirmed) and (doubt := doubt_about(reply, self._link.place)):
+                waiting[target] = doubt
+            # A stale sequence: the server has seen a later batch of this producer, so it had this one long ago.
+            if isinstance(reply, RedisError | NoReplyError) and not str(reply).startswith("STALESEQUENCE"):
+                failure = classify(reply, self._link.place)
+                # A connection that is rejected, as by a wrong password, says nothing about the target.
+                no_target = isinstance(reply, NoReplyError | AuthenticationError)
+                must_wait = failure.repeatable or no_target or isinstance(failure.error, ServerOutOfMemoryError)
+                (waiting if must_wait else rejected)[target] = failure.error
+        return rejected, waiting
+
     async def _ask(self, *command: str) -> Any:
-        return await self._link.ask(command, seconds=REPLY_TIMEOUT)
+        """Send a command about a producer; return None if the node that has its key fails, and others do not."""
+        key = command[1]
+        if await self._failing.resting([key]) and await self._failing.others_go_on([key]):
+            return None
+        began = monotonic()
+        try:
+            reply = await self._link.ask(command, seconds=self._answer_time)
+        except ServerUnavailableError:
+            self._failing.note([key], [key], began)
+            if await self._failing.others_go_on([key]):
+                return None
+            raise
+        self._failing.note([key], [], began)
+        return reply
 
     def _known(self, producer: str) -> str:
         return stream_key(f"relay:{producer}", self._prefix)

@@ -30,7 +30,7 @@ from domainstream.redis.errors import ErrorKind, NoReplyError, kind_of
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply, Transaction
 from domainstream.redis.scripts import Script
 from domainstream.redis.sentinel_replicas import SentinelReplicas
-from domainstream.redis.slot_map import SlotMap, key_slot
+from domainstream.redis.slot_map import ANSWER_TIME, SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology, TopologyKind
 from domainstream.settings import Confirm
 
@@ -177,6 +177,15 @@ class ClusterLink(RedisLink):
     async def connect(self, *, seconds: float) -> int | NoReplyError:  # noqa: ARG002 - as in RedisLink
         """Return 0: nodes are connected to when they are needed, and none of them is all of the cluster."""
         return 0
+
+    def owner(self, key: str) -> Address | None:
+        """Return the node that has a key, as far as is known."""
+        return self._slots.owner(key_slot(key))
+
+    async def refresh_owners(self) -> bool:
+        """Ask the nodes who has which slot; return whether several take writes, and thus one may be missing."""
+        failure = await self._refresh(ANSWER_TIME)
+        return failure is None and self._slots.is_sound and len(self._slots.primaries()) > 1
 
     async def drop(self, *, nowait: bool = True) -> None:
         """Drop the connections to all nodes; the next call connects again."""

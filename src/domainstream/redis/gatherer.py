@@ -56,6 +56,8 @@ class Gatherer(Generic[WantedT, AnswerT]):
             self._waiting.clear()
 
     def _take(self) -> list[tuple[WantedT, "asyncio.Future[AnswerT]"]]:
+        # Whoever was cancelled may have asked again, and must not be answered twice in one piece of work.
+        self._waiting = [(wanted, future) for wanted, future in self._waiting if not future.done()]
         size = end = 0
         for wanted, _ in self._waiting:
             size += self._size(wanted)

@@ -18,7 +18,7 @@ from domainstream.redis.connection import link_pool
 from domainstream.redis.errors import REPLY_ERRORS, ErrorKind, NoReplyError, kind_of, place_of, server_error
 from domainstream.redis.primary_connection import PrimaryConnection
 from domainstream.redis.scripts import Script
-from domainstream.redis.topology import RedisTopology
+from domainstream.redis.topology import Address, RedisTopology
 from domainstream.settings import Confirm
 
 REPLY_TIMEOUT: Final = 5.0
@@ -107,6 +107,14 @@ class RedisLink:
             return await self.exchange(*commands, seconds=left)
 
         return await self._confirmation.eval_each(exchange, script, calls, confirm, seconds)
+
+    def owner(self, key: str) -> Address | None:  # noqa: ARG002 - a cluster's link needs it
+        """Return the node of a cluster that has a key, as far as is known; None if there is only one server."""
+        return None
+
+    async def refresh_owners(self) -> bool:
+        """Ask a cluster's nodes who has which slot; return whether several take writes, and thus one may be missing."""
+        return False
 
     async def run(self, script: Script, calls: Iterable[Arguments]) -> list[Any]:
         """Call `script` once for each of `calls` as `eval_each` does, and return what it returned.

@@ -44,6 +44,8 @@ class SlotMap:
         """The cluster."""
         self.version = 0
         """Grows whenever a slot's owner changes; 0 while no node has been asked."""
+        self.is_sound = False
+        """Whether a node took the cluster for sound when the nodes were asked last: then its primaries take writes."""
         self._client_name = client_name
         self._owners: list[Address | None] = [None] * SLOTS
         self._known = dict.fromkeys(topology.seeds)
@@ -102,8 +104,8 @@ class SlotMap:
                 continue
             self._silent.discard(address)
             if slots:
-                answer = Answer.of(slots, address)
-                if b"cluster_state:ok" in info:
+                answer = Answer.of(slots, address, is_sound=b"cluster_state:ok" in info)
+                if answer.is_sound:
                     return answer
                 doubtful = doubtful or answer
         if doubtful is None:
@@ -121,6 +123,7 @@ class SlotMap:
 
     def _take(self, answer: "Answer") -> None:
         """Take an answer over; what a node said about a slot after the question was asked is newer."""
+        self.is_sound = answer.is_sound
         owners: list[Address | None] = [None] * SLOTS
         for first, last, owner in answer.ranges:
             owners[first : last + 1] = [owner] * (last + 1 - first)
@@ -142,8 +145,11 @@ class Answer(NamedTuple):
     nodes: list[Address]
     """Primaries and their replicas."""
 
+    is_sound: bool
+    """Whether the node takes the cluster for sound."""
+
     @classmethod
-    def of(cls, slots: Any, asked: Address) -> "Answer":
+    def of(cls, slots: Any, asked: Address, *, is_sound: bool) -> "Answer":
         """Read the reply to CLUSTER SLOTS of the node `asked`."""
         nodes: dict[Address, Address] = {}
         ranges = []
@@ -151,7 +157,7 @@ class Answer(NamedTuple):
             addresses = [_address(node, asked) for node in serving]
             ranges.append((first, last, nodes.setdefault(addresses[0], addresses[0])))
             nodes.update(zip(addresses, addresses, strict=True))
-        return cls(ranges, list(nodes))
+        return cls(ranges, list(nodes), is_sound)
 
 
 def _hash_tag(key: bytes) -> bytes:

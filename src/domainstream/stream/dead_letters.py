@@ -12,6 +12,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from domainstream.channel.partitions import in_channel_order
 from domainstream.redis.keys import dead_letter_key, stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.scripts import Script
@@ -195,11 +196,10 @@ class RedisDeadLetterInspection:
         self._redrive = RedisDeadLetterRedrive(self._nodes, prefix=prefix)
 
     async def channels(self) -> list[str]:
-        """Return the channels that have dead letters, or had some, in order."""
+        """Return the channels that have dead letters, or had some, in order; partitions as `domain_x:p3`."""
         start, end = _key("|", self._prefix, self._nodes).split("|")
         keys = await self._nodes.keys_like(start, "stream", suffix=end)
-        names = [key.removeprefix(start).removesuffix(end) for key in keys]
-        return [name for name in names if ":" not in name]
+        return in_channel_order(key.removeprefix(start).removesuffix(end) for key in keys)
 
     async def state(self, channel: str) -> DeadLetterState | None:
         """Return how many dead letters a channel has; None without any."""

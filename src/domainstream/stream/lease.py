@@ -42,7 +42,7 @@ class Lease(Struct, frozen=True):
     """Whether that was this instance."""
 
     epoch_before: int
-    """The epoch before this one; 0 if there was none."""
+    """The last epoch before this one in which something may have been read; 0 if there was none."""
 
     token: str
     """What distinguishes this stream from others of its name, and from itself before its group was made anew."""

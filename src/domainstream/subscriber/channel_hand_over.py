@@ -51,6 +51,7 @@ class ChannelHandOver:
         self.backoff = Backoff()
         """The pauses after failures in a row."""
         self._least_epoch = 0
+        self._epoch = self._served_since = 0
 
     async def run(self) -> None:
         """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
@@ -76,8 +77,11 @@ class ChannelHandOver:
         self._least_epoch = max([0, *(said.higher + 1 for said in fenced.values() if said.higher)])
         if self._least_epoch:
             raise LeaseLostError(f"{self.channel}: a queue knows of a later owner")
+        if lease.epoch_before != self._epoch:  # there was another owner
+            self._served_since = lease.epoch_before
+        self._epoch = lease.epoch
         lost = LostJobs(self.channel, lease, epoch, parts)
-        await lost.compare(fenced)
+        await lost.compare(fenced, served_since=self._served_since)
         await Ownership(self, lease, epoch, lost, parts, self._lifecycle).run()
 
 

@@ -36,13 +36,15 @@ class LostJobs:
         """Return whether a queue has lost something."""
         return bool(self._until)
 
-    async def compare(self, fenced: Mapping[str, Fenced]) -> None:
-        """Compare the marks of queues with what the owner before had read: what is between is pending, or lost.
+    async def compare(self, fenced: Mapping[str, Fenced], *, served_since: int) -> None:
+        """Compare the marks of queues with what owners before have read: what is between is pending, or lost.
 
-        What is pending comes anyway, and is counted as delivered. Raises what `StreamReader.turn` raises.
+        What is pending comes anyway, and is counted as delivered. From the epoch `served_since` on, each owner has
+        added what it read: a queue's server may have lost the announcements of several. Raises what `StreamReader.turn`
+        raises.
         """
         for queue, said in fenced.items():
-            was_served = said.mark and said.mark_epoch == self._lease.epoch_before
+            was_served = said.mark and 0 < served_since <= said.mark_epoch
             if not was_served or id_order(said.mark) >= id_order(self._lease.last_delivered):
                 continue
             pending = await self._reader.turn(self._channel, self._lease, "pending", (), after=said.mark)
@@ -52,8 +54,10 @@ class LostJobs:
 
     def note_behind(self, behind: QueueBehindError) -> None:
         """Note what a queue has lost in this epoch."""
-        self._until.setdefault(behind.queue, self._epoch.reached[behind.queue])
-        self._epoch.reached[behind.queue] = behind.mark
+        reached = self._epoch.reached
+        if behind.queue in reached:  # else it has lost the first part of a batch that will be added again
+            self._until.setdefault(behind.queue, reached[behind.queue])
+            reached[behind.queue] = behind.mark
 
     async def add_again(self) -> None:
         """Add all that is lost; after an error, the next call goes on. Raises what `JobAdder.add` raises."""

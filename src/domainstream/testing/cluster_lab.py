@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from domainstream.errors import ServerRefusedError
+from domainstream.testing.embedded_server import HOST
 from domainstream.testing.server_lab import BUS_OFFSET, START_TIMEOUT, LabNode, ServerLab, free_port, wait_until
 
 SLOTS: Final = 16_384
@@ -47,12 +48,13 @@ class ClusterLab(ServerLab):
         node_timeout: timedelta = timedelta(seconds=2),
         options: Sequence[str] = (),
         within: Path | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         """Prepare `primaries` with as many `replicas` each.
 
         A node that does not answer for `node_timeout` is replaced by its replica. `options` are further arguments of
-        each node's command line; files lie in a folder `within` another one. Raises `ServerNotFoundError` without a
-        server program.
+        each node's command line; files lie in a folder `within` another one. `hosts` are addresses of this machine, one
+        for each node: primaries, then their replicas. Raises `ServerNotFoundError` without a server program.
         """
         super().__init__(binary, within)
         self._primaries = primaries
@@ -63,6 +65,7 @@ class ClusterLab(ServerLab):
             *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
             *options,
         )
+        self._hosts = hosts or (HOST,) * (primaries * (1 + replicas))
         self._ids: dict[str, LabNode] = {}
 
     @property
@@ -138,8 +141,14 @@ class ClusterLab(ServerLab):
 
     def _prepare(self, folder: Path) -> None:
         self.nodes = [
-            LabNode(free_port(bus=True), folder / str(index), self.binary, self._options)
-            for index in range(self._primaries * (1 + self._replicas))
+            LabNode(
+                free_port(bus=True),
+                folder / str(index),
+                self.binary,
+                (*self._options, "--cluster-announce-ip", host),
+                host=host,
+            )
+            for index, host in enumerate(self._hosts)
         ]
 
     def _join(self) -> None:

@@ -1,14 +1,20 @@
 """A primary, its replicas and their sentinels on one machine, for tests of failovers."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from domainstream.errors import ServerRefusedError
 from domainstream.redis.topology import Address
+from domainstream.testing.embedded_server import HOST
 from domainstream.testing.server_lab import START_TIMEOUT, LabNode, ServerLab, free_port, wait_until
 
 PRIMARY_NAME: Final = "mymaster"
+
+_ATTEMPTS: Final = 3
+_ATTEMPT: Final = timedelta(seconds=10)
 
 
 class SentinelLab(ServerLab):
@@ -33,17 +39,20 @@ class SentinelLab(ServerLab):
         down_after: timedelta = timedelta(seconds=1),
         options: Sequence[str] = (),
         within: Path | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         """Prepare a primary with `replicas`, and `sentinels`.
 
         A primary that does not answer for `down_after` is replaced once more than half of the sentinels miss it.
         `options` are further arguments of each server's command line; files lie in a folder `within` another one.
-        Raises `ServerNotFoundError` without a server program.
+        `hosts` are addresses of this machine, one for each node: the primary, its replicas, the sentinels. Raises
+        `ServerNotFoundError` without a server program.
         """
         super().__init__(binary, within)
         self._replicas = replicas
         self._sentinels = sentinels
         self._down_after = down_after
+        self._hosts = hosts or (HOST,) * (1 + replicas + sentinels)
         self._options = ("--repl-diskless-sync-delay", "0", *options)
         self.servers: Sequence[LabNode] = ()
         """The primary that was there at first, and its replicas."""
@@ -61,9 +70,12 @@ class SentinelLab(ServerLab):
         host, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY_NAME)
         return next(node for node in self.servers if node.address == Address(host, int(port)))
 
-    def wait_for_another(self, than: LabNode) -> LabNode:
-        """Wait until all sentinels that answer name another primary, and it says so itself; return it."""
-        wait_until(lambda: self._agree_on_another(than), "another primary")
+    def wait_for_another(self, than: LabNode, timeout: timedelta = START_TIMEOUT) -> LabNode:
+        """Wait until all sentinels that answer name another primary, and it says so itself; return it.
+
+        Raises `TimeoutError`.
+        """
+        wait_until(lambda: self._agree_on_another(than), "another primary", timeout)
         return self.primary()
 
     def fail_over(self, *, coordinated: bool = False) -> LabNode:
@@ -74,7 +86,13 @@ class SentinelLab(ServerLab):
         """
         before = self.primary()
         sentinel = next(node for node in self.sentinels if node.answers)
-        sentinel.command("SENTINEL", "FAILOVER", PRIMARY_NAME, *(("COORDINATED",) if coordinated else ()))
+        command = ("SENTINEL", "FAILOVER", PRIMARY_NAME, *(("COORDINATED",) if coordinated else ()))
+        sentinel.command(*command)
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(TimeoutError):
+                return self.wait_for_another(before, _ATTEMPT)
+            with suppress(ServerRefusedError):  # it is still at it
+                sentinel.command(*command)  # a sentinel gives up when the replica is slow
         return self.wait_for_another(before)
 
     def wait_ok(self, timeout: timedelta = START_TIMEOUT) -> None:
@@ -103,22 +121,22 @@ class SentinelLab(ServerLab):
         return bool(primary.info("replication")["role"] == "master")
 
     def _prepare(self, folder: Path) -> None:
-        first = free_port()
-        self.servers = [LabNode(first, folder / "0", self.binary, self._options)]
-        follow = ("--replicaof", "127.0.0.1", str(first))
-        self.servers += [
-            LabNode(free_port(), folder / str(index + 1), self.binary, (*self._options, *follow))
-            for index in range(self._replicas)
+        first, *others = self._hosts[: 1 + self._replicas]
+        primary = LabNode(free_port(), folder / "0", self.binary, self._options, host=first)
+        follow = ("--replicaof", primary.address.host, str(primary.address.port))
+        self.servers = [primary] + [
+            LabNode(free_port(), folder / str(index + 1), self.binary, (*self._options, *follow), host=host)
+            for index, host in enumerate(others)
         ]
         down_after = round(self._down_after.total_seconds() * 1000)
         config = (
-            f"sentinel monitor {PRIMARY_NAME} 127.0.0.1 {first} {self._sentinels // 2 + 1}\n"
+            f"sentinel monitor {PRIMARY_NAME} {' '.join(follow[1:])} {self._sentinels // 2 + 1}\n"
             f"sentinel down-after-milliseconds {PRIMARY_NAME} {down_after}\n"
             f"sentinel failover-timeout {PRIMARY_NAME} 3000\n"
         )
         self.sentinels = [
-            LabNode(free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config)
-            for index in range(self._sentinels)
+            LabNode(free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config, host=host)
+            for index, host in enumerate(self._hosts[1 + self._replicas :])
         ]
         self.nodes = [*self.servers, *self.sentinels]
 

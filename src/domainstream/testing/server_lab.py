@@ -37,24 +37,36 @@ class LabNode:
     """One process of a lab: a server or a sentinel."""
 
     def __init__(
-        self, port: int, folder: Path, binary: Path, options: Sequence[str], *, config: str | None = None
+        self,
+        port: int,
+        folder: Path,
+        binary: Path,
+        options: Sequence[str],
+        *,
+        config: str | None = None,
+        host: str = HOST,
     ) -> None:
-        """Prepare a node that keeps its files in `folder`; `config` is the text of its configuration file."""
+        """Prepare a node that keeps its files in `folder`; `config` is the text of its configuration file.
+
+        `host` is an address of this machine. Another one than 127.0.0.1 is for clients and other nodes; the node
+        listens at 127.0.0.1 besides.
+        """
         folder.mkdir(parents=True)
         file = folder / "server.conf"
         if config is not None:
             file.write_text(config)
-        self.address = Address(HOST, port)
-        """Where it listens."""
+        self.address = Address(host, port)
+        """Where clients and other nodes find it."""
         self.is_paused = False
         """Whether it was paused, and not resumed since."""
+        listen = () if host == HOST else ("--bind", host, HOST, "--bind-source-addr", host, "--protected-mode", "no")
         self._server = EmbeddedServer(
-            binary, ("--dir", str(folder), *options), port=port, config=None if config is None else file
+            binary, ("--dir", str(folder), *listen, *options), port=port, config=None if config is None else file
         )
 
     @property
     def url(self) -> str:
-        """Where it listens, as `redis://127.0.0.1:port`."""
+        """Where clients find it, as `redis://127.0.0.1:port`."""
         return f"redis://{self.address}"
 
     @property
@@ -114,7 +126,7 @@ class LabNode:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        client: Any = connect_blocking(self.url, client_name="domainstream-lab")
+        client: Any = connect_blocking(f"redis://{HOST}:{self.address.port}", client_name="domainstream-lab")
         # redis-py turns some replies into dictionaries, whose form differs between its versions.
         client.response_callbacks = {"INFO": client.response_callbacks["INFO"]}
         try:
@@ -196,7 +208,7 @@ class ServerLab(ABC):
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout: timedelta = START_TIMEOUT) -> None:
-    """Ask every 10 ms until a condition holds; a server that does not answer counts as no.
+    """Ask every 10 ms until a condition holds; a server that does not answer, or a slot that no node has, counts as no.
 
     Raises `TimeoutError` that says `what` did not happen.
     """
@@ -219,7 +231,7 @@ def free_port(*, bus: bool = False) -> int:
 def _holds(condition: Callable[[], bool]) -> bool:
     try:
         return condition()
-    except ServerError:
+    except (ServerError, LookupError):
         return False
 
 

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from domainstream.channel.partitions import channel_of
 from domainstream.errors import EventDecodingError
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
@@ -193,7 +195,9 @@ def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
         message = read_message(delivery.data or b"")
     except EventDecodingError:
         return None
-    if message.type != delivery.channel:
+    if message.type != channel_of(delivery.channel):
         return None
-    job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
+    # A partition is a channel of its own to commands, but not to consumers.
+    data = job_data(replace(delivery, channel=message.type), message)
+    job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), data)
     return Candidate(job, message.id)

@@ -1,76 +1,89 @@
-"""Steps after which a subscriber dies, and the patches that make it die there."""
+"""Steps after which a subscriber dies or falls asleep, and the patches that make it do so."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from typing import Any
 
-from faults.children.process import die
+from faults.children.process import die, fall_asleep
 
-from domainstream.queue import TwoStepForwarder
-from domainstream.stream import StreamReader
+from domainstream.queue.bullmq.job_adder import BullMQJobAdder
+from domainstream.redis.link import RedisLink
 from domainstream.subscriber import RedisBullMQStreamSubscriber
 
 
 class Failpoint(Enum):
     """After which step a subscriber dies."""
 
+    TAKEN = auto()
+    """It has a channel's lease, and no queue has heard of that."""
+
+    FENCED = auto()
+    """The queues have heard of it, and nothing has been read."""
+
     READ = auto()
     """Entries were delivered to it, and nothing has been done with them."""
 
-    SCRIPT = auto()
-    """The server has forwarded a batch in one step; the reply is not seen."""
+    SENT = auto()
+    """The calls that add jobs are written to the socket; the server runs them while it dies, or when it is dead."""
 
-    SOME_JOBS = auto()
-    """Of a batch that is forwarded in steps, some jobs are added."""
+    ADDED = auto()
+    """Jobs are added, and their entries are not acknowledged."""
 
-    ALL_JOBS = auto()
-    """Of a batch that is forwarded in steps, all jobs are added, and nothing is acknowledged."""
+    ACKNOWLEDGED = auto()
+    """Entries are acknowledged, and the reply with the next ones is not seen."""
 
-    @property
-    def in_steps(self) -> bool:
-        """Whether only a subscriber that forwards in steps reaches it."""
-        return self in (Failpoint.SOME_JOBS, Failpoint.ALL_JOBS)
+    DEAD = auto()
+    """A dead letter is stored, and the other entries of its batch are not acknowledged."""
 
 
-def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int) -> None:
-    """Let this process die when it reaches a failpoint for the `nth` time."""
-    forwarder = subscriber._forwarder
-    if failpoint is Failpoint.READ:
-        _die_after_reading(subscriber._reader, nth)
-    elif failpoint is Failpoint.SCRIPT:
-        _die_after_giving(forwarder, "forward", nth)
+def arm(subscriber: RedisBullMQStreamSubscriber, failpoint: Failpoint, nth: int, *, sleeps: bool) -> None:
+    """Let this process die when it reaches a failpoint for the `nth` time, or, if it `sleeps`, suspend itself."""
+    parts: Any = next(iter(subscriber._hand_overs.values()))._parts
+    reader, adder = parts.reader, parts.adder
+    steps: dict[Failpoint, tuple[Any, str, Callable[..., Any]]] = {
+        Failpoint.TAKEN: (reader, "take", lambda _call, _reply: True),
+        Failpoint.FENCED: (adder, "fence", lambda _call, _reply: True),
+        Failpoint.READ: (reader, "turn", lambda _call, turn: turn.deliveries),
+        Failpoint.ADDED: (adder, "add", lambda _call, _reply: True),
+        Failpoint.ACKNOWLEDGED: (reader, "turn", lambda call, _turn: call[3]),
+        Failpoint.DEAD: (reader, "store_dead", lambda _call, _reply: True),
+    }
+    if failpoint is Failpoint.SENT:
+        _die_while_adding(adder, nth)
     else:
-        assert isinstance(forwarder, TwoStepForwarder)
-        _die_after_giving(forwarder._queue, "add", nth, parts=3 if failpoint is Failpoint.SOME_JOBS else 1)
+        _end_after(*steps[failpoint], nth, fall_asleep if sleeps else die)
 
 
-def _die_after_reading(reader: StreamReader, nth: int) -> None:
-    read, left = reader.read, nth
+def _end_after(owner: Any, name: str, counts: Callable[..., Any], nth: int, end: Callable[[], None]) -> None:
+    """Die or sleep when a call of a method has returned for the `nth` time, of those that count."""
+    step, left = getattr(owner, name), nth
 
-    async def dying() -> Any:
+    async def dying(*call: Any, **options: Any) -> Any:
         nonlocal left
-        deliveries = await read()
-        left -= bool(deliveries)
-        if left == 0:
-            die()
-        return deliveries
+        reply = await step(*call, **options)
+        if counts(call, reply):
+            left -= 1
+            if left == 0:
+                end()
+        return reply
 
-    _replace(reader, "read", dying)
+    setattr(owner, name, dying)
 
 
-def _die_after_giving(owner: Any, name: str, nth: int, parts: int = 1) -> None:
-    """Die after the first of `parts` parts of the `nth` batch."""
-    give, left = getattr(owner, name), nth
+def _die_while_adding(adder: BullMQJobAdder, nth: int) -> None:
+    """Die when the calls of the `nth` batch of jobs are on their way."""
+    eval_each, left = RedisLink.eval_each, nth
 
-    async def dying(items: Sequence[Any]) -> None:
+    async def dying(link: RedisLink, script: Any, calls: Sequence[Any], **options: Any) -> Any:
         nonlocal left
-        left -= bool(items)
-        await give(items if left > 0 else items[: len(items) // parts + 1])
-        if left == 0:
-            die()
+        left -= script is adder._add
+        if left > 0:
+            return await eval_each(link, script, calls, **options)
+        connection = await link._connect()
+        send: Callable[..., Awaitable[None]] = connection.send_packed_command
+        for call in calls:
+            await send(connection.pack_command("EVALSHA", script.sha, *call), check_health=False)
+        return die()
 
-    _replace(owner, name, dying)
-
-
-def _replace(owner: Any, name: str, call: Any) -> None:
-    setattr(owner, name, call)
+    patched: Any = RedisLink
+    patched.eval_each = dying

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from faults.children.failpoint import Failpoint, arm
+from faults.children.protection import Protection, disarm
 from faults.ledger import LOST, STOPPED, Ledger
 from support.consuming import CALCULATED, EVALUATED, GROUP
 
@@ -19,7 +20,9 @@ from domainstream.subscriber import (
     to_queue,
 )
 
-QUEUES = ("valuation", "billing")
+QUEUES = ("valuation", "accounting")
+"""Queues whose keys lie on two nodes of a cluster of three."""
+
 JOB = "price-stay"
 
 
@@ -34,16 +37,22 @@ class SubscriberOrder:
     """Where it records losses, and how much it has forwarded when it ends gracefully."""
 
     consumer: str = "one"
-    """Its name in the group."""
+    """What people know it by."""
+
+    prefix: str = ""
+    """What the streams' keys begin with."""
 
     queue_url: str | None = None
-    """The queues' server, for forwarding in steps."""
+    """The queues' server; None for that of the streams."""
 
     max_entries: int = 100
     """What it aims to read at a time."""
 
+    lease: float = 0.5
+    """Seconds that others leave a channel to it unless it renews its lease; few, because it dies often."""
+
     claim_after: float = 30.0
-    """Seconds until an abandoned entry is reclaimed."""
+    """Seconds until an entry that was refused is tried again, or one that is another consumer's is claimed."""
 
     delivery_limit: int = 1_000
     """How often an entry may be delivered; high, because it is not what these tests test."""
@@ -51,8 +60,17 @@ class SubscriberOrder:
     forgetful: bool = False
     """Whether queues forget a job as soon as it is done, so that ids do not reject repeats."""
 
+    accept_eviction: bool = False
+    """Whether it runs without looking at the servers' settings."""
+
     failpoint: tuple[Failpoint, int] | None = None
     """Where it dies, and at which visit."""
+
+    sleeps: bool = False
+    """Whether it suspends itself there instead."""
+
+    without: Protection | None = None
+    """What it does not do, in control runs."""
 
 
 def run_subscriber(order: SubscriberOrder) -> None:
@@ -77,16 +95,21 @@ def subscriber_of(order: SubscriberOrder) -> RedisBullMQStreamSubscriber:
     reading = ReaderSettings(
         max_entries=order.max_entries,
         claim_after=timedelta(seconds=order.claim_after),
-        block=timedelta(milliseconds=500),
+        lease=timedelta(seconds=order.lease),
     )
     settings = SubscriberSettings(
-        reading=reading, delivery_limit=order.delivery_limit, queue_url=order.queue_url, on_loss=record
+        reading=reading,
+        delivery_limit=order.delivery_limit,
+        queue_url=order.queue_url,
+        accept_eviction=order.accept_eviction,
+        on_loss=record,
     )
     return RedisBullMQStreamSubscriber.from_url(
         order.url,
         group=GROUP,
         subscriptions=subscriptions(forgetful=order.forgetful),
         consumer=order.consumer,
+        prefix=order.prefix,
         settings=settings,
     )
 
@@ -95,7 +118,9 @@ async def _run(order: SubscriberOrder) -> None:
     subscriber = subscriber_of(order)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, subscriber.stop)
     if order.failpoint:
-        arm(subscriber, *order.failpoint)
+        arm(subscriber, *order.failpoint, sleeps=order.sleeps)
+    if order.without:
+        disarm(subscriber, order.without)
     async with subscriber:
         await subscriber.run()
     order.ledger.note(STOPPED, f"{order.consumer} {subscriber.stats.forwarded}")

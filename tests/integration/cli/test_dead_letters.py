@@ -24,6 +24,17 @@ async def test_channels_are_listed_with_their_dead_letters(typed: Type, streams:
     assert len(result.stdout.splitlines()) == 2
 
 
+async def test_dead_letters_of_partitions_are_listed(typed: Type, streams: Streams, redis: Redis) -> None:
+    """A partition is a channel of its own, in the order of the numbers."""
+    for number in (10, 2):
+        await redis.xadd(f"{streams.key(EVALUATED)}:p{number}:dead", {"data": "1"})
+    result = await typed("dead-letters", "ls", "--json")
+    assert [json.loads(line)["channel"] for line in result.stdout.splitlines()] == [
+        f"{EVALUATED}:p2",
+        f"{EVALUATED}:p10",
+    ]
+
+
 async def test_empty_list_is_reported_on_stderr(typed: Type) -> None:
     """Without dead letters, stdout is empty and the exit code is 0."""
     result = await typed("dead-letters", "ls")

@@ -49,6 +49,18 @@ async def test_replayed_job_is_what_a_subscriber_adds(
     assert data["_redisEvent"]["id"] == entry_id
 
 
+async def test_events_of_a_partition_are_replayed(
+    typed: Type, streams: Streams, valuation: Valuation, bull: str
+) -> None:
+    """To commands a partition is a channel of its own; to consumers of the jobs it is not."""
+    event = evaluated()
+    await streams.add_data(f"{EVALUATED}:p1", data=message(event))
+    (outcome,) = records(await typed("replay", f"{EVALUATED}:p1", *REPLAY, "--yes", "--bull-prefix", bull))
+    assert outcome["added"] == 1
+    data = json.loads((await valuation.jobs.fields(job_id(event.id)))["data"])
+    assert data["_redisEvent"]["name"] == EVALUATED
+
+
 @pytest.mark.parametrize("known", ["", "price-stay"])
 async def test_events_are_handled_again_when_asked(
     typed: Type, streams: Streams, valuation: Valuation, bull: str, known: str

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, Self, cast
 
@@ -23,7 +23,6 @@ from domainstream.settings import RetryPolicy
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.fault_proxy import FaultProxy
-from domainstream.testing.server_lab import LabNode, wait_until
 
 CHANNELS: Final = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 """Channels whose streams lie on all three nodes."""
@@ -90,21 +89,7 @@ def redirects(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 async def move(cluster: ClusterLab, key: str, *, atomic: bool | None = None, pause: timedelta = timedelta(0)) -> None:
     """Move the slot of a key to another node."""
     to = next(node for node in cluster.nodes if node is not cluster.primary_of(key))
-
-    def work() -> None:
-        with suppress(LookupError):  # for a moment, no node may take the slot for its own
-            cluster.move_slot(cluster.slot_of(key), to, atomic=atomic, pause=pause)
-        wait_until(lambda: owns(cluster, to, key), "the move of a slot")
-
-    await asyncio.to_thread(work)
-
-
-def owns(cluster: ClusterLab, node: LabNode, key: str) -> bool:
-    """Return whether a node has a key."""
-    try:
-        return cluster.primary_of(key) is node
-    except LookupError:
-        return False
+    await asyncio.to_thread(cluster.move_slot, cluster.slot_of(key), to, atomic=atomic, pause=pause)
 
 
 @pytest.mark.parametrize("atomic", [None, False], ids=["as the server can", "key by key"])

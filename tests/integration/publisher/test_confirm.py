@@ -163,14 +163,13 @@ async def test_relay_sends_again_until_replicas_confirm(
     stalled: ClusterLab, primary: Any, stream_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay's batch that no replica has is an error, as if there had been no answer; its repeat adds nothing."""
-    monkeypatch.setattr(redis_batch_publisher, "REPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr(redis_batch_publisher, "NODE_TIMEOUT", 0.5)
     identity, batch = BatchIdentity("relay1", 1), messages("orders", 3)
     publisher = RedisBatchPublisher.from_url(stalled.url, prefix=stream_prefix, confirm=1)
     with pytest.raises(NotConfirmedError, match="0 of 1 replicas confirmed"):
         await publisher.send(batch, identity)
     stalled.nodes[1].resume()
     stalled.wait_ok()
-    monkeypatch.undo()
     assert await publisher.send(batch, identity) == {}
     await publisher.close()
     assert [data for _, data in await entries(primary, f"{stream_prefix}orders")] == [each.data for each in batch]
@@ -205,9 +204,9 @@ def without_file(node: LabNode) -> Iterator[None]:
     wait_until(is_complete, "a new file")
 
 
-async def published_to_disk(cluster: ClusterLab, prefix: str) -> Receipt:
+async def published_to_disk(cluster: ClusterLab, prefix: str, retry: RetryPolicy = IN_TIME) -> Receipt:
     """Publish one event that all disks must have."""
-    async with RedisStreamPublisherClient.from_settings(settings(cluster.url, prefix, "fsync", GIVING_UP)) as client:
+    async with RedisStreamPublisherClient.from_settings(settings(cluster.url, prefix, "fsync", retry)) as client:
         (receipt,) = await client.publish(messages("orders", 1))
     return receipt
 
@@ -228,7 +227,7 @@ async def test_replica_without_a_file_does_not_confirm(on_disk: ClusterLab, stre
     if not knows_waitaof(on_disk):
         pytest.skip("this server cannot wait for disks")
     with without_file(on_disk.nodes[1]):
-        receipt = await published_to_disk(on_disk, stream_prefix)
+        receipt = await published_to_disk(on_disk, stream_prefix, GIVING_UP)
     assert receipt.outcome is Outcome.UNKNOWN
     assert "0 of 1 replicas confirmed" in str(receipt.error)
 
@@ -244,7 +243,7 @@ async def test_primary_that_stops_writing_its_file(on_disk: ClusterLab, stream_p
     """A primary whose file is switched off confirms nothing more, also on a connection that it confirmed on before."""
     if not knows_waitaof(on_disk):
         pytest.skip("this server cannot wait for disks")
-    wanted = settings(on_disk.url, stream_prefix, "fsync", GIVING_UP)
+    wanted = settings(on_disk.url, stream_prefix, "fsync", IN_TIME)
     async with RedisStreamPublisherClient.from_settings(wanted) as client:
         assert outcomes(await client.publish(messages("orders", 1))) == {Outcome.PUBLISHED}
         with without_file(on_disk.nodes[0]):

@@ -1,12 +1,12 @@
 """Looks at streams and the entries in them."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from domainstream.channel.partitions import in_channel_order
 from domainstream.redis.keys import stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.port import Delivery
@@ -14,8 +14,6 @@ from domainstream.stream.state import StreamState
 from domainstream.validation import plain_name
 
 PAGE: Final = 500
-
-_NAME: Final = re.compile(r"(?P<channel>[^:]+)(:p(?P<number>\d+))?")
 
 
 class RedisStreamInspection:
@@ -38,8 +36,7 @@ class RedisStreamInspection:
     async def channels(self) -> list[str]:
         """Return the channels that have a stream, sorted; of a channel with partitions, each one, as `domain_x:p3`."""
         names = [key.removeprefix(self._prefix) for key in await self._nodes.keys_like(self._prefix, "stream")]
-        found = [match for match in map(_NAME.fullmatch, names) if match]
-        return [match[0] for match in sorted(found, key=lambda match: (match["channel"], int(match["number"] or -1)))]
+        return in_channel_order(names)
 
     async def stream(self, channel: str) -> StreamState | None:
         """Return the state of a channel's stream; None when there is none, or the key is something else."""

@@ -4,7 +4,8 @@
 -- that an instance that lost it, or comes back over a new connection, is told so. All owners read as one consumer of the
 -- group: what one left pending, the next finds in the stream's order.
 --
--- KEYS     the stream; its lease, a hash: owner, epoch, until (when it ends, ms), ttl (ms), token
+-- KEYS     the stream; its lease, a hash: owner, epoch, until (when it ends, ms), ttl (ms), token, served (the last epoch
+--          in which a turn was taken: its owner had announced it to the queues)
 -- ARGV     group, instance, the epoch that it has, ttl in ms, the least epoch to take, what to do, after, count,
 --          idle ms, then the ids of entries to acknowledge first
 --
@@ -23,7 +24,7 @@
 --   renew    keep the lease, read nothing
 --   release  give it up
 --
--- take and rotate return {epoch, server ms, last-delivered-id, owner before, epoch before, token, token before}; the
+-- take and rotate return {epoch, server ms, last-delivered-id, owner before, epoch served, token, token before}; the
 -- others {server ms, entries {id, fields and values}, how often each was delivered, ids of pending entries that had been
 -- deleted and are acknowledged now, a loss as `check` of group_state.lua returns it}. An empty page is the last one.
 -- Errors: HELD <ms left> <owner>; FENCED <epoch>: the lease is another's, or of another epoch; NOGROUP. After these
@@ -53,9 +54,9 @@ call('HDEL', lease, '')
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held = call('HMGET', lease, 'owner', 'epoch', 'until', 'ttl', 'token')
+local held = call('HMGET', lease, 'owner', 'epoch', 'until', 'ttl', 'token', 'served')
 local owner, epoch, till = held[1] or '', tonumber(held[2] or 0), tonumber(held[3] or 0)
-local token = held[5]
+local token, served = held[5], held[6]
 
 -- The clock went back: the lease ends at most one term from now. That is written, or it would stay as far ahead.
 local latest = now + math.max(ttl, tonumber(held[4] or 0))
@@ -86,7 +87,7 @@ local function take()
   -- if the lease was lost.
   local new_epoch, delivered = written(math.max(epoch + 1, now, tonumber(least))), state['last-delivered-id']
   keep('owner', me, 'epoch', new_epoch, 'token', new_token)
-  return {new_epoch, written(now), delivered, owner, written(epoch), new_token, token or ''}
+  return {new_epoch, written(now), delivered, owner, served or '0', new_token, token or ''}
 end
 
 local function acknowledge(ids, first)
@@ -175,6 +176,7 @@ local function turn()
   local is_read = what ~= 'renew' and what ~= 'release'
   local state = is_read and state_of(stream)
   if is_read and not state then return no_group() end
+  if served ~= mine then call('HSET', lease, 'served', mine) end
   acknowledge(ARGV, 10)
   local entries, times, deleted, loss = {}, {}, {}, {}
   if what == 'release' then

@@ -45,8 +45,17 @@ async def test_lease_is_held_until_it_runs_out_or_is_released(hand_over: HandOve
     expired = await first.take()
     assert taken.epoch < again.epoch < released.epoch < expired.epoch
     assert [one.owner_before for one in (taken, again, released, expired)] == ["", "a", "", "b"]
-    assert expired.epoch_before == released.epoch
     assert (taken.token_before, again.token_before, again.token) == ("", "11111111", "11111111")
+
+
+async def test_epoch_before_is_the_last_one_with_a_turn(hand_over: HandOver) -> None:
+    """An owner that took no turn has read nothing, and perhaps not announced itself: its epoch does not count."""
+    await hand_over.add(i1_1="one")
+    instance = hand_over.instance("a")
+    first = await instance.take()
+    await instance.read("renew")
+    await instance.take()
+    assert (first.epoch_before, (await instance.take()).epoch_before) == (0, first.epoch)
 
 
 async def test_take_obeys_the_epoch_that_a_queue_refused(hand_over: HandOver) -> None:

@@ -1,0 +1,66 @@
+"""What keeps a subscriber's hand-over exact, and the patches that take it away, for control runs."""
+
+from enum import Enum, auto
+from typing import Any
+
+from domainstream.queue.port import QueueBehindError
+from domainstream.redis.scripts import Script
+from domainstream.stream.reader import reader as reading
+from domainstream.stream.reader import turns
+from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.subscriber.lost_jobs import LostJobs
+
+
+class Protection(Enum):
+    """What a subscriber of a control run does not do."""
+
+    LEASE = auto()
+    """It reads also while another instance does."""
+
+    MARKS = auto()
+    """Its queues forget how far they have got when it takes a channel over."""
+
+    COMPARISON = auto()
+    """It does not compare the marks of queues with what it has read and added."""
+
+
+_UNLEASED = {
+    "if owner ~= '' and owner ~= me and till > now then": "if false then",
+    "if owner ~= me or epoch ~= tonumber(mine) then": "if false then",
+    "if comes_before(delivered, after) then": "if false then",
+    "if delivered ~= after and": "if false and",
+}
+_UNMARKED = {
+    "local lowered = id == '' and '0-0' or id": "local lowered = '0-0'",
+    "fenced[#fenced + 1] = {'0', id, before}": "fenced[#fenced + 1] = {'0', '', before}",
+}
+
+
+def disarm(subscriber: RedisBullMQStreamSubscriber, protection: Protection) -> None:
+    """Take a protection away from all subscribers of this process, of which this is one."""
+    if protection is Protection.LEASE:
+        script, patched = _changed(turns.TURN, _UNLEASED), [reading, turns]
+        for module in patched:
+            vars(module)["TURN"] = script
+    elif protection is Protection.COMPARISON:
+        lost: Any = LostJobs
+        lost.compare, lost.note_behind = _compare_nothing, _take_for_right
+    else:
+        adder: Any = next(iter(subscriber._hand_overs.values()))._parts.adder
+        adder._fence = _changed(adder._fence, _UNMARKED)
+
+
+async def _compare_nothing(_lost: LostJobs, _fenced: Any, **_options: Any) -> None:
+    pass
+
+
+def _take_for_right(lost: LostJobs, behind: QueueBehindError) -> None:
+    lost._epoch.reached[behind.queue] = behind.mark
+
+
+def _changed(script: Script, changes: dict[str, str]) -> Script:
+    text = script.text
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return Script.of(text)
