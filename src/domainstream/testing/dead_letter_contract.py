@@ -125,3 +125,9 @@ class DeadLetterContract:
         assert done.without_data == (without.dead_letter_id,)
         assert [data for *_, data in await stored(harness)] == [None]
         assert texts(await read_all(harness)) == [b"2"]
+
+    async def test_closing_twice_does_nothing(self, harness: StreamHarness) -> None:
+        """A second `close` does nothing."""
+        redrive = harness.redrive()
+        for _ in range(2):
+            await redrive.close()
