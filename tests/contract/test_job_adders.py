@@ -61,7 +61,7 @@ class BullMQHarness(JobAdderHarness):
     def __init__(self, redis: Redis, url: str, bull_prefix: str, *, name: str = "{}") -> None:
         self.redis, self.url, self.bull_prefix, self.name = redis, url, bull_prefix, name
         self.opened: list[BullMQJobAdder] = []
-        self.saved: dict[bytes, bytes] = {}
+        self.saved: dict[Any, bytes] = {}
 
     def adder(self) -> BullMQJobAdder:
         """Open an adder."""

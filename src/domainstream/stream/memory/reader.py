@@ -75,9 +75,7 @@ class MemoryStreamReader:
         if is_made and channel in self._known:
             emit(Signal.STREAM_GROUP_RECREATED, group=self.group, channel=channel)
         self._known.add(channel)
-        return replace(
-            before, epoch=held.epoch, server_ms=server_ms, last_delivered=group.last_id, token=held.token
-        )
+        return replace(before, epoch=held.epoch, server_ms=server_ms, last_delivered=group.last_id, token=held.token)
 
     async def turn(
         self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
