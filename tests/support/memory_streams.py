@@ -7,7 +7,7 @@ from support.consuming import GROUP
 from domainstream.stream import MemoryDeadLetterRedrive, MemoryStreamReader, MemoryStreams, ReaderSettings
 from domainstream.stream.memory.streams import Pending
 from domainstream.stream.port import Fields
-from domainstream.testing.stream_contract import FIRST, SECOND, StreamHarness
+from domainstream.testing.stream_contract import FIRST, StreamHarness
 
 SETTINGS = ReaderSettings(lease=timedelta(minutes=1), claim_after=timedelta(minutes=1))
 
@@ -62,7 +62,7 @@ class MemoryHarness(StreamHarness):
 
     def reader(self, instance: str = "one") -> MemoryStreamReader:
         """Open a reader."""
-        return MemoryStreamReader(self.streams, [FIRST, SECOND], group=GROUP, instance=instance, settings=SETTINGS)
+        return MemoryStreamReader(self.streams, group=GROUP, instance=instance, settings=SETTINGS)
 
     def redrive(self) -> MemoryDeadLetterRedrive:
         """Open the redrive of the dead letters."""

@@ -83,12 +83,11 @@ def stored(name: str) -> str:
     """Return the streams of a memory publisher and of memory streams with a channel of this name."""
     streams = MemoryStreams()
     streams.add(name, b"{}")
-    reader = MemoryStreamReader(streams, [name], group=name, instance=name)
+    reader = MemoryStreamReader(streams, group=name, instance=name)
     lease = asyncio.run(reader.take(NAME))
-    (channel,) = reader.channels.items()
     epoch, _ = asyncio.run(MemoryJobAdder(MemoryQueue(), group=name).fence(NAME, lease, []))
     mark = epoch.mark.removesuffix(lease.token)
-    return f"{list(streams.entries)} {channel} {reader.group} {reader.instance} {list(streams.leases)} {mark}"
+    return f"{list(streams.entries)} {reader.group} {reader.instance} {list(streams.leases)} {mark}"
 
 
 def connection(name: str) -> str:

@@ -75,19 +75,14 @@ class MemoryJobAdder:
         """Announce a lease to queues; see `JobAdder.fence`."""
         # Also under the token before, so that owners who know only that one stay out.
         names = [f"{self._group}|{channel}|{token}" for token in (lease.token, lease.token_before) if token]
-        fenced = {queue: [self._fence_at(queue, name, lease) for name in names][0] for queue in queues}
-        return ChannelEpoch(mark=names[0], epoch=lease.epoch, queues=queues), fenced
+        said = {name: {queue: self._fence_at(queue, name, lease) for queue in queues} for name in names}
+        return ChannelEpoch(mark=names[0], epoch=lease.epoch, queues=queues), said[names[0]]
 
     async def add(self, channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
         """Add jobs; see `JobAdder.add`."""
         marks = {queue: self._queue.marks.get((queue, epoch.mark), MemoryMark()) for queue in epoch.queues}
         for queue, mark in marks.items():
-            if mark.epoch > epoch.epoch:
-                raise LeaseLostError(f"a later owner of {channel} has announced itself to the queues: {mark.epoch}")
-            if mark.epoch < epoch.epoch:
-                raise LeaseLostError(f"the queue {queue} does not know of this epoch of {channel}")
-            if epoch.is_ordered and queue in epoch.reached and _is_before(mark.entry_id, epoch.reached[queue]):
-                raise QueueBehindError(queue, mark.entry_id)
+            _check(channel, epoch, queue, mark)
         refusals: list[Refusal] = []
         for entry in entries:
             if not entry.jobs:
@@ -95,7 +90,7 @@ class MemoryJobAdder:
                     mark.holes.discard(entry.delivery.entry_id)
             for queue in dict.fromkeys(job.queue for job in entry.jobs):
                 refusals += self._add_entry(entry, queue, marks[queue] if epoch.is_ordered else None)
-        if epoch.is_ordered:
+        if epoch.is_ordered:  # only now: after an error, all of them are added again
             for entry in entries:
                 for job in entry.jobs:
                     before = epoch.reached.get(job.queue, "0-0")
@@ -127,6 +122,16 @@ class MemoryJobAdder:
             (mark.holes.add if refused else mark.holes.discard)(entry_id)
             mark.entry_id = entry_id if is_new else mark.entry_id
         return [Refusal(entry_id, queue, refused[0])] if refused else []
+
+
+def _check(channel: str, epoch: ChannelEpoch, queue: str, mark: MemoryMark) -> None:
+    """Raise the reason why a queue with this mark takes no jobs of a channel's epoch, if there is one."""
+    if mark.epoch > epoch.epoch:
+        raise LeaseLostError(f"a later owner of {channel} has announced itself to the queues: {mark.epoch}")
+    if mark.epoch < epoch.epoch:
+        raise LeaseLostError(f"the queue {queue} does not know of this epoch of {channel}")
+    if epoch.is_ordered and queue in epoch.reached and _is_before(mark.entry_id, epoch.reached[queue]):
+        raise QueueBehindError(queue, mark.entry_id)
 
 
 def _is_before(entry_id: str, other: str) -> bool:

@@ -25,7 +25,6 @@ from domainstream.queue import (
 from domainstream.stream import Delivery, Lease, LeaseLostError
 
 CHANNEL: Final = "first_channel"
-OTHER_CHANNEL: Final = "second_channel"
 QUEUES: Final = ("valuation", "billing")
 MAX_REFUSALS: Final = 100
 """How many entries of a channel a queue may refuse before the channel waits."""
@@ -67,9 +66,18 @@ class JobAdderHarness(ABC):
         """Close everything that was opened."""
 
 
-def lease_of(epoch: int, *, read_to: int = 0, token: str = "11111111", token_before: str = "") -> Lease:
-    """Return the lease of an owner that begins when the group has read to an entry."""
-    return Lease(epoch, 0, f"{read_to}-0", "", epoch - 1, token, token_before)
+def lease_of(epoch: int, *, read_to: int = 0, stream: str = "first", stream_before: str = "") -> Lease:
+    """Return the lease of an owner that begins when the group has read to an entry; tokens are those of a `stream`."""
+    return Lease(
+        epoch=epoch,
+        server_ms=0,
+        last_delivered=f"{read_to}-0",
+        owner_before="",
+        is_resumed=False,
+        epoch_before=epoch - 1,
+        token=stream,
+        token_before=stream_before,
+    )
 
 
 def entries_of(*numbers: int, queues: Sequence[str] = QUEUES, channel: str = CHANNEL) -> list[RoutedEntry]:
@@ -172,7 +180,7 @@ class JobAdderContract:
         assert owner.fenced == {"valuation": Fenced(0, "1-0", 3), "billing": Fenced(0, "2-0", 3)}
 
     async def test_late_owner_adds_nothing(self, harness: JobAdderHarness) -> None:
-        """Once a later owner has announced itself, an earlier one is refused, and told so when it announces itself."""
+        """Once a later owner has announced itself, an earlier one is refused, also when it announces itself."""
         late = await Owner.of(harness.adder(), lease_of(1))
         await Owner.of(harness.adder(), lease_of(7))
         with pytest.raises(LeaseLostError):
@@ -203,7 +211,7 @@ class JobAdderContract:
         first = await Owner.of(harness.adder(), lease_of(1))
         await first.add(1, 2)
         await harness.forget("valuation")
-        owner = await Owner.of(harness.adder(), lease_of(2, token="22222222", token_before="11111111"))
+        owner = await Owner.of(harness.adder(), lease_of(2, stream="second", stream_before="first"))
         await owner.add(1, 2)
         assert await harness.jobs("valuation") == await harness.jobs("billing") == ids_of(1, 2)
         with pytest.raises(LeaseLostError):

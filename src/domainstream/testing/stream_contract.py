@@ -10,7 +10,7 @@ Subclass `StreamContract` in a test file and give it a fixture::
             await harness.close()
 
 Needs the extra `testing`. The tests are coroutines marked for pytest-asyncio, so they run in its strict and its auto
-mode. The contract of dead letters is in `dead_letter_contract`.
+mode. What leases are for is in `stream_lease_contract`, dead letters are in `dead_letter_contract`.
 """
 
 from abc import ABC, abstractmethod
@@ -24,8 +24,6 @@ from domainstream.stream import (
     DeadLetterRedrive,
     Delivery,
     Lease,
-    LeaseHeldError,
-    LeaseLostError,
     Loss,
     StreamReader,
     Turn,
@@ -34,7 +32,7 @@ from domainstream.stream.port import Fields, Read
 
 FIRST: Final = "first_channel"
 SECOND: Final = "second_channel"
-OTHER_READS: Final[Sequence[Read]] = ("pending", "retry", "claim", "renew", "release")
+OTHER_READS: Final[Sequence[Read]] = ("pending", "retry", "claim", "look", "renew", "release")
 
 
 class StreamHarness(ABC):
@@ -124,7 +122,6 @@ async def read_all(harness: StreamHarness, channel: str = FIRST) -> list[Deliver
     owner = await Owner.of(harness.reader(), channel)
     deliveries = list((await owner.turn()).deliveries)
     await owner.turn("release", deliveries)
-    await owner.reader.close()
     return deliveries
 
 
@@ -140,7 +137,7 @@ def counts(turn: Turn) -> list[tuple[bytes | None, int]]:
 
 @pytest.mark.asyncio
 class StreamContract:
-    """The behaviour of `StreamReader`; subclasses provide the fixture `harness`."""
+    """How a `StreamReader` reads; subclasses provide the fixture `harness`."""
 
     async def test_entries_are_delivered_once_in_the_order_of_their_channel(self, harness: StreamHarness) -> None:
         """Entries from before the group existed are delivered too; each channel has its own."""
@@ -165,97 +162,6 @@ class StreamContract:
         (delivery,) = await read_all(harness)
         assert (delivery.data, delivery.other) == (None, ((b"other", b"field"),))
 
-    async def test_lease_is_held_against_other_instances(self, harness: StreamHarness) -> None:
-        """Another instance is told who has it and for how long; other channels are free."""
-        await Owner.of(harness.reader("one"))
-        other = harness.reader("two")
-        with pytest.raises(LeaseHeldError) as raised:
-            await other.take(FIRST)
-        assert raised.value.owner == "one"
-        assert raised.value.seconds > 0
-        await other.take(SECOND)
-
-    async def test_each_take_begins_a_later_epoch(self, harness: StreamHarness) -> None:
-        """A lease says who had it before, and how far the group had read; what the instance itself had is over."""
-        first = await Owner.of(harness.reader("one"))
-        entry_id = await harness.add(FIRST, b"data")
-        await first.turn()
-        again = await Owner.of(first.reader)
-        assert again.lease.epoch > first.lease.epoch
-        assert (again.lease.owner_before, again.lease.epoch_before) == ("one", first.lease.epoch)
-        assert (first.lease.last_delivered, again.lease.last_delivered) == ("0-0", entry_id)
-        assert (first.lease.token_before, again.lease.token) == ("", first.lease.token)
-        with pytest.raises(LeaseLostError):
-            await first.turn()
-
-    async def test_epoch_is_at_least_what_was_asked_for(self, harness: StreamHarness) -> None:
-        """An instance that a queue knows to be late gets ahead of that."""
-        assert (await harness.reader().take(FIRST, least_epoch=2**52)).epoch == 2**52
-
-    async def test_lease_that_was_given_up_is_free(self, harness: StreamHarness) -> None:
-        """The next owner need not wait, and knows that nobody was interrupted."""
-        first = await Owner.of(harness.reader("one"))
-        await first.turn("release")
-        assert (await harness.reader("two").take(FIRST)).owner_before == ""
-        with pytest.raises(LeaseLostError):
-            await first.turn()
-
-    @pytest.mark.parametrize("read", ["new", *OTHER_READS])
-    async def test_late_owner_can_do_nothing(self, harness: StreamHarness, read: Read) -> None:
-        """Once another took the lease that ran out, its former owner neither reads nor acknowledges."""
-        await harness.add(FIRST, b"data")
-        late = await Owner.of(harness.reader("one"))
-        deliveries = (await late.turn()).deliveries
-        await harness.expire()
-        owner = await Owner.of(harness.reader("two"))
-        assert owner.lease.owner_before == "one"
-        with pytest.raises(LeaseLostError):
-            await late.turn(read, deliveries)
-        with pytest.raises(LeaseLostError):
-            await late.store_dead(deliveries[0])
-        assert counts(await owner.turn("pending")) == [(b"data", 1)]
-
-    async def test_lease_that_ran_out_can_be_renewed(self, harness: StreamHarness) -> None:
-        """While nobody else took it, a turn keeps it."""
-        owner = await Owner.of(harness.reader("one"))
-        await harness.expire()
-        assert not (await owner.turn("renew")).deliveries
-        with pytest.raises(LeaseHeldError):
-            await harness.reader("two").take(FIRST)
-
-    async def test_what_is_pending_can_be_looked_at(self, harness: StreamHarness) -> None:
-        """The same owner sees it in pages, and it is not counted as delivered."""
-        for number in range(5):
-            await harness.add(FIRST, b"%d" % number)
-        owner = await Owner.of(harness.reader())
-        await owner.turn()
-        for _ in range(2):
-            first = await owner.turn("pending", count=3)
-            rest = await owner.turn("pending", after=first.deliveries[-1].entry_id, count=3)
-            assert counts(first) + counts(rest) == [(b"%d" % number, 1) for number in range(5)]
-
-    async def test_what_is_pending_can_be_delivered_again(self, harness: StreamHarness) -> None:
-        """The next owner begins with it, in order, and that is counted; then comes what is new."""
-        for number in range(3):
-            await harness.add(FIRST, b"%d" % number)
-        await (await Owner.of(harness.reader("one"))).turn(count=2)
-        await harness.expire()
-        owner = await Owner.of(harness.reader("two"))
-        assert counts(await owner.turn("retry")) == [(b"0", 2), (b"1", 2)]
-        assert counts(await owner.turn()) == [(b"2", 1)]
-
-    async def test_entry_that_was_delivered_often_comes_alone(self, harness: StreamHarness) -> None:
-        """It may be what kills its owners: its neighbours do not share its fate."""
-        for number in range(2):
-            await harness.add(FIRST, b"%d" % number)
-        owner = await Owner.of(harness.reader())
-        await owner.turn()
-        assert [counts(await owner.turn("retry")) for _ in range(3)] == [
-            [(b"0", 2), (b"1", 2)],
-            [(b"0", 3), (b"1", 3)],
-            [(b"0", 4)],
-        ]
-
     async def test_what_is_acknowledged_is_not_pending(self, harness: StreamHarness) -> None:
         """A turn acknowledges before it reads; acknowledging twice changes nothing."""
         ids = [await harness.add(FIRST, b"%d" % number) for number in range(3)]
@@ -265,88 +171,6 @@ class StreamContract:
             assert counts(await owner.turn("pending", deliveries[:1])) == [(b"1", 1)]
         assert counts(await owner.turn("new", deliveries[1:])) == [(b"2", 1)]
         assert await harness.pending() == ids[2:]
-
-    async def test_what_other_consumers_left_is_claimed(self, harness: StreamHarness) -> None:
-        """It is delivered again once it was idle for long, not before, and the owner's own is left alone."""
-        owner = await Owner.of(harness.reader("one"))
-        await harness.add(FIRST, b"own")
-        await owner.turn()
-        await harness.add(FIRST, b"other")
-        await harness.read_as("another")
-        assert counts(await owner.turn("claim")) == []
-        await harness.make_idle(FIRST)
-        assert counts(await owner.turn("claim")) == [(b"other", 2)]
-        assert counts(await owner.turn("retry")) == [(b"own", 2)]
-
-    async def test_what_was_claimed_stays_apart(self, harness: StreamHarness) -> None:
-        """The next owner gets it by claiming, at once, since queues may be past its id without having it."""
-        await harness.add(FIRST, b"other")
-        first = await Owner.of(harness.reader("one"))
-        await harness.read_as("another")
-        await harness.make_idle(FIRST)
-        await first.turn("claim")
-        await harness.expire()
-        owner = await Owner.of(harness.reader("two"))
-        assert counts(await owner.turn("retry")) == []
-        assert counts(await owner.turn("claim")) == [(b"other", 3)]
-        assert counts(await owner.turn("claim", (await owner.turn("claim")).deliveries)) == []
-
-    @pytest.mark.parametrize("read", ["pending", "retry", "claim"])
-    async def test_pending_entry_that_was_deleted_is_reported_once(self, harness: StreamHarness, read: Read) -> None:
-        """Its id is returned beside what is left, and it is not pending any more."""
-        owner = await Owner.of(harness.reader())
-        gone, left = [await harness.add(FIRST, data) for data in (b"gone", b"left")]
-        await (harness.read_as("another") if read == "claim" else owner.turn())
-        await harness.make_idle(FIRST)
-        await harness.delete(FIRST, gone)
-        turn = await owner.turn(read)
-        assert (texts(turn.deliveries), list(turn.deleted)) == ([b"left"], [gone])
-        assert not (await owner.turn(read)).deleted
-        assert await harness.pending() == [left]
-
-    async def test_group_that_vanished_is_made_again_at_the_beginning(self, harness: StreamHarness) -> None:
-        """The epoch is over; the next one delivers all once more, under another token, rather than nothing."""
-        await harness.add(FIRST, b"old")
-        owner = await Owner.of(harness.reader())
-        await owner.turn("renew", (await owner.turn()).deliveries)
-        await harness.destroy_group(FIRST)
-        await harness.add(FIRST, b"new")
-        with pytest.raises(LeaseLostError):
-            await owner.turn()
-        again = await Owner.of(owner.reader)
-        assert texts((await again.turn()).deliveries) == [b"old", b"new"]
-        assert again.lease.token != again.lease.token_before == owner.lease.token
-
-    async def test_lease_of_a_group_that_vanished_can_be_given_up(self, harness: StreamHarness) -> None:
-        """Then the next owner makes the group."""
-        owner = await Owner.of(harness.reader("one"))
-        await harness.destroy_group(FIRST)
-        await owner.turn("release")
-        await harness.reader("two").take(FIRST)
-
-    async def test_group_that_was_set_back_ends_the_epoch(self, harness: StreamHarness) -> None:
-        """What comes again is read under another token, so that no queue takes it for done."""
-        await harness.add(FIRST, b"old")
-        owner = await Owner.of(harness.reader())
-        await owner.turn("renew", (await owner.turn()).deliveries)
-        await harness.set_back(FIRST)
-        with pytest.raises(LeaseLostError):
-            await owner.turn()
-        again = await Owner.of(owner.reader)
-        assert again.lease.token != owner.lease.token
-        assert texts((await again.turn()).deliveries) == [b"old"]
-
-    async def test_what_a_late_owner_has_read_is_not_passed(self, harness: StreamHarness) -> None:
-        """Entries that another delivered to the owners' consumer end the epoch; the next one finds them pending."""
-        owner = await Owner.of(harness.reader())
-        await harness.add(FIRST, b"missed")
-        await harness.read_as("domainstream")
-        await harness.add(FIRST, b"new")
-        with pytest.raises(LeaseLostError):
-            await owner.turn()
-        again = await Owner.of(owner.reader)
-        found = [*(await again.turn("pending")).deliveries, *(await again.turn()).deliveries]
-        assert b"missed" in texts(found)
 
     async def test_reads_of_other_consumers_do_not_disturb(self, harness: StreamHarness) -> None:
         """The owner goes on with what they leave."""
@@ -405,20 +229,14 @@ class StreamContract:
             assert (len(done), turn.loss) == (10, None)
             await harness.trim(FIRST, keep=keep)
 
-    async def test_entries_between_two_ids_are_returned_whatever_became_of_them(self, harness: StreamHarness) -> None:
-        """Acknowledged, pending and unread ones, without those that were deleted, after one id and up to another."""
+    async def test_entries_can_be_looked_at_whatever_became_of_them(self, harness: StreamHarness) -> None:
+        """Acknowledged, pending and unread ones, without those that were deleted; nothing is delivered by it."""
         ids = [await harness.add(FIRST, b"%d" % number) for number in range(6)]
         owner = await Owner.of(harness.reader())
         await owner.turn("renew", (await owner.turn(count=3)).deliveries[:2])
         await harness.delete(FIRST, ids[3])
-        between = owner.reader.between
-        assert texts(await between(FIRST, ids[0], ids[4], count=100)) == [b"1", b"2", b"4"]
-        assert texts(await between(FIRST, "0-0", ids[5], count=2)) == [b"0", b"1"]
-        assert not await between(FIRST, ids[5], ids[5], count=100)
+        assert counts(await owner.turn("look", after=ids[0], count=3)) == [(b"1", 1), (b"2", 1), (b"4", 1)]
+        assert counts(await owner.turn("look", count=2)) == [(b"0", 1), (b"1", 1)]
+        assert not (await owner.turn("look", after=ids[5])).deliveries
         assert await harness.pending() == [ids[2]]
-
-    async def test_closing_twice_does_nothing(self, harness: StreamHarness) -> None:
-        """A second `close` does nothing."""
-        reader = harness.reader()
-        for _ in range(2):
-            await reader.close()
+        assert counts(await owner.turn()) == [(b"4", 1), (b"5", 1)]

@@ -4,7 +4,7 @@ Implements `StreamReader`.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,7 +13,6 @@ from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
 from domainstream.stream.memory.streams import MemoryGroup, MemoryLease, MemoryStreams, Pending
 from domainstream.stream.port import (
     DeadLetter,
-    Delivery,
     Loss,
     Read,
     ReaderSettings,
@@ -36,33 +35,24 @@ SUSPICIOUS: Final = 2
 
 
 class MemoryStreamReader:
-    """The `StreamReader` of `MemoryStreams`; the key of a stream is its channel."""
+    """The `StreamReader` of `MemoryStreams`."""
 
     def __init__(
-        self,
-        streams: MemoryStreams,
-        channels: Iterable[str],
-        *,
-        group: str,
-        instance: str = "instance",
-        settings: ReaderSettings = DEFAULTS,
+        self, streams: MemoryStreams, *, group: str, instance: str = "instance", settings: ReaderSettings = DEFAULTS
     ) -> None:
-        """Read `channels` of `streams` as `instance`, which no other has for its name."""
+        """Read `streams` as `instance`, which no other has for its name."""
         self.instance = plain_name(instance)
         """The name of this instance."""
-        self.channels = {plain_name(channel): plain_name(channel) for channel in channels}
-        """The channel of each stream's key."""
-        self.settings = settings
-        """How much to read at a time, and when to claim what others left pending."""
         self.group = plain_name(group)
         """The consumer group."""
         self._streams = streams
+        self._settings = settings
         self._known: set[str] = set()
 
     async def take(self, channel: str, *, least_epoch: int = 0) -> Lease:
         """Take the lease of a channel; see `StreamReader.take`."""
         held = self._streams.leases.setdefault((channel, self.group), MemoryLease())
-        before, now = Lease(0, 0, "", held.owner, held.epoch, "", held.token), self._streams.clock()
+        now, owner_before, epoch_before, token_before = self._streams.clock(), held.owner, held.epoch, held.token
         if held.owner not in ("", self.instance) and held.until > now:
             raise LeaseHeldError(held.owner, held.until - now)
         is_made = (channel, self.group) not in self._streams.groups
@@ -71,11 +61,20 @@ class MemoryStreamReader:
             held.token = secrets.token_hex(4)
         server_ms = int(now * 1000)
         held.owner, held.epoch = self.instance, max(held.epoch + 1, server_ms, least_epoch)
-        held.until = now + self.settings.lease.total_seconds()
+        held.until = now + self._settings.lease.total_seconds()
         if is_made and channel in self._known:
             emit(Signal.STREAM_GROUP_RECREATED, group=self.group, channel=channel)
         self._known.add(channel)
-        return replace(before, epoch=held.epoch, server_ms=server_ms, last_delivered=group.last_id, token=held.token)
+        return Lease(
+            epoch=held.epoch,
+            server_ms=server_ms,
+            last_delivered=group.last_id,
+            owner_before=owner_before,
+            is_resumed=owner_before == self.instance,
+            epoch_before=epoch_before,
+            token=held.token,
+            token_before=token_before,
+        )
 
     async def turn(
         self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
@@ -83,30 +82,16 @@ class MemoryStreamReader:
         """Take a turn at a channel; see `StreamReader.turn`."""
         held = self._held(channel, lease)
         group = self._streams.groups.get((channel, self.group))
-        if group is None and read != "release":
-            raise LeaseLostError(f"{channel}: the group {self.group} is gone")
-        if group is not None:
-            _acknowledge(group, acknowledge)
         if read == "release":
+            _acknowledge(group or MemoryGroup(), acknowledge)
             held.owner, held.until = "", 0.0
-        if group is None or read == "release":
             return Turn(())
-        held.until = self._streams.clock() + self.settings.lease.total_seconds()
-        match read:
-            case "new":
-                return self._read_new(channel, held, group, after, count)
-            case "pending":
-                return self._look_at(channel, group, self._pending(group, CONSUMER, after)[:count])
-            case "retry":
-                return self._deliver_again(channel, group, CONSUMER, after, count)
-            case "claim":
-                return self._claim(channel, group, after, count)
-            case _:
-                return Turn(())
-
-    async def between(self, channel: str, after: str, until: str, *, count: int) -> Sequence[Delivery]:
-        """Return entries of a channel; see `StreamReader.between`."""
-        return self._streams.between(channel, after, until)[:count]
+        if group is None:
+            raise LeaseLostError(f"{channel}: the group {self.group} is gone")
+        _acknowledge(group, acknowledge)
+        turn = self._read(channel, held, group, read, after, count)
+        held.until = self._streams.clock() + self._settings.lease.total_seconds()
+        return turn
 
     async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
         """Store dead letters of a channel; see `StreamReader.store_dead`."""
@@ -119,15 +104,27 @@ class MemoryStreamReader:
                 stored = StoredDeadLetter(self._streams.next_id(), self.group, whole, left_out)
                 self._streams.stored_dead_letters.append(stored)
 
-    async def close(self) -> None:
-        """Do nothing: there are no connections."""
-
     def _held(self, channel: str, lease: Lease) -> MemoryLease:
         """Return the lease, if it is this instance's still. One that has run out is, until another takes it."""
         held = self._streams.leases[channel, self.group]
         if (held.owner, held.epoch) != (self.instance, lease.epoch):
             raise LeaseLostError(f"{channel}: the lease is of epoch {held.epoch}")
         return held
+
+    def _read(self, channel: str, held: MemoryLease, group: MemoryGroup, read: Read, after: str, count: int) -> Turn:
+        match read:
+            case "new":
+                return self._read_new(channel, held, group, after, count)
+            case "pending":
+                return self._look_at(channel, group, self._pending(group, CONSUMER, after)[:count])
+            case "retry":
+                return self._deliver_again(channel, group, CONSUMER, after, count)
+            case "claim":
+                return self._claim(channel, group, after, count)
+            case "look":
+                return Turn(self._streams.between(channel, after)[:count])
+            case _:
+                return Turn(())
 
     def _read_new(self, channel: str, held: MemoryLease, group: MemoryGroup, after: str, count: int) -> Turn:
         if id_order(group.last_id) < id_order(after):
@@ -183,7 +180,7 @@ class MemoryStreamReader:
 
     def _claim(self, channel: str, group: MemoryGroup, after: str, count: int) -> Turn:
         """Take over what consumers of other names have left, and deliver that."""
-        now, idle = self._streams.clock(), self.settings.claim_after.total_seconds()
+        now, idle = self._streams.clock(), self._settings.claim_after.total_seconds()
         for consumer in {pending.consumer for pending in group.pending.values()} - {CONSUMER, CLAIMED}:
             left = [each for each in self._pending(group, consumer, "0-0") if now - group.pending[each].since >= idle]
             for entry_id in left[:count]:

@@ -137,7 +137,7 @@ class MemoryStreams:
 
 
 class MemoryWakeUps:
-    """The `WakeUps` of `MemoryStreams`; the key of a stream is its channel."""
+    """The `WakeUps` of `MemoryStreams`."""
 
     def __init__(self, streams: MemoryStreams, channels: Iterable[str]) -> None:
         self._streams = streams

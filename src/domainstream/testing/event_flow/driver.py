@@ -16,7 +16,8 @@ from domainstream.lifecycle import Lifecycle
 from domainstream.producer import OutgoingMessage
 from domainstream.queue import MemoryJobAdder, MemoryQueue
 from domainstream.subscriber import JobRouter
-from domainstream.subscriber.channel_hand_over import ChannelHandOver, HandOverParts
+from domainstream.subscriber.channel_hand_over import ChannelHandOver
+from domainstream.subscriber.parts import HandOverParts
 from domainstream.subscriber.progress import Progress
 from domainstream.telemetry import Signal, emit
 from domainstream.testing.event_flow.attempts import EndlessFlowError, JobAttempt
@@ -134,18 +135,10 @@ class FlowDriver:
             if self._streams.changes[channel] == self._forwarded.get(channel, 0):
                 continue
             self._forwarded[channel] = self._streams.changes[channel]
-            reader, lifecycle = FlowReader(self._streams, [channel], group=GROUP), Lifecycle("EventFlow")
-            parts = HandOverParts(
-                reader=reader, adder=self._adder, router=self._router, progress=self._progress, lifecycle=lifecycle
-            )
-            hand_over = ChannelHandOver(channel, parts)
-
-            def stop(lifecycle: Lifecycle = lifecycle, hand_over: ChannelHandOver = hand_over) -> None:
-                lifecycle.stop()
-                hand_over.rang.set()
-
-            reader.at_end = stop
-            await hand_over.run()
+            lifecycle = Lifecycle("EventFlow")
+            reader = FlowReader(self._streams, group=GROUP, at_end=lifecycle.stop)
+            parts = HandOverParts(reader=reader, adder=self._adder, router=self._router, progress=self._progress)
+            await ChannelHandOver(channel, parts, lifecycle).run()
 
     def _take_new_jobs(self) -> None:
         for queue, jobs in self.queue.jobs.items():

@@ -70,10 +70,12 @@ class FlowStreams(MemoryStreams):
 
 
 class FlowReader(MemoryStreamReader):
-    """Calls `at_end` when there is nothing new, instead of letting its user wait for more."""
+    """A reader of what there is, for somebody who would wait for more."""
 
-    at_end: Callable[[], None]
-    """What to call."""
+    def __init__(self, streams: MemoryStreams, *, group: str, at_end: Callable[[], None]) -> None:
+        """Call `at_end` when there is nothing new."""
+        super().__init__(streams, group=group)
+        self._at_end = at_end
 
     async def turn(
         self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
@@ -81,7 +83,7 @@ class FlowReader(MemoryStreamReader):
         """Take a turn at a channel; see `StreamReader.turn`."""
         turn = await super().turn(channel, lease, read, acknowledge, after=after, count=count)
         if read == "new" and not turn.deliveries:
-            self.at_end()
+            self._at_end()
         return turn
 
 

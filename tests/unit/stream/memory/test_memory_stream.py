@@ -1,14 +1,14 @@
 """The streams in memory keep the contracts of the ports."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 from support.memory_streams import MemoryHarness
 
-from domainstream.stream import MemoryStreamReader, MemoryStreams, MemoryWakeUps
+from domainstream.stream import MemoryStreams, MemoryWakeUps
 from domainstream.testing.dead_letter_contract import DeadLetterContract
 from domainstream.testing.stream_contract import FIRST, SECOND, StreamContract
+from domainstream.testing.stream_lease_contract import StreamLeaseContract
 
 
 @pytest.fixture
@@ -19,6 +19,10 @@ async def harness() -> MemoryHarness:
 
 class TestMemoryStream(StreamContract):
     """The contract of readers, in memory."""
+
+
+class TestMemoryLeases(StreamLeaseContract):
+    """The contract of leases, in memory."""
 
 
 class TestMemoryDeadLetters(DeadLetterContract):
@@ -51,10 +55,3 @@ async def test_listener_runs_until_it_is_cancelled() -> None:
     running.cancel()
     await asyncio.wait([running])
     assert running.cancelled()
-
-
-def test_reader_says_what_it_reads() -> None:
-    """The key of a stream is its channel, and settings are those that were given."""
-    reader = MemoryStreamReader(MemoryStreams(), [FIRST], group="group", instance="one")
-    assert (reader.channels, reader.instance) == ({FIRST: FIRST}, "one")
-    assert reader.settings.lease == timedelta(seconds=10)
