@@ -7,17 +7,12 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from support.consuming import GROUP, Streams
 
-from domainstream.stream import (
-    OnLoss,
-    ReaderSettings,
-    RedisDeadLetterRedrive,
-    RedisDeadLetters,
-    RedisStreamReader,
-)
+from domainstream.redis.keys import lease_key
+from domainstream.stream import ReaderSettings, RedisDeadLetterRedrive, RedisStreamReader
 from domainstream.stream.port import Fields
 from domainstream.testing.stream_contract import FIRST, SECOND, StreamHarness
 
-SETTINGS: Final = ReaderSettings(block=timedelta(seconds=0.2), claim_after=timedelta(seconds=3))
+SETTINGS: Final = ReaderSettings(lease=timedelta(minutes=1), claim_after=timedelta(minutes=1))
 
 
 class RedisHarness(StreamHarness):
@@ -47,10 +42,15 @@ class RedisHarness(StreamHarness):
         """Drop the oldest entries, exactly."""
         await self.redis.xtrim(self.key(channel), maxlen=keep, approximate=False)
 
-    async def abandon(self) -> None:
-        """Make what is pending an hour old."""
-        for channel in (FIRST, SECOND):
-            await self.make_idle(channel)
+    async def delete(self, channel: str, entry_id: str) -> None:
+        """Drop an entry."""
+        await self.redis.xdel(self.key(channel), entry_id)
+
+    async def read_as(self, consumer: str, channel: str = FIRST) -> None:
+        """Deliver what is new to a consumer; make the group if there is none."""
+        if not await self.redis.exists(lease_key(self.key(channel), GROUP)):
+            await self.redis.xgroup_create(self.key(channel), GROUP, id="0", mkstream=True)
+        await self.redis.xreadgroup(GROUP, consumer, {self.key(channel): ">"})
 
     async def make_idle(self, channel: str) -> None:
         """Make what is pending in a channel an hour old, without delivering it."""
@@ -60,34 +60,40 @@ class RedisHarness(StreamHarness):
             ids = [one["message_id"] for one in pending if one["consumer"] == consumer]
             await self.redis.xclaim(key, GROUP, consumer, 0, ids, idle=3_600_000, justid=True)
 
+    async def pending(self, channel: str = FIRST) -> list[str]:
+        """Return what is pending."""
+        rows: Any = await self.redis.xpending_range(self.key(channel), GROUP, "-", "+", 10_000)
+        return [row["message_id"].decode() for row in rows]
+
+    async def expire(self, channel: str = FIRST) -> None:
+        """Let the lease run out."""
+        mapping: Any = {"until": "1"}
+        await self.redis.hset(lease_key(self.key(channel), GROUP), mapping=mapping)
+
     async def destroy_group(self, channel: str) -> None:
         """Let the group vanish."""
         await self.redis.xgroup_destroy(self.key(channel), GROUP)
 
+    async def set_back(self, channel: str) -> None:
+        """Let the group begin again."""
+        await self.redis.xgroup_setid(self.key(channel), GROUP, "0")
+
     def reader(
         self,
-        consumer: str = "one",
+        instance: str = "one",
         *,
-        on_loss: OnLoss | None = None,
         channels: Sequence[str] = (FIRST, SECOND),
         settings: ReaderSettings = SETTINGS,
     ) -> RedisStreamReader:
         """Open a reader."""
-        prefix = self.streams.prefix
         reader = RedisStreamReader.from_url(
-            self.url, channels, group=GROUP, consumer=consumer, prefix=prefix, settings=settings, on_loss=on_loss
+            self.url, channels, group=GROUP, instance=instance, prefix=self.streams.prefix, settings=settings
         )
         self.opened.append(reader)
         return reader
 
-    def dead_letters(self) -> RedisDeadLetters:
-        """Open the dead letters."""
-        dead_letters = RedisDeadLetters.from_url(self.url, group=GROUP, prefix=self.streams.prefix)
-        self.opened.append(dead_letters)
-        return dead_letters
-
     def redrive(self) -> RedisDeadLetterRedrive:
-        """Open their redrive."""
+        """Open the redrive of the dead letters."""
         redrive = RedisDeadLetterRedrive.from_url(self.url, prefix=self.streams.prefix)
         self.opened.append(redrive)
         return redrive

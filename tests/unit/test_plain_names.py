@@ -16,14 +16,10 @@ from support.coding import OptimizationEvaluated, evaluated
 from domainstream import BaseEvent, EventPayload, PublisherSettings, Retention
 from domainstream.errors import DomainStreamError
 from domainstream.event import CorrelationFilter, EventDecoder, EventEncoder, correlation_scope, follow_up_id
-from domainstream.queue import BullMQQueue
-from domainstream.queue.bullmq.forwarder import BullMQForwarder
+from domainstream.queue import BullMQJobAdder, BullMQQueue, MemoryJobAdder, MemoryQueue
 from domainstream.queue.bullmq.scripts import queue_key
-from domainstream.redis.connection import connect
 from domainstream.redis.keys import stream_key
-from domainstream.stream import RedisConsumerLease, RedisDeadLetters, RedisIdleConsumerReaper, RedisStreamReader
-from domainstream.stream.memory.reader import MemoryStreamReader
-from domainstream.stream.memory.streams import MemoryDeadLetters, MemoryStreams
+from domainstream.stream import MemoryStreamReader, MemoryStreams, RedisStreamReader
 from domainstream.subscriber import to_queue
 from domainstream.worker import EventConsumer, WorkerSettings
 from domainstream.worker.bullmq.engine import WorkerConnections
@@ -87,13 +83,11 @@ def stored(name: str) -> str:
     """Return the streams of a memory publisher and of memory streams with a channel of this name."""
     streams = MemoryStreams()
     streams.add(name, b"{}")
-    reader = MemoryStreamReader(streams, [name], group=name, consumer=name)
-    (delivery,) = asyncio.run(_read(reader))
-    return f"{list(streams.entries)} {delivery.channel} {reader.group} {reader.consumer}"
-
-
-async def _read(reader: MemoryStreamReader) -> Any:
-    return await reader.read()
+    reader = MemoryStreamReader(streams, group=name, instance=name)
+    lease = asyncio.run(reader.take(NAME))
+    epoch, _ = asyncio.run(MemoryJobAdder(MemoryQueue(), group=name).fence(NAME, lease, []))
+    mark = epoch.mark.removesuffix(lease.token)
+    return f"{list(streams.entries)} {reader.group} {reader.instance} {list(streams.leases)} {mark}"
 
 
 def connection(name: str) -> str:
@@ -103,31 +97,19 @@ def connection(name: str) -> str:
 
 
 async def _reader(name: str) -> str:
-    reader = RedisStreamReader.from_url(URL, [name], group=name, consumer=name, prefix=name)
-    reaper = RedisIdleConsumerReaper.from_url(URL, [name], group=name, consumer=name, prefix=name)
-    streams = reader._streams
-    said = f"{reader.group} {reader.consumer} {streams.channels} {streams.keys} {reaper.group} {reaper.consumer}"
+    reader = RedisStreamReader.from_url(URL, [name], group=name, instance=name, prefix=name)
+    said = f"{reader.channels} {[turns.take(NAME) for turns in reader._turns.values()]}"
     await reader.close()
-    await reaper.close()
-    return f"{said} {reaper._channels}"
-
-
-async def _forwarder(name: str) -> str:
-    forwarder = BullMQForwarder.from_url(URL, group=name, consumer=name, prefix=name, bull_prefix=name)
-    letters = RedisDeadLetters.from_url(URL, group=name, prefix=name)
-    queue = BullMQQueue.from_url(URL, bull_prefix=name)
-    said = f"{forwarder.group} {forwarder.consumer} {forwarder._bull_prefix} {letters.group} {queue._bull_prefix}"
-    await forwarder.close()
-    await letters.close()
-    await queue.close()
     return said
 
 
-async def _lease(name: str) -> str:
-    client = connect(URL)
-    lease = RedisConsumerLease(client, [name], group=name, consumer=name, prefix=name)
-    await client.aclose()
-    return f"{lease._keys} {lease._taken_by('another')}"
+async def _adder(name: str) -> str:
+    adder = BullMQJobAdder.from_url(URL, group=name, prefix=name, bull_prefix=name)
+    queue = BullMQQueue.from_url(URL, bull_prefix=name)
+    said = f"{adder._group} {stream_key(NAME, adder._prefix)} {adder._bull_prefix} {queue._bull_prefix}"
+    await adder.close()
+    await queue.close()
+    return said
 
 
 def refusal(name: str) -> str:
@@ -150,11 +132,9 @@ BORDERS: dict[str, Callable[[Any], str]] = {
     "publisher": lambda name: f"{_publisher(name).prefix} {_publisher(name).producer_id}",
     "worker": lambda name: f"{WorkerSettings(name=name).name}",
     "worker's connections": connection,
-    "reader and reaper": lambda name: asyncio.run(_reader(name)),
-    "consumer lease": lambda name: asyncio.run(_lease(name)),
-    "forwarder, queue and dead letters": lambda name: asyncio.run(_forwarder(name)),
-    "memory streams": stored,
-    "memory dead letters": lambda name: f"{MemoryDeadLetters(MemoryStreams(), group=name).group}",
+    "reader": lambda name: asyncio.run(_reader(name)),
+    "job adder and queue": lambda name: asyncio.run(_adder(name)),
+    "memory streams and queues": stored,
     "correlation": logged,
     "follow-up": lambda name: follow_up_id(evaluated(id="cause"), name),
     "refusal": refusal,

@@ -7,7 +7,7 @@ names and camelCase stop in `queue.bullmq`. Before: `domainstream.stream`. Next 
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.queue.bullmq.queue import BullMQQueue
 from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin
-from domainstream.queue.memory import MemoryQueue
+from domainstream.queue.memory import MemoryJobAdder, MemoryQueue
 from domainstream.queue.port import (
     ChannelEpoch,
     Fenced,
@@ -30,6 +30,7 @@ __all__ = [
     "JobOrigin",
     "JobQueue",
     "JobSettings",
+    "MemoryJobAdder",
     "MemoryQueue",
     "QueueBehindError",
     "RedisEvent",

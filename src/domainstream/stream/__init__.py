@@ -6,15 +6,15 @@ stages to the right.
 Before: `domainstream.outbox`, across Redis. Next stage: `domainstream.queue`.
 """
 
-from domainstream.stream.dead_letters import RedisDeadLetterRedrive, RedisDeadLetters
+from domainstream.stream.dead_letters import RedisDeadLetterRedrive
 from domainstream.stream.inspection.server import check_eviction, check_eviction_at
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
 from domainstream.stream.maintenance.trimmer import RedisStreamTrimmer
-from domainstream.stream.memory.streams import MemoryDeadLetterRedrive, MemoryDeadLetters, MemoryStreams
+from domainstream.stream.memory.reader import MemoryStreamReader
+from domainstream.stream.memory.streams import MemoryDeadLetterRedrive, MemoryStreams, MemoryWakeUps
 from domainstream.stream.port import (
     DeadLetter,
     DeadLetterRedrive,
-    DeadLetters,
     Delivery,
     Loss,
     MaintenanceTask,
@@ -33,7 +33,6 @@ __all__ = [
     "ConsumerState",
     "DeadLetter",
     "DeadLetterRedrive",
-    "DeadLetters",
     "Delivery",
     "GroupState",
     "Lease",
@@ -42,14 +41,14 @@ __all__ = [
     "Loss",
     "MaintenanceTask",
     "MemoryDeadLetterRedrive",
-    "MemoryDeadLetters",
+    "MemoryStreamReader",
     "MemoryStreams",
+    "MemoryWakeUps",
     "OnLoss",
     "PendingEntry",
     "ReaderSettings",
     "ReaderStats",
     "RedisDeadLetterRedrive",
-    "RedisDeadLetters",
     "RedisStreamReader",
     "RedisStreamTrimmer",
     "RedriveResult",

@@ -1,7 +1,7 @@
-"""Stores undecodable entries in a stream beside their own; lists, redrives and purges them.
+"""Entries that cannot become jobs, in a stream beside their own: lists, redrives and purges them.
 
 Its key is the stream's, followed by `:dead`; on a cluster the former is in braces, so that both lie in one slot.
-Implements `DeadLetters` and `DeadLetterRedrive`.
+`reader/store_dead.lua` stores them. Implements `DeadLetterRedrive`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,14 +27,6 @@ OTHER: Final = b"field:"
 """What the name of another field of the entry begins with in its dead letter."""
 
 PAGE: Final = 500
-
-# MULTI would not do: it goes on to XACK when XADD has failed, and the entry would be lost.
-# An entry that is no longer pending was stored by an earlier call whose reply was lost.
-_STORE: Final = Script.of("""
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
-redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
-return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-""")
 
 # All or nothing per dead letter: XADD comes first, so that one which the server rejects stays a dead letter.
 _REDRIVE: Final = Script.of("""
@@ -67,38 +59,6 @@ return {added, without_data}
 """)
 
 
-class RedisDeadLetters:
-    """`DeadLetters` on Redis or Valkey; `dead_letter_fields` says how they are stored."""
-
-    def __init__(self, client: Redis | RedisNodes, *, group: str, prefix: str = "") -> None:
-        """Write through `client`, which the caller closes."""
-        self.group = plain_name(group)
-        """The consumer group in whose name entries are acknowledged."""
-        self._nodes = RedisNodes.of(client)
-        self._prefix = prefix
-        self._owned = AsyncExitStack()
-
-    @classmethod
-    def from_url(cls, url: str, *, group: str, prefix: str = "") -> Self:
-        """Return dead letters that own their connection. Raises `ConfigurationError` for an invalid URL."""
-        nodes = RedisNodes.open(url)
-        dead_letters = cls(nodes, group=group, prefix=prefix)
-        dead_letters._owned.push_async_callback(nodes.close)
-        return dead_letters
-
-    async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
-        """Store and acknowledge, one script call per dead letter; see `DeadLetters.store`."""
-        for dead_letter in dead_letters:
-            channel = dead_letter.delivery.channel
-            keys = [stream_key(channel, self._prefix), _key(channel, self._prefix, self._nodes)]
-            fields = dead_letter_fields(dead_letter, self.group)
-            await self._nodes.call(_STORE, keys, self.group, dead_letter.delivery.entry_id, *fields)
-
-    async def close(self) -> None:
-        """Close the connections that it owns; see `DeadLetters.close`."""
-        await self._owned.aclose()
-
-
 def dead_letter_fields(dead_letter: DeadLetter, group: str) -> list[str | bytes]:
     """Return the names and values of the fields in which a dead letter is stored.
 
@@ -118,7 +78,7 @@ def dead_letter_fields(dead_letter: DeadLetter, group: str) -> list[str | bytes]
 
 
 class RedisDeadLetterRedrive:
-    """The `DeadLetterRedrive` of what `RedisDeadLetters` stores."""
+    """The `DeadLetterRedrive` of what `RedisStreamReader` stores."""
 
     def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
         """Work through `client`, which the caller closes."""

@@ -233,27 +233,8 @@ class StreamReader(Protocol):
     async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
         """Store the dead letter of each entry, by its id, and acknowledge it; a repeat stores it once.
 
-        Raises `LeaseLostError`.
+        Of the entry's other fields it keeps what `kept_fields` returns. Raises `LeaseLostError`.
         """
-        ...
-
-
-class DeadLetters(Protocol):
-    """Stores what can never become a job, for people to look at.
-
-    For one task. Raises the same errors as `StreamReader`.
-    """
-
-    async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
-        """Store each dead letter and acknowledge its entry, in one step on the server; a repeat stores it once.
-
-        The step is atomic per dead letter. After an error, those before the failing one are stored. Of the entry's
-        other fields it keeps what `kept_fields` returns.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Release all connections. Closing twice does nothing."""
         ...
 
 

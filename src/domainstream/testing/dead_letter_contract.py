@@ -1,21 +1,20 @@
-"""The contract suite of `DeadLetters` and `DeadLetterRedrive`. Use it like `stream_contract`."""
+"""The contract suite of `StreamReader.store_dead` and `DeadLetterRedrive`. Use it like `stream_contract`."""
 
 import pytest
 
-from domainstream.stream import DeadLetter, DeadLetters, Delivery
+from domainstream.stream import DeadLetter
 from domainstream.stream.port import MAX_KEPT_BYTES, Fields
-from domainstream.testing.stream_contract import FIRST, SECOND, StreamHarness, read_all, read_some, texts
+from domainstream.testing.stream_contract import FIRST, SECOND, Owner, StreamHarness, read_all, texts
 
 
 async def store(
     harness: StreamHarness, data: bytes | None, channel: str = FIRST, other: Fields = ()
-) -> tuple[DeadLetters, DeadLetter]:
+) -> tuple[Owner, DeadLetter]:
     """Add an entry, read it and store it as a dead letter."""
     await harness.add(channel, data, other)
-    (delivery,) = await read_some(harness.reader("one"))
-    port, dead_letter = harness.dead_letters(), DeadLetter(delivery, "HostileJsonError", "not JSON")
-    await port.store([dead_letter])
-    return port, dead_letter
+    owner = await Owner.of(harness.reader(), channel)
+    (delivery,) = (await owner.turn()).deliveries
+    return owner, await owner.store_dead(delivery)
 
 
 async def stored(harness: StreamHarness, channel: str = FIRST) -> list[tuple[str, str, str, bytes | None]]:
@@ -24,14 +23,9 @@ async def stored(harness: StreamHarness, channel: str = FIRST) -> list[tuple[str
     return [(dead.delivery.entry_id, dead.error, dead.reason, dead.delivery.data) for dead in dead_letters]
 
 
-async def new_entries(harness: StreamHarness, count: int) -> list[Delivery]:
-    """Read as another consumer."""
-    return await read_all(harness.reader("two"), count)
-
-
 @pytest.mark.asyncio
 class DeadLetterContract:
-    """The behaviour of `DeadLetters` and `DeadLetterRedrive`; subclasses provide the fixture `harness`."""
+    """The behaviour of `store_dead` and `DeadLetterRedrive`; subclasses provide the fixture `harness`."""
 
     @pytest.mark.parametrize("data", [b"rubbish", None])
     async def test_dead_letter_is_stored_and_its_entry_acknowledged(
@@ -40,7 +34,7 @@ class DeadLetterContract:
         """A dead letter has the entry's id, the error and the data; the entry is not delivered again."""
         _, dead_letter = await store(harness, data)
         assert await stored(harness) == [(dead_letter.delivery.entry_id, "HostileJsonError", "not JSON", data)]
-        assert texts(await harness.reader("one").read()) == []
+        assert await harness.pending() == []
 
     @pytest.mark.parametrize("data", [b"rubbish", None])
     async def test_dead_letter_keeps_the_other_fields(self, harness: StreamHarness, data: bytes | None) -> None:
@@ -69,7 +63,7 @@ class DeadLetterContract:
         assert (stored.dead_letter.delivery.other, stored.left_out) == (kept, left_out)
         assert stored.dead_letter.delivery.data == b"data"
         await harness.redrive().redrive(FIRST)
-        (again,) = await new_entries(harness, 1)
+        (again,) = await read_all(harness)
         assert (again.data, again.other) == (b"data", ())
 
     async def test_redriven_entry_has_its_other_fields(self, harness: StreamHarness) -> None:
@@ -77,13 +71,13 @@ class DeadLetterContract:
         other = ((b"traceparent", b"00-1"), (b"data2", b""))
         await store(harness, b"1", other=other)
         await harness.redrive().redrive(FIRST)
-        (again,) = await new_entries(harness, 1)
+        (again,) = await read_all(harness)
         assert (again.data, again.other) == (b"1", other)
 
     async def test_storing_twice_keeps_one_dead_letter(self, harness: StreamHarness) -> None:
         """A repeat, as after a lost reply, stores no second dead letter."""
-        port, dead_letter = await store(harness, None)
-        await port.store([dead_letter])
+        owner, dead_letter = await store(harness, None)
+        await owner.store_dead(dead_letter.delivery)
         assert len(await stored(harness)) == 1
 
     async def test_dead_letters_are_listed_in_pages_per_channel(self, harness: StreamHarness) -> None:
@@ -102,7 +96,7 @@ class DeadLetterContract:
         for data in (b"1", b"2", b"3"):
             await store(harness, data)
         done = await harness.redrive().redrive(FIRST, count=2)
-        deliveries = await new_entries(harness, 2)
+        deliveries = await read_all(harness)
         assert texts(deliveries) == [b"1", b"2"]
         assert tuple(delivery.entry_id for delivery in deliveries) == done.entry_ids
         assert done.without_data == ()
@@ -115,7 +109,7 @@ class DeadLetterContract:
         redrive = harness.redrive()
         dead_letter_id = (await redrive.page(FIRST))[1].dead_letter_id
         first, second = [await redrive.redrive(FIRST, dead_letter_id=dead_letter_id) for _ in range(2)]
-        assert texts(await new_entries(harness, 1)) == [b"2"]
+        assert texts(await read_all(harness)) == [b"2"]
         assert len(first.entry_ids) == 1
         assert second.entry_ids == ()
         assert [data for *_, data in await stored(harness)] == [b"1"]
@@ -130,4 +124,10 @@ class DeadLetterContract:
         assert len(done.entry_ids) == 1
         assert done.without_data == (without.dead_letter_id,)
         assert [data for *_, data in await stored(harness)] == [None]
-        assert texts(await new_entries(harness, 1)) == [b"2"]
+        assert texts(await read_all(harness)) == [b"2"]
+
+    async def test_closing_twice_does_nothing(self, harness: StreamHarness) -> None:
+        """A second `close` does nothing."""
+        redrive = harness.redrive()
+        for _ in range(2):
+            await redrive.close()

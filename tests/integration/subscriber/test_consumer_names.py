@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from domainstream.stream.maintenance.consumer_lease import WATCH
 from redis.asyncio import Redis
 from support.consuming import (
     CALCULATED,
@@ -25,7 +26,6 @@ from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import cancel_and_wait
 from domainstream.redis.keys import companion_key
 from domainstream.stream import RedisConsumerLease
-from domainstream.stream.maintenance.consumer_lease import WATCH
 from domainstream.subscriber import RedisBullMQStreamSubscriber
 from domainstream.testing import EmbeddedServer
 

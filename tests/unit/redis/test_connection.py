@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from redis import exceptions
 from redis.asyncio.sentinel import Sentinel
-from support.consuming import subscriptions_of
 
 from domainstream.errors import (
     ConfigurationError,
@@ -15,11 +14,9 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
-from domainstream.queue.bullmq.forwarder import BullMQForwarder
 from domainstream.redis.connection import connect, connect_blocking, link_pool, link_pool_like
 from domainstream.redis.errors import translated_errors
 from domainstream.redis.primary_connection import BlockingPrimaryTLSConnection, PrimaryTLSConnection
-from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 
 PATIENCE = timedelta(seconds=1)
 
@@ -80,14 +77,6 @@ def test_cluster_is_refused_where_it_cannot_be_used() -> None:
         connect,
         link_pool,
         lambda url: connect_blocking(url, client_name="test"),
-        lambda url: BullMQForwarder.from_url(url, group="group", consumer="one"),
-        lambda url: RedisBullMQStreamSubscriber.from_url(url, group="group", subscriptions=subscriptions_of("queue")),
-        lambda url: RedisBullMQStreamSubscriber.from_url(
-            "redis://here",
-            group="group",
-            subscriptions=subscriptions_of("queue"),
-            settings=SubscriberSettings(queue_url=url),
-        ),
     ):
         with pytest.raises(ConfigurationError, match=r"redis\+cluster:// cannot be used here yet") as raised:
             use("redis+cluster://:secret@h1")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
+from domainstream.subscriber.forwarding import RetryingForwarder, SubscriberStats
 from msgspec.structs import replace
 from support.consuming import EVALUATED, delivery, evaluated, until
 
@@ -14,7 +15,6 @@ from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
 from domainstream.queue import Job, RoutedEntry
 from domainstream.stream import DeadLetter
-from domainstream.subscriber.forwarding import RetryingForwarder, SubscriberStats
 
 LIMIT = 3
 

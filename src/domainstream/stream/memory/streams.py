@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from msgspec import structs
-
-from domainstream.stream.port import DeadLetter, Delivery, Fields, RedriveResult, StoredDeadLetter, kept_fields
+from domainstream.stream.port import DeadLetter, Delivery, Fields, RedriveResult, StoredDeadLetter
+from domainstream.stream.state import id_order, previous_id
 from domainstream.validation import plain_name
 
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pending:
     """An entry that was delivered and is not acknowledged."""
 
@@ -23,29 +25,42 @@ class Pending:
     since: float
     """When, in seconds on the streams' clock."""
 
-    deliveries: int
+    deliveries: int = 1
     """How often it has been delivered."""
 
 
+@dataclass(slots=True)
 class MemoryGroup:
     """One consumer group of one channel."""
 
-    def __init__(self, trimmed: int) -> None:
-        self.trimmed_before = trimmed
-        """How many of the channel's entries had been trimmed when the group was created; 0 once that is reported."""
-        self.read = trimmed
-        """How many of the channel's entries, from its beginning, were delivered to the group or lost by it."""
-        self.last_id = "0-0"
-        """The id of the newest entry that was delivered to it."""
-        self.pending: dict[str, Pending] = {}
-        """What has not been acknowledged, by entry id, in the stream's order."""
+    read: int = 0
+    """How many of the channel's entries, from its beginning, were delivered to the group or lost by it."""
 
-    def deliver(self, entry: Delivery, consumer: str, now: float) -> Delivery:
-        """Deliver an entry to a consumer: note it as pending, and return it with the count of its deliveries."""
-        before = self.pending.get(entry.entry_id)
-        deliveries = before.deliveries + 1 if before else 1
-        self.pending[entry.entry_id] = Pending(consumer, now, deliveries)
-        return structs.replace(entry, deliveries=deliveries)
+    is_new: bool = True
+    """Whether it has not read yet."""
+
+    last_id: str = "0-0"
+    """The id of the newest entry that was delivered to it."""
+
+    pending: dict[str, Pending] = field(default_factory=dict)
+    """What has not been acknowledged, by entry id, in the stream's order."""
+
+
+@dataclass(slots=True)
+class MemoryLease:
+    """The lease of one group on one channel."""
+
+    owner: str = ""
+    """The instance that has it; empty if it was given up."""
+
+    epoch: int = 0
+    """The number of the latest take."""
+
+    until: float = 0.0
+    """When it ends, in seconds on the streams' clock."""
+
+    token: str = ""
+    """What distinguishes the stream from others of its name; empty once it has to be made anew."""
 
 
 class MemoryStreams:
@@ -53,16 +68,21 @@ class MemoryStreams:
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self.entries: dict[str, list[Delivery]] = {}
-        """The entries of each channel, oldest first, without those that were trimmed."""
-        self.trimmed: dict[str, int] = {}
-        """How many entries of each channel were trimmed."""
+        """The entries of each channel, oldest first, without those that were removed."""
+        self.removed: Counter[str] = Counter()
+        """How many entries of each channel were trimmed or deleted."""
         self.stored_dead_letters: list[StoredDeadLetter] = []
         """The dead letters, oldest first."""
+        self.groups: dict[tuple[str, str], MemoryGroup] = {}
+        """The group of each channel and name."""
+        self.leases: dict[tuple[str, str], MemoryLease] = {}
+        """The lease of each channel and group's name; it outlives the group."""
+        self.changes: Counter[str] = Counter()
+        """How often each channel has changed."""
+        self.changed = asyncio.Event()
+        """Set, and replaced by another, whenever one of them changes."""
         self.clock = clock
         """Returns the time in seconds; pass another one to let time pass in a test."""
-        self.changed = asyncio.Event()
-        """Set when readers that wait should look again."""
-        self._groups: dict[tuple[str, str], MemoryGroup] = {}
         self._last_id = 0
 
     @property
@@ -79,69 +99,77 @@ class MemoryStreams:
         """Add an entry and return its id; None makes one without the field `data`, `other` are its other fields."""
         entry = Delivery(plain_name(channel), self.next_id(), data, other=other)
         self.entries.setdefault(entry.channel, []).append(entry)
-        self.wake()
+        self._note_change(entry.channel)
         return entry.entry_id
 
     def trim(self, channel: str, *, keep: int) -> None:
-        """Drop the oldest entries of a channel, read or not, as retention would, until `keep` entries are left."""
+        """Remove the oldest entries of a channel, read or not, as retention would, until `keep` entries are left."""
         entries = self.entries.get(plain_name(channel), [])
         gone = max(0, len(entries) - keep)
         del entries[:gone]
-        self.trimmed[plain_name(channel)] = self.trimmed.get(plain_name(channel), 0) + gone
+        self.removed[plain_name(channel)] += gone
 
-    def has_group(self, channel: str, name: str) -> bool:
-        """Return whether a channel has this group."""
-        return (channel, name) in self._groups
+    def delete(self, channel: str, entry_id: str) -> None:
+        """Remove an entry of a channel, if it is there."""
+        if entry := self.entry(plain_name(channel), entry_id):
+            self.entries[entry.channel].remove(entry)
+            self.removed[entry.channel] += 1
 
-    def group(self, channel: str, name: str) -> MemoryGroup:
-        """Return a group of a channel, created at its beginning if need be."""
-        return self._groups.setdefault((channel, name), MemoryGroup(self.trimmed.get(channel, 0)))
+    def entry(self, channel: str, entry_id: str) -> Delivery | None:
+        """Return an entry, or None if it was removed."""
+        return next(iter(self.between(channel, previous_id(entry_id), entry_id)), None)
+
+    def between(self, channel: str, after: str, until: str | None = None) -> list[Delivery]:
+        """Return the entries after one id, up to another if one is given."""
+        entries = self.entries.get(channel, [])
+        first = bisect_right(entries, id_order(after), key=_order)
+        return entries[first : bisect_right(entries, id_order(until), key=_order) if until else None]
 
     def destroy_group(self, channel: str, name: str) -> None:
         """Forget what a group has read."""
-        self._groups.pop((plain_name(channel), name), None)
-        self.wake()
+        self.groups.pop((plain_name(channel), name), None)
+        self._note_change(plain_name(channel))
 
-    def unread(self, channel: str, group: MemoryGroup) -> list[Delivery]:
-        """Return the entries that are left and were not delivered to a group."""
-        start = max(0, group.read - self.trimmed.get(channel, 0))
-        return self.entries.get(channel, [])[start:]
-
-    def wake(self) -> None:
-        """Let readers that wait look again."""
+    def _note_change(self, channel: str) -> None:
+        self.changes[channel] += 1
         self.changed.set()
         self.changed = asyncio.Event()
 
 
-class MemoryDeadLetters:
-    """`DeadLetters` of `MemoryStreams`."""
+class MemoryWakeUps:
+    """The `WakeUps` of `MemoryStreams`."""
 
-    def __init__(self, streams: MemoryStreams, *, group: str) -> None:
-        self.group = plain_name(group)
-        """The consumer group in whose name entries are acknowledged."""
+    def __init__(self, streams: MemoryStreams, channels: Iterable[str]) -> None:
         self._streams = streams
+        self._seen = dict.fromkeys(map(plain_name, channels), 0)
 
-    async def store(self, dead_letters: Sequence[DeadLetter]) -> None:
-        """Store and acknowledge; see `DeadLetters.store`."""
-        for dead_letter in dead_letters:
-            pending = self._streams.group(dead_letter.delivery.channel, self.group).pending
-            if pending.pop(dead_letter.delivery.entry_id, None) is not None:
-                kept, left_out = kept_fields(dead_letter.delivery.other)
-                letter = structs.replace(dead_letter, delivery=structs.replace(dead_letter.delivery, other=kept))
-                stored = StoredDeadLetter(self._streams.next_id(), self.group, letter, left_out)
-                self._streams.stored_dead_letters.append(stored)
+    async def run(self) -> None:
+        """Wait to be cancelled: it hears of changes without listening."""
+        await asyncio.Event().wait()
 
-    async def close(self) -> None:
-        """Do nothing: there are no connections."""
+    async def wait(self, seconds: float) -> set[str]:
+        """Wait for changes; see `WakeUps.wait`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (changed := self._changed()):
+                    await self._streams.changed.wait()
+                self._seen |= changed
+                return set(changed)
+        return set()
+
+    def _changed(self) -> dict[str, int]:
+        """Return how often each stream has changed, if that is more often than before."""
+        changes = self._streams.changes
+        return {channel: changes[channel] for channel, seen in self._seen.items() if changes[channel] != seen}
 
 
 class MemoryDeadLetterRedrive:
-    """The `DeadLetterRedrive` of what `MemoryDeadLetters` stores."""
+    """The `DeadLetterRedrive` of what a `MemoryStreamReader` stores."""
 
     def __init__(self, streams: MemoryStreams) -> None:
         self._streams = streams
 
-    async def page(self, channel: str, *, after: str = "", count: int = 100) -> list[StoredDeadLetter]:
+    async def page(self, channel: str, *, after: str = "", count: int = 100) -> Sequence[StoredDeadLetter]:
         """Return a page of dead letters; see `DeadLetterRedrive.page`."""
         stored = self._of(channel)
         start = next((index + 1 for index, each in enumerate(stored) if each.dead_letter_id == after), 0)
@@ -173,3 +201,7 @@ class MemoryDeadLetterRedrive:
             for stored in self._streams.stored_dead_letters
             if stored.dead_letter.delivery.channel == plain_name(channel)
         ]
+
+
+def _order(entry: Delivery) -> tuple[int, int]:
+    return id_order(entry.entry_id)

@@ -67,7 +67,7 @@ class RedisStreamReader:
                 stream=key,
                 channel=name,
                 group=plain_name(group),
-                instance=instance,
+                instance=plain_name(instance),
                 ttl_ms=_milliseconds(settings.lease),
             )
             for key, name in self.channels.items()

@@ -14,15 +14,17 @@ from msgspec.structs import replace
 from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
 from domainstream.producer import OutgoingMessage
-from domainstream.queue import MemoryQueue, TwoStepForwarder
-from domainstream.stream import MemoryDeadLetters, MemoryStreamReader
+from domainstream.queue import MemoryJobAdder, MemoryQueue
 from domainstream.subscriber import JobRouter
-from domainstream.subscriber.forwarding import RetryingForwarder
+from domainstream.subscriber.channel_hand_over import ChannelHandOver
+from domainstream.subscriber.parts import HandOverParts
+from domainstream.subscriber.progress import Progress
 from domainstream.telemetry import Signal, emit
 from domainstream.testing.event_flow.attempts import EndlessFlowError, JobAttempt
 from domainstream.testing.event_flow.fakes import (
     FlowClock,
     FlowPublisher,
+    FlowReader,
     FlowStreams,
     JobSchedule,
     ScheduledJob,
@@ -73,15 +75,13 @@ class FlowDriver:
         self._router = router
         self._other_queues = other_queues
         self._most_attempts = most_attempts
-        self._reader = MemoryStreamReader(streams, router.subscriptions.channels, group=GROUP)
-        forwarder = TwoStepForwarder(self.queue, MemoryDeadLetters(streams, group=GROUP), self._reader)
-        self._retrying_forwarder = RetryingForwarder(
-            forwarder, Lifecycle("EventFlow"), delivery_limit=router.delivery_limit
-        )
+        self._adder = MemoryJobAdder(self.queue, group=GROUP)
+        self._progress = Progress(GROUP)
         self._runners: dict[str, AttemptRunner] = {}
         self._schedule = JobSchedule()
         self._unhandled = JobSchedule()
         self._scheduled: dict[str, int] = {}
+        self._forwarded: dict[str, int] = {}
 
     async def run(self, until: datetime | None = None) -> None:
         """Do everything that is due, and advance the clock to what is due later, but not beyond `until`.
@@ -131,10 +131,14 @@ class FlowDriver:
         return True
 
     async def _forward(self) -> None:
-        streams, channels = self._streams, self._router.subscriptions.channels
-        # Checked before reading, because a read without new entries waits for some.
-        while any(streams.unread(channel, streams.group(channel, GROUP)) for channel in map(str, channels)):
-            await self._retrying_forwarder.deliver(self._router.route(await self._reader.read()))
+        for channel in map(str, self._router.subscriptions.channels):
+            if self._streams.changes[channel] == self._forwarded.get(channel, 0):
+                continue
+            self._forwarded[channel] = self._streams.changes[channel]
+            lifecycle = Lifecycle("EventFlow")
+            reader = FlowReader(self._streams, group=GROUP, at_end=lifecycle.stop)
+            parts = HandOverParts(reader=reader, adder=self._adder, router=self._router, progress=self._progress)
+            await ChannelHandOver(channel, parts, lifecycle).run()
 
     def _take_new_jobs(self) -> None:
         for queue, jobs in self.queue.jobs.items():

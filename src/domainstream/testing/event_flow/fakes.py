@@ -1,6 +1,6 @@
 """What a flow has in place of servers and real time: a clock, streams, a publisher, a schedule of jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -15,7 +15,8 @@ from domainstream.publisher.memory import simulated_replicas
 from domainstream.queue import Job
 from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import Confirm
-from domainstream.stream import MemoryStreams
+from domainstream.stream import Lease, MemoryStreamReader, MemoryStreams, Turn
+from domainstream.stream.port import Read
 from domainstream.validation import plain_name
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,6 +67,24 @@ class FlowStreams(MemoryStreams):
         now, (before, number) = self._milliseconds(), self._newest
         self._newest = (now, 0) if now > before else (before, number + 1)
         return "{}-{}".format(*self._newest)
+
+
+class FlowReader(MemoryStreamReader):
+    """A reader of what there is, for somebody who would wait for more."""
+
+    def __init__(self, streams: MemoryStreams, *, group: str, at_end: Callable[[], None]) -> None:
+        """Call `at_end` when there is nothing new."""
+        super().__init__(streams, group=group)
+        self._at_end = at_end
+
+    async def turn(
+        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+    ) -> Turn:
+        """Take a turn at a channel; see `StreamReader.turn`."""
+        turn = await super().turn(channel, lease, read, acknowledge, after=after, count=count)
+        if read == "new" and not turn.deliveries:
+            self._at_end()
+        return turn
 
 
 class FlowPublisher:

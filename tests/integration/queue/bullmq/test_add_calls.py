@@ -1,5 +1,6 @@
 """Adding the jobs of ordered channels: what is written, and what marks, epochs and holes do."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, cast
@@ -7,10 +8,10 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
-from support.hand_over import CHANNEL, GROUP, HandOver, Instance, RefusedError, events, routed
+from support.hand_over import CHANNEL, HandOver, Instance, RefusedError, events, routed
 
-from domainstream.queue import BullMQForwarder, JobSettings
-from domainstream.queue.bullmq import add_calls, forwarder
+from domainstream.queue import BullMQQueue, JobSettings
+from domainstream.queue.bullmq import add_calls, queue
 from domainstream.queue.bullmq.add_calls import fence_call, fenced_of
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
@@ -62,7 +63,8 @@ async def contents(redis: Redis, prefix: str) -> dict[str, Any]:
         name, typed = key.decode().removeprefix(prefix), cast("bytes", await redis.type(key))
         kind = typed.decode()
         if kind == "hash":
-            found[name] = await redis.hgetall(key)
+            fields: Any = await redis.hgetall(key)
+            found[name] = fields | ({"opts": json.loads(fields.pop(b"opts"))} if b"opts" in fields else {})
         elif kind == "list":
             found[name] = await redis.lrange(key, 0, -1)
         elif kind == "zset":
@@ -75,11 +77,11 @@ async def contents(redis: Redis, prefix: str) -> dict[str, Any]:
     return found
 
 
-async def test_queues_hold_what_the_forwarder_writes(
+async def test_queues_hold_what_single_jobs_would_leave(
     hand_over: HandOver, owner: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jobs of each kind, new and known ones, leave the same hashes, lists, sets, events and markers."""
-    for module in (forwarder, add_calls):
+    """Jobs of each kind, new and known ones, leave the hashes, lists, sets, events and markers of a `BullMQQueue`."""
+    for module in (queue, add_calls):
         monkeypatch.setattr(module, "now_ms", lambda: 1_700_000_000_000)
     batch = [
         entry
@@ -93,14 +95,10 @@ async def test_queues_hold_what_the_forwarder_writes(
     await owner.add(batch)
     await hand_over.redis.delete(*(hand_over.marks(queue) for queue in owner.queues))
     other = f"{hand_over.prefix}other"
-    forwarding = BullMQForwarder.from_url(
-        hand_over.url, group=GROUP, consumer="domainstream", prefix=hand_over.prefix, bull_prefix=other
-    )
-    await forwarding.forward(batch)
-    await hand_over.redis.xgroup_setid(hand_over.stream, GROUP, "0")
-    await hand_over.redis.xreadgroup(GROUP, "domainstream", {hand_over.stream: ">"})
-    await forwarding.forward(batch)
-    await forwarding.close()
+    plain = BullMQQueue.from_url(hand_over.url, bull_prefix=other)
+    for _ in range(2):
+        await plain.add([job for entry in batch for job in entry.jobs])
+    await plain.close()
     ours = await contents(hand_over.redis, hand_over.bull_prefix)
     assert ours == await contents(hand_over.redis, other)
     assert {":valuation:wait", ":valuation:delayed", ":valuation:prioritized", ":billing:events"} <= ours.keys()

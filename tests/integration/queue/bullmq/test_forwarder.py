@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from domainstream.testing.forwarder_contract import FIRST, SECOND, entries_of, entry_of, job_id
 from msgspec.structs import replace
 from redis.asyncio import Redis
 from support.forwarding import RedisForwarderHarness
@@ -15,7 +16,6 @@ from domainstream.queue.bullmq import forwarder
 from domainstream.queue.bullmq.scripts import KEYS, script_text
 from domainstream.redis.scripts import Script
 from domainstream.testing.fault_proxy import FaultProxy
-from domainstream.testing.forwarder_contract import FIRST, SECOND, entries_of, entry_of, job_id
 
 KNOWN_SCRIPTS = {
     "addStandardJob": "10f8d228e89ed4f765afc5b3bafb6defbb84e311",
