@@ -155,7 +155,7 @@ class Signal(Enum):
     )
     SUBSCRIBER_JOBS_LOST = (
         *("subscriber.jobs_lost", ERROR, "channel queue entries until"),
-        "the queue's server has lost more jobs than are added again; `domainstream replay` brings the rest",
+        "the queue's server has lost more jobs than are added again, or than are left in the stream; see `replay`",
     )
     SUBSCRIBER_REFUSED = (
         *("subscriber.refused", ERROR, "channel entry queue delivery reason"),

@@ -1,6 +1,6 @@
 """Instances that hand events over in order, each a few calls of the scripts, so that a test says what happens when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,7 +26,7 @@ from domainstream.redis.link import Arguments, RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
 from domainstream.stream.lease import Lease
-from domainstream.stream.port import Turn
+from domainstream.stream.port import NOTHING, Turn
 from domainstream.stream.reader.turns import TURN, Step, StreamTurns
 
 CHANNEL: Final = "domain_coding_thing_done"
@@ -180,7 +180,9 @@ class Instance:
         fields = {self.epoch.mark}
         if self.lease.token_before:
             fields.add(mark_field(GROUP, self.scene.stream, self.lease.token_before))
-        channels = [(field, self.lease.epoch, self.lease.last_delivered) for field in sorted(fields)]
+        lease = self.lease
+        state = (lease.epoch, lease.last_delivered, lease.epoch_before, lease.first_pending)
+        channels = [(field, *state) for field in sorted(fields)]
         calls = [fence_call(queue, channels, bull_prefix=self.scene.bull_prefix) for queue in self.queues]
         replies = await self.queue_link.eval_each(self._fence, calls)
         at = sorted(fields).index(self.epoch.mark)
@@ -200,11 +202,17 @@ class Instance:
         await self.fence()
 
     async def read(
-        self, what: Step, acknowledge: Sequence[Delivery] = (), *, after: str = "0-0", count: int = 100
+        self,
+        what: Step,
+        acknowledge: Sequence[Delivery] = (),
+        *,
+        reached: Mapping[str, str] = NOTHING,
+        after: str = "0-0",
+        count: int = 100,
     ) -> Turn:
         """Take a turn."""
         ids = [delivery.entry_id for delivery in acknowledge]
-        call = self.calls.turn(self.epoch.epoch, what, ids, after=after, count=count)
+        call = self.calls.turn(self.epoch.epoch, what, ids, reached=reached, after=after, count=count)
         (reply,) = await self.link.eval_each(self._turn, [call])
         return self.calls.turn_of(accepted(reply))
 

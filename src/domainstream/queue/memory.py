@@ -23,7 +23,7 @@ class MemoryMark:
     """The latest owner's."""
 
     entry_id: str = ""
-    """The last entry whose jobs it has, but for the holes; empty before the first fence."""
+    """The last entry whose jobs it has, but for the holes; empty before the first."""
 
     holes: set[str] = field(default_factory=set)
     """The entries up to there that it refused."""
@@ -74,7 +74,8 @@ class MemoryJobAdder:
     ) -> tuple[ChannelEpoch, Mapping[str, Fenced]]:
         """Announce a lease to queues; see `JobAdder.fence`."""
         # Also under the token before, so that owners who know only that one stay out.
-        names = [f"{self._group}|{channel}|{token}" for token in (lease.token, lease.token_before) if token]
+        tokens = dict.fromkeys(token for token in (lease.token, lease.token_before) if token)
+        names = [f"{self._group}|{channel}|{token}" for token in tokens]
         said = {name: {queue: self._fence_at(queue, name, lease) for queue in queues} for name in names}
         return ChannelEpoch(mark=names[0], epoch=lease.epoch, queues=queues), said[names[0]]
 
@@ -93,8 +94,9 @@ class MemoryJobAdder:
         if epoch.is_ordered:  # only now: after an error, all of them are added again
             for entry in entries:
                 for job in entry.jobs:
-                    before = epoch.reached.get(job.queue, "0-0")
-                    epoch.reached[job.queue] = max(before, entry.delivery.entry_id, key=id_order)
+                    entry_id = entry.delivery.entry_id
+                    epoch.reached[job.queue] = max(epoch.reached.get(job.queue, "0-0"), entry_id, key=id_order)
+                    epoch.began.setdefault(job.queue, entry_id)
         return refusals
 
     async def close(self) -> None:
@@ -105,8 +107,13 @@ class MemoryJobAdder:
         before = Fenced(mark.epoch if mark.epoch > lease.epoch else 0, mark.entry_id, mark.epoch)
         if not before.higher:
             # No entry that is read from now on may be taken for one whose jobs are in the queue.
-            mark.epoch, mark.entry_id = lease.epoch, min(mark.entry_id or "0-0", lease.last_delivered, key=id_order)
-            mark.holes = {hole for hole in mark.holes if not _is_before(mark.entry_id, hole)}
+            is_of_this_stream = mark.epoch <= lease.epoch_before
+            known = min(mark.entry_id, lease.last_delivered, key=_order) if is_of_this_stream else ""
+            mark.epoch, mark.entry_id = lease.epoch, known
+            first = lease.first_pending
+            mark.holes = {
+                hole for hole in mark.holes if first and not _is_before(hole, first) and not _is_before(known, hole)
+            }
         return before
 
     def _add_entry(self, entry: RoutedEntry, queue: str, mark: MemoryMark | None) -> list[Refusal]:
@@ -131,8 +138,12 @@ def _check(channel: str, epoch: ChannelEpoch, queue: str, mark: MemoryMark) -> N
     if mark.epoch < epoch.epoch:
         raise LeaseLostError(f"the queue {queue} does not know of this epoch of {channel}")
     if epoch.is_ordered and queue in epoch.reached and _is_before(mark.entry_id, epoch.reached[queue]):
-        raise QueueBehindError(queue, mark.entry_id)
+        raise QueueBehindError(queue, mark.entry_id or "0-0")
 
 
 def _is_before(entry_id: str, other: str) -> bool:
-    return id_order(entry_id) < id_order(other)
+    return _order(entry_id) < _order(other)
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    return id_order(entry_id) if entry_id else (-1, 0)

@@ -64,6 +64,9 @@ class ChannelEpoch(Struct, kw_only=True):
     reached: dict[str, str] = field(default_factory=dict)
     """For each queue, the last entry that was added to it in this epoch: its mark cannot be before that."""
 
+    began: dict[str, str] = field(default_factory=dict)
+    """For each queue, the first entry that was added to it in this epoch."""
+
 
 class Fenced(Struct, frozen=True):
     """What a queue said to a channel's new epoch."""
@@ -72,7 +75,7 @@ class Fenced(Struct, frozen=True):
     """The epoch of a later owner, which the queue keeps to; 0 if it accepts this one."""
 
     mark: str
-    """The id of the mark before; empty if there was none."""
+    """The id of the mark before; empty if there was none, or if the queue has not had any of the channel's jobs."""
 
     mark_epoch: int
     """The epoch of the mark before; 0 if there was none."""

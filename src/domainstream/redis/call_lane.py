@@ -12,11 +12,12 @@ from domainstream.redis.slot_map import SlotMap, key_slot
 from domainstream.redis.topology import Address, RedisTopology
 from domainstream.settings import Confirm
 
-MAX_ARGUMENTS: Final = 50_000
-"""How many arguments go out in one write at most, over all calls: their replies have to come within one time limit.
-
-They are 4,000 calls that read, or 25 that add 250 jobs each to two queues.
+MAX_SIZE: Final = 50_000
+"""How many arguments go out in one write at most, over all calls, each entry that they read counted as `ENTRY`: their
+replies have to come within one time limit. That are 500 calls that read 16 entries, or 25 that add 500 jobs.
 """
+
+ENTRY: Final = 5
 
 
 class OtherConnectionError(Exception):
@@ -40,10 +41,11 @@ class _Calls(NamedTuple):
     confirm: Confirm | None
     calls: Sequence[Arguments]
     connection: int | None
+    entries: int
 
 
 def _size(asked: _Calls) -> int:
-    return sum([len(call) for call in asked.calls])
+    return sum([len(call) for call in asked.calls]) + ENTRY * asked.entries
 
 
 class CallLane:
@@ -52,7 +54,7 @@ class CallLane:
     def __init__(self, link: RedisLink) -> None:
         """Use `link` alone; it is closed with the lane."""
         self._link = link
-        self._calls: Gatherer[_Calls, Answer] = Gatherer(self._send, _size, most=MAX_ARGUMENTS)
+        self._calls: Gatherer[_Calls, Answer] = Gatherer(self._send, _size, most=MAX_SIZE)
 
     async def eval(
         self,
@@ -61,17 +63,19 @@ class CallLane:
         *,
         connection: int | None = None,
         confirm: Confirm | None = None,
+        entries: int = 0,
     ) -> Answer:
         """Call `script` once for each of `calls`, in one write; see `RedisLink.eval_each`.
 
-        With `confirm`, replies are those of `RedisLink.eval_each_confirmed`. Raises `OtherConnectionError` if the link
-        has lost the connection with the number `connection`.
+        `entries` is how many entries the replies may hold. With `confirm`, replies are those of
+        `RedisLink.eval_each_confirmed`. Raises `OtherConnectionError` if the link has lost the connection number
+        `connection`.
         """
-        return await self._calls.ask(_Calls(script, confirm, calls, connection))
+        return await self._calls.ask(_Calls(script, confirm, calls, connection, entries))
 
-    async def transact(self, transaction: Transaction, *, connection: int | None = None) -> Answer:
+    async def transact(self, transaction: Transaction, *, connection: int | None = None, entries: int = 0) -> Answer:
         """Send the commands of a transaction in one write; see `RedisLink.transact_each`, and `eval`."""
-        return await self._calls.ask(_Calls(None, None, transaction, connection))
+        return await self._calls.ask(_Calls(None, None, transaction, connection, entries))
 
     async def drop(self) -> None:
         """Drop the connection; what is in flight gets no reply."""

@@ -166,7 +166,8 @@ class ClusterLink(RedisLink):
             replies = await node.transact_each([transactions[index] for index in indexes], seconds=left)
             for index, some in zip(indexes, replies, strict=True):
                 every[index] = some
-            return [None] * len(indexes)  # so that none is repeated at another node
+            # Only what puts the node in doubt: nothing is repeated at another node.
+            return [next(filter(_is_transient, every[index]), None) for index in indexes]
 
         failures = await self._routed([_slot(transaction[1][3]) for transaction in transactions], send, seconds)
         return [
@@ -277,6 +278,10 @@ class ClusterLink(RedisLink):
     def _pool_of(self, address: Address) -> ConnectionPool:
         url = self._slots.topology.url_of(address)
         return link_pool(url, client_name=self._client_name, connect_timeout=self._connect_timeout)
+
+
+def _is_transient(reply: Reply) -> bool:
+    return isinstance(reply, Exception) and kind_of(reply) is ErrorKind.TRANSIENT
 
 
 def _slot(key: str | bytes | int) -> int:

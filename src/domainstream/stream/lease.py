@@ -3,7 +3,9 @@
 An **owner** has the lease. Each time it is taken begins an **epoch**, which ends when it is taken again.
 """
 
-from msgspec import Struct
+from collections.abc import Mapping
+
+from msgspec import Struct, field
 
 from domainstream.errors import DomainStreamError
 
@@ -42,13 +44,19 @@ class Lease(Struct, frozen=True):
     """Whether that was this instance."""
 
     epoch_before: int
-    """The last epoch before this one in which something may have been read; 0 if there was none."""
+    """The epoch before this one; 0 if there was none."""
 
     token: str
     """What distinguishes this stream from others of its name, and from itself before its group was made anew."""
 
     token_before: str
     """The token before this take; empty if there was none."""
+
+    first_pending: str = ""
+    """The id of the first pending entry then; empty if there was none."""
+
+    reached: Mapping[str, str] = field(default_factory=dict)
+    """For each queue, the last entry whose jobs it was given by then, as far as entries are acknowledged."""
 
     connection: int = 0
     """The number of the connection over which it was taken: turns over another one are not made."""

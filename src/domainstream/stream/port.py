@@ -10,6 +10,7 @@ whoever is not the owner any more learns it there.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -178,6 +179,9 @@ lease; give it up.
 """
 
 
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 class Turn(Struct, frozen=True):
     """What a turn read."""
 
@@ -222,10 +226,19 @@ class StreamReader(Protocol):
         ...
 
     async def turn(
-        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+        self,
+        channel: str,
+        lease: Lease,
+        read: Read,
+        acknowledge: Sequence[str] = (),
+        *,
+        reached: Mapping[str, str] = NOTHING,
+        after: str = "0-0",
+        count: int = 1,
     ) -> Turn:
         """Acknowledge entries, then read at most `count` that follow the id `after`; for `new`, the last one read.
 
+        With the acknowledgement it is noted which entry each queue has `reached`, where that has changed.
         Raises `LeaseLostError`.
         """
         ...

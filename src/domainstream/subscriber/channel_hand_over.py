@@ -6,15 +6,15 @@ nothing that was read is acknowledged before its jobs are in their queues.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue import RoutedEntry
-from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal
+from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal, TooManyRefusalsError
 from domainstream.retrying import Backoff
 from domainstream.stream import DeadLetter
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
@@ -36,22 +36,26 @@ HELD_LOOK: Final = 1.0
 
 _FIRST: Final = "0-0"
 
+ResultT = TypeVar("ResultT")
+
 
 class ChannelHandOver:
     """The task of one channel."""
 
-    def __init__(self, channel: str, parts: HandOverParts, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, channel: str, parts: HandOverParts, lifecycle: Lifecycle, rang: asyncio.Event | None = None
+    ) -> None:
         """Work with `parts` until `lifecycle` stops."""
         self.channel = channel
         """The channel."""
-        self.rang = asyncio.Event()
+        self.rang = rang or asyncio.Event()
         """Set when there may be something to read, or when it is time to stop."""
         self._parts = parts
         self._lifecycle = lifecycle
         self.backoff = Backoff()
         """The pauses after failures in a row."""
         self._least_epoch = 0
-        self._epoch = self._served_since = 0
+        self._again = False
 
     async def run(self) -> None:
         """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
@@ -65,6 +69,10 @@ class ChannelHandOver:
             except LeaseLostError as lost:
                 self._parts.progress.interrupted(self.channel, lost)
                 await self._lifecycle.rest(self.backoff.next())
+            except TooManyRefusalsError as error:
+                self._parts.progress.failed(self.channel, error, self.backoff)
+                self._again = True  # so that what is refused again and again becomes a dead letter
+                await self._lifecycle.rest(self._parts.reading.claim_after.total_seconds() / 2)
             except ServerError as error:
                 await self._lifecycle.rest(self._parts.progress.failed(self.channel, error, self.backoff))
 
@@ -77,12 +85,9 @@ class ChannelHandOver:
         self._least_epoch = max([0, *(said.higher + 1 for said in fenced.values() if said.higher)])
         if self._least_epoch:
             raise LeaseLostError(f"{self.channel}: a queue knows of a later owner")
-        if lease.epoch_before != self._epoch:  # there was another owner
-            self._served_since = lease.epoch_before
-        self._epoch = lease.epoch
         lost = LostJobs(self.channel, lease, epoch, parts)
-        await lost.compare(fenced, served_since=self._served_since)
-        await Ownership(self, lease, epoch, lost, parts, self._lifecycle).run()
+        lost.compare(fenced)
+        await Ownership(self, lease, epoch, lost, parts, self._lifecycle).run(again=self._again)
 
 
 class Ownership:
@@ -107,15 +112,27 @@ class Ownership:
         self._read_to = lease.last_delivered
         self._done: list[str] = []
         self._refused: set[str] = set()
-        self._next_sweep = 0.0
+        self._sweep_pause = parts.reading.claim_after.total_seconds() / 2
+        self._next_sweep = float("inf")
+        self._noted = dict(lease.reached)
 
-    async def run(self) -> None:
-        """Hand over what is pending, then what is new, until it is time to stop; then give the lease up."""
-        if self._lost:
-            await self._add([], self._epoch)
-        await self._hand_over_pages("pending" if self._lease.is_resumed else "retry")
-        await self._sweep()
-        await self._hand_over_new()
+    async def run(self, *, again: bool) -> None:
+        """Hand over what is pending, then what is new, until it is time to stop; then give the lease up.
+
+        Entries that are pending are delivered `again`, or if another instance had them.
+        """
+        try:
+            if self._lost:
+                await self._add([], self._epoch)
+            await self._hand_over_pages("pending" if self._lease.is_resumed and not again else "retry")
+            await self._hand_over_pages("claim")
+            self._next_sweep = self._now() + self._sweep_pause
+            await self._hand_over_new()
+        except ServerError:
+            if self._is_stopping:
+                with suppress(ServerError, LeaseLostError):
+                    await self._turn("release")
+            raise
         await self._turn("release")
 
     @property
@@ -150,8 +167,11 @@ class Ownership:
 
     async def _read_new(self) -> tuple[list[RoutedEntry], bool]:
         """Return new entries, and whether there are likely to be more."""
-        count = self._parts.held.room(self._size.count)
-        turn = await self._turn("new", after=self._read_to, count=count)
+        count = self._parts.held.reserve(self._size.count)
+        try:
+            turn = await self._turn("new", after=self._read_to, count=count)
+        finally:
+            self._parts.held.free(count)
         self._succeeded()
         self._size.learn(turn.deliveries)
         if turn.deliveries:
@@ -175,7 +195,7 @@ class Ownership:
 
     async def _sweep(self) -> None:
         """Claim what consumers of other names have abandoned, and try again what was refused."""
-        self._next_sweep = self._now() + self._parts.reading.claim_after.total_seconds() / 2
+        self._next_sweep = self._now() + self._sweep_pause
         await self._hand_over_pages("claim")
         if self._refused:
             self._refused.clear()
@@ -186,6 +206,7 @@ class Ownership:
         epoch, after = self._claimed if read == "claim" else self._epoch, _FIRST
         while not self._is_stopping:
             turn = await self._turn(read, after=after, count=self._size.count)
+            self._size.learn(turn.deliveries)
             if turn.deliveries:
                 after = turn.deliveries[-1].entry_id
                 if read == "claim":
@@ -196,7 +217,13 @@ class Ownership:
 
     async def _turn(self, read: Read, *, after: str = _FIRST, count: int = 1) -> Turn:
         done, self._done = self._done, []
-        turn = await self._parts.reader.turn(self._channel, self._lease, read, done, after=after, count=count)
+        reached = {}
+        if done:
+            known = self._lost.known_reached()
+            reached = {queue: last for queue, last in known.items() if self._noted.get(queue) != last}
+            self._noted |= reached
+        reader, lease = self._parts.reader, self._lease
+        turn = await reader.turn(self._channel, lease, read, done, reached=reached, after=after, count=count)
         self._parts.progress.read(self._channel, turn)
         return turn
 
@@ -215,7 +242,8 @@ class Ownership:
         """Add the jobs of entries and store their dead letters; what was refused stays pending."""
         refused = {refusal.entry_id: refusal for refusal in await self._add([e for e in entries if e.jobs], epoch)}
         letters = {entry.delivery.entry_id: entry.dead_letter for entry in entries if entry.dead_letter}
-        given_up: list[RoutedEntry] = []
+        # Once its dead letter is stored, no queue need note that it refused an entry.
+        given_up = [RoutedEntry(letter.delivery) for letter in letters.values() if letter.delivery.deliveries > 1]
         for entry in entries:
             delivery = entry.delivery
             refusal = refused.get(delivery.entry_id)
@@ -229,7 +257,7 @@ class Ownership:
                 self._parts.progress.refused(delivery, refusal)
         if letters:
             await self._parts.reader.store_dead(self._channel, self._lease, letters)
-        if given_up:  # after its dead letter is stored, no queue need note it
+        if given_up and epoch.queues:
             await self._add(given_up, epoch)
         left = letters.keys() | self._refused
         self._done += [entry.delivery.entry_id for entry in entries if entry.delivery.entry_id not in left]
@@ -239,10 +267,12 @@ class Ownership:
         """Add jobs, for as long as it takes, or until it is time to stop."""
         while True:
             try:
-                await self._lost.add_again()
-                refused = await self._parts.adder.add(self._channel, entries, epoch) if entries else ()
+                await self._kept(self._lost.add_again())
+                refused = await self._kept(self._parts.adder.add(self._channel, entries, epoch)) if entries else ()
             except QueueBehindError as behind:
                 self._lost.note_behind(behind)
+            except TooManyRefusalsError:
+                raise
             except ServerError as error:
                 if self._is_stopping:
                     raise
@@ -252,6 +282,16 @@ class Ownership:
             else:
                 self._succeeded()
                 return refused
+
+    async def _kept(self, adding: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Await what may take longer than the lease lasts, and renew that meanwhile."""
+        task = asyncio.create_task(adding, name=f"{self._channel} jobs")
+        try:
+            while not (await asyncio.wait([task], timeout=self._parts.reading.lease.total_seconds() / 3))[0]:
+                await self._turn("renew")
+            return task.result()
+        finally:
+            await cancel_and_wait(task)
 
     def _succeeded(self) -> None:
         self._backoff.reset()

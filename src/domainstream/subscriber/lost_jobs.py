@@ -17,6 +17,9 @@ from domainstream.telemetry import Signal, emit
 
 PAGE: Final = 500
 
+BEGINNING: Final = "0-0"
+"""The mark of a queue that has none of the channel's jobs."""
+
 MOST: Final = 10_000
 """How many entries of a channel a queue gets again at most. A server that has lost more is likely to have been restored
 from an old copy, and most of them have been handled: whether to `replay` them is for people to say.
@@ -30,56 +33,55 @@ class LostJobs:
         """Know of nothing yet."""
         self._channel, self._lease, self._epoch = channel, lease, epoch
         self._reader, self._adder, self._router = parts.reader, parts.adder, parts.router
-        self._until: dict[str, str] = {}
+        self._gaps: dict[str, tuple[str, str]] = {}
 
     def __bool__(self) -> bool:
         """Return whether a queue has lost something."""
-        return bool(self._until)
+        return bool(self._gaps)
 
-    async def compare(self, fenced: Mapping[str, Fenced], *, served_since: int) -> None:
-        """Compare the marks of queues with what owners before have read: what is between is pending, or lost.
-
-        What is pending comes anyway, and is counted as delivered. From the epoch `served_since` on, each owner has
-        added what it read: a queue's server may have lost the announcements of several. Raises what `StreamReader.turn`
-        raises.
-        """
+    def compare(self, fenced: Mapping[str, Fenced]) -> None:
+        """Compare the marks of queues with what their owners before had given them."""
         for queue, said in fenced.items():
-            was_served = said.mark and 0 < served_since <= said.mark_epoch
-            if not was_served or id_order(said.mark) >= id_order(self._lease.last_delivered):
-                continue
-            pending = await self._reader.turn(self._channel, self._lease, "pending", (), after=said.mark)
-            first = pending.deliveries[0].entry_id if pending.deliveries else ""
-            self._until[queue] = previous_id(first) if first else self._lease.last_delivered
-            self._epoch.reached[queue] = said.mark
+            reached = self._lease.reached.get(queue, "")
+            if said.mark and reached and id_order(said.mark) < id_order(reached):
+                self._gaps[queue] = (said.mark, reached)
 
     def note_behind(self, behind: QueueBehindError) -> None:
         """Note what a queue has lost in this epoch."""
-        reached = self._epoch.reached
-        if behind.queue in reached:  # else it has lost the first part of a batch that will be added again
-            self._until.setdefault(behind.queue, reached[behind.queue])
-            reached[behind.queue] = behind.mark
+        epoch, queue = self._epoch, behind.queue
+        if queue not in epoch.reached:  # it has lost the first part of a batch that will be added again
+            return
+        # A queue that has lost even its first jobs had none of the channel's before this epoch, or has lost all it had.
+        start = behind.mark if behind.mark != BEGINNING else previous_id(epoch.began[queue])
+        self._gaps.setdefault(queue, (start, epoch.reached[queue]))
+        del epoch.reached[queue]
+
+    def known_reached(self) -> dict[str, str]:
+        """Return what each queue has reached, but for those that have lost something."""
+        return {queue: reached for queue, reached in self._epoch.reached.items() if queue not in self._gaps}
 
     async def add_again(self) -> None:
         """Add all that is lost; after an error, the next call goes on. Raises what `JobAdder.add` raises."""
-        for queue, until in list(self._until.items()):
-            await self._add_again(queue, until)
-            del self._until[queue]
+        for queue in list(self._gaps):
+            await self._add_again(queue)
+            del self._gaps[queue]
 
-    async def _add_again(self, queue: str, until: str) -> None:
-        epoch = replace(self._epoch, queues=[queue])  # which shares `reached`
-        after, count = epoch.reached[queue], 0
-        while count < MOST and id_order(after) < id_order(until):
-            turn = await self._reader.turn(self._channel, self._lease, "look", (), after=after, count=PAGE)
+    async def _add_again(self, queue: str) -> None:
+        epoch, count = replace(self._epoch, queues=[queue]), 0  # which shares `reached`
+        while count < MOST:
+            after, until = self._gaps[queue]
+            turn = await self._reader.turn(self._channel, self._lease, "look", after=after, count=PAGE)
             page = [one for one in turn.deliveries if id_order(one.entry_id) <= id_order(until)]
             if not page:
                 break
             entries = [_only_for(queue, entry) for entry in self._router.route(page)]
             # What is refused has been refused before: it is a dead letter, or pending.
             await self._adder.add(self._channel, [entry for entry in entries if entry.jobs], epoch)
-            after, count = page[-1].entry_id, count + len(page)
-        if count:
-            signal = Signal.SUBSCRIBER_JOBS_RESTORED if count < MOST else Signal.SUBSCRIBER_JOBS_LOST
-            emit(signal, channel=self._channel, queue=queue, entries=count, until=after)
+            self._gaps[queue], count = (page[-1].entry_id, until), count + len(page)
+        after, until = self._gaps[queue]
+        is_whole = id_order(after) >= id_order(until)
+        signal = Signal.SUBSCRIBER_JOBS_RESTORED if is_whole else Signal.SUBSCRIBER_JOBS_LOST
+        emit(signal, channel=self._channel, queue=queue, entries=count, until=after)
 
 
 def _only_for(queue: str, entry: RoutedEntry) -> RoutedEntry:

@@ -19,6 +19,9 @@ from domainstream.stream.port import Turn
 from domainstream.stream.reader.stats import ReaderStatsRecorder
 from domainstream.telemetry import Signal, emit
 
+LEASES_IN_A_ROW: Final = 2
+"""How often a channel may lose its lease, without anything read in between, and be well."""
+
 QUIET: Final = 1.0
 """Seconds for which a failure is not reported again: a server that is down fails every channel."""
 
@@ -54,6 +57,7 @@ class Progress:
         """What was done so far."""
         self._recorder = ReaderStatsRecorder(group, on_loss)
         self._failing: dict[str, int] = {}
+        self._interrupted: dict[str, int] = {}
         self._reported: dict[str, float] = {}
 
     def health(self) -> Health:
@@ -107,22 +111,34 @@ class Progress:
         )
 
     def interrupted(self, channel: str, lost: LeaseLostError) -> None:
-        """Report that a channel's lease has to be taken anew."""
-        emit(Signal.SUBSCRIBER_LEASE_LOST, channel=channel, reason=lost)
+        """Report that a channel's lease has to be taken anew: once is usual when instances or servers change."""
+        self._interrupted[channel] = self._interrupted.get(channel, 0) + 1
+        if self._interrupted[channel] > LEASES_IN_A_ROW:
+            self._failing[channel] = self._failing.get(channel, 0) + 1
+            self.stats = replace(self.stats, failures=sum(self._failing.values()), last_error=str(lost))
+        if self._is_due("lease"):
+            emit(Signal.SUBSCRIBER_LEASE_LOST, channel=channel, reason=lost)
 
     def failed(self, channel: str, error: ServerError, backoff: Backoff) -> float:
         """Note a failure of a channel; return how many seconds it should pause."""
         self._failing[channel] = self._failing.get(channel, 0) + 1
         pause, reason = backoff.next(), str(error)
         self.stats = replace(self.stats, failures=sum(self._failing.values()), last_error=reason)
-        now = monotonic()
-        if now - self._reported.get(reason, -QUIET) >= QUIET:
-            self._reported = {other: at for other, at in self._reported.items() if now - at < QUIET}
-            self._reported[reason] = now
+        if self._is_due(reason):
             emit(Signal.SUBSCRIBER_RETRIED, channel=channel, pause_s=round(pause, 2), reason=error)
         return pause
 
     def succeeded(self, channel: str) -> None:
         """Note that a channel is well."""
+        self._interrupted.pop(channel, None)
         if self._failing.pop(channel, None) is not None:
             self.stats = replace(self.stats, failures=sum(self._failing.values()))
+
+    def _is_due(self, reason: str) -> bool:
+        """Return whether to report something, and note that it is."""
+        now = monotonic()
+        if now - self._reported.get(reason, -QUIET) < QUIET:
+            return False
+        self._reported = {other: at for other, at in self._reported.items() if now - at < QUIET}
+        self._reported[reason] = now
+        return True

@@ -31,7 +31,7 @@ def test_queue_that_is_behind_what_it_had() -> None:
     lost, epoch = lost_of(valuation="7-1")
     lost.note_behind(QueueBehindError("valuation", "5-1"))
     assert lost
-    assert epoch.reached == {"valuation": "5-1"}
+    assert epoch.reached == {}  # so that the next call does not expect it there
 
 
 def test_queue_that_lost_the_first_part_of_the_first_batch() -> None:

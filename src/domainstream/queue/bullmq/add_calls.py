@@ -32,10 +32,16 @@ def add_script() -> Script:
     return Script.of(_with_parts(batch_script("add_jobs")))
 
 
+Announcement = tuple[str, int, str, int, str]
+"""The field of a channel's mark, its epoch, the group's last-delivered-id at the take, the epoch before, and the first
+pending id, or an empty one.
+"""
+
+
 def fence_call(
-    queue: str, channels: Sequence[tuple[str, int, str]], *, bull_prefix: str, leases: Sequence[str] = ()
+    queue: str, channels: Sequence[Announcement], *, bull_prefix: str, leases: Sequence[str] = ()
 ) -> Arguments:
-    """Return the call that announces epochs to a queue: field of the mark, epoch, last-delivered-id at the take.
+    """Return the call that announces epochs to a queue.
 
     `leases` are the keys of the channels' leases, where they are on the queues' server.
     """
@@ -90,6 +96,10 @@ def add_calls(
 def note_reached(entries: Sequence[RoutedEntry], epochs: Mapping[str, ChannelEpoch]) -> None:
     """Remember that all calls for these entries have succeeded."""
     _advance({channel: epoch.reached for channel, epoch in epochs.items() if epoch.is_ordered}, entries)
+    if any(len(epoch.began) < len(epoch.queues) for epoch in epochs.values()):
+        for entry in entries:
+            for job in entry.jobs:
+                epochs[entry.delivery.channel].began.setdefault(job.queue, entry.delivery.entry_id)
 
 
 def _add_call(

@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 from redis.exceptions import ResponseError
 
-from domainstream.errors import ServerError
+from domainstream.errors import ServerError, ServerOutOfMemoryError, ServerUnavailableError
 from domainstream.queue.bullmq.add_calls import (
     AddCall,
+    Announcement,
     add_calls,
     add_script,
     fence_call,
@@ -84,7 +85,8 @@ class BullMQJobAdder:
         # Also under the token before, so that owners who know only that one stay out.
         tokens = dict.fromkeys(token for token in (lease.token, lease.token_before) if token)
         marks = [mark_field(self._group, stream, token) for token in tokens]
-        announced = [(mark, lease.epoch, lease.last_delivered) for mark in marks]
+        state = (lease.epoch, lease.last_delivered, lease.epoch_before, lease.first_pending)
+        announced = [(mark, *state) for mark in marks]
         leases = [lease_key(stream, self._group)] * len(marks) if self._beside_streams else []
         said = await asyncio.gather(*(self._fence_at(queue, announced, leases) for queue in queues))
         fenced = {queue: parts[0] for queue, parts in zip(queues, said, strict=True)}
@@ -107,11 +109,11 @@ class BullMQJobAdder:
 
     async def close(self) -> None:
         """Close the connections if it owns them; see `JobAdder.close`."""
+        for gatherer in self._gatherers.values():
+            await gatherer.join()
         await self._owned.aclose()
 
-    async def _fence_at(
-        self, queue: str, announced: Sequence[tuple[str, int, str]], leases: Sequence[str]
-    ) -> list[Fenced]:
+    async def _fence_at(self, queue: str, announced: Sequence[Announcement], leases: Sequence[str]) -> list[Fenced]:
         name = self._bullmq_name(queue)
         lane = self._lane(name)
         call = fence_call(name, announced, bull_prefix=self._bull_prefix, leases=leases)
@@ -119,6 +121,8 @@ class BullMQJobAdder:
         if code_of(reply) == "ELSEWHERE":
             await lane.drop()
             raise LeaseLostError(f"the queue {queue} was asked for at another server than the streams: {reply}")
+        if code_of(reply) == "FENCED":
+            raise LeaseLostError(f"a later owner has taken the lease: {reply}")
         if isinstance(reply, Exception):
             raise server_error(reply, self._lanes.topology.place) from None
         return fenced_of(reply)
@@ -133,7 +137,7 @@ class BullMQJobAdder:
         return self._gatherers[queue]
 
     async def _add_together(self, queue: str, requests: Sequence["_Request"]) -> list["_Result"]:
-        """Add what several channels ask for; if that fails as a whole, each on its own."""
+        """Add what several channels ask for; if one of them may be the cause of a failure, each on its own."""
         entries = [entry for request in requests for entry in request.entries]
         epochs = {request.channel: request.epoch for request in requests}
         names: dict[str, Any] = {"bull_prefix": self._bull_prefix, "bullmq_name": self._bullmq_name}
@@ -148,9 +152,12 @@ class BullMQJobAdder:
                     refusal = Refusal(entry_id.decode(), call.queues[number - 1], reason.decode(errors="replace"))
                     refused[call.channels[channel - 1]].append(refusal)
             return list(refused.values())
-        if len(requests) > 1:
-            return [result for request in requests for result in await self._add_together(queue, [request])]
-        return [self._error(replies[failed], calls[failed])]
+        error = self._error(replies[failed], calls[failed])
+        if len(requests) == 1:
+            return [error]
+        if isinstance(error, ServerUnavailableError | ServerOutOfMemoryError):
+            return [type(error)(*error.args) for _ in requests]
+        return [result for request in requests for result in await self._add_together(queue, [request])]
 
     async def _replies(self, lane: CallLane, calls: Sequence[AddCall]) -> list[Reply]:
         replies, _ = await lane.eval(self._add, [call.arguments for call in calls], confirm=self._confirm)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
 from domainstream.stream.memory.streams import MemoryGroup, MemoryLease, MemoryStreams, Pending
 from domainstream.stream.port import (
+    NOTHING,
     DeadLetter,
     Loss,
     Read,
@@ -58,7 +59,7 @@ class MemoryStreamReader:
         is_made = (channel, self.group) not in self._streams.groups
         group = self._streams.groups.setdefault((channel, self.group), MemoryGroup())
         if is_made or not held.token:
-            held.token = secrets.token_hex(4)
+            held.token, held.reached = secrets.token_hex(4), {}
         server_ms = int(now * 1000)
         held.owner, held.epoch = self.instance, max(held.epoch + 1, server_ms, least_epoch)
         held.until = now + self._settings.lease.total_seconds()
@@ -74,13 +75,24 @@ class MemoryStreamReader:
             epoch_before=epoch_before,
             token=held.token,
             token_before=token_before,
+            first_pending=min(group.pending, key=id_order, default=""),
+            reached=dict(held.reached),
         )
 
     async def turn(
-        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+        self,
+        channel: str,
+        lease: Lease,
+        read: Read,
+        acknowledge: Sequence[str] = (),
+        *,
+        reached: Mapping[str, str] = NOTHING,
+        after: str = "0-0",
+        count: int = 1,
     ) -> Turn:
         """Take a turn at a channel; see `StreamReader.turn`."""
         held = self._held(channel, lease)
+        held.reached |= reached
         group = self._streams.groups.get((channel, self.group))
         if read == "release":
             _acknowledge(group or MemoryGroup(), acknowledge)

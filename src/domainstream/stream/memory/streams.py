@@ -62,6 +62,9 @@ class MemoryLease:
     token: str = ""
     """What distinguishes the stream from others of its name; empty once it has to be made anew."""
 
+    reached: dict[str, str] = field(default_factory=dict)
+    """For each queue, the last entry whose jobs it was given."""
+
 
 class MemoryStreams:
     """A list of entries per channel, the groups that read them, and the dead letters."""

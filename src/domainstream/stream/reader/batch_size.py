@@ -44,11 +44,15 @@ class HeldEntries:
         self._entries = SHARE * settings.max_entries
         self._bytes = SHARE * settings.max_bytes
 
-    def room(self, count: int) -> int:
-        """Return how many of `count` entries a channel may read now: always at least one."""
-        if self._bytes <= 0:
-            return 1
-        return min(count, max(FIRST_COUNT, self._entries))
+    def reserve(self, count: int) -> int:
+        """Return how many of `count` entries a channel may read now, at least one, and keep room for them."""
+        granted = 1 if self._bytes <= 0 else min(count, max(FIRST_COUNT, self._entries))
+        self._entries -= granted
+        return granted
+
+    def free(self, count: int) -> None:
+        """Give reserved room back, as what was read is known."""
+        self._entries += count
 
     def hold(self, deliveries: Sequence[Delivery]) -> None:
         """Note what was read."""

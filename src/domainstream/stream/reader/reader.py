@@ -18,7 +18,7 @@ from domainstream.redis.scripts import Script
 from domainstream.redis.topology import RedisTopology
 from domainstream.stream.dead_letters import dead_letter_fields
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
-from domainstream.stream.port import DeadLetter, Read, ReaderSettings, Turn
+from domainstream.stream.port import NOTHING, DeadLetter, Read, ReaderSettings, Turn
 from domainstream.stream.reader.batch_size import FIRST_COUNT
 from domainstream.stream.reader.turns import STORE_DEAD, TURN, StreamTurns
 from domainstream.telemetry import Signal, emit
@@ -108,14 +108,23 @@ class RedisStreamReader:
         return lease
 
     async def turn(
-        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+        self,
+        channel: str,
+        lease: Lease,
+        read: Read,
+        acknowledge: Sequence[str] = (),
+        *,
+        reached: Mapping[str, str] = NOTHING,
+        after: str = "0-0",
+        count: int = 1,
     ) -> Turn:
         """Take a turn at a channel; see `StreamReader.turn`."""
         turns = self._turns[channel]
         if read == "new":
-            return await self._read_new(turns, lease, acknowledge, after, count)
-        call = turns.turn(lease.epoch, read, acknowledge, after=after, count=count, idle_ms=self._claim_after_ms)
-        return turns.turn_of(await self._eval(turns, lease, TURN, call))
+            return await self._read_new(turns, lease, acknowledge, reached, after=after, count=count)
+        idle_ms = self._claim_after_ms
+        call = turns.turn(lease.epoch, read, acknowledge, reached=reached, after=after, count=count, idle_ms=idle_ms)
+        return turns.turn_of(await self._eval(turns, lease, TURN, call, entries=count))
 
     async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
         """Store dead letters of a channel; see `StreamReader.store_dead`."""
@@ -129,13 +138,21 @@ class RedisStreamReader:
         await self._owned.aclose()
 
     async def _read_new(
-        self, turns: StreamTurns, lease: Lease, acknowledge: Sequence[str], after: str, count: int
+        self,
+        turns: StreamTurns,
+        lease: Lease,
+        acknowledge: Sequence[str],
+        reached: Mapping[str, str],
+        *,
+        after: str,
+        count: int,
     ) -> Turn:
         # Few entries are read by the script itself, which costs the server 4 µs for each, and saves three replies.
         if count > FIRST_COUNT and self._reads_inside.get(turns.channel, 0) < monotonic():
-            commands = turns.new(lease.epoch, after, acknowledge, count=count)
+            commands = turns.new(lease.epoch, after, acknowledge, reached=reached, count=count)
             try:
-                replies, _ = await self._lane(turns).transact(commands, connection=lease.connection)
+                lane = self._lane(turns)
+                replies, _ = await lane.transact(commands, connection=lease.connection, entries=count)
             except OtherConnectionError as error:
                 raise LeaseLostError(f"{turns.channel}: {error}") from None
             executed = replies[-1]
@@ -148,16 +165,19 @@ class RedisStreamReader:
             if isinstance(replies[0], Exception):  # the commands behind it were run, but not as one
                 self._reads_inside[turns.channel] = monotonic() + _READ_INSIDE
                 raise LeaseLostError(f"{turns.channel}: the server does not begin a transaction: {replies[0]}")
-            # The slot moves: nothing was run, and a script follows it.
-        call = turns.turn(lease.epoch, "read", acknowledge, after=after, count=count)
-        return turns.turn_of(await self._eval(turns, lease, TURN, call))
+            # Nothing was run: the slot moves, and a script follows it, or says why it cannot run.
+        call = turns.turn(lease.epoch, "read", acknowledge, reached=reached, after=after, count=count)
+        return turns.turn_of(await self._eval(turns, lease, TURN, call, entries=count))
 
     def _lane(self, turns: StreamTurns) -> CallLane:
         return self._lanes.of(turns.stream)
 
-    async def _eval(self, turns: StreamTurns, lease: Lease, script: Script, call: Arguments) -> Any:
+    async def _eval(
+        self, turns: StreamTurns, lease: Lease, script: Script, call: Arguments, *, entries: int = 0
+    ) -> Any:
         try:
-            (reply,), _ = await self._lane(turns).eval(script, [call], connection=lease.connection)
+            lane = self._lane(turns)
+            (reply,), _ = await lane.eval(script, [call], connection=lease.connection, entries=entries)
         except OtherConnectionError as error:
             raise LeaseLostError(f"{turns.channel}: {error}") from None
         return self._accepted(reply, turns)

@@ -4,10 +4,11 @@
 -- that an instance that lost it, or comes back over a new connection, is told so. All owners read as one consumer of the
 -- group: what one left pending, the next finds in the stream's order.
 --
--- KEYS     the stream; its lease, a hash: owner, epoch, until (when it ends, ms), ttl (ms), token, served (the last epoch
---          in which a turn was taken: its owner had announced it to the queues)
+-- KEYS     the stream; its lease, a hash: owner, epoch, until (when it ends, ms), ttl (ms), token, and for each queue
+--          `reached|queue`, the last entry whose jobs that was given
 -- ARGV     group, instance, the epoch that it has, ttl in ms, the least epoch to take, what to do, after, count,
---          idle ms, then the ids of entries to acknowledge first
+--          idle ms, how many queues have reached another entry, these with the entry's id, then the ids of entries to
+--          acknowledge first
 --
 --   take     take the lease, if it is free, has run out, or is this instance's own; `after` is a random token, which the
 --            lease keeps if it has none
@@ -24,7 +25,8 @@
 --   renew    keep the lease, read nothing
 --   release  give it up
 --
--- take and rotate return {epoch, server ms, last-delivered-id, owner before, epoch served, token, token before}; the
+-- take and rotate return {epoch, server ms, last-delivered-id, owner before, epoch before, token, token before, the first
+-- pending id or '', each queue and what it has reached}; the
 -- others {server ms, entries {id, fields and values}, how often each was delivered, ids of pending entries that had been
 -- deleted and are acknowledged now, a loss as `check` of group_state.lua returns it}. An empty page is the last one.
 -- Errors: HELD <ms left> <owner>; FENCED <epoch>: the lease is another's, or of another epoch; NOGROUP. After these
@@ -33,7 +35,8 @@
 
 local call = redis.call
 local stream, lease = KEYS[1], KEYS[2]
-local group, me, mine, ttl, least, what, after, count, idle = unpack(ARGV, 1, 9)
+local group, me, mine, ttl, least, what, after, count, idle, queues = unpack(ARGV, 1, 10)
+local first_id = 11 + 2 * tonumber(queues)
 ttl, count = tonumber(ttl), tonumber(count)
 
 local CONSUMER = 'domainstream'
@@ -54,9 +57,9 @@ call('HDEL', lease, '')
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held = call('HMGET', lease, 'owner', 'epoch', 'until', 'ttl', 'token', 'served')
+local held = call('HMGET', lease, 'owner', 'epoch', 'until', 'ttl', 'token')
 local owner, epoch, till = held[1] or '', tonumber(held[2] or 0), tonumber(held[3] or 0)
-local token, served = held[5], held[6]
+local token = held[5]
 
 -- The clock went back: the lease ends at most one term from now. That is written, or it would stay as far ahead.
 local latest = now + math.max(ttl, tonumber(held[4] or 0))
@@ -71,6 +74,20 @@ local function keep(...)
 end
 
 local function no_group() return redis.error_reply('NOGROUP no group ' .. group .. ' on ' .. stream) end
+
+-- What each queue has reached. After a new token that means nothing.
+local function take_over_reached(is_new_token)
+  local reached, fields = {}, call('HGETALL', lease)
+  for at = 1, #fields, 2 do
+    local queue = string.match(fields[at], '^reached|(.*)$')
+    if queue and is_new_token then
+      call('HDEL', lease, fields[at])
+    elseif queue then
+      reached[#reached + 1], reached[#reached + 2] = queue, fields[at + 1]
+    end
+  end
+  return reached
+end
 
 local function take()
   if owner ~= '' and owner ~= me and till > now then
@@ -87,7 +104,10 @@ local function take()
   -- if the lease was lost.
   local new_epoch, delivered = written(math.max(epoch + 1, now, tonumber(least))), state['last-delivered-id']
   keep('owner', me, 'epoch', new_epoch, 'token', new_token)
-  return {new_epoch, written(now), delivered, owner, served or '0', new_token, token or ''}
+  local first_pending = call('XPENDING', stream, group)[2] or ''
+  local before = {new_epoch, written(now), delivered, owner, written(epoch), new_token, token or '', first_pending}
+  for _, part in ipairs(take_over_reached(new_token ~= token)) do before[#before + 1] = part end
+  return before
 end
 
 local function acknowledge(ids, first)
@@ -176,8 +196,8 @@ local function turn()
   local is_read = what ~= 'renew' and what ~= 'release'
   local state = is_read and state_of(stream)
   if is_read and not state then return no_group() end
-  if served ~= mine then call('HSET', lease, 'served', mine) end
-  acknowledge(ARGV, 10)
+  for at = 11, first_id - 2, 2 do call('HSET', lease, 'reached|' .. ARGV[at], ARGV[at + 1]) end
+  acknowledge(ARGV, first_id)
   local entries, times, deleted, loss = {}, {}, {}, {}
   if what == 'release' then
     call('HSET', lease, 'owner', '', 'until', '0')
@@ -186,7 +206,7 @@ local function turn()
   if what == 'new' or what == 'read' then
     local problem = wrong_place(state['last-delivered-id'])
     if problem then return problem end
-    loss = check(stream, state, #ARGV > 9) or loss
+    loss = check(stream, state, #ARGV >= first_id) or loss
     if what == 'read' then entries, times = read_new() end
   elseif what == 'pending' then
     entries, times, deleted = look_at_pending()

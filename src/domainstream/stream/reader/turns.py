@@ -12,7 +12,7 @@ from domainstream.redis.keys import lease_key
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.stream.lease import Lease
-from domainstream.stream.port import DATA, Delivery, Loss, Read, Turn
+from domainstream.stream.port import DATA, NOTHING, Delivery, Loss, Read, Turn
 from domainstream.stream.reader.batch_size import FIRST_COUNT
 
 _HERE: Final = "domainstream.stream.reader"
@@ -59,14 +59,20 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
         return self._call(0, least_epoch, "rotate" if rotate else "take", token, 0, 0)
 
     def new(
-        self, epoch: int, seen: str, acknowledge: Sequence[str] = (), *, count: int = FIRST_COUNT
+        self,
+        epoch: int,
+        seen: str,
+        acknowledge: Sequence[str] = (),
+        *,
+        reached: Mapping[str, str] = NOTHING,
+        count: int = FIRST_COUNT,
     ) -> Sequence[Arguments]:
         """Return the commands of a turn that acknowledges and then reads new entries, after the last id `seen`.
 
         They are one transaction. The script must be on the server already, as it is after a take: without it, the
         entries are read anyway, and must not be used.
         """
-        check = (*self._call(epoch, 0, "new", seen, count, 0), *acknowledge)
+        check = (*self._call(epoch, 0, "new", seen, count, 0, reached), *acknowledge)
         read = ("XREADGROUP", "GROUP", self.group, CONSUMER, "COUNT", count, "STREAMS", self.stream, ">")
         return ("MULTI",), ("EVALSHA", TURN.sha, *check), read, ("EXEC",)
 
@@ -76,12 +82,13 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
         read: Step,
         acknowledge: Sequence[str] = (),
         *,
+        reached: Mapping[str, str] = NOTHING,
         after: str = "0-0",
         count: int = FIRST_COUNT,
         idle_ms: int = 0,
     ) -> Arguments:
         """Return the call of a turn: it acknowledges, then reads at most `count` entries, new ones by `read`."""
-        return [*self._call(epoch, 0, read, after, count, idle_ms), *acknowledge]
+        return [*self._call(epoch, 0, read, after, count, idle_ms, reached), *acknowledge]
 
     def store_dead(self, epoch: int, key: str, letters: Mapping[str, Sequence[str | bytes]]) -> Arguments:
         """Return the call that stores dead letters under `key`: for each entry's id, the fields of its letter."""
@@ -93,7 +100,7 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
     def lease_of(self, reply: Any, connection: int = 0) -> Lease:
         """Return the lease that a call of `take` returned over this connection."""
         epoch, server_ms, *rest = (part.decode() for part in reply)
-        last_delivered, owner, epoch_before, token, token_before = rest
+        last_delivered, owner, epoch_before, token, token_before, first_pending, *reached = rest
         return Lease(
             epoch=int(epoch),
             server_ms=int(server_ms),
@@ -103,6 +110,8 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
             epoch_before=int(epoch_before),
             token=token,
             token_before=token_before,
+            first_pending=first_pending,
+            reached=dict(zip(reached[::2], reached[1::2], strict=True)),
             connection=connection,
         )
 
@@ -135,7 +144,16 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
     def _lease(self) -> str:
         return lease_key(self.stream, self.group)
 
-    def _call(self, epoch: int, least: int, what: str, after: str, count: int, idle_ms: int) -> Sequence[str | int]:
+    def _call(
+        self,
+        epoch: int,
+        least: int,
+        what: str,
+        after: str,
+        count: int,
+        idle_ms: int,
+        reached: Mapping[str, str] = NOTHING,
+    ) -> Sequence[str | int]:
         return (
             2,
             self.stream,
@@ -149,6 +167,8 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
             after,
             count,
             idle_ms,
+            len(reached),
+            *(part for pair in reached.items() for part in pair),
         )
 
     def _loss(self, loss: Sequence[Any]) -> Loss | None:

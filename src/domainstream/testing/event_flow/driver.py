@@ -135,10 +135,10 @@ class FlowDriver:
             if self._streams.changes[channel] == self._forwarded.get(channel, 0):
                 continue
             self._forwarded[channel] = self._streams.changes[channel]
-            lifecycle = Lifecycle("EventFlow")
-            reader = FlowReader(self._streams, group=GROUP, at_end=lifecycle.stop)
+            lifecycle, rang = Lifecycle("EventFlow"), asyncio.Event()
+            reader = FlowReader(self._streams, group=GROUP, on_entries=rang.set, at_end=lifecycle.stop)
             parts = HandOverParts(reader=reader, adder=self._adder, router=self._router, progress=self._progress)
-            await ChannelHandOver(channel, parts, lifecycle).run()
+            await ChannelHandOver(channel, parts, lifecycle, rang).run()
 
     def _take_new_jobs(self) -> None:
         for queue, jobs in self.queue.jobs.items():

@@ -1,6 +1,6 @@
 """What a flow has in place of servers and real time: a clock, streams, a publisher, a schedule of jobs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -16,7 +16,7 @@ from domainstream.queue import Job
 from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import Confirm
 from domainstream.stream import Lease, MemoryStreamReader, MemoryStreams, Turn
-from domainstream.stream.port import Read
+from domainstream.stream.port import NOTHING, Read
 from domainstream.validation import plain_name
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,18 +72,28 @@ class FlowStreams(MemoryStreams):
 class FlowReader(MemoryStreamReader):
     """A reader of what there is, for somebody who would wait for more."""
 
-    def __init__(self, streams: MemoryStreams, *, group: str, at_end: Callable[[], None]) -> None:
-        """Call `at_end` when there is nothing new."""
+    def __init__(
+        self, streams: MemoryStreams, *, group: str, on_entries: Callable[[], None], at_end: Callable[[], None]
+    ) -> None:
+        """Call `on_entries` when something new was read, and `at_end` when there is nothing."""
         super().__init__(streams, group=group)
-        self._at_end = at_end
+        self._on_entries, self._at_end = on_entries, at_end
 
     async def turn(
-        self, channel: str, lease: Lease, read: Read, acknowledge: Sequence[str], *, after: str = "0-0", count: int = 1
+        self,
+        channel: str,
+        lease: Lease,
+        read: Read,
+        acknowledge: Sequence[str] = (),
+        *,
+        reached: Mapping[str, str] = NOTHING,
+        after: str = "0-0",
+        count: int = 1,
     ) -> Turn:
         """Take a turn at a channel; see `StreamReader.turn`."""
-        turn = await super().turn(channel, lease, read, acknowledge, after=after, count=count)
-        if read == "new" and not turn.deliveries:
-            self._at_end()
+        turn = await super().turn(channel, lease, read, acknowledge, reached=reached, after=after, count=count)
+        if read == "new":
+            (self._on_entries if turn.deliveries else self._at_end)()
         return turn
 
 

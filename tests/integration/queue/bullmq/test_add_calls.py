@@ -36,9 +36,9 @@ async def full(redis: Redis) -> AsyncIterator[Redis]:
 
 
 async def mark(scene: HandOver, owner: Instance, queue: str = "valuation") -> str:
-    """Return the id of a queue's mark."""
+    """Return the id of a queue's mark; empty if it has had none of the channel's jobs."""
     value: Any = await scene.redis.hget(scene.marks(queue), owner.epoch.mark)
-    return str(value.decode().split()[1])
+    return str(value.decode().partition(" ")[2])
 
 
 async def holes(scene: HandOver, owner: Instance, queue: str = "valuation") -> list[str]:
@@ -182,9 +182,9 @@ async def test_fence_lowers_mark_and_drops_holes_above(hand_over: HandOver, owne
     await owner.add(routed([one, two, three], "valuation"))
     await hand_over.redis.delete(broken)
     await owner.add(routed([four], "valuation"))
-    call = fence_call(
-        "valuation", [(owner.epoch.mark, owner.epoch.epoch + 1, "2-1")], bull_prefix=hand_over.bull_prefix
-    )
+    epoch = owner.epoch.epoch
+    announced = (owner.epoch.mark, epoch + 1, "2-1", epoch, "1-1")
+    call = fence_call("valuation", [announced], bull_prefix=hand_over.bull_prefix)
     (reply,) = await owner.queue_link.eval_each(add_calls.fence_script(), [call])
     (fenced,) = fenced_of(reply)
     assert (fenced.higher, fenced.mark, fenced.mark_epoch) == (0, "4-1", owner.epoch.epoch)
@@ -215,7 +215,7 @@ async def test_full_server_takes_no_part_of_a_call(hand_over: HandOver, owner: I
     await full.config_set("maxmemory", "1")
     with pytest.raises(RefusedError, match="used memory"):
         await owner.add(routed(entries, "valuation", "billing"))
-    assert (await mark(hand_over, owner), await holes(hand_over, owner)) == ("0-0", [])
+    assert (await mark(hand_over, owner), await holes(hand_over, owner)) == ("", [])
     await full.config_set("maxmemory", "0")
     assert await owner.add(routed(entries, "valuation", "billing")) == [[8, []]]
 
@@ -224,7 +224,7 @@ async def test_full_server_still_takes_a_fence(hand_over: HandOver, owner: Insta
     """A new owner can begin, so that it is there when memory is."""
     await full.config_set("maxmemory", "1")
     await owner.begin()
-    assert (await mark(hand_over, owner)) == "0-0"
+    assert (await mark(hand_over, owner)) == ""
 
 
 async def test_without_its_first_write_it_would_not(hand_over: HandOver, owner: Instance, full: Redis) -> None:
@@ -233,6 +233,6 @@ async def test_without_its_first_write_it_would_not(hand_over: HandOver, owner: 
     line = "redis.call('HDEL', marks, '')"
     assert text.count(line) == 1
     await full.config_set("maxmemory", "1")
-    call = fence_call("valuation", [("field", 1, "0-0")], bull_prefix=hand_over.bull_prefix)
+    call = fence_call("valuation", [("field", 1, "0-0", 0, "")], bull_prefix=hand_over.bull_prefix)
     (reply,) = await owner.queue_link.eval_each(Script.of(text.replace(line, "")), [call])
     assert "used memory" in str(reply)

@@ -48,14 +48,35 @@ async def test_lease_is_held_until_it_runs_out_or_is_released(hand_over: HandOve
     assert (taken.token_before, again.token_before, again.token) == ("", "11111111", "11111111")
 
 
-async def test_epoch_before_is_the_last_one_with_a_turn(hand_over: HandOver) -> None:
-    """An owner that took no turn has read nothing, and perhaps not announced itself: its epoch does not count."""
+async def test_take_returns_what_queues_have_reached(hand_over: HandOver) -> None:
+    """With acknowledgements an owner notes how far each queue has come, for the owners after it."""
+    await hand_over.add(i1_1="one", i2_1="two")
+    first = hand_over.instance("a")
+    taken = await first.take()
+    await first.read("renew", reached={"valuation": "1-1", "billing": "2-1"})
+    await first.read("release", reached={"valuation": "2-1"})
+    again = await hand_over.instance("b").take()
+    assert (taken.reached, again.reached) == ({}, {"valuation": "2-1", "billing": "2-1"})
+
+
+async def test_new_token_forgets_what_queues_have_reached(hand_over: HandOver) -> None:
+    """Once the group is made anew, it says nothing how far queues had come before."""
     await hand_over.add(i1_1="one")
-    instance = hand_over.instance("a")
-    first = await instance.take()
-    await instance.read("renew")
-    await instance.take()
-    assert (first.epoch_before, (await instance.take()).epoch_before) == (0, first.epoch)
+    owner = hand_over.instance("a")
+    await owner.take()
+    await owner.read("renew", reached={"valuation": "1-1"})
+    await owner.rotate("22222222")
+    assert (await owner.take()).reached == {}
+
+
+async def test_take_returns_the_first_pending_entry(hand_over: HandOver) -> None:
+    """Whatever queues have noted of entries before that one, it is settled."""
+    await hand_over.add(i1_1="one", i2_1="two")
+    owner = hand_over.instance("a")
+    none = await owner.take()
+    entries = (await owner.read("read")).deliveries
+    await owner.acknowledge(entries[:1])
+    assert (none.first_pending, (await owner.take()).first_pending) == ("", "2-1")
 
 
 async def test_take_obeys_the_epoch_that_a_queue_refused(hand_over: HandOver) -> None:

@@ -41,7 +41,9 @@ local function next_place(number, channel)
   local epoch, id, holes = mark_of(marks, channel.field)
   if epoch > channel.epoch then error(string.format('FENCED %.0f', epoch), 0) end
   if epoch < channel.epoch then error('UNFENCED ' .. queue .. ' ' .. number, 0) end
-  if after ~= '' and comes_before(id, after) then error('BEHIND ' .. queue .. ' ' .. number .. ' ' .. id, 0) end
+  if comes_before(id, after) then
+    error('BEHIND ' .. queue .. ' ' .. number .. ' ' .. (id == '' and '0-0' or id), 0)
+  end
   channel.places[queue] = {queue = queue, marks = marks, id = id, holes = holes}
 end
 
