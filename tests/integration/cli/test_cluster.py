@@ -307,6 +307,34 @@ async def test_doctor_on_one_node_of_a_cluster(typed: Type, cluster: ClusterLab)
     assert "redis+cluster://" in found["mend"]
 
 
+async def test_cluster_of_which_a_node_is_dead(
+    typed: Type, streams: Streams, valuation: Valuation, cluster: ClusterLab
+) -> None:
+    """What lies on the other nodes can be looked at, a search names the dead one, and the doctor says so, too."""
+    await streams.add(evaluated())
+    await valuation.add(job_of())
+    dead = cluster.primary_of(streams.key(CALCULATED))
+    for node in cluster.nodes:
+        node.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    dead.kill()
+    try:
+        (queue,) = records(await typed("queues", "valuation", "--json", "--bull-prefix", valuation.prefix))
+        (info,) = records(await typed("streams", "info", EVALUATED, "--json"))
+        listed, found = await typed("streams", "ls"), await typed("doctor", "--json")
+    finally:
+        dead.start()
+        for node in cluster.nodes:
+            node.command("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+        cluster.wait_ok()
+    assert (queue["waiting"], info["stream"]["length"]) == (1, 1)
+    assert listed.exit_code == 3
+    assert f"the server at {dead.address} does not answer" in listed.stderr
+    (server,) = [one for one in found_by(found, "server") if one["status"] == "problem"]
+    assert server["node"] == str(dead.address)
+    assert f"could not be read: the server at {dead.address}" in found_by(found, "streams")[0]["words"]
+    assert [one["status"] for one in found_by(found, "clock")] == ["ok"]
+
+
 async def test_user_that_one_node_limits(typed: Type, cluster: ClusterLab, stream_prefix: str, user_url: Users) -> None:
     """Users belong to nodes: a permission that is missing at one node is found, and so are those of clusters."""
     wanted = [f"+{name}" for name in needed_by("publisher", kind=TopologyKind.CLUSTER)]
