@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,9 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from integration.cli.conftest import Type, records
+from integration.cli.conftest import Start, Type, records
+from integration.cli.test_run import get
+from integration.cli.test_streams import following
 from integration.publisher.test_cluster import move
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -104,6 +107,38 @@ async def test_channels_of_all_nodes_are_listed(typed: Type, streams: Streams) -
     assert info["stream"]["last_id"] == entry_id
     (entry,) = records(await typed("streams", "tail", CALCULATED, "--json"))
     assert entry["entry_id"] == entry_id
+
+
+async def test_entries_are_followed_to_another_node(streams: Streams, redis_url: str, cluster: ClusterLab) -> None:
+    """`tail -f` goes on showing entries after the channel's slot has moved."""
+    words = ["streams", "tail", EVALUATED, "-f", "--json", "--redis-url", redis_url, "--prefix", streams.prefix]
+    lines = following(*words)
+    entry_ids = [await streams.add(evaluated())]
+    shown = [json.loads(await asyncio.to_thread(next, lines))["entry_id"]]
+    await move(cluster, streams.key(EVALUATED))
+    entry_ids.append(await streams.add(evaluated()))
+    shown.append(json.loads(await asyncio.to_thread(next, lines))["entry_id"])
+    await asyncio.to_thread(list, lines)
+    assert shown == entry_ids
+
+
+async def test_event_goes_through_a_subscriber_and_a_worker(
+    start: Start, streams: Streams, valuation: Valuation
+) -> None:
+    """`run subscriber` and `run worker` take the URL of a cluster, and are ready while all primaries answer."""
+    options = ("--bull-prefix", valuation.prefix, "--health-port", "0")
+    programs = [
+        await start("subscriber", "run_targets:subscriptions", *options),
+        await start("worker", "run_targets:consumer", *options),
+    ]
+    urls = [(await one.says("run.health")).rpartition("url=")[2].partition(" ")[0] for one in programs]
+    await streams.add(evaluated())
+    await programs[1].prints("handled")
+    for program, url in zip(programs, urls, strict=True):
+        status, answer = await get(url)
+        assert (status, answer["status"]) == (200, "ok")
+        program.process.send_signal(signal.SIGTERM)
+        assert await program.ends() == 0
 
 
 async def test_lag_of_channels_on_all_nodes(typed: Type, streams: Streams, redis: Any) -> None:
