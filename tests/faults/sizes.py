@@ -56,6 +56,9 @@ class Size:
     failovers: int
     """How often a primary is replaced in a run."""
 
+    publisher_failovers: int
+    """How often a primary is replaced as for maintenance under publishers."""
+
     partitions: int
     """How often a network is cut in two in a run."""
 
@@ -105,11 +108,12 @@ QUICK: Final = Size(
     locked_jobs=6_000,
     server_kills=3,
     primary_kills=3,
-    planned_failovers=2,
+    planned_failovers=3,
     slot_moves=2,
     pauses=4,
     server_lives=(0.3, 0.8),
     failovers=2,
+    publisher_failovers=1,
     partitions=0,
     room=1_000_000,
     outages=3,
@@ -141,6 +145,7 @@ FULL: Final = Size(
     pauses=60,
     server_lives=(1.0, 3.0),
     failovers=20,
+    publisher_failovers=10,
     partitions=3,
     room=40_000_000,
     outages=30,

@@ -44,7 +44,7 @@ def targets_of(channel: str, partitions: int) -> tuple[str, ...]:
 
 
 def channel_of(stream: str) -> str | None:
-    """Return the channel that a stream of this name belongs to; None for what is no name of a stream."""
+    """Return the channel that a stream of this name belongs to; None for a key that is not a stream."""
     match = _STREAM.fullmatch(stream)
     return match["channel"] if match else None
 

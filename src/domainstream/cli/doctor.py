@@ -14,7 +14,7 @@ from domainstream.cli.common.command import BullPrefix, DatabaseUrl, SchemaName,
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import MissingExtraError, ServerRefusedError
+from domainstream.errors import MissingExtraError, ServerError, ServerRefusedError, ServerUnavailableError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.redis.keys import stream_key
 from domainstream.redis.topology import Address, TopologyKind
@@ -39,6 +39,9 @@ from domainstream.tools.doctor.server_checks import (
     server_findings,
     unread_memory_finding,
 )
+
+Facts = Mapping[Address, ServerFacts | ServerError | None]
+"""What each server says about itself."""
 
 COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 INDENT: Final = " " * 9
@@ -120,7 +123,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
 async def _server_findings(
     server: RedisServer,
     inspection: RedisServerInspection,
-    facts: Mapping[Address, ServerFacts | None],
+    facts: Facts,
     roles: Sequence[str],
 ) -> list[Finding]:
     nodes = server.nodes
@@ -128,23 +131,32 @@ async def _server_findings(
     if nodes.topology is not None and nodes.kind is TopologyKind.SENTINEL:
         name, sentinel = nodes.topology.primary_name, redis_cli_at(nodes.topology.seeds[0])
         deployment = dataclasses.replace(deployment, primary_name=name, sentinel=sentinel)
-    found = {address: [*server_findings(one, deployment)] for address, one in facts.items()}
-    abilities = await RedisCommandProbe(nodes, prefix=server.prefix).probe(roles)
-    if "time" not in abilities.forbidden:
-        for address, ahead_ms in (await inspection.clocks_ahead_ms()).items():
-            found[address].append(clock_finding(ahead_ms))
+    dead, found = [], dict[Address, list[Finding]]()
+    for address, one in facts.items():
+        findings = [*server_findings(one, deployment)]
+        if isinstance(one, ServerError):
+            dead += [replace(finding, node=str(address)) for finding in findings]
+        else:
+            found[address] = findings
+    for address, ahead_ms in (await inspection.clocks_ahead_ms()).items():
+        found.setdefault(address, []).append(clock_finding(ahead_ms))
     each = merged(found) if nodes.is_cluster else (finding for findings in found.values() for finding in findings)
-    return [*each, *ability_findings(abilities, user=nodes.user, roles=roles)]
+    return [*dead, *each, *await _readable("permissions", _ability_findings(server, roles))]
 
 
-async def _entry_bytes(server: RedisServer, facts: Mapping[Address, ServerFacts | None]) -> int:
+async def _ability_findings(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
+    abilities = await RedisCommandProbe(server.nodes, prefix=server.prefix).probe(roles)
+    return [*ability_findings(abilities, user=server.nodes.user, roles=roles)]
+
+
+async def _entry_bytes(server: RedisServer, facts: Facts) -> int:
     """Return how many bytes an entry takes on average, if replicas lack any; 0 if the user may not look."""
-    if not any(one.replica_lag for one in facts.values() if one):
+    if not any(one.replica_lag for one in facts.values() if isinstance(one, ServerFacts)):
         return 0
     try:
         streams = [state for name in await server.streams.channels() if (state := await server.streams.stream(name))]
         size = sum([await server.streams.memory_bytes(stream.channel) for stream in streams])
-    except ServerRefusedError:
+    except ServerError:
         return 0
     return size // max(1, sum(stream.length for stream in streams))
 
@@ -156,6 +168,8 @@ async def _readable(what: str, findings: Awaitable[list[Finding]]) -> list[Findi
     except ServerRefusedError as error:
         words = f"{what} could not be read: {error}"
         return [warning(what, words, "domainstream doctor --redis-url <the URL of a user who may read them>")]
+    except ServerUnavailableError as error:
+        return [warning(what, f"{what} could not be read: {error}", command("doctor"))]
 
 
 async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
@@ -170,9 +184,7 @@ async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
     return await inspect_outbox(options.database_url, table=options.table, schema=options.schema, limit_ms=limit_ms)
 
 
-async def _stream_findings(
-    server: RedisServer, facts: Mapping[Address, ServerFacts | None], options: DoctorOptions
-) -> list[Finding]:
+async def _stream_findings(server: RedisServer, facts: Facts, options: DoctorOptions) -> list[Finding]:
     dead_letters, limit_ms = server.dead_letters, round(options.max_oldest.total_seconds() * 1000)
     streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
     groups = [group for stream in streams for group in await _progress(server, stream.channel)]

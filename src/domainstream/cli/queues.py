@@ -54,12 +54,13 @@ async def queues(server: RedisServer, terminal: Terminal, options: QueuesOptions
     """  # noqa: D301 - click's mark for a paragraph whose lines it must not rewrap
     where = f"at {server.place} below the prefix {options.bull_prefix}"
     inspection = BullMQInspection(server.nodes, bull_prefix=options.bull_prefix)
-    names = await inspection.queues()
-    if options.queue is not None:
-        queue = inspection.name_of(options.queue)
-        if queue not in names:
-            raise NotFoundError.of("queue", options.queue, names, where=where, look="domainstream queues")
-        names = [queue]
+    if options.queue is None:
+        names = await inspection.queues()
+    elif await inspection.has(options.queue):
+        names = [options.queue]
+    else:
+        names = await inspection.queues()
+        raise NotFoundError.of("queue", options.queue, names, where=where, look="domainstream queues")
     if not names:
         terminal.say(f"There are no queues {where}.")
         return

@@ -132,21 +132,12 @@ async def ping(pool: ConnectionPool) -> str | None:
     return None
 
 
-def not_a_cluster(where: str | RedisTopology) -> RedisTopology:
-    """Return the topology for what cannot use a cluster yet.
-
-    Raises `ConfigurationError` for an invalid URL, and for a cluster.
-    """
-    topology = RedisTopology.of(where)
-    if topology.is_cluster:
-        problem = "redis+cluster:// cannot be used here yet; use redis://, rediss://, unix:// or redis+sentinel://"
-        raise ConfigurationError(HEADING, [problem])
-    return topology
-
-
 def _options_of(where: str | RedisTopology, *, blocking: bool = False) -> dict[str, Any]:
     """Return redis-py's options for connections to a single server, or to the primary that sentinels name."""
-    topology = not_a_cluster(where)
+    topology = RedisTopology.of(where)
+    if topology.is_cluster:
+        problem = "redis+cluster:// cannot be used here; use redis://, rediss://, unix:// or redis+sentinel://"
+        raise ConfigurationError(HEADING, [problem])
     parse: Callable[[str], Any] = parse_blocking_url if blocking else parse_url
     options = dict(parse(topology.url_of(topology.seeds[0])))
     if topology.kind is TopologyKind.SENTINEL:

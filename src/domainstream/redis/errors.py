@@ -85,10 +85,7 @@ _OUT_OF_MEMORY = (
     "the server's memory is full and the command was not run; find what fills it with `domainstream doctor` "
     "(unread streams, dead groups, failed jobs), let it drain, or run: redis-cli CONFIG SET maxmemory <bytes>"
 )
-_CLUSTER = (
-    "the server is a node of a Redis Cluster: for publishers, workers and commands use redis+cluster://host:port; "
-    "subscribers need a server outside of it"
-)
+_CLUSTER = "the server is a node of a Redis Cluster; use the URL redis+cluster://host:port,host:port"
 
 
 class NoReplyError(Exception):

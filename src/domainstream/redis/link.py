@@ -176,8 +176,8 @@ class RedisLink:
                 await connection.disconnect(nowait=nowait)
 
     async def close(self) -> None:
-        """Drop the connection. Closing twice does nothing."""
-        await self.drop()
+        """Drop the connection, and wait for its end, which takes a moment with TLS. Closing twice does nothing."""
+        await self.drop(nowait=False)
 
     async def _exchange(
         self, commands: Sequence[Arguments], replies: list[Reply], seconds: float

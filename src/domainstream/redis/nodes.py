@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, RedisError
 
-from domainstream.errors import ConfigurationError, ServerUnavailableError
+from domainstream.errors import ConfigurationError, ServerError, ServerUnavailableError
 from domainstream.redis.connection import REPLY_TIMEOUT, connect
 from domainstream.redis.errors import NoReplyError, code_of, place_of, server_error, translated_errors
 from domainstream.redis.scripts import Script
@@ -141,6 +141,13 @@ class RedisNodes:
             result = await work(self.client)
         return {await self.address_of(""): result}
 
+    async def try_each(self, work: Work[T]) -> dict[Address, T | ServerError]:
+        """Await `work` with a client of each node, all at once, and return what it returned or failed with.
+
+        Raises the `ServerError` of a single server.
+        """
+        return dict(await self.each(work))
+
     async def keys_like(self, prefix: str, kind: str, *, suffix: str = "") -> list[str]:
         """Return the keys of a type (`stream`, `hash`, ...) that begin with `prefix` and end with `suffix`, sorted.
 
@@ -219,23 +226,30 @@ class ClusterNodes(RedisNodes):
 
     async def each(self, work: Work[T]) -> dict[Address, T]:
         """Await `work` with a client of each primary, all at once; see `RedisNodes.each`."""
+        done: dict[Address, T] = {}
+        for address, result in (await self.try_each(work)).items():
+            if isinstance(result, ServerError):
+                raise result
+            done[address] = result
+        return done
+
+    async def try_each(self, work: Work[T]) -> dict[Address, T | ServerError]:
+        """Await `work` with a client of each primary, all at once; see `RedisNodes.try_each`."""
         await self._refresh()
         addresses = self.slots.primaries()
-        results = await asyncio.gather(*(self._at(address, work) for address in addresses), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return dict(zip(addresses, results, strict=True))  # type: ignore[arg-type]
+        results = await asyncio.gather(*(self._at(address, work) for address in addresses))
+        return dict(zip(addresses, results, strict=True))
 
     async def close(self) -> None:
         """Close the connections. Closing twice does nothing."""
         for client in self._clients.values():
             await client.aclose()
 
-    async def _at(self, address: Address, work: Work[T]) -> T:
-        client = self._client_of(address)
-        with translated_errors(client):
-            return await work(client)
+    async def _at(self, address: Address, work: Work[T]) -> T | ServerError:
+        try:
+            return await work(self._client_of(address))
+        except (RedisError, OSError) as error:
+            return server_error(error, str(address))
 
     async def _owner(self, slot: int) -> Address | None:
         if self._doubted is not None or self.slots.owner(slot) is None:

@@ -141,7 +141,7 @@ class ClusterLab(ServerLab):
 
     def _prepare(self, folder: Path) -> None:
         self.nodes = [
-            LabNode(
+            self.make_node(
                 free_port(bus=True),
                 folder / str(index),
                 self.binary,

@@ -122,10 +122,10 @@ class SentinelLab(ServerLab):
 
     def _prepare(self, folder: Path) -> None:
         first, *others = self._hosts[: 1 + self._replicas]
-        primary = LabNode(free_port(), folder / "0", self.binary, self._options, host=first)
+        primary = self.make_node(free_port(), folder / "0", self.binary, self._options, host=first)
         follow = ("--replicaof", primary.address.host, str(primary.address.port))
         self.servers = [primary] + [
-            LabNode(free_port(), folder / str(index + 1), self.binary, (*self._options, *follow), host=host)
+            self.make_node(free_port(), folder / str(index + 1), self.binary, (*self._options, *follow), host=host)
             for index, host in enumerate(others)
         ]
         down_after = round(self._down_after.total_seconds() * 1000)
@@ -135,7 +135,9 @@ class SentinelLab(ServerLab):
             f"sentinel failover-timeout {PRIMARY_NAME} 3000\n"
         )
         self.sentinels = [
-            LabNode(free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config, host=host)
+            self.make_node(
+                free_port(), folder / f"sentinel-{index}", self.binary, ("--sentinel",), config=config, host=host
+            )
             for index, host in enumerate(self._hosts[1 + self._replicas :])
         ]
         self.nodes = [*self.servers, *self.sentinels]

@@ -126,7 +126,7 @@ class LabNode:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        client: Any = connect_blocking(f"redis://{HOST}:{self.address.port}", client_name="domainstream-lab")
+        client: Any = connect_blocking(self._server.url, client_name="domainstream-lab")
         # redis-py turns some replies into dictionaries, whose form differs between its versions.
         client.response_callbacks = {"INFO": client.response_callbacks["INFO"]}
         try:
@@ -154,6 +154,8 @@ class ServerLab(ABC):
         """The `redis-server` or `valkey-server` to run."""
         self.nodes: Sequence[LabNode] = ()
         """All processes."""
+        self.make_node: Callable[..., LabNode] = LabNode
+        """Makes each of them; may be replaced before `start` by what makes nodes of another kind."""
         self._within = within
         self._folder: Path | None = None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,9 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
-from integration.cli.conftest import Type, records
+from integration.cli.conftest import Start, Type, records
+from integration.cli.test_run import get
+from integration.cli.test_streams import following
 from integration.publisher.test_cluster import move
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -104,6 +107,38 @@ async def test_channels_of_all_nodes_are_listed(typed: Type, streams: Streams) -
     assert info["stream"]["last_id"] == entry_id
     (entry,) = records(await typed("streams", "tail", CALCULATED, "--json"))
     assert entry["entry_id"] == entry_id
+
+
+async def test_entries_are_followed_to_another_node(streams: Streams, redis_url: str, cluster: ClusterLab) -> None:
+    """`tail -f` goes on showing entries after the channel's slot has moved."""
+    words = ["streams", "tail", EVALUATED, "-f", "--json", "--redis-url", redis_url, "--prefix", streams.prefix]
+    lines = following(*words)
+    entry_ids = [await streams.add(evaluated())]
+    shown = [json.loads(await asyncio.to_thread(next, lines))["entry_id"]]
+    await move(cluster, streams.key(EVALUATED))
+    entry_ids.append(await streams.add(evaluated()))
+    shown.append(json.loads(await asyncio.to_thread(next, lines))["entry_id"])
+    await asyncio.to_thread(list, lines)
+    assert shown == entry_ids
+
+
+async def test_event_goes_through_a_subscriber_and_a_worker(
+    start: Start, streams: Streams, valuation: Valuation
+) -> None:
+    """`run subscriber` and `run worker` take the URL of a cluster, and are ready while all primaries answer."""
+    options = ("--bull-prefix", valuation.prefix, "--health-port", "0")
+    programs = [
+        await start("subscriber", "run_targets:subscriptions", *options),
+        await start("worker", "run_targets:consumer", *options),
+    ]
+    urls = [(await one.says("run.health")).rpartition("url=")[2].partition(" ")[0] for one in programs]
+    await streams.add(evaluated())
+    await programs[1].prints("handled")
+    for program, url in zip(programs, urls, strict=True):
+        status, answer = await get(url)
+        assert (status, answer["status"]) == (200, "ok")
+        program.process.send_signal(signal.SIGTERM)
+        assert await program.ends() == 0
 
 
 async def test_lag_of_channels_on_all_nodes(typed: Type, streams: Streams, redis: Any) -> None:
@@ -305,6 +340,34 @@ async def test_doctor_on_one_node_of_a_cluster(typed: Type, cluster: ClusterLab)
     (found,) = found_by(result, "server")
     assert found["status"] == "problem"
     assert "redis+cluster://" in found["mend"]
+
+
+async def test_cluster_of_which_a_node_is_dead(
+    typed: Type, streams: Streams, valuation: Valuation, cluster: ClusterLab
+) -> None:
+    """What lies on the other nodes can be looked at, a search names the dead one, and the doctor says so, too."""
+    await streams.add(evaluated())
+    await valuation.add(job_of())
+    dead = cluster.primary_of(streams.key(CALCULATED))
+    for node in cluster.nodes:
+        node.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    dead.kill()
+    try:
+        (queue,) = records(await typed("queues", "valuation", "--json", "--bull-prefix", valuation.prefix))
+        (info,) = records(await typed("streams", "info", EVALUATED, "--json"))
+        listed, found = await typed("streams", "ls"), await typed("doctor", "--json")
+    finally:
+        dead.start()
+        for node in cluster.nodes:
+            node.command("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+        cluster.wait_ok()
+    assert (queue["waiting"], info["stream"]["length"]) == (1, 1)
+    assert listed.exit_code == 3
+    assert f"the server at {dead.address} does not answer" in listed.stderr
+    (server,) = [one for one in found_by(found, "server") if one["status"] == "problem"]
+    assert server["node"] == str(dead.address)
+    assert f"could not be read: the server at {dead.address}" in found_by(found, "streams")[0]["words"]
+    assert [one["status"] for one in found_by(found, "clock")] == ["ok"]
 
 
 async def test_user_that_one_node_limits(typed: Type, cluster: ClusterLab, stream_prefix: str, user_url: Users) -> None:

@@ -7,9 +7,8 @@ from redis.asyncio import Redis
 from support.redis_streams import RedisHarness
 
 from domainstream.errors import ServerOutOfMemoryError, ServerRefusedError
-from domainstream.stream import DeadLetter
 from domainstream.testing.dead_letter_contract import store
-from domainstream.testing.stream_contract import FIRST, read_some
+from domainstream.testing.stream_contract import FIRST, Owner
 
 
 async def dead(harness: RedisHarness) -> int:
@@ -19,12 +18,13 @@ async def dead(harness: RedisHarness) -> int:
 
 async def test_letter_that_cannot_be_stored_is_not_acknowledged(harness: RedisHarness, redis: Redis) -> None:
     """When the dead-letter stream cannot be written, the entry stays pending instead of being lost."""
-    await harness.add(FIRST, b"rubbish")
-    (delivery,) = await read_some(harness.reader())
+    entry_id = await harness.add(FIRST, b"rubbish")
+    owner = await Owner.of(harness.reader())
+    (delivery,) = (await owner.turn()).deliveries
     await redis.set(f"{harness.key(FIRST)}:dead", "text")
     with pytest.raises(ServerRefusedError):
-        await harness.dead_letters().store([DeadLetter(delivery, "HostileJsonError", "not JSON")])
-    assert await harness.streams.pending(FIRST) == 1
+        await owner.store_dead(delivery)
+    assert await harness.pending() == [entry_id]
 
 
 async def test_letter_that_cannot_go_back_stays(harness: RedisHarness, redis: Redis) -> None:

@@ -1,27 +1,25 @@
 """What the stream stage asks of the server: users may be given these rights alone."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Final
 
 import pytest
 from redis.asyncio import Redis
-from support.consuming import GROUP
 from support.redis_streams import RedisHarness
 
 from domainstream.publisher import Retention
-from domainstream.stream import RedisConsumerLease, RedisIdleConsumerReaper, RedisStreamTrimmer
+from domainstream.stream import LeaseLostError, RedisStreamTrimmer
+from domainstream.stream.inspection.commands import needed_by
 from domainstream.testing.dead_letter_contract import store
-from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some
+from domainstream.testing.stream_contract import FIRST, Owner, texts
 
 READER: Final = (
-    "+xreadgroup +xack +xpending +xautoclaim +xgroup|create +xgroup|setid +xinfo|groups +xinfo|stream +xrange +eval"
+    "+eval +evalsha +multi +exec +time +hmget +hset +hdel +pexpire +xreadgroup +xack +xpending +xclaim +xrange "
+    "+xgroup|create +xgroup|setid +xinfo|groups +xinfo|consumers +xinfo|stream"
 )
-DEAD_LETTERS: Final = "+eval +evalsha +script|load +xpending +xadd +xack"
-REDRIVE: Final = "+eval +evalsha +script|load +xrange +xadd +xdel"
-JANITOR: Final = "+eval +evalsha +script|load +get +set +del +exists +time +xinfo|groups +xpending +xtrim"
-LEASE: Final = "+eval +evalsha +script|load +get +set +del +pttl +pexpire"
-IDLE_CONSUMERS: Final = "+eval +evalsha +script|load +xinfo|consumers +xgroup|delconsumer"
+DEAD_LETTERS: Final = "+eval +evalsha +hdel +hmget +xpending +xadd +xack"
+REDRIVE: Final = "+eval +evalsha +xrange +xadd +xdel"
+JANITOR: Final = "+eval +evalsha +get +set +del +exists +time +xinfo|groups +xpending +xtrim"
 
 
 class Restricted:
@@ -56,54 +54,48 @@ async def restricted(harness: RedisHarness, redis_url: str, redis: Redis) -> Asy
 
 
 async def test_rights_of_a_reader(harness: RedisHarness, restricted: Restricted) -> None:
-    """Reading, recovery, losses and healing need these commands, on the streams' keys."""
+    """Reading, claiming, losses and making a group again need these commands, on the streams' and leases' keys."""
     await harness.add(FIRST, b"left alone")
-    await harness.redis.xgroup_create(harness.key(FIRST), GROUP, id="0")
-    await harness.redis.xreadgroup(GROUP, "crashed", {harness.key(FIRST): ">"})
+    await harness.read_as("crashed")
     await harness.make_idle(FIRST)
     await restricted.to(READER)
-    reader = harness.reader()
-    await read_all(reader, 1)
+    owner = await Owner.of(harness.reader())
+    assert texts((await owner.turn("claim")).deliveries) == [b"left alone"]
+    for read in ("pending", "retry", "look", "renew"):
+        await owner.turn(read)
     await harness.add(FIRST, b"lost")
     await harness.trim(FIRST, keep=0)
-    await reader.read()
-    await harness.destroy_group(SECOND)
-    await reader.read()
-    counts = reader.stats
-    assert counts.reclaimed == 1
-    assert counts.lost == 1
-    assert counts.recreated == 1
+    loss = (await owner.turn()).loss
+    assert loss
+    assert loss.count == 1
+    await harness.destroy_group(FIRST)
+    with pytest.raises(LeaseLostError):
+        await owner.turn()
+    owner = await Owner.of(harness.reader())
+    await owner.turn("release")
 
 
 async def test_rights_around_dead_letters(harness: RedisHarness, restricted: Restricted) -> None:
-    """Burying needs other rights than sending back."""
+    """Storing needs other rights than sending back."""
     await restricted.to(f"{READER} {DEAD_LETTERS}")
     await store(harness, b"rubbish")
     await restricted.to(REDRIVE)
     assert len((await harness.redrive().redrive(FIRST)).entry_ids) == 1
 
 
-async def test_rights_of_upkeep(
-    harness: RedisHarness, restricted: Restricted, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Trimmer, consumer lease and idle consumers run with these."""
+async def test_rights_of_a_trimmer(harness: RedisHarness, restricted: Restricted) -> None:
+    """The trimmer runs with these."""
     await harness.add_many(FIRST, 20)
-    await read_some(harness.reader("another"))
+    await Owner.of(harness.reader())
     await restricted.to(JANITOR)
     prefix, retention = harness.streams.prefix, Retention(max_length=10)
     trimmer = RedisStreamTrimmer.from_url(harness.url, [FIRST], retention=retention, prefix=prefix)
     await trimmer.run_once()
     await trimmer.close()
-    await restricted.to(LEASE)
-    async with Redis.from_url(harness.url) as client:
-        lease = RedisConsumerLease(client, [FIRST], group=GROUP, consumer="one", prefix=prefix)
-        for step in (lease.acquire, lease.run_once, lease.close):
-            await step()
-    assert "stream.consumer_unguarded" not in caplog.text
-    await restricted.to(IDLE_CONSUMERS)
-    tidy = RedisIdleConsumerReaper.from_url(
-        harness.url, [FIRST], group=GROUP, consumer="one", prefix=prefix, idle=timedelta(hours=1)
-    )
-    await tidy.run_once()
-    await tidy.close()
     assert await harness.length(FIRST) == 10
+
+
+@pytest.mark.parametrize("rights", [READER, DEAD_LETTERS, JANITOR])
+def test_doctor_asks_for_them(rights: str) -> None:
+    """The list for subscribers contains each of these commands."""
+    assert set(rights.replace("+", "").split()) <= set(needed_by("subscriber"))

@@ -35,17 +35,16 @@ from integration.worker.test_worker import (  # noqa: F401
 )
 from redis.asyncio import Redis
 from redis.exceptions import TryAgainError
-from support.consuming import BullJobs, subscriptions_of, until
+from support.consuming import BullJobs, until
 from support.working import Diary, Valuation, job_of, jobs_of, working
 
-from domainstream.errors import ConfigurationError, ServerRefusedError
+from domainstream.errors import ServerRefusedError
 from domainstream.queue import BullMQQueue
 from domainstream.redis.connection import connect_blocking
 from domainstream.redis.errors import ErrorKind
 from domainstream.redis.slot_client import SlotClient
 from domainstream.redis.slot_map import SlotMap
 from domainstream.redis.topology import RedisTopology
-from domainstream.subscriber import RedisBullMQStreamSubscriber
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.server_lab import LabNode, wait_until
@@ -108,12 +107,6 @@ async def test_control_queue_without_a_hash_tag(cluster_url: str, monkeypatch: p
     with pytest.raises(ServerRefusedError, match="don't hash to the same slot"):
         await queue.add([job_of()])
     await queue.close()
-
-
-def test_subscriber_is_refused_with_the_reason(cluster_url: str) -> None:
-    """A subscriber whose streams are on a cluster cannot be made yet."""
-    with pytest.raises(ConfigurationError, match="redis\\+cluster:// cannot be used here yet"):
-        RedisBullMQStreamSubscriber.from_url(cluster_url, group="events", subscriptions=subscriptions_of("valuation"))
 
 
 @pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)

@@ -78,7 +78,7 @@ def test_cluster_is_refused_where_it_cannot_be_used() -> None:
         link_pool,
         lambda url: connect_blocking(url, client_name="test"),
     ):
-        with pytest.raises(ConfigurationError, match=r"redis\+cluster:// cannot be used here yet") as raised:
+        with pytest.raises(ConfigurationError, match=r"redis\+cluster:// cannot be used here") as raised:
             use("redis+cluster://:secret@h1")
         assert "secret" not in str(raised.value)
 

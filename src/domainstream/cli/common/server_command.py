@@ -139,7 +139,11 @@ async def _require_answer(nodes: RedisNodes) -> None:
             await redis.ping()
 
     try:
-        await nodes.each(ping)
+        answers = await nodes.try_each(ping)
+        # Of a cluster some nodes are enough: what needs the others says which of them does not answer.
+        problems = [answer for answer in answers.values() if answer is not None]
+        if len(problems) == len(answers):
+            raise problems[0]
     except ServerError as error:
         advice = "" if "correct the URL" in str(error) else ". Start it, or correct --redis-url or REDIS_URL"
         raise ServerUnavailableError(f"{str(error).rstrip('.')}{advice}") from None

@@ -81,7 +81,7 @@ async def open_queue(server: RedisServer, choice: JobChoice) -> QueueJobs:
 
 async def require_queue(server: RedisServer, inspection: BullMQInspection, queue: str, bull_prefix: str) -> None:
     """Raise `NotFoundError` unless there is a queue of this name."""
-    names = await inspection.queues()
-    if inspection.name_of(queue) not in names:
+    if not await inspection.has(queue):
+        names = await inspection.queues()
         where = f"at {server.place} below the prefix {bull_prefix}"
         raise NotFoundError.of("queue", queue, names, where=where, look="domainstream queues")

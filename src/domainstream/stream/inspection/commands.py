@@ -33,6 +33,7 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xpending", f"XPENDING {_KEY} doctor", _ALL),
     ("xinfo|groups", f"XINFO GROUPS {_KEY}", _ALL),
     ("time", "TIME", _ALL),
+    ("ping", "PING", _ALL),
     ("eval", "EVAL return(1) 0", _ALL),
     ("evalsha", "EVALSHA 0000000000000000000000000000000000000000 0", _ALL),
     ("client|setname", "CLIENT SETNAME domainstream-doctor", _PUBLISHER),
@@ -51,7 +52,7 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xreadgroup", f"XREADGROUP GROUP doctor one COUNT 1 STREAMS {_KEY} >", _SUBSCRIBER),
     ("xclaim", f"XCLAIM {_KEY} doctor one 0 0-1", _SUBSCRIBER),
     ("hdel", f"HDEL {_KEY} none", _SUBSCRIBER),
-    ("pexpire", f"PEXPIRE {_KEY} 1", _SUBSCRIBER),
+    ("pexpire", f"PEXPIRE {_KEY} 1", frozenset({PUBLISHER, SUBSCRIBER})),
     ("xack", f"XACK {_KEY} doctor 0-1", _SUBSCRIBER),
     ("scan", "SCAN 0 COUNT 1", _OPERATOR),
     ("xread", f"XREAD COUNT 1 STREAMS {_KEY} 0", _OPERATOR),
@@ -76,11 +77,14 @@ _CLUSTER_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("asking", "ASKING", _ALL),
     ("cluster|nodes", "CLUSTER NODES", frozenset({PUBLISHER, SUBSCRIBER})),
     ("wait", "WAIT 0 1", frozenset({PUBLISHER, SUBSCRIBER})),
-    ("pexpire", f"PEXPIRE {_KEY} 1", _PUBLISHER),
 )
-"""What clients of a cluster run besides; the last three are for those that wait for replicas."""
+"""What clients of a cluster run besides; the last two are for those that wait for replicas."""
 
-_SENTINEL_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (("role", "ROLE", _ALL),)
+_SENTINEL_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
+    ("role", "ROLE", _ALL),
+    ("wait", "WAIT 0 1", frozenset({PUBLISHER, SUBSCRIBER})),
+)
+"""What clients of the primary that sentinels name run besides; the last is for those that wait for replicas."""
 
 _ASKED: Final = {
     PUBLISHER: (),

@@ -8,6 +8,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
+from domainstream.errors import ServerError
 from domainstream.redis.link import RedisLink
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.topology import Address, TopologyKind
@@ -91,16 +92,21 @@ class RedisServerInspection:
         """Ask through `client`, which the caller closes."""
         self._nodes = RedisNodes.of(client)
 
-    async def facts(self) -> dict[Address, ServerFacts | None]:
-        """Return what each server says about itself; None where the user may not run INFO."""
-        return await self._nodes.each(self._facts)
+    async def facts(self) -> dict[Address, ServerFacts | ServerError | None]:
+        """Return what each server says about itself; None where the user may not run INFO.
+
+        For a node of a cluster that does not answer it is the error.
+        """
+        return await self._nodes.try_each(self._facts)
 
     async def clocks_ahead_ms(self) -> dict[Address, int]:
         """Return by how many milliseconds each server's clock is ahead of ours; negative when it is behind.
 
-        The fastest of several replies counts, since its round trip blurs the result the least.
+        The fastest of several replies counts, since its round trip blurs the result the least. Left out are nodes that
+        do not answer, and where the user may not run TIME.
         """
-        return await self._nodes.each(_clock_ahead_ms)
+        clocks = await self._nodes.try_each(_clock_ahead_ms)
+        return {address: ahead for address, ahead in clocks.items() if isinstance(ahead, int)}
 
     async def _facts(self, redis: Redis) -> ServerFacts | None:
         info = await _reply(redis.info)
@@ -151,11 +157,13 @@ class RedisServerInspection:
         return None
 
 
-async def _clock_ahead_ms(redis: Redis) -> int:
+async def _clock_ahead_ms(redis: Redis) -> int | None:
     samples = []
     for _ in range(CLOCK_SAMPLES):
         began, monotonic = time.time(), time.monotonic()
-        seconds, microseconds = await redis.time()
+        if (answer := await _reply(redis.time)) is None:
+            return None
+        seconds, microseconds = answer
         took = time.monotonic() - monotonic
         samples.append((took, int(seconds) + int(microseconds) / 1_000_000 - began - took / 2))
     return round(min(samples)[1] * 1000)

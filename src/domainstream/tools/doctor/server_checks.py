@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from domainstream.errors import ServerError
 from domainstream.redis.topology import Address, TopologyKind
 from domainstream.settings import RetryPolicy
 from domainstream.stream.inspection.commands import CommandProbeResult
@@ -75,8 +76,11 @@ def merged(found: Mapping[Address, Sequence[Finding]]) -> Iterator[Finding]:
                     yield replace(finding, fix=finding.fix.replace(REDIS_CLI, redis_cli_at_each(address)))
 
 
-def server_findings(facts: ServerFacts | None, deployment: Deployment) -> Iterator[Finding]:
+def server_findings(facts: ServerFacts | ServerError | None, deployment: Deployment) -> Iterator[Finding]:
     """Check the kind of server, and how it keeps data."""
+    if isinstance(facts, ServerError):
+        yield problem("server", f"it does not answer: {facts}", redis_cli("CLUSTER", "NODES"))
+        return
     if facts is None:
         words = "the user may not call INFO, so version, memory and persistence are unknown"
         yield warning("server", words, redis_cli("ACL", "SETUSER", deployment.user, "+info"))
@@ -171,11 +175,11 @@ def _appending(facts: ServerFacts) -> Finding:
     return ok("persistence", "writes are synced every second: a power failure loses up to 2 seconds")
 
 
-def unread_memory_finding(facts: ServerFacts | None, unread: Mapping[str, int]) -> Finding:
+def unread_memory_finding(facts: ServerFacts | ServerError | None, unread: Mapping[str, int]) -> Finding:
     """Check how much memory entries take that wait for a group; `unread` has about how many bytes on which channel."""
     total, most = sum(unread.values()), max(unread, key=unread.__getitem__, default="")
     words = f"unread entries take about {number(total)} bytes, most of them in {most}" if most else "no entry is unread"
-    if facts is None or not facts.max_memory:
+    if not isinstance(facts, ServerFacts) or not facts.max_memory:
         return ok("unread", words)
     left = max(0, facts.max_memory - facts.used_memory)
     words = f"{words}; {number(left)} bytes are left until publishers are rejected"

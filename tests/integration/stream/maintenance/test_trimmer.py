@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.consuming import GROUP
 from support.redis_streams import RedisHarness
 
 from domainstream import RedisStreamPublisherClient
@@ -18,7 +17,7 @@ from domainstream.redis.connection import connect
 from domainstream.stream import MaintenanceTask, RedisStreamTrimmer
 from domainstream.stream.maintenance import trimmer as redis_stream_janitor
 from domainstream.testing.publisher_contract import outgoing
-from domainstream.testing.stream_contract import FIRST, SECOND, read_all, read_some
+from domainstream.testing.stream_contract import FIRST, SECOND, Owner, read_all, texts
 
 AN_HOUR = Retention(max_age=timedelta(hours=1), max_unread_age=timedelta(hours=24), max_length=None)
 MINUTE = 60
@@ -51,7 +50,7 @@ async def add_old(harness: RedisHarness, minutes: float, count: int = 1) -> list
 async def test_quiet_stream_becomes_empty(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """Every entry that is settled and older than max_age goes, the very last included."""
     await add_old(harness, 61, 150)
-    await read_all(harness.reader(), 150)
+    await read_all(harness)
     await trimmer.run_once()
     assert await harness.length(FIRST) == 0
 
@@ -60,7 +59,7 @@ async def test_trimming_is_exact(harness: RedisHarness, trimmer: RedisStreamTrim
     """An entry that is a bit younger than max_age stays, although it shares its node with older ones."""
     await add_old(harness, 61, 10)
     young = await add_old(harness, 59, 10)
-    await read_all(harness.reader(), 20)
+    await read_all(harness)
     await trimmer.run_once()
     left: Any = await harness.redis.xrange(harness.key(FIRST))
     assert [entry_id for entry_id, _ in left] == young
@@ -79,7 +78,7 @@ async def test_stream_without_groups_keeps_what_no_group_has_read(
 async def test_unread_entries_are_kept(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """What the slowest group has not read stays, and so does what came after it."""
     await add_old(harness, 70, 5)
-    await read_all(harness.reader(), 5)
+    await read_all(harness)
     await harness.redis.xgroup_create(harness.key(FIRST), "slow", id="0")
     await harness.redis.xreadgroup("slow", "one", {harness.key(FIRST): ">"}, count=2, noack=True)
     await trimmer.run_once()
@@ -89,29 +88,29 @@ async def test_unread_entries_are_kept(harness: RedisHarness, trimmer: RedisStre
 async def test_pending_entries_are_kept(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """What was read but not acknowledged stays."""
     await add_old(harness, 70, 5)
-    reader = harness.reader()
-    deliveries = await read_some(reader)
-    await reader.acknowledge(deliveries[:3])
+    owner = await Owner.of(harness.reader())
+    deliveries = (await owner.turn()).deliveries
+    await owner.turn("renew", deliveries[:3])
     await trimmer.run_once()
     assert await harness.length(FIRST) == 2
 
 
 async def test_beyond_max_unread_age_entries_go(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """A subscriber that stops for too long does not fill the server; its losses are reported when it is back."""
-    reader = harness.reader()
-    await reader.read()
+    owner = await Owner.of(harness.reader())
+    await owner.turn()
     await add_old(harness, 25 * 60, 5)
     await add_old(harness, 23 * 60, 2)
     await trimmer.run_once()
     assert await harness.length(FIRST) == 2
-    await read_all(reader, 2)
-    assert reader.stats.lost == 5
+    turn = await owner.turn()
+    assert (len(turn.deliveries), turn.loss and turn.loss.count) == (2, 5)
 
 
 async def test_max_length_is_hard(harness: RedisHarness) -> None:
     """However young and unread, the oldest go when there are too many."""
     await harness.add_many(FIRST, 1_234)
-    await harness.reader().read()
+    await Owner.of(harness.reader())
     await janitor_of(harness, Retention(max_length=1_000)).run_once()
     assert await harness.length(FIRST) == 1_000
 
@@ -145,7 +144,7 @@ async def test_large_trims_go_in_steps(harness: RedisHarness, monkeypatch: pytes
 async def test_others_use_the_connection_between_two_steps(
     harness: RedisHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long trim must not keep the subscriber's lease from being renewed, which goes over the same connection."""
+    """A long trim does not keep others from a connection that it shares with them."""
     monkeypatch.setattr(redis_stream_janitor, "ENTRIES_PER_STEP", 1_000)
     await harness.add_many(FIRST, 30_000)
     client = connect(harness.url)
@@ -165,7 +164,7 @@ async def test_others_use_the_connection_between_two_steps(
 async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, redis: Redis) -> None:
     """While another is at it, a janitor passes over; it takes nobody else's lock, and leaves none of its own."""
     await add_old(harness, 61, 10)
-    await read_all(harness.reader(), 10)
+    await read_all(harness)
     lock = f"{{{harness.key(FIRST)}}}:janitor"
     await redis.set(lock, "another")
     trimmer = janitor_of(harness)
@@ -181,7 +180,7 @@ async def test_two_janitors_do_not_work_on_one_stream(harness: RedisHarness, red
 async def test_full_server_is_trimmed(harness: RedisHarness, trimmer: RedisStreamTrimmer, redis: Redis) -> None:
     """Trimming needs no memory: it is what makes room, since publishers are refused before they could trim."""
     await add_old(harness, 61, 10)
-    await read_all(harness.reader(), 10)
+    await read_all(harness)
     await redis.config_set("maxmemory", 1)
     try:
         await trimmer.run_once()
@@ -195,7 +194,7 @@ async def test_lock_that_cannot_be_taken_is_an_error(
 ) -> None:
     """Control: other errors than a full memory are reported, and nothing is trimmed without the lock."""
     await add_old(harness, 61, 10)
-    await read_all(harness.reader(), 10)
+    await read_all(harness)
     user = stream_prefix.strip(":")
     await redis.acl_setuser(user, enabled=True, reset=True, passwords=["+pass"], keys=["*"], commands=["+@all", "-set"])
     async with Redis.from_url(harness.url.replace("redis://", f"redis://{user}:pass@")) as restricted:
@@ -227,7 +226,7 @@ async def test_channel_nobody_has_published_to_stays_away(harness: RedisHarness,
 async def test_without_a_janitor_a_quiet_stream_keeps_everything(harness: RedisHarness) -> None:
     """Control: publishers trim with their batches only, and whole nodes."""
     await add_old(harness, 61, 50)
-    await read_all(harness.reader(), 50)
+    await read_all(harness)
     retention = Retention(max_age=timedelta(hours=1))
     async with RedisStreamPublisherClient.from_url(
         harness.url, prefix=harness.streams.prefix, retention=retention
@@ -249,12 +248,11 @@ async def test_janitor_is_an_upkeep() -> None:
 
 async def test_groups_of_settled_streams_lose_nothing(harness: RedisHarness, trimmer: RedisStreamTrimmer) -> None:
     """After a quiet stream was emptied, new entries are delivered and no loss is reported."""
-    reader = harness.reader()
+    owner = await Owner.of(harness.reader())
     await add_old(harness, 61, 5)
-    await read_all(reader, 5)
+    await owner.turn("renew", (await owner.turn()).deliveries)
     await trimmer.run_once()
     await harness.add(FIRST, b"new")
-    (delivery,) = await read_all(reader, 1)
-    assert delivery.data == b"new"
-    assert reader.stats.lost == 0
-    assert reader.group == GROUP
+    turn = await owner.turn()
+    assert texts(turn.deliveries) == [b"new"]
+    assert turn.loss is None
