@@ -197,7 +197,9 @@ class Ownership:
     async def _turn(self, read: Read, *, after: str = _FIRST, count: int = 1) -> Turn:
         done, self._done = self._done, []
         turn = await self._parts.reader.turn(self._channel, self._lease, read, done, after=after, count=count)
-        self._parts.progress.read(self._channel, turn)
+        self._parts.progress.read(turn)
+        arrived = _FIRST if read == "claim" else self._lost.arrived
+        self._parts.progress.removed(self._channel, turn.deleted, arrived=arrived)
         return turn
 
     async def _hand_over(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:

@@ -30,7 +30,10 @@ class LostJobs:
         """Know of nothing yet."""
         self._channel, self._lease, self._epoch = channel, lease, epoch
         self._reader, self._adder, self._router = parts.reader, parts.adder, parts.router
+        self._progress = parts.progress
         self._until: dict[str, str] = {}
+        self.arrived = "0-0"
+        """The entry up to which every queue had the channel's jobs at the take, also of those that are pending."""
 
     def __bool__(self) -> bool:
         """Return whether a queue has lost something."""
@@ -43,14 +46,25 @@ class LostJobs:
         added what it read: a queue's server may have lost the announcements of several. Raises what `StreamReader.turn`
         raises.
         """
+        marks = [said.mark or self.arrived for said in fenced.values()]
+        self.arrived = min(marks, key=id_order, default=self._lease.last_delivered)
         for queue, said in fenced.items():
             was_served = said.mark and 0 < served_since <= said.mark_epoch
             if not was_served or id_order(said.mark) >= id_order(self._lease.last_delivered):
                 continue
-            pending = await self._reader.turn(self._channel, self._lease, "pending", (), after=said.mark)
-            first = pending.deliveries[0].entry_id if pending.deliveries else ""
+            first = await self._first_pending(said.mark)
             self._until[queue] = previous_id(first) if first else self._lease.last_delivered
             self._epoch.reached[queue] = said.mark
+
+    async def _first_pending(self, after: str) -> str:
+        """Return the id of the first pending entry after an id; empty if there is none."""
+        while True:
+            turn = await self._reader.turn(self._channel, self._lease, "pending", (), after=after)
+            self._progress.removed(self._channel, turn.deleted, arrived=self.arrived)
+            if turn.deliveries:
+                return turn.deliveries[0].entry_id
+            if not turn.deleted:
+                return ""
 
     def note_behind(self, behind: QueueBehindError) -> None:
         """Note what a queue has lost in this epoch."""
