@@ -127,7 +127,7 @@ class Scene:
     async def waiting(self) -> int:
         """Return how many jobs wait, all queues together."""
         keys = [self.key(queue, name) for queue in QUEUES for name in ("forgotten", "wait")]
-        lengths: Any = [await self.redis.llen(key) for key in keys]  # type: ignore[misc]
+        lengths: Any = [await self.redis.llen(key) for key in keys]
         return sum(lengths)
 
     async def pending(self, channels: Iterable[str] = Channel) -> int:

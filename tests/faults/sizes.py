@@ -41,12 +41,6 @@ class Size:
     primary_kills: int
     """How often a primary of a cluster is killed in a run."""
 
-    planned_failovers: int
-    """How often a primary of a cluster is replaced as for maintenance in a run."""
-
-    slot_moves: int
-    """How often a slot of a cluster moves there and back in a run."""
-
     pauses: int
     """How often one of several subscribers is killed or suspended in a run."""
 
@@ -108,8 +102,6 @@ QUICK: Final = Size(
     locked_jobs=6_000,
     server_kills=3,
     primary_kills=3,
-    planned_failovers=3,
-    slot_moves=2,
     pauses=4,
     server_lives=(0.3, 0.8),
     failovers=2,
@@ -140,8 +132,6 @@ FULL: Final = Size(
     locked_jobs=1_000_000,
     server_kills=30,
     primary_kills=20,
-    planned_failovers=30,
-    slot_moves=20,
     pauses=60,
     server_lives=(1.0, 3.0),
     failovers=20,

@@ -125,7 +125,7 @@ async def test_planned_failovers(scene: Scene, cluster: ClusterLab, size: Size, 
         cluster.fail_over(key)
         cluster.wait_ok()
 
-    keys = [(STREAM, QUEUE, BOTH)[number % 3] for number in range(size.planned_failovers)]
+    keys = [STREAM, QUEUE, BOTH] * size.planned_failovers
     await through(scene, [partial(fail_over, key) for key in keys])
     report(f"{len(keys)} planned failovers, {scene.ledger.count(PUBLISHED)} events acknowledged, 0 lost, 0 twice")
 

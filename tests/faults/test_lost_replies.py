@@ -11,9 +11,8 @@ from domainstream.queue.bullmq.add_calls import add_script
 from domainstream.stream.reader import turns
 from domainstream.testing.fault_proxy import FaultProxy
 
-SHARE = 0.05
-MAX_ENTRIES = 8
-"""Small batches, so that many replies can be lost."""
+FEW, MORE = 8, 40
+"""Entries of a read: so few that a script reads them, or as many as a transaction reads. Both lose many replies."""
 
 EVENTS, BATCH = 300, 50
 """The sizes of the control runs."""
@@ -22,14 +21,18 @@ NEW_ENTRIES = b"\r\n>\r\n"
 
 
 @pytest.mark.parametrize(
-    "command", [NEW_ENTRIES, turns.TURN.sha.encode(), add_script().sha.encode()], ids=["read", "turn", "add"]
+    ("command", "entries", "share"),
+    [(NEW_ENTRIES, MORE, 0.2), (turns.TURN.sha.encode(), FEW, 0.05), (add_script().sha.encode(), FEW, 0.05)],
+    ids=["transaction", "turn", "add"],
 )
-async def test_one_reply_in_twenty(scene: Scene, size: Size, report: Report, command: bytes) -> None:
-    """A subscriber that loses 5 % of the replies to a step loses no event and repeats none; queues forget at once."""
+async def test_lost_replies(
+    scene: Scene, size: Size, report: Report, command: bytes, entries: int, share: float
+) -> None:
+    """A subscriber that loses some of the replies to a step loses no event and repeats none; queues forget at once."""
     await scene.publish(size.events)
     async with FaultProxy(scene.server.url) as proxy, scene.forgetting():
-        proxy.lose_share_of_replies_to(command, SHARE)
-        scene.subscriber(url=proxy.url, max_entries=MAX_ENTRIES)
+        proxy.lose_share_of_replies_to(command, share)
+        scene.subscriber(url=proxy.url, max_entries=entries)
         await scene.forwarded(scene.ledger.count(PUBLISHED) * 2)
         assert proxy.faults
         report(f"{proxy.faults} replies lost over {size.events} events")

@@ -62,7 +62,7 @@ async def owner_of(scene: Scene, channel: str, *, other_than: str = "") -> str:
 
     async def has_owner() -> bool:
         nonlocal found
-        owner: Any = await scene.redis.hget(lease_key(channel, GROUP), "owner")  # type: ignore[misc]
+        owner: Any = await scene.redis.hget(lease_key(channel, GROUP), "owner")
         found = (owner or b"").decode().partition(" ")[0]
         return found not in ("", other_than)
 

@@ -224,7 +224,9 @@ class Ownership:
             self._noted |= reached
         reader, lease = self._parts.reader, self._lease
         turn = await reader.turn(self._channel, lease, read, done, reached=reached, after=after, count=count)
-        self._parts.progress.read(self._channel, turn)
+        self._parts.progress.read(turn)
+        arrived = _FIRST if read == "claim" else self._lost.arrived
+        self._parts.progress.removed(self._channel, turn.deleted, arrived=arrived)
         return turn
 
     async def _hand_over(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:

@@ -33,6 +33,8 @@ class LostJobs:
         """Know of nothing yet."""
         self._channel, self._lease, self._epoch = channel, lease, epoch
         self._reader, self._adder, self._router = parts.reader, parts.adder, parts.router
+        self.arrived = BEGINNING
+        """The entry up to which every queue had the channel's jobs at the take, also of those that are pending."""
         self._gaps: dict[str, tuple[str, str]] = {}
 
     def __bool__(self) -> bool:
@@ -41,6 +43,8 @@ class LostJobs:
 
     def compare(self, fenced: Mapping[str, Fenced]) -> None:
         """Compare the marks of queues with what their owners before had given them."""
+        marks = [said.mark or BEGINNING for said in fenced.values()]
+        self.arrived = min(marks, key=id_order, default=self._lease.last_delivered)
         for queue, said in fenced.items():
             reached = self._lease.reached.get(queue, "")
             if said.mark and reached and id_order(said.mark) < id_order(reached):

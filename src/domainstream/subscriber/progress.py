@@ -17,6 +17,7 @@ from domainstream.stream import DeadLetter, Delivery, Loss, OnLoss
 from domainstream.stream.lease import LeaseLostError
 from domainstream.stream.port import Turn
 from domainstream.stream.reader.stats import ReaderStatsRecorder
+from domainstream.stream.state import id_order
 from domainstream.telemetry import Signal, emit
 
 LEASES_IN_A_ROW: Final = 2
@@ -66,13 +67,17 @@ class Progress:
             return Health(ok=False, problem=self.stats.last_error)
         return Health(ok=True)
 
-    def read(self, channel: str, turn: Turn) -> None:
-        """Count what a turn read, and report what its group has lost."""
+    def read(self, turn: Turn) -> None:
+        """Count what a turn read, and report what its group has lost before."""
         self._recorder.read(len(turn.deliveries))
         if turn.loss:
             self._recorder.lost([turn.loss])
-        if turn.deleted:
-            self._recorder.lost([Loss(channel, self._recorder.group, 1, gone, gone) for gone in turn.deleted])
+
+    def removed(self, channel: str, entry_ids: Sequence[str], *, arrived: str) -> None:
+        """Report pending entries that were removed as lost, unless their jobs have arrived: those up to an id have."""
+        gone = [entry_id for entry_id in entry_ids if id_order(entry_id) > id_order(arrived)]
+        if gone:
+            self._recorder.lost([Loss(channel, self._recorder.group, 1, one, one) for one in gone])
 
     def reclaimed(self, channel: str, entries: int) -> None:
         """Count entries that were taken over from consumers of other names."""
