@@ -11,13 +11,17 @@ from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import DomainStreamError
 from domainstream.tools.common.errors import InterruptedRunError
 
-_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")
+_SCHEMES = (
+    *("redis://", "rediss://", "unix://"),
+    *("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://"),
+)
 
 
 def _check_url(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
     if url is not None and not url.startswith(_SCHEMES):
         raise click.BadParameter(
-            "expected redis://host:port, rediss://host:port, unix:///path or redis+sentinel://host:port/name"
+            "expected redis://host:port, rediss://host:port, unix:///path, redis+sentinel://host:port/name or "
+            "redis+cluster://host:port"
         )
     return url
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from redis.exceptions import RedisError
-
-from domainstream.errors import DomainStreamError, ServerUnavailableError
+from domainstream.errors import DomainStreamError, ServerError, ServerUnavailableError
 from domainstream.redis.cluster_link import open_link
-from domainstream.redis.connection import connect
 from domainstream.redis.keys import stream_key
+from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.topology import RedisTopology
 
 _TIMEOUT: Final = timedelta(seconds=5)
@@ -71,17 +69,19 @@ class RedisDemoServer:
 
     async def forget_run(self) -> str | None:
         """Delete every key of the run; return the problem, or None."""
-        try:
-            keys: list[str] = []
-            async with connect(self._topology, reply_timeout=_TIMEOUT, decode_responses=True) as client:
+
+        async def forget(client: Any) -> None:
+            async with client.pipeline(transaction=False) as pipe:
                 async for key in client.scan_iter(match=f"*{self.run}*", count=_KEYS_AT_ONCE):
-                    keys.append(key)
-                    if len(keys) == _KEYS_AT_ONCE:
-                        await client.unlink(*keys)
-                        keys.clear()
-                if keys:
-                    await client.unlink(*keys)
-        except (RedisError, OSError) as error:
+                    pipe.unlink(key)  # alone: on a cluster, keys lie in different slots
+                    if len(pipe) >= _KEYS_AT_ONCE:
+                        await pipe.execute()
+                await pipe.execute()
+
+        try:
+            async with RedisNodes.open(self._topology, reply_timeout=_TIMEOUT) as nodes:
+                await nodes.each(forget)
+        except ServerError as error:
             return f"keys with {self.run} may be left at {self._place}: {error}"
         return None
 
