@@ -50,12 +50,12 @@ def disarm(subscriber: RedisBullMQStreamSubscriber, protection: Protection) -> N
         adder._fence = _changed(adder._fence, _UNMARKED)
 
 
-async def _compare_nothing(_lost: LostJobs, _fenced: Any, **_options: Any) -> None:
+def _compare_nothing(_lost: LostJobs, _fenced: Any) -> None:
     pass
 
 
 def _take_for_right(lost: LostJobs, behind: QueueBehindError) -> None:
-    lost._epoch.reached[behind.queue] = behind.mark
+    lost._epoch.reached.pop(behind.queue, None)
 
 
 def _changed(script: Script, changes: dict[str, str]) -> Script:
