@@ -31,7 +31,7 @@ _UNLEASED = {
     "if delivered ~= after and": "if false and",
 }
 _UNMARKED = {
-    "local lowered = id == '' and '0-0' or id": "local lowered = '0-0'",
+    "local lowered = seen > epoch_before and '' or id": "local lowered = ''",
     "fenced[#fenced + 1] = {'0', id, before}": "fenced[#fenced + 1] = {'0', '', before}",
 }
 
