@@ -124,14 +124,6 @@ class Signal(Enum):
         *("stream.reclaimed", INFO, "group channel entries"),
         "entries that another consumer had left pending were taken over",
     )
-    STREAM_CONSUMER_UNGUARDED = (
-        *("stream.consumer_unguarded", WARNING, "group consumer reason"),
-        "the server does not let the subscriber hold its consumer name: a second one of that name goes unnoticed",
-    )
-    STREAM_CONSUMER_REMOVED = (
-        *("stream.consumer_removed", INFO, "group channel consumer"),
-        "a consumer was idle, had nothing pending, and was removed from the group",
-    )
     STREAM_WAKE_UPS_MISSING = (
         *("stream.wake_ups_missing", WARNING, "server reason"),
         "the server does not say which streams change, so it is asked for new entries every 20 ms to 1 s",

@@ -50,11 +50,14 @@ class Size:
     failovers: int
     """How often a primary is replaced in a run."""
 
-    publisher_failovers: int
-    """How often a primary is replaced as for maintenance under publishers."""
+    planned_failovers: int
+    """How often a primary is replaced for maintenance in a run."""
 
     partitions: int
     """How often a network is cut in two in a run."""
+
+    slot_moves: int
+    """How often slots are moved to another node and back in a run."""
 
     room: int
     """Bytes of memory that a server has left when publishing begins."""
@@ -105,8 +108,9 @@ QUICK: Final = Size(
     pauses=4,
     server_lives=(0.3, 0.8),
     failovers=2,
-    publisher_failovers=1,
+    planned_failovers=1,
     partitions=0,
+    slot_moves=2,
     room=1_000_000,
     outages=3,
     terminations=2,
@@ -135,8 +139,9 @@ FULL: Final = Size(
     pauses=60,
     server_lives=(1.0, 3.0),
     failovers=20,
-    publisher_failovers=10,
+    planned_failovers=10,
     partitions=3,
+    slot_moves=20,
     room=40_000_000,
     outages=30,
     terminations=20,

@@ -44,7 +44,7 @@ async def test_planned_failovers_of_a_cluster(
     """While one primary after the other hands over to its replica, nothing acknowledged is lost or added twice."""
     settings = PublisherSettings(url=cluster.url, confirm=confirm)
     async with RedisStreamPublisherClient.from_settings(settings) as client, Record(client) as record:
-        for number in range(size.publisher_failovers):
+        for number in range(size.planned_failovers):
             key = CHANNELS[number % len(CHANNELS)]
             cluster.primary_of(key).wait_for_replicas()
             await record.all_acknowledged_since(time.monotonic())
@@ -52,7 +52,7 @@ async def test_planned_failovers_of_a_cluster(
             await record.all_acknowledged_since(time.monotonic())
     await record.assert_kept(cluster)
     report(
-        f"{size.publisher_failovers} planned failovers, {record.total} messages acknowledged, {len(record.uncertain)} "
+        f"{size.planned_failovers} planned failovers, {record.total} messages acknowledged, {len(record.uncertain)} "
         f"uncertain, 0 lost, 0 twice; the longest stall of a channel {record.longest_stall:.2f} s"
     )
 
@@ -93,7 +93,7 @@ async def over_planned_failovers(lab: SentinelLab, confirm: Confirm | None, size
 
     async with RedisStreamPublisherClient.from_settings(settings) as client:
         publishing = asyncio.create_task(publish())
-        for _ in range(size.publisher_failovers):
+        for _ in range(size.planned_failovers):
             before = lab.primary()
             await more(than=len(promised) + 200)
             await asyncio.to_thread(lab.fail_over)
@@ -122,7 +122,7 @@ async def test_planned_failovers_by_sentinels(sentinels: SentinelLab, size: Size
     """What all replicas confirmed is there after sentinels made one of them the primary, once and in order."""
     promised, kept, uncertain = await over_planned_failovers(sentinels, "all", size)
     report(
-        f"{size.publisher_failovers} planned failovers, {promised} messages confirmed, {uncertain} uncertain, "
+        f"{size.planned_failovers} planned failovers, {promised} messages confirmed, {uncertain} uncertain, "
         f"{promised - kept} lost"
     )
     assert kept == promised
@@ -135,7 +135,7 @@ async def test_control_planned_failovers_by_sentinels(
     """Control: what the old primary acknowledges after a replica was promoted is lost, also if the other confirms."""
     promised, kept, uncertain = await over_planned_failovers(sentinels, confirm, size)
     report(
-        f"{size.publisher_failovers} planned failovers, {promised} messages acknowledged, {uncertain} uncertain, "
+        f"{size.planned_failovers} planned failovers, {promised} messages acknowledged, {uncertain} uncertain, "
         f"{promised - kept} lost"
     )
     assert kept < promised

@@ -83,9 +83,10 @@ class LostJobs:
             await self._adder.add(self._channel, [entry for entry in entries if entry.jobs], epoch)
             self._gaps[queue], count = (page[-1].entry_id, until), count + len(page)
         after, until = self._gaps[queue]
-        is_whole = id_order(after) >= id_order(until)
-        signal = Signal.SUBSCRIBER_JOBS_RESTORED if is_whole else Signal.SUBSCRIBER_JOBS_LOST
-        emit(signal, channel=self._channel, queue=queue, entries=count, until=after)
+        if id_order(after) >= id_order(until):
+            emit(Signal.SUBSCRIBER_JOBS_RESTORED, channel=self._channel, queue=queue, entries=count, until=after)
+        else:
+            emit(Signal.SUBSCRIBER_JOBS_LOST, channel=self._channel, queue=queue, entries=count, until=after)
 
 
 def _only_for(queue: str, entry: RoutedEntry) -> RoutedEntry:

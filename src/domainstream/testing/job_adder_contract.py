@@ -175,7 +175,7 @@ class JobAdderContract:
         first = await Owner.of(harness.adder(), lease_of(3))
         await first.add(1)
         await first.add(2, queues=["billing"])
-        owner = await Owner.of(harness.adder(), lease_of(5, read_to=2))
+        owner = await Owner.of(harness.adder(), lease_of(5, read_to=2, stream_before="first"))
         assert first.fenced == dict.fromkeys(QUEUES, Fenced(0, "", 0))
         assert owner.fenced == {"valuation": Fenced(0, "1-0", 3), "billing": Fenced(0, "2-0", 3)}
 

@@ -31,7 +31,7 @@ _UNLEASED = {
     "if delivered ~= after and": "if false and",
 }
 _UNMARKED = {
-    "local lowered = id == '' and '0-0' or id": "local lowered = '0-0'",
+    "local lowered = seen > epoch_before and '' or id": "local lowered = ''",
     "fenced[#fenced + 1] = {'0', id, before}": "fenced[#fenced + 1] = {'0', '', before}",
 }
 
@@ -50,12 +50,12 @@ def disarm(subscriber: RedisBullMQStreamSubscriber, protection: Protection) -> N
         adder._fence = _changed(adder._fence, _UNMARKED)
 
 
-async def _compare_nothing(_lost: LostJobs, _fenced: Any, **_options: Any) -> None:
+def _compare_nothing(_lost: LostJobs, _fenced: Any) -> None:
     pass
 
 
 def _take_for_right(lost: LostJobs, behind: QueueBehindError) -> None:
-    lost._epoch.reached[behind.queue] = behind.mark
+    lost._epoch.reached.pop(behind.queue, None)
 
 
 def _changed(script: Script, changes: dict[str, str]) -> Script:

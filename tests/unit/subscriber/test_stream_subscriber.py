@@ -1,84 +1,20 @@
-"""The loop from streams to queues, on the implementations in memory."""
+"""The program from streams to queues, on streams and queues in memory."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from support.consuming import (
-    EVALUATED,
-    GROUP,
-    Channel,
-    evaluated,
-    message,
-    running,
-    subscriptions_of,
-    until,
-)
+from support.consuming import CALCULATED, EVALUATED, calculated, running, subscriptions_of, until
+from support.subscribing import Scene
 
 from domainstream.errors import ConfigurationError, ServerUnavailableError
-from domainstream.queue import Job, MemoryQueue, TwoStepForwarder
-from domainstream.stream import (
-    Delivery,
-    MaintenanceTask,
-    MemoryDeadLetters,
-    MemoryStreamReader,
-    MemoryStreams,
-    ReaderSettings,
-)
-from domainstream.subscriber import (
-    JobRouter,
-    RedisBullMQStreamSubscriber,
-    StreamSubscriber,
-)
+from domainstream.stream import ReaderSettings
+from domainstream.subscriber import RedisBullMQStreamSubscriber
 
 SUBSCRIPTIONS = subscriptions_of("valuation")
-READING = ReaderSettings(block=timedelta(milliseconds=20))
-
-
-class FailingQueue(MemoryQueue):
-    """A queue whose server is away for the first `failures` calls, which fail before or after adding the jobs."""
-
-    def __init__(self, failures: int, *, after_adding: bool) -> None:
-        super().__init__()
-        self.failures = failures
-        self.after_adding = after_adding
-
-    async def add(self, jobs: Sequence[Job]) -> None:
-        """Fail, before or after adding."""
-        if self.failures == 0 or self.after_adding:
-            await super().add(jobs)
-        if self.failures:
-            self.failures -= 1
-            raise ServerUnavailableError("away")
-
-
-class WatchedReader(MemoryStreamReader):
-    """A reader that records how many jobs there were at each acknowledgement."""
-
-    queue: MemoryQueue
-    jobs_at_acknowledge: list[int]
-
-    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Record how many jobs there are."""
-        self.jobs_at_acknowledge.append(sum(map(len, self.queue.jobs.values())))
-        await super().acknowledge(deliveries)
-
-
-class HeldQueue(MemoryQueue):
-    """A queue that adds nothing until `go_on` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = asyncio.Event()
-        self.go_on = asyncio.Event()
-
-    async def add(self, jobs: Sequence[Job]) -> None:
-        """Wait, then add."""
-        self.asked.set()
-        await self.go_on.wait()
-        await super().add(jobs)
+AWAY = ServerUnavailableError("away")
 
 
 class CountingTask:
@@ -94,53 +30,31 @@ class CountingTask:
         """Count, and fail in odd rounds."""
         self.rounds += 1
         if self.rounds % 2:
-            raise ServerUnavailableError("away")
+            raise AWAY
 
     async def close(self) -> None:
         """Record that it was closed."""
         self.closed = True
 
 
-def subscriber_of(
-    streams: MemoryStreams,
-    queue: MemoryQueue,
-    check: Callable[[], Awaitable[None]] | None = None,
-    maintenance: Sequence[MaintenanceTask] = (),
-) -> StreamSubscriber:
-    """Wire a subscriber to memory."""
-    reader = MemoryStreamReader(streams, Channel, group=GROUP, settings=READING)
-    forwarder = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
-    return StreamSubscriber(reader, forwarder, JobRouter(SUBSCRIPTIONS), check=check, maintenance=maintenance)
+async def test_events_become_jobs_in_order() -> None:
+    """What was there before and what comes later is in its queues, in order, and acknowledged."""
+    scene = Scene("valuation", "billing")
+    jobs = scene.add(40)
+    async with scene.running(scene.instance()):
+        await scene.settled()
+        jobs += scene.add(3)
+        await scene.settled()
+    assert scene.jobs("valuation") == scene.jobs("billing") == jobs
 
 
-def settled(streams: MemoryStreams, channel: str = EVALUATED) -> bool:
-    """Return whether the group has read and acknowledged everything."""
-    group = streams.group(channel, GROUP)
-    return group.read == len(streams.entries[channel]) and not group.pending
-
-
-async def test_jobs_exist_before_anything_is_acknowledged() -> None:
-    """When an entry is acknowledged, its jobs are in their queue already."""
-    streams, queue = MemoryStreams(), MemoryQueue()
-    reader = WatchedReader(streams, Channel, group=GROUP)
-    reader.queue, reader.jobs_at_acknowledge = queue, []
-    streams.add(EVALUATED, message(evaluated()))
-    forwarder = TwoStepForwarder(queue, MemoryDeadLetters(streams, group=GROUP), reader)
-    async with running(StreamSubscriber(reader, forwarder, JobRouter(SUBSCRIPTIONS))):
-        await until(lambda: settled(streams))
-    assert reader.jobs_at_acknowledge == [1]
-
-
-@pytest.mark.parametrize("after_adding", [False, True])
-async def test_failed_add_is_retried_until_it_works(after_adding: bool) -> None:
-    """While the queue's server is away nothing is acknowledged; then each event has exactly one job, in order."""
-    streams, queue = MemoryStreams(), FailingQueue(3, after_adding=after_adding)
-    events = [evaluated() for _ in range(3)]
-    for event in events:
-        streams.add(EVALUATED, message(event))
-    async with running(subscriber_of(streams, queue)):
-        await until(lambda: settled(streams))
-    assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in events]
+async def test_channel_without_handlers_is_acknowledged() -> None:
+    """Its entries do not stay pending, and become no jobs."""
+    scene = Scene()
+    scene.add_event(calculated())
+    async with scene.running(scene.instance()):
+        await until(lambda: scene.is_settled(CALCULATED))
+    assert scene.queue.jobs == {}
 
 
 @pytest.mark.parametrize(
@@ -151,47 +65,93 @@ async def test_undecodable_entry_becomes_a_dead_letter_and_the_loop_goes_on(
     data: bytes | None, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An undecodable entry between two good ones becomes one dead letter and one line in the log."""
-    streams, queue = MemoryStreams(), MemoryQueue()
-    good = [evaluated(), evaluated()]
-    streams.add(EVALUATED, message(good[0]))
-    poison = streams.add(EVALUATED, data)
-    streams.add(EVALUATED, message(good[1]))
+    scene = Scene()
+    jobs = scene.add()
+    poison = scene.streams.add(EVALUATED, data)
+    jobs += scene.add()
     with caplog.at_level(logging.WARNING, "domainstream.subscriber"):
-        async with running(subscriber_of(streams, queue)):
-            await until(lambda: settled(streams))
-    assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in good]
-    assert [(dead.delivery.entry_id, dead.error) for dead in streams.dead] == [(poison, error)]
+        async with scene.running(scene.instance()):
+            await scene.settled()
+    assert scene.jobs() == jobs
+    assert [(dead.delivery.entry_id, dead.error) for dead in scene.streams.dead] == [(poison, error)]
     assert [record.message.split()[0] for record in caplog.records] == ["subscriber.dead_letter"]
 
 
-async def test_stop_while_blocked_returns_soon() -> None:
-    """A subscriber that waits for new entries ends within two seconds of `stop`."""
-    subscriber = subscriber_of(MemoryStreams(), MemoryQueue())
-    task = asyncio.create_task(subscriber.run())
-    await asyncio.sleep(0)
-    subscriber.stop()
-    async with asyncio.timeout(2):
-        await task
-    await subscriber.close()
+async def test_instances_share_the_channels_in_order() -> None:
+    """Several instances hand over each event once, in order, whichever of them has the channel."""
+    scene = Scene()
+    first, second = scene.instance("one"), scene.instance("two")
+    async with scene.running(second):
+        async with scene.running(first):
+            jobs = scene.add(50)
+            await scene.settled()
+        jobs += scene.add(50)
+        await scene.settled()
+    assert scene.jobs() == jobs
 
 
-async def test_stop_does_not_wait_for_the_server() -> None:
-    """A subscriber whose queues are away ends as soon as an idle one."""
-    streams, queue = MemoryStreams(), FailingQueue(10**6, after_adding=False)
-    streams.add(EVALUATED, message(evaluated()))
-    subscriber = subscriber_of(streams, queue)
-    task = asyncio.create_task(subscriber.run())
-    # By now the pauses are longer than what the test allows.
-    await until(lambda: queue.failures < 10**6 - 5)
-    subscriber.stop()
+async def test_stop_while_idle_returns_soon() -> None:
+    """A subscriber that waits for new entries gives its leases up within two seconds of `stop`."""
+    scene = Scene()
+    instance = scene.instance()
+    task = asyncio.create_task(instance.subscriber.run())
+    await until(lambda: "new" in instance.calls)
+    instance.subscriber.stop()
     async with asyncio.timeout(2):
         await task
-    await subscriber.close()
+    assert scene.owner == ""
+    await instance.subscriber.close()
+
+
+@pytest.mark.parametrize("call", ["take", "fence", "new", "add"])
+async def test_stop_does_not_wait_for_the_server(call: str) -> None:
+    """A subscriber whose servers are away ends as soon as an idle one; what is not handed over stays pending."""
+    scene = Scene()
+    scene.add()
+    instance = scene.instance()
+    instance.fail(call, *[AWAY] * 100)
+    task = asyncio.create_task(instance.subscriber.run())
+    await until(lambda: instance.calls.count(call) > 5)  # by now the pauses are longer than what the test allows
+    instance.subscriber.stop()
+    async with asyncio.timeout(2):
+        await task
+    assert not scene.queue.jobs
+    assert not scene.is_settled()
+    await instance.subscriber.close()
+
+
+async def test_stop_does_not_wait_for_another_s_lease() -> None:
+    """An instance that stands by ends at once."""
+    scene = Scene()
+    first, second = scene.instance("one"), scene.instance("two")
+    async with scene.running(first):
+        await until(lambda: "new" in first.calls)
+        task = asyncio.create_task(second.subscriber.run())
+        await until(lambda: "take" in second.calls)
+        async with asyncio.timeout(0.5):
+            await second.subscriber.close()
+        await task
+
+
+async def test_stop_forwards_what_was_read() -> None:
+    """A subscriber that is stopped while it hands over leaves nothing pending."""
+    scene, go_on = Scene(), asyncio.Event()
+    jobs = scene.add()
+    instance = scene.instance()
+    instance.faults.gates["add"] = go_on
+    async with running(instance.subscriber) as task:
+        await until(lambda: "add" in instance.calls)
+        instance.subscriber.stop()
+        await asyncio.sleep(0)
+        go_on.set()
+    assert task.done() is True
+    assert scene.is_settled() is True
+    assert scene.jobs() == jobs
 
 
 async def test_cancelled_run_can_be_closed() -> None:
     """After a cancellation, as by Ctrl-C, closing neither hangs nor raises; closing twice does nothing."""
-    async with subscriber_of(MemoryStreams(), MemoryQueue()) as subscriber:
+    async with Scene().instance().subscriber as subscriber:
         task = asyncio.create_task(subscriber.run())
         await asyncio.sleep(0)
         task.cancel()
@@ -200,21 +160,40 @@ async def test_cancelled_run_can_be_closed() -> None:
     assert task.cancelled()
 
 
+async def test_cancellation_in_the_middle_loses_nothing() -> None:
+    """A run that is cancelled twice, which ends it at once, leaves what it was adding to the next one."""
+    scene = Scene()
+    jobs = scene.add()
+    stuck = scene.instance("one")
+    stuck.faults.gates["add"] = asyncio.Event()
+    task = asyncio.create_task(stuck.subscriber.run())
+    await until(lambda: "add" in stuck.calls)
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0.01)
+    assert scene.pending
+    scene.now += 3600
+    async with scene.running(scene.instance("two")):
+        await scene.settled()
+    assert scene.jobs() == jobs
+    await stuck.subscriber.close()
+
+
 async def test_second_run_is_rejected_while_the_first_goes_on() -> None:
     """A subscriber that runs cannot be run again, and the attempt does not disturb it."""
-    streams = MemoryStreams()
-    subscriber = subscriber_of(streams, MemoryQueue())
-    async with running(subscriber):
+    scene = Scene()
+    instance = scene.instance()
+    async with scene.running(instance):
         await asyncio.sleep(0)
         with pytest.raises(ConfigurationError, match="already running, or closed; create a new one"):
-            await subscriber.run()
-        streams.add(EVALUATED, message(evaluated()))
-        await until(lambda: settled(streams))
+            await instance.subscriber.run()
+        scene.add()
+        await scene.settled()
 
 
 async def test_run_after_close_is_rejected() -> None:
     """A closed subscriber says so instead of returning as if there had been nothing to do."""
-    subscriber = subscriber_of(MemoryStreams(), MemoryQueue())
+    subscriber = Scene().instance().subscriber
     await subscriber.close()
     with pytest.raises(ConfigurationError, match="already running, or closed; create a new one"):
         await subscriber.run()
@@ -227,45 +206,61 @@ def test_empty_group_is_rejected() -> None:
 
 
 async def test_batches_are_read_ahead_but_forwarded_in_order() -> None:
-    """While one batch is being forwarded, the next is read; none overtakes."""
-    streams, queue = MemoryStreams(), HeldQueue()
-    events = [evaluated() for _ in range(3)]
-    streams.add(EVALUATED, message(events[0]))
-    async with running(subscriber_of(streams, queue)):
-        await queue.asked.wait()
-        streams.add(EVALUATED, message(events[1]))
-        await until(lambda: streams.group(EVALUATED, GROUP).read == 2)
-        assert queue.jobs == {}
-        queue.go_on.set()
-        streams.add(EVALUATED, message(events[2]))
-        await until(lambda: settled(streams))
-    assert [job.id for job in queue.jobs["valuation"]] == [f"event-{event.id}" for event in events]
+    """While one batch is being added, the next is read; none overtakes."""
+    scene, go_on = Scene(), asyncio.Event()
+    jobs = scene.add(3)
+    instance = scene.instance(reading=ReaderSettings(max_entries=1))
+    instance.faults.gates["add"] = go_on
+    async with scene.running(instance):
+        await until(lambda: len(scene.pending) == 2)
+        await asyncio.sleep(0.01)
+        assert (len(scene.pending), instance.calls.count("add")) == (2, 1)
+        go_on.set()
+        await scene.settled()
+    assert scene.jobs() == jobs
 
 
-async def test_stop_forwards_what_was_read() -> None:
-    """A subscriber that is stopped while it forwards leaves nothing pending."""
-    streams, queue = MemoryStreams(), HeldQueue()
-    streams.add(EVALUATED, message(evaluated()))
-    async with running(subscriber_of(streams, queue)) as task:
-        await queue.asked.wait()
-        asyncio.get_running_loop().call_later(0.05, queue.go_on.set)
-    assert task.done() is True
-    assert settled(streams) is True
+async def test_channel_that_is_stuck_holds_up_no_other() -> None:
+    """While the jobs of one channel cannot be added, the entries of another are read and settled."""
+    scene = Scene()
+    scene.add()
+    instance = scene.instance()
+    instance.faults.gates["add"] = asyncio.Event()
+    async with scene.running(instance):
+        await until(lambda: "add" in instance.calls)
+        scene.add_event(calculated())
+        await until(lambda: scene.is_settled(CALCULATED))
+        assert not scene.is_settled(EVALUATED)
+        instance.faults.gates["add"].set()
 
 
 async def test_check_is_repeated_until_the_server_answers() -> None:
     """The check is repeated while the server is away, and nothing is read before it succeeded."""
-    streams, queue, errors = MemoryStreams(), MemoryQueue(), [ServerUnavailableError("away")] * 2
-    streams.add(EVALUATED, message(evaluated()))
+    scene, errors = Scene(), [AWAY] * 2
+    scene.add()
 
     async def check() -> None:
         if errors:
-            assert streams.group(EVALUATED, GROUP).read == 0
+            assert not scene.streams.leases
             raise errors.pop()
 
-    async with running(subscriber_of(streams, queue, check)):
-        await until(lambda: settled(streams))
+    async with scene.running(scene.instance(check=check)):
+        await scene.settled()
     assert errors == []
+
+
+async def test_stop_ends_the_repetition_of_the_check() -> None:
+    """A subscriber that is stopped before its server ever answered returns."""
+
+    async def check() -> None:
+        raise AWAY
+
+    instance = Scene().instance(check=check)
+    task = asyncio.create_task(instance.subscriber.run())
+    await asyncio.sleep(0)
+    await instance.subscriber.close()
+    await task
+    assert instance.calls == []
 
 
 async def test_check_that_fails_ends_the_run() -> None:
@@ -274,26 +269,29 @@ async def test_check_that_fails_ends_the_run() -> None:
     async def check() -> None:
         raise ConfigurationError("The server cannot be used:", ["it evicts"])
 
-    async with subscriber_of(MemoryStreams(), MemoryQueue(), check) as subscriber:
+    async with Scene().instance(check=check).subscriber as subscriber:
         with pytest.raises(ConfigurationError, match="it evicts"):
             await subscriber.run()
 
 
 async def test_maintenance_goes_on_beside_reading() -> None:
     """Each maintenance task runs again and again, after errors too; the subscriber does not close what it was given."""
-    task = CountingTask()
-    async with running(subscriber_of(MemoryStreams(), MemoryQueue(), maintenance=[task])):
+    scene, task = Scene(), CountingTask()
+    async with scene.running(scene.instance(maintenance=[task])):
         await until(lambda: task.rounds > 2)
     assert not task.closed
 
 
-async def test_bug_in_a_maintenance_task_ends_the_run() -> None:
-    """An exception that is not a server error is a bug, and is raised by `run`."""
+async def test_entries_are_found_without_a_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel is looked at again after half of its lease at the latest, so that the lease is renewed."""
+    scene = Scene()
+    instance = scene.instance(reading=ReaderSettings(lease=timedelta(milliseconds=40)))
+    monkeypatch.setattr(instance.subscriber._wake_ups, "wait", _never)
+    async with scene.running(instance):
+        await until(lambda: instance.calls.count("new") > 3)
+        scene.add()
+        await scene.settled()
 
-    class Broken(CountingTask):
-        async def run_once(self) -> None:
-            raise ZeroDivisionError
 
-    async with subscriber_of(MemoryStreams(), MemoryQueue(), maintenance=[Broken()]) as subscriber:
-        with pytest.raises(ZeroDivisionError):
-            await subscriber.run()
+async def _never(_: float) -> Any:
+    await asyncio.Event().wait()
