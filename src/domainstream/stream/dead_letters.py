@@ -20,9 +20,6 @@ from domainstream.stream.port import DATA, DeadLetter, Delivery, RedriveResult, 
 from domainstream.stream.state import next_id, previous_id
 from domainstream.validation import plain_name
 
-SUFFIX: Final = ":dead"
-"""What the key of a channel's dead letters ends with on a single server, after the key of its stream."""
-
 OTHER: Final = b"field:"
 """What the name of another field of the entry begins with in its dead letter."""
 
