@@ -31,6 +31,7 @@ from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
 from domainstream.queue import JobSettings, job_id
+from domainstream.queue.bullmq.add_calls import fence_script
 from domainstream.queue.bullmq.repair import _repair_script
 from domainstream.queue.bullmq.scripts import KEYS, script_text
 from domainstream.redis.keys import lease_key
@@ -38,6 +39,8 @@ from domainstream.redis.topology import TopologyKind
 from domainstream.stream import GroupState
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
+from domainstream.stream.maintenance.trimmer import SCRIPT as TRIM
+from domainstream.stream.reader.turns import STORE_DEAD, TURN
 from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.tools.doctor.finding import Finding
 from domainstream.tools.doctor.flow_checks import GroupProgress
@@ -402,8 +405,7 @@ async def test_subscriber_forwards_with_what_the_doctor_asks_for(
     typed: Type, streams: Streams, redis_url: str, user_url: UserUrl, bull: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A user with only the permissions of the list, and those of BullMQ's scripts, can subscribe."""
-    queues = called_by(*map(script_text, KEYS)) | {"hget"}
-    words = [f"+{name}" for name in {*needed_by("subscriber"), *queues}]
+    words = [f"+{name}" for name in {*needed_by("subscriber"), *called_by(*map(script_text, KEYS))}]
     url = await user_url(f"~*{streams.prefix}*", "&__redis__:invalidate", *words)
     subscriber = RedisBullMQStreamSubscriber.from_url(
         url,
@@ -422,6 +424,15 @@ async def test_subscriber_forwards_with_what_the_doctor_asks_for(
     assert len(await streams.dead(EVALUATED)) == 1
     assert [record.getMessage() for record in caplog.records if "NOPERM" in record.getMessage()] == []
     assert "wake_ups_missing" not in caplog.text
+
+
+def test_subscriber_needs_what_its_scripts_call() -> None:
+    """The subscriber's list contains every command in the scripts that it runs, but for those of BullMQ."""
+    text = "".join((TURN.text, STORE_DEAD.text, TRIM.text, fence_script().text))
+    with_subcommands = re.findall(r"""call\('([A-Z]+)'(?:, '([A-Z]+)')?""", text)
+    called = {f"{name}|{more}" if name in ("XGROUP", "XINFO") else name for name, more in with_subcommands}
+    assert {"HGETALL", "XGROUP|CREATE", "XTRIM"} <= called
+    assert {name.lower() for name in called} <= set(needed_by("subscriber"))
 
 
 async def test_subscriber_that_may_not_listen(typed: Type, redis: Redis, user_url: UserUrl) -> None:

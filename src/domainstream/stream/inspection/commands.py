@@ -52,6 +52,8 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xreadgroup", f"XREADGROUP GROUP doctor one COUNT 1 STREAMS {_KEY} >", _SUBSCRIBER),
     ("xclaim", f"XCLAIM {_KEY} doctor one 0 0-1", _SUBSCRIBER),
     ("hdel", f"HDEL {_KEY} none", _SUBSCRIBER),
+    ("hget", f"HGET {_KEY} none", _SUBSCRIBER),
+    ("hgetall", f"HGETALL {_KEY}", _SUBSCRIBER),
     ("pexpire", f"PEXPIRE {_KEY} 1", frozenset({PUBLISHER, SUBSCRIBER})),
     ("xack", f"XACK {_KEY} doctor 0-1", _SUBSCRIBER),
     ("scan", "SCAN 0 COUNT 1", _OPERATOR),
