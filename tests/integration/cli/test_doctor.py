@@ -428,7 +428,7 @@ async def test_subscriber_forwards_with_what_the_doctor_asks_for(
 
 def test_subscriber_needs_what_its_scripts_call() -> None:
     """The subscriber's list contains every command in the scripts that it runs, but for those of BullMQ."""
-    text = "".join((TURN.text, STORE_DEAD.text, TRIM.text, fence_script().text))
+    text = f"{TURN.text}{STORE_DEAD.text}{TRIM.text}{fence_script().text}"
     with_subcommands = re.findall(r"""call\('([A-Z]+)'(?:, '([A-Z]+)')?""", text)
     called = {f"{name}|{more}" if name in ("XGROUP", "XINFO") else name for name, more in with_subcommands}
     assert {"HGETALL", "XGROUP|CREATE", "XTRIM"} <= called
