@@ -7,6 +7,7 @@ primary goes on, and what that acknowledges meanwhile is lost, unless all replic
 import asyncio
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import Final
@@ -18,7 +19,7 @@ from faults.sizes import Size
 from redis.asyncio import Redis
 from support.publishing import entries
 
-from domainstream import Confirm, Outcome, PublisherSettings, RedisStreamPublisherClient
+from domainstream import Confirm, Outcome, PublisherSettings, RedisStreamPublisherClient, RetryPolicy
 from domainstream.producer import OutgoingMessage
 from domainstream.testing import ServerBinary
 from domainstream.testing.cluster_lab import ClusterLab
@@ -70,7 +71,8 @@ async def over_planned_failovers(lab: SentinelLab, confirm: Confirm | None, size
 
     At the quick size it ends with the news of the first one: until the old primary is demoted, ten seconds pass.
     """
-    settings = PublisherSettings(url=lab.url, confirm=confirm)
+    retry = RetryPolicy(deadline=timedelta(seconds=10 if size.strict else 2))
+    settings = PublisherSettings(url=lab.url, confirm=confirm, retry=retry)
     promised: list[bytes] = []
     uncertain: list[bytes] = []
     progress = asyncio.Event()

@@ -69,6 +69,7 @@ class RedisStreamPublisherClient:
         retention: Retention | None = None,
         retry: RetryPolicy | None = None,
         limits: BatchLimits | None = None,
+        confirm: Confirm | None = None,
     ) -> Self:
         """Return a client for `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`.
 
@@ -82,6 +83,7 @@ class RedisStreamPublisherClient:
                 retention=retention or Retention(),
                 retry=retry or RetryPolicy(),
                 limits=limits or BatchLimits(),
+                confirm=confirm,
             )
         )
 

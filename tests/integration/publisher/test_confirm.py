@@ -66,7 +66,7 @@ async def test_receipts_say_how_many_replicas_have_the_event(
     replicated: ClusterLab, stream_prefix: str, confirm: Confirm
 ) -> None:
     """Events that every replica has are published, and their receipts say so."""
-    async with RedisStreamPublisherClient.from_settings(settings(replicated.url, stream_prefix, confirm)) as client:
+    async with RedisStreamPublisherClient.from_url(replicated.url, prefix=stream_prefix, confirm=confirm) as client:
         receipts = await client.publish(messages("orders", 5))
         receipts += await client.publish(messages("orders", 5))
     assert outcomes(receipts) == {Outcome.PUBLISHED}
