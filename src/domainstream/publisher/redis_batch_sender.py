@@ -79,7 +79,7 @@ class RedisBatchSender:
             targets, made = [each.batch.target for each in attempts], [each.call for each in attempts]
             replies = await self._script.replies(targets, made, confirm, seconds=seconds)
             for each, reply in zip(attempts, replies, strict=True):
-                each.note(reply)
+                each.note(reply, was_short=seconds < self._policy.attempt_timeout.total_seconds())
             attempts = [each for each in attempts if each.failure]
             if not attempts:
                 return
@@ -112,10 +112,16 @@ class BatchAttempts:
         self._place = place
         self._maybe_applied = False
 
-    def note(self, reply: Reply) -> None:
-        """Settle the batch when the server has it; else note why not."""
+    def note(self, reply: Reply, *, was_short: bool = False) -> None:
+        """Settle the batch when the server has it; else note why not.
+
+        That an attempt had little time, and no reply in it, says less than why the one before failed.
+        """
         if isinstance(reply, RedisError | NoReplyError | ConfigurationError):
-            self.failure = classify(reply, self._place)
+            failure = classify(reply, self._place)
+            if was_short and self.failure and isinstance(reply, NoReplyError) and isinstance(reply.cause, TimeoutError):
+                failure = failure._replace(error=self.failure.error)
+            self.failure = failure
             self._maybe_applied = self._maybe_applied or self.failure.maybe_applied
         elif isinstance(reply, Confirmed):
             self._note_confirmed(reply)
