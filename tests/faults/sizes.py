@@ -26,6 +26,9 @@ class Size:
     subscriber_kills: int
     """How often subscribers are killed in a run."""
 
+    membership_changes: int
+    """How often an instance that shares partitions comes, goes or is killed."""
+
     failpoint_deaths: int
     """How often a subscriber dies at each failpoint."""
 
@@ -100,6 +103,7 @@ QUICK: Final = Size(
     events=3_000,
     handled_events=1_000,
     subscriber_kills=6,
+    membership_changes=10,
     failpoint_deaths=6,
     worker_kills=5,
     locked_jobs=6_000,
@@ -131,6 +135,7 @@ FULL: Final = Size(
     events=100_000,
     handled_events=20_000,
     subscriber_kills=30,
+    membership_changes=50,
     failpoint_deaths=200,
     worker_kills=50,
     locked_jobs=1_000_000,

@@ -8,7 +8,7 @@ repartition` changes the number, the copies first.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -16,9 +16,9 @@ from redis.exceptions import RedisError
 from domainstream.channel.partitions import Target, parse_target
 from domainstream.errors import ConfigurationError
 from domainstream.publisher.retention import RETENTION
-from domainstream.redis.errors import NoReplyError
+from domainstream.redis.errors import NoReplyError, server_error
 from domainstream.redis.keys import companion_key, stream_key
-from domainstream.redis.link import Arguments, RedisLink, Reply
+from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.settings import Confirm
 
@@ -52,29 +52,53 @@ def layout_problem(target: Target, layout: str, place: str) -> ConfigurationErro
     if ">" in layout:
         before, after = layout.split(">")
         step = f"run domainstream streams repartition {target.channel} {after} again, which finishes it"
-        return ConfigurationError(heading, [f"{place} is being changed from {before} to {after} partitions; {step}"])
+        return ConfigurationError(
+            heading, [f"{name} at {place} is being changed from {before} to {after} partitions; {step}"]
+        )
     steps = f"set its partitions to {layout}, or follow docs/how-to/partition-a-channel.md to change the server's"
-    return ConfigurationError(heading, [f"{place} has it with partitions={layout}; {steps}"])
+    return ConfigurationError(heading, [f"{place} has {name} with partitions={layout}; {steps}"])
 
 
-async def claim(link: RedisLink, targets: Sequence[Target], prefix: str, *, seconds: float) -> list[Reply]:
+async def claim(link: RedisLink, targets: Sequence[Target], prefix: str, *, seconds: float) -> list[Exception | None]:
     """Write down the number of partitions of each target where nobody has.
 
     Returns for each of them None when the server has the same number, a `ConfigurationError` when it has another one,
     or why it is unknown; then nothing of the target may be sent.
     """
     deadline = asyncio.get_running_loop().time() + seconds
-    replies: list[Reply] = [None] * len(targets)
-    for keys in (
-        [stream_key(target.channel, prefix) for target in targets],
-        [layout_key(stream_key(target.stream, prefix)) for target in targets],
-    ):
-        left = [index for index, reply in enumerate(replies) if reply is None]
-        calls = [("1", keys[index], str(targets[index].partitions)) for index in left]
-        answers = await link.eval_each(CLAIM, calls, seconds=deadline - asyncio.get_running_loop().time())
-        for index, answer in zip(left, answers, strict=True):
-            replies[index] = _disagreement(targets[index], answer, link.place)
+    keys = [stream_key(target.channel, prefix) for target in targets]
+    replies = await _claim_at(link, keys, targets, seconds)
+    left = [index for index, reply in enumerate(replies) if reply is None]
+    keys = [layout_key(stream_key(targets[index].stream, prefix)) for index in left]
+    seconds = deadline - asyncio.get_running_loop().time()
+    answers = await _claim_at(link, keys, [targets[index] for index in left], seconds)
+    for index, answer in zip(left, answers, strict=True):
+        replies[index] = answer
     return replies
+
+
+async def claim_channels(link: RedisLink, channels: Mapping[str, int], prefix: str) -> None:
+    """Write down the number of partitions of each channel where nobody has.
+
+    Raises `ConfigurationError` when the server has other ones, and `ServerError`.
+    """
+    targets = [Target(channel, channel, partitions) for channel, partitions in channels.items()]
+    keys = [stream_key(target.channel, prefix) for target in targets]
+    replies = await _claim_at(link, keys, targets, REPLY_TIMEOUT)
+    problems = [problem for reply in replies if isinstance(reply, ConfigurationError) for problem in reply.problems]
+    if problems:
+        raise ConfigurationError("The partitions of channels do not fit those of the server:", problems)
+    for reply in replies:
+        if reply is not None:
+            raise server_error(reply, link.place) from None
+
+
+async def _claim_at(
+    link: RedisLink, keys: Sequence[str], targets: Sequence[Target], seconds: float
+) -> list[Exception | None]:
+    calls = [("1", key, str(target.partitions)) for key, target in zip(keys, targets, strict=True)]
+    answers = await link.eval_each(CLAIM, calls, seconds=seconds)
+    return [_disagreement(target, answer, link.place) for target, answer in zip(targets, answers, strict=True)]
 
 
 def _disagreement(target: Target, answer: Reply, place: str) -> Exception | None:

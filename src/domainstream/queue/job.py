@@ -86,7 +86,8 @@ def job_data(delivery: Delivery, message: EventMessage) -> bytes:
     The event's own fields are copied byte by byte, numbers and all; fields of these two names that it may have are
     replaced.
     """
-    source = RedisEvent(delivery.channel, delivery.entry_id, delivery.timestamp_ms)
+    # A channel carries events of its own type; the stream may be one of its partitions.
+    source = RedisEvent(message.type, delivery.entry_id, delivery.timestamp_ms)
     origin = _write(JobOrigin(source, message.correlationid or message.id))
     event = (delivery.data or b"{}").rstrip()
     # A name may also be spelled with backslash-u escapes.

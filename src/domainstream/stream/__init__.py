@@ -6,6 +6,7 @@ stages to the right.
 Before: `domainstream.outbox`, across Redis. Next stage: `domainstream.queue`.
 """
 
+from domainstream.stream.assignment import GroupMembers
 from domainstream.stream.dead_letters import RedisDeadLetterRedrive
 from domainstream.stream.inspection.server import check_eviction, check_eviction_at
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
@@ -34,6 +35,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterRedrive",
     "Delivery",
+    "GroupMembers",
     "GroupState",
     "Lease",
     "LeaseHeldError",

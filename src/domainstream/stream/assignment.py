@@ -1,4 +1,4 @@
-"""Which instance reads which stream, when several share them: every instance finds the same answer for itself.
+"""Who shares the streams of a group, and who of them reads which: every instance finds the same answer for itself.
 
 Each pair of a stream and an instance has a fixed random rank. The highest pairs win, but no instance gets more than its
 share, rounded up. An instance that comes or goes changes no rank, so most streams stay where they are.
@@ -6,11 +6,26 @@ share, rounded up. An instance that comes or goes changes no rank, so most strea
 
 from collections.abc import Collection
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 _WORD: Final = 2**64 - 1
 _FACTOR: Final = 0x9E3779B97F4A7C15
 """2**64 divided by the golden ratio: a product with it depends on every bit of the other factor."""
+
+
+class GroupMembers(Protocol):
+    """The instances that share the streams of a group. For one task. Raises the same errors as `StreamReader`."""
+
+    instance: str
+    """The name of this instance, which no other has."""
+
+    async def beat(self) -> frozenset[str]:
+        """Be a member for another term, and return the names of all members, this instance's included."""
+        ...
+
+    async def leave(self) -> None:
+        """Be a member no longer, so that the others need not wait for the end of the term."""
+        ...
 
 
 def assign(streams: Collection[str], instances: Collection[str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Hands the events of one channel over to its queues, in order, while other instances may do the same for others.
+"""Hands the events of one stream over to its queues, in order, while other instances may do the same for others.
 
-One task for each channel; what it does reads from top to bottom: take the lease, announce that to the queues, hand over
-what earlier owners have left, then what is new. Whatever goes wrong ends the epoch, and the next one begins at the top:
-nothing that was read is acknowledged before its jobs are in their queues.
+One task for each channel, or each partition of one, which is called a channel here too. It reads from top to bottom:
+take the lease, announce that to the queues, hand over what earlier owners have left, then what is new. Whatever goes
+wrong ends the epoch, and the next one begins at the top: nothing that was read is acknowledged before its jobs are in.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from domainstream.stream.port import Read, Turn
 from domainstream.stream.reader.batch_size import AdaptiveBatchSize
 from domainstream.subscriber.lost_jobs import LostJobs
 from domainstream.subscriber.parts import HandOverParts
+from domainstream.subscriber.stream_shares import Share
 
 LOOK: Final = timedelta(seconds=5)
 """How long a channel is left alone when nothing wakes it, unless its lease has to be renewed sooner."""
@@ -31,9 +32,6 @@ ACKNOWLEDGE_WITHIN: Final = 1.0
 finds them pending, and by the queues' marks that they are done.
 """
 
-HELD_LOOK: Final = 1.0
-"""Seconds after which to look again for a lease that another instance has."""
-
 _FIRST: Final = "0-0"
 
 ResultT = TypeVar("ResultT")
@@ -42,14 +40,12 @@ ResultT = TypeVar("ResultT")
 class ChannelHandOver:
     """The task of one channel."""
 
-    def __init__(
-        self, channel: str, parts: HandOverParts, lifecycle: Lifecycle, rang: asyncio.Event | None = None
-    ) -> None:
-        """Work with `parts` until `lifecycle` stops."""
+    def __init__(self, channel: str, parts: HandOverParts, lifecycle: Lifecycle, share: Share | None = None) -> None:
+        """Work with `parts` until `lifecycle` stops, while the channel is this instance's share, if it has shares."""
         self.channel = channel
         """The channel."""
-        self.rang = rang or asyncio.Event()
-        """Set when there may be something to read, or when it is time to stop."""
+        self.share = share or Share()
+        """Whether this instance is to have the channel."""
         self._parts = parts
         self._lifecycle = lifecycle
         self.backoff = Backoff()
@@ -61,11 +57,15 @@ class ChannelHandOver:
         """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
         stopping = self._lifecycle.stopping
         while not stopping.is_set():
+            if not self.share.is_mine:
+                self._parts.progress.succeeded(self.channel)
+                await self.share.wait()
+                continue
             try:
                 await self._own()
             except LeaseHeldError as held:
                 self._parts.progress.succeeded(self.channel)
-                await self._lifecycle.rest(min(held.seconds, HELD_LOOK))
+                await self._lifecycle.rest(self.share.pause_for(held))
             except LeaseLostError as lost:
                 self._parts.progress.interrupted(self.channel, lost)
                 await self._lifecycle.rest(self.backoff.next())
@@ -80,7 +80,7 @@ class ChannelHandOver:
         """Take the lease, and hand over as long as it lasts."""
         parts = self._parts
         lease = await parts.reader.take(self.channel, least_epoch=self._least_epoch)
-        queues = tuple(dict.fromkeys(handler.queue for handler in parts.router.subscriptions.handlers_of(self.channel)))
+        queues = tuple(dict.fromkeys(handler.queue for handler in parts.router.handlers_of(self.channel)))
         epoch, fenced = await parts.adder.fence(self.channel, lease, queues)
         self._least_epoch = max([0, *(said.higher + 1 for said in fenced.values() if said.higher)])
         if self._least_epoch:
@@ -103,7 +103,7 @@ class Ownership:
         lifecycle: Lifecycle,
     ) -> None:
         self._channel = hand_over.channel
-        self._rang = hand_over.rang
+        self._share, self._rang = hand_over.share, hand_over.share.rang
         self._lease, self._epoch, self._lost = lease, epoch, lost
         self._parts, self._lifecycle = parts, lifecycle
         self._claimed = ChannelEpoch(mark=epoch.mark, epoch=epoch.epoch, queues=epoch.queues, is_ordered=False)
@@ -137,7 +137,7 @@ class Ownership:
 
     @property
     def _is_stopping(self) -> bool:
-        return self._lifecycle.stopping.is_set()
+        return self._lifecycle.stopping.is_set() or not self._share.is_mine
 
     async def _hand_over_new(self) -> None:
         """While jobs are being added, the next entries are read, if there are likely to be more."""

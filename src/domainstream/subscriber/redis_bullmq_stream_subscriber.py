@@ -5,18 +5,22 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from domainstream.channel import EventPublisherChannel
 from domainstream.publisher import Retention
+from domainstream.publisher.partition_layout import claim_channels
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
+from domainstream.redis.call_lane import CallLanes
+from domainstream.redis.cluster_link import open_link
 from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
+from domainstream.stream.reader.members import RedisGroupMembers
 from domainstream.stream.reader.reader import RedisStreamReader
 from domainstream.stream.reader.wake_ups import WakeUps
 from domainstream.subscriber.parts import HandOverParts
 from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
+from domainstream.subscriber.stream_shares import term_of
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
 from domainstream.subscriber.subscriptions import Subscriptions
 from domainstream.validation import plain_name, positive_fields, raise_problems
@@ -78,8 +82,9 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         subscriber:
             await subscriber.run()
 
-    Any number of instances may share a group. Each has three connections to each server, however many the channels: to
-    read and acknowledge, to add jobs, and to hear of new events.
+    Any number of instances may share a group, which spreads channels and their partitions evenly. Each has three
+    connections to each server, however many the channels: to read and acknowledge, to add jobs, and to hear of new
+    events.
     """
 
     @classmethod
@@ -99,21 +104,18 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         `group` is the consumer group on every stream; `consumer` is what people know this instance by, by default its
         host. `prefix` begins the key of every stream, `bull_prefix` every key of BullMQ.
 
-        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL, an empty
-        group, or a channel with partitions, which subscribers do not read yet. `run` raises `ConfigurationError` when a
-        server may evict keys.
+        Raises `MissingExtraError` without the package `bullmq`, `ConfigurationError` for an invalid URL or an empty
+        group. `run` raises `ConfigurationError` when a server may evict keys, and when a channel has another number of
+        partitions there.
         """
-        raise_problems("RedisBullMQStreamSubscriber", map(_partitions_problem, subscriptions.channels))
         name = plain_name(consumer) or socket.gethostname()
-        reader = RedisStreamReader.from_url(
-            url,
-            subscriptions.channels,
-            group=group,
-            # No other instance has this name, and `doctor` compares the subscriptions of those that share a group.
-            instance=f"{name} ({secrets.token_hex(4)}) with subscriptions {subscriptions.digest}",
-            prefix=prefix,
-            settings=settings.reading,
-        )
+        router = JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit)
+        lanes = CallLanes(url)
+        # No other instance has this name, and `doctor` compares the subscriptions of those that share a group.
+        instance = f"{name} ({secrets.token_hex(4)}) with subscriptions {subscriptions.digest}"
+        names: dict[str, Any] = {"group": group, "instance": instance, "prefix": prefix}
+        reader = RedisStreamReader(lanes, router.streams, settings=settings.reading, **names)
+        members = RedisGroupMembers(lanes, router.streams, term=term_of(settings.reading.lease), **names)
         adder = BullMQJobAdder.from_url(
             settings.queue_url or url,
             group=group,
@@ -123,13 +125,11 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             confirm=settings.confirm,
         )
         owned = AsyncExitStack()
-        owned.push_async_callback(reader.close)
+        owned.push_async_callback(lanes.close)
         owned.push_async_callback(adder.close)
         maintenance: list[MaintenanceTask] = []
         if settings.retention is not None:
-            trimmer = RedisStreamTrimmer.from_url(
-                url, subscriptions.channels, retention=settings.retention, prefix=prefix
-            )
+            trimmer = RedisStreamTrimmer.from_url(url, router.streams, retention=settings.retention, prefix=prefix)
             owned.push_async_callback(trimmer.close)
             maintenance.append(trimmer)
         servers = [server for server in (url, settings.queue_url) if server is not None]
@@ -137,20 +137,26 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         async def check() -> None:
             for server in [] if settings.accept_eviction else servers:
                 await check_eviction_at(server)
+            await _claim_partitions(url, subscriptions, prefix)
 
         parts = HandOverParts(
             reader=reader,
             adder=adder,
-            router=JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit),
+            router=router,
             progress=Progress(group, settings.on_loss),
             reading=settings.reading,
         )
-        subscriber = cls(parts, WakeUps(url, reader.channels), maintenance=maintenance, check=check)
+        wake_ups = WakeUps(url, reader.channels)
+        subscriber = cls(parts, wake_ups, members=members, maintenance=maintenance, check=check)
         subscriber._owned = owned
         return subscriber
 
 
-def _partitions_problem(channel: EventPublisherChannel) -> str | None:
-    if channel.partitions == 1:
-        return None
-    return f"{channel.name} has {channel.partitions} partitions, which subscribers do not read yet; take them back"
+async def _claim_partitions(url: str, subscriptions: Subscriptions, prefix: str) -> None:
+    """Raise `ConfigurationError` when the server has other numbers of partitions: events would stay unread."""
+    link = open_link(url)
+    try:
+        numbers = {str(channel.value): channel.partitions for channel in subscriptions.channels}
+        await claim_channels(link, numbers, prefix)
+    finally:
+        await link.close()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from domainstream.channel.partitions import streams_of
 from domainstream.errors import (
     DeliveryLimitError,
     EventDecodingError,
@@ -36,10 +37,36 @@ class JobRouter:
         """The handlers of every channel."""
         self.limits = limits
         """The limits of a message; one that exceeds them becomes a dead letter."""
+        self._channels = {
+            stream: str(channel.value)
+            for channel in subscriptions.channels
+            for stream in streams_of(str(channel.value), channel.partitions)
+        }
         self.delivery_limit = delivery_limit
         """How often an entry may be delivered before it becomes a dead letter without being decoded, since decoding or
         forwarding it may be what crashes the subscriber.
         """
+
+    @property
+    def streams(self) -> list[str]:
+        """The names of the streams of all channels."""
+        return list(self._channels)
+
+    @property
+    def pools(self) -> list[tuple[str, ...]]:
+        """The same, those that are alike together: the partitions of each channel, and all channels without."""
+        pools: dict[str, list[str]] = {}
+        for stream, channel in self._channels.items():
+            pools.setdefault(channel if stream != channel else "", []).append(stream)
+        return [tuple(pool) for pool in pools.values()]
+
+    def handlers_of(self, stream: str) -> tuple[QueueHandler, ...]:
+        """Return the handlers of a stream's channel."""
+        return self.subscriptions.handlers_of(self.channel_of(stream))
+
+    def channel_of(self, stream: str) -> str:
+        """Return the channel of a stream; in memory, a channel with partitions is one stream."""
+        return self._channels.get(stream, stream)
 
     def route(self, deliveries: Sequence[Delivery]) -> list[RoutedEntry]:
         """Return what each delivery becomes. Deliveries of channels without handlers are not decoded."""
@@ -54,7 +81,8 @@ class JobRouter:
 
     def _jobs(self, delivery: Delivery) -> tuple[Job, ...]:
         """Return a delivery's jobs. Raises the error that makes it a dead letter."""
-        handlers = self.subscriptions.handlers_of(delivery.channel)
+        channel = self.channel_of(delivery.channel)
+        handlers = self.subscriptions.handlers_of(channel)
         if not handlers:
             return ()
         if delivery.deliveries > self.delivery_limit:
@@ -62,9 +90,9 @@ class JobRouter:
         if delivery.data is None:
             raise InvalidEnvelopeError("the entry has no field data")
         message = read_message(delivery.data, self.limits)
-        if message.type != delivery.channel:
+        if message.type != channel:
             raise UnknownEventTypeError(
-                f"channel {delivery.channel} carries events of its own type only",
+                f"channel {channel} carries events of its own type only",
                 event_id=message.id,
                 event_type=message.type,
             )

@@ -10,24 +10,30 @@ from domainstream.errors import ServerError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.retrying import Backoff
-from domainstream.stream import MaintenanceTask, WakeUps
+from domainstream.stream import GroupMembers, MaintenanceTask, WakeUps
 from domainstream.subscriber.channel_hand_over import ChannelHandOver
 from domainstream.subscriber.parts import HandOverParts
 from domainstream.subscriber.progress import SubscriberStats
+from domainstream.subscriber.stream_shares import Share, StreamShares
 from domainstream.telemetry import Signal, emit
-from domainstream.validation import plain_name
 
 Check = Callable[[], Awaitable[None]]
 
 LOOK: Final = 60.0
 """Seconds that a wait for wake-ups takes at most."""
 
+RELEASE_LOOK: Final = 0.02
+"""Seconds after which to look again whether another instance has given up a stream, if there are few streams."""
+
+FEW: Final = 50
+"""Streams whose leases may all be asked for that often."""
+
 
 class StreamSubscriber:
     """Forwards the events of streams to queues, each at least once, and in order; an async context manager.
 
-    Any number of instances share the channels of a group: each channel is one instance's at a time. What cannot be
-    forwarded is retried until it can, and holds up its own channel alone.
+    Any number of instances share the streams of a group evenly: each stream is one instance's at a time. What cannot be
+    forwarded is retried until it can, and holds up its own stream alone.
 
     For one event loop. `run` may be called once.
     """
@@ -37,12 +43,14 @@ class StreamSubscriber:
         parts: HandOverParts,
         wake_ups: WakeUps,
         *,
+        members: GroupMembers | None = None,
         maintenance: Sequence[MaintenanceTask] = (),
         check: Check | None = None,
     ) -> None:
         """Join the ports, which the caller closes.
 
-        `check` is awaited before anything else; it may raise `ConfigurationError` to end the run.
+        Without `members`, it takes every stream whose lease is free. `check` is awaited before anything else; it may
+        raise `ConfigurationError` to end the run.
         """
         self._progress = parts.progress
         self._wake_ups = wake_ups
@@ -50,8 +58,14 @@ class StreamSubscriber:
         self._check = check
         self._lifecycle = Lifecycle(type(self).__name__)
         self._backoff = Backoff()
-        channels = [plain_name(str(channel)) for channel in parts.router.subscriptions.channels]
-        self._hand_overs = {channel: ChannelHandOver(channel, parts, self._lifecycle) for channel in channels}
+        lease, streams = parts.reading.lease, parts.router.streams
+        look = RELEASE_LOOK * max(1.0, len(streams) / FEW)
+        self._hand_overs = {
+            stream: ChannelHandOver(stream, parts, self._lifecycle, Share(release_look=look)) for stream in streams
+        }
+        self._shares: StreamShares | None = None
+        if members is not None:
+            self._shares = StreamShares(parts.router.pools, members, parts.progress, lease=lease)
         self._owned = AsyncExitStack()
 
     @property
@@ -103,14 +117,21 @@ class StreamSubscriber:
             self._lifecycle.start(hand_over.run(), name=f"hand-over of {hand_over.channel}")
             for hand_over in self._hand_overs.values()
         ]
+        if self._shares is not None:
+            self._assign(set())  # until it is known who is there
+            channels.append(self._lifecycle.start(self._shares.run(self._lifecycle, self._assign), name="membership"))
         try:
             await self._lifecycle.stopping.wait()
             for hand_over in self._hand_overs.values():
-                hand_over.rang.set()
+                hand_over.share.rang.set()
             await asyncio.wait(channels)
         finally:  # if cancelled, it is aborted: what is not forwarded stays pending
             self._lifecycle.stop()
             await cancel_and_wait(*channels, *tasks)
+
+    def _assign(self, streams: set[str]) -> None:
+        for stream, hand_over in self._hand_overs.items():
+            hand_over.share.assign(is_mine=stream in streams)
 
     async def _checked(self) -> bool:
         """Run the check once the server answers; return whether to go on."""
@@ -127,7 +148,7 @@ class StreamSubscriber:
     async def _ring(self) -> None:
         while True:
             for channel in await self._wake_ups.wait(LOOK):
-                self._hand_overs[channel].rang.set()
+                self._hand_overs[channel].share.rang.set()
 
     async def _maintain(self, task: MaintenanceTask) -> None:
         while True:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from domainstream.channel.partitions import channel_of
 from domainstream.errors import EventDecodingError
@@ -197,7 +196,5 @@ def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
         return None
     if message.type != channel_of(delivery.channel):
         return None
-    # A partition is a channel of its own to commands, but not to consumers.
-    data = job_data(replace(delivery, channel=message.type), message)
-    job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), data)
+    job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
     return Candidate(job, message.id)

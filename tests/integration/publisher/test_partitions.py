@@ -89,7 +89,7 @@ async def test_channel_with_a_stream_is_not_spread(
     """A channel that is a stream already stays one: its subscribers would not see what comes to partitions."""
     await client.publish(messages(CHANNEL, 1))
     (problem,) = problems(await client.publish(spread(FOUR)))
-    assert "has it with partitions=1" in problem
+    assert "with partitions=1" in problem
     assert await stored(redis, stream_prefix, 4) == [[], [], [], []]
 
 

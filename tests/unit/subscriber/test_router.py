@@ -1,10 +1,13 @@
 """What a delivery becomes."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 from support.consuming import CALCULATED, EVALUATED, calculated, delivery, evaluated, message, subscriptions_of
+from support.partitions import stays
+from support.partitions import subscriptions as partitioned
 
 from domainstream.errors import ConfigurationError
 from domainstream.queue import JobSettings, RoutedEntry
@@ -93,3 +96,21 @@ def test_delivery_limit_of_zero_is_rejected() -> None:
     """An entry must be allowed at least one delivery."""
     with pytest.raises(ConfigurationError, match="delivery_limit is 0"):
         JobRouter(SUBSCRIPTIONS, delivery_limit=0)
+
+
+def test_partition_belongs_to_its_channel() -> None:
+    """An entry of a partition becomes the jobs of its channel, whose handlers see the channel and not the partition."""
+    event = stays(0)[0]
+    router = JobRouter(partitioned())
+    (job,) = routed(Delivery("domain_coding_stay_created:p3", "1700000000123-0", message(event)), router).jobs
+    assert job.queue == "valuation"
+    assert json.loads(job.data)["_redisEvent"]["name"] == "domain_coding_stay_created"
+    assert router.handlers_of("domain_coding_stay_created:p3") == router.handlers_of("domain_coding_stay_created:p0")
+
+
+def test_partition_takes_events_of_its_channel_alone() -> None:
+    """An event of another type in a partition becomes a dead letter, which names the channel."""
+    delivered = Delivery("domain_coding_stay_created:p3", "1700000000123-0", message(evaluated()))
+    dead = routed(delivered, JobRouter(partitioned())).dead_letter
+    assert dead is not None
+    assert "channel domain_coding_stay_created carries events of its own type" in dead.reason

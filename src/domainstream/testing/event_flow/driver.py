@@ -19,6 +19,7 @@ from domainstream.subscriber import JobRouter
 from domainstream.subscriber.channel_hand_over import ChannelHandOver
 from domainstream.subscriber.parts import HandOverParts
 from domainstream.subscriber.progress import Progress
+from domainstream.subscriber.stream_shares import Share
 from domainstream.telemetry import Signal, emit
 from domainstream.testing.event_flow.attempts import EndlessFlowError, JobAttempt
 from domainstream.testing.event_flow.fakes import (
@@ -135,10 +136,10 @@ class FlowDriver:
             if self._streams.changes[channel] == self._forwarded.get(channel, 0):
                 continue
             self._forwarded[channel] = self._streams.changes[channel]
-            lifecycle, rang = Lifecycle("EventFlow"), asyncio.Event()
-            reader = FlowReader(self._streams, group=GROUP, on_entries=rang.set, at_end=lifecycle.stop)
+            lifecycle, share = Lifecycle("EventFlow"), Share()
+            reader = FlowReader(self._streams, group=GROUP, on_entries=share.rang.set, at_end=lifecycle.stop)
             parts = HandOverParts(reader=reader, adder=self._adder, router=self._router, progress=self._progress)
-            await ChannelHandOver(channel, parts, lifecycle, rang).run()
+            await ChannelHandOver(channel, parts, lifecycle, share).run()
 
     def _take_new_jobs(self) -> None:
         for queue, jobs in self.queue.jobs.items():

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from domainstream.errors import ServerUnavailableError
-from domainstream.redis.cluster_link import open_link
+from domainstream.redis.call_lane import CallLanes
 from domainstream.redis.keys import stream_key
-from domainstream.stream.reader.members import GroupMembers
+from domainstream.stream.reader.members import RedisGroupMembers
 from domainstream.testing import EmbeddedServer, server_binaries
 from domainstream.testing.fault_proxy import FaultProxy
 
@@ -30,11 +30,11 @@ class Group:
 
     def member(
         self, instance: str, *, term: timedelta = LONG, streams: tuple[str, ...] = STREAMS, url: str = ""
-    ) -> GroupMembers:
+    ) -> RedisGroupMembers:
         """Return a member with a connection of its own."""
-        link = open_link(url or self._url)
-        self._owned.push_async_callback(link.close)
-        return GroupMembers(link, streams, group="g", instance=instance, prefix=self._prefix, term=term)
+        lanes = CallLanes(url or self._url)
+        self._owned.push_async_callback(lanes.close)
+        return RedisGroupMembers(lanes, streams, group="g", instance=instance, prefix=self._prefix, term=term)
 
 
 @pytest.fixture
