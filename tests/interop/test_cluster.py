@@ -71,7 +71,10 @@ async def test_workers_of_both_languages_share_a_queue_that_moves(queue: SharedQ
         await node_has_started.wait()
         ours.append(context.job_id)
 
-    async with running(queue.worker(handle, concurrency=5)), queue.node("worker.mjs", concurrency=5, patient=True) as worker:
+    async with (
+        running(queue.worker(handle, concurrency=5)),
+        queue.node("worker.mjs", concurrency=5, patient=True) as worker,
+    ):
         await queue.add(*(queue.job(f"event-{number}") for number in range(JOBS)))
         reading = asyncio.create_task(read_ids(worker, theirs, node_has_started))
         await node_has_started.wait()

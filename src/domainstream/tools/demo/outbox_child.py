@@ -18,7 +18,7 @@ from coding.infrastructure_layer.events.coding_outbox import outbox
 from coding.infrastructure_layer.persistence.database import open_database
 from coding.synthetic_stays import synthetic_stays
 from domainstream import Outcome, Receipt
-from domainstream.errors import ConfigurationError, ServerError
+from domainstream.errors import ConfigurationError, ServerError, ServerUnavailableError
 from domainstream.outbox import BatchPublisher, Outbox, OutboxRelay, SqlOutboxStore
 from domainstream.outbox.outbox import AnyConnection, AnySession
 from domainstream.outbox.sql.engine import open_engine
@@ -103,7 +103,11 @@ class ReportingBatchPublisher:
         for message in messages:
             if message.target not in rejected:
                 pending.published.append(Published(message.channel, message.event_id))
-        pending.failures += [f"{channel} is held: {error}" for channel, error in rejected.items()]
+        pending.failures += [
+            f"{channel} is held: {error}"
+            for channel, error in rejected.items()
+            if not isinstance(error, ServerUnavailableError)  # sent again once its primary has a successor
+        ]
         return rejected
 
 
