@@ -38,8 +38,8 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
         self._channel_for = channel_for
         self._encoder = EventEncoder(source, limits)
         self._trace = trace
-        # For each class that was checked, its channel and what an event's message may be sent to.
-        self._verified: dict[EventClass, tuple[EventPublisherChannel, tuple[str, ...]]] = {}
+        # For each class that was checked, its channel, and the target of its messages or those to choose from.
+        self._verified: dict[EventClass, tuple[EventPublisherChannel, str, tuple[str, ...]]] = {}
         self._events = declared_events(channel_for)
         if self._events:
             verify_mapper(channel_for)
@@ -81,6 +81,6 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
             if (mismatch := channel_mismatch(type(event), channel)) is not None:
                 raise MapperError("The event was refused, because the mapper is wrong:", [mismatch])
             targets = targets_of(str(channel.value), channel.partitions)
-            self._verified[type(event)] = verified = (channel, targets)
-        targets = verified[1]
-        return targets[0] if len(targets) == 1 else target_of(targets, event.partition_key or event.aggregate_id)
+            only = targets[0] if len(targets) == 1 else ""
+            self._verified[type(event)] = verified = (channel, only, targets)
+        return verified[1] or target_of(verified[2], event.partition_key or event.aggregate_id)

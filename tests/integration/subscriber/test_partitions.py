@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from support.consuming import BullJobs, running, until
 from support.partitions import (
     PARTITIONS,
@@ -24,19 +24,19 @@ from support.partitions import (
 
 from domainstream import EventProducer, RedisStreamPublisherClient
 from domainstream.errors import ConfigurationError
+from domainstream.testing import server_binaries
+from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.fault_proxy import FaultProxy
 
 LEASE = timedelta(seconds=2)
-
-Start = Callable[..., Any]
 
 
 class Group:
     """Instances of one group, and the publisher and the queue around them."""
 
-    def __init__(self, url: str, redis: Redis, prefix: str, owned: AsyncExitStack) -> None:
+    def __init__(self, url: str, redis: Redis, prefix: str, owned: AsyncExitStack, *, queue: str = "valuation") -> None:
         self.url, self.redis, self.prefix = url, redis, prefix
-        self.jobs = BullJobs(redis, f"{prefix}bull", "valuation")
+        self.jobs = BullJobs(redis, f"{prefix}bull", queue)
         self._owned = owned
         self._rounds = 0
 
@@ -198,3 +198,21 @@ async def test_silence_of_a_partition(group: Group, record_property: Callable[[s
     record_property("figure", f"a newcomer silences a partition for {await silence('one', 'two'):.0f} ms")
     one.stop()
     record_property("figure", f"a graceful stop silences a partition for {await silence('two'):.0f} ms")
+
+
+@pytest.mark.xdist_group("cluster")
+async def test_partitions_on_a_cluster(stream_prefix: str) -> None:
+    """On a cluster, partitions and the queue lie on three nodes; instances that come and go keep each in order."""
+    binary = next(iter(server_binaries()))
+    with ClusterLab(3, 0, binary=binary.path) as cluster:
+        async with AsyncExitStack() as owned, RedisCluster.from_url(cluster.nodes[0].url) as redis:
+            group = Group(cluster.url, cast("Redis", redis), stream_prefix, owned, queue="{valuation}")
+            one = await group.start("one")
+            await group.start("two")
+            await group.publish(10)
+            await group.shared("one", "two")
+            await group.publish(5)
+            one.stop()
+            await group.publish(10)
+            await group.shared("two")
+            await group.forwarded()
