@@ -41,7 +41,7 @@ async def test_turn_over_another_connection_is_not_made(harness: RedisHarness, r
         await harness.add(FIRST, b"data")
         for read in ("renew", "new"):
             with pytest.raises(LeaseLostError):
-                await owner.turn(read)  # type: ignore[arg-type]
+                await owner.turn(read)
         assert await harness.pending() == []
         await owner.reader.close()  # type: ignore[attr-defined]
 
