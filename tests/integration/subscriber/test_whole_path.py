@@ -106,12 +106,12 @@ async def test_names_of_any_string_class_are_the_same_keys(
     worker = EventWorker.from_url(redis_url, consumer, bull_prefix=bull_prefix)
     async with running(subscriber), running(worker), asyncio.timeout(10):
         context = await handled
-        # While both run: a lease goes when its subscriber is closed, and begins with a hash tag.
+        # A lease begins with a hash tag.
         found = [key.decode() async for key in streams.redis.scan_iter(f"*{streams.prefix}*")]
     keys = {key.replace(streams.prefix, "") for key in found}
     assert (context.job_name, context.channel) == ("price-stay", EVALUATED.value)
     assert EVALUATED.value in keys
-    assert f"{{{EVALUATED.value}}}:consumer:{GROUP}:reader-1" in keys
+    assert f"{{{EVALUATED.value}}}:lease:{GROUP}" in keys
     assert not [key for key in keys if "another" in key or "Mixed" in key or "NAME" in key]
 
 
