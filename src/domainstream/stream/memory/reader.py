@@ -165,10 +165,11 @@ class MemoryStreamReader:
         return Loss(channel, self.group, lost, group.last_id, unread[0].entry_id if unread else "", is_new)
 
     def _pending(self, group: MemoryGroup, consumer: str, after: str) -> list[str]:
+        """Return what is pending up to where the group has read: what is beyond comes as new, after it was set back."""
         return [
             entry_id
             for entry_id, pending in group.pending.items()
-            if pending.consumer == consumer and id_order(entry_id) > id_order(after)
+            if pending.consumer == consumer and id_order(after) < id_order(entry_id) <= id_order(group.last_id)
         ]
 
     def _look_at(self, channel: str, group: MemoryGroup, ids: Sequence[str]) -> Turn:

@@ -121,7 +121,7 @@ local function wrong_place(delivered)
     return redis.error_reply('REWOUND the group was set back to ' .. delivered)
   end
   -- The group is further than this instance: consumers of other names have read, or an owner that did not know better.
-  if delivered ~= after and #call('XPENDING', stream, group, '(' .. after, '+', 1, CONSUMER) > 0 then
+  if delivered ~= after and #call('XPENDING', stream, group, '(' .. after, delivered, 1, CONSUMER) > 0 then
     return redis.error_reply('MISSED something was read after ' .. after)
   end
 end
@@ -135,8 +135,13 @@ end
 
 local function entry_at(id) return call('XRANGE', stream, id, id)[1] end
 
--- Each of the entries that are pending, as {id, consumer, idle, deliveries}.
-local function pending_of(consumer) return call('XPENDING', stream, group, '(' .. after, '+', count, consumer) end
+-- Each of the entries that are pending, as {id, consumer, idle, deliveries}: up to where the group has read. After it was
+-- set back, more are pending; they come as new again, in the stream's order. Added now, they would move queues' marks past
+-- those before them that come again, too.
+local function pending_of(consumer)
+  local delivered = state_of(stream)['last-delivered-id']
+  return call('XPENDING', stream, group, '(' .. after, delivered, count, consumer)
+end
 
 local function look_at_pending()
   local entries, times, deleted = {}, {}, {}
