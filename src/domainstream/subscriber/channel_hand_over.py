@@ -6,22 +6,21 @@ wrong ends the epoch, and the next one begins at the top: nothing that was read 
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from domainstream.errors import ServerError
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.queue import RoutedEntry
-from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal, TooManyRefusalsError
+from domainstream.queue.port import ChannelEpoch, TooManyRefusalsError
 from domainstream.retrying import Backoff
-from domainstream.stream import DeadLetter
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
-from domainstream.stream.port import Read, Turn
+from domainstream.stream.port import Read
 from domainstream.stream.reader.batch_size import AdaptiveBatchSize
 from domainstream.subscriber.lost_jobs import LostJobs
 from domainstream.subscriber.parts import HandOverParts
+from domainstream.subscriber.settling import FIRST, Settling
 from domainstream.subscriber.stream_shares import Share
 
 LOOK: Final = timedelta(seconds=5)
@@ -31,10 +30,6 @@ ACKNOWLEDGE_WITHIN: Final = 1.0
 """Seconds after which entries are acknowledged although no turn was due. If this instance dies before, the next one
 finds them pending, and by the queues' marks that they are done.
 """
-
-_FIRST: Final = "0-0"
-
-ResultT = TypeVar("ResultT")
 
 
 class ChannelHandOver:
@@ -46,16 +41,22 @@ class ChannelHandOver:
         """The channel."""
         self.share = share or Share()
         """Whether this instance is to have the channel."""
-        self._parts = parts
-        self._lifecycle = lifecycle
+        self.lifecycle = lifecycle
+        """Says when to stop."""
         self.backoff = Backoff()
         """The pauses after failures in a row."""
+        self._parts = parts
         self._least_epoch = 0
         self._again = False
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether to give the channel up."""
+        return self.lifecycle.stopping.is_set() or not self.share.is_mine
+
     async def run(self) -> None:
         """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
-        stopping = self._lifecycle.stopping
+        stopping = self.lifecycle.stopping
         while not stopping.is_set():
             if not self.share.is_mine:
                 self._parts.progress.succeeded(self.channel)
@@ -65,16 +66,16 @@ class ChannelHandOver:
                 await self._own()
             except LeaseHeldError as held:
                 self._parts.progress.succeeded(self.channel)
-                await self._lifecycle.rest(self.share.pause_for(held))
+                await self.lifecycle.rest(self.share.pause_for(held))
             except LeaseLostError as lost:
                 self._parts.progress.interrupted(self.channel, lost)
-                await self._lifecycle.rest(self.backoff.next())
+                await self.lifecycle.rest(self.backoff.next())
             except TooManyRefusalsError as error:
                 self._parts.progress.failed(self.channel, error, self.backoff)
                 self._again = True  # so that what is refused again and again becomes a dead letter
-                await self._lifecycle.rest(self._parts.reading.claim_after.total_seconds() / 2)
+                await self.lifecycle.rest(self._parts.reading.claim_after.total_seconds() / 2)
             except ServerError as error:
-                await self._lifecycle.rest(self._parts.progress.failed(self.channel, error, self.backoff))
+                await self.lifecycle.rest(self._parts.progress.failed(self.channel, error, self.backoff))
 
     async def _own(self) -> None:
         """Take the lease, and hand over as long as it lasts."""
@@ -87,34 +88,24 @@ class ChannelHandOver:
             raise LeaseLostError(f"{self.channel}: a queue knows of a later owner")
         lost = LostJobs(self.channel, lease, epoch, parts)
         lost.compare(fenced)
-        await Ownership(self, lease, epoch, lost, parts, self._lifecycle).run(again=self._again)
+        again, self._again = self._again, False
+        await Ownership(self, lease, epoch, lost, parts).run(again=again)
 
 
 class Ownership:
     """A channel, from one take of its lease to the next."""
 
     def __init__(
-        self,
-        hand_over: ChannelHandOver,
-        lease: Lease,
-        epoch: ChannelEpoch,
-        lost: LostJobs,
-        parts: HandOverParts,
-        lifecycle: Lifecycle,
+        self, hand_over: ChannelHandOver, lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
     ) -> None:
-        self._channel = hand_over.channel
-        self._share, self._rang = hand_over.share, hand_over.share.rang
-        self._lease, self._epoch, self._lost = lease, epoch, lost
-        self._parts, self._lifecycle = parts, lifecycle
+        self._hand_over, self._channel, self._rang = hand_over, hand_over.channel, hand_over.share.rang
+        self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
         self._claimed = ChannelEpoch(mark=epoch.mark, epoch=epoch.epoch, queues=epoch.queues, is_ordered=False)
-        self._backoff = hand_over.backoff
+        self._settling = Settling(hand_over, lease, epoch, lost, parts)
         self._size = AdaptiveBatchSize(parts.reading)
         self._read_to = lease.last_delivered
-        self._done: list[str] = []
-        self._refused: set[str] = set()
         self._sweep_pause = parts.reading.claim_after.total_seconds() / 2
         self._next_sweep = float("inf")
-        self._noted = dict(lease.reached)
 
     async def run(self, *, again: bool) -> None:
         """Hand over what is pending, then what is new, until it is time to stop; then give the lease up.
@@ -123,27 +114,23 @@ class Ownership:
         """
         try:
             if self._lost:
-                await self._add([], self._epoch)
+                await self._settling.add([], self._epoch)
             await self._hand_over_pages("pending" if self._lease.is_resumed and not again else "retry")
             await self._hand_over_pages("claim")
             self._next_sweep = self._now() + self._sweep_pause
             await self._hand_over_new()
         except ServerError:
-            if self._is_stopping:
+            if self._hand_over.is_stopping:
                 with suppress(ServerError, LeaseLostError):
-                    await self._turn("release")
+                    await self._settling.turn("release")
             raise
-        await self._turn("release")
-
-    @property
-    def _is_stopping(self) -> bool:
-        return self._lifecycle.stopping.is_set() or not self._share.is_mine
+        await self._settling.turn("release")
 
     async def _hand_over_new(self) -> None:
         """While jobs are being added, the next entries are read, if there are likely to be more."""
         under_way: asyncio.Task[None] | None = None
         try:
-            while not self._is_stopping:
+            while not self._hand_over.is_stopping:
                 if under_way is None and self._now() >= self._next_sweep:
                     await self._sweep()
                 self._rang.clear()
@@ -151,11 +138,11 @@ class Ownership:
                 if under_way is not None:
                     await under_way
                     under_way = None
-                handing_over = self._hand_over(entries, self._epoch)
+                settling = self._settling.settle(entries, self._epoch)
                 if may_be_more:
-                    under_way = asyncio.create_task(handing_over, name=f"{self._channel} jobs")
+                    under_way = asyncio.create_task(settling, name=f"{self._channel} jobs")
                 else:
-                    await handing_over
+                    await settling
                     await self._rest()
             if under_way is not None:
                 await under_way
@@ -169,10 +156,10 @@ class Ownership:
         """Return new entries, and whether there are likely to be more."""
         count = self._parts.held.reserve(self._size.count)
         try:
-            turn = await self._turn("new", after=self._read_to, count=count)
+            turn = await self._settling.turn("new", after=self._read_to, count=count)
         finally:
             self._parts.held.free(count)
-        self._succeeded()
+        self._settling.succeeded()
         self._size.learn(turn.deliveries)
         if turn.deliveries:
             self._read_to = turn.deliveries[-1].entry_id
@@ -181,123 +168,39 @@ class Ownership:
 
     async def _rest(self) -> None:
         """Wait until something rings, or for a while; what is done is acknowledged with the next turn, or soon."""
-        if self._done and not await self._rings_within(ACKNOWLEDGE_WITHIN):
-            await self._turn("renew")
+        if self._settling.done and not await self._rings_within(ACKNOWLEDGE_WITHIN):
+            await self._settling.turn("renew")
         await self._rings_within(min(LOOK, self._parts.reading.lease / 2).total_seconds())
 
     async def _rings_within(self, seconds: float) -> bool:
         """Wait at most until the next sweep; return whether something rang, or it is time to stop."""
-        if not self._is_stopping and not self._rang.is_set():
+        if not self._hand_over.is_stopping and not self._rang.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(seconds, self._next_sweep - self._now()))):
                     await self._rang.wait()
-        return self._is_stopping or self._rang.is_set()
+        return self._hand_over.is_stopping or self._rang.is_set()
 
     async def _sweep(self) -> None:
         """Claim what consumers of other names have abandoned, and try again what was refused."""
         self._next_sweep = self._now() + self._sweep_pause
         await self._hand_over_pages("claim")
-        if self._refused:
-            self._refused.clear()
+        if self._settling.refused:
+            self._settling.refused.clear()
             await self._hand_over_pages("retry")
 
     async def _hand_over_pages(self, read: Read) -> None:
         """Hand over what is pending, page by page."""
-        epoch, after = self._claimed if read == "claim" else self._epoch, _FIRST
-        while not self._is_stopping:
-            turn = await self._turn(read, after=after, count=self._size.count)
+        epoch, after = self._claimed if read == "claim" else self._epoch, FIRST
+        while not self._hand_over.is_stopping:
+            turn = await self._settling.turn(read, after=after, count=self._size.count)
             self._size.learn(turn.deliveries)
             if turn.deliveries:
                 after = turn.deliveries[-1].entry_id
                 if read == "claim":
                     self._parts.progress.reclaimed(self._channel, len(turn.deliveries))
-                await self._hand_over(self._parts.router.route(turn.deliveries), epoch)
+                await self._settling.settle(self._parts.router.route(turn.deliveries), epoch)
             elif not turn.deleted:
                 break
-
-    async def _turn(self, read: Read, *, after: str = _FIRST, count: int = 1) -> Turn:
-        done, self._done = self._done, []
-        reached = {}
-        if done:
-            known = self._lost.known_reached()
-            reached = {queue: last for queue, last in known.items() if self._noted.get(queue) != last}
-            self._noted |= reached
-        reader, lease = self._parts.reader, self._lease
-        turn = await reader.turn(self._channel, lease, read, done, reached=reached, after=after, count=count)
-        self._parts.progress.read(turn)
-        arrived = _FIRST if read == "claim" else self._lost.arrived
-        self._parts.progress.removed(self._channel, turn.deleted, arrived=arrived)
-        return turn
-
-    async def _hand_over(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
-        """Settle entries; meanwhile they take memory."""
-        if not entries:
-            return
-        deliveries = [entry.delivery for entry in entries]
-        self._parts.held.hold(deliveries)
-        try:
-            await self._settle(entries, epoch)
-        finally:
-            self._parts.held.let_go(deliveries)
-
-    async def _settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
-        """Add the jobs of entries and store their dead letters; what was refused stays pending."""
-        refused = {refusal.entry_id: refusal for refusal in await self._add([e for e in entries if e.jobs], epoch)}
-        letters = {entry.delivery.entry_id: entry.dead_letter for entry in entries if entry.dead_letter}
-        # Once its dead letter is stored, no queue need note that it refused an entry.
-        given_up = [RoutedEntry(letter.delivery) for letter in letters.values() if letter.delivery.deliveries > 1]
-        for entry in entries:
-            delivery = entry.delivery
-            refusal = refused.get(delivery.entry_id)
-            if refusal is None:
-                continue
-            if delivery.deliveries >= self._parts.router.delivery_limit:
-                letters[delivery.entry_id] = DeadLetter(delivery, "ServerRefusedError", refusal.reason)
-                given_up.append(RoutedEntry(delivery))
-            else:
-                self._refused.add(delivery.entry_id)
-                self._parts.progress.refused(delivery, refusal)
-        if letters:
-            await self._parts.reader.store_dead(self._channel, self._lease, letters)
-        if given_up and epoch.queues:
-            await self._add(given_up, epoch)
-        left = letters.keys() | self._refused
-        self._done += [entry.delivery.entry_id for entry in entries if entry.delivery.entry_id not in left]
-        self._parts.progress.handed_over(entries, letters, self._refused & refused.keys())
-
-    async def _add(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
-        """Add jobs, for as long as it takes, or until it is time to stop."""
-        while True:
-            try:
-                await self._kept(self._lost.add_again())
-                refused = await self._kept(self._parts.adder.add(self._channel, entries, epoch)) if entries else ()
-            except QueueBehindError as behind:
-                self._lost.note_behind(behind)
-            except TooManyRefusalsError:
-                raise
-            except ServerError as error:
-                if self._is_stopping:
-                    raise
-                pause = self._parts.progress.failed(self._channel, error, self._backoff)
-                await self._lifecycle.rest(pause)
-                await self._turn("renew")
-            else:
-                self._succeeded()
-                return refused
-
-    async def _kept(self, adding: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Await what may take longer than the lease lasts, and renew that meanwhile."""
-        task = asyncio.create_task(adding, name=f"{self._channel} jobs")
-        try:
-            while not (await asyncio.wait([task], timeout=self._parts.reading.lease.total_seconds() / 3))[0]:
-                await self._turn("renew")
-            return task.result()
-        finally:
-            await cancel_and_wait(task)
-
-    def _succeeded(self) -> None:
-        self._backoff.reset()
-        self._parts.progress.succeeded(self._channel)
 
     @staticmethod
     def _now() -> float:

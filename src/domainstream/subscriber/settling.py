@@ -1,0 +1,124 @@
+"""Settles the entries of a channel in one epoch: adds jobs, stores dead letters, acknowledges, and keeps the lease."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from domainstream.errors import ServerError
+from domainstream.lifecycle import cancel_and_wait
+from domainstream.queue import RoutedEntry
+from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal, TooManyRefusalsError
+from domainstream.stream import DeadLetter
+from domainstream.stream.lease import Lease
+from domainstream.stream.port import Read, Turn
+from domainstream.subscriber.lost_jobs import LostJobs
+from domainstream.subscriber.parts import HandOverParts
+
+if TYPE_CHECKING:
+    from domainstream.subscriber.channel_hand_over import ChannelHandOver
+
+FIRST: Final = "0-0"
+"""Comes before all entries."""
+
+ResultT = TypeVar("ResultT")
+
+
+class Settling:
+    """What an owner has settled of what it has read. For the tasks of one channel."""
+
+    def __init__(
+        self, hand_over: "ChannelHandOver", lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
+    ) -> None:
+        """Settle what is read under `lease`, whose `epoch` the queues know; `lost` comes before anything else."""
+        self.done: list[str] = []
+        """The entries that the next turn acknowledges."""
+        self.refused: set[str] = set()
+        """The entries that stay pending, because a queue did not take them."""
+        self._hand_over, self._channel = hand_over, hand_over.channel
+        self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
+        self._noted = dict(lease.reached)
+
+    async def turn(self, read: Read, *, after: str = FIRST, count: int = 1) -> Turn:
+        """Take a turn that acknowledges what is done, and notes which entry each queue has reached by that."""
+        done, self.done = self.done, []
+        reached = {}
+        if done:
+            known = self._lost.known_reached()
+            reached = {queue: last for queue, last in known.items() if self._noted.get(queue) != last}
+            self._noted |= reached
+        reader, lease = self._parts.reader, self._lease
+        turn = await reader.turn(self._channel, lease, read, done, reached=reached, after=after, count=count)
+        self._parts.progress.read(turn)
+        arrived = FIRST if read == "claim" else self._lost.arrived
+        self._parts.progress.removed(self._channel, turn.deleted, arrived=arrived)
+        return turn
+
+    async def settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
+        """Add the jobs of entries and store their dead letters; what was refused stays pending."""
+        if not entries:
+            return
+        deliveries = [entry.delivery for entry in entries]
+        self._parts.held.hold(deliveries)
+        try:
+            await self._settle(entries, epoch)
+        finally:
+            self._parts.held.let_go(deliveries)
+
+    async def _settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
+        refused = {refusal.entry_id: refusal for refusal in await self.add([e for e in entries if e.jobs], epoch)}
+        letters = {entry.delivery.entry_id: entry.dead_letter for entry in entries if entry.dead_letter}
+        # Once its dead letter is stored, no queue need note that it refused an entry.
+        given_up = [RoutedEntry(letter.delivery) for letter in letters.values() if letter.delivery.deliveries > 1]
+        for entry in entries:
+            delivery = entry.delivery
+            refusal = refused.get(delivery.entry_id)
+            if refusal is None:
+                continue
+            if delivery.deliveries >= self._parts.router.delivery_limit:
+                letters[delivery.entry_id] = DeadLetter(delivery, "ServerRefusedError", refusal.reason)
+                given_up.append(RoutedEntry(delivery))
+            else:
+                self.refused.add(delivery.entry_id)
+                self._parts.progress.refused(delivery, refusal)
+        if letters:
+            await self._parts.reader.store_dead(self._channel, self._lease, letters)
+        if given_up and epoch.queues:
+            await self.add(given_up, epoch)
+        left = letters.keys() | self.refused
+        self.done += [entry.delivery.entry_id for entry in entries if entry.delivery.entry_id not in left]
+        self._parts.progress.handed_over(entries, letters, self.refused & refused.keys())
+
+    async def add(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
+        """Add jobs, for as long as it takes, or until it is time to stop."""
+        while True:
+            try:
+                await self._kept(self._lost.add_again())
+                refused = await self._kept(self._parts.adder.add(self._channel, entries, epoch)) if entries else ()
+            except QueueBehindError as behind:
+                self._lost.note_behind(behind)
+            except TooManyRefusalsError:
+                raise
+            except ServerError as error:
+                if self._hand_over.is_stopping:
+                    raise
+                pause = self._parts.progress.failed(self._channel, error, self._hand_over.backoff)
+                await self._hand_over.lifecycle.rest(pause)
+                await self.turn("renew")
+            else:
+                self.succeeded()
+                return refused
+
+    async def _kept(self, adding: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Await what may take longer than the lease lasts, and renew that meanwhile."""
+        task = asyncio.create_task(adding, name=f"{self._channel} jobs")
+        try:
+            while not (await asyncio.wait([task], timeout=self._parts.reading.lease.total_seconds() / 3))[0]:
+                await self.turn("renew")
+            return task.result()
+        finally:
+            await cancel_and_wait(task)
+
+    def succeeded(self) -> None:
+        """Note that the channel is well."""
+        self._hand_over.backoff.reset()
+        self._parts.progress.succeeded(self._channel)
