@@ -90,9 +90,11 @@ class Scene:
         async with asyncio.timeout(self.patience):
             while True:
                 began = time.monotonic()
-                with suppress(RedisError):  # a server that is away
+                try:
                     if await _value_of(condition):
                         return
+                except RedisError:  # a server is away, or is not where the client looks for it
+                    await self.redis.aclose()
                 assert not any(child.failed for child in self._children), self.log()
                 # An expensive condition must not take the processor from the processes that it waits for.
                 await asyncio.sleep(0.002 + 2 * (time.monotonic() - began))

@@ -51,7 +51,7 @@ def cluster(binary: ServerBinary) -> Iterator[ClusterLab]:
 @pytest.fixture
 async def scene(cluster: ClusterLab, ledger: Ledger, size: Size) -> AsyncIterator[Scene]:
     """This cluster without any processes yet."""
-    redis: Any = RedisCluster.from_url(cluster.nodes[0].url)
+    redis: Any = RedisCluster.from_url(cluster.nodes[0].url, socket_timeout=5)
     scene = Scene(cluster, redis, ledger, patience=size.patience, prefix=PREFIX)
     yield scene
     scene.close()
