@@ -38,7 +38,7 @@ AWAITED: Final = {
     "domainstream/redis/sentinel.py opened": "asyncio reports its death, and the next connection begins another",
     "domainstream/stream/reader/wake_ups.py _listen_to_each": "a group of tasks that ends with the first error",
     "domainstream/subscriber/channel_hand_over.py _hand_over_new": "awaited by `_hand_over_new`",
-    "domainstream/subscriber/channel_hand_over.py _kept": "awaited by `_kept`",
+    "domainstream/subscriber/settling.py _kept": "awaited by `_kept`",
     "domainstream/worker/bullmq/engine.py _finish": "awaited by `_finish`",
     "domainstream/worker/bullmq/lock_renewer.py stop": "awaited by `stop`",
     "domainstream/worker/bullmq/runner.py _run": "awaited by `_run`",

@@ -19,7 +19,7 @@ from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
 from domainstream.stream.port import Read
 from domainstream.stream.reader.batch_size import AdaptiveBatchSize
 from domainstream.subscriber.lost_jobs import LostJobs
-from domainstream.subscriber.parts import HandOverParts
+from domainstream.subscriber.parts import HandOverParts, OneChannel
 from domainstream.subscriber.settling import FIRST, Settling
 from domainstream.subscriber.stream_shares import Share
 
@@ -41,43 +41,35 @@ class ChannelHandOver:
         """The channel."""
         self.share = share or Share()
         """Whether this instance is to have the channel."""
-        self.lifecycle = lifecycle
-        """Says when to stop."""
-        self.backoff = Backoff()
-        """The pauses after failures in a row."""
+        self._own = OneChannel(name=channel, share=self.share, lifecycle=lifecycle, backoff=Backoff())
         self._parts = parts
         self._least_epoch = 0
         self._again = False
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether to give the channel up."""
-        return self.lifecycle.stopping.is_set() or not self.share.is_mine
-
     async def run(self) -> None:
         """Hand over until the lifecycle stops; what was read is handed over first, if the servers answer."""
-        stopping = self.lifecycle.stopping
+        stopping = self._own.lifecycle.stopping
         while not stopping.is_set():
             if not self.share.is_mine:
                 self._parts.progress.succeeded(self.channel)
                 await self.share.wait()
                 continue
             try:
-                await self._own()
+                await self._have()
             except LeaseHeldError as held:
                 self._parts.progress.succeeded(self.channel)
-                await self.lifecycle.rest(self.share.pause_for(held))
+                await self._own.lifecycle.rest(self.share.pause_for(held))
             except LeaseLostError as lost:
                 self._parts.progress.interrupted(self.channel, lost)
-                await self.lifecycle.rest(self.backoff.next())
+                await self._own.lifecycle.rest(self._own.backoff.next())
             except TooManyRefusalsError as error:
-                self._parts.progress.failed(self.channel, error, self.backoff)
+                self._parts.progress.failed(self.channel, error, self._own.backoff)
                 self._again = True  # so that what is refused again and again becomes a dead letter
-                await self.lifecycle.rest(self._parts.reading.claim_after.total_seconds() / 2)
+                await self._own.lifecycle.rest(self._parts.reading.claim_after.total_seconds() / 2)
             except ServerError as error:
-                await self.lifecycle.rest(self._parts.progress.failed(self.channel, error, self.backoff))
+                await self._own.lifecycle.rest(self._parts.progress.failed(self.channel, error, self._own.backoff))
 
-    async def _own(self) -> None:
+    async def _have(self) -> None:
         """Take the lease, and hand over as long as it lasts."""
         parts = self._parts
         lease = await parts.reader.take(self.channel, least_epoch=self._least_epoch)
@@ -89,19 +81,19 @@ class ChannelHandOver:
         lost = LostJobs(self.channel, lease, epoch, parts)
         lost.compare(fenced)
         again, self._again = self._again, False
-        await Ownership(self, lease, epoch, lost, parts).run(again=again)
+        await Ownership(self._own, lease, epoch, lost, parts).run(again=again)
 
 
 class Ownership:
     """A channel, from one take of its lease to the next."""
 
     def __init__(
-        self, hand_over: ChannelHandOver, lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
+        self, own: OneChannel, lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
     ) -> None:
-        self._hand_over, self._channel, self._rang = hand_over, hand_over.channel, hand_over.share.rang
+        self._own, self._rang = own, own.share.rang
         self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
         self._claimed = ChannelEpoch(mark=epoch.mark, epoch=epoch.epoch, queues=epoch.queues, is_ordered=False)
-        self._settling = Settling(hand_over, lease, epoch, lost, parts)
+        self._settling = Settling(own, lease, epoch, lost, parts)
         self._size = AdaptiveBatchSize(parts.reading)
         self._read_to = lease.last_delivered
         self._sweep_pause = parts.reading.claim_after.total_seconds() / 2
@@ -120,7 +112,7 @@ class Ownership:
             self._next_sweep = self._now() + self._sweep_pause
             await self._hand_over_new()
         except ServerError:
-            if self._hand_over.is_stopping:
+            if self._own.is_stopping:
                 with suppress(ServerError, LeaseLostError):
                     await self._settling.turn("release")
             raise
@@ -130,7 +122,7 @@ class Ownership:
         """While jobs are being added, the next entries are read, if there are likely to be more."""
         under_way: asyncio.Task[None] | None = None
         try:
-            while not self._hand_over.is_stopping:
+            while not self._own.is_stopping:
                 if under_way is None and self._now() >= self._next_sweep:
                     await self._sweep()
                 self._rang.clear()
@@ -140,7 +132,7 @@ class Ownership:
                     under_way = None
                 settling = self._settling.settle(entries, self._epoch)
                 if may_be_more:
-                    under_way = asyncio.create_task(settling, name=f"{self._channel} jobs")
+                    under_way = asyncio.create_task(settling, name=f"{self._own.name} jobs")
                 else:
                     await settling
                     await self._rest()
@@ -174,11 +166,11 @@ class Ownership:
 
     async def _rings_within(self, seconds: float) -> bool:
         """Wait at most until the next sweep; return whether something rang, or it is time to stop."""
-        if not self._hand_over.is_stopping and not self._rang.is_set():
+        if not self._own.is_stopping and not self._rang.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(seconds, self._next_sweep - self._now()))):
                     await self._rang.wait()
-        return self._hand_over.is_stopping or self._rang.is_set()
+        return self._own.is_stopping or self._rang.is_set()
 
     async def _sweep(self) -> None:
         """Claim what consumers of other names have abandoned, and try again what was refused."""
@@ -191,13 +183,13 @@ class Ownership:
     async def _hand_over_pages(self, read: Read) -> None:
         """Hand over what is pending, page by page."""
         epoch, after = self._claimed if read == "claim" else self._epoch, FIRST
-        while not self._hand_over.is_stopping:
+        while not self._own.is_stopping:
             turn = await self._settling.turn(read, after=after, count=self._size.count)
             self._size.learn(turn.deliveries)
             if turn.deliveries:
                 after = turn.deliveries[-1].entry_id
                 if read == "claim":
-                    self._parts.progress.reclaimed(self._channel, len(turn.deliveries))
+                    self._parts.progress.reclaimed(self._own.name, len(turn.deliveries))
                 await self._settling.settle(self._parts.router.route(turn.deliveries), epoch)
             elif not turn.deleted:
                 break

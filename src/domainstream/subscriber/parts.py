@@ -1,16 +1,41 @@
-"""What the channels of a subscriber share."""
+"""What the channels of a subscriber share, and what each has of its own."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from domainstream.lifecycle import Lifecycle
 from domainstream.queue import JobAdder
+from domainstream.retrying import Backoff
 from domainstream.stream import ReaderSettings, StreamReader
 from domainstream.stream.reader.batch_size import HeldEntries
 from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
+from domainstream.subscriber.stream_shares import Share
 
 READING: Final = ReaderSettings()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneChannel:
+    """What belongs to one channel, from one epoch to the next."""
+
+    name: str
+    """The channel."""
+
+    share: Share
+    """Whether this instance is to have it, and what wakes it."""
+
+    lifecycle: Lifecycle
+    """Says when to stop."""
+
+    backoff: Backoff
+    """The pauses after failures in a row."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether to give the channel up."""
+        return self.lifecycle.stopping.is_set() or not self.share.is_mine
 
 
 @dataclass(frozen=True, kw_only=True)

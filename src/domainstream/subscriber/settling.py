@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from domainstream.errors import ServerError
 from domainstream.lifecycle import cancel_and_wait
@@ -12,10 +12,7 @@ from domainstream.stream import DeadLetter
 from domainstream.stream.lease import Lease
 from domainstream.stream.port import Read, Turn
 from domainstream.subscriber.lost_jobs import LostJobs
-from domainstream.subscriber.parts import HandOverParts
-
-if TYPE_CHECKING:
-    from domainstream.subscriber.channel_hand_over import ChannelHandOver
+from domainstream.subscriber.parts import HandOverParts, OneChannel
 
 FIRST: Final = "0-0"
 """Comes before all entries."""
@@ -27,14 +24,14 @@ class Settling:
     """What an owner has settled of what it has read. For the tasks of one channel."""
 
     def __init__(
-        self, hand_over: "ChannelHandOver", lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
+        self, own: OneChannel, lease: Lease, epoch: ChannelEpoch, lost: LostJobs, parts: HandOverParts
     ) -> None:
         """Settle what is read under `lease`, whose `epoch` the queues know; `lost` comes before anything else."""
         self.done: list[str] = []
         """The entries that the next turn acknowledges."""
         self.refused: set[str] = set()
         """The entries that stay pending, because a queue did not take them."""
-        self._hand_over, self._channel = hand_over, hand_over.channel
+        self._own = own
         self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
         self._noted = dict(lease.reached)
 
@@ -47,10 +44,10 @@ class Settling:
             reached = {queue: last for queue, last in known.items() if self._noted.get(queue) != last}
             self._noted |= reached
         reader, lease = self._parts.reader, self._lease
-        turn = await reader.turn(self._channel, lease, read, done, reached=reached, after=after, count=count)
+        turn = await reader.turn(self._own.name, lease, read, done, reached=reached, after=after, count=count)
         self._parts.progress.read(turn)
         arrived = FIRST if read == "claim" else self._lost.arrived
-        self._parts.progress.removed(self._channel, turn.deleted, arrived=arrived)
+        self._parts.progress.removed(self._own.name, turn.deleted, arrived=arrived)
         return turn
 
     async def settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
@@ -81,7 +78,7 @@ class Settling:
                 self.refused.add(delivery.entry_id)
                 self._parts.progress.refused(delivery, refusal)
         if letters:
-            await self._parts.reader.store_dead(self._channel, self._lease, letters)
+            await self._parts.reader.store_dead(self._own.name, self._lease, letters)
         if given_up and epoch.queues:
             await self.add(given_up, epoch)
         left = letters.keys() | self.refused
@@ -93,16 +90,16 @@ class Settling:
         while True:
             try:
                 await self._kept(self._lost.add_again())
-                refused = await self._kept(self._parts.adder.add(self._channel, entries, epoch)) if entries else ()
+                refused = await self._kept(self._parts.adder.add(self._own.name, entries, epoch)) if entries else ()
             except QueueBehindError as behind:
                 self._lost.note_behind(behind)
             except TooManyRefusalsError:
                 raise
             except ServerError as error:
-                if self._hand_over.is_stopping:
+                if self._own.is_stopping:
                     raise
-                pause = self._parts.progress.failed(self._channel, error, self._hand_over.backoff)
-                await self._hand_over.lifecycle.rest(pause)
+                pause = self._parts.progress.failed(self._own.name, error, self._own.backoff)
+                await self._own.lifecycle.rest(pause)
                 await self.turn("renew")
             else:
                 self.succeeded()
@@ -110,7 +107,7 @@ class Settling:
 
     async def _kept(self, adding: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Await what may take longer than the lease lasts, and renew that meanwhile."""
-        task = asyncio.create_task(adding, name=f"{self._channel} jobs")
+        task = asyncio.create_task(adding, name=f"{self._own.name} jobs")
         try:
             while not (await asyncio.wait([task], timeout=self._parts.reading.lease.total_seconds() / 3))[0]:
                 await self.turn("renew")
@@ -120,5 +117,5 @@ class Settling:
 
     def succeeded(self) -> None:
         """Note that the channel is well."""
-        self._hand_over.backoff.reset()
-        self._parts.progress.succeeded(self._channel)
+        self._own.backoff.reset()
+        self._parts.progress.succeeded(self._own.name)

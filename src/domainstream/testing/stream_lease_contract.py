@@ -178,7 +178,7 @@ class StreamLeaseContract:
         assert texts(found) == [b"old"]
 
     async def test_what_is_pending_beyond_a_group_that_was_set_back_is_new(self, harness: StreamHarness) -> None:
-        """It comes again in the stream's order: added first, it would make queues take those before it for done."""
+        """It is read in the stream's order: added first, it would make queues take those before it for done."""
         for data in (b"one", b"two", b"three"):
             await harness.add(FIRST, data)
         owner = await Owner.of(harness.reader())

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from domainstream.queue.bullmq.forwarder import BullMQForwarder
-from support.consuming import EVALUATED, GROUP, delivery, evaluated, message, until
+from support.consuming import EVALUATED, GROUP, evaluated, message, until
 from support.publishing import messages
 
 from domainstream import Outcome, RedisStreamPublisherClient
 from domainstream.cli.main import cli
+from domainstream.errors import ServerUnavailableError
 from domainstream.producer import OutgoingMessage
-from domainstream.queue import Job, RoutedEntry
+from domainstream.queue import BullMQJobAdder, Job, RoutedEntry
 from domainstream.redis.connection import connect
-from domainstream.stream import RedisStreamReader
+from domainstream.stream import LeaseLostError, RedisStreamReader
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.sentinel_lab import SentinelLab
 from domainstream.testing.server_lab import LabNode
@@ -90,30 +90,32 @@ async def _publishes_at(client: RedisStreamPublisherClient, node: LabNode) -> bo
     return length(node, "domain_probe") > before
 
 
-async def test_forwarder_follows_the_reader_of_its_process(lab: SentinelLab) -> None:
-    """An entry that was read at the new primary is forwarded and settled there, also over a link that was idle."""
+async def test_jobs_are_added_where_their_lease_was_taken(lab: SentinelLab) -> None:
+    """After a failover, jobs go to the new primary; a link that stays at the old one adds none."""
     key = str(EVALUATED)
-    reader = RedisStreamReader.from_url(lab.url, [key], group=GROUP, consumer="one")
-    forwarder = BullMQForwarder.from_url(lab.url, group=GROUP, consumer="one")
-    stays = BullMQForwarder.from_url(lab.primary().url, group=GROUP, consumer="one")
+    reader = RedisStreamReader.from_url(lab.url, [key], group=GROUP, instance="one")
+    adder = BullMQJobAdder.from_url(lab.url, group=GROUP, beside_streams=True)
+    stays = BullMQJobAdder.from_url(lab.primary().url, group=GROUP, beside_streams=True)
     client = connect(lab.url)
-    await client.xgroup_create(key, GROUP, id="0", mkstream=True)
-    for idle in (forwarder, stays):
-        await idle.forward([RoutedEntry(delivery(evaluated()), (Job("idle", "priced", "idle", b"{}"),))])
+    before = await reader.take(key)
+    for idle in (adder, stays):
+        await idle.fence(key, before, ["valuation"])
     await asyncio.to_thread(lab.wait_ok)
     await replace(lab, "planned")
     await until(lambda: _has_left(client, lab))
 
     await client.xadd(key, {"data": message(evaluated())})
-    (read,) = await until(reader.read)
-    routed = [RoutedEntry(read, (Job("valuation", "priced", "job", b"{}"),))]
-    await stays.forward(routed)
-    assert await pending(client, key) == 1, "control: a forwarder at the old primary settles nothing at the new one"
-    await forwarder.forward(routed)
+    lease = await reader.take(key)
+    with pytest.raises((LeaseLostError, ServerUnavailableError), match=r"another server|READONLY|connection"):
+        await stays.fence(key, lease, ["valuation"])
+    epoch, _ = await adder.fence(key, lease, ["valuation"])
+    (read,) = (await reader.turn(key, lease, "new", after=lease.last_delivered)).deliveries
+    await adder.add(key, [RoutedEntry(read, (Job("valuation", "priced", "job", b"{}"),))], epoch)
+    await reader.turn(key, lease, "renew", [read.entry_id])
 
     assert await pending(client, key) == 0
     assert await client.lrange("bull:valuation:wait", 0, -1) == [b"job"]
-    for one in (reader, forwarder, stays):
+    for one in (reader, adder, stays):
         await one.close()
     await client.aclose()
 

@@ -1,7 +1,7 @@
 """After an operator sets a group back, removes it or replays events, no mark of before makes a queue skip one."""
 
 import pytest
-from support.hand_over import GROUP, HandOver, Instance, RefusedError, events
+from support.hand_over import GROUP, HandOver, Instance, RefusedError
 
 
 async def leave_three_pending(scene: HandOver) -> Instance:

@@ -64,7 +64,7 @@ class BullMQJobAdder:
         self._prefix = prefix
         self._bull_prefix = plain_name(bull_prefix)
         self._beside_streams = beside_streams and not lanes.topology.is_cluster
-        self._confirm = confirm
+        self._confirm: Confirm | None = confirm
         self._fence, self._add = fence_script(), add_script()
         self._gatherers: dict[str, Gatherer[_Request, list[Refusal]]] = {}
         self._owned = AsyncExitStack()
@@ -147,10 +147,11 @@ class BullMQJobAdder:
         if failed is None:
             note_reached(entries, epochs)
             refused = {request.channel: list[Refusal]() for request in requests}
-            for call, (_, rows) in zip(calls, replies, strict=True):
-                for channel, entry_id, number, reason in rows:
-                    refusal = Refusal(entry_id.decode(), call.queues[number - 1], reason.decode(errors="replace"))
-                    refused[call.channels[channel - 1]].append(refusal)
+            for call, reply in zip(calls, replies, strict=True):
+                for channel, entry_id, queue_number, reason in reply[1]:
+                    name = call.queues[int(queue_number) - 1]
+                    refusal = Refusal(entry_id.decode(), name, reason.decode(errors="replace"))
+                    refused[call.channels[int(channel) - 1]].append(refusal)
             return list(refused.values())
         error = self._error(replies[failed], calls[failed])
         if len(requests) == 1:
