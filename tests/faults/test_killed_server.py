@@ -59,7 +59,7 @@ async def test_acknowledged_events_arrive(scene: Scene, size: Size, chance: rand
             pauses.append(await crash_and_come_back(scene))
     await scene.until(lambda: not any(missing(scene.ledger, queue) for queue in QUEUES))
     assert_handled(scene.ledger, once=False)
-    assert await scene.pending() == 0
+    await scene.until_pending(0)
     published, uncertain = scene.ledger.count(PUBLISHED), scene.ledger.count(UNCERTAIN)
     repeats = scene.ledger.count(HANDLED) - len(set(scene.ledger.read(HANDLED)))
     report(

@@ -3,6 +3,7 @@
 The queues forget every job at once, so that its id does not keep out a repeat.
 """
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -131,8 +132,9 @@ async def test_control_without_leases(scene: Scene, report: Report) -> None:
     scene.subscriber(consumer="fast", **order)
     for channel in Channel:
         await owner_of(scene, channel, other_than=["slow"])
-    while not slow.is_suspended:
-        await scene.publish(BATCH)
+    async with asyncio.timeout(scene.patience):
+        while not slow.is_suspended:
+            await scene.publish(BATCH)
     await scene.publish(UNDER_WAY)
     latest = {channel: job for job, channel in channel_of_jobs(scene.ledger).items()}
 

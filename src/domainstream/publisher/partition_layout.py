@@ -14,9 +14,9 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from domainstream.channel.partitions import Target, parse_target
-from domainstream.errors import ConfigurationError
+from domainstream.errors import ConfigurationError, ServerRefusedError
 from domainstream.publisher.retention import RETENTION
-from domainstream.redis.errors import NoReplyError, server_error
+from domainstream.redis.errors import NoReplyError, code_of, server_error
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script, lua_text
@@ -88,7 +88,11 @@ async def claim_channels(link: RedisLink, channels: Mapping[str, int], prefix: s
     problems = [problem for reply in replies if isinstance(reply, ConfigurationError) for problem in reply.problems]
     if problems:
         raise ConfigurationError("The partitions of channels do not fit those of the server:", problems)
-    for reply in replies:
+    for channel, reply in zip(channels, replies, strict=True):
+        if reply is not None and code_of(reply) == "WRONGTYPE":
+            raise ServerRefusedError(
+                f"the key of channel {channel} is not a stream; choose another prefix, or delete that key"
+            )
         if reply is not None:
             raise server_error(reply, link.place) from None
 

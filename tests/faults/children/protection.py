@@ -15,7 +15,7 @@ class Protection(Enum):
     """What a subscriber of a control run does not do."""
 
     LEASE = auto()
-    """It reads also while another instance does."""
+    """It reads also while another instance does, and does not care whose share a channel is."""
 
     MARKS = auto()
     """Its queues forget how far they have got when it takes a channel over."""
@@ -39,6 +39,7 @@ _UNMARKED = {
 def disarm(subscriber: RedisBullMQStreamSubscriber, protection: Protection) -> None:
     """Take a protection away from all subscribers of this process, of which this is one."""
     if protection is Protection.LEASE:
+        subscriber._shares = None
         script, patched = _changed(turns.TURN, _UNLEASED), [reading, turns]
         for module in patched:
             vars(module)["TURN"] = script

@@ -9,6 +9,7 @@ from domainstream.redis.call_lane import CallLanes
 from domainstream.redis.errors import server_error
 from domainstream.redis.keys import stream_key
 from domainstream.redis.scripts import Script, lua_text
+from domainstream.validation import plain_name
 
 MEMBERS: Final = Script.of(lua_text("domainstream.stream.reader", "members"))
 
@@ -25,7 +26,7 @@ class RedisGroupMembers:
         # During a deployment some instances read streams that others do not know: neither may leave them to the other.
         self._kind = blake2b("\n".join(sorted(streams)).encode(), digest_size=6).hexdigest()
         self._lanes = lanes
-        self._key = stream_key(f"{group}:members", prefix)
+        self._key = stream_key(f"{plain_name(group)}:members", prefix)
         self._term_ms = max(1, round(term.total_seconds() * 1000))
 
     async def beat(self) -> frozenset[str]:

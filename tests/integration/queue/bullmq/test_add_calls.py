@@ -8,13 +8,22 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
+from support.consuming import BullJobs
 from support.hand_over import CHANNEL, HandOver, Instance, RefusedError, events, routed
 
 from domainstream.queue import BullMQQueue, JobSettings
 from domainstream.queue.bullmq import add_calls, queue
 from domainstream.queue.bullmq.add_calls import fence_call, fenced_of
+from domainstream.queue.bullmq.scripts import KEYS, script_text
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
+
+KNOWN_SCRIPTS = {
+    "addStandardJob": "10f8d228e89ed4f765afc5b3bafb6defbb84e311",
+    "addDelayedJob": "ef55a5770d2c32d68b8528f29ced32261188aa30",
+    "addPrioritizedJob": "7fe9ddf6854813edeaaa9b83839ac94693b1de8f",
+}
+"""Those of bullmq 3.4.4. When one changes, read what changed in it before renewing this."""
 
 KINDS = (JobSettings(), JobSettings(delay=timedelta(minutes=5)), JobSettings(priority=7))
 
@@ -75,6 +84,49 @@ async def contents(redis: Redis, prefix: str) -> dict[str, Any]:
         else:
             found[name] = await redis.get(key)
     return found
+
+
+def test_scripts_are_the_ones_we_know() -> None:
+    """A release of bullmq with other scripts fails this test, so that they are read before they are used."""
+    assert {name: Script.of(script_text(name)).sha for name in KEYS} == KNOWN_SCRIPTS
+
+
+async def test_options_are_what_bullmq_reads(hand_over: HandOver, owner: Instance) -> None:
+    """The settings of a handler are stored with its jobs in BullMQ's names and units."""
+    settings = JobSettings(attempts=5, backoff=timedelta(seconds=2), jitter=0, keep_completed=timedelta(minutes=1))
+    await owner.add(routed((await owner.new())[:1], "valuation", settings=settings))
+    job = await BullJobs(hand_over.redis, hand_over.bull_prefix, "valuation").fields("event-one")
+    assert json.loads(job["opts"]) == {
+        "attempts": 5,
+        "delay": 0,
+        "backoff": {"type": "exponential", "delay": 2000, "jitter": 0, "maxDelay": 3_600_000},
+        "jobId": "event-one",
+        "removeOnComplete": {"age": 60, "count": 10_000},
+        "removeOnFail": False,
+        "stackTraceLimit": 5,
+    }
+
+
+@pytest.mark.parametrize("broken", ["wait", "marker"], ids=["before its id is in the queue", "after it"])
+async def test_refused_job_leaves_nothing_behind(hand_over: HandOver, owner: Instance, broken: str) -> None:
+    """What BullMQ wrote before it failed is removed; otherwise the job would look like a repeat, or be queued twice."""
+    (one, *_) = await owner.new()
+    key = f"{hand_over.bull_prefix}:valuation:{broken}"
+    await hand_over.redis.set(key, "text")
+    ((added, refused),) = await owner.add(routed([one], "valuation"))
+    assert (added, len(refused)) == (0, 1)
+    await hand_over.redis.delete(key)
+    assert await owner.add(routed([one], "valuation")) == [[1, []]]
+    assert await hand_over.jobs() == ["one"]
+
+
+async def test_script_that_the_server_forgot_is_sent_again(hand_over: HandOver, owner: Instance) -> None:
+    """After SCRIPT FLUSH, jobs are added as before."""
+    one, two, *_ = await owner.new()
+    for entry in (one, two):
+        await hand_over.redis.script_flush()
+        await owner.add(routed([entry], "valuation"))
+    assert await hand_over.jobs() == ["one", "two"]
 
 
 async def test_queues_hold_what_single_jobs_would_leave(
