@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from support.consuming import GROUP, Channel
 
 from domainstream import RedisStreamPublisherClient, Retention
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue import job_id
 from domainstream.testing import EmbeddedServer
 from domainstream.testing.cluster_lab import ClusterLab
@@ -115,8 +116,7 @@ class Scene:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await cancel_and_wait(task)  # once is not enough: redis-py may swallow it
 
     def key(self, queue: str, name: str) -> str:
         """Return a key of a queue."""

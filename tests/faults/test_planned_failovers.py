@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from support.publishing import entries
 
 from domainstream import Confirm, Outcome, PublisherSettings, RedisStreamPublisherClient, RetryPolicy
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.producer import OutgoingMessage
 from domainstream.testing import ServerBinary
 from domainstream.testing.cluster_lab import ClusterLab
@@ -105,8 +106,7 @@ async def over_planned_failovers(lab: SentinelLab, confirm: Confirm | None, size
             await asyncio.to_thread(lab.wait_ok)
             await asyncio.to_thread(lab.primary().wait_for_replicas, 2)
             await more(than=len(promised))
-        publishing.cancel()
-        await asyncio.wait([publishing])
+        await cancel_and_wait(publishing)
     async with Redis.from_url(lab.primary().url) as redis:
         stored = [data for _, data in await entries(redis, CHANNEL)]
     known, kept = set(promised), set(stored)
