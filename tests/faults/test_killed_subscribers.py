@@ -38,7 +38,7 @@ async def test_every_event_is_handled_once(scene: Scene, size: Size, chance: ran
     scene.subscriber(forgetful=True)
     await scene.handled(jobs)
     assert_handled(scene.ledger, once=True)
-    assert await scene.pending() == 0
+    await scene.until_pending(0)
 
 
 @pytest.mark.parametrize(("habit", "difference"), [(Habit.ADD_FIRST, 1), (Habit.ACKNOWLEDGE_FIRST, -1)])

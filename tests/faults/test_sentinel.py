@@ -101,7 +101,7 @@ async def test_workers_go_on_at_the_next_primary(
     await scene.until(lambda: not any(missing(scene.ledger, queue) for queue in QUEUES))
 
     assert_handled(scene.ledger, once=False)
-    assert await scene.pending() == 0
+    await scene.until_pending(0)
     repeats = scene.ledger.count(HANDLED) - len(set(scene.ledger.read(HANDLED)))
     report(f"{scene.ledger.count(PUBLISHED) * 2} jobs, {repeats} handled twice")
 
