@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Self
 
 from domainstream.publisher import Retention
@@ -146,7 +147,8 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             progress=Progress(group, settings.on_loss),
             reading=settings.reading,
         )
-        wake_ups = WakeUps(url, reader.channels)
+        # Each channel that rests is looked at every 5 seconds anyway, one after the other and not all at once.
+        wake_ups = WakeUps(url, reader.channels, poll=timedelta(minutes=1))
         subscriber = cls(parts, wake_ups, members=members, maintenance=maintenance, check=check)
         subscriber._owned = owned
         return subscriber
