@@ -55,7 +55,7 @@ def cut(one_side: Sequence[str], other_side: Sequence[str]) -> None:
     _rules("add", one_side, other_side)
 
 
-def mend(one_side: Sequence[str], other_side: Sequence[str]) -> None:
+def join(one_side: Sequence[str], other_side: Sequence[str]) -> None:
     """Let them arrive again."""
     _rules("del", one_side, other_side)
 

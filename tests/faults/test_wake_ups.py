@@ -181,7 +181,7 @@ async def test_no_entry_waits_after_a_slot_moved(
 async def test_no_entry_waits_after_a_planned_failover(
     cluster: ClusterLab, size: Size, chance: random.Random, report: Report
 ) -> None:
-    """The old primary tells of what it replicates, until the new one is listened to."""
+    """The old primary reports what it replicates, until the new one is listened to."""
 
     async def trouble(key: str) -> None:
         await asyncio.to_thread(cluster.wait_ok)

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from faults.network import CLIENT, cut, mend, open_network
+from faults.network import CLIENT, cut, join, open_network
 from redis.asyncio import Redis
 from support.publishing import entries
 
@@ -111,7 +111,7 @@ async def publish_through_a_partition(scene: Scene, confirm: Confirm | None) -> 
         cut_at = time.monotonic()
         await until(lambda: scene.primary_now() is not scene.primary, "a failover")
         await until(scene.is_noticed, "the news of it")
-        mend(one_side, other_side)
+        join(one_side, other_side)
         mended_at = time.monotonic()
         await until(lambda: scene.primary.info("replication")["role"] == "slave", "the end of the old primary")
         await source.more(200)

@@ -74,7 +74,7 @@ async def beats(members: Members, more: int = 2) -> None:
 
 
 async def test_instance_alone_takes_all() -> None:
-    """Who is alone has every stream, and is not told so again and again."""
+    """Who is alone has every stream, and learns that once."""
     members = Members(["one"])
     async with sharing(members) as shared:
         await beats(members, 5)

@@ -140,7 +140,7 @@ class MemoryStreamReader:
 
     def _read_new(self, channel: str, held: MemoryLease, group: MemoryGroup, after: str, count: int) -> Turn:
         if id_order(group.last_id) < id_order(after):
-            held.token = ""  # so that no queue takes what comes again for done
+            held.token = ""  # so that no queue takes what is read again for done
             raise LeaseLostError(f"{channel}: the group was set back to {group.last_id}")
         if self._pending(group, CONSUMER, after):
             raise LeaseLostError(f"{channel}: something was read after {after}")

@@ -1,7 +1,7 @@
 -- A turn of one instance at a stream that several instances read in order. Called by turns.py.
 --
 -- Only the owner of the stream's lease may read, acknowledge or renew, and each take of the lease begins a new epoch, so
--- that an instance that lost it, or comes back over a new connection, is told so. All owners read as one consumer of the
+-- that an instance that lost it, or comes back over a new connection, learns so. All owners read as one consumer of the
 -- group: what one left pending, the next finds in the stream's order.
 --
 -- KEYS     the stream; its lease, a hash: owner, epoch, until (when it ends, ms), ttl (ms), token, and for each queue
@@ -31,7 +31,7 @@
 -- deleted and are acknowledged now, a loss as `check` of group_state.lua returns it}. An empty page is the last one.
 -- Errors: HELD <ms left> <owner>; FENCED <epoch>: the lease is another's, or of another epoch; NOGROUP. After these
 -- nothing was done. For `new` and `read` also: REWOUND, the group was set back, and the token is forgotten, so that no
--- queue takes what comes again for done; MISSED, a late owner has read something since. Both need a new epoch.
+-- queue takes what is read again for done; MISSED, a late owner has read something since. Both need a new epoch.
 
 local call = redis.call
 local stream, lease = KEYS[1], KEYS[2]

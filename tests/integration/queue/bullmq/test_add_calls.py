@@ -57,7 +57,7 @@ async def holes(scene: HandOver, owner: Instance, queue: str = "valuation") -> l
 
 
 async def break_queue(scene: HandOver, queue: str = "valuation") -> str:
-    """Let BullMQ's script fail for a queue; return the key that must be deleted to mend it."""
+    """Let BullMQ's script fail for a queue; return the key that must be deleted to repair it."""
     key = f"{scene.bull_prefix}:{queue}:wait"
     await scene.redis.delete(key)
     await scene.redis.set(key, "text")
@@ -228,7 +228,7 @@ async def test_channel_stops_at_too_many_holes(hand_over: HandOver, owner: Insta
 
 
 async def test_fence_lowers_mark_and_drops_holes_above(hand_over: HandOver, owner: Instance) -> None:
-    """What comes again after a failover is neither done nor missing."""
+    """What is read again after a failover is neither done nor missing."""
     broken = await break_queue(hand_over)
     one, two, three, four = await owner.new()
     await owner.add(routed([one, two, three], "valuation"))

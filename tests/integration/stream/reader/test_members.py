@@ -54,7 +54,7 @@ async def until(seen: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_members_hear_of_each_other(group: Group) -> None:
-    """Each member is told of all, itself included; one that leaves is gone at once."""
+    """Each member learns of all, itself included; one that leaves is gone at once."""
     one, two = group.member("one"), group.member("two")
     assert await one.beat() == {"one"}
     assert await two.beat() == {"one", "two"}
