@@ -74,7 +74,7 @@ async def test_number_is_written_down(client: RedisStreamPublisherClient, redis:
 async def test_other_number_is_rejected(
     client: RedisStreamPublisherClient, redis_url: str, redis: Redis, stream_prefix: str, partitions: int
 ) -> None:
-    """A publisher that spreads the channel otherwise, or not at all, gets an error with both numbers, and adds nothing."""
+    """One that spreads the channel otherwise, or not at all, gets both numbers in an error, and adds nothing."""
     await client.publish(spread(FOUR))
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix) as other:
         (problem,) = problems(await other.publish(spread(targets_of(CHANNEL, partitions))))
