@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Self
 
 from domainstream.publisher import Retention
@@ -133,13 +134,6 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             trimmer = RedisStreamTrimmer.from_url(url, router.streams, retention=settings.retention, prefix=prefix)
             owned.push_async_callback(trimmer.close)
             maintenance.append(trimmer)
-        servers = [server for server in (url, settings.queue_url) if server is not None]
-
-        async def check() -> None:
-            for server in [] if settings.accept_eviction else servers:
-                await check_eviction_at(server)
-            await _claim_partitions(url, subscriptions, prefix)
-
         parts = HandOverParts(
             reader=reader,
             adder=adder,
@@ -149,13 +143,18 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         )
         # Each channel that rests is looked at every 5 seconds anyway, one after the other and not all at once.
         wake_ups = WakeUps(url, reader.channels, poll=timedelta(minutes=1))
+        check = partial(_check_servers, url, settings, subscriptions, prefix)
         subscriber = cls(parts, wake_ups, members=members, maintenance=maintenance, check=check)
         subscriber._owned = owned
         return subscriber
 
 
-async def _claim_partitions(url: str, subscriptions: Subscriptions, prefix: str) -> None:
-    """Raise `ConfigurationError` when the server has other numbers of partitions: events would stay unread."""
+async def _check_servers(url: str, settings: SubscriberSettings, subscriptions: Subscriptions, prefix: str) -> None:
+    """Raise `ConfigurationError` when a server may evict keys, or has other numbers of partitions."""
+    if not settings.accept_eviction:
+        await check_eviction_at(url)
+        if settings.queue_url is not None:
+            await check_eviction_at(settings.queue_url)
     link = open_link(url)
     try:
         numbers = {str(channel.value): channel.partitions for channel in subscriptions.channels}
