@@ -1,9 +1,6 @@
 """TLS, users and passwords with clusters and sentinels: each user has the commands that we name, and no others."""
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -12,12 +9,11 @@ from typing import Final
 from urllib.parse import quote
 
 import pytest
-from support.consuming import EVALUATED, evaluated, message
+from support.programs import publish_until_handled
 from support.publishing import messages, outcomes
 from support.tls import OPENSSL, Certificate, TlsNode, has_tls
 
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient, RetryPolicy
-from domainstream.producer import OutgoingMessage
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher
 from domainstream.redis.topology import TopologyKind
 from domainstream.stream.inspection.commands import PUBLISHER, needed_by
@@ -149,37 +145,6 @@ async def test_relay_and_whole_path_behind_sentinels(sentinels: tuple[SentinelLa
     _, url = sentinels
     await relay_through(url, stream_prefix)
     await publish_until_handled(url.replace("publisher:", "everyone:"))
-
-
-async def publish_until_handled(url: str) -> None:
-    """Run a subscriber and a worker beside this process, publish an event, and wait until it is handled."""
-    environment = {**os.environ, "REDIS_URL": url, "PYTHONPATH": str(TESTS)}
-    processes = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "domainstream", "run", role, f"run_targets:{target}", "--health-port", "0"),
-            *("--app-dir", str(TESTS / "integration" / "cli"), "--log-format", "json"),
-            env=environment,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        for role, target in (("subscriber", "subscriptions"), ("worker", "consumer"))
-    ]
-    worker = processes[1]
-    assert worker.stdout
-    try:
-        async with RedisStreamPublisherClient.from_url(url) as client:
-            event = evaluated()
-            assert outcomes(await client.publish([OutgoingMessage(str(EVALUATED), event.id, message(event))])) == {
-                Outcome.PUBLISHED
-            }
-        async with asyncio.timeout(60):
-            while (line := await worker.stdout.readline()) != b"handled\n":
-                assert line
-    finally:
-        for process in processes:
-            process.terminate()
-            await process.communicate()
-    assert [process.returncode for process in processes] == [0, 0]
 
 
 async def test_wrong_password(cluster: tuple[ClusterLab, str], stream_prefix: str) -> None:

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from support.consuming import EVALUATED, GROUP, evaluated, message, until
+from support.programs import publish_until_handled
 from support.publishing import messages
 
 from domainstream import Outcome, RedisStreamPublisherClient
 from domainstream.cli.main import cli
 from domainstream.errors import ServerUnavailableError
-from domainstream.producer import OutgoingMessage
 from domainstream.queue import BullMQJobAdder, Job, RoutedEntry
 from domainstream.redis.connection import connect
 from domainstream.stream import LeaseLostError, RedisStreamReader
@@ -178,29 +175,4 @@ def test_doctor_reports_what_a_failover_would_lose(steady: SentinelLab) -> None:
 
 async def test_subscriber_and_worker_run_behind_sentinels(steady: SentinelLab) -> None:
     """An event goes from a publisher over a subscriber to a handler, each with the URL of the sentinels."""
-    environment = {**os.environ, "REDIS_URL": steady.url, "PYTHONPATH": str(TESTS)}
-    processes = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "domainstream", "run", role, f"run_targets:{target}", "--health-port", "0"),
-            *("--app-dir", str(TARGETS), "--log-format", "json"),
-            env=environment,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        for role, target in (("subscriber", "subscriptions"), ("worker", "consumer"))
-    ]
-    try:
-        worker = processes[1]
-        assert worker.stdout
-        async with RedisStreamPublisherClient.from_url(steady.url) as client:
-            event = evaluated()
-            (receipt,) = await client.publish([OutgoingMessage(str(EVALUATED), event.id, message(event))])
-        assert receipt.outcome is Outcome.PUBLISHED
-        async with asyncio.timeout(30):
-            while (line := await worker.stdout.readline()) != b"handled\n":
-                assert line
-    finally:
-        for process in processes:
-            process.terminate()
-            await process.communicate()
-    assert [process.returncode for process in processes] == [0, 0]
+    await publish_until_handled(steady.url)

@@ -12,6 +12,7 @@ from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, own_script,
 from domainstream.queue.port import ChannelEpoch, Fenced, RoutedEntry
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
+from domainstream.stream.state import id_order
 
 MAX_JOBS_PER_CALL: Final = 250
 """The server does nothing else for the 5 ms or so that these take."""
@@ -139,12 +140,7 @@ def _advance(reached: Mapping[str, dict[str, str]], entries: Sequence[RoutedEntr
     last = {(entry.delivery.channel, job.queue): entry.delivery.entry_id for entry in entries for job in entry.jobs}
     for (channel, queue), entry_id in last.items():
         queues = reached.get(channel, {})
-        queues[queue] = max(queues.get(queue, "0-0"), entry_id, key=_numbers)  # an entry may be added late
-
-
-def _numbers(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number)
+        queues[queue] = max(queues.get(queue, "0-0"), entry_id, key=id_order)  # an entry may be added late
 
 
 def _with_parts(text: str) -> str:
