@@ -2,7 +2,18 @@
 
 import sys
 
-from benchmarks import checking, end_to_end, forwarding, memory, publishing, relaying, storing, working
+from benchmarks import (
+    checking,
+    clusters,
+    end_to_end,
+    forwarding,
+    many_channels,
+    memory,
+    publishing,
+    relaying,
+    storing,
+    working,
+)
 from benchmarks.databases import find_postgres
 from domainstream.testing import find_server
 
@@ -11,11 +22,11 @@ def main() -> int:
     """Run all benchmarks."""
     with find_server() as server:
         print(f"server: {server.origin}\n")
-        met = [part.run(server.url) for part in (publishing, memory, forwarding, working, end_to_end)]
+        met = [part.run(server.url) for part in (publishing, memory, forwarding, many_channels, working, end_to_end)]
         with find_postgres() as database_url:
             if database_url is not None:
                 met += [storing.run(database_url), relaying.run(server.url, database_url)]
-    met.append(checking.main() == 0)
+    met += [clusters.run(), checking.main() == 0]
     return 0 if all(met) else 1
 
 

@@ -11,6 +11,7 @@ from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal, Too
 from domainstream.stream import DeadLetter
 from domainstream.stream.lease import Lease
 from domainstream.stream.port import Read, Turn
+from domainstream.stream.reader.batch_size import size_of
 from domainstream.subscriber.lost_jobs import LostJobs
 from domainstream.subscriber.parts import HandOverParts, OneChannel
 
@@ -54,12 +55,12 @@ class Settling:
         """Add the jobs of entries and store their dead letters; what was refused stays pending."""
         if not entries:
             return
-        deliveries = [entry.delivery for entry in entries]
-        self._parts.held.hold(deliveries)
+        size = size_of([entry.delivery for entry in entries])
+        self._parts.held.hold(len(entries), size)
         try:
             await self._settle(entries, epoch)
         finally:
-            self._parts.held.let_go(deliveries)
+            self._parts.held.let_go(len(entries), size)
 
     async def _settle(self, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> None:
         refused = {refusal.entry_id: refusal for refusal in await self.add([e for e in entries if e.jobs], epoch)}
@@ -89,7 +90,8 @@ class Settling:
         """Add jobs, for as long as it takes, or until it is time to stop."""
         while True:
             try:
-                await self._kept(self._lost.add_again())
+                if self._lost:
+                    await self._kept(self._lost.add_again())
                 refused = await self._kept(self._parts.adder.add(self._own.name, entries, epoch)) if entries else ()
             except QueueBehindError as behind:
                 self._lost.note_behind(behind)

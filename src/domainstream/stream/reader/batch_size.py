@@ -54,15 +54,15 @@ class HeldEntries:
         """Give reserved room back, as what was read is known."""
         self._entries += count
 
-    def hold(self, deliveries: Sequence[Delivery]) -> None:
-        """Note what was read."""
-        self._entries -= len(deliveries)
-        self._bytes -= size_of(deliveries)
+    def hold(self, entries: int, size: int) -> None:
+        """Note how many entries were read, and their bytes."""
+        self._entries -= entries
+        self._bytes -= size
 
-    def let_go(self, deliveries: Sequence[Delivery]) -> None:
+    def let_go(self, entries: int, size: int) -> None:
         """Note what was handed over, or given up."""
-        self._entries += len(deliveries)
-        self._bytes += size_of(deliveries)
+        self._entries += entries
+        self._bytes += size
 
 
 def size_of(deliveries: Sequence[Delivery]) -> int:
