@@ -14,7 +14,7 @@ from domainstream.stream import DeadLetter, Delivery, Lease
 
 
 class RoutedEntry(Struct, frozen=True, gc=False):
-    """A delivery and what becomes of it. It is forwarded as a whole, or not at all and then not acknowledged."""
+    """A delivery and what becomes of it. It is acknowledged once all of that is done."""
 
     delivery: Delivery
     """What was delivered; it is acknowledged last."""

@@ -1,4 +1,4 @@
-"""What a server's errors mean: one table, for publisher, reader, forwarder and worker alike, and for their Lua scripts.
+"""What a server's errors mean: one table, for publisher, subscriber and worker alike, and for their Lua scripts.
 
 =============================================================  =========  =============================================
 error                                                          kind       because

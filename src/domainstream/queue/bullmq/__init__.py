@@ -1,1 +1,1 @@
-"""BullMQ queues: its scripts, the forwarder, inspection."""
+"""BullMQ queues: its scripts, what adds jobs, inspection."""

@@ -23,7 +23,7 @@ def batch_script(name: str) -> str:
 
 
 # Why BullMQ's Lua is rewritten: its scripts add one job a call. A call per job would cost a round trip and a parse of
-# the arguments for each, and could not be atomic with the acknowledgement; a copy of the scripts in this repository
+# the arguments for each, and could not move the queue's mark in the same step; a copy of the scripts in this repository
 # would drift away from what Node's BullMQ reads. So each installed script becomes the body of a function, in which
 # KEYS and ARGV are parameters, and `cmsgpack.unpack` and `cjson.encode` are stand-ins that pass on what is unpacked
 # and encoded already. Its top-level `local function`s are moved out of that body, so that they are made once a call of
