@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -22,17 +23,18 @@ from domainstream.queue.bullmq.add_calls import (
 )
 from domainstream.queue.port import ChannelEpoch, Fenced
 from domainstream.redis.keys import companion_key
-from domainstream.redis.link import Arguments, RedisLink
+from domainstream.redis.link import RedisLink
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery
 from domainstream.stream.lease import Lease
 from domainstream.stream.port import NOTHING, Turn
-from domainstream.stream.reader.turns import TURN, Step, StreamTurns
+from domainstream.stream.reader.turns import TURN, Call, Step, StreamTurns
 
 CHANNEL: Final = "domain_coding_thing_done"
 GROUP: Final = "group"
 TTL_MS: Final = 60_000
 FIRST_TOKEN: Final = "11111111"
+NO_CHANGES: Final[Mapping[Script, Script]] = MappingProxyType({})
 
 
 class RefusedError(Exception):
@@ -136,13 +138,13 @@ class HandOver:
         mapping: Any = {"until": "1"}
         await self.redis.hset(self.lease, mapping=mapping)
 
-    def instance(self, name: str, *queues: str, turn: Script = TURN) -> "Instance":
-        """Return an instance that feeds these queues, `valuation` by default."""
+    def instance(self, name: str, *queues: str, instead_of: Mapping[Script, Script] = NO_CHANGES) -> "Instance":
+        """Return an instance that feeds these queues, `valuation` by default; it may call other scripts."""
         link = RedisLink.from_url(self.url)
         queue_link = RedisLink.from_url(self.queues_url) if self.queues_url else link
         for one in (link, queue_link):
             self.owned.push_async_callback(one.close)
-        return Instance(self, name, queues or ("valuation",), link, queue_link, turn)
+        return Instance(self, name, queues or ("valuation",), (link, queue_link), instead_of)
 
 
 class Instance:
@@ -152,9 +154,15 @@ class Instance:
     seen: str
 
     def __init__(
-        self, scene: HandOver, name: str, queues: Sequence[str], link: RedisLink, queue_link: RedisLink, turn: Script
+        self,
+        scene: HandOver,
+        name: str,
+        queues: Sequence[str],
+        links: tuple[RedisLink, RedisLink],
+        instead_of: Mapping[Script, Script],
     ) -> None:
-        self.scene, self.queues, self.link, self.queue_link, self._turn = scene, queues, link, queue_link, turn
+        self.scene, self.queues, self._instead_of = scene, queues, instead_of
+        self.link, self.queue_link = links
         self.calls = StreamTurns(stream=scene.stream, channel=CHANNEL, group=GROUP, instance=name, ttl_ms=TTL_MS)
         self.epoch = ChannelEpoch(mark="", epoch=0, queues=queues)
         self.adding, self._fence = add_script(), fence_script()
@@ -167,9 +175,14 @@ class Instance:
         """Take the lease with a new token, and make the group if there is none."""
         return await self._take(self.calls.take(token, rotate=True))
 
-    async def _take(self, call: Arguments) -> Lease:
-        (reply,) = await self.link.eval_each(self._turn, [call])
-        self.lease = self.calls.lease_of(accepted(reply))
+    async def call(self, call: Call) -> Any:
+        """Make a call; return the reply, or raise it if it is an error."""
+        (reply,) = await self.link.eval_each(self._instead_of.get(call.script, call.script), [call.arguments])
+        return accepted(reply)
+
+    async def _take(self, call: Call) -> Lease:
+        self.lease = self.calls.lease_of(await self.call(call))
+        await self.link.ask(("SCRIPT", "LOAD", TURN.text), seconds=5)
         self.seen = self.lease.last_delivered
         mark = mark_field(GROUP, self.scene.stream, self.lease.token)
         self.epoch = ChannelEpoch(mark=mark, epoch=self.lease.epoch, queues=self.queues)
@@ -213,8 +226,7 @@ class Instance:
         """Take a turn."""
         ids = [delivery.entry_id for delivery in acknowledge]
         call = self.calls.turn(self.epoch.epoch, what, ids, reached=reached, after=after, count=count)
-        (reply,) = await self.link.eval_each(self._turn, [call])
-        return self.calls.turn_of(accepted(reply))
+        return self.calls.turn_of(await self.call(call))
 
     async def new(self, *, count: int = 100) -> Sequence[Delivery]:
         """Return new entries."""

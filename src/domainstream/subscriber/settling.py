@@ -1,15 +1,15 @@
 """Settles the entries of a channel in one epoch: adds jobs, stores dead letters, acknowledges, and keeps the lease."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
 
 from domainstream.errors import ServerError
-from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue import RoutedEntry
 from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal, TooManyRefusalsError
 from domainstream.stream import DeadLetter
-from domainstream.stream.lease import Lease
+from domainstream.stream.lease import Lease, LeaseLostError
 from domainstream.stream.port import Read, Turn
 from domainstream.stream.reader.batch_size import size_of
 from domainstream.subscriber.lost_jobs import LostJobs
@@ -35,6 +35,7 @@ class Settling:
         self._own = own
         self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
         self._noted = dict(lease.reached)
+        self._renew_after = parts.reading.lease.total_seconds() / 3
 
     async def turn(self, read: Read, *, after: str = FIRST, count: int = 1) -> Turn:
         """Take a turn that acknowledges what is done, and notes which entry each queue has reached by that."""
@@ -107,15 +108,31 @@ class Settling:
                 self.succeeded()
                 return refused
 
-    async def _kept(self, adding: Coroutine[Any, Any, ResultT]) -> ResultT:
+    async def _kept(self, adding: Awaitable[ResultT]) -> ResultT:
         """Await what may take longer than the lease lasts, and renew that meanwhile."""
-        task = asyncio.create_task(adding, name=f"{self._own.name} jobs")
+        added, keeping = asyncio.Event(), list[asyncio.Task[None]]()
+
+        def keep() -> None:
+            keeping.append(asyncio.create_task(self._keep_until(added), name=f"{self._own.name} lease"))
+
+        # A timer costs less than a task, and nearly always the jobs are in before it is due.
+        timer = asyncio.get_running_loop().call_later(self._renew_after, keep)
         try:
-            while not (await asyncio.wait([task], timeout=self._parts.reading.lease.total_seconds() / 3))[0]:
-                await self.turn("renew")
-            return task.result()
+            return await adding
         finally:
-            await cancel_and_wait(task)
+            timer.cancel()
+            added.set()
+            for task in keeping:
+                await task  # a turn that is under way acknowledges something
+
+    async def _keep_until(self, added: asyncio.Event) -> None:
+        """Renew the lease; if that fails, the next turn finds out as well."""
+        with suppress(LeaseLostError, ServerError):
+            while not added.is_set():
+                await self.turn("renew")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._renew_after):
+                        await added.wait()
 
     def succeeded(self) -> None:
         """Note that the channel is well."""

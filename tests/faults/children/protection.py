@@ -5,7 +5,6 @@ from typing import Any
 
 from domainstream.queue.port import QueueBehindError
 from domainstream.redis.scripts import Script
-from domainstream.stream.reader import reader as reading
 from domainstream.stream.reader import turns
 from domainstream.subscriber import RedisBullMQStreamSubscriber
 from domainstream.subscriber.lost_jobs import LostJobs
@@ -24,11 +23,11 @@ class Protection(Enum):
     """It does not compare the marks of queues with what it has read and added."""
 
 
+_NOT_OWNED = {"if held[1] ~= me or held[2] ~= epoch then": "if false then"}
 _UNLEASED = {
-    "if owner ~= '' and owner ~= me and till > now then": "if false then",
-    "if owner ~= me or epoch ~= tonumber(mine) then": "if false then",
-    "if comes_before(delivered, after) then": "if false then",
-    "if delivered ~= after and": "if false and",
+    "TAKE": {"if owner ~= '' and owner ~= me and till > now then": "if false then"},
+    "TURN": {**_NOT_OWNED, "local problem = delivered ~= after and": "local problem = false and"},
+    "RECOVER": _NOT_OWNED,
 }
 _UNMARKED = {
     "local lowered = seen > epoch_before and '' or id": "local lowered = ''",
@@ -40,9 +39,8 @@ def disarm(subscriber: RedisBullMQStreamSubscriber, protection: Protection) -> N
     """Take a protection away from all subscribers of this process, of which this is one."""
     if protection is Protection.LEASE:
         subscriber._shares = None
-        script, patched = _changed(turns.TURN, _UNLEASED), [reading, turns]
-        for module in patched:
-            vars(module)["TURN"] = script
+        for name, changes in _UNLEASED.items():
+            vars(turns)[name] = _changed(vars(turns)[name], changes)
     elif protection is Protection.COMPARISON:
         lost: Any = LostJobs
         lost.compare, lost.note_behind = _compare_nothing, _take_for_right

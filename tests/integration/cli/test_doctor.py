@@ -40,7 +40,7 @@ from domainstream.stream import GroupState
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
 from domainstream.stream.maintenance.trimmer import SCRIPT as TRIM
-from domainstream.stream.reader.turns import STORE_DEAD, TURN
+from domainstream.stream.reader.turns import RECOVER, STORE_DEAD, TAKE, TURN
 from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.tools.doctor.finding import Finding
 from domainstream.tools.doctor.flow_checks import GroupProgress
@@ -428,7 +428,7 @@ async def test_subscriber_forwards_with_what_the_doctor_asks_for(
 
 def test_subscriber_needs_what_its_scripts_call() -> None:
     """The subscriber's list contains every command in the scripts that it runs, but for those of BullMQ."""
-    text = f"{TURN.text}{STORE_DEAD.text}{TRIM.text}{fence_script().text}"
+    text = "".join(script.text for script in (TAKE, TURN, RECOVER, STORE_DEAD, TRIM, fence_script()))
     with_subcommands = re.findall(r"""call\('([A-Z]+)'(?:, '([A-Z]+)')?""", text)
     called = {f"{name}|{more}" if name in ("XGROUP", "XINFO") else name for name, more in with_subcommands}
     assert {"HGETALL", "XGROUP|CREATE", "XTRIM"} <= called

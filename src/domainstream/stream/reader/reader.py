@@ -13,14 +13,13 @@ from domainstream.errors import ServerRefusedError
 from domainstream.redis.call_lane import CallLane, CallLanes, OtherConnectionError
 from domainstream.redis.errors import NoReplyError, code_of, server_error
 from domainstream.redis.keys import dead_letter_key, stream_key
-from domainstream.redis.link import Arguments, Reply
-from domainstream.redis.scripts import Script
+from domainstream.redis.link import Reply
 from domainstream.redis.topology import RedisTopology
 from domainstream.stream.dead_letters import dead_letter_fields
 from domainstream.stream.lease import Lease, LeaseHeldError, LeaseLostError
 from domainstream.stream.port import NOTHING, DeadLetter, Read, ReaderSettings, Turn
 from domainstream.stream.reader.batch_size import FIRST_COUNT
-from domainstream.stream.reader.turns import STORE_DEAD, TURN, StreamTurns
+from domainstream.stream.reader.turns import Call, StreamTurns
 from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name, raise_problems
 
@@ -61,7 +60,6 @@ class RedisStreamReader:
         self.channels = {stream_key(name, prefix): name for name in names}
         """The channel of each stream's key."""
         self._lanes = lanes
-        self._claim_after_ms = _milliseconds(settings.claim_after)
         self._turns = {
             name: StreamTurns(
                 stream=key,
@@ -69,10 +67,14 @@ class RedisStreamReader:
                 group=plain_name(group),
                 instance=plain_name(instance),
                 ttl_ms=_milliseconds(settings.lease),
+                claim_after_ms=_milliseconds(settings.claim_after),
             )
             for key, name in self.channels.items()
         }
+        self._renew_after = settings.lease.total_seconds() / 3
+        self._renewed: dict[str, float] = {}
         self._known: set[str] = set()
+        self._has_script: set[str] = set()
         self._reads_inside: dict[str, float] = {}
         self._owned = AsyncExitStack()
 
@@ -90,8 +92,9 @@ class RedisStreamReader:
         """Take the lease of a channel; see `StreamReader.take`."""
         turns, token = self._turns[channel], secrets.token_hex(4)
         for rotate in (False, True):
-            call = turns.take(token, least_epoch=least_epoch, rotate=rotate)
-            (reply,), connection = await self._lane(turns).eval(TURN, [call])
+            began = monotonic()
+            script, call = turns.take(token, least_epoch=least_epoch, rotate=rotate)
+            (reply,), connection = await self._lane(turns).eval(script, [call])
             if code_of(reply) != "NOGROUP":
                 break
         if code_of(reply) == "HELD":
@@ -105,6 +108,8 @@ class RedisStreamReader:
         if rotate and channel in self._known:
             emit(Signal.STREAM_GROUP_RECREATED, group=turns.group, channel=channel)
         self._known.add(channel)
+        self._renewed[channel] = began
+        self._has_script.discard(channel)
         return lease
 
     async def turn(
@@ -120,18 +125,25 @@ class RedisStreamReader:
     ) -> Turn:
         """Take a turn at a channel; see `StreamReader.turn`."""
         turns = self._turns[channel]
+        now = monotonic()
+        # Not at every turn: each write is one for the replicas, too.
+        renew = now - self._renewed[channel] >= self._renew_after
         if read == "new":
-            return await self._read_new(turns, lease, acknowledge, reached, after=after, count=count)
-        idle_ms = self._claim_after_ms
-        call = turns.turn(lease.epoch, read, acknowledge, reached=reached, after=after, count=count, idle_ms=idle_ms)
-        return turns.turn_of(await self._eval(turns, lease, TURN, call, entries=count))
+            turn = await self._read_new(turns, lease, acknowledge, reached, after=after, count=count, renew=renew)
+        else:
+            options: dict[str, Any] = {"reached": reached, "after": after, "count": count, "renew": renew}
+            call = turns.turn(lease.epoch, read, acknowledge, **options)
+            turn = turns.turn_of(await self._eval(turns, lease, call, entries=count))
+        if renew:
+            self._renewed[channel] = now
+        return turn
 
     async def store_dead(self, channel: str, lease: Lease, letters: Mapping[str, DeadLetter]) -> None:
         """Store dead letters of a channel; see `StreamReader.store_dead`."""
         turns = self._turns[channel]
         fields = {entry_id: dead_letter_fields(letter, turns.group) for entry_id, letter in letters.items()}
         key = dead_letter_key(turns.stream, is_cluster=self._lanes.topology.is_cluster)
-        await self._eval(turns, lease, STORE_DEAD, turns.store_dead(lease.epoch, key, fields))
+        await self._eval(turns, lease, turns.store_dead(lease.epoch, key, fields))
 
     async def close(self) -> None:
         """Close the connections if it owns them. Closing twice does nothing."""
@@ -146,10 +158,13 @@ class RedisStreamReader:
         *,
         after: str,
         count: int,
+        renew: bool,
     ) -> Turn:
-        # Few entries are read by the script itself, which costs the server 4 µs for each, and saves three replies.
-        if count > FIRST_COUNT and self._reads_inside.get(turns.channel, 0) < monotonic():
-            commands = turns.new(lease.epoch, after, acknowledge, reached=reached, count=count)
+        # Few entries are read by the script itself, which costs the server 4 µs for each, and saves three replies. So
+        # are the first ones: in a transaction, a server without the script would read although it has not checked.
+        is_transaction = count > FIRST_COUNT and turns.channel in self._has_script
+        if is_transaction and self._reads_inside.get(turns.channel, 0) < monotonic():
+            commands = turns.new(lease.epoch, after, acknowledge, reached=reached, count=count, renew=renew)
             try:
                 lane = self._lane(turns)
                 replies, _ = await lane.transact(commands, connection=lease.connection, entries=count)
@@ -166,18 +181,18 @@ class RedisStreamReader:
                 self._reads_inside[turns.channel] = monotonic() + _READ_INSIDE
                 raise LeaseLostError(f"{turns.channel}: the server does not begin a transaction: {replies[0]}")
             # Nothing was run: the slot moves, and a script follows it, or says why it cannot run.
-        call = turns.turn(lease.epoch, "read", acknowledge, reached=reached, after=after, count=count)
-        return turns.turn_of(await self._eval(turns, lease, TURN, call, entries=count))
+        call = turns.turn(lease.epoch, "read", acknowledge, reached=reached, after=after, count=count, renew=renew)
+        turn = turns.turn_of(await self._eval(turns, lease, call, entries=count))
+        self._has_script.add(turns.channel)
+        return turn
 
     def _lane(self, turns: StreamTurns) -> CallLane:
         return self._lanes.of(turns.stream)
 
-    async def _eval(
-        self, turns: StreamTurns, lease: Lease, script: Script, call: Arguments, *, entries: int = 0
-    ) -> Any:
+    async def _eval(self, turns: StreamTurns, lease: Lease, call: Call, *, entries: int = 0) -> Any:
         try:
             lane = self._lane(turns)
-            (reply,), _ = await lane.eval(script, [call], connection=lease.connection, entries=entries)
+            (reply,), _ = await lane.eval(call.script, [call.arguments], connection=lease.connection, entries=entries)
         except OtherConnectionError as error:
             raise LeaseLostError(f"{turns.channel}: {error}") from None
         return self._accepted(reply, turns)

@@ -18,6 +18,7 @@ async def test_lost_reply_is_looked_for_before_anything_new(harness: RedisHarnes
     async with FaultProxy(redis_url) as proxy:
         harness.url = proxy.url
         owner = await Owner.of(harness.reader())
+        await owner.turn()
         await harness.add(FIRST, b"lost")
         proxy.lose_replies_to(b"XREADGROUP", 1)
         with pytest.raises(ServerUnavailableError):
@@ -72,12 +73,15 @@ async def test_group_that_was_made_again_is_reported(harness: RedisHarness, capl
 async def test_forgotten_scripts_are_sent_again(harness: RedisHarness, redis: Redis) -> None:
     """After SCRIPT FLUSH nothing passes unread: the epoch may end, and the next one begins with what was delivered."""
     owner = await Owner.of(harness.reader())
+    await owner.turn()
     await harness.add(FIRST, b"data")
     await redis.script_flush()
     with pytest.raises(LeaseLostError):
         await owner.turn()
     again = await Owner.of(owner.reader)
     assert counts(await again.turn("pending")) == [(b"data", 1)]
+    await harness.add(FIRST, b"new")
+    assert texts((await again.turn()).deliveries) == [b"new"]
 
 
 async def test_options_in_the_url_do_not_change_what_is_read(harness: RedisHarness) -> None:

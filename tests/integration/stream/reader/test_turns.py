@@ -1,21 +1,22 @@
 """Turns at a stream: who may read and acknowledge, and what a turn returns."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
-from support.hand_over import CHANNEL, GROUP, TTL_MS, HandOver, Instance, RefusedError, events
+from support.hand_over import CHANNEL, GROUP, NO_CHANGES, TTL_MS, HandOver, Instance, RefusedError, events
 
 from domainstream.redis.scripts import Script
 from domainstream.stream import Delivery, Loss
-from domainstream.stream.reader.turns import STORE_DEAD, TURN
+from domainstream.stream.reader.turns import STORE_DEAD, TAKE
 
 
-def without(line: str) -> Script:
-    """Return the script without a line, to show what that is for."""
-    assert TURN.text.count(line) == 1
-    return Script.of(TURN.text.replace(line, ""))
+def without(line: str) -> dict[Script, Script]:
+    """Return what to take a lease by instead: the script without a line, to show what that is for."""
+    assert TAKE.text.count(line) == 1
+    return {TAKE: Script.of(TAKE.text.replace(line, ""))}
 
 
 async def lease_field(scene: HandOver, name: str) -> str:
@@ -196,9 +197,8 @@ async def test_claim_leaves_what_others_are_busy_with(hand_over: HandOver) -> No
     owner = hand_over.instance("a")
     await owner.take()
     await owner.new()
-    call = owner.calls.turn(owner.epoch.epoch, "claim", idle_ms=60_000)
-    (reply,) = await owner.link.eval_each(TURN, [call])
-    assert owner.calls.turn_of(reply).deliveries == []
+    call = replace(owner.calls, claim_after_ms=60_000).turn(owner.epoch.epoch, "claim")
+    assert owner.calls.turn_of(await owner.call(call)).deliveries == []
     assert events((await owner.read("claim")).deliveries) == ["one"]
 
 
@@ -296,26 +296,26 @@ async def test_acknowledged_by_itself_it_would_be_lost(hand_over: HandOver) -> N
     assert await hand_over.pending() == []
 
 
-async def see_a_lease_an_hour_ahead(scene: HandOver, turn: Script) -> int:
+async def see_a_lease_an_hour_ahead(scene: HandOver, instead_of: Mapping[Script, Script] = NO_CHANGES) -> int:
     """Let the clock go back by an hour after the owner has died; return in how many ms its lease ends, after a look."""
     await scene.add(i1_1="one")
     lease = await scene.instance("a").take()
     mapping: Any = {"until": str(lease.server_ms + 3_600_000)}
     await scene.redis.hset(scene.lease, mapping=mapping)
     with pytest.raises(RefusedError, match="HELD"):
-        await scene.instance("b", turn=turn).take()
+        await scene.instance("b", instead_of=instead_of).take()
     return int(await lease_field(scene, "until")) - lease.server_ms
 
 
 async def test_lease_ends_within_its_term_though_the_clock_went_back(hand_over: HandOver) -> None:
     """Whoever looks at a lease that ends too late writes down the end of one that begins now."""
-    assert await see_a_lease_an_hour_ahead(hand_over, TURN) < TTL_MS + 60_000
+    assert await see_a_lease_an_hour_ahead(hand_over) < TTL_MS + 60_000
 
 
 async def test_otherwise_the_stream_would_be_stuck(hand_over: HandOver) -> None:
     """Control: not written down, the end stays as far ahead as it is."""
-    turn = without("call('HSET', lease, 'until', written(till))")
-    assert await see_a_lease_an_hour_ahead(hand_over, turn) == 3_600_000
+    unwritten = without("call('HSET', lease, 'until', written(till))")
+    assert await see_a_lease_an_hour_ahead(hand_over, unwritten) == 3_600_000
 
 
 async def test_full_server_still_takes_turns(hand_over: HandOver, full: Redis) -> None:
@@ -336,28 +336,27 @@ async def test_without_its_first_write_it_would_not(hand_over: HandOver, full: R
     await hand_over.add(i1_1="one")
     await full.config_set("maxmemory", "1")
     with pytest.raises(RefusedError):
-        await hand_over.instance("a", turn=without("call('HDEL', lease, '')")).take()
+        await hand_over.instance("a", instead_of=without("call('HDEL', lease, '')")).take()
 
 
-async def test_idle_turn_writes_nothing(hand_over: HandOver) -> None:
-    """A turn that reads nothing soon after another costs replicas nothing."""
+async def test_turn_writes_only_what_it_must(hand_over: HandOver) -> None:
+    """A turn that reads nothing while the lease need not be renewed costs replicas nothing."""
     await hand_over.add(i1_1="one")
     owner = hand_over.instance("a")
     await owner.take()
     await owner.acknowledge(await owner.new())
-    before = await lease_field(hand_over, "until")
-    await owner.new()
-    await owner.read("renew")
-    assert await lease_field(hand_over, "until") == before
+    before: Any = await hand_over.redis.info("persistence")
+    await owner.call(owner.calls.turn(owner.epoch.epoch, "read", after="1-1", renew=False))
+    after: Any = await hand_over.redis.info("persistence")
+    assert after["rdb_changes_since_last_save"] == before["rdb_changes_since_last_save"]
 
 
-async def test_lease_is_renewed_when_a_third_of_it_has_passed(hand_over: HandOver) -> None:
-    """A turn that reads nothing renews the lease in time."""
+async def test_turn_renews_the_lease(hand_over: HandOver) -> None:
+    """When the lease needs to be renewed, it lasts for a whole term from then on."""
     await hand_over.add(i1_1="one")
     owner = hand_over.instance("a")
     lease = await owner.take()
-    mapping: Any = {"until": str(lease.server_ms + TTL_MS // 2)}
-    await hand_over.redis.hset(hand_over.lease, mapping=mapping)
+    await hand_over.expire_lease()
     await owner.read("renew")
     assert int(await lease_field(hand_over, "until")) >= lease.server_ms + TTL_MS
 
@@ -366,7 +365,7 @@ async def store_dead(owner: Instance, *entry_ids: str, script: Script = STORE_DE
     """Store the entries as dead letters; return the reply."""
     letters = {entry_id: ["error", "InvalidEnvelopeError", "entry_id", entry_id] for entry_id in entry_ids}
     call = owner.calls.store_dead(owner.epoch.epoch, f"{owner.calls.stream}:dead", letters)
-    (reply,) = await owner.link.eval_each(script, [call])
+    (reply,) = await owner.link.eval_each(script, [call.arguments])
     return reply
 
 
