@@ -103,10 +103,12 @@ async def test_jobs_are_added_in_place_until_the_server_takes_them(error: Server
     jobs = scene.add(2)
     instance = scene.instance()
     instance.fail("add", *[error] * 3)
+    instance.faults.gates["renew"] = asyncio.Event()
     async with scene.running(instance):
-        await until(lambda: instance.calls.count("renew") == 2)
+        await until(lambda: "renew" in instance.calls)
         jobs += scene.add()
         health = await instance.subscriber.health()
+        instance.faults.gates["renew"].set()
         await scene.settled()
     assert (health.ok, health.problem) == (False, str(error))
     during = instance.calls[instance.calls.index("add") :]
