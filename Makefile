@@ -10,7 +10,7 @@ NODE_PEERS := tests/interop/node/node_modules/.package-lock.json
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo test faults check format bench lock clean
+.PHONY: help sync demo test slow faults check format bench lock clean
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,8 +28,11 @@ $(SYNCED): requirements.lock pyproject.toml Makefile
 demo: sync ## Watch the events of three services go from mapper to handler.
 	@$(BIN)/domainstream demo
 
-test: sync ## Run all tests.
-	@$(BIN)/python -m pytest
+test: sync ## Run the tests, but for the slow ones.
+	@$(BIN)/python -m pytest -m "not slow"
+
+slow: sync ## Run the tests that start whole systems, or kill parts of them.
+	@$(BIN)/python -m pytest -m slow
 
 faults: sync ## Run the fault tests at full size, which takes far longer than make test.
 	@$(BIN)/python -m pytest tests/faults --faults=full -n0

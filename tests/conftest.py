@@ -1,6 +1,7 @@
 """Servers for every test: each kind that this machine has, once per test process; never one we did not start."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,12 +12,20 @@ from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 
 WANTED = ("embedded Valkey", "redis-server on PATH")
+FAULTS = Path(__file__).parent / "faults"
 BINARIES = {binary.kind: binary for binary in server_binaries()}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let people choose how much tests/faults does."""
     parser.addoption("--faults", choices=("quick", "full"), default="quick", help="how much tests/faults does")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every fault test as slow."""
+    for item in items:
+        if item.path.is_relative_to(FAULTS):
+            item.add_marker("slow")
 
 
 def pytest_report_header() -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from support.demo_process import IMPATIENT, PROCESSES, SENTINEL_SERVERS, demo, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")]
 
 
 def test_everything_that_is_published_is_handled(tmp_path: Path) -> None:

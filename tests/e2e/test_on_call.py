@@ -12,7 +12,7 @@ from support.postgres import PostgresServer, postgres_binaries, postgres_server
 from domainstream.testing import server_binaries
 
 ANY_SERVER = [binary.kind for binary in server_binaries()][:1]
-pytestmark = pytest.mark.parametrize("redis_url", ANY_SERVER, indirect=True, scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("redis_url", ANY_SERVER, indirect=True, scope="session")]
 
 OUTAGE = 10.0
 """Seconds: longer than three attempts with the old pauses took."""

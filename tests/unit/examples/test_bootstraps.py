@@ -79,6 +79,7 @@ def test_missing_database_is_one_line() -> None:
     assert errors == "no database is configured; run: export DATABASE_URL=sqlite+aiosqlite:///coding.db\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_processes_in_order(server: EmbeddedServer, number: int, tmp_path: Path) -> None:
     """A stay that coding hands in reaches screenflow; SIGTERM or Ctrl-C then ends each with exit code 0."""

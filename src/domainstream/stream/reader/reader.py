@@ -127,7 +127,7 @@ class RedisStreamReader:
         turns = self._turns[channel]
         now = monotonic()
         # Not at every turn: each write is one for the replicas, too.
-        renew = now - self._renewed[channel] >= self._renew_after
+        renew = read == "renew" or now - self._renewed[channel] >= self._renew_after
         if read == "new":
             turn = await self._read_new(turns, lease, acknowledge, reached, after=after, count=count, renew=renew)
         else:

@@ -18,6 +18,8 @@ from integration.tools.scaffold.sequences import CHANNELS, SUBSCRIPTIONS, make_p
 from domainstream.tools.check.engine import check_project
 from domainstream.tools.scaffold.compiling import problems
 
+pytestmark = pytest.mark.slow
+
 CONTRACTS = "packages/contracts/src/contracts"
 QUEUES, JOBS = f"{CONTRACTS}/bull_mq_queues.py", f"{CONTRACTS}/bull_mq_jobs.py"
 CODING = "services/coding/src/coding"
