@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Final
 
 import click
@@ -31,6 +32,7 @@ from domainstream.tools.doctor.flow_checks import (
     stream_findings,
     subscriptions_findings,
 )
+from domainstream.tools.doctor.partition_checks import partition_findings, read_layouts
 from domainstream.tools.doctor.server_checks import (
     Deployment,
     ability_findings,
@@ -74,6 +76,16 @@ class DoctorOptions:
     ]
     """How old the oldest entry that a group has not settled, or the oldest event of an outbox, may be."""
 
+    system: Annotated[
+        Path | None,
+        option(
+            "--system",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Compare partitions with the code in this folder, which is not imported.",
+        ),
+    ]
+    """The folder of the system whose code says how many partitions channels have; None to compare with none."""
+
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
 
@@ -93,7 +105,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
 
     Checks version, eviction, memory, persistence, clocks, the user's permissions, groups, dead letters and jobs.
     Commands are probed without changing anything. The fixes are printed, not run. With a database it also checks the
-    backlog, the relay and the held channels of the outbox.
+    backlog, the relay and the held channels of the outbox; with a system, whether it has the server's partitions.
 
     Exit code 1: there is a problem; warnings alone exit with 0.
     """
@@ -102,6 +114,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
     findings = [
         *await _server_findings(server, inspection, facts, options.role or ROLES),
         *await _readable("streams", _stream_findings(server, facts, options)),
+        *await _readable("partitions", _partition_findings(server, facts, options.system)),
         *await _readable("subscriptions", _subscriptions_findings(server)),
         *await _readable("queues", _queue_findings(server, options.bull_prefix)),
         *await _outbox_findings(options),
@@ -222,6 +235,22 @@ async def _unread_bytes(server: RedisServer, stream: StreamState, groups: Sequen
     lags = [group.state.lag for group in groups if group.state.channel == stream.channel]
     unread = min(stream.length, max(lags, default=stream.length))
     return await server.streams.memory_bytes(stream.channel) * unread // stream.length if unread else 0
+
+
+async def _partition_findings(server: RedisServer, facts: Facts, system: Path | None) -> list[Finding]:
+    layouts = await read_layouts(server.nodes, _numbers_in(system) if system else {}, prefix=server.prefix)
+    known = [one for one in facts.values() if isinstance(one, ServerFacts)]
+    can_move = all(one.name == "Valkey" and int(one.version.partition(".")[0]) > 8 for one in known)
+    return [*partition_findings(layouts, primaries=facts, prefix=server.prefix, moves_slots=bool(known) and can_move)]
+
+
+def _numbers_in(system: Path) -> dict[str, int]:
+    """Return over how many streams the code spreads each channel, by its value."""
+    from domainstream.tools.check.project import read_project
+    from domainstream.tools.check.settings import system_at
+
+    numbers = read_project(system_at(system)).partitions
+    return {channel: number for channel, number in numbers.items() if number is not None}
 
 
 async def _subscriptions_findings(server: RedisServer) -> list[Finding]:

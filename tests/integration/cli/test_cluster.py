@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -11,6 +13,8 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 from integration.cli.conftest import Start, Type, records
+from integration.cli.test_doctor_partitions import CHANNEL as SPREAD
+from integration.cli.test_doctor_partitions import bad, publish
 from integration.cli.test_run import get
 from integration.cli.test_streams import following
 from integration.publisher.test_cluster import move
@@ -35,6 +39,7 @@ from domainstream.redis.topology import TopologyKind
 from domainstream.stream.inspection.commands import needed_by
 from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
+from domainstream.testing.server_lab import wait_until
 from domainstream.worker import EventContext, GiveUp
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -422,3 +427,26 @@ async def test_operator_with_what_the_doctor_asks_for(
     ):
         result = await typed(*line.split(), "--redis-url", url)
         assert result.exit_code == 0, f"{line}: {result.output}"
+
+
+async def test_node_with_too_many_partitions(typed: Type, cluster: ClusterLab) -> None:
+    """The doctor names it, and what to move where, with the command where the server has one; then all is well."""
+    prefix = f"test-{uuid4().hex[:12]}:"
+    while len({cluster.primary_of(f"{prefix}{SPREAD}:p{number}").address for number in range(3)}) != 2:
+        prefix = f"test-{uuid4().hex[:12]}:"
+    await publish(cluster.url, prefix, 3)
+    doctor = ("doctor", "--json", "--redis-url", cluster.url, "--prefix", prefix)
+    warning = bad(await typed(*doctor))
+    moved = re.search(r"Move the slot of (p\d) to a node with fewer, as (\S+), which has 0", warning["words"])
+    assert moved
+    key = f"{prefix}{SPREAD}:{moved[1]}"
+    crowded, target = cluster.primary_of(key), next(node for node in cluster.nodes if str(node.address) == moved[2])
+    assert (warning["status"], warning["node"]) == ("warning", str(crowded.address))
+    command, _, name = warning["mend"].partition(" NODE ")
+    if name:
+        crowded.command(*shlex.split(command)[5:], "NODE", target.command("CLUSTER", "MYID"))
+        await asyncio.to_thread(wait_until, lambda: cluster.primary_of(key) is target, "the move")
+    else:
+        assert command == f"redis-cli --cluster check {crowded.address}"
+        cluster.move_slot(cluster.slot_of(key), target)
+    assert '"words":"1 channel with partitions found"' in (await typed(*doctor)).stdout
