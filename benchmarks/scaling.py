@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from itertools import product
 from operator import itemgetter
 
+from domainstream.channel.partitions import streams_of
 from domainstream.queue.bullmq.scripts import cluster_name, queue_key
 from domainstream.redis.slot_map import SLOTS, key_slot
 
 NODES = (1, 3, 6, 12, 24, 48, 64)
 SEEDS = range(9)
 CHANNELS, QUEUES = 300, 80
+HOT, PARTS = 8, 8
+"""So many of the hottest channels, or queues, are spread over so many keys."""
 
 _SERVICES = ("billing", "booking", "coding", "claims", "reporting", "screenflow", "staffing", "valuation")
 _AGGREGATES = ("account", "bed", "case", "document", "invoice", "note", "patient", "rate", "shift", "stay")
@@ -56,8 +59,11 @@ class Channel:
     share: float
     """Its share of all events."""
 
-    queues: Sequence[str]
-    """The queues that subscribe to it."""
+    queues: Mapping[str, float]
+    """The queues that subscribe to it, each with the share of its events that it gets."""
+
+    partitions: int = 1
+    """Over how many streams it is spread; all get the same share of its events."""
 
 
 def system(seed: int, *, skew: float = 1.0) -> list[Channel]:
@@ -71,23 +77,56 @@ def system(seed: int, *, skew: float = 1.0) -> list[Channel]:
     queues = [f"{service}-{number}" for service in _SERVICES for number in range(QUEUES // len(_SERVICES))]
     weights = [rank**-skew for rank in range(1, CHANNELS + 1)]
     return [
-        Channel(name=name, share=weight / sum(weights), queues=chance.sample(queues, chance.choice((1, 1, 2))))
+        Channel(
+            name=name,
+            share=weight / sum(weights),
+            queues=dict.fromkeys(chance.sample(queues, chance.choice((1, 1, 2))), 1.0),
+        )
         for name, weight in zip(chance.sample(names, CHANNELS), weights, strict=True)
     ]
 
 
 def own_queues(channels: Sequence[Channel]) -> list[Channel]:
     """Give each subscription a queue of its own, instead of one for all that a consumer subscribes to."""
-    return [replace(one, queues=[f"{queue}-{one.name}" for queue in one.queues]) for one in channels]
+    return [
+        replace(one, queues={f"{queue}-{one.name}": share for queue, share in one.queues.items()}) for one in channels
+    ]
+
+
+def hot_channels_in_parts(channels: Sequence[Channel]) -> list[Channel]:
+    """Spread the hottest channels over partitions."""
+    hot = {channel.name for channel in sorted(channels, key=lambda one: one.share)[-HOT:]}
+    return [replace(one, partitions=PARTS) if one.name in hot else one for one in channels]
+
+
+def hot_queues_in_parts(channels: Sequence[Channel]) -> list[Channel]:
+    """Spread the hottest queues over several, as `valuation-p0` to `valuation-p7`, with the same share of the jobs."""
+    jobs: defaultdict[str, float] = defaultdict(float)
+    for channel in channels:
+        for queue, share in channel.queues.items():
+            jobs[queue] += channel.share * share
+    hot = {*sorted(jobs, key=jobs.__getitem__)[-HOT:]}
+    return [
+        replace(
+            channel,
+            queues={
+                name: share / (PARTS if queue in hot else 1)
+                for queue, share in channel.queues.items()
+                for name in ([f"{queue}-p{part}" for part in range(PARTS)] if queue in hot else [queue])
+            },
+        )
+        for channel in channels
+    ]
 
 
 def work_of(channels: Sequence[Channel], costs: Costs) -> dict[str, float]:
     """Return what each stream and queue costs its node for one event of the whole system, in microseconds."""
     work: defaultdict[str, float] = defaultdict(float)
     for channel in channels:
-        work[channel.name] += channel.share * (costs.publish + costs.read)
-        for queue in channel.queues:
-            work[queue_key("bull", cluster_name("bull", queue), "")] += channel.share * (costs.add + costs.work)
+        for stream in streams_of(channel.name, channel.partitions):
+            work[stream] += channel.share / channel.partitions * (costs.publish + costs.read)
+        for queue, share in channel.queues.items():
+            work[queue_key("bull", cluster_name("bull", queue), "")] += channel.share * share * (costs.add + costs.work)
     return work
 
 
@@ -113,6 +152,11 @@ def limit(channels: Sequence[Channel], costs: Costs) -> tuple[float, str]:
 SCENARIOS: dict[str, Callable[[int], Sequence[Channel]]] = {
     "skewed, a queue for a consumer": system,
     "skewed, one for a subscription": lambda seed: own_queues(system(seed)),
+    "skewed, hot channels in 8 parts": lambda seed: hot_channels_in_parts(system(seed)),
+    "skewed, hot channels and queues": lambda seed: hot_queues_in_parts(hot_channels_in_parts(system(seed))),
+    "the same, one for a subscription": lambda seed: hot_queues_in_parts(
+        hot_channels_in_parts(own_queues(system(seed)))
+    ),
     "even, a queue for a consumer": lambda seed: system(seed, skew=0),
     "even, one for a subscription": lambda seed: own_queues(system(seed, skew=0)),
 }
