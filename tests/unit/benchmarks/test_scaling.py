@@ -1,7 +1,21 @@
 """The simulation of large clusters: what it adds up, and what it says of one hot key."""
 
+from collections.abc import Callable, Sequence
+
 import pytest
-from benchmarks.scaling import Channel, Costs, by_node, limit, own_queues, rate, system, work_of
+from benchmarks.scaling import (
+    PARTS,
+    Channel,
+    Costs,
+    by_node,
+    hot_channels_in_parts,
+    hot_queues_in_parts,
+    limit,
+    own_queues,
+    rate,
+    system,
+    work_of,
+)
 
 from domainstream.redis.slot_map import key_slot
 
@@ -11,14 +25,14 @@ COSTS = Costs(publish=1, read=2, add=3, work=4, busy=0.5)
 def even(count: int) -> list[Channel]:
     """Return channels that have as many events each, and a queue each."""
     return [
-        Channel(name=f"domain_case_{number * 7919}_closed", share=1 / count, queues=[f"queue-{number * 104729}"])
+        Channel(name=f"domain_case_{number * 7919}_closed", share=1 / count, queues={f"queue-{number * 104729}": 1.0})
         for number in range(count)
     ]
 
 
 def test_event_costs_its_stream_and_each_of_its_queues() -> None:
     """A stream pays for publishing and reading, a queue for adding and working, both under the names on a cluster."""
-    channel = Channel(name="domain_stay_closed", share=1.0, queues=["billing", "valuation"])
+    channel = Channel(name="domain_stay_closed", share=1.0, queues={"billing": 1.0, "valuation": 1.0})
     assert work_of([channel], COSTS) == {"domain_stay_closed": 3.0, "bull:{billing}:": 7.0, "bull:{valuation}:": 7.0}
 
 
@@ -62,12 +76,24 @@ def test_hot_queue_is_the_limit_until_its_jobs_have_several() -> None:
     assert rate(own_queues(channels), 64, Costs()) > rate(channels, 64, Costs())
 
 
-def test_own_queues_change_no_amount_of_work() -> None:
-    """More queues move work, and neither add nor save any."""
+@pytest.mark.parametrize("change", [own_queues, hot_channels_in_parts, hot_queues_in_parts])
+def test_more_keys_change_no_amount_of_work(change: Callable[[Sequence[Channel]], list[Channel]]) -> None:
+    """More queues, or partitions, move work, and neither add nor save any."""
     channels = system(3)
-    assert sum(work_of(own_queues(channels), Costs()).values()) == pytest.approx(
-        sum(work_of(channels, Costs()).values())
-    )
+    assert sum(work_of(change(channels), Costs()).values()) == pytest.approx(sum(work_of(channels, Costs()).values()))
+
+
+def test_hot_channel_has_a_key_for_each_partition() -> None:
+    """The partitions of a hot channel have the same share of what the channel costs each."""
+    (channel,) = hot_channels_in_parts([Channel(name="domain_stay_closed", share=1.0, queues={})])
+    assert work_of([channel], COSTS) == {f"domain_stay_closed:p{number}": 3.0 / PARTS for number in range(PARTS)}
+
+
+def test_hot_queue_has_a_key_for_each_part() -> None:
+    """The parts of a hot queue have the same share of its jobs each; its channel stays as it is."""
+    (channel,) = hot_queues_in_parts([Channel(name="domain_stay_closed", share=1.0, queues={"billing": 1.0})])
+    parts = {f"bull:{{billing-p{number}}}:": 7.0 / PARTS for number in range(PARTS)}
+    assert work_of([channel], COSTS) == {"domain_stay_closed": 3.0, **parts}
 
 
 @pytest.mark.parametrize("skew", [0, 1])
