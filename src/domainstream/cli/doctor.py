@@ -112,7 +112,7 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
     inspection = RedisServerInspection(server.nodes)
     facts = await inspection.facts()
     findings = [
-        *await _server_findings(server, inspection, facts, options.role or ROLES),
+        *await _server_findings(server, inspection, facts, options),
         *await _readable("streams", _stream_findings(server, facts, options)),
         *await _readable("partitions", _partition_findings(server, facts, options.system)),
         *await _readable("subscriptions", _subscriptions_findings(server)),
@@ -137,7 +137,7 @@ async def _server_findings(
     server: RedisServer,
     inspection: RedisServerInspection,
     facts: Facts,
-    roles: Sequence[str],
+    options: DoctorOptions,
 ) -> list[Finding]:
     nodes = server.nodes
     deployment = Deployment(user=nodes.user, kind=nodes.kind, entry_bytes=await _entry_bytes(server, facts))
@@ -154,11 +154,13 @@ async def _server_findings(
     for address, ahead_ms in (await inspection.clocks_ahead_ms()).items():
         found.setdefault(address, []).append(clock_finding(ahead_ms))
     each = merged(found) if nodes.is_cluster else (finding for findings in found.values() for finding in findings)
-    return [*dead, *each, *await _readable("permissions", _ability_findings(server, roles))]
+    return [*dead, *each, *await _readable("permissions", _ability_findings(server, options))]
 
 
-async def _ability_findings(server: RedisServer, roles: Sequence[str]) -> list[Finding]:
-    abilities = await RedisCommandProbe(server.nodes, prefix=server.prefix).probe(roles)
+async def _ability_findings(server: RedisServer, options: DoctorOptions) -> list[Finding]:
+    roles = options.role or ROLES
+    probe = RedisCommandProbe(server.nodes, prefix=server.prefix, bull_prefix=options.bull_prefix)
+    abilities = await probe.probe(roles)
     return [*ability_findings(abilities, user=server.nodes.user, roles=roles)]
 
 

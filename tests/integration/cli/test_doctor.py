@@ -30,8 +30,9 @@ from support.consuming import (
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
+from domainstream.publisher.partition_layout import CLAIM
 from domainstream.queue import JobSettings, job_id
-from domainstream.queue.bullmq.add_calls import fence_script
+from domainstream.queue.bullmq.add_calls import add_script, fence_script
 from domainstream.queue.bullmq.repair import _repair_script
 from domainstream.queue.bullmq.scripts import KEYS, script_text
 from domainstream.redis.keys import lease_key
@@ -40,6 +41,7 @@ from domainstream.stream import GroupState
 from domainstream.stream.inspection.commands import CommandProbeResult, needed_by
 from domainstream.stream.inspection.server import ServerFacts
 from domainstream.stream.maintenance.trimmer import SCRIPT as TRIM
+from domainstream.stream.reader.members import MEMBERS
 from domainstream.stream.reader.turns import RECOVER, STORE_DEAD, TAKE, TURN
 from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.tools.doctor.finding import Finding
@@ -52,6 +54,7 @@ from domainstream.tools.doctor.server_checks import (
     unread_memory_finding,
 )
 from domainstream.worker import EventContext, GiveUp
+from domainstream.worker.bullmq.scripts import FILES, round_trip_script, text_of
 
 GOOD = ServerFacts(
     name="Valkey",
@@ -404,8 +407,8 @@ async def test_publisher_publishes_with_what_the_doctor_asks_for(
 async def test_subscriber_forwards_with_what_the_doctor_asks_for(
     typed: Type, streams: Streams, redis_url: str, user_url: UserUrl, bull: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user with only the permissions of the list, and those of BullMQ's scripts, can subscribe."""
-    words = [f"+{name}" for name in {*needed_by("subscriber"), *called_by(*map(script_text, KEYS))}]
+    """A user with only the permissions of the lists can subscribe, and add jobs."""
+    words = [f"+{name}" for name in {*needed_by("subscriber"), *needed_by("job-adder")}]
     url = await user_url(f"~*{streams.prefix}*", "&__redis__:invalidate", *words)
     subscriber = RedisBullMQStreamSubscriber.from_url(
         url,
@@ -427,12 +430,26 @@ async def test_subscriber_forwards_with_what_the_doctor_asks_for(
 
 
 def test_subscriber_needs_what_its_scripts_call() -> None:
-    """The subscriber's list contains every command in the scripts that it runs, but for those of BullMQ."""
-    text = "".join(script.text for script in (TAKE, TURN, RECOVER, STORE_DEAD, TRIM, fence_script()))
+    """The subscriber's list contains every command in the scripts that it runs, but for those that add jobs."""
+    text = "".join(script.text for script in (TAKE, TURN, RECOVER, STORE_DEAD, TRIM, MEMBERS, CLAIM))
     with_subcommands = re.findall(r"""call\('([A-Z]+)'(?:, '([A-Z]+)')?""", text)
     called = {f"{name}|{more}" if name in ("XGROUP", "XINFO") else name for name, more in with_subcommands}
-    assert {"HGETALL", "XGROUP|CREATE", "XTRIM"} <= called
+    assert {"HGETALL", "XGROUP|CREATE", "XTRIM", "ZREM", "SET"} <= called
     assert {name.lower() for name in called} <= set(needed_by("subscriber"))
+
+
+def test_job_adder_needs_what_its_scripts_call() -> None:
+    """The list of who adds jobs contains every command in the scripts that do."""
+    called = called_by(add_script().text, fence_script().text, *map(script_text, KEYS))
+    assert {"hset", "zadd", "incr"} <= called
+    assert called <= set(needed_by("job-adder"))
+
+
+def test_worker_needs_what_its_scripts_call() -> None:
+    """The worker's list contains every command in the scripts that take, end, move and renew jobs."""
+    called = called_by(round_trip_script().text, *map(text_of, FILES))
+    assert {"rpoplpush", "hincrby", "zpopmin"} <= called
+    assert called <= set(needed_by("worker"))
 
 
 async def test_subscriber_that_may_not_listen(typed: Type, redis: Redis, user_url: UserUrl) -> None:
@@ -618,7 +635,7 @@ def test_clocks_are_compared(ahead: timedelta, status: str) -> None:
 
 def test_missing_commands_are_a_problem() -> None:
     """A server that is too old is a problem with the version to install."""
-    abilities = CommandProbeResult(missing=("xautoclaim",), forbidden=(), closed_key="")
+    abilities = CommandProbeResult(missing=("xautoclaim",), forbidden=(), closed_keys=())
     found = only([*ability_findings(abilities, user="default", roles=["subscriber"])])
     assert "xautoclaim" in found.words
     assert "Redis 7.0" in found.fix

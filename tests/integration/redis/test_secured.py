@@ -9,12 +9,14 @@ from typing import Final
 from urllib.parse import quote
 
 import pytest
+from support.access_rules import Place, live, rules
 from support.programs import publish_until_handled
 from support.publishing import messages, outcomes
 from support.tls import OPENSSL, Certificate, TlsNode, has_tls
 
 from domainstream import Outcome, PublisherSettings, RedisStreamPublisherClient, RetryPolicy
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher
+from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.topology import TopologyKind
 from domainstream.stream.inspection.commands import PUBLISHER, needed_by
 from domainstream.testing import ServerBinary, server_binaries
@@ -145,6 +147,40 @@ async def test_relay_and_whole_path_behind_sentinels(sentinels: tuple[SentinelLa
     _, url = sentinels
     await relay_through(url, stream_prefix)
     await publish_until_handled(url.replace("publisher:", "everyone:"))
+
+
+async def live_at(nodes: Sequence[LabNode], url: str, kind: TopologyKind, prefix: str) -> None:
+    """Let all programs live their whole life, each as a user with its own commands and keys."""
+    bull_prefix = f"bull-{prefix.strip(':')}"
+    users = {}
+    for program, rights in rules(kind, prefix=prefix, bull_prefix=bull_prefix).items():
+        users[program] = f"{prefix.strip(':')}-{program.replace(' ', '-')}"
+        for node in nodes:
+            node.command("ACL", "SETUSER", users[program], "reset", "on", f">{PASSWORD}", *rights)
+
+    def url_as(user: str) -> str:
+        return url.replace("publisher:", f"{user}:")
+
+    async with RedisNodes.open(url_as("everyone")) as admin:
+        await live(Place(users, url_as, admin, prefix, bull_prefix, "all"))
+
+
+async def test_whole_life_on_a_cluster(
+    cluster: tuple[ClusterLab, str], stream_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the rights that docs/how-to/operate.md names, every program does all that it ever does."""
+    lab, url = cluster
+    await live_at(lab.nodes, url, TopologyKind.CLUSTER, stream_prefix)
+    assert "wake_ups_missing" not in caplog.text
+
+
+async def test_whole_life_behind_sentinels(
+    sentinels: tuple[SentinelLab, str], stream_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same behind sentinels."""
+    lab, url = sentinels
+    await live_at(lab.servers, url, TopologyKind.SENTINEL, stream_prefix)
+    assert "wake_ups_missing" not in caplog.text
 
 
 async def test_wrong_password(cluster: tuple[ClusterLab, str], stream_prefix: str) -> None:

@@ -13,13 +13,17 @@ from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.topology import Address, TopologyKind
 
 PUBLISHER, SUBSCRIBER, OPERATOR = "publisher", "subscriber", "operator"
-ROLES: Final = (PUBLISHER, SUBSCRIBER, OPERATOR)
+JOB_ADDER, WORKER = "job-adder", "worker"
+ROLES: Final = (PUBLISHER, SUBSCRIBER, JOB_ADDER, WORKER, OPERATOR)
+"""What users are for. A subscriber is a job adder too, on the server of its queues."""
 
-_ALL: Final = frozenset(ROLES)
+_ANY: Final = frozenset(ROLES)
+_ALL: Final = frozenset({PUBLISHER, SUBSCRIBER, OPERATOR})
+_OF_QUEUES: Final = frozenset({JOB_ADDER, WORKER})
 _CONSUMING: Final = frozenset({SUBSCRIBER, OPERATOR})
-_PUBLISHER: Final = frozenset({PUBLISHER})
 _SUBSCRIBER: Final = frozenset({SUBSCRIBER})
 _OPERATOR: Final = frozenset({OPERATOR})
+_WAITING: Final = frozenset({PUBLISHER, SUBSCRIBER, JOB_ADDER})
 _KEY: Final = "KEY"
 
 KEYS_TRIED: Final = 1000
@@ -33,10 +37,10 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xpending", f"XPENDING {_KEY} doctor", _ALL),
     ("xinfo|groups", f"XINFO GROUPS {_KEY}", _ALL),
     ("time", "TIME", _ALL),
-    ("ping", "PING", _ALL),
-    ("eval", "EVAL return(1) 0", _ALL),
-    ("evalsha", "EVALSHA 0000000000000000000000000000000000000000 0", _ALL),
-    ("client|setname", "CLIENT SETNAME domainstream-doctor", _PUBLISHER),
+    ("ping", "PING", _ANY),
+    ("eval", "EVAL return(1) 0", _ANY),
+    ("evalsha", "EVALSHA 0000000000000000000000000000000000000000 0", _ANY),
+    ("client|setname", "CLIENT SETNAME domainstream-doctor", frozenset({PUBLISHER, WORKER})),
     ("client|id", "CLIENT ID", _SUBSCRIBER),
     ("client|tracking", "CLIENT TRACKING OFF", _SUBSCRIBER),
     ("get", f"GET {_KEY}", _ALL),
@@ -47,7 +51,8 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xinfo|consumers", f"XINFO CONSUMERS {_KEY} doctor", _CONSUMING),
     ("info", "INFO server", _CONSUMING),
     ("del", f"DEL {_KEY}", _CONSUMING),
-    ("xgroup|create", f"XGROUP CREATE {_KEY} doctor 0", _SUBSCRIBER),
+    ("type", f"TYPE {_KEY}", _OPERATOR),
+    ("xgroup|create", f"XGROUP CREATE {_KEY} doctor 0", _CONSUMING),
     ("xgroup|setid", f"XGROUP SETID {_KEY} doctor 0", _SUBSCRIBER),
     ("xreadgroup", f"XREADGROUP GROUP doctor one COUNT 1 STREAMS {_KEY} >", _SUBSCRIBER),
     ("xclaim", f"XCLAIM {_KEY} doctor one 0 0-1", _SUBSCRIBER),
@@ -74,23 +79,39 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
 )
 
 _CLUSTER_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
-    ("cluster|info", "CLUSTER INFO", _ALL),
-    ("cluster|slots", "CLUSTER SLOTS", _ALL),
-    ("asking", "ASKING", _ALL),
-    ("cluster|nodes", "CLUSTER NODES", frozenset({PUBLISHER, SUBSCRIBER})),
-    ("wait", "WAIT 0 1", frozenset({PUBLISHER, SUBSCRIBER})),
+    ("cluster|info", "CLUSTER INFO", _ANY),
+    ("cluster|slots", "CLUSTER SLOTS", _ANY),
+    ("asking", "ASKING", _ANY),
+    ("cluster|nodes", "CLUSTER NODES", _WAITING),
+    ("wait", "WAIT 0 1", _WAITING),
 )
 """What clients of a cluster run besides; the last two are for those that wait for replicas."""
 
 _SENTINEL_PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
-    ("role", "ROLE", _ALL),
-    ("wait", "WAIT 0 1", frozenset({PUBLISHER, SUBSCRIBER})),
+    ("role", "ROLE", _ANY),
+    ("wait", "WAIT 0 1", _WAITING),
 )
 """What clients of the primary that sentinels name run besides; the last is for those that wait for replicas."""
 
+_ADDING: Final = (
+    *("del", "exists", "get", "hdel", "hget", "hmget", "hmset", "hset", "incr", "llen", "lpos", "lpush", "lrange"),
+    *("lrem", "persist", "pttl", "rpush", "sadd", "scard", "set", "xadd", "zadd", "zrange", "zrem"),
+    *("zrevrangebyscore", "zscore"),
+)
+"""What the scripts that add jobs call."""
+
 _ASKED: Final = {
     PUBLISHER: (),
-    SUBSCRIBER: ("hset", "multi", "exec", "subscribe"),
+    SUBSCRIBER: (
+        *("hset", "multi", "exec", "subscribe"),
+        *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore"),  # the members of a group
+    ),
+    JOB_ADDER: _ADDING,
+    WORKER: (
+        *_ADDING,
+        *("bzpopmin", "hexists", "hgetall", "hincrby", "ltrim", "pexpire", "rpoplpush", "smembers", "srem", "xtrim"),
+        *("zcard", "zpopmin", "zrangebyscore", "zremrangebyrank", "zremrangebyscore", "zrevrange"),
+    ),
     OPERATOR: (
         *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "lpop", "lpush", "lrem", "persist", "pttl"),
         *("rpush", "sadd", "scard", "smembers", "srem", "zadd", "zrem", "zrevrangebyscore"),
@@ -106,7 +127,7 @@ return redis.error_reply('NOPERM no permissions to run ' .. ARGV[1])
 
 
 def needed_by(role: str, *, kind: TopologyKind = TopologyKind.SINGLE) -> list[str]:
-    """Return the commands that a role runs, as ACLs name them; the queues of a subscriber need more."""
+    """Return the commands that a role runs, as ACLs name them."""
     return [*(name for name, _ in _probes([role], kind)), *_ASKED[role]]
 
 
@@ -125,8 +146,8 @@ class CommandProbeResult(Struct, frozen=True, kw_only=True):
     forbidden: tuple[str, ...]
     """Commands that the user may not run, though one of the roles needs them."""
 
-    closed_key: str
-    """The key that the user may not touch, so that the rest could not be probed; empty when all could."""
+    closed_keys: tuple[str, ...]
+    """The keys that the user may not touch, so that the rest could not be probed."""
 
 
 class RedisCommandProbe:
@@ -135,26 +156,34 @@ class RedisCommandProbe:
     For one task. Raises the same errors as `StreamReader`.
     """
 
-    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "") -> None:
-        """Probe through `client`, which the caller closes; the key begins with `prefix`."""
+    def __init__(self, client: Redis | RedisNodes, *, prefix: str = "", bull_prefix: str = "bull") -> None:
+        """Probe through `client`, which the caller closes, on keys like those of streams and those of queues."""
         self._nodes = RedisNodes.of(client)
         self._prefix = prefix
+        self._bull_prefix = bull_prefix
 
     async def probe(self, roles: Collection[str] = ROLES) -> CommandProbeResult:
         """Probe everything that one of the roles needs."""
-        results = [await self._probe(key, roles) for key in await self._keys()]
+        prefixes = {self._prefix: [role for role in roles if role not in _OF_QUEUES]}
+        prefixes.setdefault(f"{self._bull_prefix}:", []).extend(role for role in roles if role in _OF_QUEUES)
+        results = [
+            await self._probe(key, of_these)
+            for prefix, of_these in prefixes.items()
+            if of_these
+            for key in await self._keys(prefix)
+        ]
         return CommandProbeResult(
             missing=tuple(dict.fromkeys(name for result in results for name in result.missing)),
             forbidden=tuple(dict.fromkeys(name for result in results for name in result.forbidden)),
-            closed_key=next((result.closed_key for result in results if result.closed_key), ""),
+            closed_keys=tuple(key for result in results for key in result.closed_keys),
         )
 
-    async def _keys(self) -> list[str]:
-        """Return a key of each node that can have keys with this prefix."""
+    async def _keys(self, prefix: str) -> list[str]:
+        """Return a key of each node that can have keys with a prefix."""
         keys: dict[Address, str] = {}
         for _ in range(KEYS_TRIED if self._nodes.is_cluster else 1):
             # No channel has such a name, so it cannot be mistaken for one.
-            key = stream_key(f"domainstream-doctor:{token_hex(8)}", self._prefix)
+            key = stream_key(f"domainstream-doctor:{token_hex(8)}", prefix)
             keys.setdefault(await self._nodes.address_of(key), key)
         return list(keys.values())
 
@@ -168,7 +197,7 @@ class RedisCommandProbe:
         return CommandProbeResult(
             missing=tuple(name for name, problem in problems.items() if "unknown" in problem),
             forbidden=tuple(name for name in denied if name not in closed),
-            closed_key=key if closed else "",
+            closed_keys=(key,) if closed else (),
         )
 
     async def _problem(self, key: str, words: Sequence[str]) -> str:

@@ -207,17 +207,18 @@ def ability_findings(abilities: CommandProbeResult, *, user: str, roles: Sequenc
         yield problem("abilities", words, "install Redis 7.0 or Valkey 7.2 or newer")
     else:
         yield ok("abilities", f"the server has every command that {who}")
-    if abilities.closed_key:
-        words = f"the user {user} may not touch keys as {abilities.closed_key}, so not everything could be checked"
-        pattern = f"{abilities.closed_key.partition('domainstream-doctor:')[0]}*"
-        yield warning("permissions", words, redis_cli("ACL", "SETUSER", user, f"~{pattern}"))
+    if abilities.closed_keys:
+        # On a cluster, several keys have the same beginning.
+        begins = {key.partition("domainstream-doctor:")[0]: key for key in abilities.closed_keys}
+        words = f"the user {user} may not touch keys as {', '.join(begins.values())}, so not everything could be checked"
+        yield warning("permissions", words, redis_cli("ACL", "SETUSER", user, *(f"~{begin}*" for begin in begins)))
     if abilities.forbidden:
         words = f"the user {user} may not call {', '.join(abilities.forbidden)}, which {who}"
         granted = [f"+{name}" for name in abilities.forbidden]
         if "subscribe" in abilities.forbidden:  # to the channel that names keys which change
             granted.append("&__redis__:invalidate")
         yield problem("permissions", words, redis_cli("ACL", "SETUSER", user, *granted))
-    elif not abilities.closed_key:
+    elif not abilities.closed_keys:
         yield ok("permissions", f"the user {user} may do everything that {who}")
 
 
