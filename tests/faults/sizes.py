@@ -29,6 +29,9 @@ class Size:
     membership_changes: int
     """How often an instance that shares partitions comes, goes or is killed."""
 
+    kills_amid_changes: int
+    """How often a primary of a cluster is killed while instances that share partitions come, go and are killed."""
+
     failpoint_deaths: int
     """How often a subscriber dies at each failpoint."""
 
@@ -104,6 +107,7 @@ QUICK: Final = Size(
     handled_events=1_000,
     subscriber_kills=6,
     membership_changes=10,
+    kills_amid_changes=1,
     failpoint_deaths=6,
     worker_kills=5,
     locked_jobs=6_000,
@@ -136,6 +140,7 @@ FULL: Final = Size(
     handled_events=20_000,
     subscriber_kills=30,
     membership_changes=50,
+    kills_amid_changes=12,
     failpoint_deaths=200,
     worker_kills=50,
     locked_jobs=1_000_000,
