@@ -15,7 +15,7 @@ from domainstream.testing.stream_contract import FIRST, Owner, texts
 
 READER: Final = (
     "+eval +evalsha +multi +exec +time +hgetall +hmget +hset +hdel +pexpire +xreadgroup +xack +xpending +xclaim "
-    "+xrange +xgroup|create +xgroup|setid +xinfo|groups +xinfo|consumers +xinfo|stream"
+    "+xrange +xlen +xgroup|create +xgroup|setid +xinfo|groups +xinfo|consumers +xinfo|stream"
 )
 DEAD_LETTERS: Final = "+eval +evalsha +hdel +hmget +xpending +xadd +xack"
 REDRIVE: Final = "+eval +evalsha +xrange +xadd +xdel"

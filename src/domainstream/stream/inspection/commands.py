@@ -35,6 +35,7 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("xtrim", f"XTRIM {_KEY} MINID = 0", _ALL),
     ("xrange", f"XRANGE {_KEY} - + COUNT 1", _ALL),
     ("xpending", f"XPENDING {_KEY} doctor", _ALL),
+    ("xlen", f"XLEN {_KEY}", _SUBSCRIBER),
     ("xinfo|groups", f"XINFO GROUPS {_KEY}", _ALL),
     ("time", "TIME", _ALL),
     ("ping", "PING", _ANY),

@@ -210,7 +210,8 @@ def ability_findings(abilities: CommandProbeResult, *, user: str, roles: Sequenc
     if abilities.closed_keys:
         # On a cluster, several keys have the same beginning.
         begins = {key.partition("domainstream-doctor:")[0]: key for key in abilities.closed_keys}
-        words = f"the user {user} may not touch keys as {', '.join(begins.values())}, so not everything could be checked"
+        keys = ", ".join(begins.values())
+        words = f"the user {user} may not touch keys as {keys}, so not everything could be checked"
         yield warning("permissions", words, redis_cli("ACL", "SETUSER", user, *(f"~{begin}*" for begin in begins)))
     if abilities.forbidden:
         words = f"the user {user} may not call {', '.join(abilities.forbidden)}, which {who}"
