@@ -89,10 +89,18 @@ class Place:
 
     async def refusals(self) -> list[str]:
         """Return what servers have refused these users."""
-        found: dict[Any, Any] = await self.admin.each(lambda client: client.acl_log())
-        rows = [row for rows in found.values() for row in rows if row["username"] in self.users.values()]
-        rows = [row for row in rows if row["object"] != "client|setinfo"]  # redis-py gets by without it
-        return [f"{row['username']}: {row['reason']} {row['object']} ({row['context']})" for row in rows]
+
+        async def log(client: Any) -> Any:
+            return await client.execute_command("ACL", "LOG")  # redis-py cannot parse all that stands in it
+
+        refused = []
+        for rows in (await self.admin.each(log)).values():
+            for row in rows:
+                entry = row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True))  # by protocol
+                user, what = entry[b"username"].decode(), entry[b"object"].decode()
+                if user in self.users.values() and what != "client|setinfo":  # redis-py gets by without it
+                    refused.append(f"{user}: {what} ({entry[b'context'].decode()})")
+        return refused
 
 
 async def live(place: Place) -> None:
