@@ -57,7 +57,12 @@ def in_channel_order(streams: Iterable[str]) -> list[str]:
 
 def target_of(targets: tuple[str, ...], key: str) -> str:
     """Return which of a channel's targets the events with a partition key go to."""
-    return targets[crc32(key.encode(errors="surrogatepass")) % len(targets)]
+    return targets[partition_of(key, len(targets))]
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the number of the partition, from 0, that a partition key belongs to."""
+    return crc32(key.encode(errors="surrogatepass")) % partitions
 
 
 @lru_cache(maxsize=4096)

@@ -35,6 +35,8 @@ class MemoryQueue:
     def __init__(self) -> None:
         self.jobs: dict[str, list[Job]] = {}
         """The jobs of each queue, oldest first, each id once."""
+        self.added: list[Job] = []
+        """The same of all queues together."""
         self.known: set[tuple[str, str]] = set()
         """Queue and id of each job."""
         self.marks: dict[tuple[str, str], MemoryMark] = {}
@@ -55,6 +57,7 @@ class MemoryQueue:
         if (job.queue, job.id) not in self.known:
             self.known.add((job.queue, job.id))
             self.jobs.setdefault(job.queue, []).append(job)
+            self.added.append(job)
         return ""
 
     async def close(self) -> None:
@@ -81,7 +84,10 @@ class MemoryJobAdder:
 
     async def add(self, channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
         """Add jobs; see `JobAdder.add`."""
-        marks = {queue: self._queue.marks.get((queue, epoch.mark), MemoryMark()) for queue in epoch.queues}
+        # An entry without jobs may be a hole in any queue; otherwise the queues that get no jobs are left out.
+        with_jobs = {job.queue for entry in entries for job in entry.jobs}
+        queues = [one for one in epoch.queues if one in with_jobs or not all(entry.jobs for entry in entries)]
+        marks = {queue: self._queue.marks.get((queue, epoch.mark), MemoryMark()) for queue in queues}
         for queue, mark in marks.items():
             _check(channel, epoch, queue, mark)
         refusals: list[Refusal] = []

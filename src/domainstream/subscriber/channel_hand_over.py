@@ -73,8 +73,7 @@ class ChannelHandOver:
         """Take the lease, and hand over as long as it lasts."""
         parts = self._parts
         lease = await parts.reader.take(self.channel, least_epoch=self._least_epoch)
-        queues = tuple(dict.fromkeys(handler.queue for handler in parts.router.handlers_of(self.channel)))
-        epoch, fenced = await parts.adder.fence(self.channel, lease, queues)
+        epoch, fenced = await parts.adder.fence(self.channel, lease, parts.router.queues_of(self.channel))
         self._least_epoch = max([0, *(said.higher + 1 for said in fenced.values() if said.higher)])
         if self._least_epoch:
             raise LeaseLostError(f"{self.channel}: a queue knows of a later owner")

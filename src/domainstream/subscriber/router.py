@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from domainstream.channel.partitions import streams_of
+from domainstream.channel.partitions import partition_of, streams_of
 from domainstream.errors import (
     DeliveryLimitError,
     EventDecodingError,
@@ -42,6 +42,12 @@ class JobRouter:
             for channel in subscriptions.channels
             for stream in streams_of(str(channel.value), channel.partitions)
         }
+        self._partitions = {
+            stream: (number, channel.partitions)
+            for channel in subscriptions.channels
+            if channel.partitions > 1
+            for number, stream in enumerate(streams_of(str(channel.value), channel.partitions))
+        }
         self.delivery_limit = delivery_limit
         """How often an entry may be delivered before it becomes a dead letter without being decoded, since decoding or
         forwarding it may be what crashes the subscriber.
@@ -63,6 +69,14 @@ class JobRouter:
     def handlers_of(self, stream: str) -> tuple[QueueHandler, ...]:
         """Return the handlers of a stream's channel."""
         return self.subscriptions.handlers_of(self.channel_of(stream))
+
+    def queues_of(self, stream: str) -> tuple[str, ...]:
+        """Return the BullMQ queues that may get jobs of a stream's entries."""
+        queues = (
+            (handler.queues[own],) if (own := self._own_partition(stream, handler)) is not None else handler.queues
+            for handler in self.handlers_of(stream)
+        )
+        return tuple(dict.fromkeys(queue for some in queues for queue in some))
 
     def channel_of(self, stream: str) -> str:
         """Return the channel of a stream; in memory, a channel with partitions is one stream."""
@@ -99,10 +113,32 @@ class JobRouter:
         data = job_data(delivery, message)
         return tuple(
             [
-                Job(handler.queue, handler.job, _id(message, handler, handlers), data, handler.settings)
+                Job(
+                    handler.queue if handler.partitions == 1 else self._partition(delivery.channel, message, handler),
+                    handler.job,
+                    _id(message, handler, handlers),
+                    data,
+                    handler.settings,
+                )
                 for handler in handlers
             ]
         )
+
+    def _partition(self, stream: str, message: EventMessage, handler: QueueHandler) -> str:
+        """Return the BullMQ queue that gets a job, of a queue with partitions."""
+        own = self._own_partition(stream, handler)
+        if own is None:
+            own = partition_of(message.partitionkey or message.subject, handler.partitions)
+        return handler.queues[own]
+
+    def _own_partition(self, stream: str, handler: QueueHandler) -> int | None:
+        """Return the only partition of a queue that gets jobs of a stream; None if that depends on the entry.
+
+        If channel and queue have the same number of partitions, the stream decides, and not the key once more: also
+        what another program has put into a stream that its key does not belong to is in order then.
+        """
+        number, partitions = self._partitions.get(stream, (0, 0))
+        return number if partitions == handler.partitions else None
 
 
 def _id(message: EventMessage, handler: QueueHandler, handlers: Sequence[QueueHandler]) -> str:

@@ -15,6 +15,7 @@ from domainstream.channel import EventPublisherChannel
 from domainstream.errors import SubscriptionError
 from domainstream.queue import JobSettings
 from domainstream.queue.job import name_problem
+from domainstream.queue.partitions import partitions_problem, queues_of
 from domainstream.validation import plain_name
 
 DEFAULT_SETTINGS: Final = JobSettings()
@@ -32,22 +33,34 @@ class QueueHandler(Struct, frozen=True, gc=False):
     settings: JobSettings = DEFAULT_SETTINGS
     """How its jobs are tried, delayed and kept."""
 
+    partitions: int = 1
+    """Over how many BullMQ queues it is spread."""
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of the BullMQ queues that it is spread over; without partitions, its own."""
+        return queues_of(self.queue, self.partitions)
+
     def __str__(self) -> str:
         return f"{self.queue}:{self.job}"
 
 
-def to_queue(queue: str, *, job: str, settings: JobSettings = DEFAULT_SETTINGS) -> QueueHandler:
+def to_queue(queue: str, *, job: str, settings: JobSettings = DEFAULT_SETTINGS, partitions: int = 1) -> QueueHandler:
     """Send each event of a channel to `queue`, as a job named `job`.
 
-    `settings` say how often such a job is tried, when it may begin and how long it is kept.
+    `settings` say how often such a job is tried, when it may begin and how long it is kept. With `partitions=8`, the
+    queue is spread over the BullMQ queues `{queue}-p0` to `{queue}-p7`, by the partition key of the event, which is the
+    aggregate's id by default; its consumer needs the same number.
 
-    Raises `SubscriptionError` for names that are empty or contain ":" or whitespace.
+    Raises `SubscriptionError` for names that are empty or contain ":" or whitespace, and for partitions outside of 1 to
+    1,024.
     """
     queue, job = plain_name(queue), plain_name(job)
-    problems = [problem for problem in (name_problem("queue", queue), name_problem("job", job)) if problem]
+    checks = (name_problem("queue", queue), name_problem("job", job), partitions_problem(partitions))
+    problems = [problem for problem in checks if problem]
     if problems:
         raise SubscriptionError("to_queue cannot be used:", problems)
-    return QueueHandler(queue, job, settings)
+    return QueueHandler(queue, job, settings, partitions)
 
 
 class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):
@@ -65,9 +78,18 @@ class Subscriptions(Mapping[EventPublisherChannel, tuple[QueueHandler, ...]]):
         return tuple(self._handlers)
 
     @property
+    def queues(self) -> dict[str, int]:
+        """Every queue that gets jobs, by name, and its number of partitions."""
+        return {handler.queue: handler.partitions for handlers in self.values() for handler in handlers}
+
+    @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that two tables share if they add the same jobs to the same queues."""
-        jobs = sorted(f"{channel.value} {handler}" for channel, handlers in self.items() for handler in handlers)
+        jobs = sorted(
+            f"{channel.value} {handler}" + (f" {handler.partitions}" if handler.partitions > 1 else "")
+            for channel, handlers in self.items()
+            for handler in handlers
+        )
         return sha256("\n".join(jobs).encode()).hexdigest()[:12]
 
     def handlers_of(self, channel: str) -> tuple[QueueHandler, ...]:
@@ -99,14 +121,15 @@ def create_multiple_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Qu
         })
 
     Raises one `SubscriptionError` that names every missing channel with the line to add, every key that is not a member
-    of the enum, every value that is not a list, and every handler that is repeated on a channel.
+    of the enum, every value that is not a list, every handler that is repeated on a channel, and every queue that has
+    several numbers of partitions, or the name of another one's partition.
     """
     keys: Iterable[object] = mapping
     channels = next((type(key) for key in keys if isinstance(key, EventPublisherChannel)), None)
     if channels is None:
         problem = "no key is a channel; use create_multiple_handlers({Channel.DOMAIN_...: [to_queue(...)], ...})"
         raise SubscriptionError("The subscriptions cannot be used:", [problem])
-    problems = [*_wrong_keys(mapping, channels), *_wrong_handlers(mapping)]
+    problems = [*_wrong_keys(mapping, channels), *_wrong_handlers(mapping), *_wrong_partitions(mapping)]
     if problems:
         raise SubscriptionError(f"The subscriptions do not fit {channels.__name__}:", problems)
     return Subscriptions({channel: tuple(mapping[channel]) for channel in channels})
@@ -146,3 +169,23 @@ def _wrong_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> I
                 yield f"{name}: {handler!r} is not a handler; use to_queue('queue', job='job')"
             elif any(str(handler) == str(other) for other in handlers[:position]):
                 yield f"{name}: the queue {handler.queue} has the job {handler.job} twice; remove one of the two"
+
+
+def _wrong_partitions(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> Iterable[str]:
+    first: dict[str, tuple[QueueHandler, str]] = {}
+    named: dict[str, str] = {}
+    for key, handlers in mapping.items():
+        name = getattr(key, "name", str(key))
+        for handler in handlers if isinstance(handlers, Sequence) else ():
+            if not isinstance(handler, QueueHandler):
+                continue
+            named.setdefault(handler.queue, name)
+            other, where = first.setdefault(handler.queue, (handler, name))
+            if other.partitions != handler.partitions:
+                numbers = f"{other.partitions} on {where} and {handler.partitions} on {name}"
+                yield f"the partitions of the queue {handler.queue} are {numbers}; use the same number everywhere"
+    for handler, _ in first.values():
+        for partition in handler.queues if handler.partitions > 1 else ():
+            if partition in named:
+                taken = f"{named[partition]}: the queue {partition} is a partition of {handler.queue}"
+                yield f"{taken}; give it another name"

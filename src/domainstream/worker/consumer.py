@@ -9,9 +9,10 @@ from typing import Any, Final, Literal, TypeVar, overload
 from msgspec import Struct
 
 from domainstream.errors import HandlerNotFoundError, UnknownEventTypeError, UnknownEventVersionError
-from domainstream.event import BaseEvent, EventDecoder, UpcasterChain
+from domainstream.event import BaseEvent, EventDecoder
 from domainstream.queue import job_origin
 from domainstream.queue.job import name_problem
+from domainstream.queue.partitions import partitions_problem, queues_of
 from domainstream.settings import MessageLimits
 from domainstream.validation import plain_name, positive, raise_problems
 from domainstream.worker.annotations import annotation_problem
@@ -73,7 +74,7 @@ class EventConsumer:
         self,
         queue: str,
         *,
-        upcasters: Iterable[UpcasterChain] = (),
+        partitions: int = 1,
         limits: MessageLimits = DEFAULT_LIMITS,
         errors: ErrorHandler = DEFAULT_ERRORS,
         unhandled: Unhandled = "wait",
@@ -82,9 +83,9 @@ class EventConsumer:
     ) -> None:
         """Handle the jobs of `queue`.
 
-        `upcasters` is deprecated: the steps from old versions belong to the event class. `limits` apply to the event
-        alone; `time_limit` is for handlers without one of their own, None being no limit; `middlewares` surround every
-        call of a handler, the first one outermost.
+        `partitions` is the number that its subscriptions say. `limits` apply to the event alone; `time_limit` is for
+        handlers without one of their own, None being no limit; `middlewares` surround every call of a handler, the
+        first one outermost.
 
         `unhandled` is for jobs that this build does not handle: their event type, job name or event version may belong
         to a newer one. "wait" looks at them again after growing pauses, without using attempts, and fails them after 7
@@ -99,14 +100,15 @@ class EventConsumer:
             _time_limit_problem(time_limit),
             *map(middleware_problem, middlewares),
         ]
-        raise_problems("EventConsumer", [name_problem("queue", queue), *settings])
+        raise_problems("EventConsumer", [name_problem("queue", queue), partitions_problem(partitions), *settings])
         self.queue = queue
         """The queue's name."""
+        self.partitions = partitions
+        """Over how many BullMQ queues it is spread."""
         self.errors = errors
         """What the handlers' exceptions mean."""
         self.unhandled = Wait() if unhandled == "wait" else unhandled
         """What happens to a job that this build does not handle: `Wait`, "fail" or "skip"."""
-        self._upcasters = tuple(upcasters)
         # A job repeats the channel and the correlation id beside the event, which at most doubles its size.
         self._limits = replace(limits, max_bytes=limits.max_bytes * 2)
         self._time_limit = time_limit
@@ -180,6 +182,11 @@ class EventConsumer:
             registration.chain = around(middleware, registration.chain)
 
     @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of the BullMQ queues that it is spread over; without partitions, its own."""
+        return queues_of(self.queue, self.partitions)
+
+    @property
     def event_classes(self) -> tuple[EventClass, ...]:
         """The classes that have a handler."""
         return tuple(self._by_event)
@@ -193,13 +200,13 @@ class EventConsumer:
         try:
             event = self._decoder.decode(job.data)
         except UnknownEventTypeError as error:
-            raise self._no_handler(job, error.event_type, f"event type {error.event_type}", "") from None
+            raise _no_handler(self.queue, job, error.event_type, f"event type {error.event_type}", "") from None
         registrations = self._by_event[type(event)]
         registration = registrations.get(job.name) or registrations.get(None)
         if registration is None:
             name = type(event).__name__
             arguments = f'{name}, job="{job.name}"'
-            raise self._no_handler(job, str(event.event_type), f"{name} in jobs of this name", arguments)
+            raise _no_handler(self.queue, job, str(event.event_type), f"{name} in jobs of this name", arguments)
         context = context_of(job, job_origin(job.data), event)
         return PreparedCall(event, context, registration.handler, registration.chain)
 
@@ -242,15 +249,18 @@ class EventConsumer:
         return handler
 
     def _decoder_of(self, event_classes: Iterable[EventClass]) -> EventDecoder:
-        return EventDecoder(event_classes, upcasters=self._upcasters, limits=self._limits)
+        return EventDecoder(event_classes, limits=self._limits)
 
-    def _no_handler(self, job: ReceivedJob, event_type: str | None, what: str, arguments: str) -> HandlerNotFoundError:
-        return HandlerNotFoundError(
-            f"queue {self.queue}, job {job.name} ({job.id}): no handler for {what}. "
-            f"Use @consumer.on({arguments or '...'}){'' if arguments else ' with its class'}, "
-            f"or do not subscribe this queue to it",
-            event_type=event_type,
-        )
+
+def _no_handler(
+    queue: str, job: ReceivedJob, event_type: str | None, what: str, arguments: str
+) -> HandlerNotFoundError:
+    return HandlerNotFoundError(
+        f"queue {queue}, job {job.name} ({job.id}): no handler for {what}. "
+        f"Use @consumer.on({arguments or '...'}){'' if arguments else ' with its class'}, "
+        f"or do not subscribe this queue to it",
+        event_type=event_type,
+    )
 
 
 def _unhandled_problem(given: object) -> str | None:

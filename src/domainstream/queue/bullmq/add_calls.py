@@ -111,21 +111,26 @@ def _add_call(
 ) -> AddCall:
     bull_prefix, bullmq_name, confirmed = options
     kinds, channels, encoded = JobKinds(), dict[str, int](), list[Argument]()
+    given_up: set[str] = set()
     for entry in entries:
         delivery, jobs = entry.delivery, entry.jobs
         channel = channels.setdefault(delivery.channel, len(channels) + 1)
         encoded += (channel, delivery.entry_id, len(jobs))
         if not jobs:
+            given_up.add(delivery.channel)
             continue
         encoded.append(jobs[0].data)
         # A queue's mark moves after the last of its jobs.
         for job in sorted(jobs, key=attrgetter("queue")) if len(jobs) > 2 else jobs:
             encoded += (kinds.number_of(job), job.id)
     heads: list[Argument] = []
+    with_jobs = frozenset(kinds.queues)
     for channel_name in channels:
         epoch, so_far = epochs[channel_name], reached.get(channel_name, {})
-        heads += (epoch.mark, epoch.epoch, "o" if epoch.is_ordered else "c", len(epoch.queues))
-        for queue in epoch.queues:
+        # An entry that is given up may be a hole in any queue; otherwise the queues that get no jobs are left out.
+        queues = epoch.queues if channel_name in given_up else [one for one in epoch.queues if one in with_jobs]
+        heads += (epoch.mark, epoch.epoch, "o" if epoch.is_ordered else "c", len(queues))
+        for queue in queues:
             heads += (kinds.number_of_queue(queue), so_far.get(queue, ""))
     keys: list[str] = []
     for queue in kinds.queues:

@@ -98,8 +98,9 @@ class BullMQJobAdder:
             return []
         if not self._lanes.topology.is_cluster:
             return await self._gatherer(_ALL).ask(_Request(channel, entries, epoch))
+        requests = {queue: _part(channel, entries, epoch, queue) for queue in epoch.queues}
         parts = await asyncio.gather(
-            *(self._gatherer(queue).ask(_part(channel, entries, epoch, queue)) for queue in epoch.queues),
+            *(self._gatherer(queue).ask(request) for queue, request in requests.items() if request.entries),
             return_exceptions=True,
         )
         for part in parts:  # only when all have come to an end: nothing may be under way any more

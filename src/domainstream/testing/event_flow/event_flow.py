@@ -1,6 +1,6 @@
 """For tests: a whole flow of events in memory, from publishing to handling, or the call of one handler."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
@@ -10,6 +10,7 @@ import msgspec
 from domainstream.channel import EventPublisherChannel
 from domainstream.event import BaseEvent, EventDecoder, EventEncoder, read_message
 from domainstream.queue import Job, job_data, job_id
+from domainstream.queue.partitions import queues_of
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
 from domainstream.subscriber import JobRouter, Subscriptions
@@ -87,10 +88,13 @@ class EventFlow:
 
         Raises `ConfigurationError` for a queue that has a consumer already, or that no channel is delivered to.
         """
-        taken = consumer.queue in self._driver.consumers
+        taken = consumer.queues[0] in self._driver.consumers
         problem = f"queue {consumer.queue} has a consumer; register the handlers of both with one" if taken else None
-        raise_problems("The consumer", [problem, self._queue_problem(consumer.queue)])
-        self._driver.consumers[consumer.queue] = consumer
+        queues = self._subscriptions.queues
+        problems = [problem, _queue_problem(consumer.queue, queues), _partitions_problem(consumer, queues)]
+        raise_problems("The consumer", problems)
+        for queue in consumer.queues:
+            self._driver.consumers[queue] = consumer
 
     def relay(self, outbox: RelayedOutbox, database: Any) -> None:
         """Publish what `outbox` stores in `database`, as its relay does: before each step, and only what is committed.
@@ -159,9 +163,13 @@ class EventFlow:
         return [event for event in events if isinstance(event, what)]
 
     def jobs(self, queue: str) -> list[Job]:
-        """Return all jobs that were added to a queue, oldest first; raise `ConfigurationError` for an unknown queue."""
-        raise_problems("EventFlow.jobs", [self._queue_problem(queue)])
-        return list(self._driver.queue.jobs.get(queue, ()))
+        """Return all jobs that were added to a queue, oldest first; raise `ConfigurationError` for an unknown queue.
+
+        Of a queue with partitions these are the jobs of all of them, or of one: `flow.jobs("billing-p3")`.
+        """
+        raise_problems("EventFlow.jobs", [_queue_problem(queue, self._subscriptions.queues)])
+        wanted = queues_of(queue, self._subscriptions.queues.get(queue, 1))
+        return [job for job in self._driver.queue.added if job.queue in wanted]
 
     @property
     def attempts(self) -> list[JobAttempt]:
@@ -214,14 +222,24 @@ class EventFlow:
             raise FlowFailedError(failed, dead, waiting)
 
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
+        queues = () if queue is None else queues_of(queue, self._subscriptions.queues.get(queue, 1))
         for attempt in self._driver.attempts:
-            wanted = isinstance(attempt.outcome, Completed) and queue in (None, attempt.job.queue)
+            wanted = isinstance(attempt.outcome, Completed) and (queue is None or attempt.job.queue in queues)
             if wanted and isinstance(attempt.event, event_class) and attempt.context is not None:
                 yield attempt.event, attempt.context
 
-    def _queue_problem(self, queue: str) -> str | None:
-        queues = sorted({handler.queue for handlers in self._subscriptions.values() for handler in handlers})
-        return None if queue in queues else f"no channel is delivered to queue {queue}, only to: {', '.join(queues)}"
+
+def _queue_problem(queue: str, queues: Mapping[str, int]) -> str | None:
+    known = any(queue in (name, *queues_of(name, partitions)) for name, partitions in queues.items())
+    return None if known else f"no channel is delivered to queue {queue}, only to: {', '.join(sorted(queues))}"
+
+
+def _partitions_problem(consumer: EventConsumer, queues: Mapping[str, int]) -> str | None:
+    subscribed = queues.get(consumer.queue, consumer.partitions)
+    if subscribed == consumer.partitions:
+        return None
+    numbers = f"{subscribed} in the subscriptions and {consumer.partitions} in its consumer"
+    return f"the partitions of the queue {consumer.queue} are {numbers}; use the same number"
 
 
 async def handle(

@@ -37,6 +37,7 @@ from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name
 from domainstream.worker.abandoned import AbandonedCalls, abandoned_calls
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
+from domainstream.worker.bullmq.places import Places
 from domainstream.worker.bullmq.loops import MarkerListener, RoundTripLoop
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
 from domainstream.worker.bullmq.runner import JobRunner, RunAttempt, add_next_job
@@ -150,9 +151,11 @@ class BullMQEngine:
         concurrency: int,
         grace: timedelta,
         settings: WorkerSettings,
+        places: Places | None = None,
     ) -> None:
         """Run up to `concurrency` jobs at a time with `run_attempt`; a stop gives them `grace` to finish.
 
+        `places` are shared with the engines of the queue's other partitions.
         Raises `MissingExtraError` without the package `bullmq`.
         """
         prefix = connections.key_prefix
@@ -160,7 +163,7 @@ class BullMQEngine:
         self._grace = grace.total_seconds()
         self._abandoned = AbandonedCalls()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tracker = JobTracker(uuid4().hex, concurrency)
+        self._tracker = JobTracker(uuid4().hex, concurrency, places)
         add_next = partial(add_next_job, queue, connections.package_queue)
         self._runner = JobRunner(queue, run_attempt, self._tracker, add_next, settings.metrics, connections.bull_prefix)
         codec = RoundTripCodec(prefix, settings)
@@ -185,6 +188,11 @@ class BullMQEngine:
             failures=tracker.failures,
             last_error=tracker.last_error,
         )
+
+    @property
+    def failed_at(self) -> float:
+        """When an attempt failed last, on the monotonic clock; 0 before the first."""
+        return self._runner.failed_at
 
     def problem(self) -> str:
         """Say why the engine cannot do its work now; empty when it can."""

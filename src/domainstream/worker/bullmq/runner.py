@@ -5,6 +5,7 @@ other way, so no job keeps its place and its lock without a handler.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -60,6 +61,8 @@ class JobRunner:
         """Attempts reported as failed, and jobs that failed without one."""
         self.last_failure = ""
         """The name and the id of the job whose attempt failed last; empty before the first."""
+        self.failed_at = 0.0
+        """When that was, on the monotonic clock; 0 before the first."""
         self._queue = queue
         self._run_attempt = run_attempt
         self._tracker = tracker
@@ -186,6 +189,7 @@ class JobRunner:
             self.waited += 1
         else:
             self.failed += 1
+            self.failed_at = time.monotonic()
             self.last_failure = f"{job.received.name} ({job.received.id})"
 
 

@@ -19,6 +19,7 @@ here:
   when a delayed job is due. A wake-up during a fetch counts too: that fetch may have been too early for the new job.
 - *Unanswered.* When a reply is lost, the server may or may not have run the script. Its updates are reported again, and
   the next round trip searches for jobs whose lock tokens begin with the prefix of the unanswered one.
+- *Places.* The trackers of a queue with partitions share the concurrency, see `places.py`.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from itertools import count
 from typing import Final
 
 from domainstream.worker.bullmq.job import HeldJob, JobUpdate
+from domainstream.worker.bullmq.places import Places
 from domainstream.worker.bullmq.round_trip import RoundTrip, RoundTripReply
 
 MAX_IN_FLIGHT: Final = 5
@@ -42,8 +44,11 @@ MAX_FETCH: Final = 100
 class JobTracker:
     """The jobs of one worker. For one event loop; `held` may also be copied by another thread."""
 
-    def __init__(self, worker_id: str, concurrency: int) -> None:
-        """Hold up to `concurrency` jobs; `worker_id` begins the tokens of their locks."""
+    def __init__(self, worker_id: str, concurrency: int, places: Places | None = None) -> None:
+        """Hold up to `concurrency` jobs; `worker_id` begins the tokens of their locks.
+
+        `places` are those that it shares with the trackers of other partitions.
+        """
         self.held: dict[str, HeldJob] = {}
         """The jobs whose locks must be renewed, by token: handlers run for them, or their ends are not reported yet."""
         self.closed = False
@@ -66,11 +71,24 @@ class JobTracker:
         self._woken = False
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
+        self._places = places
+        if places is not None:
+            places.join(self)
+
+    @property
+    def taken(self) -> int:
+        """How many jobs are held or being fetched, but for those whose ends are being reported."""
+        return len(self.held) - self._ending + self._fetching
 
     @property
     def free(self) -> int:
         """How many more jobs may be fetched."""
-        return self._concurrency - len(self.held) + self._ending - self._fetching
+        return self._concurrency - self.taken if self._places is None else self._places.free_for(self)
+
+    @property
+    def wants(self) -> bool:
+        """Whether it would fetch jobs if it had room, from a server that answers."""
+        return not (self.closed or self.idle or self.failures)
 
     @property
     def idle(self) -> bool:
@@ -100,6 +118,10 @@ class JobTracker:
         self._idle.clear()
         self._changed.set()
 
+    def look_again(self) -> None:
+        """Look for free places."""
+        self._changed.set()
+
     def close(self) -> None:
         """Fetch no more jobs."""
         self.closed = True
@@ -121,6 +143,9 @@ class JobTracker:
             fetch_count = 0
         else:
             fetch_count = max(0, min(self.free + ending, self._share))
+        if self._places is not None:
+            is_limited = now < self._limited_until
+            self._places.wait(self, in_line=self.wants and fetch_count < self._share and not is_limited)
         if not (updates or self._unanswered) and (fetch_count == 0 or self._idle.is_set()):
             return None
         unanswered, self._unanswered = self._unanswered, []
@@ -128,6 +153,8 @@ class JobTracker:
             self._fetching += fetch_count
             self._woken = False
         self._ending += ending
+        if self._places is not None and ending > fetch_count:
+            self._places.changed(self)
         return RoundTrip(f"{self._id}:{next(self._numbers)}:", updates, fetch_count, unanswered)
 
     def done(self, round_trip: RoundTrip, reply: RoundTripReply, now: float) -> None:
@@ -148,7 +175,7 @@ class JobTracker:
                 self._idle.clear()
             else:
                 self._idle.set()
-        self._changed.set()
+        self._look_around()
 
     def failed(self, round_trip: RoundTrip) -> None:
         """Record that the reply to a round trip was lost: the server may have run it or not."""
@@ -160,12 +187,18 @@ class JobTracker:
         self._unanswered += round_trip.unanswered
         if round_trip.fetch_count:
             self._unanswered.append(round_trip.token_prefix)
-        self._changed.set()
+        self._look_around()
 
     def call_failed(self, error: Exception) -> None:
         """Count a call to the server that failed."""
         self.failures += 1
         self.last_error = str(error)
+        self._look_around()
+
+    def _look_around(self) -> None:
+        self._changed.set()
+        if self._places is not None:
+            self._places.changed(self)
 
 
 def _count_ends(updates: Iterable[JobUpdate]) -> int:
