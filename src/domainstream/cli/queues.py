@@ -1,13 +1,14 @@
 """`domainstream queues`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from domainstream.cli.common.command import BullPrefix, argument
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
+from domainstream.cli.jobs.choice import chosen_queues
 from domainstream.queue.bullmq.inspection import BullMQInspection
-from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import age, number
 
 QUEUES: Final[Columns] = {
@@ -41,7 +42,7 @@ class QueuesOptions:
 async def queues(server: RedisServer, terminal: Terminal, options: QueuesOptions) -> None:
     """Count the jobs of each BullMQ queue by state.
 
-    With QUEUE, only the jobs of that queue.
+    With QUEUE, only the jobs of that queue, in each of its partitions if it has some.
 
     \b
     waiting         jobs that may begin
@@ -55,12 +56,9 @@ async def queues(server: RedisServer, terminal: Terminal, options: QueuesOptions
     where = f"at {server.place} below the prefix {options.bull_prefix}"
     inspection = BullMQInspection(server.nodes, bull_prefix=options.bull_prefix)
     if options.queue is None:
-        names = await inspection.queues()
-    elif await inspection.has(options.queue):
-        names = [options.queue]
+        names: Sequence[str] = await inspection.queues()
     else:
-        names = await inspection.queues()
-        raise NotFoundError.of("queue", options.queue, names, where=where, look="domainstream queues")
+        names = await chosen_queues(server, inspection, options.queue, options.bull_prefix)
     if not names:
         terminal.say(f"There are no queues {where}.")
         return

@@ -171,7 +171,7 @@ def _wrong_handlers(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> I
                 yield f"{name}: the queue {handler.queue} has the job {handler.job} twice; remove one of the two"
 
 
-def _wrong_partitions(mapping: Mapping[EventPublisherChannel, Sequence[Any]]) -> Iterable[str]:
+def _wrong_partitions(mapping: Mapping[EventPublisherChannel, object]) -> Iterable[str]:
     first: dict[str, tuple[QueueHandler, str]] = {}
     named: dict[str, str] = {}
     for key, handlers in mapping.items():

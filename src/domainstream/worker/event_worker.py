@@ -50,10 +50,10 @@ class EventWorker:
     ) -> Self:
         """Return a worker that opens its own connections when it runs; every key of BullMQ begins with `bull_prefix`.
 
-        Up to `concurrency` handlers run at a time, all partitions of the queue together. When the worker stops, handlers may run on for `grace`; then they
-        are cancelled, and their jobs return to the queue, at the latest 2 seconds later: a handler that ignores its
-        cancellation is abandoned. Raises `MissingExtraError` without the package `bullmq`, and
-        `ConfigurationError` for an invalid URL and for numbers of zero or less.
+        Up to `concurrency` handlers run at a time, for all partitions of the queue together. When the worker stops,
+        handlers may run on for `grace`; then they are cancelled, and their jobs return to the queue, at the latest 2
+        seconds later: a handler that ignores its cancellation is abandoned. Raises `MissingExtraError` without the
+        package `bullmq`, and `ConfigurationError` for an invalid URL and for numbers of zero or less.
         """
         raise_problems("EventWorker", [positive("concurrency", concurrency, int), positive("grace", grace, timedelta)])
         run_attempt = AttemptRunner(consumer, bull_prefix=bull_prefix)

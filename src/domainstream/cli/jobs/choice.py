@@ -1,6 +1,6 @@
 """What the commands on jobs share: the queue, its states, and the choice of jobs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -9,6 +9,8 @@ from domainstream.cli.common.command import BullPrefix, argument, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer
 from domainstream.queue.bullmq.inspection import STATES, BullMQInspection, JobState
+from domainstream.queue.bullmq.partitions import existing_queues
+from domainstream.queue.partitions import by_queue
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.failures import JobFilter
 
@@ -49,12 +51,10 @@ class JobChoice:
 
 
 class QueueJobs:
-    """The queue of a choice, and which of its jobs are meant."""
+    """The BullMQ queues of a choice, and which of their jobs are meant."""
 
-    def __init__(self, inspection: BullMQInspection, choice: JobChoice, *, now_ms: int) -> None:
-        """Look at `choice.queue` through `inspection`; `now_ms` is the server's clock."""
-        self.inspection = inspection
-        """The inspection of the queues."""
+    def __init__(self, inspection: BullMQInspection, choice: JobChoice, queues: Sequence[str], *, now_ms: int) -> None:
+        """Look at `queues` through `inspection`; `now_ms` is the server's clock."""
         self.filter = JobFilter(
             job=choice.job,
             error=choice.error,
@@ -62,26 +62,48 @@ class QueueJobs:
             key=choice.key,
         )
         """Which jobs are meant."""
-        self._queue = choice.queue
+        self.queues = queues
+        """The names of the BullMQ queues: one, or those of the partitions."""
+        self._inspection = inspection
 
     async def chosen(self, *words: str) -> AsyncIterator[JobState]:
         """Yield the jobs that are meant and in the states that these words of `--state` name."""
         states = [state for word in words for state in STATES_OF[word]]
-        async for job in self.inspection.jobs(self._queue, states=states):
-            if self.filter.matches(job):
-                yield job
+        for queue in self.queues:
+            async for job in self._inspection.jobs(queue, states=states):
+                if self.filter.matches(job):
+                    yield job
+
+    async def job(self, job_id: str) -> JobState | None:
+        """Return the job with this id, wherever it is; None if no queue has it."""
+        return await job_in(self._inspection, self.queues, job_id)
 
 
 async def open_queue(server: RedisServer, choice: JobChoice) -> QueueJobs:
     """Return the chosen queue; raise `NotFoundError` if there is no such queue."""
     inspection = BullMQInspection(server.nodes, bull_prefix=choice.bull_prefix)
-    await require_queue(server, inspection, choice.queue, choice.bull_prefix)
-    return QueueJobs(inspection, choice, now_ms=await server.streams.now_ms())
+    queues = await chosen_queues(server, inspection, choice.queue, choice.bull_prefix)
+    return QueueJobs(inspection, choice, queues, now_ms=await server.streams.now_ms())
 
 
-async def require_queue(server: RedisServer, inspection: BullMQInspection, queue: str, bull_prefix: str) -> None:
-    """Raise `NotFoundError` unless there is a queue of this name."""
-    if not await inspection.has(queue):
-        names = await inspection.queues()
+async def job_in(inspection: BullMQInspection, queues: Sequence[str], job_id: str) -> JobState | None:
+    """Return the job with this id in the first of these BullMQ queues that has it; None if none has."""
+    for queue in queues:
+        if (job := await inspection.job(queue, job_id)) is not None:
+            return job
+    return None
+
+
+async def chosen_queues(
+    server: RedisServer, inspection: BullMQInspection, queue: str, bull_prefix: str
+) -> Sequence[str]:
+    """Return the BullMQ queues that a name means: that queue, and its partitions.
+
+    Raises `NotFoundError` if there is none.
+    """
+    queues = await existing_queues(server.nodes, queue, bull_prefix=bull_prefix)
+    if not queues:
+        names = by_queue(await inspection.queues())
         where = f"at {server.place} below the prefix {bull_prefix}"
         raise NotFoundError.of("queue", queue, names, where=where, look="domainstream queues")
+    return queues

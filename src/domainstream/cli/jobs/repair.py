@@ -101,37 +101,48 @@ async def rm(server: RedisServer, terminal: Terminal, options: RepairOptions) ->
 async def _repair(
     server: RedisServer, terminal: Terminal, options: RepairOptions, action: Action, done: str, question: str
 ) -> int:
-    queue, job_ids = options.queue, await _chosen(server, options)
-    words = f"{plural(len(job_ids), f'{options.state} job')} of {queue}"
+    queue, chosen = options.queue, await _chosen(server, options)
+    count = sum(map(len, chosen.values()))
+    words = f"{plural(count, f'{options.state} job')} of {queue}"
     if options.dry_run:
-        outcome = RepairOutcome(queue=queue, done=done, chosen=len(job_ids), changed=0, dry_run=True)
+        outcome = RepairOutcome(queue=queue, done=done, chosen=count, changed=0, dry_run=True)
         terminal.line(outcome, f"{words} would be {done}")
         return exits.OK
-    if job_ids:
+    if count:
         confirm(f"{question} {words} at {server.place}?", yes=options.yes)
-    changed = await action(queue, job_ids)
-    outcome = RepairOutcome(queue=queue, done=done, chosen=len(job_ids), changed=changed, dry_run=False)
+    changed = sum([await action(each, job_ids) for each, job_ids in chosen.items()])
+    outcome = RepairOutcome(queue=queue, done=done, chosen=count, changed=changed, dry_run=False)
     terminal.line(outcome, f"{changed:,} of {words} {done}")
-    if changed < len(job_ids):
-        terminal.warn(f"{plural(len(job_ids) - changed, 'job')} had changed their state meanwhile")
+    if changed < count:
+        terminal.warn(f"{plural(count - changed, 'job')} had changed their state meanwhile")
     # Of jobs chosen by what they have in common, it does not matter which of them began by themselves.
-    return exits.PARTIAL if options.job_ids and changed < len(job_ids) else exits.OK
+    return exits.PARTIAL if options.job_ids and changed < count else exits.OK
 
 
-async def _chosen(server: RedisServer, options: RepairOptions) -> list[str]:
-    """Return the ids of the chosen jobs; raise a usage error for no choice or a contradictory one."""
+async def _chosen(server: RedisServer, options: RepairOptions) -> dict[str, list[str]]:
+    """Return the ids of the chosen jobs, by their BullMQ queue.
+
+    Raises a usage error for no choice or a contradictory one.
+    """
     filters = (options.error, options.job, options.since, options.key)
     filtered = any(value is not None for value in filters)
     if sum((bool(options.job_ids), filtered, options.all)) != 1:
         raise click.UsageError("name the jobs, or choose them with --error, --job, --since and --key, or add: --all")
     queue = await open_queue(server, options)
+    chosen: dict[str, list[str]] = {}
     if not options.job_ids:
-        return [job.job_id async for job in queue.chosen(options.state)]
-    job_ids = list(dict.fromkeys(options.job_ids))
-    states = {job_id: await queue.inspection.job(options.queue, job_id) for job_id in job_ids}
-    missing = [job_id for job_id, job in states.items() if job is None or job.state != options.state]
+        async for job in queue.chosen(options.state):
+            chosen.setdefault(job.queue, []).append(job.job_id)
+        return chosen
+    missing = []
+    for job_id in dict.fromkeys(options.job_ids):
+        named = await queue.job(job_id)
+        if named is not None and named.state == options.state:
+            chosen.setdefault(named.queue, []).append(job_id)
+        else:
+            missing.append(job_id)
     if missing:
         where = f"with the state {options.state} in {options.queue} at {server.place}"
         look = f"domainstream jobs ls {options.queue} --state {options.state} --each"
         raise NotFoundError.of("job", ", ".join(missing[:3]), (), where=where, look=look)
-    return job_ids
+    return chosen

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from domainstream.cli.common.command import BullPrefix, argument
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal, data_fields, data_lines
-from domainstream.cli.jobs.choice import require_queue
+from domainstream.cli.jobs.choice import chosen_queues, job_in
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import NONE, age, moment
@@ -44,8 +44,7 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
     """
     queue, job_id = options.queue, options.job_id
     inspection = BullMQInspection(server.nodes, bull_prefix=options.bull_prefix)
-    await require_queue(server, inspection, queue, options.bull_prefix)
-    job = await inspection.job(queue, job_id)
+    job = await job_in(inspection, await chosen_queues(server, inspection, queue, options.bull_prefix), job_id)
     if job is None:
         look = f"domainstream jobs ls {queue} --state all --each"
         raise NotFoundError.of("job", job_id, (), where=f"in {queue} at {server.place}", look=look)

@@ -140,11 +140,6 @@ class BullMQInspection:
             names.update(key.removeprefix(start).removesuffix(f":{name}") for key in keys)
         return sorted(name for name in names if name and ":" not in name)
 
-    async def has(self, queue: str) -> bool:
-        """Return whether a queue ever had a job or a worker."""
-        keys = [self._key(queue, name) for name in ("meta", "id")]
-        return bool(await self._run(queue, lambda redis: redis.exists(*keys)))
-
     async def state(self, queue: str) -> QueueState:
         """Return how many jobs a queue has in which state."""
 

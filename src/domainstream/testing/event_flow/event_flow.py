@@ -91,8 +91,7 @@ class EventFlow:
         taken = consumer.queues[0] in self._driver.consumers
         problem = f"queue {consumer.queue} has a consumer; register the handlers of both with one" if taken else None
         queues = self._subscriptions.queues
-        problems = [problem, _queue_problem(consumer.queue, queues), _partitions_problem(consumer, queues)]
-        raise_problems("The consumer", problems)
+        raise_problems("The consumer", [problem, _queue_problem(consumer.queue, queues), _conflict(consumer, queues)])
         for queue in consumer.queues:
             self._driver.consumers[queue] = consumer
 
@@ -163,9 +162,9 @@ class EventFlow:
         return [event for event in events if isinstance(event, what)]
 
     def jobs(self, queue: str) -> list[Job]:
-        """Return all jobs that were added to a queue, oldest first; raise `ConfigurationError` for an unknown queue.
+        """Return all jobs of a queue, or of one partition such as `billing-p3`, oldest first.
 
-        Of a queue with partitions these are the jobs of all of them, or of one: `flow.jobs("billing-p3")`.
+        Raises `ConfigurationError` for an unknown queue.
         """
         raise_problems("EventFlow.jobs", [_queue_problem(queue, self._subscriptions.queues)])
         wanted = queues_of(queue, self._subscriptions.queues.get(queue, 1))
@@ -234,7 +233,7 @@ def _queue_problem(queue: str, queues: Mapping[str, int]) -> str | None:
     return None if known else f"no channel is delivered to queue {queue}, only to: {', '.join(sorted(queues))}"
 
 
-def _partitions_problem(consumer: EventConsumer, queues: Mapping[str, int]) -> str | None:
+def _conflict(consumer: EventConsumer, queues: Mapping[str, int]) -> str | None:
     subscribed = queues.get(consumer.queue, consumer.partitions)
     if subscribed == consumer.partitions:
         return None

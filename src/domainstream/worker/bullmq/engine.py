@@ -37,8 +37,8 @@ from domainstream.telemetry import Signal, emit
 from domainstream.validation import plain_name
 from domainstream.worker.abandoned import AbandonedCalls, abandoned_calls
 from domainstream.worker.bullmq.lock_renewer import LockRenewer
-from domainstream.worker.bullmq.places import Places
 from domainstream.worker.bullmq.loops import MarkerListener, RoundTripLoop
+from domainstream.worker.bullmq.places import Places
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
 from domainstream.worker.bullmq.runner import JobRunner, RunAttempt, add_next_job
 from domainstream.worker.bullmq.tracker import MAX_IN_FLIGHT, JobTracker

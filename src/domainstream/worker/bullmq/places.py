@@ -1,9 +1,10 @@
 """Shares the concurrency of a worker among the partitions of its queue, each of which has a tracker of its own.
 
-Places are not divided beforehand: a partition that has jobs may use those of the others, down to an equal share for each
-one that has jobs too. A tracker that gets fewer places than it could use waits in line, and is woken when places become
-free. As long as one in line has no place at all, those behind it get none that it could have: with fewer places than
-partitions, they take turns. A tracker whose calls fail has no claim, so that a dead node of a cluster holds up no other.
+Places are not divided beforehand: a partition that has jobs may use those of the others, down to an equal share for
+each one that has jobs too. A tracker that gets fewer places than it could use waits in line, and is woken when places
+become free. As long as one in line has no place at all, those behind it get none that it could have: with fewer places
+than partitions, they take turns. A tracker whose calls fail has no claim, so that a dead node of a cluster holds up no
+other.
 """
 
 from typing import Protocol
