@@ -35,10 +35,12 @@ class ChannelRegistry:
         channels: Iterable[EventPublisherChannel],
         publishers: Mapping[EventPublisherChannel, tuple[str, EventClass]],
         listeners: Mapping[EventPublisherChannel, tuple[str, ...]],
+        queue_partitions: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._channels = tuple(channels)
         self._publishers = MappingProxyType(dict(publishers))
         self._listeners = MappingProxyType(dict(listeners))
+        self._queue_partitions = MappingProxyType(dict(queue_partitions))
 
     @classmethod
     def build(
@@ -57,7 +59,9 @@ class ChannelRegistry:
             raise RegistryError(f"{channels.__name__}, mappers and subscriptions do not match:", problems)
         publishers = {channel: (service, event) for service, event, channel in _published(mappers)}
         listeners = {channel: tuple(str(handler) for handler in subscriptions[channel]) for channel in channels}
-        return cls(channels, publishers, listeners)
+        handlers = (handler for channel in channels for handler in subscriptions[channel])
+        partitions = {str(handler): int(getattr(handler, "partitions", 1)) for handler in handlers}
+        return cls(channels, publishers, listeners, partitions)
 
     @property
     def channels(self) -> tuple[EventPublisherChannel, ...]:
@@ -75,6 +79,10 @@ class ChannelRegistry:
     def listeners_of(self, channel: EventPublisherChannel) -> tuple[str, ...]:
         """Return the listeners of `channel` as `queue:job`; empty if it has none yet."""
         return self._listeners[channel]
+
+    def partitions_of(self, listener: str) -> int:
+        """Return over how many BullMQ queues the queue of a listener, given as `queue:job`, is spread."""
+        return self._queue_partitions.get(listener, 1)
 
     @property
     def without_publisher(self) -> tuple[EventPublisherChannel, ...]:

@@ -1,11 +1,12 @@
 """`domainstream replay`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import click
 
+from domainstream.channel.partitions import MAX_PARTITIONS
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import BullPrefix, Yes, argument, option
 from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
@@ -14,6 +15,7 @@ from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.job import name_problem
+from domainstream.queue.partitions import by_queue, queues_of
 from domainstream.stream.state import id_order
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import did_you_mean, plural
@@ -65,6 +67,18 @@ class ReplayOptions:
     job: Annotated[str, option("--job", metavar="NAME", required=True, callback=_name, help="The jobs' name.")]
     """The jobs' name."""
 
+    partitions: Annotated[
+        int,
+        option(
+            "--partitions",
+            type=click.IntRange(1, MAX_PARTITIONS),
+            default=1,
+            show_default=True,
+            help="Over how many BullMQ queues the queue is spread, as its subscriptions say.",
+        ),
+    ]
+    """Over how many BullMQ queues it is spread."""
+
     again: Annotated[
         bool, option("--again", is_flag=True, help="Also events that the queue has a job for: they run again.")
     ]
@@ -98,7 +112,8 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
     plan = await _plan(server, options)
     inspection = BullMQInspection(server.nodes, bull_prefix=plan.bull_prefix)
     known = await inspection.queues()
-    if inspection.name_of(plan.queue) not in known:
+    _require_partitions(plan, by_queue(known))
+    if not any(inspection.name_of(each) in known for each in queues_of(plan.queue, plan.partitions)):
         terminal.warn(f"The queue {plan.queue} never had a job.{did_you_mean(plan.queue, known)}")
     # The dry run counts the jobs, so that the question can say how many.
     outcome = _outcome(plan, dry_run=True)
@@ -131,6 +146,14 @@ def _require_choice(options: ReplayOptions) -> None:
         raise click.UsageError("--failed retries the jobs that failed, and --again adds others: use one of them")
 
 
+def _require_partitions(plan: Replay, known: Mapping[str, Sequence[str]]) -> None:
+    """Raise a usage error if the number of partitions is missing; the server does not know it."""
+    if plan.partitions == 1 and plan.queue in known and (last := known[plan.queue][-1]) != plan.queue:
+        raise click.UsageError(
+            f"{plan.queue} has partitions, such as {last}; add the number that its subscriptions say: --partitions N"
+        )
+
+
 async def _plan(server: RedisServer, options: ReplayOptions) -> Replay:
     now = await server.streams.now_ms()
     state = await server.streams.stream(options.channel)
@@ -143,6 +166,7 @@ async def _plan(server: RedisServer, options: ReplayOptions) -> Replay:
         until=until,
         queue=options.queue,
         job=options.job,
+        partitions=options.partitions,
         prefix=server.prefix,
         bull_prefix=options.bull_prefix,
         mark=f"replay-{now}" if options.again else "",

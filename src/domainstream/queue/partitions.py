@@ -21,22 +21,17 @@ def queues_of(queue: str, partitions: int) -> tuple[str, ...]:
     return (queue,) if partitions == 1 else tuple(f"{queue}-p{number}" for number in range(partitions))
 
 
-def partitioned_queue(name: str) -> tuple[str, int] | None:
-    """Return the queue that a BullMQ queue of this name would be a partition of, and its number; None for any other."""
-    match = _PARTITION.fullmatch(name)
-    return (match["queue"], int(match["number"])) if match else None
-
-
 def by_queue(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names of BullMQ queues by the queue that they are: two or more of its partitions, or itself alone.
+    """Return the names of BullMQ queues by the queue that they belong to: one with partitions, or each itself.
 
-    A single name such as `billing-p3` is taken for that of a queue, because any queue may be called so.
+    The names may be those on a cluster, `{billing-p3}`. A single one is taken for a queue of this name, because any
+    queue may be called so.
     """
-    known = list(names)
     found: dict[str, list[str]] = {}
-    for name in known:
-        partition = partitioned_queue(name)
-        found.setdefault(partition[0] if partition else name, []).append(name)
+    for name in names:
+        plain = name[1:-1] if name.startswith("{") and name.endswith("}") else name
+        match = _PARTITION.fullmatch(plain)
+        found.setdefault(match["queue"] if match else plain, []).append(name)
     return {queue if len(own) > 1 else own[0]: own for queue, own in found.items()}
 
 

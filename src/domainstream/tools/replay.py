@@ -1,16 +1,17 @@
 """Adds jobs for the events of a channel to one queue again."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from domainstream.channel.partitions import channel_of
+from domainstream.channel.partitions import channel_of, partition_of
 from domainstream.errors import EventDecodingError
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.repair import BullMQRepair
+from domainstream.queue.partitions import queues_of
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream import Delivery
 from domainstream.stream.inspection.streams import RedisStreamInspection
@@ -35,6 +36,9 @@ class Replay(Struct, frozen=True, kw_only=True):
 
     job: str
     """The jobs' name."""
+
+    partitions: int = 1
+    """Over how many BullMQ queues that queue is spread."""
 
     prefix: str
     """The prefix of the stream's key."""
@@ -129,16 +133,18 @@ async def replay_events(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcom
 async def _replay_to(queue: BullMQQueue, nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> None:
     inspection = BullMQInspection(nodes, bull_prefix=replay.bull_prefix)
     repair = BullMQRepair(nodes, bull_prefix=replay.bull_prefix) if replay.only_failed else None
-    had_jobs = inspection.name_of(replay.queue) in await inspection.queues()
+    known_queues = frozenset(await inspection.queues())
+    had_jobs = any(inspection.name_of(name) in known_queues for name in queues_of(replay.queue, replay.partitions))
     async for batch in _batches(nodes, replay, outcome):
-        own_ids = [job_id(one.event_id, job=own) for one in batch for own in ("", replay.job)]
-        states = await inspection.known(replay.queue, own_ids)
-        jobs = [_known(states, one.event_id, replay.job) for one in batch]
-        failed = [found for found, state in jobs if state == "failed"]
+        states = await _states(inspection, batch, replay.job)
+        jobs = [_known(states, one, replay.job) for one in batch]
+        failed = [(one.job.queue, found) for one, (found, state) in zip(batch, jobs, strict=True) if state == "failed"]
         outcome.completed += sum(state == "completed" for _, state in jobs)
         outcome.failed += len(failed)
         if repair is not None:
-            outcome.retried += len(failed) if outcome.dry_run else await repair.retry(replay.queue, failed)
+            for name in dict.fromkeys(queue for queue, _ in failed):
+                own = [found for queue, found in failed if queue == name]
+                outcome.retried += len(own) if outcome.dry_run else await repair.retry(name, own)
             continue
         new = [one.job for one, (found, _) in zip(batch, jobs, strict=True) if replay.mark or not found]
         has_job = sum(bool(found) for found, _ in jobs)
@@ -150,9 +156,18 @@ async def _replay_to(queue: BullMQQueue, nodes: RedisNodes, replay: Replay, outc
         outcome.may_repeat += len(batch) - has_job if had_jobs else 0
 
 
-def _known(states: Mapping[str, str], event_id: str, job: str) -> tuple[str, str]:
+async def _states(inspection: BullMQInspection, batch: Sequence[Candidate], job: str) -> dict[str, str]:
+    """Return the states of the jobs that the queues have for a batch of events; see `BullMQInspection.known`."""
+    ids: dict[str, list[str]] = {}
+    for one in batch:
+        ids.setdefault(one.job.queue, []).extend((job_id(one.event_id), job_id(one.event_id, job=job)))
+    found = [await inspection.known(queue, own) for queue, own in ids.items()]
+    return {known: state for states in found for known, state in states.items()}
+
+
+def _known(states: Mapping[str, str], one: Candidate, job: str) -> tuple[str, str]:
     """Return id and state of the job that a queue has for an event, under either id that a subscriber gives."""
-    ids = (job_id(event_id), job_id(event_id, job=job))
+    ids = (job_id(one.event_id), job_id(one.event_id, job=job))
     return next(((known, states[known]) for known in ids if known in states), ("", ""))
 
 
@@ -196,5 +211,7 @@ def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
         return None
     if message.type != channel_of(delivery.channel):
         return None
-    job = Job(replay.queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
+    queues = queues_of(replay.queue, replay.partitions)
+    queue = queues[partition_of(message.partitionkey or message.subject, len(queues))]
+    job = Job(queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
     return Candidate(job, message.id)

@@ -77,6 +77,7 @@ RULES: Final = (
     Rule("DS407", "event with two handlers in a queue", rules_subscriptions.doubled_handlers),
     Rule("DS408", "queue with two consumers", rules_subscriptions.doubled_consumers),
     Rule("DS409", "queue or job value used twice", rules_subscriptions.doubled_names),
+    Rule("DS410", "queue with two numbers of partitions", rules_subscriptions.disagreeing_partitions),
     Rule("DS501", "channel without a publisher", rules_subscriptions.unpublished_channels),
     Rule("DS502", "event published by two services", rules_subscriptions.published_twice),
     Rule("DS503", "subscription to a channel without a publisher", rules_subscriptions.unpublished_subscriptions),

@@ -65,11 +65,13 @@ def _operations(channel: DocumentedChannel) -> Iterator[tuple[str, dict[str, Any
     if channel.publisher:
         details: dict[str, Any] = {"title": f"{channel.publisher} publishes", "tags": [{"name": channel.publisher}]}
         yield f"{channel.publisher}.send.{channel.value}", _operation("send", channel, details)
-    for queue, job in channel.handlers:
+    for handler in channel.handlers:
+        queue, job = handler.queue, handler.job
+        partitions = {"partitions": list(handler.queues)} if handler.partitions > 1 else {}
         details = {
             "title": f"{queue} gets the job {job}",
             "tags": [{"name": queue}],
-            "x-bullmq": {"queue": queue, "job": job},
+            "x-bullmq": {"queue": queue, "job": job, **partitions},
         }
         yield f"{queue}.{job}.receive.{channel.value}", _operation("receive", channel, details)
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from domainstream.channel import ChannelRegistry, EventPublisherChannel
 from domainstream.errors import ConfigurationError, DomainStreamError
 from domainstream.event import BaseEvent
+from domainstream.queue.partitions import queues_of
 from domainstream.text import described
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import did_you_mean
@@ -38,6 +39,14 @@ class QueueHandler(NamedTuple):
 
     job: str
     """The name of its jobs."""
+
+    partitions: int = 1
+    """Over how many BullMQ queues it is spread."""
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of these BullMQ queues; without partitions, its own."""
+        return queues_of(self.queue, self.partitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,11 @@ def documented_channels(registry: ChannelRegistry) -> tuple[DocumentedChannel, .
     for channel in sorted(registry.channels, key=lambda channel: channel.value):
         event = registry.event_of(channel)
         events = () if event is None else (event,)
-        handlers = sorted(QueueHandler(*name.split(":", 1)) for name in registry.listeners_of(channel))
+        handlers = sorted(
+            QueueHandler(queue, job, registry.partitions_of(name))
+            for name in registry.listeners_of(channel)
+            for queue, _, job in (name.partition(":"),)
+        )
         documented.append(DocumentedChannel(channel, registry.publisher_of(channel), events, tuple(handlers)))
     return tuple(documented)
 

@@ -85,10 +85,15 @@ def _queues(channels: Iterable[DocumentedChannel]) -> str:
     for channel in channels:
         for handler in channel.handlers:
             jobs[handler].append(_literal(channel.value))
-    queues: defaultdict[str, list[str]] = defaultdict(list)
-    for (queue, job), values in sorted(jobs.items()):
-        queues[queue].append(f"    readonly {_literal(job)}: JobData<{' | '.join(values)}>;\n")
-    lines = "".join(f"  readonly {_literal(queue)}: {{\n{''.join(own)}  }};\n" for queue, own in queues.items())
+    queues: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for handler, values in sorted(jobs.items()):
+        names = handler.queues
+        comment = "" if handler.partitions == 1 else f"BullMQ's queues are `{names[0]}` to `{names[-1]}`."
+        queues[handler.queue, comment].append(f"    readonly {_literal(handler.job)}: JobData<{' | '.join(values)}>;\n")
+    lines = "".join(
+        f"{_comment(comment, '  ')}  readonly {_literal(queue)}: {{\n{''.join(own)}  }};\n"
+        for (queue, comment), own in queues.items()
+    )
     return f"\n/** The data of each queue's jobs, by job name. */\nexport interface Queues {{\n{lines}}}\n"
 
 

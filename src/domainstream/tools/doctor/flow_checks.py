@@ -1,7 +1,7 @@
 """The doctor's checks of streams, groups, dead letters and queues."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -9,6 +9,7 @@ from msgspec import Struct
 from domainstream.errors import UnknownEventVersionError
 from domainstream.queue.bullmq.inspection import QueueState
 from domainstream.queue.bullmq.unhandled import UnhandledJobs
+from domainstream.queue.partitions import by_queue
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters import DeadLetterState
 from domainstream.stream.state import LeaseState, ms_of
@@ -135,13 +136,18 @@ def queue_findings(
 ) -> Iterator[Finding]:
     """Check which queues have failed jobs, and jobs that wait for a build that handles them."""
     prefixed = () if bull_prefix == "bull" else ("--bull-prefix", bull_prefix)
-    waiting = list(unhandled)
+    queue_of = {name: queue for queue, names in by_queue(state.queue for state in queues).items() for name in names}
+    waiting = _joined(unhandled, queue_of)
+    failed: dict[str, list[QueueState]] = {}
     for state in queues:
         if state.failed:
-            first = "which" if state.failed == 1 else "the first"
-            jobs = f"{state.queue} has {plural(state.failed, 'failed job')}, {first} failed"
-            words = f"{jobs} {age(state.oldest_failed_ms)} ago: failed jobs stay until they are retried or removed"
-            yield warning("failed jobs", words, command("jobs", "ls", state.queue, *prefixed))
+            failed.setdefault(queue_of[state.queue], []).append(state)
+    for queue, states in failed.items():
+        count, oldest_ms = sum(state.failed for state in states), max(state.oldest_failed_ms or 0 for state in states)
+        first = "which" if count == 1 else "the first"
+        jobs = f"{queue} has {plural(count, 'failed job')}, {first} failed"
+        words = f"{jobs} {age(oldest_ms)} ago: failed jobs stay until they are retried or removed"
+        yield warning("failed jobs", words, command("jobs", "ls", queue, *prefixed))
     for kind in waiting:
         newer = kind.error == UnknownEventVersionError.__name__
         why = "whose event version is newer than its workers know" if newer else "that no handler of its workers takes"
@@ -152,5 +158,21 @@ def queue_findings(
             "and fail after 7 days by default"
         )
         yield warning("waiting jobs", words, command("jobs", "ls", kind.queue, "--error", kind.error, *prefixed))
-    if not waiting and not any(state.failed for state in queues):
+    if not waiting and not failed:
         yield ok("jobs", f"none has failed permanently or waits for a handler, in {plural(len(queues), 'queue')}")
+
+
+def _joined(unhandled: Iterable[UnhandledJobs], queue_of: Mapping[str, str]) -> list[UnhandledJobs]:
+    """Return what waits for the same reason in the partitions of one queue together."""
+    joined: dict[tuple[str, str], UnhandledJobs] = {}
+    for kind in unhandled:
+        queue = queue_of.get(kind.queue, kind.queue)
+        other = joined.get((queue, kind.error))
+        joined[queue, kind.error] = UnhandledJobs(
+            queue=queue,
+            error=kind.error,
+            jobs=kind.jobs + (other.jobs if other else 0),
+            names=tuple(sorted({*kind.names, *(other.names if other else ())})),
+            oldest_ms=min(kind.oldest_ms, other.oldest_ms if other else kind.oldest_ms),
+        )
+    return [*joined.values()]

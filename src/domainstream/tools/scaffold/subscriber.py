@@ -142,12 +142,21 @@ def _plan_subscription(system: System, new: NewSubscriber, queue: str, job: str)
             raise RefusedError("The subscriber cannot be made:", [problem])
     system.add_member(system.queues, queue.partition(".")[2], new.queue)
     system.add_member(system.jobs, job.partition(".")[2], new.job)
-    changed = with_subscription(with_channel(source, channel), channel, queue, job)
+    partitions = _partitions_of(system, new.queue)
+    changed = with_subscription(with_channel(source, channel), channel, queue, job, partitions)
     if changed is not source:
         changed = system.add_imports(changed, ["domainstream.subscriber:to_queue"])
         for shared in (system.channels, system.queues, system.jobs):
             changed, _ = system.imported(changed, shared.place)
         system.plan.put(changed)
+
+
+def _partitions_of(system: System, queue: str) -> int:
+    """Return the number of partitions that a queue has in its other subscriptions, or in its consumer."""
+    maps = system.project.subscription_maps
+    said = [(each.queue, each.partitions) for table in maps for entry in table.entries for each in entry.subscriptions]
+    said += [(consumer.queue, consumer.partitions) for consumer in system.project.consumers]
+    return next((partitions for name, partitions in said if name == queue and partitions), 1)
 
 
 def _is_handled(system: System, new: NewSubscriber) -> bool:

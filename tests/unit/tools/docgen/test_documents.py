@@ -129,7 +129,7 @@ def test_channels_and_handlers_are_sorted() -> None:
     """Documents do not depend on the order of the enum and of the subscriptions."""
     channels = documented_channels(sample())
     assert [channel.value for channel in channels] == sorted(channel.value for channel in Channel)
-    assert [job for channel in channels for _, job in channel.handlers] == ["a", "b"]
+    assert [handler.job for channel in channels for handler in channel.handlers] == ["a", "b"]
 
 
 def test_partitions_are_shown() -> None:

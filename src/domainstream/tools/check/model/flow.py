@@ -95,6 +95,9 @@ class Subscription:
     job: str | None
     """The job's name, likewise."""
 
+    partitions: int | None
+    """Over how many BullMQ queues the queue is spread; None when that is not plain."""
+
     location: Location
     """Where it is."""
 
@@ -162,6 +165,9 @@ class Consumer:
 
     queue: str | None
     """The queue's name; None when that is not plain."""
+
+    partitions: int | None
+    """Over how many BullMQ queues it is spread; None when that is not plain."""
 
     handlers: tuple[Handler, ...]
     """Its handlers."""

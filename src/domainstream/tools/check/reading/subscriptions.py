@@ -9,6 +9,7 @@ from typing import Final
 
 from domainstream.tools.check.model.domain import Event, Upcasters
 from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription, SubscriptionMap
+from domainstream.tools.check.reading.literals import literal_of
 from domainstream.tools.check.reading.sources import Source
 from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument, assignments_of, last_part
 
@@ -79,9 +80,10 @@ def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbo
         if isinstance(node, ast.Call) and symbols.name_of(node.func, module) == "to_queue":
             queue = symbols.text_of(argument(node, 0, "queue"), module)
             job = symbols.text_of(next((given.value for given in node.keywords if given.arg == "job"), None), module)
-            subscriptions.append(Subscription(queue, job, location))
+            partitions = _partitions_of(node, module, symbols)
+            subscriptions.append(Subscription(queue, job, partitions, location))
         else:
-            subscriptions.append(Subscription(None, None, location))
+            subscriptions.append(Subscription(None, None, None, location))
     enum, _, channel = symbol.rpartition(".")
     return SubscribedChannel(channel, enum, tuple(subscriptions), module.source.location(key))
 
@@ -119,13 +121,22 @@ def read_consumers(source: Source, symbols: Symbols, events: Mapping[str, Event]
         fails = isinstance(plain, ast.Constant) and plain.value in {"wait", "fail"}
         complete = complete and bool(target) and (waits or fails)
         queue = symbols.text_of(argument(call, 0, "queue"), module)
-        yield Consumer(module.symbol(target), source.service, queue, known, complete, source.location(call), made=True)
+        partitions = _partitions_of(call, module, symbols)
+        where = source.location(call)
+        yield Consumer(module.symbol(target), source.service, queue, partitions, known, complete, where, made=True)
     for key, own in handlers.items():
         known, complete = _understood(own)
         # Something else may have a method `on`.
         if known:
             symbol = symbols.of(owners[key], module) or ""
-            yield Consumer(symbol, source.service, None, known, complete, known[0].location, made=False)
+            yield Consumer(symbol, source.service, None, None, known, complete, known[0].location, made=False)
+
+
+def _partitions_of(call: ast.Call, module: Module, symbols: Symbols) -> int | None:
+    """Return what `partitions=` says, 1 without it; None where that is not a plain number."""
+    given = next((keyword.value for keyword in call.keywords if keyword.arg in {"partitions", None}), None)
+    number = 1 if given is None else literal_of(given, module, symbols)
+    return number if isinstance(number, int) else None
 
 
 def joined(consumers: Iterable[Consumer]) -> tuple[Consumer, ...]:

@@ -1,4 +1,4 @@
-"""Rules of subscriptions, DS401 to DS409, and of the flow, DS501 to DS503.
+"""Rules of subscriptions, DS401 to DS410, and of the flow, DS501 to DS503.
 
 Every channel is subscribed to, every job is handled, and what is subscribed to is published, by one service.
 """
@@ -149,6 +149,29 @@ def doubled_names(project: Project) -> Iterator[RawFinding]:
         if repeated.kind == "value":
             message = f"{repeated.name} has the value of {repeated.first}, so both are the same queue or job"
             yield RawFinding(repeated.location, message, "give it a value of its own, or remove it")
+
+
+def disagreeing_partitions(project: Project) -> Iterator[RawFinding]:
+    """Find subscriptions and consumers of one queue that do not say the same number of partitions."""
+    first: dict[str, Subscription] = {}
+    for _, subscription in _subscriptions(project):
+        queue, partitions = subscription.queue, subscription.partitions
+        if queue is None or partitions is None:
+            continue
+        other = first.setdefault(queue, subscription)
+        if other.partitions != partitions:
+            where = f"{other.location.path}:{other.location.line}"
+            numbers = f"has partitions={partitions} here and {other.partitions} at {where}"
+            message = f"the queue {queue} {numbers}: its workers work only one of them"
+            yield RawFinding(subscription.location, message, "use the same number everywhere")
+    for consumer in project.consumers:
+        subscribed = first.get(consumer.queue or "")
+        if subscribed is None or not consumer.made or consumer.partitions in {None, subscribed.partitions}:
+            continue
+        numbers = f"partitions={subscribed.partitions} in its subscriptions and {consumer.partitions} in its consumer"
+        message = f"the queue {consumer.queue} has {numbers}, so jobs go where no worker is"
+        fix = f"use EventConsumer(..., partitions={subscribed.partitions})"
+        yield RawFinding(consumer.location, message, fix)
 
 
 def unpublished_channels(project: Project) -> Iterator[RawFinding]:

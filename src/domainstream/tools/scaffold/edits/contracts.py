@@ -131,17 +131,18 @@ def with_channel(source: Source, channel: str) -> Source:
     return with_item(source, table, f"{channel}: []")
 
 
-def with_subscription(source: Source, channel: str, queue: str, job: str) -> Source:
+def with_subscription(source: Source, channel: str, queue: str, job: str, partitions: int = 1) -> Source:
     """Return the source with `to_queue(queue, job=job)` on a channel of the map."""
     handlers = _subscriptions(source).get(channel)
+    given = [queue, f"job={job}", *([f"partitions={partitions}"] if partitions > 1 else [])]
     if not isinstance(handlers, cst.List):
-        by_hand = f"{channel}: [to_queue({queue}, job={job})]"
+        by_hand = f"{channel}: [to_queue({', '.join(given)})]"
         raise source.cannot_edit(f"{channel} has no list of handlers", by_hand, handlers)
     if (queue, job) in _queues_and_jobs(source, handlers):
         return source
     start, end = source.whole(handlers)
     pad = source.pad(start)
-    new = call("to_queue", [queue, f"job={job}"], "", 0, source.room(pad) - len(STEP) - 1)  # for the comma
+    new = call("to_queue", given, "", 0, source.room(pad) - len(STEP) - 1)  # for the comma
     if len(source.slice(start, end).splitlines()) > 1:
         return with_item(source, handlers, new)
     items = [source.slice(*source.whole(element.value)) for element in handlers.elements]
