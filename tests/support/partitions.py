@@ -65,20 +65,22 @@ def stays(number: int, aggregates: int = 60) -> list[StayCreated]:
     ]
 
 
-def subscriptions(settings: JobSettings | None = None) -> Subscriptions:
-    """Send the channel with partitions to one queue."""
-    handler = to_queue("valuation", job="price-stay", settings=settings or JobSettings())
+def subscriptions(settings: JobSettings | None = None, *, of_queue: int = 1) -> Subscriptions:
+    """Send the channel with partitions to one queue, which has so many partitions `of_queue`."""
+    handler = to_queue("valuation", job="price-stay", settings=settings or JobSettings(), partitions=of_queue)
     return create_multiple_handlers(
         {Channel.DOMAIN_CODING_STAY_CREATED: [handler], Channel.DOMAIN_CODING_STAY_CLOSED: []}
     )
 
 
-def subscriber(url: str, name: str, lease: timedelta, *, prefix: str = "", bull_prefix: str = "bull") -> Any:
-    """Return an instance of the group."""
+def subscriber(
+    url: str, name: str, lease: timedelta, *, prefix: str = "", bull_prefix: str = "bull", of_queue: int = 1
+) -> Any:
+    """Return an instance of the group; the queue has so many partitions `of_queue`."""
     return RedisBullMQStreamSubscriber.from_url(
         url,
         group=GROUP,
-        subscriptions=subscriptions(),
+        subscriptions=subscriptions(of_queue=of_queue),
         consumer=name,
         prefix=prefix,
         bull_prefix=bull_prefix,

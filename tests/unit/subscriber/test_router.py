@@ -2,11 +2,12 @@
 
 import json
 from datetime import timedelta
+from zlib import crc32
 
 import pytest
 from msgspec.structs import replace
 from support.consuming import CALCULATED, EVALUATED, calculated, delivery, evaluated, message, subscriptions_of
-from support.partitions import stays
+from support.partitions import PARTITIONS, stays
 from support.partitions import subscriptions as partitioned
 
 from domainstream.errors import ConfigurationError
@@ -114,3 +115,62 @@ def test_partition_takes_events_of_its_channel_alone() -> None:
     dead = routed(delivered, JobRouter(partitioned())).dead_letter
     assert dead is not None
     assert "channel domain_coding_stay_created carries events of its own type" in dead.reason
+
+
+@pytest.mark.parametrize(("key", "expected"), [(None, "opt-1"), ("patient-7", "patient-7")], ids=["aggregate", "key"])
+def test_job_goes_to_the_partition_of_its_key(key: str | None, expected: str) -> None:
+    """The jobs of an event go to the BullMQ queue of its partition key, or of its aggregate's id without one."""
+    handlers = [to_queue("billing", job="bill", partitions=8), to_queue("valuation", job="price")]
+    router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
+    jobs = routed(delivery(evaluated(aggregate_id="opt-1", partition_key=key)), router).jobs
+    assert [job.queue for job in jobs] == [f"billing-p{crc32(expected.encode()) % 8}", "valuation"]
+
+
+def test_jobs_of_an_event_share_their_partition() -> None:
+    """All jobs that a queue gets of an event are in one partition, under ids of their own."""
+    handlers = [to_queue("billing", job=job, partitions=8) for job in ("bill", "book")]
+    router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
+    bill, book = routed(delivery(evaluated()), router).jobs
+    assert bill.queue == book.queue
+    assert bill.id != book.id
+
+
+def test_stream_with_as_many_partitions_needs_one_of_the_queue() -> None:
+    """If channel and queue have the same number of partitions, each stream has one BullMQ queue."""
+    router = JobRouter(partitioned(of_queue=PARTITIONS))
+    assert router.queues_of("domain_coding_stay_created:p3") == ("valuation-p3",)
+
+
+@pytest.mark.parametrize("of_queue", [8, 24])
+def test_stream_with_another_number_needs_all(of_queue: int) -> None:
+    """With another number of partitions, any BullMQ queue of the queue may get jobs of a stream."""
+    router = JobRouter(partitioned(of_queue=of_queue))
+    assert router.queues_of("domain_coding_stay_created:p3") == tuple(f"valuation-p{n}" for n in range(of_queue))
+
+
+def test_queues_of_a_channel_without_partitions() -> None:
+    """A channel of one stream needs all partitions of its queues, each once."""
+    bill = [to_queue("billing", job=job, partitions=2) for job in ("bill", "book")]
+    handlers = [*bill, to_queue("valuation", job="price")]
+    router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
+    assert router.queues_of(str(EVALUATED)) == ("billing-p0", "billing-p1", "valuation")
+    assert router.queues_of(str(CALCULATED)) == ()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_same_number_means_the_same_partition(number: int) -> None:
+    """What the publisher has put into a partition of the channel goes to the same partition of the queue."""
+    event = stays(0)[number]
+    own = crc32(event.aggregate_id.encode()) % PARTITIONS
+    router = JobRouter(partitioned(of_queue=PARTITIONS))
+    (job,) = routed(Delivery(f"domain_coding_stay_created:p{own}", "1-1", message(event)), router).jobs
+    assert job.queue == f"valuation-p{own}"
+
+
+def test_stream_decides_over_the_key() -> None:
+    """An event in a stream that its key does not belong to goes where the stream's other events go, in their order."""
+    event = stays(0)[0]
+    other = (crc32(event.aggregate_id.encode()) + 1) % PARTITIONS
+    router = JobRouter(partitioned(of_queue=PARTITIONS))
+    (job,) = routed(Delivery(f"domain_coding_stay_created:p{other}", "1-1", message(event)), router).jobs
+    assert (job.queue,) == router.queues_of(f"domain_coding_stay_created:p{other}")

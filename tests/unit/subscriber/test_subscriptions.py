@@ -112,3 +112,61 @@ def test_digest_tells_which_tables_add_the_same_jobs() -> None:
     assert create_multiple_handlers({CALCULATED: [], EVALUATED: [bill, often]}).digest == digest
     assert create_multiple_handlers({EVALUATED: [price], CALCULATED: []}).digest != digest
     assert create_multiple_handlers({EVALUATED: [price], CALCULATED: [bill]}).digest != digest
+
+
+def test_digest_tells_numbers_of_partitions_apart() -> None:
+    """Tables that spread a queue over different BullMQ queues add their jobs to different ones."""
+
+    def digest(**partitions: int) -> str:
+        return create_multiple_handlers(
+            {EVALUATED: [to_queue("billing", job="bill", **partitions)], CALCULATED: []}
+        ).digest
+
+    assert digest() == digest(partitions=1)
+    assert len({digest(), digest(partitions=4), digest(partitions=8)}) == 3
+
+
+def test_queue_without_partitions_is_one_bullmq_queue() -> None:
+    """What a handler says of its queue without partitions is what it said before there were any."""
+    assert to_queue("billing", job="bill") == to_queue("billing", job="bill", partitions=1)
+    assert to_queue("billing", job="bill").queues == ("billing",)
+    assert to_queue("billing", job="bill", partitions=2).queues == ("billing-p0", "billing-p1")
+
+
+@pytest.mark.parametrize("partitions", [0, -8, 1025, True, "8"])
+def test_number_of_partitions_is_checked(partitions: Any) -> None:
+    """A queue has from 1 to 1,024 partitions."""
+    with pytest.raises(SubscriptionError, match="use a whole number from 1 to 1024"):
+        to_queue("billing", job="bill", partitions=partitions)
+
+
+def test_subscriptions_of_a_queue_agree_on_its_partitions() -> None:
+    """A queue has one number of partitions; two are reported with both channels."""
+    (problem,) = problems_of(
+        {
+            EVALUATED: [to_queue("billing", job="bill", partitions=8)],
+            CALCULATED: [to_queue("billing", job="book"), to_queue("valuation", job="book")],
+        }
+    )
+    assert problem == (
+        "the partitions of the queue billing are 8 on DOMAIN_CODING_OPTIMIZATION_EVALUATED and 1 on "
+        "DOMAIN_VALUATION_PRICING_CALCULATED; use the same number everywhere"
+    )
+
+
+def test_queue_with_the_name_of_a_partition_is_refused() -> None:
+    """Two queues cannot share a BullMQ queue: its workers would get each other's jobs."""
+    mapping = {
+        EVALUATED: [to_queue("billing", job="bill", partitions=8)],
+        CALCULATED: [to_queue("billing-p7", job="book"), to_queue("billing-p8", job="book")],
+    }
+    assert problems_of(mapping) == [
+        "DOMAIN_VALUATION_PRICING_CALCULATED: the queue billing-p7 is a partition of billing; give it another name"
+    ]
+
+
+def test_queues_are_known_with_their_partitions() -> None:
+    """The table says which queues there are, and over how many BullMQ queues each is spread."""
+    bill, price = to_queue("billing", job="bill", partitions=8), to_queue("valuation", job="price")
+    subscriptions = create_multiple_handlers({EVALUATED: [bill, price], CALCULATED: [bill]})
+    assert subscriptions.queues == {"billing": 8, "valuation": 1}

@@ -48,18 +48,18 @@ class Places:
         share = -(-self._total // sharing)
         ahead = 0
         for each in self._line:
-            if each is claimant:
+            if each is claimant and not each.taken:
                 break
             ahead += each.wants and not each.taken
         free = self._total - sum(each.taken for each in self._claimants)
         return min(share - claimant.taken, free - ahead)
 
     def wait(self, claimant: Claimant, *, in_line: bool) -> None:
-        """Note whether a claimant could use more places than it gets."""
+        """Note whether a claimant could use more places than it gets; one that has some goes to the end of the line."""
+        if claimant.taken or not in_line:
+            self._line.pop(claimant, None)
         if in_line:
             self._line.setdefault(claimant)
-        else:
-            self._line.pop(claimant, None)
 
     def changed(self, by: Claimant) -> None:
         """Wake those in line: `by` has given places back, or wants no more."""
