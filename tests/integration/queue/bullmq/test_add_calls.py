@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from support.consuming import BullJobs
 from support.hand_over import CHANNEL, HandOver, Instance, RefusedError, events, routed
 
-from domainstream.queue import BullMQQueue, JobSettings
+from domainstream.queue import BullMQQueue, JobSettings, RoutedEntry
 from domainstream.queue.bullmq import add_calls, queue
 from domainstream.queue.bullmq.add_calls import fence_call, fenced_of
 from domainstream.queue.bullmq.scripts import KEYS, script_text
@@ -288,3 +288,33 @@ async def test_without_its_first_write_it_would_not(hand_over: HandOver, owner: 
     call = fence_call("valuation", [("field", 1, "0-0", 0, "")], bull_prefix=hand_over.bull_prefix)
     (reply,) = await owner.queue_link.eval_each(Script.of(text.replace(line, "")), [call])
     assert "used memory" in str(reply)
+
+
+async def test_call_has_the_keys_of_the_queues_that_get_jobs(owner: Instance) -> None:
+    """A queue that gets no job in a call costs nothing there, and may even have gone to a later owner."""
+    one, *_ = await owner.new()
+    (call,) = add_calls.add_calls(routed([one], "billing"), {CHANNEL: owner.epoch}, bull_prefix="bull")
+    assert list(call.queues) == ["billing"]
+    assert call.arguments[0] == 12
+
+
+async def test_entry_that_is_given_up_concerns_all_queues(owner: Instance) -> None:
+    """An entry without jobs may be a hole in any queue, so its call has the keys of all."""
+    one, two, *_ = await owner.new()
+    entries = [*routed([one], "billing"), RoutedEntry(two)]
+    (call,) = add_calls.add_calls(entries, {CHANNEL: owner.epoch}, bull_prefix="bull")
+    assert sorted(call.queues) == ["billing", "valuation"]
+    assert await owner.add(entries) == [[1, []]]
+
+
+async def test_queues_are_in_order_each_for_itself(hand_over: HandOver, owner: Instance) -> None:
+    """Entries whose jobs go to different queues move the marks of these alone; what is read again adds nothing."""
+    one, two, three, four = await owner.new()
+    entries = [*routed([one], "valuation"), *routed([two, three], "billing"), *routed([four], "valuation")]
+    assert await owner.add(entries) == [[4, []]]
+    assert await mark(hand_over, owner) == "4-1"
+    assert await mark(hand_over, owner, "billing") == "3-1"
+    await hand_over.forget()
+    await hand_over.forget("billing")
+    assert await owner.add(entries) == [[0, []]]
+    assert await hand_over.jobs() == await hand_over.jobs("billing") == []
