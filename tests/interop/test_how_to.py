@@ -13,6 +13,7 @@ from typing import Any, Final
 from interop.node_process import PATIENCE, PROGRAMS
 from redis.asyncio import Redis
 from support.consuming import (
+    CALCULATED,
     EVALUATED,
     BullJobs,
     OptimizationEvaluated,
@@ -25,28 +26,31 @@ from support.consuming import (
 )
 
 from domainstream.bootstrap import open_subscriber
+from domainstream.channel.partitions import partition_of
 from domainstream.event import read_message
 from domainstream.queue import BullMQQueue, Job, job_data
+from domainstream.subscriber import create_multiple_handlers, to_queue
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 
 HOW_TO: Final = Path(__file__).parents[2] / "docs" / "how-to" / "use-with-node.md"
 ANNOUNCE: Final = "const announce = (data, correlationId) => console.log(JSON.stringify({ data, correlationId }));\n"
+HANDLE: Final = "const handle = async (job) => console.log(JSON.stringify([job.queueName, job.data.id]));\n"
 
 
 def shown(number: int) -> str:
     """Return one of the page's JavaScript programs."""
     programs = re.findall(r"^ *```js\n(.*?)^ *```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 3
+    assert len(programs) == 4
     return str(programs[number])
 
 
 @asynccontextmanager
-async def javascript(text: str, url: str) -> AsyncIterator[Process]:
+async def javascript(text: str, url: str, **environment: str) -> AsyncIterator[Process]:
     """Run a JavaScript program during the block, with the packages of `tests/interop/node`."""
     process = await asyncio.create_subprocess_exec(
         *("node", "--input-type=module", "--eval", text),
         cwd=PROGRAMS,
-        env={**os.environ, "REDIS_URL": url},
+        env={**os.environ, "REDIS_URL": url, **environment},
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -91,6 +95,32 @@ async def test_job_of_the_page_is_handled(own_database: str) -> None:
     assert context.job_name == "price-stay"
 
 
+async def test_workers_of_the_page_share_partitions(own_database: str) -> None:
+    """Two processes with the workers shown on the page get the events of their partitions, each in its order."""
+    events = [evaluated(aggregate_id=f"opt-{number % 10}") for number in range(40)]
+    subscriptions = create_multiple_handlers(
+        {EVALUATED: [to_queue("notifications", job="announce-price", partitions=4)], CALCULATED: []}
+    )
+    async with (
+        javascript(HANDLE + shown(2), own_database, PARTITIONS="0,1") as one,
+        javascript(HANDLE + shown(2), own_database, PARTITIONS="2,3") as two,
+        Redis.from_url(own_database) as redis,
+    ):
+        for event in events:
+            await Streams(redis, "").add(event)
+        async with open_subscriber(subscriptions, url=own_database) as subscriber, running(subscriber):
+            of_queue = [[event.id for event in events if partition_of(event.aggregate_id, 4) == n] for n in range(4)]
+            assert await said(one, len(of_queue[0]) + len(of_queue[1])) == of_queue[:2]
+            assert await said(two, len(of_queue[2]) + len(of_queue[3])) == of_queue[2:]
+
+
+async def said(worker: Process, count: int) -> list[list[str]]:
+    """Return the ids that a process with two workers says it gets, by the worker's queue."""
+    assert worker.stdout is not None
+    lines = [json.loads(await worker.stdout.readline()) for _ in range(count)]
+    return [[event_id for queue, event_id in lines if queue == name] for name in sorted({queue for queue, _ in lines})]
+
+
 async def test_event_that_the_page_publishes_is_handled(own_database: str) -> None:
     """An event that the program shown on the page adds to a stream reaches a typed handler by way of a subscriber."""
     handled: asyncio.Future[tuple[OptimizationEvaluated, EventContext]] = asyncio.get_running_loop().create_future()
@@ -104,7 +134,7 @@ async def test_event_that_the_page_publishes_is_handled(own_database: str) -> No
         open_subscriber(subscriptions_of("valuation"), url=own_database) as subscriber,
         running(subscriber),
         running(EventWorker.from_url(own_database, consumer)),
-        javascript(shown(2), own_database) as program,
+        javascript(shown(3), own_database) as program,
     ):
         event, context = await handled
         _, errors = await program.communicate()
@@ -117,7 +147,7 @@ async def test_event_that_the_page_publishes_is_handled(own_database: str) -> No
 
 async def test_repeated_entry_of_the_page_adds_no_second_job(own_database: str) -> None:
     """A second XADD of an event with the same id adds no job, and an entry that is not an event is a dead letter."""
-    async with Redis.from_url(own_database) as redis, javascript(shown(2), own_database) as program:
+    async with Redis.from_url(own_database) as redis, javascript(shown(3), own_database) as program:
         await program.communicate()
         entries: Any = await redis.xrange(EVALUATED)
         ((_, fields),) = entries

@@ -1,6 +1,6 @@
 """Commands take a queue with partitions by its name, and mean all of its BullMQ queues."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from zlib import crc32
 
 import pytest
@@ -28,6 +28,11 @@ def job_in(queue: str, job_id: str) -> Job:
     return Job(queue, "bill", job.id, job.data, job.settings)
 
 
+def queue_of(event: OptimizationEvaluated) -> str:
+    """Return the partition of an event."""
+    return QUEUES[crc32(event.aggregate_id.encode()) % len(QUEUES)]
+
+
 async def add(url: str, bull: str, *jobs: Job) -> None:
     """Add jobs."""
     queue = BullMQQueue.from_url(url, bull_prefix=bull)
@@ -36,7 +41,7 @@ async def add(url: str, bull: str, *jobs: Job) -> None:
 
 
 @pytest.fixture
-async def failed(redis_url: str, redis: Redis, bull: str) -> AsyncIterator[list[str]]:
+async def failed(redis_url: str, redis: Redis, bull: str) -> list[str]:
     """A failed job in the partitions 0, 1 and 3 of four; their ids."""
     ids = [f"event-{number}" for number in (0, 1, 3)]
     consumer = EventConsumer("billing", partitions=4)
@@ -50,7 +55,7 @@ async def failed(redis_url: str, redis: Redis, bull: str) -> AsyncIterator[list[
     async with running(worker):
         await until(lambda: worker.stats.failed == 3)
         await until(lambda: BullJobs(redis, bull, QUEUES[3]).ids("failed"))
-    yield ids
+    return ids
 
 
 async def test_queues_shows_each_partition(typed: Type, bull: str, failed: list[str]) -> None:
@@ -102,7 +107,7 @@ async def test_jobs_of_all_partitions_are_retried(typed: Type, bull: str, redis:
 
 async def test_doctor_reports_a_queue_once(typed: Type, bull: str, failed: list[str]) -> None:
     """The failed jobs of all partitions are one finding, whose command shows all of them."""
-    found = records(await typed("doctor", "--json", "--bull-prefix", bull))
+    found = records(await typed("doctor", "--json", "--bull-prefix", bull), exit_code=1)
     (finding,) = [one for one in found if one["check"] == "failed jobs"]
     assert finding["words"].startswith("billing has 3 failed jobs, the first failed")
     assert finding["mend"].startswith("domainstream jobs ls billing --bull-prefix")
@@ -127,10 +132,7 @@ async def test_replay_adds_to_the_partition_of_the_key(typed: Type, streams: Str
     assert records(await typed(*words))[0]["added"] == 20
     assert records(await typed(*words))[0]["known"] == 20
     ids = [await BullJobs(redis, bull, queue).ids() for queue in QUEUES]
-    of_queue = [
-        [f"event-{event.id}" for event in events if crc32(event.aggregate_id.encode()) % 4 == n] for n in range(4)
-    ]
-    assert ids == of_queue
+    assert ids == [[f"event-{event.id}" for event in events if queue_of(event) == queue] for queue in QUEUES]
 
 
 async def test_replay_needs_the_number(typed: Type, streams: Streams, bull: str, failed: list[str]) -> None:
@@ -156,12 +158,7 @@ async def test_replay_retries_failed_jobs_in_their_partitions(
     events = [evaluated(aggregate_id=f"opt-{number}") for number in range(8)]
     for event in events:
         await streams.add(event)
-    jobs = [
-        Job(
-            QUEUES[crc32(event.aggregate_id.encode()) % 4], "bill", f"event-{event.id}", job_of(event).data, ONE_ATTEMPT
-        )
-        for event in events
-    ]
+    jobs = [Job(queue_of(event), "bill", f"event-{event.id}", job_of(event).data, ONE_ATTEMPT) for event in events]
     await add(redis_url, bull, *jobs)
     worker = EventWorker.from_url(redis_url, consumer, bull_prefix=bull)
     async with running(worker):
