@@ -41,7 +41,7 @@ from domainstream.worker.bullmq.loops import MarkerListener, RoundTripLoop
 from domainstream.worker.bullmq.places import Places
 from domainstream.worker.bullmq.round_trip import RoundTripCodec
 from domainstream.worker.bullmq.runner import JobRunner, RunAttempt, add_next_job
-from domainstream.worker.bullmq.tracker import MAX_IN_FLIGHT, JobTracker
+from domainstream.worker.bullmq.tracker import JobTracker
 from domainstream.worker.settings import WorkerSettings
 
 CLIENT_NAME: Final = "domainstream-worker"
@@ -169,7 +169,7 @@ class BullMQEngine:
         codec = RoundTripCodec(prefix, settings)
         self._loops = [
             RoundTripLoop(queue, connections.link(), self._tracker, codec, self._runner, self._backoff())
-            for _ in range(MAX_IN_FLIGHT)
+            for _ in range(self._tracker.in_flight)
         ]
         self._listener = MarkerListener(connections.listed_link(), self._tracker, f"{prefix}marker", self._backoff())
         self._renewer = LockRenewer(connections.blocking_client(), queue, prefix, self._tracker.held, settings)

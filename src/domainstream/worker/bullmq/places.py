@@ -51,8 +51,7 @@ class Places:
             if each is claimant and not each.taken:
                 break
             ahead += each.wants and not each.taken
-        free = self._total - sum(each.taken for each in self._claimants)
-        return min(share - claimant.taken, free - ahead)
+        return min(share - claimant.taken, self._free() - ahead)
 
     def wait(self, claimant: Claimant, *, in_line: bool) -> None:
         """Note whether a claimant could use more places than it gets; one that has some goes to the end of the line."""
@@ -63,6 +62,10 @@ class Places:
 
     def changed(self, by: Claimant) -> None:
         """Wake those in line: `by` has given places back, or wants no more."""
-        for each in self._line:
-            if each is not by:
-                each.look_again()
+        if self._line and self._free() > 0:
+            for each in self._line:
+                if each is not by:
+                    each.look_again()
+
+    def _free(self) -> int:
+        return self._total - sum([each.taken for each in self._claimants])

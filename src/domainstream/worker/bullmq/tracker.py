@@ -34,6 +34,11 @@ from domainstream.worker.bullmq.round_trip import RoundTrip, RoundTripReply
 MAX_IN_FLIGHT: Final = 5
 """Round trips under way at a time. Fewer are slower over a slow network; more gain nothing."""
 
+IN_FLIGHT_OF_A_PARTITION: Final = 2
+"""The same for each partition of a queue, which has other partitions beside it, and only some of the places: with more,
+each round trip would carry a job or two, and a worker would have many connections.
+"""
+
 MIN_FETCH: Final = 5
 """Jobs that make a round trip worth its cost."""
 
@@ -59,7 +64,9 @@ class JobTracker:
         """Why the last call failed; empty after a success."""
         self._id = worker_id
         self._concurrency = concurrency
-        self._share = min(max(-(-concurrency // MAX_IN_FLIGHT), min(-(-concurrency // 2), MIN_FETCH)), MAX_FETCH)
+        self.in_flight = MAX_IN_FLIGHT if places is None else IN_FLIGHT_OF_A_PARTITION
+        """How many round trips may be under way at a time."""
+        self._share = min(max(-(-concurrency // self.in_flight), min(-(-concurrency // 2), MIN_FETCH)), MAX_FETCH)
         self._numbers = count(1)
         self._unreported: list[JobUpdate] = []
         self._unanswered: list[str] = []
