@@ -10,7 +10,17 @@ from support.consuming import BullJobs
 
 from domainstream.queue import BullMQJobAdder, MemoryJobAdder, MemoryQueue
 from domainstream.queue.bullmq.add_calls import marks_key
-from domainstream.testing.job_adder_contract import JobAdderContract, JobAdderHarness
+from domainstream.stream.lease import LeaseLostError
+from domainstream.testing.job_adder_contract import (
+    CHANNEL,
+    QUEUES,
+    JobAdderContract,
+    JobAdderHarness,
+    Owner,
+    entries_of,
+    ids_of,
+    lease_of,
+)
 
 GROUP = "group"
 
@@ -106,7 +116,45 @@ class BullMQHarness(JobAdderHarness):
             await adder.close()
 
 
-class TestMemoryJobAdder(JobAdderContract):
+class EachQueueForItself(JobAdderContract):
+    """What holds, beside the contract, for entries that do not have jobs in all queues, as those of partitions."""
+
+    async def test_queue_without_jobs_is_not_asked(self, harness: JobAdderHarness) -> None:
+        """A queue that gets no job in a call does not matter to it, even if a later owner was there."""
+        owner = await Owner.of(harness.adder(), lease_of(1))
+        await harness.adder().fence(CHANNEL, lease_of(2), ["billing"])
+        assert not await owner.add(1, queues=["valuation"])
+        with pytest.raises(LeaseLostError):
+            await owner.add(2, queues=["billing"])
+        assert await harness.jobs("valuation") == ids_of(1)
+        assert await harness.jobs("billing") == []
+
+    async def test_queues_keep_their_own_order(self, harness: JobAdderHarness) -> None:
+        """Each queue has the jobs of its entries in order and once, however they are spread."""
+        owner = await Owner.of(harness.adder(), lease_of(1))
+        entries = [entry for number in range(1, 600) for entry in entries_of(number, queues=[QUEUES[number % 2]])]
+        assert not await owner.add_entries(entries)
+        for number, queue in enumerate(QUEUES):
+            assert await harness.jobs(queue) == ids_of(*[each for each in range(1, 600) if each % 2 == number])
+            await harness.forget(queue)
+        again = await Owner.of(harness.adder(), lease_of(2, read_to=599))
+        assert not await again.add_entries(entries[-10:])
+        for queue in QUEUES:
+            assert await harness.jobs(queue) == []
+
+    async def test_given_up_entry_is_forgotten_by_all_queues(self, harness: JobAdderHarness) -> None:
+        """An entry without jobs is a hole in no queue any more, also where another call adds nothing."""
+        owner = await Owner.of(harness.adder(), lease_of(1))
+        await harness.refuse("billing")
+        (refusal,) = await owner.add(1, queues=["billing"])
+        assert refusal.queue == "billing"
+        assert not await owner.add_entries(entries_of(1, queues=[]))
+        await harness.accept("billing")
+        await owner.add(1, queues=["billing"])
+        assert await harness.jobs("billing") == []
+
+
+class TestMemoryJobAdder(EachQueueForItself):
     """The adder in memory."""
 
     @pytest.fixture
@@ -115,7 +163,7 @@ class TestMemoryJobAdder(JobAdderContract):
         return MemoryHarness()
 
 
-class TestBullMQJobAdder(JobAdderContract):
+class TestBullMQJobAdder(EachQueueForItself):
     """The adder on each kind of server."""
 
     @pytest.fixture

@@ -21,6 +21,7 @@ if "IMPATIENT" in os.environ:
 
 subscriptions = subscriptions_of("valuation")
 consumer = EventConsumer("valuation")
+partitioned = EventConsumer("billing", partitions=3)
 
 
 @consumer.on(OptimizationEvaluated)
@@ -29,6 +30,9 @@ async def price_stay(event: OptimizationEvaluated, context: EventContext) -> Non
     print("handling", flush=True)  # noqa: T201 - the test waits for it
     await asyncio.sleep(float(os.environ.get("HANDLING_SECONDS", "0")))
     print("handled", flush=True)  # noqa: T201
+
+
+partitioned.on(OptimizationEvaluated)(price_stay)
 
 
 class Waiting:

@@ -7,14 +7,18 @@ import re
 import shutil
 import signal
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.cli.conftest import Start
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, PATIENCE, BullJobs, Streams, evaluated, until
 from support.working import Valuation, job_of
+
+from domainstream.queue import BullMQQueue
 
 ROOT = Path(__file__).parents[3]
 
@@ -93,6 +97,24 @@ async def test_worker_reports_its_figures(start: Start, redis: Redis, redis_url:
         "failures": 0,
         "last_error": "",
     }
+
+
+async def test_worker_of_partitions_is_one_program(
+    start: Start, redis: Redis, redis_url: str, stream_prefix: str
+) -> None:
+    """A consumer of a queue with partitions becomes one worker of all of them, whose figures are their sums."""
+    bull = f"{stream_prefix}bull"
+    queue = BullMQQueue.from_url(redis_url, bull_prefix=bull)
+    await queue.add([replace(job_of(), queue=f"billing-p{number}") for number in range(3)])
+    await queue.close()
+    running = await start("worker", "run_targets:partitioned", "--bull-prefix", bull, "--health-port", "0")
+    url = (await running.says("run.health")).rpartition("url=")[2].partition(" ")[0]
+    for jobs in [BullJobs(redis, bull, f"billing-p{number}") for number in range(3)]:
+        await until(partial(jobs.ids, "completed"))
+    status, answer = await get(url)
+    assert (status, answer["done"]["completed"]) == (200, 3)
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ends() == 0
 
 
 async def test_program_of_the_guide_is_run(start: Start, tmp_path: Path) -> None:

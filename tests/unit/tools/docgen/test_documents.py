@@ -16,6 +16,7 @@ from unit.tools.docgen.monorepo_system import registry
 from domainstream import BaseEvent, ChannelRegistry, EventPayload
 from domainstream.cli.main import cli
 from domainstream.event import EventMessage
+from domainstream.subscriber import to_queue
 from domainstream.tools.docgen.asyncapi import asyncapi_document
 from domainstream.tools.docgen.catalog import catalog_of
 from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
@@ -144,6 +145,28 @@ def test_partitions_are_shown() -> None:
     assert "x-partitions" not in channels[CREATED.value]
     page = catalog_of(documented_channels(registry), title="Test")
     assert page.count("Spread over 8 streams by partition key.") == 1
+
+
+def test_partitions_of_a_queue_are_named() -> None:
+    """The documents name the BullMQ queues that a queue is spread over, for who has a worker for each."""
+    bill = to_queue("billing", job="bill", partitions=8)
+    subscriptions = {**dict.fromkeys(Channel, []), EVALUATED: [bill, to_queue("valuation", job="price")]}
+    mappers: Any = {"coding": {Evaluated: EVALUATED}}
+    registry = ChannelRegistry.build(Channel, mappers=mappers, subscriptions=subscriptions)
+    operations = document(registry)["operations"]
+    names = [f"billing-p{number}" for number in range(8)]
+    assert operations[f"billing.bill.receive.{EVALUATED.value}"]["x-bullmq"] == {
+        "queue": "billing",
+        "job": "bill",
+        "partitions": names,
+    }
+    assert operations[f"valuation.price.receive.{EVALUATED.value}"]["x-bullmq"] == {
+        "queue": "valuation",
+        "job": "price",
+    }
+    channels = documented_channels(registry)
+    assert typescript_of(channels).count("/** BullMQ's queues are `billing-p0` to `billing-p7`. */") == 1
+    assert "in 8 partitions, <code>billing-p0</code> to <code>billing-p7</code>" in catalog_of(channels, title="Test")
 
 
 def test_missing_publisher_or_subscriber_is_described() -> None:
