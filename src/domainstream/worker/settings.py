@@ -8,7 +8,10 @@ from domainstream.validation import plain_name, positive_fields, raise_problems
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RateLimit:
-    """How many jobs of a queue may start per period, over all its workers; give each worker the same limit."""
+    """How many jobs of a queue may start per period, over all its workers; give each worker the same limit.
+
+    For a queue with partitions, it holds for each of them.
+    """
 
     jobs: int
     """The largest number of jobs per period."""

@@ -68,7 +68,7 @@ async def test_worker_ends_with_the_error_of_a_part_that_died(
     worker = queue.worker(hanging, settings=LOCK)
     async with asyncio.timeout(PATIENCE):
         running = asyncio.create_task(worker.run())
-        await until(lambda: worker._engine._tracker.idle)
+        await until(lambda: worker._engines[0]._tracker.idle)
         assert (await worker.health()).ok
         monkeypatch.setattr(*GUARDIANS[guardian])
         await queue.add(job_of())

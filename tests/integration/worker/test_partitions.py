@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -228,7 +228,7 @@ async def test_partitions_of_a_node_that_hangs_hold_up_no_others(cluster: Cluste
         await until(worker_is_well(worker))
 
 
-def worker_is_well(worker: EventWorker) -> object:
+def worker_is_well(worker: EventWorker) -> Callable[[], Awaitable[bool]]:
     """Return a condition for `until`: the worker is healthy."""
 
     async def is_well() -> bool:

@@ -150,7 +150,8 @@ def test_partitions_are_shown() -> None:
 def test_partitions_of_a_queue_are_named() -> None:
     """The documents name the BullMQ queues that a queue is spread over, for who has a worker for each."""
     bill = to_queue("billing", job="bill", partitions=8)
-    subscriptions = {**dict.fromkeys(Channel, []), EVALUATED: [bill, to_queue("valuation", job="price")]}
+    subscriptions: dict[Any, list[Any]] = {channel: [] for channel in Channel}
+    subscriptions[EVALUATED] = [bill, to_queue("valuation", job="price")]
     mappers: Any = {"coding": {Evaluated: EVALUATED}}
     registry = ChannelRegistry.build(Channel, mappers=mappers, subscriptions=subscriptions)
     operations = document(registry)["operations"]
@@ -160,10 +161,8 @@ def test_partitions_of_a_queue_are_named() -> None:
         "job": "bill",
         "partitions": names,
     }
-    assert operations[f"valuation.price.receive.{EVALUATED.value}"]["x-bullmq"] == {
-        "queue": "valuation",
-        "job": "price",
-    }
+    plain = operations[f"valuation.price.receive.{EVALUATED.value}"]["x-bullmq"]
+    assert plain == {"queue": "valuation", "job": "price"}
     channels = documented_channels(registry)
     assert typescript_of(channels).count("/** BullMQ's queues are `billing-p0` to `billing-p7`. */") == 1
     assert "in 8 partitions, <code>billing-p0</code> to <code>billing-p7</code>" in catalog_of(channels, title="Test")
