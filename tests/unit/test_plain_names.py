@@ -124,6 +124,9 @@ def refusal(name: str) -> str:
 BORDERS: dict[str, Callable[[Any], str]] = {
     "to_queue": lambda name: f"{to_queue(name, job=name)} {to_queue(name, job=name).queue}",
     "EventConsumer": lambda name: f"{EventConsumer(name).queue}",
+    "partitions of a queue": lambda name: (
+        f"{to_queue(name, job='j', partitions=2).queues} {EventConsumer(name, partitions=2).queues}"
+    ),
     "a handler's job": lambda name: f"{_jobs_of(name)}",
     "source of events": lambda name: f"{EventEncoder(name).source}",
     "event type": decoded,

@@ -56,7 +56,7 @@ class ChannelEpoch(Struct, kw_only=True):
     """The number of the take."""
 
     queues: Sequence[str]
-    """The queues that get its jobs, and whose servers have accepted the epoch."""
+    """The queues that may get its jobs, and whose servers have accepted the epoch."""
 
     is_ordered: bool = True
     """False for entries that were claimed from other consumers: their queues' marks say nothing of them."""
@@ -128,7 +128,8 @@ class JobAdder(Protocol):
     async def add(self, channel: str, entries: Sequence[RoutedEntry], epoch: ChannelEpoch) -> Sequence[Refusal]:
         """Add the jobs of a channel's entries, which are in its order; return those that BullMQ did not take.
 
-        An entry without jobs is one that was refused before and is given up: the queues forget that.
+        Only the queues that get jobs are asked. An entry without jobs is one that was refused before and is given up:
+        all queues forget that.
         Raises `LeaseLostError` when a queue knows of a later owner, or not of this one; `QueueBehindError`; and
         `TooManyRefusalsError`.
         """

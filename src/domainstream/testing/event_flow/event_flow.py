@@ -167,7 +167,7 @@ class EventFlow:
         Raises `ConfigurationError` for an unknown queue.
         """
         raise_problems("EventFlow.jobs", [_queue_problem(queue, self._subscriptions.queues)])
-        wanted = queues_of(queue, self._subscriptions.queues.get(queue, 1))
+        wanted = queues_of(plain_name(queue), self._subscriptions.queues.get(queue, 1))
         return [job for job in self._driver.queue.added if job.queue in wanted]
 
     @property
@@ -221,7 +221,7 @@ class EventFlow:
             raise FlowFailedError(failed, dead, waiting)
 
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
-        queues = () if queue is None else queues_of(queue, self._subscriptions.queues.get(queue, 1))
+        queues = () if queue is None else queues_of(plain_name(queue), self._subscriptions.queues.get(queue, 1))
         for attempt in self._driver.attempts:
             wanted = isinstance(attempt.outcome, Completed) and (queue is None or attempt.job.queue in queues)
             if wanted and isinstance(attempt.event, event_class) and attempt.context is not None:
