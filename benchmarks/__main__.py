@@ -9,6 +9,7 @@ from benchmarks import (
     forwarding,
     many_channels,
     memory,
+    ordering,
     publishing,
     relaying,
     storing,
@@ -22,7 +23,8 @@ def main() -> int:
     """Run all benchmarks."""
     with find_server() as server:
         print(f"server: {server.origin}\n")
-        met = [part.run(server.url) for part in (publishing, memory, forwarding, many_channels, working, end_to_end)]
+        parts = (publishing, memory, forwarding, many_channels, working, ordering, end_to_end)
+        met = [part.run(server.url) for part in parts]
         with find_postgres() as database_url:
             if database_url is not None:
                 met += [storing.run(database_url), relaying.run(server.url, database_url)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import bullmq
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from benchmarks.node_peers import run_bridge
 from benchmarks.sample import EVENT_TYPE, Channel, make_event
-from domainstream.event import EventEncoder
+from domainstream.event import EventEncoder, EventMessage
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers, to_queue
 
 BATCH = 500
@@ -31,9 +31,11 @@ async def fill(redis: Redis, count: int) -> None:
             await pipe.execute()
 
 
-async def ours(url: str, queues: Sequence[str], count: int) -> float:
-    """Let our subscriber carry them; return events per second."""
-    handlers = [to_queue(queue, job="price-stay") for queue in queues]
+async def ours(
+    url: str, queues: Sequence[str], count: int, *, order_by: Callable[[EventMessage], str] | None = None
+) -> float:
+    """Let our subscriber carry them, in order by keys if `order_by` returns these; return events per second."""
+    handlers = [to_queue(queue, job="price-stay", order_by=order_by) for queue in queues]
     subscriptions = create_multiple_handlers({Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED: handlers})
     async with RedisBullMQStreamSubscriber.from_url(url, group=GROUP, subscriptions=subscriptions) as subscriber:
         started = time.perf_counter()

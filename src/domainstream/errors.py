@@ -13,6 +13,7 @@
     ├── EventError                  one event is at fault
     │   ├── InvalidEventError       an event created with invalid fields
     │   ├── EventEncodingError      an event that cannot be encoded; it was not sent
+    │   ├── OrderKeyError           a subscription's `order_by` returned no key for the event
     │   └── EventDecodingError      a message that cannot be decoded
     │       ├── HostileJsonError        too large, too deep, ambiguous, or not JSON
     │       ├── InvalidEnvelopeError    not a CloudEvent with the required attributes
@@ -132,6 +133,17 @@ class HostileJsonError(EventDecodingError):
 
 class InvalidEnvelopeError(EventDecodingError):
     """The JSON is valid, but not a CloudEvent with the required attributes."""
+
+
+class OrderKeyError(EventError):
+    """A subscription's `order_by` raised, or returned no key for the event."""
+
+    def __init__(self, problem: str, queue: str, *, event_id: str, event_type: str) -> None:
+        super().__init__(
+            f"order_by of the queue {queue} {problem}; it must return a non-empty text for every event",
+            event_id=event_id,
+            event_type=event_type,
+        )
 
 
 class UnknownEventTypeError(EventDecodingError):

@@ -157,6 +157,10 @@ class Signal(Enum):
         *("subscriber.dead_letter", WARNING, "channel entry error reason"),
         "an entry that can never become a job was stored as a dead letter",
     )
+    SUBSCRIBER_KEY_HELD = (
+        *("subscriber.key_held", WARNING, "queue key job waiting"),
+        "a job has failed permanently, and those with its key wait behind it: see `domainstream order`",
+    )
     SUBSCRIBER_MAINTENANCE_FAILED = (
         *("subscriber.maintenance_failed", WARNING, "task reason"),
         "a maintenance task failed; it runs again in the next round",

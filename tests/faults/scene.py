@@ -82,6 +82,10 @@ class Scene:
         """Start workers of both queues."""
         return self._start(run_worker, WorkerOrder(**{"url": self.server.url, "ledger": self.ledger, **order}))
 
+    def child(self, work: Callable[[Any], None], order: Any) -> Child:
+        """Start another program."""
+        return self._start(work, order)
+
     def bridge(self, **order: Any) -> Child:
         """Start a naive bridge, as it is often written."""
         return self._start(run_bridge, BridgeOrder(**{"url": self.server.url, **order}))

@@ -41,6 +41,15 @@ class Size:
     locked_jobs: int
     """Jobs whose ends race with the renewal of their locks."""
 
+    ordered_events: int
+    """Events of a run whose jobs are handled in order."""
+
+    ordered_kills: int
+    """How often workers are killed in such a run."""
+
+    ordered_deeds: int
+    """How often people do something to its jobs."""
+
     server_kills: int
     """How often the server is killed in a run."""
 
@@ -110,6 +119,9 @@ QUICK: Final = Size(
     kills_amid_changes=1,
     failpoint_deaths=6,
     worker_kills=5,
+    ordered_events=600,
+    ordered_kills=4,
+    ordered_deeds=40,
     locked_jobs=6_000,
     server_kills=3,
     primary_kills=3,
@@ -143,6 +155,9 @@ FULL: Final = Size(
     kills_amid_changes=12,
     failpoint_deaths=200,
     worker_kills=50,
+    ordered_events=20_000,
+    ordered_kills=40,
+    ordered_deeds=1_000,
     locked_jobs=1_000_000,
     server_kills=30,
     primary_kills=20,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -40,6 +41,10 @@ class NodeProgram:
         self._name = name
         self._process = process
 
+    def kill(self) -> None:
+        """Kill it, if it `may_die`."""
+        self._process.kill()
+
     async def line(self) -> Any:
         """Return the next line it writes; fail if it ends instead."""
         async with asyncio.timeout(PATIENCE):
@@ -63,8 +68,8 @@ class NodeProgram:
 
 
 @asynccontextmanager
-async def node(name: str, **settings: Any) -> AsyncIterator[NodeProgram]:
-    """Run a program of `tests/interop/node` during the block, once it is ready; it must exit with code 0."""
+async def node(name: str, *, may_die: bool = False, **settings: Any) -> AsyncIterator[NodeProgram]:
+    """Run a program of `tests/interop/node` during the block, once it is ready; it must exit with code 0, or die."""
     process = await asyncio.create_subprocess_exec(
         "node", str(PROGRAMS / name), json.dumps(settings), stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
@@ -75,8 +80,9 @@ async def node(name: str, **settings: Any) -> AsyncIterator[NodeProgram]:
         async with asyncio.timeout(PATIENCE):
             # Without input, `communicate` would leave standard input open, whose end the program waits for.
             _, errors = await process.communicate(b"")
-        assert process.returncode == 0
-        assert errors.decode() == ""
+        if not (may_die and process.returncode == -signal.SIGKILL):
+            assert process.returncode == 0
+            assert errors.decode() == ""
     finally:
         if process.returncode is None:
             process.kill()

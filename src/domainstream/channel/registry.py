@@ -34,13 +34,11 @@ class ChannelRegistry:
         self,
         channels: Iterable[EventPublisherChannel],
         publishers: Mapping[EventPublisherChannel, tuple[str, EventClass]],
-        listeners: Mapping[EventPublisherChannel, tuple[str, ...]],
-        queue_partitions: Mapping[str, int] = MappingProxyType({}),
+        handlers: Mapping[EventPublisherChannel, tuple[object, ...]],
     ) -> None:
         self._channels = tuple(channels)
         self._publishers = MappingProxyType(dict(publishers))
-        self._listeners = MappingProxyType(dict(listeners))
-        self._queue_partitions = MappingProxyType(dict(queue_partitions))
+        self._handlers = MappingProxyType(dict(handlers))
 
     @classmethod
     def build(
@@ -58,10 +56,7 @@ class ChannelRegistry:
         if problems:
             raise RegistryError(f"{channels.__name__}, mappers and subscriptions do not match:", problems)
         publishers = {channel: (service, event) for service, event, channel in _published(mappers)}
-        listeners = {channel: tuple(str(handler) for handler in subscriptions[channel]) for channel in channels}
-        handlers = (handler for channel in channels for handler in subscriptions[channel])
-        partitions = {str(handler): int(getattr(handler, "partitions", 1)) for handler in handlers}
-        return cls(channels, publishers, listeners, partitions)
+        return cls(channels, publishers, {channel: tuple(subscriptions[channel]) for channel in channels})
 
     @property
     def channels(self) -> tuple[EventPublisherChannel, ...]:
@@ -78,11 +73,11 @@ class ChannelRegistry:
 
     def listeners_of(self, channel: EventPublisherChannel) -> tuple[str, ...]:
         """Return the listeners of `channel` as `queue:job`; empty if it has none yet."""
-        return self._listeners[channel]
+        return tuple(str(handler) for handler in self._handlers[channel])
 
-    def partitions_of(self, listener: str) -> int:
-        """Return over how many BullMQ queues the queue of a listener, given as `queue:job`, is spread."""
-        return self._queue_partitions.get(listener, 1)
+    def handlers_of(self, channel: EventPublisherChannel) -> tuple[object, ...]:
+        """Return the same as the subscriptions have them: `QueueHandler` objects, if they are made by `to_queue`."""
+        return self._handlers[channel]
 
     @property
     def without_publisher(self) -> tuple[EventPublisherChannel, ...]:
@@ -92,7 +87,7 @@ class ChannelRegistry:
     @property
     def without_listeners(self) -> tuple[EventPublisherChannel, ...]:
         """The channels without a listener."""
-        return tuple(channel for channel in self._channels if not self._listeners[channel])
+        return tuple(channel for channel in self._channels if not self._handlers[channel])
 
 
 def _published(mappers: Mapping[str, Mapped]) -> Iterable[tuple[str, EventClass, EventPublisherChannel]]:

@@ -17,6 +17,7 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import MissingExtraError, ServerError, ServerRefusedError, ServerUnavailableError
 from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.queue.bullmq.order import BullMQOrder
 from domainstream.redis.keys import stream_key
 from domainstream.redis.topology import Address, TopologyKind
 from domainstream.stream import StreamState
@@ -32,6 +33,7 @@ from domainstream.tools.doctor.flow_checks import (
     stream_findings,
     subscriptions_findings,
 )
+from domainstream.tools.doctor.order_checks import inspect_order
 from domainstream.tools.doctor.partition_checks import partition_findings, read_layouts
 from domainstream.tools.doctor.server_checks import (
     Deployment,
@@ -266,11 +268,15 @@ async def _queue_findings(server: RedisServer, bull_prefix: str) -> list[Finding
     names = await inspection.queues()
     if not names:
         return [ok("queues", f"doctor found no queue below the prefix {bull_prefix}, and so no job")]
+    now = await server.streams.now_ms()
     return [
         *queue_findings(
             [await inspection.state(name) for name in names],
             [jobs for name in names for jobs in await inspection.unhandled(name)],
             bull_prefix=bull_prefix,
-            now_ms=await server.streams.now_ms(),
-        )
+            now_ms=now,
+        ),
+        *await inspect_order(
+            BullMQOrder(server.nodes, bull_prefix=bull_prefix), names, bull_prefix=bull_prefix, now_ms=now
+        ),
     ]

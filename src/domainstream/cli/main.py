@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "pending": LazyCommand("domainstream.cli.pending:pending", "List entries delivered but not acknowledged."),
     "queues": LazyCommand("domainstream.cli.queues:queues", "Count the jobs of each BullMQ queue by state."),
     "jobs": LazyCommand("domainstream.cli.jobs:jobs", "Find out why jobs failed, and retry or remove them."),
+    "order": LazyCommand(
+        "domainstream.cli.order:order", "Show what holds up jobs that are handled in order, and let them go on."
+    ),
     "outbox": LazyCommand(
         "domainstream.cli.outbox:outbox", "Look at an outbox, and retry, discard or replay its events."
     ),

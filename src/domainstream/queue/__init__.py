@@ -6,7 +6,7 @@ names and camelCase stop in `queue.bullmq`. Before: `domainstream.stream`. Next 
 
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.queue.bullmq.queue import BullMQQueue
-from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin
+from domainstream.queue.job import Job, JobOrigin, RedisEvent, job_data, job_id, job_origin, order_place
 from domainstream.queue.memory import MemoryJobAdder, MemoryQueue
 from domainstream.queue.port import (
     ChannelEpoch,
@@ -40,4 +40,5 @@ __all__ = [
     "job_data",
     "job_id",
     "job_origin",
+    "order_place",
 ]

@@ -5,6 +5,7 @@ read: `_redisEvent` and `correlationId`.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -19,6 +20,9 @@ ID_PREFIX: Final = "event-"
 """Keeps job ids from being all digits, and from clashing with a queue's own keys such as `meta` or `wait`."""
 
 DEFAULT_SETTINGS: Final = JobSettings()
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 _VALID_NAME = re.compile(r"[^\s:]+")
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")
@@ -42,6 +46,14 @@ class Job(Struct, frozen=True, gc=False):
 
     settings: JobSettings = DEFAULT_SETTINGS
     """How it is tried, delayed and kept."""
+
+    order_key: str = ""
+    """It is handled after those jobs of its queue with the same key that were added before; empty for no order."""
+
+    order_place: str = ""
+    """Where it stands among them if they are of several channels: it goes before those with a greater text that have
+    not begun. Made by `order_place`.
+    """
 
 
 class RedisEvent(Struct, frozen=True, gc=False):
@@ -78,6 +90,14 @@ def job_id(event_id: str, *, job: str = "") -> str:
     Different events have different ids. `job` distinguishes several jobs of one event in one queue.
     """
     return f"{ID_PREFIX}{_safe(event_id)}" + (f".{_safe(job)}" if job else "")
+
+
+def order_place(delivery: Delivery, occurred_at: datetime) -> str:
+    """Return the place of an event's job: when its entry was added, and within that millisecond, when it happened.
+
+    Texts of one length, for the years 1970 to 9999.
+    """
+    return f"{delivery.timestamp_ms:015}-{(occurred_at - _EPOCH) // _MICROSECOND:018}"
 
 
 def job_data(delivery: Delivery, message: EventMessage) -> bytes:

@@ -94,6 +94,22 @@ class Refusal(Struct, frozen=True):
     """Why."""
 
 
+class NewlyHeld(Struct, frozen=True):
+    """A job that has failed permanently, so that those with its key wait behind it."""
+
+    queue: str
+    """Its queue."""
+
+    key: str
+    """The key by which it is ordered."""
+
+    job_id: str
+    """The failed job."""
+
+    waiting: int
+    """How many jobs wait behind it."""
+
+
 class QueueBehindError(Exception):
     """A queue's mark is not where it was: its server has lost the last jobs that it was given, as in a failover."""
 

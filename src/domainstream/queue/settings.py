@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from domainstream.validation import ZERO, at_most, positive_fields, raise_problems
+
+OnFailure = Literal["hold", "skip"]
+"""What becomes of the jobs behind one that has failed permanently: they wait until it is retried or removed, or go on
+without it.
+"""
 
 LOWEST_PRIORITY: Final = 2**21
 """BullMQ's; https://docs.bullmq.io/guide/jobs/prioritized."""

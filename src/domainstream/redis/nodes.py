@@ -154,12 +154,11 @@ class RedisNodes:
         It scans every key of the database, 1,000 at a time, without blocking the server. Keys that are not UTF-8 are
         not ours and are left out. On a cluster, keys that move meanwhile may be missed.
         """
-        # Taken literally: what has a meaning in a glob pattern is escaped.
-        start, end = (re.sub(r"[*?\[\]\\]", r"\\\g<0>", text) for text in (prefix, suffix))
+        pattern = f"{literally(prefix)}*{literally(suffix)}"
 
         async def scan(client: Any) -> set[str]:
             keys: set[str] = set()
-            async for key in client.scan_iter(match=f"{start}*{end}", count=SCAN_COUNT, _type=kind):
+            async for key in client.scan_iter(match=pattern, count=SCAN_COUNT, _type=kind):
                 with suppress(UnicodeDecodeError):
                     keys.add(key.decode())
             return keys
@@ -275,3 +274,8 @@ class ClusterNodes(RedisNodes):
         if client is None:
             client = self._clients[address] = connect(self.slots.topology.url_of(address), **self._options)
         return client
+
+
+def literally(text: str) -> str:
+    """Return a glob pattern that matches `text` alone: what has a meaning in a pattern is escaped."""
+    return re.sub(r"[*?\[\]\\]", r"\\\g<0>", text)

@@ -9,6 +9,8 @@ from domainstream.subscriber.redis_bullmq_stream_subscriber import RedisBullMQSt
 from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.stream_subscriber import StreamSubscriber
 from domainstream.subscriber.subscriptions import (
+    AGGREGATE,
+    PARTITION_KEY,
     QueueHandler,
     Subscriptions,
     create_multiple_handlers,
@@ -16,6 +18,8 @@ from domainstream.subscriber.subscriptions import (
 )
 
 __all__ = [
+    "AGGREGATE",
+    "PARTITION_KEY",
     "JobRouter",
     "QueueHandler",
     "RedisBullMQStreamSubscriber",

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from domainstream.errors import ServerError
 from domainstream.health import Health
 from domainstream.queue import RoutedEntry
-from domainstream.queue.port import Refusal
+from domainstream.queue.port import NewlyHeld, Refusal
 from domainstream.retrying import Backoff
 from domainstream.stream import DeadLetter, Delivery, Loss, OnLoss
 from domainstream.stream.lease import LeaseLostError
@@ -41,6 +41,9 @@ class SubscriberStats(Struct, frozen=True, kw_only=True):
 
     skipped: int = field(default=0, name="left_alone")
     """How often an entry that the server rejected was left pending, to be delivered again."""
+
+    held: int = 0
+    """How often this instance noticed that a key became held: one whose first job has failed permanently."""
 
     failures: int = 0
     """Failed attempts of the channels whose latest attempt failed; 0 when all is well."""
@@ -102,6 +105,11 @@ class Progress:
                 error=letter.error,
                 reason=letter.reason,
             )
+
+    def held(self, held: NewlyHeld) -> None:
+        """Report a key whose jobs wait behind one that has failed permanently."""
+        self.stats = replace(self.stats, held=self.stats.held + 1)
+        emit(Signal.SUBSCRIBER_KEY_HELD, queue=held.queue, key=held.key, job=held.job_id, waiting=held.waiting)
 
     def refused(self, delivery: Delivery, refusal: Refusal) -> None:
         """Report an entry that stays pending because a queue did not take it."""

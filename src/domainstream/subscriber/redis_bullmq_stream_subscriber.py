@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from domainstream.publisher import Retention
 from domainstream.publisher.partition_layout import claim_channels
+from domainstream.queue.bullmq.gate_keeper import GateKeeper
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.call_lane import CallLanes
 from domainstream.redis.cluster_link import open_link
@@ -118,18 +119,24 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         names: dict[str, Any] = {"group": group, "instance": instance, "prefix": prefix}
         reader = RedisStreamReader(lanes, router.streams, settings=settings.reading, **names)
         members = RedisGroupMembers(lanes, router.streams, term=term_of(settings.reading.lease), **names)
-        adder = BullMQJobAdder.from_url(
-            settings.queue_url or url,
+        queue_lanes = CallLanes(settings.queue_url or url)
+        adder = BullMQJobAdder(
+            queue_lanes,
             group=group,
             prefix=prefix,
             bull_prefix=bull_prefix,
             beside_streams=settings.queue_url is None,
             confirm=settings.confirm,
+            on_failure=subscriptions.on_failure,
         )
         owned = AsyncExitStack()
-        owned.push_async_callback(lanes.close)
-        owned.push_async_callback(adder.close)
+        for part in (lanes, queue_lanes, adder):
+            owned.push_async_callback(part.close)
+        progress = Progress(group, settings.on_loss)
         maintenance: list[MaintenanceTask] = []
+        if subscriptions.on_failure:
+            rules = subscriptions.on_failure
+            maintenance.append(GateKeeper(queue_lanes, rules, bull_prefix=bull_prefix, on_held=progress.held))
         if settings.retention is not None:
             trimmer = RedisStreamTrimmer.from_url(url, router.streams, retention=settings.retention, prefix=prefix)
             owned.push_async_callback(trimmer.close)
@@ -138,7 +145,7 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             reader=reader,
             adder=adder,
             router=router,
-            progress=Progress(group, settings.on_loss),
+            progress=progress,
             reading=settings.reading,
         )
         # Each channel that rests is looked at every 5 seconds anyway, one after the other and not all at once.

@@ -1,19 +1,21 @@
 """Decides what a delivery becomes: jobs, or a dead letter."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from domainstream.channel.partitions import partition_of, streams_of
 from domainstream.errors import (
     DeliveryLimitError,
     EventDecodingError,
     InvalidEnvelopeError,
+    OrderKeyError,
     UnknownEventTypeError,
 )
 from domainstream.event import EventMessage, read_message
-from domainstream.queue import Job, RoutedEntry, job_data, job_id
+from domainstream.queue import Job, RoutedEntry, job_data, job_id, order_place
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
+from domainstream.stream.state import id_order
 from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions
 from domainstream.validation import positive, raise_problems
 
@@ -42,6 +44,7 @@ class JobRouter:
             for channel in subscriptions.channels
             for stream in streams_of(str(channel.value), channel.partitions)
         }
+        self._places: dict[str, tuple[tuple[int, int], str]] = {}
         self._partitions = {
             stream: (number, channel.partitions)
             for channel in subscriptions.channels
@@ -88,7 +91,7 @@ class JobRouter:
         for delivery in deliveries:
             try:
                 entry = RoutedEntry(delivery, self._jobs(delivery))
-            except (EventDecodingError, DeliveryLimitError) as error:
+            except (EventDecodingError, OrderKeyError, DeliveryLimitError) as error:
                 entry = RoutedEntry(delivery, dead_letter=DeadLetter(delivery, type(error).__name__, str(error)))
             entries.append(entry)
         return entries
@@ -111,6 +114,7 @@ class JobRouter:
                 event_type=message.type,
             )
         data = job_data(delivery, message)
+        place = self._place(delivery, message) if any(handler.order_by for handler in handlers) else ""
         return tuple(
             [
                 Job(
@@ -119,10 +123,22 @@ class JobRouter:
                     _id(message, handler, handlers),
                     data,
                     handler.settings,
+                    _order_key(message, handler) if handler.order_by else "",
+                    place,
                 )
                 for handler in handlers
             ]
         )
+
+    def _place(self, delivery: Delivery, message: EventMessage) -> str:
+        """Return the place of an event's jobs, which is never before that of an earlier entry of the stream."""
+        entry, place = id_order(delivery.entry_id), order_place(delivery, message.time)
+        last, last_place = self._places.get(delivery.channel, (entry, place))
+        # When a queue has lost jobs, their entries come again, from an earlier one on, and not behind what was last.
+        if last < entry:
+            place = max(place, last_place)
+        self._places[delivery.channel] = entry, place
+        return place
 
     def _partition(self, stream: str, message: EventMessage, handler: QueueHandler) -> str:
         """Return the BullMQ queue that gets a job, of a queue with partitions."""
@@ -147,3 +163,17 @@ def _id(message: EventMessage, handler: QueueHandler, handlers: Sequence[QueueHa
         return job_id(message.id)
     in_queue = sum(other.queue == handler.queue for other in handlers)
     return job_id(message.id, job=handler.job if in_queue > 1 else "")
+
+
+def _order_key(message: EventMessage, handler: QueueHandler) -> str:
+    """Return the key by which an event's job is ordered. Raises `OrderKeyError`."""
+    order_by: Any = handler.order_by
+    try:
+        key = order_by(message)
+    except Exception as error:
+        problem = f"raised {type(error).__name__}"
+        raise OrderKeyError(problem, handler.queue, event_id=message.id, event_type=message.type) from error
+    if isinstance(key, str) and key:
+        return key
+    problem = "returned an empty text" if key == "" else f"returned a {type(key).__name__}, not a text"
+    raise OrderKeyError(problem, handler.queue, event_id=message.id, event_type=message.type)

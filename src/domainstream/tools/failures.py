@@ -132,6 +132,18 @@ class JobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     where: str = ""
     """The innermost line of the user's own code in its last trace."""
 
+    order_key: str = ""
+    """The key by which it is ordered, if that was asked for and its queue's jobs are handled in order."""
+
+    waits_for: str = ""
+    """The id of the job that it waits for, if that was asked for; empty if it waits for none."""
+
+    waits_for_it: str = ""
+    """The id of the job that waits for it, if that was asked for; empty if none does."""
+
+    held_by: str = ""
+    """The id of the failed job that holds its key, if that was asked for; empty if none does."""
+
     reason: str = ""
     """Why its last attempt failed, or why it waits."""
 
@@ -245,12 +257,17 @@ def message_of(job: JobState) -> EventMessage | None:
 
 def error_of(job: JobState) -> str:
     """Return the type of a job's last error, as the last trace or else the reason names it; empty without a failure."""
-    if not job.failed_reason:
+    return error_type(job.failed_reason, job.traces[-1] if job.traces else "")
+
+
+def error_type(reason: str, last_trace: str = "") -> str:
+    """Return the type of an error, as the trace or else the reason names it; empty without a reason."""
+    if not reason:
         return ""
-    trace = job.traces[-1].splitlines() if job.traces else []
+    trace = last_trace.splitlines()
     # Python names the error below the frames, Node above; a message of several lines may follow either.
     below_frames = list(takewhile(lambda line: not line.startswith("  "), reversed(trace)))
-    candidates = [*reversed(below_frames), *trace[:1], job.failed_reason]
+    candidates = [*reversed(below_frames), *trace[:1], reason]
     found = next((match for line in candidates if (match := _ERROR.match(line))), None)
     return found["type"].rpartition(".")[2] if found else "Error"
 

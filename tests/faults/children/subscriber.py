@@ -11,8 +11,10 @@ from faults.ledger import LOST, STOPPED, Ledger
 from support.consuming import CALCULATED, EVALUATED, GROUP
 
 from domainstream.queue import JobSettings
+from domainstream.queue.settings import OnFailure
 from domainstream.stream import Loss, ReaderSettings
 from domainstream.subscriber import (
+    AGGREGATE,
     RedisBullMQStreamSubscriber,
     SubscriberSettings,
     Subscriptions,
@@ -24,6 +26,9 @@ QUEUES = ("valuation", "accounting")
 """Queues whose keys lie on two nodes of a cluster of three."""
 
 JOB = "price-stay"
+
+ATTEMPTS = 3
+"""How often a job is tried: few, because tests wait until poison has failed permanently."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,12 @@ class SubscriberOrder:
     forgetful: bool = False
     """Whether queues forget a job as soon as it is done, so that ids do not reject repeats."""
 
+    keyed: bool = False
+    """Whether events go to one queue, with few attempts and short pauses between them."""
+
+    on_failure: OnFailure | None = None
+    """What becomes of jobs behind one that has failed, if jobs of one aggregate are handled in order; else None."""
+
     accept_eviction: bool = False
     """Whether it runs without looking at the servers' settings."""
 
@@ -80,10 +91,18 @@ def run_subscriber(order: SubscriberOrder) -> None:
 
 def subscriptions(*, forgetful: bool = False) -> Subscriptions:
     """Send both channels to both queues."""
-    # Few attempts, because tests wait until poison has failed permanently.
-    settings = JobSettings(attempts=3, keep_completed_count=1 if forgetful else 1_000_000)
+    settings = JobSettings(attempts=ATTEMPTS, keep_completed_count=1 if forgetful else 1_000_000)
     handlers = [to_queue(queue, job=JOB, settings=settings) for queue in QUEUES]
     return create_multiple_handlers({EVALUATED: handlers, CALCULATED: handlers})
+
+
+def keyed_subscriptions(on_failure: OnFailure | None) -> Subscriptions:
+    """Send both channels to the second queue."""
+    backoff = timedelta(milliseconds=20)
+    settings = JobSettings(attempts=ATTEMPTS, backoff=backoff, jitter=0, keep_completed_count=1_000_000)
+    order_by = AGGREGATE if on_failure else None
+    handler = to_queue(QUEUES[1], job=JOB, settings=settings, order_by=order_by, on_failure=on_failure or "hold")
+    return create_multiple_handlers({EVALUATED: [handler], CALCULATED: [handler]})
 
 
 def subscriber_of(order: SubscriberOrder) -> RedisBullMQStreamSubscriber:
@@ -104,10 +123,13 @@ def subscriber_of(order: SubscriberOrder) -> RedisBullMQStreamSubscriber:
         accept_eviction=order.accept_eviction,
         on_loss=record,
     )
+    chosen = subscriptions(forgetful=order.forgetful)
+    if order.keyed:
+        chosen = keyed_subscriptions(order.on_failure)
     return RedisBullMQStreamSubscriber.from_url(
         order.url,
         group=GROUP,
-        subscriptions=subscriptions(forgetful=order.forgetful),
+        subscriptions=chosen,
         consumer=order.consumer,
         prefix=order.prefix,
         settings=settings,

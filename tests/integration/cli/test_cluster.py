@@ -31,6 +31,7 @@ from support.consuming import (
     evaluated,
     running,
 )
+from support.ordering import Ordered
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient
@@ -450,3 +451,25 @@ async def test_node_with_too_many_partitions(typed: Type, cluster: ClusterLab) -
         assert command == f"redis-cli --cluster check {crowded.address}"
         cluster.move_slot(cluster.slot_of(key), target)
     assert '"words":"1 channel with partitions found"' in (await typed(*doctor)).stdout
+
+
+async def test_held_keys_are_found_and_go_on_where_the_queue_lies(
+    typed: Type, redis_url: str, redis: Any, bull: str, valuation: Valuation
+) -> None:
+    """The commands on the order of jobs take both names of a queue, and all keys of a call lie on its node."""
+    queue = Ordered(redis_url, redis, bull)
+    queue.valuation.jobs = valuation.jobs
+    for key in ("stay-1", "stay-2", "stay-3"):
+        await queue.hold(key, f"{key}-1", f"{key}-2")
+    listed = records(await typed("order", "ls", QUEUE, "--json", "--bull-prefix", bull))
+    assert [(one["queue"], one["key"], one["waiting"]) for one in listed] == [
+        (QUEUE, f"stay-{number}", 1) for number in (1, 2, 3)
+    ]
+    for words in (("skip", "stay-1"), ("retry", "stay-2")):
+        action, key = words
+        (outcome,) = records(await typed("order", action, "valuation", key, "--yes", "--json", "--bull-prefix", bull))
+        assert outcome["changed"] == 1
+    (outcome,) = records(await typed("order", "drop", QUEUE, "--all", "--yes", "--json", "--bull-prefix", bull))
+    assert outcome["removed"] == 5
+    assert await queue.ids("failed") == ["stay-1-1"]
+    assert (await typed("order", "ls", QUEUE, "--bull-prefix", bull)).exit_code == 0

@@ -1,8 +1,12 @@
 """Each test of the consuming half has its own keys on the server."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from redis.asyncio import Redis
 from support.consuming import BullJobs, Streams
+from support.hand_over import HandOver
+from support.ordered_jobs import OrderedQueue
 
 
 @pytest.fixture
@@ -21,3 +25,17 @@ def bull_prefix(stream_prefix: str) -> str:
 def valuation(redis: Redis, bull_prefix: str) -> BullJobs:
     """The jobs of the queue `valuation`."""
     return BullJobs(redis, bull_prefix, "valuation")
+
+
+@pytest.fixture
+async def queue(request: pytest.FixtureRequest, hand_over: HandOver) -> AsyncIterator[OrderedQueue]:
+    """A queue where a job that has failed for good holds its key, or another rule is given."""
+    async with OrderedQueue(hand_over, getattr(request, "param", "hold")) as queue:
+        yield queue
+
+
+@pytest.fixture
+async def skipping(hand_over: HandOver) -> AsyncIterator[OrderedQueue]:
+    """A queue where jobs pass one that has failed for good."""
+    async with OrderedQueue(hand_over, "skip") as queue:
+        yield queue

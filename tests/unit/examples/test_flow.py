@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace as replace_struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coding.application_layer.hand_in_stays import hand_in_stays
@@ -18,7 +20,9 @@ from contracts.bull_mq_queues import BullMqQueues
 from contracts.event_publisher_channels import Channel
 from contracts.subscriptions import subscriptions
 from domainstream import Outcome, Receipt
+from domainstream.subscriber import Subscriptions, create_multiple_handlers
 from domainstream.testing.event_flow import EventFlow
+from domainstream.worker import Next, PreparedCall
 from screenflow.bootstrap import wire as wire_screenflow
 from screenflow.domain_layer.run.run_events import RunFailed, RunStarted, RunStartedPayload
 from valuation.bootstrap import wire as wire_valuation
@@ -38,8 +42,8 @@ STAY = MedicalStay(
 class Hospital:
     """All services of Python in one flow; the queue `notifications`, which Node works, only keeps its jobs."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.flow = EventFlow(subscriptions, other_queues="keep")
+    def __init__(self, engine: AsyncEngine, subscribed: Subscriptions = subscriptions) -> None:
+        self.flow = EventFlow(subscribed, other_queues="keep")
         self.flow.relay(outbox, engine)
         self.coding = wire_coding(outbox, engine)
         self.screenflow = wire_screenflow(self.flow.publisher)
@@ -76,6 +80,50 @@ async def test_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None
     assert stay.status == StayStatus.PRICED
     assert stay.price_cents == price.payload.amount_cents
     assert hospital.screenflow.runs.diagnosis_groups == {"stay-1": "F62B"}
+
+
+class FailsOnce:
+    """A middleware in front of a service whose first event fails once."""
+
+    def __init__(self) -> None:
+        self.has_failed = False
+
+    async def __call__(self, call: PreparedCall, call_next: Next) -> None:
+        """Fail the first call."""
+        if not self.has_failed:
+            self.has_failed = True
+            raise ConnectionError("the tariffs cannot be read")
+        await call_next(call)
+
+
+async def code_twice(hospital: Hospital) -> tuple[MedicalStay, list[int]]:
+    """Hand in a stay, and again with a diagnosis more, while the first pricing waits for its next attempt.
+
+    Returns the stay in the end, and its prices in the order in which they were calculated.
+    """
+    hospital.valuation.consumer.add_middleware(FailsOnce())
+    await hand_in_stays([STAY], outbox=outbox, sessions=hospital.coding.sessions)
+    await hospital.flow.advance(timedelta())
+    await hospital.hand_in(replace(STAY, documented_diagnoses=(*STAY.documented_diagnoses, "R65.1")))
+    prices = [price.payload.amount_cents for price in hospital.flow.published(PricingCalculated)]
+    return await hospital.stay("stay-1"), prices
+
+
+async def test_stay_that_is_coded_again_has_its_last_price(hospital: Hospital) -> None:
+    """Although the first pricing fails at first, the second one waits for it."""
+    stay, prices = await code_twice(hospital)
+    assert len(prices) == 2
+    assert stay.price_cents == max(prices) == prices[-1]
+
+
+async def test_without_order_it_has_its_first_price() -> None:
+    """Control: the second pricing overtakes the first, whose price replaces it."""
+    handlers = {
+        channel: [replace_struct(one, order_by=None) for one in each] for channel, each in subscriptions.items()
+    }
+    async with open_database("sqlite+aiosqlite://") as engine:
+        stay, prices = await code_twice(Hospital(engine, create_multiple_handlers(handlers)))
+    assert stay.price_cents == min(prices) == prices[-1]
 
 
 async def test_price_is_announced(hospital: Hospital) -> None:

@@ -14,7 +14,7 @@ from domainstream.errors import ConfigurationError
 from domainstream.queue import JobSettings, RoutedEntry
 from domainstream.settings import MessageLimits
 from domainstream.stream import Delivery
-from domainstream.subscriber import JobRouter, create_multiple_handlers, to_queue
+from domainstream.subscriber import AGGREGATE, JobRouter, create_multiple_handlers, to_queue
 
 SUBSCRIPTIONS = subscriptions_of("valuation")
 
@@ -174,3 +174,14 @@ def test_stream_decides_over_the_key() -> None:
     router = JobRouter(partitioned(of_queue=PARTITIONS))
     (job,) = routed(Delivery(f"domain_coding_stay_created:p{other}", "1-1", message(event)), router).jobs
     assert (job.queue,) == router.queues_of(f"domain_coding_stay_created:p{other}")
+
+
+def test_entries_that_come_again_keep_their_places() -> None:
+    """Entries that are routed again, because a queue has lost their jobs, are not behind those that came after them."""
+    handlers = [to_queue("valuation", job="price-stay", order_by=AGGREGATE)]
+    router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
+    deliveries = [delivery(evaluated(), f"1700000000123-{number}") for number in range(4)]
+    first = [entry.jobs[0].order_place for entry in router.route(deliveries)]
+    again = [entry.jobs[0].order_place for entry in router.route(deliveries[:3])]
+    assert again == first[:3]
+    assert first == sorted(first)

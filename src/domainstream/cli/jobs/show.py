@@ -8,9 +8,10 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal, data_fields, data_lines
 from domainstream.cli.jobs.choice import chosen_queues, job_in
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
+from domainstream.queue.bullmq.order import BullMQOrder
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import NONE, age, moment
-from domainstream.tools.failures import job_record, own_frames
+from domainstream.tools.failures import JobRecord, job_record, own_frames
 
 _NEXT: Final = {
     "completed": "nothing; it is done",
@@ -20,6 +21,9 @@ _NEXT: Final = {
     "paused": "it begins when the queue is resumed",
     "waiting-children": "it begins when the jobs that it waits for have ended",
 }
+
+_NEXT_IN_ORDER: Final = "it begins when the job before it is done"
+_NEXT_BY_SUBSCRIBER: Final = "it begins when a running subscriber looks after its queue: the job before it was removed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +52,16 @@ async def show(server: RedisServer, terminal: Terminal, options: ShowOptions) ->
     if job is None:
         look = f"domainstream jobs ls {queue} --state all --each"
         raise NotFoundError.of("job", job_id, (), where=f"in {queue} at {server.place}", look=look)
-    record, now = job_record(job, traces=job.traces, **data_fields(job.data)), await server.streams.now_ms()
+    place = await _order(BullMQOrder(server.nodes, bull_prefix=options.bull_prefix), job)
+    record = job_record(job, traces=job.traces, **place, **data_fields(job.data))
+    now = await server.streams.now_ms()
     begun = f"; begun {job.starts} times" if job.starts > job.attempts else ""
     facts = {
         "job": f"{job.name} ({job.job_id})",
         "event": f"{record.event_type} {record.event_id}" if record.event_type else NONE,
         "state": job.state,
-        "next": _next(job, now),
+        "next": _next(record, job, now),
+        **_order_facts(record),
         "about": record.aggregate_id or NONE,
         "correlation": record.correlation_id or NONE,
         "added": moment(job.added_ms),
@@ -75,10 +82,38 @@ def _summary(trace: str) -> list[str]:
     return [error, *(f"  at {frame}" for frame in reversed(own_frames(trace)))]
 
 
-def _next(job: JobState, now: int) -> str:
+async def _order(order: BullMQOrder, job: JobState) -> dict[str, str]:
+    """Return the fields of the record that say where the job is in its order; none if it has none."""
+    place = await order.place_of(job.queue, job.job_id)
+    if place is None:
+        return {}
+    held = (await order.key(job.queue, place.key)).held
+    return {
+        "order_key": place.key,
+        "waits_for": place.waits_for,
+        "waits_for_it": place.waits_for_it,
+        "held_by": held.job_id if held else "",
+    }
+
+
+def _order_facts(record: JobRecord) -> dict[str, str]:
+    if not record.order_key:
+        return {}
+    held = "" if record.held_by in ("", record.id) else f", which {record.held_by} holds"
+    key, before, behind = f"{record.order_key}{held}", record.waits_for, record.waits_for_it
+    facts = {"order key": key, "waits for": before, "waited for by": behind}
+    return {name: text for name, text in facts.items() if text}
+
+
+def _next(record: JobRecord, job: JobState, now: int) -> str:
     if job.state == "failed":
-        return f"nothing; once the cause is fixed, run: domainstream jobs retry {job.queue} {job.job_id}"
+        behind = (
+            f"; those behind it wait: see domainstream order ls {job.queue}" if record.held_by == job.job_id else ""
+        )
+        return f"nothing; once the cause is fixed, run: domainstream jobs retry {job.queue} {job.job_id}{behind}"
     if job.state == "delayed":
         at_once = f"domainstream jobs retry {job.queue} {job.job_id} --state delayed"
         return f"it begins in {age((job.due_ms or now) - now)}; to begin at once, run: {at_once}"
+    if job.state == "waiting-children" and record.order_key:
+        return _NEXT_IN_ORDER if record.waits_for else _NEXT_BY_SUBSCRIBER
     return _NEXT.get(job.state, "unknown: the queue does not list the job in any state")

@@ -5,14 +5,18 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from domainstream.queue.bullmq.job_batch import Argument, JobKinds, batch_script, parts_of
 from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, own_script, queue_key
 from domainstream.queue.port import ChannelEpoch, Fenced, RoutedEntry
+from domainstream.queue.settings import OnFailure
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.stream.state import id_order
+
+UNORDERED: Final[Mapping[str, OnFailure]] = MappingProxyType({})
 
 MAX_JOBS_PER_CALL: Final = 250
 """The server does nothing else for the 5 ms or so that these take."""
@@ -28,9 +32,12 @@ def fence_script() -> Script:
     return Script.of(_with_parts(own_script("fence")))
 
 
-def add_script() -> Script:
-    """Return the script that adds jobs; raise `MissingExtraError` without the package `bullmq`."""
-    return Script.of(_with_parts(batch_script("add_jobs")))
+def add_script(*, in_order: bool = False) -> Script:
+    """Return the script that adds jobs, also to queues whose jobs are handled `in_order`.
+
+    Raises `MissingExtraError` without the package `bullmq`.
+    """
+    return Script.of(_with_parts(batch_script("add_jobs", in_order=in_order)))
 
 
 Announcement = tuple[str, int, str, int, str]
@@ -80,9 +87,11 @@ def add_calls(
     bull_prefix: str,
     bullmq_name: Callable[[str], str] = str,
     confirmed: bool = False,
+    on_failure: Mapping[str, OnFailure] = UNORDERED,
 ) -> Iterator[AddCall]:
     """Yield the calls that add the jobs of `entries`, which are in order, and whose channels have these `epochs`.
 
+    With `on_failure`, which has the queues whose jobs are handled in order, they are for the script that does that.
     `bullmq_name` returns the name under which BullMQ knows a queue. `confirmed` says that replicas are waited for: then
     a call writes something also if it adds nothing. Each may be sent before the reply to the one before: the server
     refuses it if that failed and they share a channel and a queue. `reached` of the epochs stays as it is, for
@@ -90,7 +99,7 @@ def add_calls(
     """
     reached = {channel: dict(epoch.reached) for channel, epoch in epochs.items() if epoch.is_ordered}
     for part in parts_of(entries, MAX_JOBS_PER_CALL):
-        yield _add_call(part, epochs, reached, (bull_prefix, bullmq_name, confirmed))
+        yield _add_call(part, epochs, reached, _Options(bull_prefix, bullmq_name, confirmed, on_failure))
         _advance(reached, part)
 
 
@@ -103,13 +112,20 @@ def note_reached(entries: Sequence[RoutedEntry], epochs: Mapping[str, ChannelEpo
                 epochs[entry.delivery.channel].began.setdefault(job.queue, entry.delivery.entry_id)
 
 
+class _Options(NamedTuple):
+    bull_prefix: str
+    bullmq_name: Callable[[str], str]
+    confirmed: bool
+    on_failure: Mapping[str, OnFailure]
+
+
 def _add_call(
     entries: Sequence[RoutedEntry],
     epochs: Mapping[str, ChannelEpoch],
     reached: Mapping[str, Mapping[str, str]],
-    options: tuple[str, Callable[[str], str], bool],
+    options: _Options,
 ) -> AddCall:
-    bull_prefix, bullmq_name, confirmed = options
+    bull_prefix, bullmq_name, confirmed, on_failure = options
     kinds, channels, encoded = JobKinds(), dict[str, int](), list[Argument]()
     given_up: set[str] = set()
     for entry in entries:
@@ -123,6 +139,8 @@ def _add_call(
         # A queue's mark moves after the last of its jobs.
         for job in sorted(jobs, key=attrgetter("queue")) if len(jobs) > 2 else jobs:
             encoded += (kinds.number_of(job), job.id)
+            if on_failure:
+                encoded += (job.order_key, job.order_place)
     heads: list[Argument] = []
     with_jobs = frozenset(kinds.queues)
     for channel_name in channels:
@@ -133,11 +151,12 @@ def _add_call(
         for queue in queues:
             heads += (kinds.number_of_queue(queue), so_far.get(queue, ""))
     keys: list[str] = []
+    names = (*KEYS_OF_QUEUE, "waiting-children") if on_failure else KEYS_OF_QUEUE
     for queue in kinds.queues:
         name = bullmq_name(queue)
-        keys += (*(queue_key(bull_prefix, name, key) for key in KEYS_OF_QUEUE), marks_key(bull_prefix, name))
+        keys += (*(queue_key(bull_prefix, name, key) for key in names), marks_key(bull_prefix, name))
     counts = (len(kinds), len(channels), int(confirmed))
-    arguments = [len(keys), *keys, now_ms(), *counts, *kinds.arguments(), *heads, *encoded]
+    arguments = [len(keys), *keys, now_ms(), *counts, *kinds.arguments(on_failure), *heads, *encoded]
     return AddCall(arguments, list(channels), list(kinds.queues))
 
 

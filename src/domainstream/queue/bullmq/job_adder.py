@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerError, ServerOutOfMemoryError, ServerUnavailableError
 from domainstream.queue.bullmq.add_calls import (
+    UNORDERED,
     AddCall,
     Announcement,
     add_calls,
@@ -22,12 +23,14 @@ from domainstream.queue.bullmq.add_calls import (
 )
 from domainstream.queue.bullmq.scripts import cluster_name, queue_key
 from domainstream.queue.port import ChannelEpoch, Fenced, QueueBehindError, Refusal, RoutedEntry, TooManyRefusalsError
+from domainstream.queue.settings import OnFailure
 from domainstream.redis.call_lane import CallLane, CallLanes
 from domainstream.redis.confirming import Confirmed, doubt_about
 from domainstream.redis.errors import code_of, server_error
 from domainstream.redis.gatherer import Gatherer
 from domainstream.redis.keys import lease_key, stream_key
 from domainstream.redis.link import Reply
+from domainstream.redis.scripts import Script
 from domainstream.redis.topology import RedisTopology
 from domainstream.settings import Confirm
 from domainstream.stream.lease import Lease, LeaseLostError
@@ -38,6 +41,9 @@ GATHERED: Final = 1_000
 
 _ALL: Final = ""
 """Stands for all queues, where one call can add to all of them."""
+
+_ALL_IN_ORDER: Final = " "
+"""The same for channels that have a queue whose jobs are handled in order: only those use the script for that."""
 
 
 class BullMQJobAdder:
@@ -52,8 +58,9 @@ class BullMQJobAdder:
         bull_prefix: str = "bull",
         beside_streams: bool = False,
         confirm: Confirm | None = None,
+        on_failure: Mapping[str, OnFailure] = UNORDERED,
     ) -> None:
-        """Work over `lanes`, which the caller closes.
+        """Work over `lanes`, which the caller closes; `on_failure` has the queues whose jobs are handled in order.
 
         `beside_streams` says that queues and streams are on one server, whose keys one call may use together; then a
         fence makes sure that jobs are added where the lease was taken. With `confirm`, jobs are added once so many
@@ -65,7 +72,9 @@ class BullMQJobAdder:
         self._bull_prefix = plain_name(bull_prefix)
         self._beside_streams = beside_streams and not lanes.topology.is_cluster
         self._confirm: Confirm | None = confirm
+        self._on_failure = on_failure
         self._fence, self._add = fence_script(), add_script()
+        self._add_in_order = add_script(in_order=True) if on_failure else self._add
         self._gatherers: dict[str, Gatherer[_Request, list[Refusal]]] = {}
         self._owned = AsyncExitStack()
 
@@ -97,7 +106,8 @@ class BullMQJobAdder:
         if not entries:
             return []
         if not self._lanes.topology.is_cluster:
-            return await self._gatherer(_ALL).ask(_Request(channel, entries, epoch))
+            is_in_order = any(queue in self._on_failure for queue in epoch.queues)
+            return await self._gatherer(_ALL_IN_ORDER if is_in_order else _ALL).ask(_Request(channel, entries, epoch))
         requests = {queue: _part(channel, entries, epoch, queue) for queue in epoch.queues}
         parts = await asyncio.gather(
             *(self._gatherer(queue).ask(request) for queue, request in requests.items() if request.entries),
@@ -141,9 +151,16 @@ class BullMQJobAdder:
         """Add what several channels ask for; if one of them may be the cause of a failure, each on its own."""
         entries = [entry for request in requests for entry in request.entries]
         epochs = {request.channel: request.epoch for request in requests}
-        names: dict[str, Any] = {"bull_prefix": self._bull_prefix, "bullmq_name": self._bullmq_name}
-        calls = list(add_calls(entries, epochs, confirmed=self._confirm is not None, **names))
-        replies = await self._replies(self._lane(self._bullmq_name(queue)), calls)
+        is_in_order = queue == _ALL_IN_ORDER or queue in self._on_failure
+        options: dict[str, Any] = {
+            "bull_prefix": self._bull_prefix,
+            "bullmq_name": self._bullmq_name,
+            "confirmed": self._confirm is not None,
+            "on_failure": self._on_failure if is_in_order else UNORDERED,
+        }
+        calls = list(add_calls(entries, epochs, **options))
+        script = self._add_in_order if is_in_order else self._add
+        replies = await self._replies(self._lane(self._bullmq_name(queue)), script, calls)
         failed = next((number for number, reply in enumerate(replies) if isinstance(reply, Exception)), None)
         if failed is None:
             note_reached(entries, epochs)
@@ -161,8 +178,8 @@ class BullMQJobAdder:
             return [type(error)(*error.args) for _ in requests]
         return [result for request in requests for result in await self._add_together(queue, [request])]
 
-    async def _replies(self, lane: CallLane, calls: Sequence[AddCall]) -> list[Reply]:
-        replies, _ = await lane.eval(self._add, [call.arguments for call in calls], confirm=self._confirm)
+    async def _replies(self, lane: CallLane, script: Script, calls: Sequence[AddCall]) -> list[Reply]:
+        replies, _ = await lane.eval(script, [call.arguments for call in calls], confirm=self._confirm)
         if self._confirm is None:
             return replies
         place = self._lanes.topology.place

@@ -1,13 +1,13 @@
 """What the scripts that add batches of jobs have in common: BullMQ's own scripts in them, and their kinds of jobs."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from domainstream.queue.bullmq.scripts import KEYS, own_script, packed_options, script_for, script_text
 from domainstream.queue.job import Job
 from domainstream.queue.port import RoutedEntry
-from domainstream.queue.settings import JobSettings
+from domainstream.queue.settings import JobSettings, OnFailure
 from domainstream.redis.errors import SERVER_CODES
 
 Argument = str | bytes | int
@@ -15,11 +15,30 @@ Kind = tuple[str, str, int]
 """Jobs that differ by id and data alone: their queue, their name, the identity of their settings."""
 
 
-def batch_script(name: str) -> str:
-    """Return a script of ours that adds batches, with BullMQ's in it; raise `MissingExtraError` without the package."""
+def batch_script(name: str, *, in_order: bool = False) -> str:
+    """Return a script of ours that adds batches, with BullMQ's in it, and the gates if jobs have to be `in_order`.
+
+    Raises `MissingExtraError` without the package `bullmq`.
+    """
     adders = "\n".join(_as_function(script, script_text(script)) for script in KEYS)
-    server_codes = ", ".join(f"{code} = true" for code in sorted(SERVER_CODES))
-    return own_script(name).replace("--[[adders]]", adders).replace("--[[server_codes]]", server_codes)
+    parts = {"adders": adders, "server_codes": ", ".join(f"{code} = true" for code in sorted(SERVER_CODES))}
+    parts["order"] = gate_script("add_in_order") if in_order else ""
+    return with_parts(own_script(name), parts)
+
+
+def gate_script(name: str) -> str:
+    """Return a script of ours, or a part of one, that has to do with gates, with the BullMQ functions that it needs."""
+    parent = "addParentJob"
+    functions = _as_function(parent, script_text(parent), before="release = moveParentToWaitIfNeeded\n")
+    parts = {"gates": own_script("gates"), "release": f"local make, release = {{}}\n{functions}\nmake.{parent}()"}
+    return with_parts(own_script(name), {**parts, "adders": functions})
+
+
+def with_parts(text: str, parts: Mapping[str, str]) -> str:
+    """Return a script with its `--[[part]]` replaced."""
+    for part, included in parts.items():
+        text = text.replace(f"--[[{part}]]", included)
+    return text
 
 
 # Why BullMQ's Lua is rewritten: its scripts add one job a call. A call per job would cost a round trip and a parse of
@@ -40,10 +59,11 @@ local cmsgpack = {unpack = function(value) return value end}
 local cjson = {encode = function() return options_json end}"""
 
 
-def _as_function(name: str, script: str) -> str:
+def _as_function(name: str, script: str, *, before: str = "") -> str:
     functions = "\n".join(_FUNCTION.findall(script))
     body = _FUNCTION.sub("", script)
-    return f"make.{name} = function()\n{_STAND_INS}\n{functions}\nreturn function(KEYS, ARGV)\n{body}\nend\nend"
+    make = f"{_STAND_INS}\n{functions}\n{before}return function(KEYS, ARGV)\n{body}\nend"
+    return f"make.{name} = function()\n{make}\nend"
 
 
 class JobKinds:
@@ -74,10 +94,16 @@ class JobKinds:
         """Return the number of a queue, from 1."""
         return self.queues.setdefault(queue, len(self.queues) + 1)
 
-    def arguments(self) -> Iterator[Argument]:
-        """Yield each kind as the scripts take it: queue, BullMQ's script, the jobs' name, their options."""
+    def arguments(self, on_failure: Mapping[str, OnFailure]) -> Iterator[Argument]:
+        """Yield each kind as the scripts take it: queue, BullMQ's script, the jobs' name, their options.
+
+        `on_failure` has the queues whose jobs are handled in order; unless it is empty, what it says of the kind's
+        queue follows.
+        """
         for (queue, name, _), settings in zip(self._kinds, self._settings, strict=True):
             yield from (self.queues[queue], script_for(settings), name, packed_options(settings))
+            if on_failure:
+                yield on_failure.get(queue, "")
 
 
 def parts_of(entries: Sequence[RoutedEntry], max_jobs: int) -> Iterator[Sequence[RoutedEntry]]:

@@ -10,9 +10,10 @@ from typing import Final, Literal
 
 from redis.asyncio import Redis
 
-from domainstream.queue.bullmq.scripts import bullmq_module, cluster_name, queue_key
+from domainstream.queue.bullmq.job_batch import with_parts
+from domainstream.queue.bullmq.scripts import bullmq_module, cluster_name, own_script, queue_key
 from domainstream.redis.nodes import RedisNodes
-from domainstream.redis.scripts import Script, lua_text
+from domainstream.redis.scripts import Script
 from domainstream.validation import plain_name
 
 CHUNK: Final = 100
@@ -20,9 +21,11 @@ CHUNK: Final = 100
 
 Action = Literal["retry", "promote", "remove_failed", "remove_delayed"]
 
-_KEYS: Final = (
+REPAIR_KEYS: Final = (
     *("failed", "delayed", "wait", "paused", "meta", "active", "marker", "prioritized", "pc", "events", "repeat"),
 )
+"""The keys of a queue that the shared part of the scripts takes, `lua/repairs.lua`."""
+
 _FILES: Final = {"reprocessJob": "reprocessJob-9.lua", "promote": "promote-9.lua", "removeJob": "removeJob-2.lua"}
 
 
@@ -57,7 +60,7 @@ class BullMQRepair:
     async def _repair(self, action: Action, queue: str, job_ids: Sequence[str]) -> int:
         name = cluster_name(self._bull_prefix, queue) if self._nodes.is_cluster else queue
         prefix = queue_key(self._bull_prefix, name, "")
-        own_keys = [prefix + key for key in _KEYS]
+        own_keys = [prefix + key for key in REPAIR_KEYS]
         changed = 0
         for start in range(0, len(job_ids), CHUNK):
             chunk = job_ids[start : start + CHUNK]
@@ -68,6 +71,10 @@ class BullMQRepair:
 
 @cache
 def _repair_script() -> str:
+    return repair_script(own_script("repair_jobs"))
+
+
+def repair_script(text: str) -> str:
+    """Return a script with BullMQ's own in it that retry, promote and remove a job."""
     load = bullmq_module("bullmq.redis_connection", what="Repairing jobs of BullMQ queues").loadScript
-    parts = {name: str(load(file)) for name, file in _FILES.items()}
-    return lua_text("domainstream.queue.bullmq", "lua/repair_jobs", **parts)
+    return with_parts(text, {"repairs": own_script("repairs"), **{name: str(load(_FILES[name])) for name in _FILES}})

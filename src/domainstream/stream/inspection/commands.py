@@ -71,6 +71,9 @@ _PROBES: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("lrange", f"LRANGE {_KEY} 0 0", _OPERATOR),
     ("zcard", f"ZCARD {_KEY}", _OPERATOR),
     ("zrange", f"ZRANGE {_KEY} 0 0", _OPERATOR),
+    ("zscan", f"ZSCAN {_KEY} 0", _OPERATOR),
+    ("sismember", f"SISMEMBER {_KEY} 1", _OPERATOR),
+    ("smembers", f"SMEMBERS {_KEY}", _OPERATOR),
     ("hmget", f"HMGET {_KEY} data", _CONSUMING),
     ("hexists", f"HEXISTS {_KEY} paused", _OPERATOR),
     ("lpos", f"LPOS {_KEY} 1", _OPERATOR),
@@ -115,7 +118,7 @@ _ASKED: Final = {
     ),
     OPERATOR: (
         *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "lpop", "lpush", "lrem", "persist", "pttl"),
-        *("rpush", "sadd", "scard", "smembers", "srem", "zadd", "zrem", "zrevrangebyscore"),
+        *("rpush", "sadd", "scard", "srem", "zadd", "zrem", "zrevrangebyscore"),
     ),
 }
 """What cannot be tried. An operator needs what BullMQ's scripts call besides, to add, retry and remove jobs."""

@@ -5,7 +5,7 @@ catch them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -60,40 +60,54 @@ class FailedJob(Struct, frozen=True):
     stack: str
     """The traceback of the error with its causes."""
 
+    held: tuple[Job, ...] = ()
+    """The jobs that wait behind it, the first one first: those of its key, if its queue has `on_failure="hold"`."""
+
     def __str__(self) -> str:
         last, job = self.last, self.last.job
-        return f"{last} ({job.id}), attempt {last.number} of {job.settings.attempts}: {self.reason}"
+        failed = f"{last} ({job.id}), attempt {last.number} of {job.settings.attempts}: {self.reason}"
+        return failed + _behind(self.held)
 
 
-def failed_jobs(attempts: Iterable[JobAttempt]) -> list[FailedJob]:
-    """Return the jobs whose attempts were their last, and failed."""
+def failed_jobs(attempts: Iterable[JobAttempt], behind: Callable[[Job], tuple[Job, ...]]) -> list[FailedJob]:
+    """Return the jobs whose attempts were their last, and failed; `behind` returns the jobs that wait for one."""
     return [
-        FailedJob(attempt, attempt.outcome.reason, attempt.outcome.stack)
+        FailedJob(attempt, attempt.outcome.reason, attempt.outcome.stack, behind(attempt.job))
         for attempt in attempts
         if isinstance(attempt.outcome, Failed) and attempt.outcome.again_in is None
     ]
+
+
+def worse_than(before: Sequence[FailedJob], now: Sequence[FailedJob]) -> list[FailedJob]:
+    """Return the jobs that have failed since, and those that hold more jobs than before."""
+    held = [len(job.held) for job in before]
+    return [job for number, job in enumerate(now) if number >= len(held) or len(job.held) > held[number]]
 
 
 class FlowFailedError(AssertionError):
     """Jobs failed permanently or wait for a handler, or entries became dead letters, and the test did not expect it."""
 
     def __init__(
-        self, failed: Sequence[FailedJob], dead_letters: Sequence[DeadLetter], waiting: Sequence[JobAttempt] = ()
+        self,
+        failed: Sequence[FailedJob],
+        dead_letters: Sequence[DeadLetter],
+        waiting: Sequence[tuple[JobAttempt, Sequence[Job]]] = (),
     ) -> None:
+        """Report jobs and entries; `waiting` has with each job those that wait behind it."""
         self.failed = tuple(failed)
         """The jobs."""
         self.dead_letters = tuple(dead_letters)
         """The entries that could not become jobs."""
-        self.waiting = tuple(waiting)
+        self.waiting = tuple(attempt for attempt, _ in waiting)
         """The jobs that wait for a build that handles them."""
         heading = (
             f"Jobs that failed permanently: {len(failed)}; jobs that wait for a handler: {len(waiting)}; entries that "
             f"became dead letters: {len(dead_letters)}. If the test expects that, use await "
-            "flow.settle(expect_failures=True) and check flow.failed, flow.waiting and flow.dead_letters:"
+            "flow.settle(expect_failures=True) and check flow.failed, flow.held, flow.waiting and flow.dead_letters:"
         )
         waits = [
-            f"{attempt} ({attempt.job.id}) waits: {attempt.outcome.reason}"
-            for attempt in waiting
+            f"{attempt} ({attempt.job.id}) waits: {attempt.outcome.reason}{_behind(jobs)}"
+            for attempt, jobs in waiting
             if isinstance(attempt.outcome, Waiting)
         ]
         dead = [
@@ -102,6 +116,13 @@ class FlowFailedError(AssertionError):
         ]
         stacks = [f"{job.last}:\n{job.stack}" for job in failed[:_MAX_STACKS] if job.stack]
         super().__init__("\n\n".join([list_problems(heading, [*map(str, failed), *waits, *dead]), *stacks]))
+
+
+def _behind(jobs: Sequence[Job]) -> str:
+    """Return how many jobs wait behind another one, to be added to what is said about that one."""
+    if not jobs:
+        return ""
+    return f"; {len(jobs)} job{' waits' if len(jobs) == 1 else 's wait'} behind it"
 
 
 class EndlessFlowError(AssertionError):

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from domainstream.errors import ConfigurationError
 from domainstream.lifecycle import Lifecycle
 from domainstream.producer import OutgoingMessage
-from domainstream.queue import MemoryJobAdder, MemoryQueue
+from domainstream.queue import Job, MemoryJobAdder, MemoryQueue
 from domainstream.subscriber import JobRouter
 from domainstream.subscriber.channel_hand_over import ChannelHandOver
 from domainstream.subscriber.parts import HandOverParts
@@ -31,6 +31,7 @@ from domainstream.testing.event_flow.fakes import (
     ScheduledJob,
     milliseconds_of,
 )
+from domainstream.testing.event_flow.order import JobOrder
 from domainstream.worker import EventConsumer, ReceivedJob
 from domainstream.worker.attempt import AttemptRunner
 from domainstream.worker.outcomes import Completed, Delayed, Failed, Waiting
@@ -79,6 +80,7 @@ class FlowDriver:
         self._adder = MemoryJobAdder(self.queue, group=GROUP)
         self._progress = Progress(GROUP)
         self._runners: dict[str, AttemptRunner] = {}
+        self._order = JobOrder(router.subscriptions.on_failure)
         self._schedule = JobSchedule()
         self._unhandled = JobSchedule()
         self._scheduled: dict[str, int] = {}
@@ -110,7 +112,13 @@ class FlowDriver:
             if isinstance(attempt.outcome, Completed)
         }
         for attempt in completed.values():
-            self._schedule.add(ScheduledJob(attempt.job, self._clock.now, attempt.number), self._clock.now)
+            again = ScheduledJob(attempt.job, self._clock.now, attempt.number, is_repeat=True)
+            if self._order.join(again):
+                self._schedule.add(again, self._clock.now)
+
+    def behind(self, job: Job) -> tuple[Job, ...]:
+        """Return the jobs that wait until this one has ended, the first one first."""
+        return self._order.behind(job)
 
     async def _step(self, until: datetime | None) -> bool:
         """Do the next thing; return whether there was any."""
@@ -146,8 +154,10 @@ class FlowDriver:
             new = jobs[self._scheduled.get(queue, 0) :]
             if queue in self.consumers:
                 self._scheduled[queue] = len(jobs)
-                for job in new:
-                    self._schedule.add(ScheduledJob(job, self._clock.now), self._clock.after(job.settings.delay))
+                for job in self._order.as_published(queue, new):
+                    added = ScheduledJob(job, self._clock.now)
+                    if self._order.join(added):
+                        self._schedule.add(added, self._clock.after(job.settings.delay))
             elif self._other_queues == "fail":
                 problems = {
                     job.name: f"queue {queue} got the job {job.name} ({job.id}), but has no consumer; use "
@@ -191,4 +201,17 @@ class FlowDriver:
             case Failed(again_in=timedelta() as pause):
                 self._schedule.add(replace(scheduled, attempt=scheduled.attempt + 1), self._clock.after(pause))
             case _:
-                pass
+                self._begin_next(scheduled, has_failed=isinstance(outcome, Failed))
+
+    def _begin_next(self, ended: ScheduledJob, *, has_failed: bool) -> None:
+        """Schedule the job that has waited behind one that has ended, where BullMQ would."""
+        scheduled = self._order.leave(ended, has_failed=has_failed)
+        if scheduled is None:
+            return
+        settings = scheduled.job.settings
+        delay = timedelta() if scheduled.is_repeat else settings.delay
+        if delay or settings.priority:
+            self._schedule.add(scheduled, self._clock.after(delay))
+        else:
+            # BullMQ puts it to the front of the list that its workers take from.
+            self._schedule.add_first(scheduled)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
 
 import msgspec
@@ -14,7 +13,7 @@ from domainstream.queue.partitions import queues_of
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
 from domainstream.subscriber import JobRouter, Subscriptions
-from domainstream.testing.event_flow.attempts import FailedJob, FlowFailedError, JobAttempt, failed_jobs
+from domainstream.testing.event_flow.attempts import FailedJob, FlowFailedError, JobAttempt, failed_jobs, worse_than
 from domainstream.testing.event_flow.driver import FlowDriver, OtherQueues, RelayedOutbox
 from domainstream.testing.event_flow.fakes import FlowClock, FlowPublisher, FlowStreams, milliseconds_of
 from domainstream.validation import plain_name, positive, raise_problems
@@ -113,6 +112,7 @@ class EventFlow:
 
         Failed attempts are retried until the last one, and `RetryLater` until the handler accepts the event. Jobs that
         wait for a handler are looked at again after their pauses, but no time passes for them alone: `advance` does it.
+        What waits behind a failed job, as `on_failure="hold"` says, stays in `held`.
 
         Raises `FlowFailedError` when a job failed permanently or waits for a handler, or an entry became a dead letter,
         unless that is expected; `EndlessFlowError` after `most_attempts`; `ConfigurationError` for a job without a
@@ -178,7 +178,12 @@ class EventFlow:
     @property
     def failed(self) -> list[FailedJob]:
         """The jobs that failed permanently, the first one first."""
-        return failed_jobs(self._driver.attempts)
+        return failed_jobs(self._driver.attempts, self._driver.behind)
+
+    @property
+    def held(self) -> list[Job]:
+        """The jobs that wait behind one that failed permanently, in queues whose jobs are handled in order."""
+        return [job for failed in self.failed for job in failed.held]
 
     @property
     def waiting(self) -> list[JobAttempt]:
@@ -194,11 +199,8 @@ class EventFlow:
     def unheard(self) -> dict[str, int]:
         """How many events were published to each channel without subscribers."""
         subscribed = {plain_name(channel) for channel, handlers in self._subscriptions.items() if handlers}
-        return {
-            channel: len(messages)
-            for channel, messages in self.publisher.published.items()
-            if channel not in subscribed
-        }
+        published = self.publisher.published.items()
+        return {channel: len(messages) for channel, messages in published if channel not in subscribed}
 
     async def close(self) -> None:
         """Reject what is published from now on; everything stays readable. Closing twice does nothing."""
@@ -207,18 +209,15 @@ class EventFlow:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _run(self, until: datetime | None, *, expect_failures: bool) -> None:
-        attempts, dead_letters = len(self._driver.attempts), len(self.dead_letters)
+        before, dead_letters = self.failed, len(self.dead_letters)
         await self._driver.run(until)
-        failed, dead = failed_jobs(self._driver.attempts[attempts:]), self.dead_letters[dead_letters:]
-        waiting = self._driver.waiting
-        if (failed or dead or waiting) and not expect_failures:
-            raise FlowFailedError(failed, dead, waiting)
+        failed, dead = worse_than(before, self.failed), self.dead_letters[dead_letters:]
+        if (failed or dead or self.waiting) and not expect_failures:
+            raise FlowFailedError(failed, dead, [(each, self._driver.behind(each.job)) for each in self.waiting])
 
     def _handled(self, event_class: type[EventT], queue: str | None) -> Iterable[tuple[EventT, EventContext]]:
         queues = () if queue is None else queues_of(plain_name(queue), self._subscriptions.queues.get(queue, 1))

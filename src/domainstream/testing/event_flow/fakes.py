@@ -154,6 +154,9 @@ class ScheduledJob(Struct, frozen=True):
     waits: int = 0
     """How often it was put back without using an attempt."""
 
+    is_repeat: bool = False
+    """Whether it was completed before."""
+
 
 class JobSchedule:
     """Jobs that wait, in the order in which one worker would take them.
@@ -175,6 +178,10 @@ class JobSchedule:
     def add(self, waiting: ScheduledJob, due: datetime) -> None:
         """Add a job that is due at `due`."""
         heappush(self._later, (due, next(self._numbers), waiting))
+
+    def add_first(self, waiting: ScheduledJob) -> None:
+        """Add a job without priority that is due now and comes before all others."""
+        heappush(self._due, (0, -next(self._numbers), waiting))
 
     def take(self, now: datetime) -> ScheduledJob | None:
         """Remove and return the next job; None when none is due."""

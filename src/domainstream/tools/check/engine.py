@@ -12,6 +12,7 @@ from domainstream.tools.check.rules import contract as rules_contract
 from domainstream.tools.check.rules import events as rules_events
 from domainstream.tools.check.rules import files as rules_files
 from domainstream.tools.check.rules import mapping as rules_mapping
+from domainstream.tools.check.rules import orders as rules_orders
 from domainstream.tools.check.rules import readers as rules_readers
 from domainstream.tools.check.rules import subscriptions as rules_subscriptions
 
@@ -78,6 +79,9 @@ RULES: Final = (
     Rule("DS408", "queue with two consumers", rules_subscriptions.doubled_consumers),
     Rule("DS409", "queue or job value used twice", rules_subscriptions.doubled_names),
     Rule("DS410", "queue with two numbers of partitions", rules_subscriptions.disagreeing_partitions),
+    Rule("DS411", "queue with several orders", rules_orders.mixed_orders),
+    Rule("DS412", "failed job that holds others and expires", rules_orders.expiring_holders),
+    Rule("DS413", "jobs in order without a priority", rules_orders.orders_without_priority),
     Rule("DS501", "channel without a publisher", rules_subscriptions.unpublished_channels),
     Rule("DS502", "event published by two services", rules_subscriptions.published_twice),
     Rule("DS503", "subscription to a channel without a publisher", rules_subscriptions.unpublished_subscriptions),

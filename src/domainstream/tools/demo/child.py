@@ -22,6 +22,7 @@ from domainstream.producer import EventPublisher
 from domainstream.settings import RetryPolicy
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers
 from domainstream.tools.demo.protocol import ChildSettings, Subscription
+from domainstream.tools.demo.recoding import FailsAtFirst
 from domainstream.tools.demo.reporting import Reporter, ReportingPublisher, report_jobs
 from domainstream.tools.signals import RECANCEL_INTERVAL
 from domainstream.worker import EventConsumer, EventWorker
@@ -101,9 +102,11 @@ async def screenflow(settings: ChildSettings, reporter: Reporter, _go: asyncio.E
 
 
 async def valuation(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
-    """Handle the events of coding."""
+    """Handle the events of coding, some of which fail at first."""
     async with _publisher(settings, reporter) as publisher:
-        await handle_events(wire_valuation(publisher).consumer, settings, reporter)
+        consumer = wire_valuation(publisher).consumer
+        consumer.add_middleware(FailsAtFirst())
+        await handle_events(consumer, settings, reporter)
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from domainstream.producer.message_builder import ServiceEventT_contra
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher
 from domainstream.tools.demo.child import Program, handle_events, run_child
 from domainstream.tools.demo.protocol import ChildSettings, Published
+from domainstream.tools.demo.recoding import is_coded_twice
 from domainstream.tools.demo.reporting import Reporter
 
 _STAYS_AT_ONCE = 5
@@ -66,14 +67,19 @@ def _remove_database(settings: ChildSettings) -> None:
 
 
 async def _hand_in(service: Coding, settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
-    """Hand in all stays at a steady rate: each group is due at a fixed time, however long the previous one took."""
+    """Hand in all stays at a steady rate, some of them twice.
+
+    Each group is due at a fixed time, however long the previous one took.
+    """
     await go.wait()
     now = asyncio.get_running_loop().time
     stays = synthetic_stays(settings.events, settings.seed)
     due = now()
     while group := list(islice(stays, _STAYS_AT_ONCE)):
-        receipts = await hand_in_stays(group, outbox=service.outbox, sessions=service.sessions)
-        reporter.pending.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
+        coded_again = [stay for stay in group if is_coded_twice(stay.stay_id)]
+        for stays_at_once in filter(None, (group, coded_again)):
+            receipts = await hand_in_stays(stays_at_once, outbox=service.outbox, sessions=service.sessions)
+            reporter.pending.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
         due += len(group) / settings.stays_per_second
         await asyncio.sleep(max(0.0, due - now()))
     reporter.pending.finished = True

@@ -89,8 +89,8 @@ class Handled(NamedTuple):
     event_id: str
     """The event's id."""
 
-    milliseconds: float
-    """The time from the event to the end of its handler."""
+    milliseconds: float | None
+    """The time from the event to the end of its handler; None where a failure on purpose is part of it."""
 
 
 class Report(Struct, kw_only=True, omit_defaults=True):
@@ -119,6 +119,12 @@ class Report(Struct, kw_only=True, omit_defaults=True):
 
     failures: list[str] = []
     """One sentence per failure."""
+
+    failed_on_purpose: int = 0
+    """How often a handler failed so that later events of the aggregate had to wait."""
+
+    overtaken: int = 0
+    """How many events were handled after a later one of their aggregate."""
 
 
 write_report = msgspec.json.Encoder().encode

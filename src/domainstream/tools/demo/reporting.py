@@ -12,6 +12,7 @@ from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import Confirm
 from domainstream.telemetry import FIELD_PREFIX, Signal
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, write_report
+from domainstream.tools.demo.recoding import FailedOnPurposeError, OrderWatch, is_coded_twice
 from domainstream.worker import EventConsumer, Next, PreparedCall, RetryLater
 from domainstream.worker.failures import BEFORE_HANDLER
 
@@ -71,6 +72,7 @@ class ReportingPublisher:
 
 def report_jobs(consumer: EventConsumer, reporter: Reporter) -> None:
     """Report each job of `consumer` once its handler has returned or failed, or when no handler can get it."""
+    watch = OrderWatch()
 
     async def report(call: PreparedCall, call_next: Next) -> None:
         event, context = call.event, call.context
@@ -78,14 +80,19 @@ def report_jobs(consumer: EventConsumer, reporter: Reporter) -> None:
             await call_next(call)
         except RetryLater:
             raise
+        except FailedOnPurposeError:
+            reporter.pending.failed_on_purpose += 1
+            raise
         except Exception as error:
             reporter.pending.failures.append(
                 f"{consumer.queue}:{context.job_name}, {context.job_id}: {type(error).__name__}: {error}"
             )
             raise
-        milliseconds = (datetime.now(UTC) - event.occurred_at).total_seconds() * 1000
+        milliseconds = round((datetime.now(UTC) - event.occurred_at).total_seconds() * 1000, 3)
         subscription = Subscription(str(event.event_type), consumer.queue, context.job_name)
-        reporter.pending.handled.append(Handled(subscription, event.id, round(milliseconds, 3)))
+        undisturbed = None if is_coded_twice(event.aggregate_id) else milliseconds
+        reporter.pending.handled.append(Handled(subscription, event.id, undisturbed))
+        reporter.pending.overtaken += watch.is_overtaken(event, context)
 
     consumer.add_middleware(report)
     logging.getLogger(Signal.WORKER_JOB_WAITS.logger).addHandler(_UnhandledJobs(reporter))

@@ -85,6 +85,12 @@ class DemoScreen:
             f"99 of 100 within {_time(outcome.p99_ms)} ms, on {escape(outcome.server)}.",
             soft_wrap=True,
         )
+        if outcome.failed_on_purpose:
+            self._console.print(
+                f"Pricings that failed at first while their stay was coded again: {outcome.failed_on_purpose:,}; "
+                f"events overtaken by a later one of their aggregate: {outcome.overtaken:,}.",
+                soft_wrap=True,
+            )
         if outcome.failover is not None:
             story = _story(outcome.failover)
             self._console.print(story if outcome.problems else f"{story} Nothing was lost.", soft_wrap=True)

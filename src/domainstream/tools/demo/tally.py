@@ -24,6 +24,10 @@ class Tally:
         """How often a handler got an event that it had handled before."""
         self.failures: list[str] = []
         """One sentence per failure."""
+        self.failed_on_purpose = 0
+        """How often a handler failed so that later events of the aggregate had to wait."""
+        self.overtaken = 0
+        """How many events were handled after a later one of their aggregate."""
         self._published: dict[str, set[str]] = {}
         self._stored: dict[str, set[str]] = {}
         self._handled: dict[Subscription, set[str]] = {}
@@ -35,6 +39,8 @@ class Tally:
         self.finished |= report.finished
         self.not_published += report.not_published
         self.failures += report.failures
+        self.failed_on_purpose += report.failed_on_purpose
+        self.overtaken += report.overtaken
         for channel, event_id in report.published:
             self._published.setdefault(channel, set()).add(event_id)
         for channel, event_id in report.stored:
@@ -43,7 +49,8 @@ class Tally:
             handled = self._handled.setdefault(subscription, set())
             self.duplicates += event_id in handled
             handled.add(event_id)
-            self._milliseconds.setdefault(subscription.channel, []).append(milliseconds)
+            if milliseconds is not None:
+                self._milliseconds.setdefault(subscription.channel, []).append(milliseconds)
 
     def published(self, channel: str) -> int:
         """Return how many events were added to the stream of `channel`."""
@@ -151,6 +158,12 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     duplicates: int
     """How often a handler got an event again."""
 
+    failed_on_purpose: int
+    """How often a handler failed so that later events of the aggregate had to wait."""
+
+    overtaken: int
+    """How many events were handled after a later one of their aggregate."""
+
     p50_ms: float | None
     """The median time from an event to the end of its handler; None without events."""
 
@@ -184,17 +197,21 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     ) -> Self:
         """Summarise `tally`; `problems` are those that the tally does not know.
 
-        Only while no server dies, it is a problem that an event is handled twice.
+        Only while no server dies, it is a problem that an event is handled twice, or after a later one.
         """
         milliseconds = tally.milliseconds()
         repeated = tally.duplicates and failover is None
         repeats = [f"{tally.duplicates:,} events were handled more than once"] if repeated else []
+        disordered = tally.overtaken and failover is None
+        overtaken = [f"{tally.overtaken:,} events were overtaken by later ones"] if disordered else []
         return cls(
             published=tally.total_published,
             not_published=tally.not_published,
             handled=tally.total_handled,
             failed=len(tally.failures),
             duplicates=tally.duplicates,
+            failed_on_purpose=tally.failed_on_purpose,
+            overtaken=tally.overtaken,
             p50_ms=_rounded(percentile(milliseconds, 50)),
             p99_ms=_rounded(percentile(milliseconds, 99)),
             seconds=round(seconds, 2),
@@ -206,7 +223,7 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
                 )
                 for each in tally.subscriptions
             ],
-            problems=[*problems, *tally.failures, *tally.missing(), *repeats],
+            problems=[*problems, *tally.failures, *tally.missing(), *repeats, *overtaken],
         )
 
 

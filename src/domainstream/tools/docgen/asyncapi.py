@@ -68,10 +68,13 @@ def _operations(channel: DocumentedChannel) -> Iterator[tuple[str, dict[str, Any
     for handler in channel.handlers:
         queue, job = handler.queue, handler.job
         partitions = {"partitions": list(handler.queues)} if handler.partitions > 1 else {}
+        by = handler.order
+        order = {"order": {"by": by.by, "onFailure": by.on_failure}} if by else {}
         details = {
             "title": f"{queue} gets the job {job}",
+            **({"description": str(by)} if by else {}),
             "tags": [{"name": queue}],
-            "x-bullmq": {"queue": queue, "job": job, **partitions},
+            "x-bullmq": {"queue": queue, "job": job, **partitions, **order},
         }
         yield f"{queue}.{job}.receive.{channel.value}", _operation("receive", channel, details)
 

@@ -80,6 +80,11 @@ class Entry:
     partitions: int
     """Over how many streams it is spread."""
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the jobs of any queue are handled in order."""
+        return any(handler.order for handler in self.handlers)
+
 
 def catalog_of(channels: Iterable[DocumentedChannel], *, title: str) -> str:
     """Return the page."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,8 @@ from domainstream.channel import ChannelRegistry, EventPublisherChannel
 from domainstream.errors import ConfigurationError, DomainStreamError
 from domainstream.event import BaseEvent
 from domainstream.queue.partitions import queues_of
+from domainstream.queue.settings import OnFailure
+from domainstream.subscriber import subscriptions
 from domainstream.text import described
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import did_you_mean
@@ -31,6 +34,20 @@ class ImportFailedError(DomainStreamError):
     """A module of the user's could not be imported, or a function of the user's raised."""
 
 
+class JobOrder(NamedTuple):
+    """In which order the jobs of a queue are handled."""
+
+    by: str
+    """What their key is, in words or as the name of a function."""
+
+    on_failure: OnFailure
+    """What becomes of the jobs behind one that has failed permanently."""
+
+    def __str__(self) -> str:
+        rest = "wait" if self.on_failure == "hold" else "go on"
+        return f"In order by {self.by}. Behind a job that has failed permanently, the others {rest}."
+
+
 class QueueHandler(NamedTuple):
     """A queue that gets a job for each event of a channel."""
 
@@ -42,6 +59,9 @@ class QueueHandler(NamedTuple):
 
     partitions: int = 1
     """Over how many BullMQ queues it is spread."""
+
+    order: JobOrder | None = None
+    """In which order its jobs are handled; None for no order."""
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -77,13 +97,25 @@ def documented_channels(registry: ChannelRegistry) -> tuple[DocumentedChannel, .
     for channel in sorted(registry.channels, key=lambda channel: channel.value):
         event = registry.event_of(channel)
         events = () if event is None else (event,)
-        handlers = sorted(
-            QueueHandler(queue, job, registry.partitions_of(name))
-            for name in registry.listeners_of(channel)
-            for queue, _, job in (name.partition(":"),)
-        )
+        handlers = sorted(map(_handler, registry.handlers_of(channel)), key=itemgetter(0, 1))
         documented.append(DocumentedChannel(channel, registry.publisher_of(channel), events, tuple(handlers)))
     return tuple(documented)
+
+
+def _handler(handler: object) -> QueueHandler:
+    queue, job = str(handler).split(":", 1)
+    if not isinstance(handler, subscriptions.QueueHandler):
+        return QueueHandler(queue, job)
+    if handler.order_by is None:
+        return QueueHandler(queue, job, handler.partitions)
+    if handler.order_by is subscriptions.AGGREGATE:
+        by = "the aggregate's id"
+    elif handler.order_by is subscriptions.PARTITION_KEY:
+        by = "the partition key, or the aggregate's id"
+    else:
+        name = str(getattr(handler.order_by, "__name__", ""))
+        by = name if name.isidentifier() else "a function of the event"
+    return QueueHandler(queue, job, handler.partitions, JobOrder(by, handler.on_failure))
 
 
 def events_of(channels: Iterable[DocumentedChannel]) -> tuple[EventClass, ...]:

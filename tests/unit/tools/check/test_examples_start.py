@@ -14,7 +14,7 @@ CODES = [rule.code for rule in RULES]
 
 REFUSED_AT_START_UP = [
     "DS101", "DS102", "DS103", "DS104", "DS105", "DS106", "DS203", "DS301", "DS304", "DS305", "DS306", "DS401",
-    "DS402", "DS403",
+    "DS402", "DS403", "DS411",
 ]  # fmt: skip
 
 STARTER = """

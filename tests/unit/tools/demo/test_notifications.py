@@ -15,6 +15,7 @@ def test_line_of_the_service_is_a_handled_event() -> None:
     ).handled
     assert handled.event_id == "019b7ca9-916a-7000-8000-000000000007"
     assert handled.subscription == ("domain_valuation_pricing_calculated", "notifications", "announce-price")
+    assert handled.milliseconds is not None
     assert handled.milliseconds > 0
 
 

@@ -148,6 +148,21 @@ def test_repeat_is_a_problem() -> None:
     assert outcome.problems == ["1 events were handled more than once"]
 
 
+def test_overtaken_event_is_a_problem() -> None:
+    """The events of an aggregate are handled in order, although some fail on purpose."""
+    tally = tally_of(Report(finished=True, failed_on_purpose=2), Report(overtaken=1))
+    outcome = DemoOutcome.of(tally, seconds=0, server="Redis 7.0.15", problems=[])
+    assert outcome.failed_on_purpose == 2
+    assert outcome.problems == ["1 events were overtaken by later ones"]
+
+
+def test_time_of_an_event_that_failed_on_purpose_is_not_counted() -> None:
+    """It would say more about the demo than about what it shows."""
+    tally = tally_of(Report(handled=[Handled(CREATED, "a", None), Handled(CREATED, "b", 2.0)]))
+    assert tally.handled(CREATED) == 2
+    assert tally.milliseconds() == [2.0]
+
+
 def test_repeat_after_a_failover_is_no_problem() -> None:
     """When a primary died, an event may have been handled twice; it is counted and is no problem."""
     tally = tally_of(published("stay_created", "a"), handled(CREATED, "a", "a"), Report(finished=True))

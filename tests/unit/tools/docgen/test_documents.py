@@ -9,14 +9,16 @@ from typing import Annotated, Any, ClassVar, final
 import pydantic
 import pytest
 from click.testing import CliRunner, Result
+from markupsafe import escape
 from msgspec import Meta, defstruct
-from support.channels import CREATED, EVALUATED, Channel, define
+from support.channels import ARCHIVED, CALCULATED, CREATED, EVALUATED, Channel, define
 from unit.tools.docgen.monorepo_system import registry
 
 from domainstream import BaseEvent, ChannelRegistry, EventPayload
 from domainstream.cli.main import cli
 from domainstream.event import EventMessage
-from domainstream.subscriber import to_queue
+from domainstream.subscriber import AGGREGATE, PARTITION_KEY, create_multiple_handlers, to_queue
+from domainstream.subscriber.subscriptions import OrderBy
 from domainstream.tools.docgen.asyncapi import asyncapi_document
 from domainstream.tools.docgen.catalog import catalog_of
 from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
@@ -117,6 +119,11 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["docs", *arguments])
 
 
+def by_ward(event: EventMessage) -> str:
+    """Return a key of the user's own."""
+    return event.source
+
+
 def test_every_publisher_sends_and_every_job_receives() -> None:
     """The AsyncAPI document has an operation per publisher and per subscription, and a message per event."""
     written = document(registry)
@@ -145,6 +152,48 @@ def test_partitions_are_shown() -> None:
     assert "x-partitions" not in channels[CREATED.value]
     page = catalog_of(documented_channels(registry), title="Test")
     assert page.count("Spread over 8 streams by partition key.") == 1
+
+
+@pytest.mark.parametrize(
+    ("order_by", "by"),
+    [
+        (AGGREGATE, "the aggregate's id"),
+        (PARTITION_KEY, "the partition key, or the aggregate's id"),
+        (by_ward, "by_ward"),
+        (lambda event: event.id, "a function of the event"),
+    ],
+)
+def test_order_of_jobs_is_shown(order_by: OrderBy, by: str) -> None:
+    """The AsyncAPI document and the catalogue say by what jobs are ordered, and what a failed one does."""
+    handlers: Any = {
+        EVALUATED: [to_queue("billing", job="bill", order_by=order_by), to_queue("wards", job="tell")],
+        CREATED: [to_queue("skipping", job="bill", order_by=order_by, on_failure="skip")],
+        ARCHIVED: [],
+        CALCULATED: [],
+    }
+    registry = ChannelRegistry.build(Channel, mappers={}, subscriptions=create_multiple_handlers(handlers))
+    operations = document(registry)["operations"]
+    bill = operations[f"billing.bill.receive.{EVALUATED.value}"]
+    assert bill["x-bullmq"] == {"queue": "billing", "job": "bill", "order": {"by": by, "onFailure": "hold"}}
+    assert bill["description"] == f"In order by {by}. Behind a job that has failed permanently, the others wait."
+    assert "order" not in operations[f"wards.tell.receive.{EVALUATED.value}"]["x-bullmq"]
+    assert operations[f"skipping.bill.receive.{CREATED.value}"]["description"].endswith("the others go on.")
+    page = catalog_of(documented_channels(registry), title="Test")
+    assert page.count(f"<td>In order by {escape(by)}.") == 2
+    assert page.count('<th scope="col">Order</th>') == 2
+
+
+def test_queue_whose_jobs_are_in_order_is_one_type() -> None:
+    """In TypeScript, a job of several channels is listed once, also when its jobs are in order."""
+    bill = to_queue("billing", job="bill", order_by=AGGREGATE)
+    handlers: Any = {EVALUATED: [bill], CREATED: [bill], ARCHIVED: [], CALCULATED: []}
+    registry = ChannelRegistry.build(Channel, mappers={}, subscriptions=create_multiple_handlers(handlers))
+    assert typescript_of(documented_channels(registry)).count('readonly "bill": JobData<') == 1
+
+
+def test_without_an_order_the_catalogue_has_no_column_for_it() -> None:
+    """It is the same page as before."""
+    assert "Order</th>" not in catalog_of(documented_channels(sample()), title="Test")
 
 
 def test_partitions_of_a_queue_are_named() -> None:

@@ -4,13 +4,15 @@
 -- if the queue has forgotten their jobs. It is exact because one owner at a time adds a channel's entries, in their order,
 -- after fence.lua has announced it.
 --
--- KEYS     for each queue: BullMQ's 11, then its marks
+-- KEYS     for each queue: BullMQ's 11, or 12 if this script has gates, then its marks
 -- ARGV     now, how many kinds of jobs, how many channels, 1 if replicas are waited for, else 0
---          for each kind of job: its queue (1, 2, ...), BullMQ's script, the jobs' name, their options
+--          for each kind of job: its queue (1, 2, ...), BullMQ's script, the jobs' name, their options, and if this
+--            script has gates: 'hold' or 'skip', or '' if the queue's jobs need no order
 --          for each channel: the field of its marks, epoch, mode, how many queues it has, then for each of them: its
 --            number, and the id that its mark must have reached, or ''
 --          then each entry: channel (1, 2, ...), id, how many jobs
---            with jobs:  the data of all of them, then for each, in the order of their queues: kind (1, 2, ...), id
+--            with jobs:  the data of all of them, then for each, in the order of their queues: kind (1, 2, ...), id,
+--              and if this script has gates: the key by which it is ordered, or '', and its place among those
 --            no jobs:    its dead letter is stored, so it is no longer a hole anywhere
 --
 --   mode o   ordered: entries come in the stream's order; those that a queue has had are skipped
@@ -18,22 +20,27 @@
 --
 -- An entry that BullMQ does not take becomes a hole in its queue: the mark passes it, and the next attempt to add it is
 -- not skipped. Where replicas are waited for, marks are written also if they have not moved: a call that writes nothing is
--- not waited for. Returns how many jobs were added, and for each hole: channel, id, queue, BullMQ's reason.
+-- not waited for. Where jobs are ordered, no entry may be passed: the call ends there. Returns how many jobs were added, and
+-- for each hole: channel, id, queue, BullMQ's reason.
 -- Errors: FENCED <epoch>: a later owner was here; UNFENCED <queue> <channel>: the queue does not know this epoch, because
 -- it was not announced or the queue's server lost it; BEHIND <queue> <channel> <id>: the mark has not got where it must
 -- be, because an earlier call failed or the queue's server lost its last writes. After these nothing was done.
--- HOLES <queue> <reason>: it has too many. After this, and after the server's own errors, marks say how far it got.
+-- HOLES <queue> <reason>: it has too many, or may have none. After this, and after the server's own errors, marks say how
+-- far it got.
 
 --[[job_kinds]]
 --[[entry_ids]]
 --[[marks]]
 
-local KEYS_OF_QUEUE = 12
 local MAX_HOLES = 100
 
 local now, kind_count, channel_count = next_argument(), tonumber(next_argument()), tonumber(next_argument())
 local is_confirmed = next_argument() == '1'
 local kinds, channels, refused, added = {}, {}, {}, 0
+
+-- Only the script for queues whose jobs are ordered has this part.
+local KEYS_OF_QUEUE, add_in_order, look_after = 12
+--[[order]]
 
 local function next_place(number, channel)
   local queue, after = tonumber(next_argument()), next_argument()
@@ -55,7 +62,10 @@ local function next_channel(number)
 end
 
 local function look_up()
-  for kind = 1, kind_count do kinds[kind] = next_kind(KEYS_OF_QUEUE, now) end
+  for number = 1, kind_count do
+    kinds[number] = next_kind(KEYS_OF_QUEUE, now)
+    if add_in_order then kinds[number].on_failure = next_argument() end
+  end
   for channel = 1, channel_count do next_channel(channel) end
 end
 
@@ -83,6 +93,8 @@ local function add_entry(number, id, jobs)
   local place, compared, is_new, is_known, reason
   for _ = 1, jobs do
     local kind, job_id = kinds[tonumber(next_argument())], next_argument()
+    local key, since = '', nil
+    if add_in_order then key, since = next_argument(), next_argument() end
     if not place or kind.queue ~= place.queue then
       if place and not is_known then pass(number, place, id, is_new, reason) end
       place, reason = channel.places[kind.queue], nil
@@ -91,7 +103,9 @@ local function add_entry(number, id, jobs)
       is_known = channel.is_ordered and not is_new and not place.holes[id]
     end
     if not is_known then
-      local done, message = add_job(kind, job_id, data)
+      local add = key == '' and add_job or add_in_order
+      local done, message = add(kind, job_id, data, key, since)
+      if not done and key ~= '' then error('HOLES ' .. kind.queue .. ' ' .. message, 0) end
       if done then added = added + 1 else reason = reason or message end
     end
   end
@@ -107,6 +121,7 @@ end
 local function add_all()
   look_up()
   while at < #ARGV do next_entry() end
+  if look_after then look_after() end
 end
 
 local done, failure = pcall(add_all)

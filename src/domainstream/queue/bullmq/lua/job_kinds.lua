@@ -34,19 +34,23 @@ local positions = {
   addPrioritizedJob = {9, 3, 4, 10, 6, 5, 7, 8, 11},
 }
 
--- Of the `keys_of_queue` keys of its queue, the first 11 are BullMQ's. Jobs are stamped with `now`.
+local function keys_for(script, first)
+  local keys = {}
+  for _, position in ipairs(positions[script]) do keys[#keys + 1] = KEYS[first + position] end
+  return keys
+end
+
+-- Of the `keys_of_queue` keys of its queue, the first ones are BullMQ's. Jobs are stamped with `now`.
 local function next_kind(keys_of_queue, now)
   local queue, script = tonumber(next_argument()), next_argument()
   local first = (queue - 1) * keys_of_queue
   local name, options = next_argument(), unpack_options(next_argument())
-  local keys = {}
-  for _, position in ipairs(positions[script]) do keys[#keys + 1] = KEYS[first + position] end
   local prefix = string.sub(KEYS[first + 4], 1, -3)
   local head = string.sub(write_json(options), 1, -2) .. ',"jobId":'
   local arguments = {prefix, '', name, now}
   return {
-    queue = queue, add = adder(script), keys = keys, prefix = prefix, options = options, head = head,
-    arguments = arguments,
+    queue = queue, add = adder(script), keys = keys_for(script, first), prefix = prefix, options = options, head = head,
+    arguments = arguments, first_key = first,
   }
 end
 

@@ -11,39 +11,21 @@
 -- Returns how many jobs were changed.
 
 local call = redis.call
+local prefix = ARGV[2]
 
-local function reprocess(KEYS, ARGV)
---[[reprocessJob]]
-end
+--[[repairs]]
 
 local function promote(KEYS, ARGV)
 --[[promote]]
 end
 
-local function remove(KEYS, ARGV)
---[[removeJob]]
-end
-
-local OWN_KEYS = 11
-local failed, delayed, wait, paused, meta, active, marker, prioritized, pc, events, scheduled = unpack(KEYS, 1, OWN_KEYS)
-local prefix = ARGV[2]
-
 local function remove_from(set)
-  return function(job, id)
-    if not call('ZSCORE', set, id) then return false end
-    return call('EXISTS', job) == 1 and remove({job, scheduled}, {id, '0', prefix}) == 1
-  end
+  return function(id) return call('ZSCORE', set, id) and remove_job(id) end
 end
 
 local actions = {
-  retry = function(job, id)
-    local keys = {job, events, failed, wait, meta, active, marker, prioritized, pc}
-    if reprocess(keys, {id, 'LPUSH', 'failedReason', 'failed', '1', '1'}) ~= 1 then return false end
-    -- BullMQ keeps these: the job would fail at once for the reason it had, or at the next death of a worker.
-    call('HDEL', job, 'defa', 'stc')
-    return true
-  end,
-  promote = function(_, id)
+  retry = retry_job,
+  promote = function(id)
     return promote({delayed, wait, paused, meta, prioritized, active, pc, events, marker}, {prefix, id}) == 0
   end,
   remove_failed = remove_from(failed),
@@ -53,6 +35,6 @@ local actions = {
 local act = actions[ARGV[1]]
 local changed = 0
 for number = 3, #ARGV do
-  if act(KEYS[OWN_KEYS + number - 2], ARGV[number]) then changed = changed + 1 end
+  if act(ARGV[number]) then changed = changed + 1 end
 end
 return changed

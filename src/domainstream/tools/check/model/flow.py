@@ -86,6 +86,23 @@ class Mapper:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """That jobs of a queue are handled one after the other."""
+
+    by: str | None
+    """What identifies the function that returns their key; None when that is not plain."""
+
+    on_failure: str | None
+    """What becomes of those behind a failed one: "hold" or "skip"; None when that is not plain."""
+
+    priority: int | None
+    """Their priority, likewise."""
+
+    keeps_failed: bool | None
+    """Whether a failed one stays until it is retried or removed, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A queue that gets jobs for the events of a channel."""
 
@@ -97,6 +114,9 @@ class Subscription:
 
     partitions: int | None
     """Over how many BullMQ queues the queue is spread; None when that is not plain."""
+
+    order: Order | None
+    """In which order its jobs are handled; None for no order."""
 
     location: Location
     """Where it is."""

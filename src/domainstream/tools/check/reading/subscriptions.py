@@ -10,6 +10,7 @@ from typing import Final
 from domainstream.tools.check.model.domain import Event, Upcasters
 from domainstream.tools.check.model.flow import Consumer, Handler, SubscribedChannel, Subscription, SubscriptionMap
 from domainstream.tools.check.reading.literals import literal_of
+from domainstream.tools.check.reading.orders import order_of
 from domainstream.tools.check.reading.sources import Source
 from domainstream.tools.check.reading.symbols import Function, Module, Symbols, argument, assignments_of, last_part
 
@@ -81,9 +82,9 @@ def _entry(key: ast.expr | None, value: ast.expr, module: Module, symbols: Symbo
             queue = symbols.text_of(argument(node, 0, "queue"), module)
             job = symbols.text_of(next((given.value for given in node.keywords if given.arg == "job"), None), module)
             partitions = _partitions_of(node, module, symbols)
-            subscriptions.append(Subscription(queue, job, partitions, location))
+            subscriptions.append(Subscription(queue, job, partitions, order_of(node, module, symbols), location))
         else:
-            subscriptions.append(Subscription(None, None, None, location))
+            subscriptions.append(Subscription(None, None, None, None, location))
     enum, _, channel = symbol.rpartition(".")
     return SubscribedChannel(channel, enum, tuple(subscriptions), module.source.location(key))
 
