@@ -31,7 +31,7 @@ demo: sync ## Watch the events of three services go from mapper to handler.
 test: sync ## Run the tests, but for the slow ones.
 	@$(BIN)/python -m pytest -m "not slow"
 
-slow: sync ## Run the tests that start whole systems, or kill parts of them.
+slow: sync ## Run the rest: on other kinds of servers, on whole systems, and fault tests.
 	@$(BIN)/python -m pytest -m slow
 
 faults: sync ## Run the fault tests at full size, which takes far longer than make test.

@@ -22,9 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every fault test as slow."""
+    """Mark as slow what looks for faults, and what runs on one kind of server after another: all but the first."""
     for item in items:
-        if item.path.is_relative_to(FAULTS):
+        parameters = getattr(item, "callspec", None)
+        is_repeated = parameters is not None and any(kind in parameters.id for kind in list(BINARIES)[1:])
+        if is_repeated or item.path.is_relative_to(FAULTS):
             item.add_marker("slow")
 
 

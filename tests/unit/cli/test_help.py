@@ -18,7 +18,9 @@ from domainstream.cli.main import COMMANDS, cli
 from domainstream.tools.check.formats import FORMATS
 from domainstream.tools.docgen import asyncapi
 
-ON_A_SERVER = {"doctor", "streams", "groups", "lag", "pending", "queues", "jobs", "replay", "trace", "dead-letters"}
+ON_A_SERVER = {
+    *("doctor", "streams", "groups", "lag", "pending", "queues", "jobs", "order", "replay", "trace", "dead-letters"),
+}
 ON_A_DATABASE = {"outbox"}
 EXTRAS = {"bullmq", "rich", "libcst", "jinja2", "sqlalchemy"}
 CLIENT = {"asyncio", "redis", "hiredis", "difflib"}

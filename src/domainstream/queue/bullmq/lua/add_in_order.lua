@@ -1,6 +1,6 @@
 -- The part of add_jobs.lua for queues whose jobs are ordered. It has `kinds`, `now` and `add_job`.
 
-local release
+local release, add_it
 --[[adders]]
 adders.addParentJob = make.addParentJob()
 --[[gates]]
@@ -20,14 +20,15 @@ local function waiting_kind(kind)
   return kind.waiting
 end
 
+add_it = function(job, waits) return add_job(waits and waiting_kind(job.kind) or job.kind, job.id, job.data) end
+
 local ordered = 0
 
 add_in_order = function(kind, id, data, key, place)
   -- The first write of a script decides whether the server has memory for it, and one that only deletes always has.
   if ordered == 0 then call('SET', kind.prefix .. 'order:rule', kind.on_failure) end
   ordered = ordered + 1
-  local function add(waits) return add_job(waits and waiting_kind(kind) or kind, id, data) end
-  local job = {id = id, key = key, place = place, options = kind.options, add = add}
+  local job = {id = id, key = key, place = place, options = kind.options, kind = kind, data = data}
   local done, added, reason = pcall(add_to_key, kind, job)
   if done then return added, reason end
   reason = message_of(added)

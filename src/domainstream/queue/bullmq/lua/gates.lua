@@ -32,6 +32,8 @@
 local IDLE_MS = 60000
 -- How many ids of one list are dropped at a time, so that no call takes long.
 local MAX_DROPPED = 1000
+-- Lists drop what is done at their beginning when they have grown by so many.
+local TRIMMED_EVERY = 8
 -- A job may come into `failed` so long after the time that it has there: workers have clocks of their own.
 local LATE_MS = 5000
 
@@ -39,11 +41,18 @@ local function gate_of(queue, id) return queue.prefix .. 'order:' .. id end
 
 local function list_of(queue, key) return queue.prefix .. 'order:keys:' .. key end
 
--- Whether jobs of its key that are behind this one have to wait. Of a job's hash: timestamp is in all, finishedOn in
--- those that have ended, returnvalue in those that are completed; a retry removes both.
-local function is_in_the_way(queue, key, id)
-  local job = queue.prefix .. id
-  local fields = call('HMGET', job, 'timestamp', 'finishedOn', 'returnvalue', 'dsnext', 'parentKey', 'dskey')
+-- What is read of a job's hash: timestamp is in all, finishedOn in those that have ended, returnvalue in those that are
+-- completed; a retry removes both.
+local function fields_of_job(queue, id)
+  return call(
+    'HMGET', queue.prefix .. id,
+    'timestamp', 'finishedOn', 'returnvalue', 'dsnext', 'parentKey', 'dskey', 'dsplace', 'processedOn'
+  )
+end
+
+-- Whether jobs of its key that are behind this one have to wait.
+local function is_in_the_way(queue, key, id, fields)
+  fields = fields or fields_of_job(queue, id)
   local has_ended, is_completed, behind, gate, its_key = fields[2], fields[3], fields[4], fields[5], fields[6]
   if not fields[1] then return false end
   -- It was removed, and has come again under another key.
@@ -51,7 +60,7 @@ local function is_in_the_way(queue, key, id)
   if not has_ended then return true end
   if is_completed or queue.on_failure == 'skip' then return false end
   -- It failed and holds its key, unless somebody has let the job behind it pass.
-  return not behind or (gate and call('SISMEMBER', gate .. ':dependencies', job) == 1)
+  return not behind or (gate and call('SISMEMBER', gate .. ':dependencies', queue.prefix .. id) == 1)
 end
 
 -- Forgets the gate of a job that is done or gone. One of another key stays: the job was removed, and has come again.
@@ -68,13 +77,14 @@ local function forget(queue, key, id)
 end
 
 -- Drops the ids of jobs that are no longer in the way from an end of a key's list: 'L' or 'R'. Returns the first that
--- is, or at which it stopped, and whether that is so.
+-- is, or at which it stopped, whether that is so, and what its hash says.
 local function drop_done(queue, key, from)
   local list, index = list_of(queue, key), from == 'L' and 0 or -1
   for _ = 1, MAX_DROPPED do
     local id = call('LINDEX', list, index)
     if not id then return nil, false end
-    if is_in_the_way(queue, key, id) then return id, true end
+    local fields = fields_of_job(queue, id)
+    if is_in_the_way(queue, key, id, fields) then return id, true, fields end
     call(from .. 'POP', list)
     forget(queue, key, id)
   end
@@ -83,7 +93,9 @@ end
 
 local function wait_for(queue, before, id)
   local gate = gate_of(queue, id)
-  local parent = cjson.encode({id = id, queueKey = string.sub(queue.prefix, 1, -2)})
+  -- Ids have only characters that stand for themselves.
+  queue.written = queue.written or cjson.encode(string.sub(queue.prefix, 1, -2))
+  local parent = '{"id":"' .. id .. '","queueKey":' .. queue.written .. '}'
   call('HSET', queue.prefix .. before, 'dsnext', id, 'parentKey', gate, 'parent', parent)
   call('SADD', gate .. ':dependencies', queue.prefix .. before)
   call('ZADD', queue.prefix .. 'order:waiting-children', now, id)
@@ -105,17 +117,23 @@ local function take_back_unbegun(queue, id, key)
   return true
 end
 
--- Returns the first of the jobs at the end of a list whose events are later than `place` and which have not begun, or nil,
--- and the one before that. Only those of other channels can be: one channel's come in their order.
+-- Whether an event came later than `place`, and its job has not begun: only those of other channels, because one
+-- channel's come in their order.
+local function is_later(fields, place)
+  local its_place, begun = fields[7], fields[8]
+  return its_place and not begun and its_place > place
+end
+
+-- Returns the first of the jobs at the end of a list that are later than `place`, or nil, and the one before that.
 local function first_later(queue, list, place)
   local later
   for at = -1, -MAX_DROPPED, -1 do
     local id = call('LINDEX', list, at)
     if not id then return later end
-    local exists, its_place, begun = unpack(call('HMGET', queue.prefix .. id, 'timestamp', 'dsplace', 'processedOn'))
+    local fields = fields_of_job(queue, id)
     -- One that was removed is passed.
-    if exists then
-      if begun or not its_place or its_place <= place then return later, id end
+    if fields[1] then
+      if not is_later(fields, place) then return later, id end
       later = id
     end
   end
@@ -129,7 +147,7 @@ end
 
 -- Adds a job in front of `later`, which waits for it from now on.
 local function add_in_front(queue, job, later, before)
-  local done, added, reason = pcall(job.add, before ~= nil)
+  local done, added, reason = pcall(add_it, job, before ~= nil)
   if not (done and added) then
     redis.pcall('ZREM', queue.prefix .. 'waiting-children', job.id)
     call('RPUSH', queue.prefix .. 'order:wait', later) -- which goes on as before
@@ -145,16 +163,20 @@ local function add_in_front(queue, job, later, before)
   return true
 end
 
-local function add_at_the_end(queue, job)
-  local list = list_of(queue, job.key)
-  local before, is_known = drop_done(queue, job.key, 'R')
-  local done, added, reason = pcall(function()
-    if call('RPUSH', list, job.id) == 1 then call('ZADD', queue.prefix .. 'order:keys', now, job.key) end
-    if before then put_behind(queue, job, before, is_known) end
-    return job.add(before ~= nil)
-  end)
+local function link_and_add(queue, job, before, is_known)
+  local length = call('RPUSH', list_of(queue, job.key), job.id)
+  if length == 1 then call('ZADD', queue.prefix .. 'order:keys', now, job.key) end
+  if is_known and length % TRIMMED_EVERY == 0 then drop_done(queue, job.key, 'L') end
+  if before then put_behind(queue, job, before, is_known) end
+  return add_it(job, before ~= nil)
+end
+
+-- Adds a job behind `before`, if there is one.
+local function add_at_the_end(queue, job, before, is_known)
+  local done, added, reason = pcall(link_and_add, queue, job, before, is_known)
   if done and added then return true end
   -- What failed may fail here, too: a key of another type.
+  local list = list_of(queue, job.key)
   if redis.pcall('LINDEX', list, -1) == job.id then call('RPOP', list) end
   pcall(forget, queue, job.key, job.id)
   redis.pcall('ZREM', queue.prefix .. 'waiting-children', job.id)
@@ -162,23 +184,33 @@ local function add_at_the_end(queue, job)
   return false, reason
 end
 
--- Adds a job: {id, key, place, options, add}. `add` is called with whether it has to wait, and returns whether it was
--- added, and the reason if not, as this does. `place` is when its event came; texts of one length, which are compared.
--- An id that the queue knows keeps its place.
+-- A job that is added may have been removed before, and still be in a list. In its old place it would be in the way of
+-- those that it now waits for. Only the first of a list has no gate.
+local function forget_earlier_place(queue, job)
+  local its_key = call('HGET', gate_of(queue, job.id), 'key')
+  call('LREM', list_of(queue, its_key), 0, job.id)
+  forget(queue, its_key, job.id)
+end
+
+-- Adds a job: {id, key, place, options}, by `add_it`, which is called with it and whether it has to wait, and returns
+-- whether it was added, and the reason if not, as this does. `place` is when its event came; texts of one length, which
+-- are compared. An id that the queue knows keeps its place.
 local function add_to_key(queue, job)
-  local gate, list = gate_of(queue, job.id), list_of(queue, job.key)
-  if call('EXISTS', queue.prefix .. job.id, gate) > 0 then
+  local list = list_of(queue, job.key)
+  if call('EXISTS', queue.prefix .. job.id, gate_of(queue, job.id)) > 0 then
     if call('EXISTS', queue.prefix .. job.id) == 1 then return true end
-    -- Its job was removed before its turn. In its old place it would be in the way of those that it now waits for.
-    local its_key = call('HGET', gate, 'key')
-    call('LREM', list_of(queue, its_key), 0, job.id)
-    forget(queue, its_key, job.id)
+    forget_earlier_place(queue, job)
   end
-  local later, before
-  if drop_done(queue, job.key, 'L') then later, before = first_later(queue, list, job.place) end
-  local is_moved = later and take_back_unbegun(queue, later, job.key)
+  local before, is_known, fields = drop_done(queue, job.key, 'R')
+  if before and call('LINDEX', list, 0) == job.id then call('LPOP', list) end
+  local later, one_before
+  if is_known and is_later(fields, job.place) then later, one_before = first_later(queue, list, job.place) end
   local added, reason
-  if is_moved then added, reason = add_in_front(queue, job, later, before) else added, reason = add_at_the_end(queue, job) end
+  if later and take_back_unbegun(queue, later, job.key) then
+    added, reason = add_in_front(queue, job, later, one_before)
+  else
+    added, reason = add_at_the_end(queue, job, before, is_known)
+  end
   if added then call('HSET', queue.prefix .. job.id, 'dskey', job.key, 'dsplace', job.place) end
   return added, reason
 end
