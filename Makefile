@@ -4,6 +4,8 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
+# CI runs all tests at once, with TESTS= : while slow ones wait, the others work.
+TESTS ?= not slow
 NODE_PEERS := tests/interop/node/node_modules/.package-lock.json
 
 # Some images of Python set it. Then every process that a test starts compiles what it imports anew, which takes a second.
@@ -29,10 +31,10 @@ demo: sync ## Watch the events of three services go from mapper to handler.
 	@$(BIN)/domainstream demo
 
 test: sync ## Run the tests, but for the slow ones.
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "$(TESTS)"
 
-slow: sync ## Run the rest: on other kinds of servers, on whole systems, and fault tests.
-	@$(BIN)/python -m pytest -m slow
+slow: ## Run the rest: on other kinds of servers, on whole systems, and fault tests.
+	@$(MAKE) --no-print-directory test TESTS=slow
 
 faults: sync ## Run the fault tests at full size, which takes far longer than make test.
 	@$(BIN)/python -m pytest tests/faults --faults=full -n0

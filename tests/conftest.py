@@ -12,7 +12,7 @@ from domainstream.testing import EmbeddedServer, ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 
 WANTED = ("embedded Valkey", "redis-server on PATH")
-FAULTS = Path(__file__).parent / "faults"
+FAULTS, INTEROP = (Path(__file__).parent / folder for folder in ("faults", "interop"))
 BINARIES = {binary.kind: binary for binary in server_binaries()}
 
 
@@ -22,11 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what looks for faults, and what runs on one kind of server after another: all but the first."""
+    """Mark as slow what kills servers, runs clusters or Node.js, and what runs on one kind of server after another."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         is_repeated = parameters is not None and any(kind in parameters.id for kind in list(BINARIES)[1:])
-        if is_repeated or item.path.is_relative_to(FAULTS):
+        is_elsewhere = any(item.path.is_relative_to(folder) for folder in (FAULTS, INTEROP))
+        if is_repeated or is_elsewhere or item.get_closest_marker("xdist_group"):
             item.add_marker("slow")
 
 

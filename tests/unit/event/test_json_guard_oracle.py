@@ -4,12 +4,15 @@ import json
 import math
 from typing import Any, NoReturn
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domainstream.errors import HostileJsonError
 from domainstream.event.json_guard import guard_json
 from domainstream.settings import MessageLimits
+
+pytestmark = pytest.mark.slow
 
 LIMITS = MessageLimits(max_bytes=2000, max_depth=4)
 LENIENT = MessageLimits(max_bytes=2000, max_depth=4, strict_integers=False)
