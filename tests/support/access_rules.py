@@ -180,7 +180,7 @@ async def read(place: Place) -> None:
             await until(lambda: has_some("two"))
             await publish(place, 1)
             await until(lambda: are_forwarded(2 * AGGREGATES))
-            assert two.stats.forwarded
+            await until(lambda: two.stats.forwarded)
         await publish(place, 2)
         await until(lambda: are_forwarded(3 * AGGREGATES))
     assert await place.on(dead_letter_key(rubbish, is_cluster=place.admin.is_cluster), "xlen") == 1
