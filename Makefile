@@ -4,7 +4,6 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
-# CI runs all tests at once, with TESTS= : while slow ones wait, the others work.
 TESTS ?= not slow
 NODE_PEERS := tests/interop/node/node_modules/.package-lock.json
 
