@@ -13,6 +13,7 @@ from domainstream.event import BaseEvent
 from domainstream.outbox.sql.connection_events import ConnectionEvents
 from domainstream.outbox.sql.insert import Row, build_rows, insert_rows, stored_receipts
 from domainstream.outbox.sql.session_events import PullEvents, SessionEvents
+from domainstream.outbox.sql.session_hooks import listen, listen_to, verify_hooks
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.outbox.sql.take_all import Database, take_all
 from domainstream.producer import OutgoingMessage
@@ -65,6 +66,7 @@ class Outbox(Generic[ServiceEventT_contra]):
         self._notify = notify
         self._connections = ConnectionEvents(self._insert)
         self._sessions = SessionEvents(self.table, self._rows, self._insert, self._connections.add)
+        listen()
 
     def create_table(self, connection: Connection) -> None:
         """Create the outbox's tables unless they exist; for services without migrations."""
@@ -93,7 +95,9 @@ class Outbox(Generic[ServiceEventT_contra]):
         if isinstance(session, scoped_session | async_scoped_session):
             session = session()
         if rows and isinstance(session, Session | AsyncSession):
-            self._sessions.add(session if isinstance(session, Session) else session.sync_session, rows)
+            sync = session if isinstance(session, Session) else session.sync_session
+            verify_hooks(sync)
+            self._sessions.add(sync, rows)
         elif rows:
             self._connections.add(_sync_connection(session), rows)
         return stored_receipts(built)
@@ -114,7 +118,9 @@ class Outbox(Generic[ServiceEventT_contra]):
         and `bulk_save_objects` none, while the events stay with the given one: add them yourself, by
         `outbox.add_many(session, aggregate.pull_events())`.
         """
-        self._sessions.collect(_session_class(sessions), pull_events)
+        session_class = _session_class(sessions)
+        listen_to(session_class)
+        self._sessions.collect(session_class, pull_events)
 
     def _rows(self, events: Iterable[Any]) -> list[tuple[BaseEvent[Any], Row]]:
         return [(event, row) for event, row in build_rows(self._builder.build_many(events)) if row is not None]

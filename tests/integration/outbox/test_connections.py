@@ -187,5 +187,5 @@ def test_sessions_leave_nothing_behind(store: Store, end: str) -> None:
     before = len(gc.get_objects())
     use(counts[end])
     gc.collect()
-    assert len(session_events._works) == 0
+    assert len(session_events.works) == 0
     assert len(gc.get_objects()) - before < counts[end] / 2

@@ -130,7 +130,7 @@ def test_savepoints_that_began_before_the_first_outbox_are_known(driver: Driver,
         with session.begin():
             outer = session.begin_nested()
             session.begin_nested()
-            session_events._works.clear()  # as if no outbox had been created yet
+            session_events.works.clear()  # as if no outbox had been created yet
             outbox.add(session, given)
             (outer.commit if is_released else outer.rollback)()
             outbox.add(session, kept)

@@ -1,12 +1,17 @@
 """Keeps the events of a Core connection's transaction until it commits.
 
 Written last, as those of a session are, and for the same reason. It also needs no await, so that `add` is the same for
-sync and async connections. The hooks are those of the engine, from its first event on.
+sync and async connections.
+
+The hooks are those of the engine, from its first event on. That alone is not safe with threads: SQLAlchemy shows a hook
+as registered before it calls it, and when threads open the first connections of an engine at the same time, it may
+attach one to hooks of the engine that it then replaces. Such a connection gets the hooks itself.
 """
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, RootTransaction, event
 
@@ -24,6 +29,8 @@ class ConnectionEvents:
         # With each row the number of the savepoint that it was added in: they count up within a connection, so a
         # savepoint that is rolled back takes the first row of its own number or a higher one, and all after it.
         self._kept: WeakKeyDictionary[RootTransaction, list[tuple[int, Row]]] = WeakKeyDictionary()
+        self._engines: WeakSet[Engine] = WeakSet()
+        self._listening = Lock()
 
     def add(self, connection: Connection, rows: list[Row]) -> None:
         """Keep `rows` for the current transaction of `connection`; raises `OutboxError` if there is none."""
@@ -33,20 +40,28 @@ class ConnectionEvents:
         if not (nested or transaction).is_active:
             raise OutboxError("the connection's transaction has failed or ended; roll back first")
         verify_transaction(connection)
-        self._listen(connection.engine)
+        self._listen(connection)
         number = 0 if nested is None else _number(getattr(nested, "_savepoint"))  # noqa: B009 (SQLAlchemy's, private)
         self._kept.setdefault(transaction, []).extend((number, row) for row in rows)
 
-    def _listen(self, engine: Engine) -> None:
+    def _listen(self, connection: Connection) -> None:
+        engine = connection.engine
+        if engine not in self._engines:
+            with self._listening:
+                self._add_hooks(engine)
+                self._engines.add(engine)
+        if self._commit not in connection.dispatch.commit:
+            self._add_hooks(connection)
+
+    def _add_hooks(self, target: Engine | Connection) -> None:
         hooks: dict[str, Callable[..., None]] = {
             "commit": self._commit,
             "prepare_twophase": self._write_kept,
             "commit_twophase": self._commit_twophase,
             "rollback_savepoint": self._rollback_savepoint,
         }
-        if not event.contains(engine, "commit", self._commit):
-            for name, hook in hooks.items():
-                event.listen(engine, name, hook)
+        for name, hook in hooks.items():
+            event.listen(target, name, hook)
 
     def _commit(self, connection: Connection) -> None:
         try:

@@ -7,17 +7,13 @@ SQLAlchemy calls `before_commit` for the release of a savepoint as well, and doe
 rows of a session are kept in one list, in which a savepoint marks where it began: rolling it back cuts the list there,
 releasing it does nothing, and the outermost commit writes what is left. Where the outermost commit finds savepoints
 open, SQLAlchemy releases them first; the call that was not for one of them is counted, and made up for after the last.
-
-The hooks are those of the class `Session`, once for all outboxes. A hook that was added to a session by its first event
-would miss the commit that is going on already, if that event is added by another hook.
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import Any, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from sqlalchemy import Connection, Table, event, insert, inspect
+from sqlalchemy import Connection, Table, insert, inspect
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction
 
@@ -51,7 +47,6 @@ class SessionEvents:
         self._write = write
         self._write_last = write_last
         self._statement = insert(table)
-        _listen()
 
     def add(self, session: Session, rows: list[Row]) -> None:
         """Keep `rows` for the current transaction of `session`, which begins one if there is none."""
@@ -64,11 +59,11 @@ class SessionEvents:
                 "the event before the commit"
             )
         self.verify(session)
-        _work_of(session, root).keep(session, [_Kept(self, row, None, None) for row in rows])
+        work_of(session, root).keep(session, [_Kept(self, row, None, None) for row in rows])
 
     def collect(self, sessions: type[Session], pull_events: PullEvents) -> None:
         """Take the events of aggregates in `sessions`, a class of sessions."""
-        _collectors.setdefault(sessions, []).append((self, pull_events))
+        collectors.setdefault(sessions, []).append((self, pull_events))
 
     def verify(self, session: Session) -> None:
         """Raise `OutboxError` unless `session` can store rows together with its data."""
@@ -100,7 +95,7 @@ class _Kept(NamedTuple):
     event: Event | None
 
 
-class _Work:
+class Work:
     """What one outermost transaction has kept. Refers to no session, so that an abandoned one is freed."""
 
     def __init__(self, collectors: list[tuple[SessionEvents, PullEvents]]) -> None:
@@ -204,79 +199,17 @@ class _Work:
                     outbox.pull(persistent, pull_events)
 
 
-_works: WeakKeyDictionary[SessionTransaction, _Work] = WeakKeyDictionary()
-_collectors: WeakKeyDictionary[type[Session], list[tuple[SessionEvents, PullEvents]]] = WeakKeyDictionary()
+works: WeakKeyDictionary[SessionTransaction, Work] = WeakKeyDictionary()
+collectors: WeakKeyDictionary[type[Session], list[tuple[SessionEvents, PullEvents]]] = WeakKeyDictionary()
 
 
-def _work_of(session: Session, root: SessionTransaction) -> _Work:
-    work = _works.get(root)
+def work_of(session: Session, root: SessionTransaction) -> Work:
+    work = works.get(root)
     if work is None:
-        own = [each for kind in type(session).__mro__ for each in _collectors.get(kind, ())] if _collectors else []
-        work = _works[root] = _Work(own)
+        own = [each for kind in type(session).__mro__ for each in collectors.get(kind, ())] if collectors else []
+        work = works[root] = Work(own)
         nested = session.get_nested_transaction()
         while nested is not None:  # savepoints that began before there was an outbox
             work.marks[id(nested)] = 0
             nested = nested.parent
     return work
-
-
-@cache
-def _listen() -> None:
-    for hook in (_before_commit, _after_commit, _after_flush, _after_transaction_create, _after_transaction_end):
-        event.listen(Session, hook.__name__.lstrip("_"), hook)
-
-
-def _before_commit(session: Session) -> None:
-    root = session.get_transaction()
-    if root is None:
-        return
-    work = _work_of(session, root)
-    if session.get_nested_transaction() is not None:
-        work.commits += 1
-    else:
-        work.finish(session)
-
-
-def _after_commit(session: Session) -> None:
-    root, nested = session.get_transaction(), session.get_nested_transaction()
-    work = _works.get(root) if root is not None else None
-    if work is None:
-        return
-    if nested is None:
-        work.is_committed = True
-    else:
-        work.commits = max(0, work.commits - 1)
-        del work.marks[id(nested)]
-
-
-def _after_flush(session: Session, _: Any) -> None:
-    root = session.get_transaction()
-    if root is not None and _collectors:
-        # What is flushed is held weakly from now on, or no longer if it was deleted, while its events still count.
-        _work_of(session, root).collect(session, [*session.new, *session.dirty, *session.deleted])
-
-
-def _after_transaction_create(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.nested and (root := session.get_transaction()) is not None:
-        work = _work_of(session, root)
-        try:
-            work.collect(session, session.identity_map.values())
-        finally:
-            work.marks[id(transaction)] = len(work.kept)
-
-
-def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        work = _work_of(session, transaction)
-        del _works[transaction]
-        if not work.is_committed:
-            work.undo(session, None)
-    elif transaction.nested and (root := session.get_transaction()) is not None:
-        work = _work_of(session, root)
-        mark = work.marks.pop(id(transaction), None)
-        if mark is not None:
-            work.commits = 0
-            work.undo(session, mark)
-        elif work.commits and session.get_nested_transaction() is None:
-            work.commits = 0
-            work.finish(session)
