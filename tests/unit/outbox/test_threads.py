@@ -94,7 +94,7 @@ def test_session_without_hooks_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(session_hooks, "PATIENCE", 0.01)
     own = new_outbox()
     with sessionmaker(new_engine())() as session:
-        hooks: Any = session.dispatch.before_commit  # type: ignore[attr-defined]
+        hooks: Any = session.dispatch.before_commit
         hooks.parent_listeners.clear()
         with pytest.raises(OutboxError, match="make one before the threads start"):
             own.add(session, event_of("stay-1", 1))

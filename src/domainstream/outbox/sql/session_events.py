@@ -200,10 +200,14 @@ class Work:
 
 
 works: WeakKeyDictionary[SessionTransaction, Work] = WeakKeyDictionary()
+"""What each outermost transaction has kept."""
+
 collectors: WeakKeyDictionary[type[Session], list[tuple[SessionEvents, PullEvents]]] = WeakKeyDictionary()
+"""Which outboxes take the events of aggregates, by class of sessions."""
 
 
 def work_of(session: Session, root: SessionTransaction) -> Work:
+    """Return the work of the outermost transaction `root`; begin it if it has none."""
     work = works.get(root)
     if work is None:
         own = [each for kind in type(session).__mro__ for each in collectors.get(kind, ())] if collectors else []
