@@ -62,6 +62,15 @@ class HasStats(Protocol):
         ...
 
 
+@runtime_checkable
+class HasMetrics(Protocol):
+    """A program with metrics beside its counters."""
+
+    async def metrics(self) -> bytes:
+        """Return all of its metrics as text."""
+        ...
+
+
 class HealthPortError(DomainStreamError):
     """The endpoint cannot listen on its port."""
 
@@ -122,6 +131,8 @@ def _failing(status: HTTPStatus, reason: str) -> tuple[HTTPStatus, str, bytes]:
 
 def metrics_reader(program: Program, probe: Probe) -> ReadMetrics:
     """Return what reads the metrics of a program, whose `probe` says whether it is ready."""
+    if isinstance(program, HasMetrics):
+        return program.metrics
 
     async def read() -> bytes:
         response = await probe()

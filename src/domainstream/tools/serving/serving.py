@@ -49,6 +49,9 @@ class Serving:
     health_host: str
     """The address of the health endpoint."""
 
+    port_option: str = "--health-port"
+    """The option of the command line that sets the port, for the error when it is taken."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServingOutcome:
@@ -161,7 +164,8 @@ async def serve(serving: Serving, build: Build, deadline: ExitDeadline) -> Servi
                 ping = await stack.enter_async_context(open_ping(serving.redis_url)) if serving.redis_url else None
                 probe = readiness_probe(program, ping, is_stopping=lambda: bool(signals.numbers))
                 metrics = metrics_reader(program, probe)
-                endpoint = health_endpoint(serving.health_host, serving.health_port, probe, metrics)
+                where = (serving.health_host, serving.health_port)
+                endpoint = health_endpoint(*where, probe, metrics, option=serving.port_option)
                 port = await stack.enter_async_context(endpoint)
                 emit(Signal.RUN_HEALTH, url=f"http://{serving.health_host}:{port}/ready")
             emit(Signal.RUN_STARTED, program=type(program).__name__, target=serving.target)
