@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, for programs that `domainstream run` does not run: web apps that publish, workers of your own.
+"""Metrics for Prometheus, for programs that `domainstream run` does not run: web apps, and workers of your own.
 
 `pip install 'domainstream[prometheus]'`. `docs/metrics.md` lists all metrics.
 """

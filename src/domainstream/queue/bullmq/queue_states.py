@@ -19,7 +19,7 @@ is seen twice rather than never.
 
 _UNDONE: Final = (*LISTS, "delayed", "prioritized", "waiting-children")
 
-AT_EACH_END: Final = 50
+AT_EACH_END: Final = 10
 """How many jobs of each state are looked at for the oldest one, those that come first and those that come last."""
 
 
@@ -55,7 +55,7 @@ class QueueState(Struct, frozen=True, kw_only=True):
 
     oldest_ms: int | None
     """How long ago the oldest job was added that is not done, in milliseconds; None without any. Where a state has more
-    than 100 jobs, some are not looked at, so that it may be longer ago.
+    than 20 jobs, some are not looked at, so that it may be longer ago.
     """
 
     unhandled: int

@@ -176,7 +176,7 @@ class Metric(Enum):
     )
     OLDEST_JOB = (
         *("domainstream_oldest_job_age_seconds", "gauge", SECONDS, "queue", EXPORTER),
-        "how long ago the oldest job that is not done was added, 0 without any; of each state, 100 jobs are looked at",
+        "how long ago the oldest job that is not done was added, 0 without any; 20 of each state are looked at",
     )
     OLDEST_FAILED_JOB = (
         *("domainstream_oldest_failed_job_age_seconds", "gauge", SECONDS, "queue", EXPORTER),

@@ -12,9 +12,9 @@ local oldest
 
 local function look_at(ids)
   for _, id in ipairs(ids) do
-    local kind = call('TYPE', prefix .. id)
-    -- Any program may have added the job: its id may be the name of another key.
-    local added = (kind.ok or kind) == 'hash' and tonumber(call('HGET', prefix .. id, 'timestamp'))
+    -- Any program may have added the job: its id may be the name of another key, which is an error.
+    local added = redis.pcall('HGET', prefix .. id, 'timestamp')
+    added = type(added) == 'string' and tonumber(added)
     if added and (not oldest or added < oldest) then oldest = added end
   end
 end
