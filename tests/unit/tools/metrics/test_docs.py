@@ -32,7 +32,7 @@ def row(metric: Metric) -> str:
 
 def known_names() -> dict[str, tuple[str, ...]]:
     """Return what queries may call the metrics, each with its labels."""
-    names = {}
+    names: dict[str, tuple[str, ...]] = {}
     for metric in Metric:
         if metric.kind == "histogram":
             names |= {f"{metric.value}_{part}": (*metric.labels, "le") for part in ("bucket", "count", "sum")}
