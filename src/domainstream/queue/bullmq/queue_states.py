@@ -17,7 +17,7 @@ STATES: Final = ("delayed", "prioritized", "waiting-children", *LISTS, "complete
 is seen twice rather than never.
 """
 
-_UNDONE: Final = (*LISTS, "delayed", "prioritized", "waiting-children")
+_UNDONE: Final = ("wait", "paused", "prioritized", "active", "delayed", "waiting-children")
 
 AT_EACH_END: Final = 10
 """How many jobs of each state are looked at for the oldest one, those that come first and those that come last."""
@@ -56,6 +56,11 @@ class QueueState(Struct, frozen=True, kw_only=True):
     oldest_ms: int | None
     """How long ago the oldest job was added that is not done, in milliseconds; None without any. Where a state has more
     than 20 jobs, some are not looked at, so that it may be longer ago.
+    """
+
+    oldest_waiting_ms: int | None
+    """How long ago the oldest job was added, or began last, that may begin, in milliseconds; None without any. The same
+    holds where there are more.
     """
 
     unhandled: int
@@ -100,7 +105,7 @@ def _state(queue: str, replies: Sequence[Any], now_ms: int) -> QueueState:
     *counts, is_paused, first_failed, oldest = replies
     count = dict(zip(STATES, counts, strict=True))
     failed_ms = next((int(score) for _, score in first_failed), None)
-    added_ms = whole_number(oldest)
+    added_ms, waiting_since_ms = map(whole_number, oldest)
     return QueueState(
         queue=queue,
         waiting=count["wait"] + count["paused"],
@@ -112,6 +117,7 @@ def _state(queue: str, replies: Sequence[Any], now_ms: int) -> QueueState:
         failed=count["failed"],
         oldest_failed_ms=None if failed_ms is None else max(0, now_ms - failed_ms),
         oldest_ms=None if added_ms is None else max(0, now_ms - added_ms),
+        oldest_waiting_ms=None if waiting_since_ms is None else max(0, now_ms - waiting_since_ms),
         unhandled=0,
         is_paused=bool(is_paused),
     )

@@ -131,6 +131,7 @@ def _job_samples(state: QueueState) -> Iterator[Sample]:
     for name, count in counts.items():
         yield Sample(Metric.JOB_COUNT, count, (state.queue, name))
     yield Sample(Metric.OLDEST_JOB, _seconds(state.oldest_ms), (state.queue,))
+    yield Sample(Metric.OLDEST_WAITING_JOB, _seconds(state.oldest_waiting_ms), (state.queue,))
     yield Sample(Metric.OLDEST_FAILED_JOB, _seconds(state.oldest_failed_ms), (state.queue,))
     yield Sample(Metric.QUEUE_PAUSED, float(state.is_paused), (state.queue,))
 

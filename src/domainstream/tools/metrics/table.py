@@ -178,6 +178,10 @@ class Metric(Enum):
         *("domainstream_oldest_job_age_seconds", "gauge", SECONDS, "queue", EXPORTER),
         "how long ago the oldest job that is not done was added, 0 without any; 20 of each state are looked at",
     )
+    OLDEST_WAITING_JOB = (
+        *("domainstream_oldest_waiting_job_age_seconds", "gauge", SECONDS, "queue", EXPORTER),
+        "how long ago the oldest job that may begin was added, or began last; 0 without any",
+    )
     OLDEST_FAILED_JOB = (
         *("domainstream_oldest_failed_job_age_seconds", "gauge", SECONDS, "queue", EXPORTER),
         "how long ago the first failed job that is kept failed; 0 without any",

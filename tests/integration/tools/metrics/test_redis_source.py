@@ -22,6 +22,7 @@ from support.working import Valuation, job_of, jobs_of
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.queue import JobSettings
+from domainstream.queue.bullmq.scripts import now_ms
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
@@ -203,6 +204,26 @@ async def test_oldest_job_that_is_not_done_has_an_age(
     await redis.hset(f"{valuation.jobs.key}:event-3", "timestamp", "1000")
     age = (await collect()).value("domainstream_oldest_job_age_seconds", queue="valuation")
     assert (age or 0) > 1_000_000_000
+
+
+async def test_job_that_is_tried_again_has_not_waited_since_it_was_added(
+    collect: Collect, valuation: Valuation, redis: Redis
+) -> None:
+    """What waits for a worker counts from its last attempt: an hour of retries is not an hour without workers."""
+    await valuation.add(*jobs_of(2))
+    await redis.hset(f"{valuation.jobs.key}:event-0", mapping={"timestamp": "1000", "processedOn": str(now_ms())})
+    scraped = await collect()
+    assert (scraped.value("domainstream_oldest_job_age_seconds", queue="valuation") or 0) > 1_000_000_000
+    assert (scraped.value("domainstream_oldest_waiting_job_age_seconds", queue="valuation") or 0) < 600
+
+
+async def test_delayed_job_does_not_wait_for_a_worker(collect: Collect, valuation: Valuation, redis: Redis) -> None:
+    """Scaling out would not help a job that may not begin yet."""
+    await valuation.add(*jobs_of(1, JobSettings(delay=timedelta(hours=1))))
+    await redis.hset(f"{valuation.jobs.key}:event-0", "timestamp", "1000")
+    scraped = await collect()
+    assert (scraped.value("domainstream_oldest_job_age_seconds", queue="valuation") or 0) > 1_000_000_000
+    assert scraped.value("domainstream_oldest_waiting_job_age_seconds", queue="valuation") == 0
 
 
 async def test_done_jobs_have_no_age(collect: Collect, valuation: Valuation) -> None:
