@@ -80,11 +80,16 @@ def _in_round_trips(keys: Sequence[str], asks: Mapping[str, Sequence[Ask]]) -> l
     return parts
 
 
-async def clocks_of(nodes: RedisNodes) -> dict[Address, int]:
-    """Return the time of each node, in milliseconds since 1970."""
+async def clocks_of(nodes: RedisNodes, keys: Collection[str]) -> dict[str, int]:
+    """Return the time of the node that has a key, in milliseconds since 1970, for each of these keys."""
+    if not keys:
+        return {}
 
     async def now(redis: Redis) -> int:
         seconds, microseconds = await redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    return await nodes.each(now)
+    clocks = {address: time for address, time in (await nodes.try_each(now)).items() if isinstance(time, int)}
+    # A slot may just have moved to a node that was not asked, and the clock of any other is nearly right.
+    other = max(clocks.values(), default=0)
+    return {key: clocks.get(await nodes.address_of(key), other) for key in keys}
