@@ -238,7 +238,7 @@ class Metric(Enum):
 
     SOURCE_UP = (
         *("domainstream_exporter_source_up", "gauge", "yes or no", "source", EXPORTER),
-        "1 if the latest collection from `redis` or `outbox` succeeded, else 0; its other metrics are missing then",
+        "1 if the latest collection from `redis` or `outbox` succeeded, else 0; what could not be read is missing",
     )
     COLLECTION_DURATION = (
         *("domainstream_exporter_collection_duration_seconds", "gauge", SECONDS, "source", EXPORTER),
