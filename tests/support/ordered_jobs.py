@@ -1,6 +1,6 @@
 """A queue whose jobs are handled in order, and a worker that a test tells each step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import count
@@ -82,11 +82,14 @@ class OrderedQueue:
         """Add jobs in one call, or in a few if they are many."""
         await self.add_entries([self.entry(name) for name in names])
 
-    async def add_at(self, name: str, place: int) -> None:
-        """Add a job whose event has a place among those of its key: several channels are not in order."""
-        entry = self.entry(name)
-        jobs = tuple(replace(job, order_place=f"{place:020}") for job in entry.jobs)
-        await self.add_entries([replace(entry, jobs=jobs)])
+    async def add_at(self, places: Mapping[str, int]) -> None:
+        """Add jobs whose events have places among those of their keys, in one call: several channels are not in order."""
+        entries = []
+        for name, place in places.items():
+            entry = self.entry(name)
+            jobs = tuple(replace(job, order_place=f"{place:020}") for job in entry.jobs)
+            entries.append(replace(entry, jobs=jobs))
+        await self.add_entries(entries)
 
     async def add_entries(self, entries: Sequence[RoutedEntry], *, epoch: ChannelEpoch | None = None) -> None:
         """Add the jobs of entries, whose channel has an epoch."""

@@ -104,7 +104,7 @@ local function add_entry(number, id, jobs)
     end
     if not is_known then
       local add = key == '' and add_job or add_in_order
-      local done, message = add(kind, job_id, data, key, since)
+      local done, message = add(kind, job_id, data, key, since, number)
       if not done and key ~= '' then error('HOLES ' .. kind.queue .. ' ' .. message, 0) end
       if done then added = added + 1 else reason = reason or message end
     end

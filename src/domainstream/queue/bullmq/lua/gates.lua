@@ -63,16 +63,22 @@ local function is_in_the_way(queue, key, id, fields)
   return not behind or (gate and call('SISMEMBER', gate .. ':dependencies', queue.prefix .. id) == 1)
 end
 
+-- Takes a job from behind the one before it, which must not look as if that had passed. Another one may be there by now:
+-- it came in the place of one that was removed.
+local function unlink(queue, id)
+  local dependencies = gate_of(queue, id) .. ':dependencies'
+  for _, before in ipairs(call('SMEMBERS', dependencies)) do
+    if call('HGET', before, 'dsnext') == id then call('HDEL', before, 'dsnext', 'parentKey', 'parent') end
+  end
+  call('DEL', dependencies)
+end
+
 -- Forgets the gate of a job that is done or gone. One of another key stays: the job was removed, and has come again.
 local function forget(queue, key, id)
   local gate = gate_of(queue, id)
   if call('HGET', gate, 'key') ~= key then return end
-  call('DEL', gate)
-  -- It went before its turn: whoever is before it has nobody behind it now, and must not look as if that had passed.
-  for _, before in ipairs(call('SMEMBERS', gate .. ':dependencies')) do
-    call('HDEL', before, 'dsnext', 'parentKey', 'parent')
-  end
-  call('DEL', gate .. ':dependencies', gate .. ':processed')
+  unlink(queue, id)
+  call('DEL', gate, gate .. ':processed')
   call('ZREM', queue.prefix .. 'order:waiting-children', id)
 end
 
@@ -124,19 +130,47 @@ local function is_later(fields, place)
   return its_place and not begun and its_place > place
 end
 
--- Returns the first of the jobs at the end of a list that are later than `place`, or nil, and the one before that.
+-- Returns the first of the jobs at the end of a list that are later than `place`, or nil, the one before that, and where
+-- in the list it is.
 local function first_later(queue, list, place)
-  local later
+  local later, later_at
   for at = -1, -MAX_DROPPED, -1 do
     local id = call('LINDEX', list, at)
-    if not id then return later end
+    if not id then return later, nil, later_at end
     local fields = fields_of_job(queue, id)
     -- One that was removed is passed.
     if fields[1] then
-      if not is_later(fields, place) then return later, id end
-      later = id
+      if not is_later(fields, place) then return later, id, later_at end
+      later, later_at = id, at
     end
   end
+end
+
+-- The same for the next job of a channel whose last one, `found.id`, is in front of the one at `found.at`. The channel's
+-- jobs come in their order, so this one belongs behind that. With many jobs, looking at all from the end for each of them
+-- would take seconds.
+local function next_later(queue, list, place, found)
+  local before = found.id
+  for at = found.at, -1 do
+    local id = call('LINDEX', list, at)
+    local fields = fields_of_job(queue, id)
+    if fields[1] then
+      if is_later(fields, place) then return id, before, at end
+      before = id
+    end
+  end
+end
+
+-- Where the last job of each channel and key was put in front of others, in this call.
+local found_places = {}
+
+local function find_later(queue, list, job)
+  local name = list .. ' ' .. job.channel
+  local found = found_places[name]
+  local is_there = found and call('LINDEX', list, found.at - 1) == found.id
+  local later, before, at = (is_there and next_later or first_later)(queue, list, job.place, found)
+  found_places[name] = later and {id = job.id, at = at}
+  return later, before
 end
 
 -- Puts a job behind the one before it, of which it is known, or not, whether that is in the way.
@@ -155,9 +189,7 @@ local function add_in_front(queue, job, later, before)
     return false, reason
   end
   call('LINSERT', list_of(queue, job.key), 'BEFORE', later, job.id)
-  local dependencies = gate_of(queue, later) .. ':dependencies'
-  for _, one in ipairs(call('SMEMBERS', dependencies)) do call('HDEL', one, 'dsnext', 'parentKey', 'parent') end
-  call('DEL', dependencies)
+  unlink(queue, later)
   if before then put_behind(queue, job, before, is_in_the_way(queue, job.key, before)) end
   wait_for(queue, job.id, later)
   return true
@@ -192,7 +224,7 @@ local function forget_earlier_place(queue, job)
   forget(queue, its_key, job.id)
 end
 
--- Adds a job: {id, key, place, options}, by `add_it`, which is called with it and whether it has to wait, and returns
+-- Adds a job: {id, key, channel, place, options}, by `add_it`, which is called with it and whether it has to wait, and returns
 -- whether it was added, and the reason if not, as this does. `place` is when its event came; texts of one length, which
 -- are compared. An id that the queue knows keeps its place.
 local function add_to_key(queue, job)
@@ -204,7 +236,7 @@ local function add_to_key(queue, job)
   local before, is_known, fields = drop_done(queue, job.key, 'R')
   if before and call('LINDEX', list, 0) == job.id then call('LPOP', list) end
   local later, one_before
-  if is_known and is_later(fields, job.place) then later, one_before = first_later(queue, list, job.place) end
+  if is_known and is_later(fields, job.place) then later, one_before = find_later(queue, list, job) end
   local added, reason
   if later and take_back_unbegun(queue, later, job.key) then
     added, reason = add_in_front(queue, job, later, one_before)
