@@ -34,6 +34,7 @@ from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Ret
 from domainstream.publisher.partition_layout import CLAIM
 from domainstream.queue import JobSettings, job_id
 from domainstream.queue.bullmq.add_calls import add_script, fence_script
+from domainstream.queue.bullmq.job_batch import gate_script
 from domainstream.queue.bullmq.order import order_scripts
 from domainstream.queue.bullmq.repair import _repair_script
 from domainstream.queue.bullmq.scripts import KEYS, script_text
@@ -442,7 +443,8 @@ def test_subscriber_needs_what_its_scripts_call() -> None:
 
 def test_job_adder_needs_what_its_scripts_call() -> None:
     """The list of who adds jobs contains every command in the scripts that do."""
-    called = called_by(add_script().text, fence_script().text, *map(script_text, KEYS))
+    in_order = (add_script(in_order=True).text, gate_script("tend_gates"))
+    called = called_by(add_script().text, *in_order, fence_script().text, *map(script_text, KEYS))
     assert {"hset", "zadd", "incr"} <= called
     assert called <= set(needed_by("job-adder"))
 

@@ -104,13 +104,16 @@ _ADDING: Final = (
 )
 """What the scripts that add jobs call."""
 
+_IN_ORDER: Final = ("lindex", "linsert", "lpop", "rpop", "sismember", "smembers", "srem", "zrangebyscore")
+"""What they call besides for jobs that are handled in order."""
+
 _ASKED: Final = {
     PUBLISHER: (),
     SUBSCRIBER: (
         *("hset", "multi", "exec", "subscribe"),
         *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore"),  # the members of a group
     ),
-    JOB_ADDER: _ADDING,
+    JOB_ADDER: (*_ADDING, *_IN_ORDER),
     WORKER: (
         *_ADDING,
         *("bzpopmin", "hexists", "hgetall", "hincrby", "ltrim", "pexpire", "rpoplpush", "smembers", "srem", "xtrim"),
