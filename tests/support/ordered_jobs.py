@@ -83,7 +83,7 @@ class OrderedQueue:
         await self.add_entries([self.entry(name) for name in names])
 
     async def add_at(self, places: Mapping[str, int]) -> None:
-        """Add jobs in one call. Their events have places among those of their keys: several channels are not in order."""
+        """Add jobs in one call, with places among those of their keys: several channels are not in order."""
         entries = []
         for name, place in places.items():
             entry = self.entry(name)
