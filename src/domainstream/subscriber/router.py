@@ -134,7 +134,7 @@ class JobRouter:
         """Return the place of an event's jobs, which is never before that of an earlier entry of the stream."""
         entry, place = id_order(delivery.entry_id), order_place(delivery, message.time)
         last, last_place = self._places.get(delivery.channel, (entry, place))
-        # When a queue has lost jobs, their entries come again, from an earlier one on, and not behind what was last.
+        # When a queue has lost jobs, their entries are routed again, from an earlier one on: they keep their places.
         if last < entry:
             place = max(place, last_place)
         self._places[delivery.channel] = entry, place

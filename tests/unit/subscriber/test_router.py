@@ -179,7 +179,7 @@ def test_stream_decides_over_the_key() -> None:
     assert (job.queue,) == router.queues_of(f"domain_coding_stay_created:p{other}")
 
 
-def test_entries_that_come_again_keep_their_places() -> None:
+def test_entries_that_are_routed_again_keep_their_places() -> None:
     """Entries that are routed again, because a queue has lost their jobs, are not behind those that came after them."""
     handlers = [to_queue("valuation", job="price-stay", order_by=AGGREGATE)]
     router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
