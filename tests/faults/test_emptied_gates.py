@@ -23,7 +23,7 @@ WAVE: Final = 2_000
 
 QUEUE: Final = QUEUES[1]
 STATES: Final = ("wait", "prioritized", "active", "delayed", "waiting-children")
-FIXED: Final = {"order:rule", "order:tended", "order:told", "order:events", "order:meta", "order:marker"}
+FIXED: Final = {"order:rule", "order:tended", "order:logged", "order:events", "order:meta", "order:marker"}
 """Keys of the order that do not grow with the jobs."""
 
 

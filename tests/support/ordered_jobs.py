@@ -1,4 +1,4 @@
-"""A queue whose jobs are handled in order, and a worker that a test tells each step."""
+"""A queue whose jobs are handled in order, and a worker that does what a test says, step by step."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -27,7 +27,7 @@ PATIENT: Final = JobSettings(attempts=9, backoff=timedelta(hours=1), jitter=0, k
 TOKEN: Final = "the worker's token"
 STATES: Final = ("wait", "prioritized", "delayed", "active", "waiting-children", "completed", "failed")
 
-KEPT: Final = {"order:rule", "order:failed", "order:tended", "order:told"}
+KEPT: Final = {"order:rule", "order:failed", "order:tended", "order:logged"}
 """The keys of ours that a queue has for as long as its jobs are handled in order."""
 
 

@@ -51,7 +51,7 @@ class Ordered:
         self.url = url
         self.prefix = prefix
         self.rules: dict[str, OnFailure] = {QUEUE: on_failure}
-        self.told: list[NewlyHeld] = []
+        self.logged: list[NewlyHeld] = []
 
     def key(self, name: str) -> str:
         """Return a key of the queue."""
@@ -71,7 +71,7 @@ class Ordered:
     async def tend(self) -> None:
         """Look after what was removed, as a subscriber does every second."""
         lanes = CallLanes(self.url)
-        await GateKeeper(lanes, self.rules, bull_prefix=self.prefix, on_held=self.told.append).run_once()
+        await GateKeeper(lanes, self.rules, bull_prefix=self.prefix, on_held=self.logged.append).run_once()
         await lanes.close()
 
     async def handle(self, *broken: str, until_done: Callable[[list[str]], Any]) -> list[str]:

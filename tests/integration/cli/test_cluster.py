@@ -255,6 +255,21 @@ async def test_events_are_replayed_to_the_node_of_a_queue(typed: Type, streams: 
     assert await valuation.jobs.ids() == [job_id(event.id) for event in events]
 
 
+async def test_events_are_replayed_in_order(
+    typed: Type, streams: Streams, valuation: Valuation, redis: Any, redis_url: str
+) -> None:
+    """`replay --order-by` adds at the node of the queue: all but the first job of the key wait."""
+    await Ordered(redis_url, redis, valuation.prefix).tend()
+    events = [evaluated() for _ in range(3)]
+    for event in events:
+        await streams.add(event)
+    words = ("replay", EVALUATED, "--since", "1h", "--to", "valuation", "--job", "price-stay", "--yes", "--json")
+    (outcome,) = records(await typed(*words, "--order-by", "aggregate", "--bull-prefix", valuation.prefix))
+    assert outcome["added"] == 3
+    assert await valuation.jobs.ids("prioritized") == [job_id(events[0].id)]
+    assert len(await valuation.jobs.ids("waiting-children")) == 2
+
+
 async def test_group_is_removed(typed: Type, streams: Streams, redis: Any) -> None:
     """`groups rm` removes a group at the node of its channel."""
     await streams.add(evaluated())

@@ -166,7 +166,7 @@ async def test_key_that_went_on_meanwhile_is_reported(
 
 
 async def test_job_shows_its_place(typed: Type, bull: str, held: Ordered) -> None:
-    """`jobs show` tells the key, what a job waits for, what waits for it, and what holds the key."""
+    """`jobs show` says the key, what a job waits for, what waits for it, and what holds the key."""
     waiting = (await typed("jobs", "show", QUEUE, "a2", "--bull-prefix", bull)).stdout
     lines = {line.split("  ")[0]: line for line in waiting.splitlines()}
     assert "stay-1, which a1 holds" in lines["order key"]

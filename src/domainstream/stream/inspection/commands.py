@@ -120,8 +120,8 @@ _ASKED: Final = {
         *("zcard", "zpopmin", "zrangebyscore", "zremrangebyrank", "zremrangebyscore", "zrevrange"),
     ),
     OPERATOR: (
-        *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "lpop", "lpush", "lrem", "persist", "pttl"),
-        *("rpush", "sadd", "scard", "srem", "zadd", "zrem", "zrevrangebyscore"),
+        *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "linsert", "lpop", "lpush", "lrem", "persist"),
+        *("pttl", "rpop", "rpush", "sadd", "scard", "srem", "zadd", "zrangebyscore", "zrem", "zrevrangebyscore"),
     ),
 }
 """What cannot be tried. An operator needs what BullMQ's scripts call besides, to add, retry and remove jobs."""

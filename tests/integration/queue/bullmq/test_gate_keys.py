@@ -60,7 +60,7 @@ async def test_jobs_that_fail_and_are_removed(queue: OrderedQueue) -> None:
 
 @RULES
 async def test_jobs_that_come_again(queue: OrderedQueue) -> None:
-    """Nothing is left of jobs that were removed and came again, also under another key."""
+    """Nothing is left of jobs that were removed and added again, also under another key."""
     await queue.add("a1", "a2", "a3")
     await queue.remove("a1", "a2")
     await queue.add("a2", "a1")

@@ -138,7 +138,7 @@ async def test_a_removed_job_that_comes_again_goes_to_the_end(queue: OrderedQueu
 
 
 async def test_the_first_job_removed_and_added_again(queue: OrderedQueue) -> None:
-    """Also the first job of a key, which never waited, goes to the end when it comes again."""
+    """Also the first job of a key, which never waited, goes to the end when it is added again."""
     await queue.add("a1", "a2")
     await queue.remove("a1")
     await queue.add("a1")
@@ -147,7 +147,7 @@ async def test_the_first_job_removed_and_added_again(queue: OrderedQueue) -> Non
 
 
 async def test_a_removed_job_comes_again_with_another_key(queue: OrderedQueue) -> None:
-    """A removed job that comes again under another key holds up nobody in its old one."""
+    """A removed job that is added again under another key holds up nobody in its old one."""
     await queue.add("a1", "a2")
     await queue.remove("a1")
     await queue.add_entries([queue.entry("a1", key="b"), queue.entry("b2")])

@@ -204,7 +204,7 @@ async def test_keys_of_active_jobs_stay_when_all_are_dropped(queue: Ordered, ord
 
 
 async def test_place_of_a_job_names_its_neighbours(queue: Ordered, order: BullMQOrder) -> None:
-    """A job tells its key, what it waits for, and what waits for it."""
+    """A job says its key, what it waits for, and what waits for it."""
     await queue.hold("stay-1", "a1", "a2", "a3")
     places = [await order.place_of(QUEUE, job_id) for job_id in ("a1", "a2", "a3")]
     assert [(place.key, place.waits_for, place.waits_for_it) for place in places if place] == [
@@ -246,4 +246,4 @@ async def test_key_that_becomes_held_is_told_once(queue: Ordered) -> None:
     await queue.hold("stay-1", "a1", "a2", "a3")
     await queue.tend()
     await queue.tend()
-    assert [(one.key, one.job_id, one.waiting) for one in queue.told] == [("stay-1", "a1", 2)]
+    assert [(one.key, one.job_id, one.waiting) for one in queue.logged] == [("stay-1", "a1", 2)]

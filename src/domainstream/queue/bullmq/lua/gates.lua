@@ -19,8 +19,8 @@
 --   order:wait              the mailbox; order:events and order:marker are written by BullMQ with it
 --   order:failed            with `skip`: the time up to which failed jobs have been passed
 --   order:rule              'hold' or 'skip', for whoever looks: what holds a key depends on it
---   order:tended            when a subscriber last looked after the queue, and order:told: the time up to which the log has
---                           been told of failed jobs
+--   order:tended            when a subscriber last looked after the queue
+--   order:logged            with `hold`: the time up to which failed jobs that hold their key have been logged
 -- In the hash of a job: `dskey`, its key, `dsplace`, when its event came, and `dsnext`, the job that waits for it.
 --
 -- Jobs of one channel come in their order. Those of several may not, because channels are read by themselves: a job goes in
@@ -55,7 +55,7 @@ local function is_in_the_way(queue, key, id, fields)
   fields = fields or fields_of_job(queue, id)
   local has_ended, is_completed, behind, gate, its_key = fields[2], fields[3], fields[4], fields[5], fields[6]
   if not fields[1] then return false end
-  -- It was removed, and has come again under another key.
+  -- It was removed, and was added again under another key.
   if its_key and its_key ~= key then return false end
   if not has_ended then return true end
   if is_completed or queue.on_failure == 'skip' then return false end
@@ -73,7 +73,7 @@ local function unlink(queue, id)
   call('DEL', dependencies)
 end
 
--- Forgets the gate of a job that is done or gone. One of another key stays: the job was removed, and has come again.
+-- Forgets the gate of a job that is done or gone. One of another key stays: the job was removed and added again.
 local function forget(queue, key, id)
   local gate = gate_of(queue, id)
   if call('HGET', gate, 'key') ~= key then return end
