@@ -11,6 +11,7 @@ from integration.outbox.conftest import Stay, Store
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, MetaData, insert, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from support.coding import channel_for, created
 
@@ -93,6 +94,24 @@ def test_connection_whose_commit_has_failed_is_refused_until_it_is_rolled_back(s
             store.outbox.add(connection, created())
     with store.engine.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM stays")).scalar() == 0
+        store.outbox.add(connection, kept)
+    assert store.stored() == [kept.id]
+
+
+@pytest.mark.parametrize("begin", ["begin", "begin_twophase"])
+def test_commit_on_a_broken_connection_raises_what_the_database_says(store: Store, begin: str) -> None:
+    """Where the connection breaks before the event is written, the caller gets the driver's error, as without outbox."""
+    if store.engine.dialect.name == "sqlite":
+        pytest.skip("a connection to SQLite does not break")
+    kept = created()
+    with store.engine.connect() as connection:
+        transaction = getattr(connection, begin)()
+        store.outbox.add(connection, created())
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        with pytest.raises(DBAPIError, match="closed"):
+            transaction.commit()
+    with store.engine.begin() as connection:
         store.outbox.add(connection, kept)
     assert store.stored() == [kept.id]
 
