@@ -13,7 +13,7 @@ from domainstream.event import BaseEvent
 from domainstream.outbox.sql.connection_events import ConnectionEvents
 from domainstream.outbox.sql.insert import Row, build_rows, insert_rows, stored_receipts
 from domainstream.outbox.sql.session_events import PullEvents, SessionEvents
-from domainstream.outbox.sql.session_hooks import listen, listen_to, verify_hooks
+from domainstream.outbox.sql.session_hooks import ensure_hooks, listen, listen_to
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.outbox.sql.take_all import Database, take_all
 from domainstream.producer import OutgoingMessage
@@ -96,7 +96,7 @@ class Outbox(Generic[ServiceEventT_contra]):
             session = session()
         if rows and isinstance(session, Session | AsyncSession):
             sync = session if isinstance(session, Session) else session.sync_session
-            verify_hooks(sync)
+            ensure_hooks(sync)
             self._sessions.add(sync, rows)
         elif rows:
             self._connections.add(_sync_connection(session), rows)

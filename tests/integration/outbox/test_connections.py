@@ -11,7 +11,6 @@ from integration.outbox.conftest import Stay, Store
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, MetaData, insert, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from support.coding import channel_for, created
 
@@ -100,7 +99,7 @@ def test_connection_whose_commit_has_failed_is_refused_until_it_is_rolled_back(s
 
 @pytest.mark.parametrize("begin", ["begin", "begin_twophase"])
 def test_commit_on_a_broken_connection_raises_what_the_database_says(store: Store, begin: str) -> None:
-    """Where the connection breaks before the event is written, the caller gets the driver's error, as without outbox."""
+    """Where the connection breaks before the event is written, the caller gets the driver's error."""
     if store.engine.dialect.name == "sqlite":
         pytest.skip("a connection to SQLite does not break")
     kept = created()

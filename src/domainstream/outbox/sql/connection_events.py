@@ -67,8 +67,8 @@ class ConnectionEvents:
         try:
             self._write_kept(connection)
         except BaseException:
-            # SQLAlchemy takes the transaction for ended, and would give the connection back to its pool with it open. One
-            # that is broken has been replaced.
+            # SQLAlchemy takes the transaction for ended, and would give the connection back to its pool with it open,
+            # unless that is broken.
             if not connection.invalidated:
                 connection.dialect.do_rollback(connection.connection)
             raise
