@@ -507,7 +507,7 @@ async def test_operator_works_with_what_the_doctor_asks_for(
         *(f"order ls valuation --bull-prefix {bull}", f"jobs show valuation stay-1-2 --bull-prefix {bull}"),
         *(f"order retry valuation stay-1 --yes --bull-prefix {bull}", f"queues --bull-prefix {bull}"),
         f"order skip valuation stay-2 --yes --bull-prefix {bull}",
-        f"replay {EVALUATED} --since 1h --again --order-by aggregate {to_valuation}",
+        f"replay {EVALUATED} --event {events[0].id} --again --order-by aggregate {to_valuation}",
         f"order drop valuation stay-3 --yes --bull-prefix {bull}",
         f"order drop valuation --all --yes --bull-prefix {bull}",
         f"jobs retry valuation event-1 --yes --bull-prefix {bull}",
