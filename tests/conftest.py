@@ -22,13 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what kills servers, runs clusters or Node.js, and what runs on one kind of server after another."""
+    """Mark as slow what kills servers, runs clusters or Node.js, and what is repeated on another kind of server."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         is_repeated = parameters is not None and any(kind in parameters.id for kind in list(BINARIES)[1:])
         is_elsewhere = any(item.path.is_relative_to(folder) for folder in (FAULTS, INTEROP))
         if is_repeated or is_elsewhere or item.get_closest_marker("xdist_group"):
             item.add_marker("slow")
+        if is_repeated:
+            item.add_marker("repeated")
 
 
 def pytest_report_header() -> list[str]:
