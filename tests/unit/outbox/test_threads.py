@@ -89,7 +89,7 @@ def test_first_sessions_of_a_class(threads: ThreadPoolExecutor, written: list[An
 
 
 def test_class_that_has_lost_its_hooks(monkeypatch: pytest.MonkeyPatch, written: list[Any]) -> None:
-    """Where SQLAlchemy has lost the hooks of a class for good, each of its sessions gets them, and writes events."""
+    """Where SQLAlchemy has lost the hooks of a class permanently, each of its sessions gets them, and writes events."""
     monkeypatch.setattr(session_hooks, "PATIENCE", 0.01)
     own, sessions = new_outbox(), sessionmaker(new_engine())
     with sessions() as session:

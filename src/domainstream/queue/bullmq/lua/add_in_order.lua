@@ -4,6 +4,7 @@ local release, add_it
 --[[adders]]
 adders.addParentJob = make.addParentJob()
 --[[gates]]
+--[[add_to_key]]
 
 KEYS_OF_QUEUE = 13
 
