@@ -4,7 +4,7 @@ The hooks are those of the class `Session`. A hook that was added to a session b
 that is going on already, if that event is added by another hook.
 
 SQLAlchemy gives a new class of sessions the hooks of its bases when its first session is made. Threads that do this at
-the same time may get sessions without them, for a moment or permanently. So it is made to do it before there is a session,
+the same time may get sessions without them, for a moment or permanently. So it is made to do it before there is one,
 where the class is known, and each session is looked at before it gets an event.
 """
 
