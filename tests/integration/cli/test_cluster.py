@@ -38,7 +38,6 @@ from domainstream import EventProducer, Outcome, RedisStreamPublisherClient
 from domainstream.queue import job_id
 from domainstream.redis.topology import TopologyKind
 from domainstream.stream.inspection.commands import needed_by
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.server_lab import wait_until
 from domainstream.worker import EventContext, GiveUp
@@ -47,14 +46,6 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 QUEUE = "{valuation}"
 """BullMQ's name of the queue `valuation`."""
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.fixture
