@@ -92,10 +92,7 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     """
     from domainstream.tools.demo.prerequisites import require_extras
 
-    if (options.sentinel or options.cluster) and options.redis_url:
-        raise click.UsageError("--sentinel and --cluster start servers of their own; leave --redis-url out")
-    if options.sentinel and options.cluster:
-        raise click.UsageError("choose --sentinel or --cluster")
+    _refuse_contradictions(options)
     require_extras(options.redis_url, starts_servers=options.sentinel or options.cluster)
     import asyncio
 
@@ -129,3 +126,11 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     else:
         screen.summarise(outcome)
     return exits.FAILED if outcome.problems else exits.OK
+
+
+def _refuse_contradictions(options: DemoOptions) -> None:
+    """Raise a usage error for options that exclude each other."""
+    if (options.sentinel or options.cluster) and options.redis_url:
+        raise click.UsageError("--sentinel and --cluster start servers of their own; leave --redis-url out")
+    if options.sentinel and options.cluster:
+        raise click.UsageError("choose --sentinel or --cluster")

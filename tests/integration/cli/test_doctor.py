@@ -27,7 +27,7 @@ from support.consuming import (
     subscriptions_of,
     until,
 )
-from support.ordering import Ordered
+from support.worked_queue import WorkedQueue
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
@@ -494,7 +494,7 @@ async def test_operator_works_with_what_the_doctor_asks_for(
     async with running(valuation.worker(give_up)):
         await valuation.ended("failed", 4)
     await valuation.wait_for("HandlerNotFoundError: none", job_id="event-9")
-    ordered = Ordered(redis_url, redis, bull)
+    ordered = WorkedQueue(redis_url, redis, bull)
     for key in ("stay-1", "stay-2", "stay-3"):
         await ordered.hold(key, f"{key}-1", f"{key}-2")
     await ordered.tend()

@@ -6,7 +6,8 @@ import pytest
 from integration.cli.conftest import Type, records
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, OptimizationEvaluated, Streams, evaluated
-from support.ordering import QUEUE, Ordered, completed
+from support.ordered_queue import QUEUE
+from support.worked_queue import WorkedQueue, completed
 
 from domainstream.queue import job_id
 
@@ -16,9 +17,9 @@ IN_ORDER = ("--order-by", "aggregate")
 
 
 @pytest.fixture
-async def queue(redis_url: str, redis: Redis, bull: str) -> Ordered:
+async def queue(redis_url: str, redis: Redis, bull: str) -> WorkedQueue:
     """The queue of this test, which a subscriber has looked after."""
-    queue = Ordered(redis_url, redis, bull)
+    queue = WorkedQueue(redis_url, redis, bull)
     await queue.tend()
     return queue
 
@@ -38,7 +39,7 @@ def ids_of(events: list[OptimizationEvaluated]) -> list[str]:
 
 
 async def test_replayed_jobs_go_before_those_of_later_events(
-    typed: Type, bull: str, queue: Ordered, events: list[OptimizationEvaluated]
+    typed: Type, bull: str, queue: WorkedQueue, events: list[OptimizationEvaluated]
 ) -> None:
     """Jobs that are replayed after those of later events are handled before them."""
     late = [word for event in events[2:] for word in ("--event", event.id)]
@@ -49,7 +50,7 @@ async def test_replayed_jobs_go_before_those_of_later_events(
 
 
 async def test_replayed_jobs_keep_the_order_of_their_stream(
-    typed: Type, bull: str, queue: Ordered, streams: Streams
+    typed: Type, bull: str, queue: WorkedQueue, streams: Streams
 ) -> None:
     """Within a millisecond the stream decides, also where an entry's event happened before that of the entry before."""
     now = datetime.now(UTC)
@@ -61,7 +62,7 @@ async def test_replayed_jobs_keep_the_order_of_their_stream(
 
 
 async def test_without_the_option_they_run_beside_the_others(
-    typed: Type, bull: str, queue: Ordered, events: list[OptimizationEvaluated]
+    typed: Type, bull: str, queue: WorkedQueue, events: list[OptimizationEvaluated]
 ) -> None:
     """Control: the jobs wait for nobody, and the command says so."""
     result = await typed(*ALL, "--bull-prefix", bull)
@@ -69,7 +70,9 @@ async def test_without_the_option_they_run_beside_the_others(
     assert sorted(ids_of(events)) == await queue.ids("wait")
 
 
-async def test_replayed_job_waits_behind_a_failed_one(typed: Type, bull: str, queue: Ordered, streams: Streams) -> None:
+async def test_replayed_job_waits_behind_a_failed_one(
+    typed: Type, bull: str, queue: WorkedQueue, streams: Streams
+) -> None:
     """A key that a failed job holds stays held, and other keys go on."""
     await queue.hold("opt-1", "failed-1")
     events = [evaluated(aggregate_id=aggregate) for aggregate in ("opt-1", "opt-2")]
@@ -89,13 +92,13 @@ async def test_replayed_job_waits_behind_a_failed_one(typed: Type, bull: str, qu
     ],
 )
 async def test_rule_says_by_what_jobs_are_ordered(
-    typed: Type, bull: str, queue: Ordered, streams: Streams, rule: str, partition_key: str | None, key: bytes
+    typed: Type, bull: str, queue: WorkedQueue, streams: Streams, rule: str, partition_key: str | None, key: bytes
 ) -> None:
     """The key is what the same rule of a subscription returns."""
     event = evaluated(partition_key=partition_key)
     await streams.add(event)
     await typed(*ALL, "--order-by", rule, "--bull-prefix", bull)
-    assert (await queue.valuation.jobs.fields(job_id(event.id)))["dskey"] == key
+    assert (await queue.jobs.fields(job_id(event.id)))["dskey"] == key
 
 
 @pytest.mark.parametrize("on_failure", ["hold", "skip"])
@@ -103,7 +106,7 @@ async def test_replay_keeps_the_rule_of_the_queue(
     typed: Type, bull: str, redis_url: str, redis: Redis, events: list[OptimizationEvaluated], on_failure: str
 ) -> None:
     """What becomes of the jobs behind a failed one is for the subscriptions to say."""
-    queue = Ordered(redis_url, redis, bull, on_failure=on_failure)  # type: ignore[arg-type]
+    queue = WorkedQueue(redis_url, redis, bull, on_failure=on_failure)  # type: ignore[arg-type]
     await queue.tend()
     await typed(*ALL, *IN_ORDER, "--bull-prefix", bull)
     assert await redis.get(queue.key("order:rule")) == on_failure.encode()
@@ -111,7 +114,7 @@ async def test_replay_keeps_the_rule_of_the_queue(
 
 
 async def test_replay_leaves_the_marks_of_subscribers(
-    typed: Type, bull: str, queue: Ordered, events: list[OptimizationEvaluated]
+    typed: Type, bull: str, queue: WorkedQueue, events: list[OptimizationEvaluated]
 ) -> None:
     """A replay adds jobs and notes nothing of what the queue has had."""
     await typed(*ALL, *IN_ORDER, "--bull-prefix", bull)
@@ -120,7 +123,7 @@ async def test_replay_leaves_the_marks_of_subscribers(
 
 
 async def test_events_are_handled_again_in_order(
-    typed: Type, bull: str, queue: Ordered, events: list[OptimizationEvaluated]
+    typed: Type, bull: str, queue: WorkedQueue, events: list[OptimizationEvaluated]
 ) -> None:
     """`--again` adds a second job of each event, and these are in order, too."""
     await typed(*ALL, *IN_ORDER, "--bull-prefix", bull)
@@ -138,7 +141,7 @@ async def test_queue_without_order_has_none_to_join(
     result = await typed(*ALL, *IN_ORDER, "--bull-prefix", bull)
     assert result.exit_code == 2
     assert "no subscriber has kept the jobs of valuation in order yet: leave out --order-by" in result.stderr
-    assert await Ordered(redis_url, redis, bull).left() == []
+    assert await WorkedQueue(redis_url, redis, bull).order_keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,12 @@ async def test_queue_without_order_has_none_to_join(
     ids=["failed", "partitions"],
 )
 async def test_options_that_contradict_the_order(
-    typed: Type, bull: str, queue: Ordered, events: list[OptimizationEvaluated], options: tuple[str, ...], words: str
+    typed: Type,
+    bull: str,
+    queue: WorkedQueue,
+    events: list[OptimizationEvaluated],
+    options: tuple[str, ...],
+    words: str,
 ) -> None:
     """Failed jobs keep their places, and in partitions only the partition key is in order."""
     result = await typed(*ALL, *IN_ORDER, *options, "--bull-prefix", bull)

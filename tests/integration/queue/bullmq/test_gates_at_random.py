@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Final
 
 import pytest
-from support.ordered_jobs import OrderedQueue
+from support.stepped_queue import SteppedQueue
 
 STEPS: Final = 400
 KEYS: Final = "abc"
@@ -65,7 +65,7 @@ class Model:
 class Run:
     """A queue and its model, which do the same."""
 
-    def __init__(self, queue: OrderedQueue, model: Model, chance: random.Random) -> None:
+    def __init__(self, queue: SteppedQueue, model: Model, chance: random.Random) -> None:
         self.queue, self.model, self._chance = queue, model, chance
         self._places = list(range(1_000, 1_000 + 20 * STEPS))
         self._removed: list[str] = []
@@ -170,7 +170,7 @@ class Run:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("queue", ["hold", "skip"], indirect=True)
-async def test_what_the_model_says(queue: OrderedQueue, seed: int) -> None:
+async def test_what_the_model_says(queue: SteppedQueue, seed: int) -> None:
     """Only jobs whose turn it is start, each can, and in the end nothing of ours is left."""
     chance = random.Random(seed)
     run = Run(queue, Model(skipping=queue.on_failure == "skip"), chance)
