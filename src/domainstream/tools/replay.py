@@ -8,6 +8,7 @@ from msgspec import Struct
 from domainstream.channel.partitions import channel_of, partition_of
 from domainstream.errors import EventDecodingError
 from domainstream.event import read_message
+from domainstream.event.trace_context import trace_of
 from domainstream.queue import BullMQQueue, Job, job_data, job_id
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.repair import BullMQRepair
@@ -213,5 +214,7 @@ def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
         return None
     queues = queues_of(replay.queue, replay.partitions)
     queue = queues[partition_of(message.partitionkey or message.subject, len(queues))]
-    job = Job(queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
+    job = Job(
+        queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message), trace=trace_of(message)
+    )
     return Candidate(job, message.id)
