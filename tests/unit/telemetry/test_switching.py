@@ -46,20 +46,11 @@ def _as_at_first() -> Iterator[None]:
     set_tracing(None)
 
 
-def run(program: str, **environment: str) -> str:
+def run(program: str) -> str:
     """Run a program and return what it prints."""
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**_environment(), **environment},
-    )
-    return result.stdout.strip()
-
-
-def _environment() -> dict[str, str]:
-    return {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()
 
 
 def test_opentelemetry_is_used_where_it_is_installed() -> None:
