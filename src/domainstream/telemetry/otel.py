@@ -80,7 +80,10 @@ class OpenTelemetryTracing:
     ) -> "_OpenSpan":
         """Return a span that has begun; see `Tracing.span`."""
         known = _known(span, destination)
-        around = contexts.get_current() if span is Span.PUBLISH else _NOWHERE if parent is None else _read(parent)
+        around = contexts.get_current()
+        if span is not Span.PUBLISH:
+            around = trace.set_span_in_context(trace.INVALID_SPAN, around)
+            around = around if parent is None else _read(parent, around)
         values = {**known.attributes, **{str(name): value for name, value in attributes.items()}}
         begun = self._start(known.name, around, known.role, values)
         # Not as arguments: contexts are read from messages, which nine in ten spans would do for nothing.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, trace
+from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind, StatusCode
 from support.consuming import EVALUATED, OptimizationEvaluated, evaluated, message
 from support.handling import received
@@ -92,6 +93,32 @@ async def test_attempt_links_to_its_message_by_default(recorded: Recording) -> N
     assert span.parent is None
     assert context_of(span).trace_id != TRACE_ID
     assert linked(span) == [TRACEPARENT]
+
+
+@pytest.mark.parametrize("mode", ["link", "parent"])
+async def test_attempt_is_no_part_of_what_runs_the_worker(recorded: Recording, mode: Any) -> None:
+    """A span around the whole worker is not the parent, also if the message's context cannot be read."""
+    with recorded.app.start_as_current_span("program"):
+        await attempt(done, received(trace='{"traceparent":"rubbish"}'), mode=mode)
+
+    span = recorded.only("process")
+    assert (span.parent, linked(span)) == (None, [])
+
+
+async def test_other_values_of_the_context_reach_the_handler(recorded: Recording) -> None:
+    """Only the span is another one: baggage of the program is there as well."""
+    seen: list[object] = []
+
+    async def handler(event: OptimizationEvaluated, context: EventContext) -> None:
+        seen.append(baggage.get_baggage("tenant"))
+
+    token = otel_context.attach(baggage.set_baggage("tenant", "ward-7"))
+    try:
+        await attempt(handler)
+    finally:
+        otel_context.detach(token)
+
+    assert seen == ["ward-7"]
 
 
 async def test_attempt_may_be_a_part_of_its_message_s_trace(recorded: Recording) -> None:
