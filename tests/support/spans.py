@@ -95,7 +95,7 @@ def undocumented(span: ReadableSpan) -> set[str]:
     """Return the attributes that a span has although the table of spans does not say so."""
     attributes = span.attributes or {}
     operation, kind = attributes["messaging.operation.name"], span.kind.name
-    (row,) = [row for row in Span if (row.operation, row.role) == (operation, kind)]
+    (row,) = [row for row in Span if (row.operation, row.kind) == (operation, kind)]
     return set(attributes) - {str(name) for name in (*COMMON_ATTRIBUTES, *row.attributes)}
 
 

@@ -28,7 +28,7 @@ def span_row(span: Span) -> str:
     """Return the page's row for a span."""
     name = f"{span.operation} {{{'queue' if span is Span.PROCESS else 'channel'}}}"
     attributes, metrics = quoted(span.attributes), quoted(metric.value for metric in span.metrics)
-    return f"| `{span.value}` | `{name}` | {span.role} | {attributes} | {metrics} | {span.meaning} |"
+    return f"| `{span.value}` | `{name}` | {span.kind} | {attributes} | {metrics} | {span.meaning} |"
 
 
 def attribute_row(attribute: Attribute) -> str:
@@ -38,7 +38,7 @@ def attribute_row(attribute: Attribute) -> str:
 
 def metric_row(metric: Metric) -> str:
     """Return the page's row for a metric."""
-    return f"| `{metric.value}` | {metric.kind} | {metric.unit} | {metric.meaning} |"
+    return f"| `{metric.value}` | {metric.instrument} | {metric.unit} | {metric.meaning} |"
 
 
 def rows_behind(start: str, end: str = "") -> list[str]:

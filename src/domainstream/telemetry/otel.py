@@ -36,6 +36,9 @@ SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions that the names are of."""
 
 _NOWHERE: Final = contexts.Context()
+_OF_METRICS: Final = tuple(name.value for name in METRIC_ATTRIBUTES)
+_COUNT: Final = Attribute.BATCH_COUNT.value
+_ERROR: Final = Attribute.ERROR_TYPE.value
 _read = TraceContextTextMapPropagator().extract
 _Values = dict[str, str | int]
 
@@ -45,7 +48,7 @@ class _Known(NamedTuple):
 
     name: str
     attributes: _Values
-    role: trace.SpanKind
+    kind: trace.SpanKind
 
 
 class OpenTelemetryTracing:
@@ -60,13 +63,20 @@ class OpenTelemetryTracing:
         """Use the providers of the application, or else those that OpenTelemetry has for the whole process."""
         self._start = trace.get_tracer(NAME, _version(), tracer_provider, SCHEMA_URL).start_span
         meter = metrics.get_meter(NAME, _version(), meter_provider, SCHEMA_URL)
-        self._histograms = {
+        durations = {
             row: meter.create_histogram(row.value, row.unit, row.meaning, explicit_bucket_boundaries_advisory=BUCKETS)
             for row in Metric
-            if row.kind == "histogram"
+            if row.instrument == "histogram"
         }
-        self._counters = {
-            row: meter.create_counter(row.value, row.unit, row.meaning) for row in Metric if row.kind == "counter"
+        counts = {
+            row: meter.create_counter(row.value, row.unit, row.meaning) for row in Metric if row.instrument == "counter"
+        }
+        self._instruments = {
+            span: (
+                [durations[metric].record for metric in span.metrics if metric in durations],
+                [counts[metric].add for metric in span.metrics if metric in counts],
+            )
+            for span in Span
         }
 
     def span(
@@ -85,7 +95,7 @@ class OpenTelemetryTracing:
             around = trace.set_span_in_context(trace.INVALID_SPAN, around)
             around = around if parent is None else _read(parent, around)
         values = {**known.attributes, **{str(name): value for name, value in attributes.items()}}
-        begun = self._start(known.name, around, known.role, values)
+        begun = self._start(known.name, around, known.kind, values)
         # Not as arguments: contexts are read from messages, which nine in ten spans would do for nothing.
         if links is not None and begun.is_recording():
             for each in islice(links(), MAX_LINKS):
@@ -100,12 +110,12 @@ class OpenTelemetryTracing:
 
     def record(self, row: Span, values: _Values, seconds: float) -> None:
         """Record the metrics of a span that has ended."""
-        own = {name.value: values[name] for name in METRIC_ATTRIBUTES if name in values}
-        for metric in row.metrics:
-            if metric.kind == "histogram":
-                self._histograms[metric].record(seconds, own)
-            else:
-                self._counters[metric].add(int(values.get(Attribute.BATCH_COUNT, 1)), own)
+        own = {name: values[name] for name in _OF_METRICS if name in values}
+        durations, counts = self._instruments[row]
+        for record in durations:
+            record(seconds, own)
+        for add in counts:
+            add(int(values.get(_COUNT, 1)), own)
 
 
 class _OpenSpan:
@@ -127,10 +137,9 @@ class _OpenSpan:
 
     def failed(self, error: BaseException) -> None:
         """Note an error; see `OpenSpan.failed`."""
-        name, value = Attribute.ERROR_TYPE.value, type(error).__name__
-        self._values[name] = value
+        self._values[_ERROR] = type(error).__name__
         if self._span.is_recording():
-            self._span.set_attribute(name, value)
+            self._span.set_attribute(_ERROR, type(error).__name__)
             self._span.set_status(trace.StatusCode.ERROR)
 
     def __enter__(self) -> Self:
@@ -158,7 +167,7 @@ def _known(row: Span, destination: str) -> _Known:
     }
     if destination:
         attributes[Attribute.DESTINATION.value] = destination
-    return _Known(f"{row.operation} {destination}".rstrip(), attributes, trace.SpanKind[row.role])
+    return _Known(f"{row.operation} {destination}".rstrip(), attributes, trace.SpanKind[row.kind])
 
 
 def _context_of(span: trace.Span) -> Context | None:

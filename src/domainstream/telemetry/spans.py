@@ -5,7 +5,7 @@ They follow OpenTelemetry's semantic conventions for messaging; no name here is 
 """
 
 from enum import Enum, StrEnum
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 SYSTEM: Final = "redis"
 """The value of `messaging.system`. The conventions know no other word for streams of Redis and Valkey."""
@@ -15,8 +15,6 @@ MAX_LINKS: Final = 128
 
 INSTRUMENTATIONS_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 """The variable that lists what is not to report anything, as OpenTelemetry has it; `domainstream` among them."""
-
-Role = Literal["PRODUCER", "CLIENT", "CONSUMER"]
 
 
 class Attribute(StrEnum):
@@ -47,10 +45,10 @@ class Attribute(StrEnum):
 
 
 class Metric(Enum):
-    """Every metric: its name, kind, unit, and what it measures."""
+    """Every metric: its name, instrument, unit, and what it measures."""
 
-    kind: str
-    """The kind of its instrument: `histogram` or `counter`."""
+    instrument: str
+    """What records it: a `histogram` or a `counter`."""
 
     unit: str
     """The unit of its values."""
@@ -58,11 +56,11 @@ class Metric(Enum):
     meaning: str
     """What it measures."""
 
-    def __new__(cls, name: str, kind: str, unit: str, meaning: str) -> Self:
+    def __new__(cls, name: str, instrument: str, unit: str, meaning: str) -> Self:
         """Make a row."""
         row = object.__new__(cls)
         row._value_ = name
-        row.kind, row.unit, row.meaning = kind, unit, meaning
+        row.instrument, row.unit, row.meaning = instrument, unit, meaning
         return row
 
     OPERATION_DURATION = (
@@ -88,7 +86,7 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.
 
 
 class Span(Enum):
-    """Every span: its operation, its role, what it is about, and its metrics.
+    """Every span: its operation, its kind, what it is about, and its metrics.
 
     Its name is the operation's and the channel's or queue's: `send domain_stay_coded`.
     """
@@ -99,7 +97,7 @@ class Span(Enum):
     operation_type: str
     """The kind of operation, as the conventions have it."""
 
-    role: Role
+    kind: str
     """OpenTelemetry's `SpanKind`."""
 
     attributes: tuple[Attribute, ...]
@@ -111,12 +109,12 @@ class Span(Enum):
     meaning: str
     """When it is made, and where it belongs."""
 
-    def __new__(cls, name: str, operation: tuple[str, str], role: Role, *rest: Any) -> Self:
+    def __new__(cls, name: str, operation: tuple[str, str], kind: str, *rest: Any) -> Self:
         """Make a row; `operation` is its name and its type."""
         row = object.__new__(cls)
         row._value_ = name
         row.operation, row.operation_type = operation
-        row.role = role
+        row.kind = kind
         row.attributes, row.metrics, row.meaning = rest
         return row
 

@@ -69,7 +69,8 @@ class Tracing(Protocol):
 class _NoSpan:
     """The span of those who record none."""
 
-    context: Final = None
+    context: Context | None = None
+    """Its context: none."""
 
     def failed(self, error: BaseException) -> None:
         """Do nothing."""

@@ -71,8 +71,8 @@ def test_metrics_are_known_to_the_conventions() -> None:
 
 def test_spans_have_the_kind_of_their_operation() -> None:
     """A tool that draws a map of services by the kinds of spans draws the right one."""
-    assert [span for span in Span if span.role not in KINDS[span.operation_type]] == []
-    assert {span.role for span in Span} <= {kind.name for kind in SpanKind}
+    assert [span for span in Span if span.kind not in KINDS[span.operation_type]] == []
+    assert {span.kind for span in Span} <= {kind.name for kind in SpanKind}
 
 
 def test_metrics_have_no_attribute_of_many_values() -> None:
