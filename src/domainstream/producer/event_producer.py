@@ -16,6 +16,9 @@ from domainstream.telemetry import Attribute, Context, OpenSpan, Span, tracing
 
 DEFAULT_LIMITS = MessageLimits()
 
+# Members of enums by names of ours: each look-up in the enum would cost a publish as much as a call.
+_PUBLISH, _EVENT_ID, _CORRELATION_ID = Span.PUBLISH, Attribute.MESSAGE_ID, Attribute.CONVERSATION_ID
+
 
 class EventProducer(Generic[ServiceEventT_contra]):
     """Publishes the domain events of one service.
@@ -64,12 +67,8 @@ class EventProducer(Generic[ServiceEventT_contra]):
         if target is None:
             return _not_published(event)
         channel, partition = destination_of(target)
-        attributes = {
-            Attribute.MESSAGE_ID: event.id,
-            Attribute.CONVERSATION_ID: event.correlation_id or event.id,
-            **partition,
-        }
-        with tracing().span(Span.PUBLISH, channel, attributes) as span:
+        ids = {_EVENT_ID: event.id, _CORRELATION_ID: event.correlation_id or event.id}
+        with tracing().span(_PUBLISH, channel, {**ids, **partition} if partition else ids) as span:
             message = self._builder.build(event, target, self._context_in(span))
             receipts = await self._publisher.publish((message,), confirm=confirm)
             if receipts[0].outcome is not Outcome.PUBLISHED:
@@ -90,7 +89,7 @@ class EventProducer(Generic[ServiceEventT_contra]):
         if not targets:
             return [_not_published(event) for event, _ in targeted]
         channel, partition = destination_of_all(targets)
-        with tracing().span(Span.PUBLISH, channel, {Attribute.BATCH_COUNT: len(targets), **partition}) as span:
+        with tracing().span(_PUBLISH, channel, {Attribute.BATCH_COUNT: len(targets), **partition}) as span:
             mapped = self._builder.build_all(targeted, self._context_in(span))
             messages = [message for _, message in mapped if message is not None]
             try:
