@@ -15,6 +15,7 @@ from domainstream.queue.bullmq.gate_keeper import GateKeeper
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.call_lane import CallLanes
 from domainstream.redis.cluster_link import open_link
+from domainstream.redis.span_attributes import server_attributes
 from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
 from domainstream.stream.reader.members import RedisGroupMembers
@@ -147,6 +148,7 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             router=router,
             progress=progress,
             reading=settings.reading,
+            server=server_attributes(url),
         )
         # Each channel that rests is looked at every 5 seconds anyway, one after the other and not all at once.
         wake_ups = WakeUps(url, reader.channels, poll=timedelta(minutes=1))

@@ -40,7 +40,7 @@ class Settling:
         self._noted = dict(lease.reached)
         self._renew_after = parts.reading.lease.total_seconds() / 3
         self._channel, partition = destination_of(own.name)
-        self._attributes = {Attribute.GROUP: parts.progress.group, **partition}
+        self._attributes = {Attribute.GROUP: parts.progress.group, **partition, **parts.server}
 
     async def turn(self, read: Read, *, after: str = FIRST, count: int = 1) -> Turn:
         """Take a turn that acknowledges what is done, and notes which entry each queue has reached by that."""

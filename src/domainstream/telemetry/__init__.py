@@ -3,10 +3,11 @@
 from domainstream.telemetry.active import NO_TRACING, current_ids, set_tracing, tracing
 from domainstream.telemetry.signals import FIELD_PREFIX, Signal, emit
 from domainstream.telemetry.spans import Attribute, Metric, Span
-from domainstream.telemetry.tracing import Attributes, Context, OpenSpan, Tracing
+from domainstream.telemetry.tracing import NO_ATTRIBUTES, Attributes, Context, OpenSpan, Tracing
 
 __all__ = [
     "FIELD_PREFIX",
+    "NO_ATTRIBUTES",
     "NO_TRACING",
     "Attribute",
     "Attributes",

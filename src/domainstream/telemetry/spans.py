@@ -132,7 +132,10 @@ class Span(Enum):
     )
     FORWARD = (
         *("forward", ("forward", "receive"), "CLIENT"),
-        (Attribute.GROUP, Attribute.PARTITION, Attribute.BATCH_COUNT),
+        (
+            *(Attribute.GROUP, Attribute.PARTITION, Attribute.BATCH_COUNT),
+            *(Attribute.SERVER_ADDRESS, Attribute.SERVER_PORT),
+        ),
         (Metric.OPERATION_DURATION, Metric.CONSUMED_MESSAGES),
         "one turn of the subscriber that forwards; a trace of its own, with a link to each message's context",
     )

@@ -3,23 +3,20 @@
 from typing import Literal
 
 from domainstream.event.trace_context import read_context, trace_context
-from domainstream.redis.topology import Address
-from domainstream.telemetry import Attribute, Attributes, OpenSpan, Span, tracing
+from domainstream.telemetry import NO_ATTRIBUTES, Attribute, Attributes, OpenSpan, Span, tracing
 from domainstream.worker.context import EventContext, ReceivedJob
 
 
 class AttemptSpans:
     """Makes the spans of the attempts at the jobs of one queue."""
 
-    def __init__(self, queue: str, trace: Literal["link", "parent"] = "link", *, server: Address | None = None) -> None:
-        """Refer to the message's context as `WorkerSettings.trace` says; name `server`, if it is always the same."""
+    def __init__(
+        self, queue: str, trace: Literal["link", "parent"] = "link", *, server: Attributes = NO_ATTRIBUTES
+    ) -> None:
+        """Refer to the message's context as `WorkerSettings.trace` says; `server` is what spans say of the server."""
         self._queue = queue
         self._is_child = trace == "parent"
-        self._server: Attributes = {}
-        if server is not None:
-            self._server = {Attribute.SERVER_ADDRESS: server.host}
-            if server.port:
-                self._server = {**self._server, Attribute.SERVER_PORT: server.port}
+        self._server = server
 
     def open(self, job: ReceivedJob, event: EventContext | None) -> OpenSpan:
         """Return the span of an attempt at `job`, whose event has the context `event`; None if it cannot be read."""

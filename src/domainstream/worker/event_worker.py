@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
-from domainstream.redis.topology import Address, RedisTopology, TopologyKind
+from domainstream.redis.span_attributes import server_attributes
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.attempt import AttemptRunner
 from domainstream.worker.attempt_spans import AttemptSpans
@@ -58,7 +58,7 @@ class EventWorker:
         package `bullmq`, and `ConfigurationError` for an invalid URL and for numbers of zero or less.
         """
         raise_problems("EventWorker", [positive("concurrency", concurrency, int), positive("grace", grace, timedelta)])
-        spans = AttemptSpans(consumer.queue, settings.trace, server=_server(url))
+        spans = AttemptSpans(consumer.queue, settings.trace, server=server_attributes(url))
         run_attempt = AttemptRunner(consumer, bull_prefix=bull_prefix, spans=spans)
         places = Places(concurrency) if consumer.partitions > 1 else None
         engines = [
@@ -114,12 +114,6 @@ class EventWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _server(url: str) -> Address | None:
-    """Return where the server is, if it is always the same one."""
-    topology = RedisTopology.of(url)
-    return topology.seeds[0] if topology.kind is TopologyKind.SINGLE else None
 
 
 async def _run_all(engines: Sequence[BullMQEngine], lifecycle: Lifecycle) -> None:

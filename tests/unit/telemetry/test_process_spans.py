@@ -16,7 +16,8 @@ from support.spans import SPAN_ID, TRACE_ID, TRACEPARENT, Recording, context_of,
 
 from domainstream import EventProducer
 from domainstream.errors import ConfigurationError
-from domainstream.redis.topology import Address
+from domainstream.redis.span_attributes import server_attributes
+from domainstream.telemetry import NO_ATTRIBUTES, Attributes
 from domainstream.worker import (
     Done,
     ErrorHandler,
@@ -52,7 +53,7 @@ async def attempt(
     job: ReceivedJob | None = None,
     *,
     mode: Literal["link", "parent"] = "link",
-    server: Address | None = None,
+    server: Attributes = NO_ATTRIBUTES,
     **settings: Any,
 ) -> None:
     """Attempt a job with one handler."""
@@ -65,7 +66,7 @@ async def test_attempt_has_a_span_named_after_its_queue(recorded: Recording) -> 
     """It is of the kind CONSUMER, with the ids of the event, and the server's address."""
     event = evaluated(correlation_id="stay-7")
 
-    await attempt(done, received(event), server=Address("redis.local", 6379))
+    await attempt(done, received(event), server=server_attributes("redis://user:secret@redis.local:6379/1"))
 
     (span,) = recorded.spans
     assert (span.name, span.kind, span.status.status_code) == (
@@ -263,3 +264,16 @@ def test_setting_is_one_of_two() -> None:
     given: Any = "child"
     with pytest.raises(ConfigurationError, match='trace is \'child\', must be "link" or "parent"'):
         WorkerSettings(trace=given)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("unix:///run/redis.sock", {"server.address": "/run/redis.sock"}),
+        ("redis+sentinel://one:26379,two:26379/mymaster", {}),
+        ("redis+cluster://one:6379,two:6379", {}),
+    ],
+)
+def test_server_is_named_if_it_is_always_the_same(url: str, expected: dict[str, str]) -> None:
+    """Which server of several it is changes from call to call."""
+    assert server_attributes(url) == expected
