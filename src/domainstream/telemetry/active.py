@@ -1,7 +1,9 @@
 """Which `Tracing` is in use: OpenTelemetry's where its API is installed, unless the application says otherwise."""
 
 import os
+import re
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Final
 
@@ -10,6 +12,9 @@ from domainstream.telemetry.tracing import NoTracing, Tracing
 
 NO_TRACING: Final = NoTracing()
 """Records nothing."""
+
+OLDEST_API: Final = (1, 30)
+"""The version of OpenTelemetry's API from which on it has what we use of it."""
 
 _in_use: Tracing | None = None
 
@@ -22,8 +27,8 @@ def tracing() -> Tracing:
 def set_tracing(given: Tracing | None) -> Tracing:
     """Record all spans and metrics by `given` from now on, `NO_TRACING` for none at all, and return it.
 
-    None is what holds by itself: OpenTelemetry's API if it can be imported, unless the environment variable
-    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` lists `domainstream`.
+    None is what holds by itself: OpenTelemetry's API, from version 1.30 on, if it can be imported, unless the
+    environment variable `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` lists `domainstream`.
     """
     global _in_use  # noqa: PLW0603 - as OpenTelemetry itself has it: one for the process
     _in_use = given or _found()
@@ -49,8 +54,11 @@ def _found() -> Tracing:
 
 
 def _is_installed() -> bool:
-    """Return whether OpenTelemetry's API is there; packages without it share its first name."""
+    """Return whether OpenTelemetry's API is there: other packages share its first name, or need an older one."""
     try:
-        return find_spec("opentelemetry.trace") is not None
-    except ModuleNotFoundError:
+        if find_spec("opentelemetry.trace") is None:
+            return False
+        installed = re.match(r"(\d+)\.(\d+)", version("opentelemetry-api"))
+    except ModuleNotFoundError:  # of the module, or of what says its version
         return False
+    return installed is not None and (int(installed[1]), int(installed[2])) >= OLDEST_API

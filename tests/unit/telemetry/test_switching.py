@@ -11,7 +11,7 @@ from support.handling import received
 from support.publishers import ScriptedPublisher
 
 from domainstream import EventProducer
-from domainstream.telemetry import NO_TRACING, Span, current_ids, set_tracing, tracing
+from domainstream.telemetry import NO_TRACING, Span, active, current_ids, set_tracing, tracing
 from domainstream.telemetry.otel import OpenTelemetryTracing
 from domainstream.worker import EventConsumer, EventContext
 from domainstream.worker.attempt import AttemptRunner
@@ -76,6 +76,16 @@ def test_environment_that_names_others_leaves_it_on(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "redis,domainstream-else")
 
     assert set_tracing(None) is not NO_TRACING
+
+
+@pytest.mark.parametrize(
+    ("installed", "is_used"), [("1.9.0", False), ("1.29.0", False), ("1.30.0", True), ("2.0b1", True)]
+)
+def test_api_that_is_too_old_is_not_used(monkeypatch: pytest.MonkeyPatch, installed: str, is_used: bool) -> None:
+    """A service that has an older API for other reasons publishes as ever, without spans."""
+    monkeypatch.setattr(active, "version", lambda _: installed)
+
+    assert isinstance(set_tracing(None), OpenTelemetryTracing) == is_used
 
 
 async def test_without_tracing_every_stage_works() -> None:
