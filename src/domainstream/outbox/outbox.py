@@ -1,6 +1,6 @@
 """Stores events in the caller's transaction, for a relay to publish: committed means delivered."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Generic
 
 from sqlalchemy import Connection, MetaData, Table
@@ -17,7 +17,7 @@ from domainstream.outbox.sql.session_hooks import ensure_hooks, listen, listen_t
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.outbox.sql.take_all import Database, take_all
 from domainstream.producer import OutgoingMessage
-from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra
+from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra, Trace
 from domainstream.receipt import Receipt
 from domainstream.settings import MessageLimits
 
@@ -53,10 +53,13 @@ class Outbox(Generic[ServiceEventT_contra]):
         source: str,
         table: Table | None = None,
         limits: MessageLimits = DEFAULT_LIMITS,
-        trace: Callable[[], Mapping[str, str] | None] = lambda: None,
+        trace: Trace | None = None,
         notify: bool = False,
     ) -> None:
         """Store events in `table`, by default `domainstream_outbox`; the rest is explained at `EventProducer`.
+
+        Where OpenTelemetry is installed, the current span's context is stored with each event, unless `trace` returns
+        another one.
 
         With `notify`, PostgreSQL wakes a relay that has `RelaySettings(wake="notify")` when events are committed.
         """

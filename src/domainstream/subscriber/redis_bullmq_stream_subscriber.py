@@ -14,6 +14,7 @@ from domainstream.queue.bullmq.gate_keeper import GateKeeper
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.call_lane import CallLanes
 from domainstream.redis.cluster_link import open_link
+from domainstream.redis.span_attributes import server_attributes
 from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
 from domainstream.stream.reader.members import RedisGroupMembers
@@ -128,7 +129,14 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             on_failure=subscriptions.on_failure,
         )
         progress = Progress(group, settings.on_loss)
-        parts = HandOverParts(reader=reader, adder=adder, router=router, progress=progress, reading=settings.reading)
+        parts = HandOverParts(
+            reader=reader,
+            adder=adder,
+            router=router,
+            progress=progress,
+            reading=settings.reading,
+            server=server_attributes(url),
+        )
         closed: list[CallLanes | BullMQJobAdder | RedisStreamTrimmer] = [lanes, queue_lanes, adder]
         maintenance: list[MaintenanceTask] = []
         if rules := subscriptions.on_failure:

@@ -12,6 +12,7 @@ from domainstream.errors import (
     UnknownEventTypeError,
 )
 from domainstream.event import EventMessage, read_message
+from domainstream.event.trace_context import trace_of
 from domainstream.queue import Job, RoutedEntry, job_data, job_id, order_place
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
@@ -115,6 +116,7 @@ class JobRouter:
             )
         data = job_data(delivery, message)
         place = self._place(delivery, message) if any(handler.order_by for handler in handlers) else ""
+        trace = trace_of(message)
         return tuple(
             [
                 Job(
@@ -125,6 +127,7 @@ class JobRouter:
                     handler.settings,
                     _order_key(message, handler) if handler.order_by else "",
                     place,
+                    trace,
                 )
                 for handler in handlers
             ]

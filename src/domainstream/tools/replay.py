@@ -9,6 +9,7 @@ from msgspec import Struct
 from domainstream.channel.partitions import channel_of, partition_of
 from domainstream.errors import ConfigurationError, EventDecodingError, ServerRefusedError
 from domainstream.event import read_message
+from domainstream.event.trace_context import trace_of
 from domainstream.queue import (
     BullMQJobAdder,
     BullMQQueue,
@@ -278,5 +279,6 @@ def _candidate(delivery: Delivery, replay: Replay, place: str) -> Candidate | No
         DEFAULT_SETTINGS if replay.order_by is None else IN_ORDER_SETTINGS,
         "" if replay.order_by is None else replay.order_by(message),
         max(place, order_place(delivery, message.time)),
+        trace_of(message),
     )
     return Candidate(job, message.id, delivery)
