@@ -1,8 +1,9 @@
 """Traces and metrics by OpenTelemetry. Implements `Tracing`; imported only where the package is there.
 
 As OpenTelemetry's API is meant to be: everything here is a no-op until the application sets up an SDK, or an agent does
-it for the application. A span's context is always written as W3C Trace Context, whatever propagators are set up: that
-is what an event's envelope and BullMQ's jobs hold.
+it for the application. Until then the API is not asked for spans, which would cost a single event more than encoding
+it: FastAPI alone brings the API along. A span's context is always written as W3C Trace Context, whatever propagators
+are set up: that is what an event's envelope and BullMQ's jobs hold.
 
 No span holds the text of an error, because that may quote a payload.
 """
@@ -10,7 +11,7 @@ No span holds the text of an error, because that may quote a payload.
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
-from time import perf_counter
+from time import monotonic, perf_counter
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -27,7 +28,7 @@ from domainstream.telemetry.spans import (
     Metric,
     Span,
 )
-from domainstream.telemetry.tracing import NO_ATTRIBUTES, Attributes, Context, Links
+from domainstream.telemetry.tracing import NO_ATTRIBUTES, NO_SPAN, Attributes, Context, Links, NoSpan, OpenSpan
 
 NAME: Final = "domainstream"
 """The name of the instrumentation."""
@@ -61,6 +62,8 @@ class OpenTelemetryTracing:
         meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
         """Use the providers of the application, or else those that OpenTelemetry has for the whole process."""
+        self._is_heard = tracer_provider is not None or meter_provider is not None
+        self._next_look = 0.0
         self._start = trace.get_tracer(NAME, _version(), tracer_provider, SCHEMA_URL).start_span
         meter = metrics.get_meter(NAME, _version(), meter_provider, SCHEMA_URL)
         durations = {
@@ -87,8 +90,11 @@ class OpenTelemetryTracing:
         *,
         links: Links | None = None,
         parent: Context | None = None,
-    ) -> "_OpenSpan":
+    ) -> OpenSpan:
         """Return a span that has begun; see `Tracing.span`."""
+        if parent is None and not (self._is_heard or self._looks_again()):
+            around_it = self.context() if span is Span.PUBLISH else None
+            return NO_SPAN if around_it is None else NoSpan(around_it)
         known = _known(span, destination)
         around = contexts.get_current()
         if span is not Span.PUBLISH:
@@ -103,6 +109,14 @@ class OpenTelemetryTracing:
                 if linked.is_valid:
                     begun.add_link(linked)
         return _OpenSpan(self, span, begun, around, values)
+
+    def _looks_again(self) -> bool:
+        """Return whether there is an SDK by now, which is looked for once a second."""
+        now = monotonic()
+        if now >= self._next_look:
+            self._next_look = now + 1
+            self._is_heard = _has_sdk()
+        return self._is_heard
 
     def context(self) -> Context | None:
         """Return the context of the current span; see `Tracing.context`."""
@@ -156,6 +170,14 @@ class _OpenSpan:
             self.failed(error)
         self._span.end()
         self._owner.record(self._row, self._values, perf_counter() - self._began)
+
+
+def _has_sdk() -> bool:
+    """Return whether somebody has set up a provider that is not the API's own, which does nothing."""
+    return not (
+        type(trace.get_tracer_provider()).__module__.startswith("opentelemetry.trace")
+        and type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics")
+    )
 
 
 @lru_cache(maxsize=4096)

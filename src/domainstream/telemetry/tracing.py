@@ -66,11 +66,14 @@ class Tracing(Protocol):
         ...
 
 
-class _NoSpan:
+class NoSpan:
     """The span of those who record none."""
 
-    context: Context | None = None
-    """Its context: none."""
+    __slots__ = ("context",)
+
+    def __init__(self, context: Context | None = None) -> None:
+        """Let messages have the context of the span around it, if there is one."""
+        self.context = context
 
     def failed(self, error: BaseException) -> None:
         """Do nothing."""
@@ -84,7 +87,7 @@ class _NoSpan:
         pass
 
 
-_NO_SPAN: Final = _NoSpan()
+NO_SPAN: Final = NoSpan()
 
 
 class NoTracing:
@@ -101,7 +104,7 @@ class NoTracing:
     ) -> OpenSpan:
         """Return a span that does nothing."""
         del span, destination, attributes, links, parent
-        return _NO_SPAN
+        return NO_SPAN
 
     def context(self) -> Context | None:
         """Return None: there is no current span."""
