@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "schema": LazyCommand(
         "domainstream.cli.schema:schema", "Record payload schemas, so that `check` finds breaking changes."
     ),
-    "demo": LazyCommand("domainstream.cli.demo:demo", "Watch three services' events go from mapper to handler."),
+    "demo": LazyCommand("domainstream.cli.demo:demo", "Watch four services' events go from mapper to handler."),
     "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber, a worker or a relay until SIGTERM or Ctrl-C."),
     "doctor": LazyCommand(
         "domainstream.cli.doctor:doctor", "Diagnose a server, its streams and its queues, with a fix for each finding."
