@@ -194,12 +194,12 @@ class Causes:
         key = (job.state, job.name, message.type if message else "", error_of(job), place_of(job))
         group = self._groups.get(key)
         if group is None:
-            state, name, event_type, error, where = key
+            state, name, event, error, where = key
             self._groups[key] = JobFailures(
                 queue=job.queue,
                 state=state,
                 job=name,
-                event_type=event_type,
+                event_type=event,
                 error=error,
                 where=where,
                 jobs=1,
@@ -249,8 +249,13 @@ def moment_of(job: JobState) -> int:
 
 def message_of(job: JobState) -> EventMessage | None:
     """Return the envelope of a job's event; None for data that is not an event."""
+    return message_in(job.data)
+
+
+def message_in(data: bytes) -> EventMessage | None:
+    """Return the envelope in the data of a job or a stream entry; None for data that is not an event."""
     try:
-        return read_message(job.data)
+        return read_message(data)
     except EventDecodingError:
         return None
 

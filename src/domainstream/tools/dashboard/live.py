@@ -1,0 +1,145 @@
+"""What changes while a page is open: one reader for all viewers, and a stream of server-sent events for each of them.
+
+Only what the names of queues and channels lead to is read, in turn, and after each read the reader waits until the
+commands that it took are within `COMMANDS` a second. Without a viewer, nothing is read.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from domainstream.errors import ServerError
+from domainstream.tools.common.formatting import number
+from domainstream.tools.dashboard.facts import Facts
+from domainstream.tools.dashboard.rendering import seconds
+
+COMMANDS: Final = 20
+"""How many commands a second are sent, at most, however many viewers there are."""
+
+OF_QUEUE: Final = 11
+"""How many commands reading a queue takes."""
+
+OF_CHANNEL: Final = 5
+"""How many commands reading a channel takes, besides those for its groups."""
+
+OF_GROUP: Final = 2
+"""How many commands reading a group takes."""
+
+PAUSE: Final = 2.0
+"""Seconds between two rounds, at least, and until the reader tries again when the server does not answer."""
+
+HEARTBEAT: Final = 15.0
+"""Seconds without a change after which a viewer is sent a comment, which finds out whether it is still there."""
+
+VIEWERS: Final = 200
+"""How many viewers are served at once."""
+
+Values = dict[str, str]
+"""The texts of numbers on pages by their names, as `queue:billing:failed`."""
+
+
+class _Viewer:
+    """What one viewer has not been sent yet: of each number only the last text, so that a slow one costs little."""
+
+    def __init__(self, values: Values) -> None:
+        self._unsent = dict(values)
+        self._changed = asyncio.Event()
+        self.add({})
+
+    def add(self, values: Values) -> None:
+        """Add what has changed."""
+        self._unsent.update(values)
+        self._changed.set()
+
+    async def take(self) -> Values:
+        """Wait for changes, and return all of them."""
+        await self._changed.wait()
+        self._changed.clear()
+        taken, self._unsent = self._unsent, {}
+        return taken
+
+
+class Live:
+    """Reads the numbers on open pages."""
+
+    def __init__(self, facts: Facts) -> None:
+        """Read through `facts`."""
+        self._facts = facts
+        self._viewers: set[_Viewer] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._known: Values = {}
+
+    async def stream(self, request: Request) -> Response:
+        """Answer with a stream of the numbers that change."""
+        if len(self._viewers) >= VIEWERS:
+            return Response("There are too many viewers.", 503, {"retry-after": "30"}, media_type="text/plain")
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self._events(request), media_type="text/event-stream", headers=headers)
+
+    async def close(self) -> None:
+        """End the reader."""
+        if self._reader is not None:
+            self._reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reader
+
+    async def _events(self, request: Request) -> AsyncIterator[bytes]:
+        viewer = _Viewer(self._known)
+        self._viewers.add(viewer)
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read())
+        try:
+            yield b"retry: 3000\n\n"
+            while not await request.is_disconnected():
+                try:
+                    async with asyncio.timeout(HEARTBEAT):
+                        changed = await viewer.take()
+                except TimeoutError:
+                    yield b": still here\n\n"
+                else:
+                    yield b"data: " + msgspec.json.encode(changed) + b"\n\n"
+        finally:
+            self._viewers.discard(viewer)
+
+    async def _read(self) -> None:
+        """Read round by round while anybody looks."""
+        while self._viewers:
+            began = time.monotonic()
+            try:
+                await self._round()
+            except ServerError:
+                self._publish({"live": "waiting for the server"})
+            await asyncio.sleep(max(0.0, began + PAUSE - time.monotonic()))
+
+    async def _round(self) -> None:
+        names = await self._facts.names.last()
+        for queue in names.queues:
+            state = await self._facts.jobs.state(queue, with_unhandled=False)
+            counts = {name: getattr(state, name) for name in ("waiting", "active", "delayed", "completed", "failed")}
+            self._publish({f"queue:{queue}:{name}": number(count) for name, count in counts.items()})
+            await asyncio.sleep(OF_QUEUE / COMMANDS)
+        for channel in names.channels:
+            stream = await self._facts.server.streams.stream(channel)
+            groups = await self._facts.server.groups.groups(channel)
+            values = {f"channel:{channel}:length": number(stream.length if stream else 0)}
+            for group in groups:
+                values[f"group:{channel}:{group.group}:lag"] = number(group.lag)
+                values[f"group:{channel}:{group.group}:oldest"] = seconds(group.oldest_ms)
+            values[f"channel:{channel}:lag"] = number(max((group.lag for group in groups), default=0))
+            values[f"channel:{channel}:oldest"] = seconds(max((group.oldest_ms or 0 for group in groups), default=0))
+            self._publish(values)
+            await asyncio.sleep((OF_CHANNEL + OF_GROUP * len(groups)) / COMMANDS)
+        self._publish({"live": "live"})
+
+    def _publish(self, values: Values) -> None:
+        """Send what has changed to every viewer."""
+        changed = {name: text for name, text in values.items() if self._known.get(name) != text}
+        self._known.update(changed)
+        for viewer in self._viewers if changed else ():
+            viewer.add(changed)
