@@ -161,7 +161,7 @@ class Actions:
         if not held:
             return None
         keys, waiting = [key.key for key in held], sum(key.waiting for key in held)
-        what = f"key {keys[0]}" if len(keys) == 1 else plural(len(keys), "held key")
+        what = f"key {keys[0]}" if len(keys) == 1 else plural(len(keys), "key")
         behind = f"{plural(waiting, 'job')} behind{more and '.'}{more}"
         order, back = self._facts.order, path_to("queues", queue)
         if action.startswith("retry"):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -80,7 +81,45 @@ class ChannelFacts(Struct, frozen=True, kw_only=True):
         return max((group.oldest_ms for group in self.groups if group.oldest_ms is not None), default=None)
 
 
-HELD_LIMIT = 200
+class Totals(Struct, frozen=True, kw_only=True):
+    """How much there is of everything."""
+
+    failed: int
+    """Jobs that have failed permanently."""
+
+    held: int
+    """Keys that a failed job holds."""
+
+    dead: int
+    """Dead letters."""
+
+    lag: int
+    """Entries that a group has not settled."""
+
+    oldest_ms: int
+    """The age of the oldest of these, in milliseconds; 0 without any."""
+
+    waiting: int
+    """Jobs that may begin."""
+
+    active: int
+    """Jobs that are being handled."""
+
+    @classmethod
+    def of(cls, queues: Sequence[QueueFacts], channels: Sequence[ChannelFacts]) -> "Totals":
+        """Return the totals of these."""
+        return cls(
+            failed=sum(queue.state.failed for queue in queues),
+            held=sum(queue.held for queue in queues),
+            dead=sum(channel.dead.letters for channel in channels if channel.dead),
+            lag=sum(channel.lag for channel in channels),
+            oldest_ms=max((channel.oldest_ms or 0 for channel in channels), default=0),
+            waiting=sum(queue.state.waiting for queue in queues),
+            active=sum(queue.state.active for queue in queues),
+        )
+
+
+HELD_LIMIT: Final = 200
 """How many held keys are listed."""
 
 

@@ -16,20 +16,24 @@ from starlette.responses import Response, StreamingResponse
 
 from domainstream.errors import ServerError
 from domainstream.tools.common.formatting import number
-from domainstream.tools.dashboard.facts import Facts
+from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts, Totals
+from domainstream.tools.dashboard.notes import channel_note, queue_note
 from domainstream.tools.dashboard.rendering import seconds
 
 COMMANDS: Final = 20
 """How many commands a second are sent, at most, however many viewers there are."""
 
-OF_QUEUE: Final = 11
+OF_QUEUE: Final = 21
 """How many commands reading a queue takes."""
 
-OF_CHANNEL: Final = 5
+OF_CHANNEL: Final = 6
 """How many commands reading a channel takes, besides those for its groups."""
 
 OF_GROUP: Final = 2
 """How many commands reading a group takes."""
+
+COUNTS: Final = ("waiting", "active", "delayed", "waiting_children", "completed", "failed")
+"""The counts of a queue that are shown."""
 
 PAUSE: Final = 2.0
 """Seconds between two rounds, at least, and until the reader tries again when the server does not answer."""
@@ -119,23 +123,16 @@ class Live:
 
     async def _round(self) -> None:
         names = await self._facts.names.last()
-        for queue in names.queues:
-            state = await self._facts.jobs.state(queue, with_unhandled=False)
-            counts = {name: getattr(state, name) for name in ("waiting", "active", "delayed", "completed", "failed")}
-            self._publish({f"queue:{queue}:{name}": number(count) for name, count in counts.items()})
+        queues, channels = list[QueueFacts](), list[ChannelFacts]()
+        for name in names.queues:
+            queues.append(queue := await self._facts.queue_facts(name))
+            self._publish(queue_values(queue))
             await asyncio.sleep(OF_QUEUE / COMMANDS)
-        for channel in names.channels:
-            stream = await self._facts.server.streams.stream(channel)
-            groups = await self._facts.server.groups.groups(channel)
-            values = {f"channel:{channel}:length": number(stream.length if stream else 0)}
-            for group in groups:
-                values[f"group:{channel}:{group.group}:lag"] = number(group.lag)
-                values[f"group:{channel}:{group.group}:oldest"] = seconds(group.oldest_ms)
-            values[f"channel:{channel}:lag"] = number(max((group.lag for group in groups), default=0))
-            values[f"channel:{channel}:oldest"] = seconds(max((group.oldest_ms or 0 for group in groups), default=0))
-            self._publish(values)
-            await asyncio.sleep((OF_CHANNEL + OF_GROUP * len(groups)) / COMMANDS)
-        self._publish({"live": "live"})
+        for name in names.all_channels:
+            channels.append(channel := await self._facts.channel_facts(name))
+            self._publish(channel_values(channel))
+            await asyncio.sleep((OF_CHANNEL + OF_GROUP * len(channel.groups)) / COMMANDS)
+        self._publish({"live": "live", **total_values(Totals.of(queues, channels))})
 
     def _publish(self, values: Values) -> None:
         """Send what has changed to every viewer."""
@@ -143,3 +140,40 @@ class Live:
         self._known.update(changed)
         for viewer in self._viewers if changed else ():
             viewer.add(changed)
+
+
+def queue_values(queue: QueueFacts) -> Values:
+    """Return the texts about a queue."""
+    state, name = queue.state, queue.state.queue
+    note, tone = queue_note([queue])
+    return {
+        **{f"queue:{name}:{one}": number(getattr(state, one)) for one in COUNTS},
+        f"queue:{name}:oldest": seconds(queue.oldest_waiting_ms),
+        f"queue:{name}:held": number(queue.held),
+        f"note:queue:{name}": note,
+        f"tone:queue:{name}": tone,
+    }
+
+
+def channel_values(channel: ChannelFacts) -> Values:
+    """Return the texts about a channel and its groups."""
+    name, (note, tone) = channel.channel, channel_note([channel])
+    values = {
+        f"channel:{name}:length": number(channel.stream.length if channel.stream else 0),
+        f"channel:{name}:lag": number(channel.lag),
+        f"channel:{name}:oldest": seconds(channel.oldest_ms),
+        f"channel:{name}:dead": number(channel.dead.letters if channel.dead else 0),
+        f"note:channel:{name}": note,
+        f"tone:channel:{name}": tone,
+    }
+    for group in channel.groups:
+        begin = f"group:{name}:{group.group}"
+        values |= {f"{begin}:unread": number(group.unread), f"{begin}:pending": number(group.pending)}
+        values[f"{begin}:oldest"] = seconds(group.oldest_ms)
+    return values
+
+
+def total_values(totals: Totals) -> Values:
+    """Return the texts about everything."""
+    counts = {f"total:{name}": number(getattr(totals, name)) for name in ("failed", "held", "dead", "waiting")}
+    return {**counts, "total:oldest": seconds(totals.oldest_ms)}

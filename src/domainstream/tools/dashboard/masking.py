@@ -29,10 +29,11 @@ def shown_data(data: bytes | None, masked: AbstractSet[str]) -> str:
 
 
 def mask(value: Any, masked: AbstractSet[str]) -> Any:
-    """Return a value of JSON in which every member with a masked name is replaced, at any depth; names are plain."""
+    """Return a value of JSON without the values of all members whose names end with a masked one, at any depth."""
+    endings = tuple(masked)
     if isinstance(value, dict):
         return {
-            name: MASK if _plain(name) in masked and item is not None else mask(item, masked)
+            name: MASK if item is not None and _plain(name).endswith(endings) else mask(item, masked)
             for name, item in value.items()
         }
     if isinstance(value, list):

@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domainstream.queue.bullmq.inspection import JobState
-from domainstream.tools.dashboard.facts import HELD_LIMIT, Facts
+from domainstream.tools.dashboard.facts import HELD_LIMIT, Facts, Totals
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.masking import shown_data
 from domainstream.tools.dashboard.rendering import page
-from domainstream.tools.failures import job_record, own_frames
+from domainstream.tools.failures import job_record, message_in, own_frames
 
 ROWS: Final = 50
 """How many rows a page of a long table has."""
@@ -48,13 +48,7 @@ class Pages:
             "age_ms": self._facts.findings.age_ms,
             "queues": queues,
             "channels": channels,
-            "failed": sum(queue.state.failed for queue in queues),
-            "waiting": sum(queue.state.waiting for queue in queues),
-            "active": sum(queue.state.active for queue in queues),
-            "held": sum(queue.held for queue in queues),
-            "lag": sum(channel.lag for channel in channels),
-            "oldest_ms": max((channel.oldest_ms or 0 for channel in channels), default=0),
-            "dead": sum(channel.dead.letters for channel in channels if channel.dead),
+            "totals": Totals.of(queues, channels),
         }
         return page(request, "overview.html", context)
 
@@ -136,10 +130,11 @@ class Pages:
         if channel is None:
             raise HTTPException(404, f"There is no channel {name}.")
         streams, groups = self._facts.server.streams, self._facts.server.groups
+        latest = await streams.latest(name, LATEST) if channel.stream else []
         context = {
             "channel": channel,
             "consumers": await groups.consumers(name) if channel.stream else [],
-            "latest": [*reversed(await streams.latest(name, LATEST))] if channel.stream else [],
+            "latest": [(one, message_in(one.data or b"")) for one in reversed(latest)],
             "letters": await self._facts.dead_letters(name, ROWS) if channel.dead else [],
             "data": self._data,
         }
@@ -167,7 +162,7 @@ class Pages:
             "record": job_record(job),
             "attempts": [(trace.strip().splitlines(), own_frames(trace)) for trace in job.traces],
             "data": self._data(job.data),
-            "place": place,
+            "order_place": place,
             "held": held,
             "now": await self._facts.now_ms(),
         }

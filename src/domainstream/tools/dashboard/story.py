@@ -31,6 +31,9 @@ class Span(Struct, frozen=True, kw_only=True):
     end_ms: int
     """When it ended, or the present if it has not."""
 
+    is_open: bool
+    """Whether it has not ended."""
+
 
 class JobStory(Struct, frozen=True, kw_only=True):
     """What became of a job."""
@@ -119,7 +122,7 @@ class Story(Struct, frozen=True, kw_only=True):
     """When the first thing happened, in milliseconds since 1970."""
 
     end_ms: int
-    """When the last thing happened."""
+    """When the last thing happened, and a little later if something goes on."""
 
     @property
     def holes(self) -> int:
@@ -161,10 +164,13 @@ def story_of(
     events = [
         _event(entries, _depth(event_id, causes), channels, expected, now_ms) for event_id, entries in by_event.items()
     ]
-    ends = [span.end_ms for event in events for job in event.jobs for span in job.spans]
-    begins = [event.at_ms for event in events]
-    begin = min(begins, default=now_ms)
-    return Story(events=tuple(_in_tree(events, causes)), begin_ms=begin, end_ms=max([begin + 1, *begins, *ends]))
+    spans = [span for event in events for job in event.jobs for span in job.spans]
+    # What has not ended may go on for days: drawn to scale, it would leave a hair's breadth for all the rest.
+    times = [*(event.at_ms for event in events), *(span.begin_ms if span.is_open else span.end_ms for span in spans)]
+    begin, end = min(times, default=now_ms), max(times, default=now_ms)
+    if any(span.is_open for span in spans):
+        end += max(1, (end - begin) // 4)
+    return Story(events=tuple(_in_tree(events, causes)), begin_ms=begin, end_ms=max(begin + 1, end))
 
 
 def _depth(event_id: str, causes: Mapping[str, str | None]) -> int:
@@ -235,10 +241,10 @@ def _job(steps: Mapping[str, TimelineEntry], now_ms: int) -> JobStory:
     ended = steps.get("completed") or steps.get("failed")
     spans = []
     if added:
-        spans.append(Span(kind="wait", begin_ms=added.time_ms, end_ms=started.time_ms if started else now_ms))
+        spans.append(_span("wait", added, started, now_ms))
     if started:
         kind = {"completed": "done", "failed": "bad"}.get(ended.what if ended else "", "run")
-        spans.append(Span(kind=kind, begin_ms=started.time_ms, end_ms=ended.time_ms if ended else now_ms))
+        spans.append(_span(kind, started, ended, now_ms))
     return JobStory(
         queue=last.queue or "",
         job=last.job or "",
@@ -249,6 +255,10 @@ def _job(steps: Mapping[str, TimelineEntry], now_ms: int) -> JobStory:
         where=last.where,
         spans=tuple(span for span in spans if span.end_ms >= span.begin_ms),
     )
+
+
+def _span(kind: str, begin: TimelineEntry, end: TimelineEntry | None, now_ms: int) -> Span:
+    return Span(kind=kind, begin_ms=begin.time_ms, end_ms=end.time_ms if end else now_ms, is_open=end is None)
 
 
 def _holes(

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.rendering import page
 from domainstream.tools.dashboard.story import Story, story_of
-from domainstream.tools.dashboard.system_map import COLUMNS, GAP, HEIGHT, WIDTH, draw_map, expected_jobs
+from domainstream.tools.dashboard.system_map import COLUMNS, HEIGHT, WIDTHS, draw_map, expected_jobs, left_of
 from domainstream.tools.timeline import Search, timeline_of
 
 LONGEST_ID: Final = 500
@@ -42,9 +42,8 @@ class StoryPages:
         """Draw the map of the system."""
         context = {
             "map": await draw_map(self._facts),
-            "columns": COLUMNS,
-            "width": WIDTH,
-            "gap": GAP,
+            "columns": [(name, left_of(number)) for number, name in enumerate(COLUMNS)],
+            "widths": WIDTHS,
             "box_height": HEIGHT,
             "has_code": self._facts.settings.system is not None,
         }

@@ -11,6 +11,7 @@ from msgspec import Struct
 from domainstream.queue.partitions import by_queue
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts
+from domainstream.tools.dashboard.notes import channel_note, queue_note
 from domainstream.tools.dashboard.rendering import path_to
 from domainstream.tools.dashboard.story import Handling
 from domainstream.tools.failures import message_in, message_of
@@ -18,11 +19,14 @@ from domainstream.tools.failures import message_in, message_of
 SEEN: Final = 20
 """How many of the newest entries of a stream, and of the newest jobs of a queue in each state, are looked at."""
 
+SERVICES: Final = "/services/"
+"""What a service's name has in front of it in the source of an event."""
+
 STATES: Final = ("completed", "failed", "wait")
 
 COLUMNS: Final = ("Services", "Channels", "Queues", "Handlers")
-WIDTH: Final = 220
-GAP: Final = 76
+WIDTHS: Final = (160, 268, 180, 240)
+GAP: Final = 70
 HEIGHT: Final = 44
 STEP: Final = 58
 TOP: Final = 34
@@ -71,6 +75,9 @@ class Node(Struct, frozen=True, kw_only=True):
 
     path: str
     """The page that shows it; empty without one."""
+
+    live: str
+    """What names its note among what changes while a page is open; empty if it is made of several."""
 
     x: int
     """Where its left edge is."""
@@ -140,7 +147,7 @@ async def links_on_server(facts: Facts) -> Links:
     for channel in names.channels:
         for delivery in await facts.server.streams.latest(channel, SEEN):
             if delivery.data is not None and (message := message_in(delivery.data)):
-                links.published.add((message.source, plain_channel(channel)))
+                links.published.add((message.source.removeprefix(SERVICES), plain_channel(channel)))
     for queue, partitions in by_queue(names.queues).items():
         for state in STATES:
             for job in await facts.newest_jobs(partitions[0], state, count=SEEN):
@@ -218,7 +225,7 @@ def _drawn(
     return SystemMap(
         nodes=list(nodes.values()),
         edges=paths,
-        width=len(COLUMNS) * WIDTH + (len(COLUMNS) - 1) * GAP + 2,
+        width=left_of(len(COLUMNS)) - GAP + 1,
         height=TOP + rows * STEP,
         has_seen=any(is_seen for _, is_seen in paths),
     )
@@ -229,16 +236,23 @@ def _y(number: int, names: int, rows: int) -> int:
 
 
 def _node(column: int, name: str, y: int, channels: Sequence[ChannelFacts], queues: Sequence[QueueFacts]) -> Node:
-    note, tone, path = "", "", ""
+    note, tone, path, live = "", "", "", ""
     if column == 1:
         streams = [one for one in channels if plain_channel(one.channel) == name]
-        note, tone = _channel_note(streams)
+        note, tone = channel_note(streams)
         path = _path_to("channels", [stream.channel for stream in streams])
+        live = f"channel:{streams[0].channel}" if len(streams) == 1 else ""
     elif column == 2:
         own = by_queue(queue.state.queue for queue in queues).get(name, [])
-        note, tone = _queue_note([queue for queue in queues if queue.state.queue in own])
+        note, tone = queue_note([queue for queue in queues if queue.state.queue in own])
         path = _path_to("queues", own)
-    return Node(column=column, name=name, note=note, tone=tone, path=path, x=1 + column * (WIDTH + GAP), y=y)
+        live = f"queue:{own[0]}" if len(own) == 1 else ""
+    return Node(column=column, name=name, note=note, tone=tone, path=path, live=live, x=left_of(column), y=y)
+
+
+def left_of(column: int) -> int:
+    """Return where the left edge of a column is."""
+    return 1 + sum(WIDTHS[:column]) + GAP * column
 
 
 def _path_to(pages: str, names: Sequence[str]) -> str:
@@ -246,32 +260,8 @@ def _path_to(pages: str, names: Sequence[str]) -> str:
     return path_to(pages, *names) if len(names) == 1 else path_to(pages) if names else ""
 
 
-def _channel_note(streams: Sequence[ChannelFacts]) -> tuple[str, str]:
-    if not streams:
-        return "nothing published yet", ""
-    dead = sum(stream.dead.letters for stream in streams if stream.dead)
-    if dead:
-        return f"{dead:,} dead letters", "bad"
-    if any(stream.stream and not stream.groups for stream in streams):
-        return "nobody reads it", "warn"
-    lag = sum(stream.lag for stream in streams)
-    return (f"{lag:,} not settled", "warn") if lag else ("all settled", "")
-
-
-def _queue_note(queues: Sequence[QueueFacts]) -> tuple[str, str]:
-    if not queues:
-        return "no job yet", ""
-    held, failed = sum(queue.held for queue in queues), sum(queue.state.failed for queue in queues)
-    if held:
-        return f"{held:,} held keys, {failed:,} failed", "bad"
-    if failed:
-        return f"{failed:,} failed", "bad"
-    waiting, active = sum(queue.state.waiting for queue in queues), sum(queue.state.active for queue in queues)
-    return f"{waiting:,} waiting, {active:,} active", ""
-
-
 def _path(begin: Node, end: Node) -> str:
     """Return a line from the right of one box to the left of another."""
-    x1, y1, x2, y2 = begin.x + WIDTH, begin.y + HEIGHT // 2, end.x, end.y + HEIGHT // 2
+    x1, y1, x2, y2 = begin.x + WIDTHS[begin.column], begin.y + HEIGHT // 2, end.x, end.y + HEIGHT // 2
     middle = (x1 + x2) // 2
     return f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"

@@ -9,16 +9,23 @@ function show(element, text) {
   element.classList.remove("changed");
   void element.offsetWidth;
   element.classList.add("changed");
-  element.classList.toggle("zero", text === "0" || text === "0 s");
+  if (element.matches("td span")) element.classList.toggle("zero", text === "0" || text === "0 s");
+}
+
+/** Returns the elements that have a name in this attribute, by that name. */
+function named(attribute) {
+  const found = new Map();
+  for (const element of document.querySelectorAll(`[data-${attribute}]`)) {
+    const name = element.dataset[attribute];
+    found.set(name, [...(found.get(name) ?? []), element]);
+  }
+  return found;
 }
 
 /** Follows what changes on the server for as long as the page is visible. */
 function follow() {
-  const places = new Map();
-  for (const element of document.querySelectorAll("[data-live]")) {
-    const known = places.get(element.dataset.live) ?? [];
-    places.set(element.dataset.live, [...known, element]);
-  }
+  const places = named("live");
+  const tones = named("tone");
   const status = document.querySelector(".live");
   let source = null;
 
@@ -34,6 +41,7 @@ function follow() {
       for (const [name, text] of Object.entries(JSON.parse(message.data))) {
         if (name === "live") say(text === "live" ? "Live" : "Waiting for the server", text === "live");
         for (const element of places.get(name) ?? []) show(element, text);
+        for (const box of tones.get(name) ?? []) box.setAttribute("class", `box ${text}`);
       }
     };
   };
