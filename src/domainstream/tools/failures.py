@@ -11,6 +11,7 @@ from msgspec import Struct
 from domainstream.errors import EventDecodingError
 from domainstream.event import EventMessage, read_message
 from domainstream.queue.bullmq.inspection import JobState
+from domainstream.stream import Delivery
 
 _LIBRARY: Final = re.compile(r"/(site-packages|dist-packages|node_modules|src/domainstream|lib/python3\.\d+)/|^<")
 _PYTHON_FRAME: Final = re.compile(r'^[ |]*  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)$')
@@ -194,12 +195,12 @@ class Causes:
         key = (job.state, job.name, message.type if message else "", error_of(job), place_of(job))
         group = self._groups.get(key)
         if group is None:
-            state, name, event, error, where = key
+            state, name, event_type, error, where = key
             self._groups[key] = JobFailures(
                 queue=job.queue,
                 state=state,
                 job=name,
-                event_type=event,
+                event_type=event_type,
                 error=error,
                 where=where,
                 jobs=1,
@@ -247,15 +248,10 @@ def moment_of(job: JobState) -> int:
     return job.ended_ms or job.started_ms or job.added_ms
 
 
-def message_of(job: JobState) -> EventMessage | None:
-    """Return the envelope of a job's event; None for data that is not an event."""
-    return message_in(job.data)
-
-
-def message_in(data: bytes) -> EventMessage | None:
-    """Return the envelope in the data of a job or a stream entry; None for data that is not an event."""
+def message_of(job: JobState | Delivery) -> EventMessage | None:
+    """Return the envelope of the event of a job or of a stream entry; None for data that is not an event."""
     try:
-        return read_message(data)
+        return read_message(job.data or b"")
     except EventDecodingError:
         return None
 

@@ -49,7 +49,7 @@ class QueueFacts(Struct, frozen=True, kw_only=True):
     """How its order is kept; None if its jobs are not handled in order."""
 
     held: int
-    """How many keys a failed job holds, up to `HELD_LIMIT`."""
+    """How many keys a failed job holds, up to `HELD_LIMIT`, among the newest failed jobs."""
 
     oldest_waiting_ms: int | None
     """For how long its first waiting job has waited, in milliseconds; None if none waits."""
@@ -168,9 +168,9 @@ class Facts:
         return await self.channel_facts(name)
 
     async def held_keys(self, queue: str, limit: int = HELD_LIMIT) -> list[HeldKey]:
-        """Return the keys of a queue that a failed job holds, the last that failed first."""
+        """Return the keys that a failed job of a queue holds, the last first, of as many jobs as a sample has."""
         found: list[HeldKey] = []
-        async for key in self.order.held(queue):
+        async for key in self.order.held(queue, most=self.settings.sample):
             found.append(key)
             if len(found) == limit:
                 break

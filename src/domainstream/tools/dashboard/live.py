@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from domainstream.errors import ServerError
+from domainstream.queue.bullmq.order import PAGE
 from domainstream.tools.common.formatting import number
 from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts, Totals
 from domainstream.tools.dashboard.notes import channel_note, queue_note
 from domainstream.tools.dashboard.rendering import seconds
 
 COMMANDS: Final = 20
-"""How many commands a second are sent, at most, however many viewers there are."""
+"""How many commands a second are sent, at most on average, however many viewers there are."""
 
 OF_QUEUE: Final = 21
 """How many commands reading a queue takes."""
@@ -96,11 +97,10 @@ class Live:
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         viewer = _Viewer(self._known)
         self._viewers.add(viewer)
-        if self._reader is None or self._reader.done():
-            self._reader = asyncio.create_task(self._read())
         try:
             yield b"retry: 3000\n\n"
             while not await request.is_disconnected():
+                self._ensure_reader()
                 try:
                     async with asyncio.timeout(HEARTBEAT):
                         changed = await viewer.take()
@@ -110,6 +110,10 @@ class Live:
                     yield b"data: " + msgspec.json.encode(changed) + b"\n\n"
         finally:
             self._viewers.discard(viewer)
+
+    def _ensure_reader(self) -> None:
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         """Read round by round while anybody looks."""
@@ -127,12 +131,16 @@ class Live:
         for name in names.queues:
             queues.append(queue := await self._facts.queue_facts(name))
             self._publish(queue_values(queue))
-            await asyncio.sleep(OF_QUEUE / COMMANDS)
+            await asyncio.sleep((OF_QUEUE + self._looks_for_held(queue)) / COMMANDS)
         for name in names.all_channels:
             channels.append(channel := await self._facts.channel_facts(name))
             self._publish(channel_values(channel))
             await asyncio.sleep((OF_CHANNEL + OF_GROUP * len(channel.groups)) / COMMANDS)
         self._publish({"live": "live", **total_values(Totals.of(queues, channels))})
+
+    def _looks_for_held(self, queue: QueueFacts) -> int:
+        """Return how many commands it took to find the held keys of a queue."""
+        return min(queue.state.failed, self._facts.settings.sample) // PAGE if queue.order else 0
 
     def _publish(self, values: Values) -> None:
         """Send what has changed to every viewer."""

@@ -11,7 +11,7 @@ from domainstream.tools.dashboard.facts import HELD_LIMIT, Facts, Totals
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.masking import shown_data
 from domainstream.tools.dashboard.rendering import page
-from domainstream.tools.failures import job_record, message_in, own_frames
+from domainstream.tools.failures import job_record, message_of, own_frames
 
 ROWS: Final = 50
 """How many rows a page of a long table has."""
@@ -69,6 +69,7 @@ class Pages:
             "queue": queue,
             "held": await self._facts.held_keys(name) if queue.order else [],
             "held_limit": HELD_LIMIT,
+            "sample": self._facts.settings.sample,
             "states": list(STATES),
             "shown": shown if shown in STATES else "failed",
             "jobs": [job_record(job) for job in jobs],
@@ -134,7 +135,7 @@ class Pages:
         context = {
             "channel": channel,
             "consumers": await groups.consumers(name) if channel.stream else [],
-            "latest": [(one, message_in(one.data or b"")) for one in reversed(latest)],
+            "latest": [(one, message_of(one)) for one in reversed(latest)],
             "letters": await self._facts.dead_letters(name, ROWS) if channel.dead else [],
             "data": self._data,
         }

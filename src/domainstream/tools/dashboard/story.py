@@ -135,11 +135,6 @@ class Story(Struct, frozen=True, kw_only=True):
         return sum(job.outcome == "failed" for event in self.events for job in event.jobs)
 
     @property
-    def aggregates(self) -> list[str]:
-        """The aggregates that it is about."""
-        return sorted({event.aggregate_id for event in self.events if event.aggregate_id})
-
-    @property
     def transactions(self) -> list[str]:
         """The transactions that it is about, in the order in which they began."""
         return list(dict.fromkeys(event.correlation_id for event in self.events))

@@ -14,7 +14,7 @@ from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts
 from domainstream.tools.dashboard.notes import channel_note, queue_note
 from domainstream.tools.dashboard.rendering import path_to
 from domainstream.tools.dashboard.story import Handling
-from domainstream.tools.failures import message_in, message_of
+from domainstream.tools.failures import message_of
 
 SEEN: Final = 20
 """How many of the newest entries of a stream, and of the newest jobs of a queue in each state, are looked at."""
@@ -146,7 +146,7 @@ async def links_on_server(facts: Facts) -> Links:
     names = await facts.names.get()
     for channel in names.channels:
         for delivery in await facts.server.streams.latest(channel, SEEN):
-            if delivery.data is not None and (message := message_in(delivery.data)):
+            if message := message_of(delivery):
                 links.published.add((message.source.removeprefix(SERVICES), plain_channel(channel)))
     for queue, partitions in by_queue(names.queues).items():
         for state in STATES:
