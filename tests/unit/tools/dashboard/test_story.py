@@ -45,7 +45,9 @@ def channel(last: str = "9999-0", *, is_read: bool = True) -> dict[str, ChannelF
     return {CODED: facts}
 
 
-def told(entries: list[TimelineEntry], channels: dict[str, ChannelFacts] | None = None, *, expects: bool = True) -> Story:
+def told(
+    entries: list[TimelineEntry], channels: dict[str, ChannelFacts] | None = None, *, expects: bool = True
+) -> Story:
     """Return the story of these entries at the time 10,000."""
     return story_of(entries, channels or channel(), {CODED: [PRICED]} if expects else {}, now_ms=10_000)
 
