@@ -22,6 +22,7 @@ class Cached(Generic[T]):
         self._value: T | None = None
         self._expires = 0.0
         self._read_at = 0.0
+        self._reading: asyncio.Task[T] | None = None
 
     @property
     def age_ms(self) -> int:
@@ -37,6 +38,24 @@ class Cached(Generic[T]):
                 self._read_at = time.monotonic()
                 self._expires = self._read_at + max(self._seconds, COST * (self._read_at - began))
             return self._value
+
+    async def within(self, seconds: float) -> T | None:
+        """Return the value, or None if reading it takes longer; it is read on for whoever asks next."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self.get())
+        reading = self._reading
+        await asyncio.wait([reading], timeout=seconds)
+        if not reading.done():
+            return None
+        if self._reading is reading:
+            self._reading = None
+        return reading.result()
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
 
     async def last(self) -> T:
         """Return the value as it was read last, however long ago; read it only if it never was."""

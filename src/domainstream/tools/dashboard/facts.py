@@ -207,6 +207,7 @@ class Facts:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self.findings.close()
         await self.nodes.close()
 
     async def _names(self) -> Names:

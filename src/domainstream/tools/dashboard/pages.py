@@ -19,6 +19,12 @@ ROWS: Final = 50
 LATEST: Final = 10
 """How many of the newest entries of a channel are listed."""
 
+PATIENCE: Final = 3.0
+"""Seconds that a page waits for the doctor, who looks for longer if the database has millions of keys."""
+
+AGAIN: Final = 3
+"""Seconds until a browser asks for that page again."""
+
 SEVERITIES: Final = ("problem", "warning", "ok")
 
 STATES: Final = {
@@ -41,16 +47,20 @@ class Pages:
 
     async def overview(self, request: Request) -> Response:
         """Show what the doctor finds, and how much there is."""
-        findings = await self._facts.findings.get()
+        findings = await self._facts.findings.within(PATIENCE)
         queues, channels = await self._facts.queues.get(), await self._facts.channels.get()
         context = {
-            "findings": {status: [one for one in findings if one.status == status] for status in SEVERITIES},
+            "findings": {status: [one for one in findings or () if one.status == status] for status in SEVERITIES},
+            "is_looking": findings is None,
             "age_ms": self._facts.findings.age_ms,
             "queues": queues,
             "channels": channels,
             "totals": Totals.of(queues, channels),
         }
-        return page(request, "overview.html", context)
+        response = page(request, "overview.html", context)
+        if findings is None:
+            response.headers["refresh"] = str(AGAIN)
+        return response
 
     async def queues(self, request: Request) -> Response:
         """List the queues with their jobs by state."""

@@ -1,5 +1,6 @@
 """The pages of the dashboard, against a server with a small hospital's events."""
 
+import asyncio
 import re
 from dataclasses import replace
 from html import unescape
@@ -9,6 +10,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from support.dashboards import HOSTILE, Browser, Hospital, browsing
+
+from domainstream.tools.dashboard import pages
+from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
 PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map")
@@ -38,9 +43,9 @@ async def test_empty_server_has_pages_that_say_so(hospital: Hospital, path: str)
 async def test_no_link_leads_nowhere(day: Hospital) -> None:
     """Every page that any page leads to is there, and none of them shows data as markup or has inline code."""
     async with browsing(day.settings(system=EXAMPLE)) as browser:
-        pages = await crawl(browser)
-    assert len(pages) > 50
-    for path, text in pages.items():
+        found = await crawl(browser)
+    assert len(found) > 50
+    for path, text in found.items():
         assert HOSTILE not in text, path
         assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", text), path
 
@@ -61,6 +66,21 @@ async def test_overview_says_what_the_doctor_finds(day: Hospital) -> None:
     assert "billing has 2 held keys" in text
     assert "domainstream order ls billing" in text
     assert re.search(r'data-live="total:failed">3<', text)
+
+
+async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the doctor looks at millions of keys, the page says so, and asks again by itself."""
+    monkeypatch.setattr(pages, "PATIENCE", 0.01)
+
+    async def never() -> list[Finding]:
+        await asyncio.Event().wait()
+        return []
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.findings = Cached(never, seconds=1)
+        response = await browser.get("/")
+    assert "The doctor is looking" in response.text
+    assert response.headers["refresh"] == "3"
 
 
 async def test_queue_shows_its_held_keys(day: Hospital) -> None:
@@ -164,7 +184,7 @@ async def test_mounted_dashboard_stays_below_its_path(day: Hospital) -> None:
     async with browsing(day.settings()) as inner:
         app = Starlette(routes=[Mount("/ops", inner.dashboard)])
         async with Browser.of(app, inner.dashboard) as browser:
-            pages = await crawl(browser, "/ops/")
+            found = await crawl(browser, "/ops/")
             assert (await browser.get("/ops/static/dashboard.js")).status_code == 200
-    assert len(pages) > 20
-    assert all(path.startswith("/ops/") for path in pages)
+    assert len(found) > 20
+    assert all(path.startswith("/ops/") for path in found)

@@ -54,3 +54,25 @@ async def test_error_is_not_kept() -> None:
     with pytest.raises(ConnectionError):
         await cached.get()
     assert await cached.get() == 2
+
+
+async def test_whoever_is_in_a_hurry_gets_nothing_until_it_is_read() -> None:
+    """A slow reading goes on, and is there for the next one who asks."""
+    may_end = asyncio.Event()
+
+    async def read() -> int:
+        await may_end.wait()
+        return 7
+
+    cached = Cached(read, seconds=60)
+    assert await cached.within(0) is None
+    may_end.set()
+    assert await cached.within(5) == 7
+
+
+async def test_slow_reading_ends_with_its_owner() -> None:
+    """Nothing is read after the end."""
+    cached = Cached(asyncio.Event().wait, seconds=60)
+    await cached.within(0)
+    await cached.close()
+    assert len(asyncio.all_tasks()) == 1
