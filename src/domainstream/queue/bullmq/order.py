@@ -135,14 +135,16 @@ class BullMQOrder:
             tended_ms=None if tended is None else int(tended),
         )
 
-    async def held(self, queue: str) -> AsyncIterator[HeldKey]:
+    async def held(self, queue: str, *, most: float = inf) -> AsyncIterator[HeldKey]:
         """Yield the keys that a failed job holds, the last that failed first, reading page by page.
 
-        A key that becomes held meanwhile may be missed.
+        At most about the last `most` failed jobs are looked at. A key that becomes held meanwhile may be missed.
         """
         left: int | str = ""
         last: tuple[float, str] = (inf, "")
-        while left != 0:
+        looked_at = 0
+        while left != 0 and looked_at < most:
+            looked_at += PAGE
             left, found = await self._ask(queue, "page", PAGE, left)
             for key in [self._held_key(queue, row) for row in found]:
                 # What is removed meanwhile shifts the others into the next page.

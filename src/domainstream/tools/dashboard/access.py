@@ -1,0 +1,129 @@
+"""Who asks: tokens, the header of a reverse proxy, sessions, and forms that only our own pages can send."""
+
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from domainstream.tools.dashboard.settings import EVERYONE, AccessSettings, is_loopback
+
+COOKIE: Final = "domainstream_ui"
+SESSION_SECONDS: Final = 12 * 3600
+LONGEST_FORM: Final = 64 * 1024
+"""Bytes."""
+
+OPERATOR: Final = "operator"
+VIEWER: Final = "viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks."""
+
+    name: str
+    """Their name as the reverse proxy has it, or else their role."""
+
+    role: str
+    """`operator` or `viewer`."""
+
+    session: str = ""
+    """The value of their session's cookie, to which their forms belong; empty for a program with a token."""
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether they may change something."""
+        return self.role == OPERATOR
+
+
+class Access:
+    """Finds out who asks. Sessions are signed, not stored: a restart ends them."""
+
+    def __init__(self, settings: AccessSettings) -> None:
+        self.settings = settings
+        """Who may do what."""
+        self._key = secrets.token_bytes(32)
+
+    def user_of(self, request: Request) -> User | None:
+        """Return who sends a request; None if they must say so first."""
+        settings, session = self.settings, self.session_of(request)
+        if settings.is_open:
+            return User("local", self._role(OPERATOR), session)
+        if settings.user_header and (name := request.headers.get(settings.user_header, "").strip()):
+            return self._user_of_proxy(request, name, session)
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and (role := self.role_of(token.strip())):
+            return User(role, role)
+        role = self._session_role(session)
+        return User(role, role, session) if role else None
+
+    def role_of(self, token: str) -> str:
+        """Return the role that a token gives; empty for a wrong one."""
+        for known, role in ((self.settings.operator_token, OPERATOR), (self.settings.viewer_token, VIEWER)):
+            if known and same(known, token):
+                return self._role(role)
+        return ""
+
+    def is_misdirected(self, request: Request) -> bool:
+        """Return whether the request was made for another host: a page elsewhere can point its name at this machine."""
+        if not self.settings.is_open:
+            return False
+        return not is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname or "")
+
+    def session_of(self, request: Request) -> str:
+        """Return the session of a request if it is one of ours and has not expired; else empty."""
+        text = self.unsigned(request.cookies.get(COOKIE, ""))
+        expires = text.partition(".")[0]
+        return text if expires.isdigit() and int(expires) > time.time() else ""
+
+    def new_session(self, role: str = "") -> str:
+        """Return the value of a new session."""
+        return f"{int(time.time()) + SESSION_SECONDS}.{role}.{secrets.token_urlsafe(16)}"
+
+    def form_token(self, session: str) -> str:
+        """Return what a form of a session must send."""
+        return self._signature(f"form {session}")
+
+    def is_own_form(self, request: Request, user: User, form: Mapping[str, str]) -> bool:
+        """Return whether a form is from a page of ours. A program that sends its token needs no form."""
+        if not user.session:
+            return request.headers.get("authorization", "") != "" and not self.settings.is_open
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return False
+        return same(self.form_token(user.session), form.get("form_token", ""))
+
+    def signed(self, text: str) -> str:
+        """Return a text with our signature."""
+        return f"{self._signature(text)}.{text}"
+
+    def unsigned(self, signed: str) -> str:
+        """Return the text that we have signed; empty if we have not."""
+        signature, _, text = signed.partition(".")
+        return text if same(self._signature(text), signature) else ""
+
+    def _user_of_proxy(self, request: Request, name: str, session: str) -> User | None:
+        settings = self.settings
+        if request.client is None or request.client.host not in settings.trusted_proxies:
+            return None
+        named = name in settings.operators or EVERYONE in settings.operators
+        return User(name, self._role(OPERATOR if named else VIEWER), session)
+
+    def _session_role(self, session: str) -> str:
+        role = session.split(".")[1] if session else ""
+        return self._role(role) if role in (OPERATOR, VIEWER) else ""
+
+    def _role(self, role: str) -> str:
+        return VIEWER if self.settings.read_only else role
+
+    def _signature(self, text: str) -> str:
+        return hmac.new(self._key, text.encode("utf-8", "replace"), sha256).hexdigest()
+
+
+def same(known: str, given: str) -> bool:
+    """Return whether two texts are equal, in a time that says nothing about how much of them is."""
+    return hmac.compare_digest(known.encode("utf-8", "replace"), given.encode("utf-8", "replace"))

@@ -1,0 +1,71 @@
+"""The pages that show how things hang together: the story of something, and the map of the system."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domainstream.tools.dashboard.facts import Facts
+from domainstream.tools.dashboard.rendering import page
+from domainstream.tools.dashboard.story import Story, story_of
+from domainstream.tools.dashboard.system_map import COLUMNS, HEIGHT, WIDTHS, draw_map, expected_jobs, left_of
+from domainstream.tools.timeline import Search, timeline_of
+
+LONGEST_ID: Final = 500
+
+MOST_EVENTS: Final = 200
+"""How many events of a story are shown, the first ones."""
+
+
+class StoryPages:
+    """The pages of stories and of the map. Each is a method that answers a request."""
+
+    def __init__(self, facts: Facts) -> None:
+        """Show `facts`."""
+        self._facts = facts
+
+    async def story(self, request: Request) -> Response:
+        """Show what is known about a transaction, an aggregate or an event; without an id, the search box."""
+        wanted = request.query_params.get("id", "").strip()[:LONGEST_ID]
+        context: dict[str, Any] = {
+            "wanted": wanted,
+            "story": None,
+            "cut": [],
+            "limit": self._facts.settings.search_limit,
+        }
+        if wanted:
+            story, cut, of = await self._search(wanted)
+            context |= {"story": story, "cut": cut, "of": of, "most": MOST_EVENTS}
+        return page(request, "story.html", context)
+
+    async def map(self, request: Request) -> Response:
+        """Draw the map of the system."""
+        context = {
+            "map": await draw_map(self._facts),
+            "columns": [(name, left_of(number)) for number, name in enumerate(COLUMNS)],
+            "widths": WIDTHS,
+            "box_height": HEIGHT,
+            "has_code": self._facts.settings.system is not None,
+        }
+        return page(request, "map.html", context)
+
+    async def _search(self, wanted: str) -> tuple[Story, list[str], str]:
+        """Return the story, what was not searched to its end, and the transaction that an event belongs to, if any."""
+        story, cut = await self._story_of(wanted)
+        transactions = story.transactions
+        is_event = any(event.event_id == wanted for event in story.events)
+        if is_event and len(transactions) == 1 and transactions[0] != wanted:
+            whole, cut = await self._story_of(transactions[0])
+            return whole, cut, transactions[0]
+        return story, cut, ""
+
+    async def _story_of(self, wanted: str) -> tuple[Story, list[str]]:
+        facts, settings = self._facts, self._facts.settings
+        search = Search(wanted, limit=settings.search_limit, report=lambda _number, _place: None)
+        timeline = await timeline_of(
+            facts.nodes, search, since="-", prefix=settings.prefix, bull_prefix=settings.bull_prefix
+        )
+        channels = {name: await facts.channel_facts(name) for name in {one.channel for one in timeline if one.channel}}
+        projects = await facts.project.get()
+        expected = expected_jobs(projects[0]) if projects else {}
+        return story_of(timeline, channels, expected, now_ms=await facts.now_ms()), search.cut
