@@ -238,7 +238,6 @@ class BullMQInspection:
     async def _page(
         self, queue: str, state: str, start: int, count: int = PAGE, *, newest: bool = False
     ) -> list[tuple[str, dict[str, bytes | None]]]:
-
         async def read(redis: Any) -> list[tuple[str, dict[str, bytes | None]]]:
             read_ids = redis.lrange if state in _LISTS else redis.zrange
             turned = newest and state not in _LISTS

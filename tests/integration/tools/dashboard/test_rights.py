@@ -1,6 +1,7 @@
 """The dashboard with the rights of an operator alone, and on a cluster."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -17,7 +18,8 @@ async def user(hospital: Hospital) -> AsyncIterator[str]:
     """A user of the server who has the rights that the command line needs."""
     name = hospital.prefix.rstrip(":")
     rights = rules(TopologyKind.SINGLE, prefix=hospital.prefix, bull_prefix=hospital.bull)["command line"]
-    await hospital.redis.execute_command("ACL", "SETUSER", name, "on", f">{PASSWORD}", *rights)
+    redis: Any = hospital.redis
+    await redis.execute_command("ACL", "SETUSER", name, "on", f">{PASSWORD}", *rights)
     yield name
     await hospital.redis.acl_deluser(name)
 
