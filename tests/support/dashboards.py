@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from typing import Any, Final, Self, final
 
 import httpx
@@ -112,9 +113,9 @@ class Hospital:
         self.streams = Streams(redis, prefix)
         self.billing, self.archive = (BullJobs(redis, self.bull, queue) for queue in ("billing", "archive"))
 
-    def settings(self, **settings: Any) -> DashboardSettings:
+    def settings(self, url: str = "", **settings: Any) -> DashboardSettings:
         """Return the settings of a dashboard that shows the hospital."""
-        return DashboardSettings(redis_url=self.url, prefix=self.prefix, bull_prefix=self.bull, **settings)
+        return DashboardSettings(redis_url=url or self.url, prefix=self.prefix, bull_prefix=self.bull, **settings)
 
     async def code(self, stay: str, *codes: str, comment: str = "") -> None:
         """Publish that a stay was coded."""
@@ -151,6 +152,11 @@ class Hospital:
         await self.streams.add(InvoicePaid(aggregate_id="invoice-1", payload=InvoicePayload(amount=9)))
         await self.bury(b"{broken")
         await self.bury(b'{"not": "an event"}')
+
+    async def open_on_cluster(self) -> None:
+        """Do the same on a cluster, where BullMQ's names of queues are in braces."""
+        self.billing, self.archive = (BullJobs(self.redis, self.bull, f"{{{name}}}") for name in ("billing", "archive"))
+        await self.open()
 
     async def bury(self, data: bytes) -> None:
         """Store a dead letter as a subscriber does."""
@@ -212,6 +218,18 @@ class Browser(httpx.AsyncClient):
         text = await self.page(path)
         form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', text))
         return await self.post(path.partition("?")[0], data={**form, **changed})
+
+
+async def crawl(browser: Browser, start: str = "/") -> dict[str, str]:
+    """Return every page that leads from `start` to another one, by its path."""
+    found, open_paths = dict[str, str](), [start]
+    while open_paths:
+        path = open_paths.pop()
+        if path not in found:
+            found[path] = await browser.page(path)
+            links = re.findall(r'<a [^>]*href="(/[^"]*)"', found[path])
+            open_paths += [unescape(link).partition("#")[0] for link in links]
+    return found
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import hmac
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -33,7 +33,10 @@ class User:
     """`operator` or `viewer`."""
 
     session: str = ""
-    """The value of their session's cookie, to which their forms belong; empty for a program with a token."""
+    """The value of their session's cookie, to which their forms belong; empty if they have none yet."""
+
+    is_program: bool = False
+    """Whether it is a program that sends its token, which no page elsewhere can make a browser do."""
 
     @property
     def is_operator(self) -> bool:
@@ -54,11 +57,11 @@ class Access:
         settings, session = self.settings, self.session_of(request)
         if settings.is_open:
             return User("local", self._role(OPERATOR), session)
-        if settings.user_header and (name := request.headers.get(settings.user_header, "").strip()):
-            return self._user_of_proxy(request, name, session)
+        if settings.user_header and (names := request.headers.getlist(settings.user_header)):
+            return self._user_of_proxy(request, names, session)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and (role := self.role_of(token.strip())):
-            return User(role, role)
+            return User(role, role, is_program=True)
         role = self._session_role(session)
         return User(role, role, session) if role else None
 
@@ -91,9 +94,9 @@ class Access:
 
     def is_own_form(self, request: Request, user: User, form: Mapping[str, str]) -> bool:
         """Return whether a form is from a page of ours. A program that sends its token needs no form."""
-        if not user.session:
-            return request.headers.get("authorization", "") != "" and not self.settings.is_open
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if user.is_program:
+            return True
+        if not user.session or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         return same(self.form_token(user.session), form.get("form_token", ""))
 
@@ -106,11 +109,20 @@ class Access:
         signature, _, text = signed.partition(".")
         return text if same(self._signature(text), signature) else ""
 
-    def _user_of_proxy(self, request: Request, name: str, session: str) -> User | None:
-        settings = self.settings
-        if request.client is None or request.client.host not in settings.trusted_proxies:
+    def is_secure(self, request: Request) -> bool:
+        """Return whether a request came over TLS, up to us or up to the reverse proxy."""
+        forwarded = self._is_of_proxy(request) and request.headers.get("x-forwarded-proto") == "https"
+        return forwarded or request.url.scheme == "https"
+
+    def _is_of_proxy(self, request: Request) -> bool:
+        return request.client is not None and request.client.host in self.settings.trusted_proxies
+
+    def _user_of_proxy(self, request: Request, names: Sequence[str], session: str) -> User | None:
+        """Return the user whom a reverse proxy names; a second name would be one that it has not removed."""
+        name, operators = names[0].strip(), self.settings.operators
+        if not name or len(names) > 1 or not self._is_of_proxy(request):
             return None
-        named = name in settings.operators or EVERYONE in settings.operators
+        named = name in operators or EVERYONE in operators
         return User(name, self._role(OPERATOR if named else VIEWER), session)
 
     def _session_role(self, session: str) -> str:

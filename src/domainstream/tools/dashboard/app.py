@@ -89,7 +89,7 @@ class Dashboard:
         """Answer a request if we know who sends it, and give whoever has none a session."""
         request = Request(scope, receive)
         user, created = self._access.user_of(request), ""
-        if user is not None and not user.session and not request.headers.get("authorization"):
+        if user is not None and not user.session and not user.is_program:
             created = self._access.new_session()
             user = User(user.name, user.role, created)
         self._share(request, user)
@@ -156,7 +156,7 @@ class Dashboard:
             self._access.signed(session),
             max_age=SESSION_SECONDS,
             path=cookie_path(request),
-            secure=request.url.scheme == "https",
+            secure=self._access.is_secure(request),
             httponly=True,
             samesite="strict",
         )

@@ -33,7 +33,7 @@ def done(request: Request, access: Access, path: str, words: str) -> Response:
         access.signed(text),
         max_age=60,
         path=cookie_path(request),
-        secure=request.url.scheme == "https",
+        secure=access.is_secure(request),
         httponly=True,
         samesite="strict",
     )

@@ -45,6 +45,12 @@ def short(text: str, length: int = 160) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
+def line_of_code(where: str) -> str:
+    """Return where something failed without the folders that all files of a deployment are in."""
+    path, line = where.split(":", 1) if ":" in where else (where, "")
+    return f"{'/'.join(path.split('/')[-2:])}{line and ':'}{line}"
+
+
 def seconds(milliseconds: int | None) -> str:
     """Return an age for a column of numbers, in seconds below two minutes; `0 s` for None, where nothing waits."""
     if milliseconds is None:
@@ -68,6 +74,7 @@ def _environment() -> Environment:
         short=short,
         seconds=seconds,
         plural=plural,
+        line_of_code=line_of_code,
     )
     return environment
 

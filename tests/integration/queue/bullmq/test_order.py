@@ -79,6 +79,15 @@ async def test_all_held_keys_are_found_beyond_a_page(queue: WorkedQueue, order: 
     assert [key.job_id for key in await held(order)] == ["a4", "a3", "a2", "a1", "a0"]
 
 
+async def test_held_keys_are_looked_for_among_the_last_failed_jobs(queue: WorkedQueue, order: BullMQOrder) -> None:
+    """Of a million failed jobs only as many are looked at as is asked for, and about a page more."""
+    await queue.hold("stay-1", "a1", "a2")
+    assert [key.key async for key in order.held(QUEUE, most=1)] == ["stay-1"]
+    await queue.redis.zadd(queue.key("failed"), {f"later-{number}": 10**14 + number for number in range(PAGE)})
+    assert [key async for key in order.held(QUEUE, most=1)] == []
+    assert [key.key async for key in order.held(QUEUE)] == ["stay-1"]
+
+
 async def test_rest_is_handled_in_order_after_a_retry(queue: WorkedQueue, order: BullMQOrder) -> None:
     """The failed job is handled first once it is retried, then those behind it."""
     await queue.hold("stay-1", "a1", "a2", "a3")

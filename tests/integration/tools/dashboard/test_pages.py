@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from support.dashboards import HOSTILE, Browser, Hospital, browsing
+from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl
 
 from domainstream.tools.dashboard import pages
 from domainstream.tools.dashboard.cached import Cached
@@ -18,19 +18,6 @@ from domainstream.tools.doctor.finding import Finding
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
 PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map")
 CODED = "/channels/domain_coding_stay_coded"
-
-
-async def crawl(browser: Browser, start: str = "/") -> dict[str, str]:
-    """Return every page that leads from `start` to another one, by its path."""
-    found, open_paths = dict[str, str](), [start]
-    while open_paths:
-        path = open_paths.pop()
-        if path not in found:
-            found[path] = await browser.page(path)
-            open_paths += [
-                unescape(link).partition("#")[0] for link in re.findall(r'<a [^>]*href="(/[^"]*)"', found[path])
-            ]
-    return found
 
 
 @pytest.mark.parametrize("path", PAGES)

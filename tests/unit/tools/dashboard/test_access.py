@@ -18,7 +18,9 @@ def request(host: str = "localhost", client: str = "127.0.0.1", **headers: str) 
     """Return a request with these headers."""
     named = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
     raw = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
-    return Request({"type": "http", "headers": raw, "client": (client, 1234), "path": "/", "query_string": b""})
+    return Request(
+        {"type": "http", "headers": raw, "client": (client, 1234), "path": "/", "query_string": b"", "scheme": "http"}
+    )
 
 
 def role(access: AccessSettings, **headers: Any) -> str | None:
@@ -102,6 +104,36 @@ def test_form_belongs_to_its_session() -> None:
     access = Access(TOKENS)
     mine, other = User("operator", "operator", "1"), {"form_token": access.form_token("2")}
     assert not access.is_own_form(request(), mine, other)
+
+
+def test_browser_that_signs_in_at_a_proxy_still_needs_our_form() -> None:
+    """A browser sends a password to a proxy by itself, also with the form of another site."""
+    access = Access(PROXY)
+    sent = request(x_user="ada", authorization="Basic YWRhOnNlc2FtZQ==")
+    user = access.user_of(sent)
+    assert user is not None
+    assert not access.is_own_form(sent, user, {})
+
+
+def test_program_needs_no_form() -> None:
+    """No page elsewhere can make a browser send a token."""
+    access, sent = Access(TOKENS), request(authorization=f"Bearer {OPERATOR}")
+    user = access.user_of(sent)
+    assert user is not None
+    assert access.is_own_form(sent, user, {})
+
+
+def test_two_names_of_a_proxy_are_nobody() -> None:
+    """A header that the proxy has not removed before it added its own does not count."""
+    sent = request()
+    sent.scope["headers"] += [(b"x-user", b"ada"), (b"x-user", b"bob")]
+    assert Access(PROXY).user_of(sent) is None
+
+
+@pytest.mark.parametrize(("client", "expected"), [("127.0.0.1", True), ("192.0.2.7", False)])
+def test_proxy_says_that_it_was_asked_over_tls(client: str, *, expected: bool) -> None:
+    """Cookies are kept to TLS if the reverse proxy has it."""
+    assert Access(PROXY).is_secure(request(client=client, x_forwarded_proto="https")) is expected
 
 
 def test_form_of_another_site_is_not_accepted() -> None:
