@@ -82,7 +82,8 @@ class RunOptions:
     """`text` or `json`."""
 
     health_port: Annotated[
-        int | None, option("--health-port", type=click.IntRange(0, 65535), help="Serve GET /live and /ready here.")
+        int | None,
+        option("--health-port", type=click.IntRange(0, 65535), help="Serve GET /live, /ready and /metrics here."),
     ]
     """The port of the health endpoint; None for no endpoint."""
 
@@ -203,11 +204,14 @@ def worker(_terminal: Terminal, options: WorkerOptions) -> int:
 
     Exit codes: 0 after SIGTERM, 130 after Ctrl-C; a second signal aborts it.
     """
+    from domainstream.tools.metrics.handling import RECORDER
     from domainstream.worker import EventConsumer, EventWorker
 
     def build(named: Any) -> Program | None:
         if not isinstance(named, EventConsumer):
             return None
+        if options.health_port is not None:
+            RECORDER.record(named)
         return EventWorker.from_url(
             _url(options),
             named,

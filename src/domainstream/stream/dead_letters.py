@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.channel.partitions import in_channel_order
+from domainstream.redis.asking import Ask, ask_each
 from domainstream.redis.keys import dead_letter_key, stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.scripts import Script
@@ -110,6 +111,10 @@ class RedisDeadLetterRedrive:
         await self._owned.aclose()
 
 
+def _ask_length(key: str) -> Ask:
+    return lambda pipe: pipe.xlen(key)
+
+
 def _key(channel: str, prefix: str, nodes: RedisNodes) -> str:
     return dead_letter_key(stream_key(channel, prefix), is_cluster=nodes.is_cluster)
 
@@ -175,6 +180,12 @@ class RedisDeadLetterInspection:
             return None
         first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
         return DeadLetterState(channel=plain_name(channel), letters=found["length"], first_id=first, last_id=last)
+
+    async def counts(self, channels: Sequence[str]) -> dict[str, int]:
+        """Return how many dead letters each of these channels has, in few round trips."""
+        keys = {channel: _key(channel, self._prefix, self._nodes) for channel in channels}
+        replies = await ask_each(self._nodes, {key: [_ask_length(key)] for key in keys.values()}, missing=["WRONGTYPE"])
+        return {channel: replies[key][0] or 0 for channel, key in keys.items()}
 
     async def dead_letters(self, channel: str) -> AsyncIterator[StoredDeadLetter]:
         """Yield a channel's dead letters, the oldest first, read page by page."""

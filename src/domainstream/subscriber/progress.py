@@ -46,6 +46,11 @@ class SubscriberStats(Struct, frozen=True, kw_only=True):
     held: int = 0
     """How often this instance noticed that a key became held: one whose first job has failed permanently."""
 
+    lost: int = 0
+    """Entries that were removed before the group had read them, as far as this instance found; those removed before the
+    group's first read are not counted.
+    """
+
     failures: int = 0
     """Failed attempts of the channels whose latest attempt failed; 0 when all is well."""
 
@@ -77,13 +82,13 @@ class Progress:
         """Count what a turn read, and report what its group has lost before."""
         self._recorder.read(len(turn.deliveries))
         if turn.loss:
-            self._recorder.lost([turn.loss])
+            self._lost([turn.loss])
 
     def removed(self, channel: str, entry_ids: Sequence[str], *, arrived: str) -> None:
         """Report pending entries that were removed as lost, unless their jobs have arrived: those up to an id have."""
         gone = [entry_id for entry_id in entry_ids if id_order(entry_id) > id_order(arrived)]
         if gone:
-            self._recorder.lost([Loss(channel, self._recorder.group, 1, one, one) for one in gone])
+            self._lost([Loss(channel, self._recorder.group, 1, one, one) for one in gone])
 
     def reclaimed(self, channel: str, entries: int) -> None:
         """Count entries that were taken over from consumers of other names."""
@@ -149,6 +154,10 @@ class Progress:
         self._interrupted.pop(channel, None)
         if self._failing.pop(channel, None) is not None:
             self.stats = replace(self.stats, failures=sum(self._failing.values()))
+
+    def _lost(self, losses: Sequence[Loss]) -> None:
+        self._recorder.lost(losses)
+        self.stats = replace(self.stats, lost=self._recorder.stats.lost)
 
     def _is_due(self, reason: str) -> bool:
         """Return whether to report something, and note that it is."""

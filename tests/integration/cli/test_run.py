@@ -16,6 +16,7 @@ from integration.cli.conftest import Start
 from msgspec.structs import replace
 from redis.asyncio import Redis
 from support.consuming import EVALUATED, PATIENCE, BullJobs, Streams, evaluated, until
+from support.metrics import scrape
 from support.working import Valuation, job_of
 
 from domainstream.queue import BullMQQueue
@@ -97,6 +98,29 @@ async def test_worker_reports_its_figures(start: Start, redis: Redis, redis_url:
         "failures": 0,
         "last_error": "",
     }
+
+
+async def test_worker_serves_its_figures_as_metrics(
+    start: Start, redis: Redis, redis_url: str, stream_prefix: str
+) -> None:
+    """`/metrics` has the figures of `/ready`, and how long the handler ran and the event took."""
+    bull = f"{stream_prefix}bull"
+    queue = Valuation(redis_url, bull, BullJobs(redis, bull, "valuation"))
+    await queue.add(job_of(evaluated(aggregate_id="a-secret")), job_of(job_id="event-2", data=b"{}"))
+    running = await start("worker", "run_targets:consumer", "--bull-prefix", bull, "--health-port", "0")
+    url = (await running.says("run.health")).rpartition("url=")[2].partition(" ")[0]
+    await queue.ended("failed")
+    await queue.ended("completed")
+    scraped = await scrape(url)
+    assert scraped.value("domainstream_ready", program="EventWorker") == 1
+    assert scraped.value("domainstream_worker_completed_total") == 1
+    assert scraped.value("domainstream_worker_failed_total") == 1
+    handler = {"queue": "valuation", "handler": "price_stay", "outcome": "done"}
+    assert scraped.value("domainstream_handler_duration_seconds_count", **handler) == 1
+    event = {"queue": "valuation", "event": "OptimizationEvaluated"}
+    assert scraped.value("domainstream_publish_to_handled_seconds_count", **event) == 1
+    assert "a-secret" not in scraped.text
+    assert "event-2" not in scraped.text
 
 
 async def test_worker_of_partitions_is_one_program(
@@ -205,7 +229,8 @@ async def test_unreachable_server_is_waited_for(start: Start) -> None:
     assert answer["status"] == "failing"
     assert "127.0.0.1:1 does not answer" in answer["reason"]
     assert (await get(url.replace("/ready", "/live")))[0] == 200
-    assert (await get(url.replace("/ready", "/metrics")))[0] == 404
+    assert (await get(url.replace("/ready", "/nothing")))[0] == 404
+    assert (await scrape(url)).value("domainstream_ready", program="RedisBullMQStreamSubscriber") == 0
     running.process.send_signal(signal.SIGTERM)
     assert await running.ends() == 0
     assert "a-secret" not in "\n".join(running.log)

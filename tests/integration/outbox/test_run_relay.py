@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from support.channels import CREATED
 from support.coding import CodingEvent, created
 from support.consuming import until
+from support.metrics import scrape
 
 from domainstream.event import read_message
 from domainstream.outbox import outbox_table, relay_table
@@ -131,7 +132,7 @@ async def _counts(url: str, published: int) -> bool:
 async def test_health_names_held_channels(
     start: Start, store: Store, redis: Redis, redis_url: str, stream_prefix: str
 ) -> None:
-    """`/ready` stays 200, because a restart would not help, and has the reason of a channel that the server rejects."""
+    """`/ready` stays 200, because a restart would not help, and has the reason; `/metrics` has the number."""
     await redis.set(f"{stream_prefix}{CREATED}", "not a stream")
     add(store, created())
     running = await start("outbox", "--health-port", "0", url=redis_url)
@@ -140,6 +141,10 @@ async def test_health_names_held_channels(
     status, answer = await get(ready)
     assert status == 200
     assert "WRONGTYPE" in answer["done"]["held"][CREATED]["reason"]
+    scraped = await scrape(ready)
+    assert scraped.value("domainstream_relay_active") == 1
+    assert scraped.value("domainstream_relay_held_channels") == 1
+    assert "WRONGTYPE" not in scraped.text
 
 
 @on_both_databases

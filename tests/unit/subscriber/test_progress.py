@@ -26,7 +26,7 @@ def entry_of(entry_id: str) -> RoutedEntry:
 def test_stats_keep_their_names_in_json() -> None:
     """The health endpoint shows the stats under the documented keys."""
     assert list(msgspec.to_builtins(SubscriberStats())) == [
-        *("forwarded", "jobs", "dead_letters", "left_alone", "held", "failures", "last_error")
+        *("forwarded", "jobs", "dead_letters", "left_alone", "held", "lost", "failures", "last_error")
     ]
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Final
 from domainstream.cli.common.command import BullPrefix, argument, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer
-from domainstream.queue.bullmq.inspection import STATES, BullMQInspection, JobState
+from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.queue.bullmq.partitions import existing_queues
+from domainstream.queue.bullmq.queue_states import STATES
 from domainstream.queue.partitions import by_queue
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.failures import JobFilter

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from domainstream.queue.bullmq.queue_states import LISTS, STATES, QueueState, read_states
 from domainstream.queue.bullmq.scripts import cluster_name, queue_key
 from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs, whole_number
 from domainstream.redis.connection import accepted, replies_of
@@ -20,52 +21,9 @@ T = TypeVar("T")
 
 PAGE: Final = 500
 
-_LISTS: Final = ("wait", "paused", "active")
-STATES: Final = ("delayed", "prioritized", "waiting-children", *_LISTS, "completed", "failed")
-"""The states of a job, as BullMQ calls them. In the order in which jobs pass through them: one that moves while we read
-is seen twice rather than never.
-"""
-
 _FIELDS: Final = (
     *("name", "data", "timestamp", "processedOn", "finishedOn", "atm", "ats", "opts", "failedReason", "stacktrace"),
 )
-
-
-class QueueState(Struct, frozen=True, kw_only=True):
-    """How many jobs of a queue are in which state."""
-
-    queue: str
-    """The queue's name."""
-
-    waiting: int
-    """Jobs that may begin, those of a paused queue included."""
-
-    active: int
-    """Jobs that are being handled."""
-
-    delayed: int
-    """Jobs that may begin later, including those that failed and will be retried."""
-
-    prioritized: int
-    """Jobs with a priority that may begin."""
-
-    waiting_children: int
-    """Jobs that wait for other jobs."""
-
-    completed: int
-    """Jobs that are done and still kept."""
-
-    failed: int
-    """Jobs that failed permanently and are still kept."""
-
-    oldest_failed_ms: int | None
-    """How long ago the first of them failed, in milliseconds; None without any."""
-
-    unhandled: int
-    """Delayed jobs that wait for a build that handles them, among the 10,000 that are due next."""
-
-    is_paused: bool
-    """Whether the queue is paused, so that no job begins."""
 
 
 class JobState(Struct, frozen=True, kw_only=True):
@@ -140,35 +98,16 @@ class BullMQInspection:
             names.update(key.removeprefix(start).removesuffix(f":{name}") for key in keys)
         return sorted(name for name in names if name and ":" not in name)
 
-    async def state(self, queue: str, *, with_unhandled: bool = True) -> QueueState:
-        """Return how many jobs a queue has in which state; without `with_unhandled`, `unhandled` is 0."""
+    async def state(self, queue: str) -> QueueState:
+        """Return how many jobs a queue has in which state."""
+        (state,) = await self.states([queue])
+        unhandled = await self.unhandled(queue) if state.delayed else []
+        return replace(state, unhandled=sum(jobs.jobs for jobs in unhandled))
 
-        async def read(redis: Redis) -> list[Any]:
-            async with redis.pipeline(transaction=False) as pipe:
-                for state in STATES:
-                    (pipe.llen if state in _LISTS else pipe.zcard)(self._key(queue, state))
-                pipe.hexists(self._key(queue, "meta"), "paused")
-                pipe.zrange(self._key(queue, "failed"), 0, 0, withscores=True)
-                pipe.time()
-                return await replies_of(pipe)
-
-        *counts, is_paused, first_failed, (seconds, _) = await self._run(queue, read)
-        count = dict(zip(STATES, counts, strict=True))
-        failed_ms = next((int(score) for _, score in first_failed), None)
-        unhandled = await self.unhandled(queue) if with_unhandled and count["delayed"] else []
-        return QueueState(
-            queue=self.name_of(queue),
-            waiting=count["wait"] + count["paused"],
-            active=count["active"],
-            delayed=count["delayed"],
-            prioritized=count["prioritized"],
-            waiting_children=count["waiting-children"],
-            completed=count["completed"],
-            failed=count["failed"],
-            oldest_failed_ms=None if failed_ms is None else max(0, int(seconds) * 1000 - failed_ms),
-            unhandled=sum(jobs.jobs for jobs in unhandled),
-            is_paused=bool(is_paused),
-        )
+    async def states(self, queues: Sequence[str]) -> list[QueueState]:
+        """Return how many jobs these queues have in which state, in few round trips; unhandled ones are not counted."""
+        names = [self.name_of(queue) for queue in queues]
+        return await read_states(self._nodes, names, bull_prefix=self._bull_prefix)
 
     async def unhandled(self, queue: str) -> list[UnhandledJobs]:
         """Return the jobs that wait for a build that handles them."""
@@ -201,7 +140,7 @@ class BullMQInspection:
                 pipe.hmget(self._key(queue, job_id), _FIELDS)
                 for state in STATES:
                     key = self._key(queue, state)
-                    pipe.lpos(key, job_id) if state in _LISTS else pipe.zscore(key, job_id)
+                    pipe.lpos(key, job_id) if state in LISTS else pipe.zscore(key, job_id)
                 # What has the name of a job may be another key of the queue, such as its list of failed jobs.
                 values, *places = await pipe.execute(raise_on_error=False)
                 return _fields(values), [*map(accepted, places)]
@@ -239,8 +178,8 @@ class BullMQInspection:
         self, queue: str, state: str, start: int, count: int = PAGE, *, newest: bool = False
     ) -> list[tuple[str, dict[str, bytes | None]]]:
         async def read(redis: Any) -> list[tuple[str, dict[str, bytes | None]]]:
-            read_ids = redis.lrange if state in _LISTS else redis.zrange
-            turned = newest and state not in _LISTS
+            read_ids = redis.lrange if state in LISTS else redis.zrange
+            turned = newest and state not in LISTS
             place = (-start - count, -1 - start) if turned else (start, start + count - 1)
             raw_ids = (await read_ids(self._key(queue, state), *place))[:: -1 if turned else 1]
             job_ids = [job_id.decode(errors="backslashreplace") for job_id in raw_ids]

@@ -15,6 +15,7 @@ from domainstream.queue.bullmq.job_batch import gate_script
 from domainstream.queue.bullmq.repair import REPAIR_KEYS, repair_script
 from domainstream.queue.bullmq.scripts import cluster_name, now_ms, queue_key
 from domainstream.queue.settings import OnFailure
+from domainstream.redis.asking import Ask, ask_each
 from domainstream.redis.connection import replies_of
 from domainstream.redis.nodes import SCAN_COUNT, RedisNodes, literally
 from domainstream.redis.scripts import Script
@@ -114,26 +115,14 @@ class BullMQOrder:
 
     async def state(self, queue: str) -> OrderState | None:
         """Return how the order of a queue is kept; None if its jobs are not handled in order."""
+        return (await self.states([queue])).get(self._name_of(queue))
 
-        async def read(redis: Redis) -> list[Any]:
-            async with redis.pipeline(transaction=False) as pipe:
-                for name in ("rule", "tended"):
-                    pipe.get(self._key(queue, f"order:{name}"))
-                pipe.zcard(self._key(queue, "order:keys"))
-                pipe.zcard(self._key(queue, "waiting-children"))
-                pipe.llen(self._key(queue, "order:wait"))
-                return await replies_of(pipe)
-
-        rule, tended, keys, waiting, mailbox = await self._nodes.run(self._key(queue, ""), read)
-        if rule is None and not keys:
-            return None
-        return OrderState(
-            on_failure="skip" if rule == b"skip" else "hold",
-            keys=keys,
-            waiting=waiting,
-            mailbox=mailbox,
-            tended_ms=None if tended is None else int(tended),
-        )
+    async def states(self, queues: Sequence[str]) -> dict[str, OrderState]:
+        """Return how the order of these queues is kept, by BullMQ's names; none where no order is kept."""
+        names = {self._name_of(queue): self._key(queue, "") for queue in queues}
+        replies = await ask_each(self._nodes, {prefix: _asks(prefix) for prefix in names.values()})
+        found = {name: _order_state(*replies[prefix]) for name, prefix in names.items()}
+        return {name: state for name, state in found.items() if state is not None}
 
     async def held(self, queue: str, *, most: float = inf) -> AsyncIterator[HeldKey]:
         """Yield the keys that a failed job holds, the last that failed first, reading page by page.
@@ -251,6 +240,28 @@ class BullMQOrder:
 
     def _key(self, queue: str, name: str) -> str:
         return f"{queue_key(self._bull_prefix, self._name_of(queue), '')}{name}"
+
+
+def _asks(prefix: str) -> list[Ask]:
+    return [
+        lambda pipe: pipe.get(f"{prefix}order:rule"),
+        lambda pipe: pipe.get(f"{prefix}order:tended"),
+        lambda pipe: pipe.zcard(f"{prefix}order:keys"),
+        lambda pipe: pipe.zcard(f"{prefix}waiting-children"),
+        lambda pipe: pipe.llen(f"{prefix}order:wait"),
+    ]
+
+
+def _order_state(rule: bytes | None, tended: bytes | None, keys: int, waiting: int, mailbox: int) -> OrderState | None:
+    if rule is None and not keys:
+        return None
+    return OrderState(
+        on_failure="skip" if rule == b"skip" else "hold",
+        keys=keys,
+        waiting=waiting,
+        mailbox=mailbox,
+        tended_ms=None if tended is None else int(tended),
+    )
 
 
 @cache

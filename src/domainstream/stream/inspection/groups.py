@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from math import inf
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerRefusedError
+from domainstream.redis.asking import Ask, ask_each, clocks_of
 from domainstream.redis.connection import replies_of
 from domainstream.redis.keys import lease_key, stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.scripts import Script
-from domainstream.stream.inspection.streams import RedisStreamInspection
+from domainstream.stream.inspection.streams import NO_STREAM, RedisStreamInspection
 from domainstream.stream.reader.turns import CONSUMER
 from domainstream.stream.state import (
     ConsumerState,
@@ -53,11 +55,34 @@ class RedisGroupInspection:
 
     async def groups(self, channel: str) -> list[GroupState]:
         """Return the state of each group on a channel; none where the channel has no stream."""
-        stream, found = await self._streams.stream(channel), await self._infos("xinfo_groups", channel)
-        if stream is None or not found:
-            return []
-        now = await self._streams.now_ms(channel)
-        return [await self._group(stream, info, now) for info in found]
+        return await self.groups_of(await self._streams.streams([channel]))
+
+    async def groups_of(self, streams: Sequence[StreamState], *, count_at_most: int | None = None) -> list[GroupState]:
+        """Return the states of all groups of these streams, in few round trips.
+
+        `unread` is at least `count_at_most` where the server does not know it and it is more; None counts all.
+        """
+        keys = {stream.channel: stream_key(stream.channel, self._prefix) for stream in streams}
+        infos = await ask_each(self._nodes, {key: [_ask_groups(key)] for key in keys.values()}, missing=NO_STREAM)
+        groups = [(stream, info) for stream in streams for info in infos[keys[stream.channel]][0] or ()]
+        asks: dict[str, list[Ask]] = {}
+        for stream, info in groups:
+            key = keys[stream.channel]
+            asks.setdefault(key, []).extend(_ask_oldest(key, info["name"], info["last-delivered-id"].decode()))
+        # One that was removed since has nothing that waits.
+        waiting = {
+            key: iter(replies)
+            for key, replies in (await ask_each(self._nodes, asks, missing=(*NO_STREAM, "NOGROUP"))).items()
+        }
+        clocks = await clocks_of(self._nodes) if groups else {}
+        states = []
+        for stream, info in groups:
+            key = keys[stream.channel]
+            oldest = _oldest(next(waiting[key]), next(waiting[key]))
+            now = clocks.get(await self._nodes.address_of(key), max(clocks.values()))
+            age = None if oldest is None else max(0, now - oldest)
+            states.append(await self._group(stream, info, age, count_at_most))
+        return states
 
     async def consumers(self, channel: str) -> list[ConsumerState]:
         """Return the consumers of all groups on a channel."""
@@ -142,7 +167,9 @@ class RedisGroupInspection:
 
         return await self._nodes.run(key, infos)
 
-    async def _group(self, stream: StreamState, info: dict[str, Any], now: int) -> GroupState:
+    async def _group(
+        self, stream: StreamState, info: dict[str, Any], oldest_ms: int | None, count_at_most: int | None
+    ) -> GroupState:
         last, pending = info["last-delivered-id"].decode(), info["pending"]
         lost, unread = 0, info.get("lag")
         if not stream.length:
@@ -151,8 +178,7 @@ class RedisGroupInspection:
             # Everything in the stream is unread. What the server counts beyond that has been trimmed.
             lost, unread = max(0, (unread or 0) - stream.length), stream.length
         elif unread is None:
-            unread = await self._count(stream.channel, last)
-        oldest = await self._oldest(stream.channel, info["name"], last)
+            unread = await self._count(stream.channel, last, inf if count_at_most is None else count_at_most)
         return GroupState(
             channel=stream.channel,
             group=_text(info["name"]),
@@ -161,34 +187,35 @@ class RedisGroupInspection:
             pending=pending,
             lag=unread + pending,
             lost=lost,
-            oldest_ms=None if oldest is None else max(0, now - oldest),
+            oldest_ms=oldest_ms,
             last_delivered_id=last,
         )
 
-    async def _oldest(self, channel: str, group: bytes, last: str) -> int | None:
-        """Return when the oldest entry was added that is pending or unread."""
-        key = stream_key(channel, self._prefix)
-
-        async def both(redis: Redis) -> list[Any]:
-            async with redis.pipeline(transaction=False) as pipe:
-                pipe.xpending(key, group)
-                pipe.xrange(key, f"({last}", "+", count=1)
-                return await replies_of(pipe)
-
-        summary, unread = await self._nodes.run(key, both)
-        waiting = [summary["min"]] if summary["min"] else []
-        waiting += [entry_id for entry_id, _ in unread]
-        return min((ms_of(entry_id.decode()) for entry_id in waiting), default=None)
-
-    async def _count(self, channel: str, last: str) -> int:
+    async def _count(self, channel: str, last: str, at_most: float) -> int:
         after = last
         total = 0
         while True:
             count, newest = await self._nodes.call(_COUNT, [stream_key(channel, self._prefix)], f"({after}")
             total += int(count)
-            if count < 1000:
+            if count < 1000 or total >= at_most:
                 return total
             after = newest.decode()
+
+
+def _ask_groups(key: str) -> Ask:
+    return lambda pipe: pipe.xinfo_groups(key)
+
+
+def _ask_oldest(key: str, group: bytes, last: str) -> list[Ask]:
+    """Ask for what is pending, and for the first entry that is unread."""
+    return [lambda pipe: pipe.xpending(key, group), lambda pipe: pipe.xrange(key, f"({last}", "+", count=1)]
+
+
+def _oldest(pending: dict[str, Any] | None, unread: Sequence[Any] | None) -> int | None:
+    """Return when the oldest entry was added that is pending or unread."""
+    waiting = [pending["min"]] if pending and pending["min"] else []
+    waiting += [entry_id for entry_id, _ in unread or ()]
+    return min((ms_of(entry_id.decode()) for entry_id in waiting), default=None)
 
 
 def _text(name: bytes) -> str:

@@ -1,12 +1,14 @@
 """Looks at streams and the entries in them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.asyncio.client import Pipeline
 
 from domainstream.channel.partitions import in_channel_order
+from domainstream.redis.asking import ask_each
 from domainstream.redis.keys import stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.port import Delivery
@@ -14,6 +16,9 @@ from domainstream.stream.state import StreamState
 from domainstream.validation import plain_name
 
 PAGE: Final = 500
+
+NO_STREAM: Final = ("no such key", "WRONGTYPE")
+"""What the server answers about a key that is not a stream."""
 
 
 class RedisStreamInspection:
@@ -40,28 +45,14 @@ class RedisStreamInspection:
 
     async def stream(self, channel: str) -> StreamState | None:
         """Return the state of a channel's stream; None when there is none, or the key is something else."""
-        key = stream_key(channel, self._prefix)
+        return next(iter(await self.streams([channel])), None)
 
-        async def info(redis: Any) -> Any:
-            try:
-                return await redis.xinfo_stream(key)
-            except ResponseError as error:
-                if "no such key" in str(error) or "WRONGTYPE" in str(error):
-                    return None
-                raise
-
-        found = await self._nodes.run(key, info)
-        if found is None:
-            return None
-        first = found["first-entry"]
-        return StreamState(
-            channel=plain_name(channel),
-            length=found["length"],
-            added=found.get("entries-added"),
-            groups=found["groups"],
-            first_id=first[0].decode() if first else "",
-            last_id=found["last-generated-id"].decode(),
-        )
+    async def streams(self, channels: Sequence[str]) -> list[StreamState]:
+        """Return the states of the streams of these channels, but for those that have none, in few round trips."""
+        keys = {channel: stream_key(channel, self._prefix) for channel in channels}
+        asks = {key: [partial(_ask_info, key=key)] for key in keys.values()}
+        replies = await ask_each(self._nodes, asks, missing=NO_STREAM)
+        return [_stream(channel, info) for channel, key in keys.items() if (info := replies[key][0]) is not None]
 
     async def memory_bytes(self, channel: str) -> int:
         """Return how much memory a stream takes, estimated by the server."""
@@ -105,6 +96,22 @@ class RedisStreamInspection:
     async def _page(self, command: str, channel: str, first: str, last: str, count: int = PAGE) -> Any:
         key = stream_key(channel, self._prefix)
         return await self._nodes.run(key, lambda redis: getattr(redis, command)(key, first, last, count))
+
+
+def _ask_info(pipe: Pipeline, *, key: str) -> Any:
+    return pipe.xinfo_stream(key)
+
+
+def _stream(channel: str, info: Mapping[str, Any]) -> StreamState:
+    first = info["first-entry"]
+    return StreamState(
+        channel=plain_name(channel),
+        length=info["length"],
+        added=info.get("entries-added"),
+        groups=info["groups"],
+        first_id=first[0].decode() if first else "",
+        last_id=info["last-generated-id"].decode(),
+    )
 
 
 def _delivery(channel: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:

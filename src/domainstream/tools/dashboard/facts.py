@@ -7,8 +7,9 @@ from typing import Final
 from msgspec import Struct
 
 from domainstream.channel.partitions import in_channel_order
-from domainstream.queue.bullmq.inspection import BullMQInspection, JobState, QueueState
+from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.queue.bullmq.order import BullMQOrder, HeldKey, OrderState
+from domainstream.queue.bullmq.queue_states import QueueState
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream import GroupState, StoredDeadLetter, StreamState
 from domainstream.stream.dead_letters import DeadLetterState
@@ -191,7 +192,7 @@ class Facts:
 
     async def queue_facts(self, name: str) -> QueueFacts:
         """Read a queue."""
-        state = await self.jobs.state(name, with_unhandled=False)
+        (state,) = await self.jobs.states([name])
         order = await self.order.state(name) if state.waiting_children or state.failed else None
         held = len(await self.held_keys(name)) if order and state.failed else 0
         return QueueFacts(state=state, order=order, held=held, oldest_waiting_ms=await self._oldest_waiting_ms(state))

@@ -86,7 +86,8 @@ class FailureSamples:
             read += len(page)
             if len(page) < PAGE:
                 break
-        failed = (await self._facts.jobs.state(queue, with_unhandled=False)).failed
+        (state,) = await self._facts.jobs.states([queue])
+        failed = state.failed
         return FailureSample(queue=queue, read=read, failed=max(read, failed), groups=_groups(causes, jobs))
 
 

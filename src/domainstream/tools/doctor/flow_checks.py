@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from domainstream.errors import UnknownEventVersionError
-from domainstream.queue.bullmq.inspection import QueueState
+from domainstream.queue.bullmq.queue_states import QueueState
 from domainstream.queue.bullmq.unhandled import UnhandledJobs
 from domainstream.queue.partitions import by_queue
 from domainstream.stream import GroupState, StreamState

@@ -1,4 +1,4 @@
-"""Serves a program's health over HTTP, for the supervisor that restarts it.
+"""Serves a program's health and its metrics over HTTP, for the supervisor that restarts it and for Prometheus.
 
 A program is ready when it is not stopping, reports no problem itself, and its server answers.
 """
@@ -13,16 +13,20 @@ from typing import Final, Protocol, runtime_checkable
 import msgspec
 from msgspec import Struct
 
-from domainstream.errors import DomainStreamError, ServerError
+from domainstream.errors import DomainStreamError, MissingExtraError, ServerError
 from domainstream.health import HasHealth
 from domainstream.redis.nodes import RedisNodes
+from domainstream.tools.metrics.exposition import content_type, exposition
+from domainstream.tools.metrics.handling import RECORDER
+from domainstream.tools.metrics.programs import ready_sample, stats_samples
 from domainstream.tools.serving.program import Program
 
 TIMEOUT: Final = 5.0
 """Seconds that a client has to send its request."""
 
 PING_TIMEOUT: Final = timedelta(seconds=2)
-_PATHS: Final = ("/live", "/ready")
+_PATHS: Final = ("/live", "/ready", "/metrics")
+_JSON: Final = "application/json"
 
 
 class HealthResponse(Struct, frozen=True, kw_only=True):
@@ -41,6 +45,9 @@ class HealthResponse(Struct, frozen=True, kw_only=True):
 Probe = Callable[[], Awaitable[HealthResponse]]
 """Finds out whether the program is ready."""
 
+ReadMetrics = Callable[[], Awaitable[bytes]]
+"""Returns the metrics as text; raises `MissingExtraError` without `prometheus_client`."""
+
 Ping = Callable[[], Awaitable[str | None]]
 """Asks the server for a sign of life, and returns the problem, if there is one."""
 
@@ -55,24 +62,35 @@ class HasStats(Protocol):
         ...
 
 
+@runtime_checkable
+class HasMetrics(Protocol):
+    """A program with metrics beside its counters."""
+
+    async def metrics(self) -> bytes:
+        """Return all of its metrics as text."""
+        ...
+
+
 class HealthPortError(DomainStreamError):
     """The endpoint cannot listen on its port."""
 
 
 @asynccontextmanager
-async def health_endpoint(host: str, port: int, probe: Probe) -> AsyncIterator[int]:
+async def health_endpoint(
+    host: str, port: int, probe: Probe, metrics: ReadMetrics, *, option: str = "--health-port"
+) -> AsyncIterator[int]:
     """Serve for the duration of a block and yield the port; the port 0 lets the system choose one.
 
-    `GET /live` is 200 as long as the event loop runs; `GET /ready` is the result of `probe`.
+    `GET /live` is 200 as long as the event loop runs; `GET /ready` is the result of `probe`, `GET /metrics` that of
+    `metrics`. Raises `HealthPortError`, which names `option` as the one to change, if the port is taken.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
                 request = await reader.readuntil(b"\r\n\r\n")
-            status, response = await _answer(request, probe)
-            body = msgspec.json.encode(response)
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            status, kind, body = await _answer(request, probe, metrics)
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\nConnection: close\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
@@ -84,21 +102,44 @@ async def health_endpoint(host: str, port: int, probe: Probe) -> AsyncIterator[i
         server = await asyncio.start_server(answer, host, port)
     except OSError as error:
         raise HealthPortError(
-            f"the health endpoint cannot listen at {host}:{port}: {error.strerror}; choose another: --health-port"
+            f"the health endpoint cannot listen at {host}:{port}: {error.strerror}; choose another: {option}"
         ) from None
     async with server:
         yield int(server.sockets[0].getsockname()[1])
 
 
-async def _answer(request: bytes, probe: Probe) -> tuple[HTTPStatus, HealthResponse]:
+async def _answer(request: bytes, probe: Probe, metrics: ReadMetrics) -> tuple[HTTPStatus, str, bytes]:
     method, _, rest = request.decode("latin-1").partition(" ")
     path = rest.partition(" ")[0].partition("?")[0]
     if path not in _PATHS:
-        return HTTPStatus.NOT_FOUND, HealthResponse(status="failing", reason=f"the paths are {', '.join(_PATHS)}")
+        return _failing(HTTPStatus.NOT_FOUND, f"the paths are {', '.join(_PATHS)}")
     if method != "GET":
-        return HTTPStatus.METHOD_NOT_ALLOWED, HealthResponse(status="failing", reason="only GET is supported")
+        return _failing(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is supported")
+    if path == "/metrics":
+        try:
+            return HTTPStatus.OK, content_type(), await metrics()
+        except MissingExtraError as error:
+            return _failing(HTTPStatus.NOT_FOUND, str(error))
     response = HealthResponse(status="ok") if path == "/live" else await probe()
-    return HTTPStatus.OK if response.status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, response
+    status = HTTPStatus.OK if response.status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, _JSON, msgspec.json.encode(response)
+
+
+def _failing(status: HTTPStatus, reason: str) -> tuple[HTTPStatus, str, bytes]:
+    return status, _JSON, msgspec.json.encode(HealthResponse(status="failing", reason=reason))
+
+
+def metrics_reader(program: Program, probe: Probe) -> ReadMetrics:
+    """Return what reads the metrics of a program, whose `probe` says whether it is ready."""
+    if isinstance(program, HasMetrics):
+        return program.metrics
+
+    async def read() -> bytes:
+        response = await probe()
+        ready = ready_sample(program, is_ready=response.status == "ok")
+        return exposition([ready, *stats_samples(response.done), *RECORDER.samples()])
+
+    return read
 
 
 def readiness_probe(program: Program, ping: Ping | None, *, is_stopping: Callable[[], bool]) -> Probe:

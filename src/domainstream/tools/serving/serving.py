@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from domainstream.bootstrap import DATABASE_VARIABLE, PREFIX_VARIABLE, URL_VARIABLE
-from domainstream.errors import DomainStreamError
+from domainstream.errors import DomainStreamError, MissingExtraError
 from domainstream.lifecycle import ABORT_LIMIT, abandon, cancel_and_wait
 from domainstream.telemetry import Signal, emit
+from domainstream.tools.metrics.exposition import prometheus_module
 from domainstream.tools.serving.exit_deadline import EXIT_TIMEOUT, ExitDeadline
-from domainstream.tools.serving.health import health_endpoint, open_ping, readiness_probe
+from domainstream.tools.serving.health import health_endpoint, metrics_reader, open_ping, readiness_probe
 from domainstream.tools.serving.program import Build, Program, TargetError, open_program
 
 ABORT_TIMEOUT: Final = ABORT_LIMIT + 1.0
@@ -47,6 +48,9 @@ class Serving:
 
     health_host: str
     """The address of the health endpoint."""
+
+    port_option: str = "--health-port"
+    """The option of the command line that sets the port, for the error when it is taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +152,9 @@ async def serve(serving: Serving, build: Build, deadline: ExitDeadline) -> Servi
     for variable, value in settings.items():
         if value:
             os.environ[variable] = value
+    if serving.health_port is not None:
+        with suppress(MissingExtraError):
+            prometheus_module()  # which takes a moment, in which nothing runs yet
     async with AsyncExitStack() as stack:
         program = await open_program(serving.target, serving.folder, build, stack)
         running: asyncio.Task[None] = asyncio.create_task(_run(serving.target, program))
@@ -156,7 +163,9 @@ async def serve(serving: Serving, build: Build, deadline: ExitDeadline) -> Servi
             if serving.health_port is not None:
                 ping = await stack.enter_async_context(open_ping(serving.redis_url)) if serving.redis_url else None
                 probe = readiness_probe(program, ping, is_stopping=lambda: bool(signals.numbers))
-                endpoint = health_endpoint(serving.health_host, serving.health_port, probe)
+                metrics = metrics_reader(program, probe)
+                where = (serving.health_host, serving.health_port)
+                endpoint = health_endpoint(*where, probe, metrics, option=serving.port_option)
                 port = await stack.enter_async_context(endpoint)
                 emit(Signal.RUN_HEALTH, url=f"http://{serving.health_host}:{port}/ready")
             emit(Signal.RUN_STARTED, program=type(program).__name__, target=serving.target)

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--redis-url", help="Default: settings.DOMAINSTREAM_REDIS_URL, else REDIS_URL.")
         parser.add_argument("--prefix", help="Begins the key of every stream. Default: settings.DOMAINSTREAM_PREFIX.")
-        parser.add_argument("--health-port", type=int, help="Serve GET /live and /ready here.")
+        parser.add_argument("--health-port", type=int, help="Serve GET /live, /ready and /metrics here.")
         parser.add_argument("--health-host", default="127.0.0.1", help="The endpoint's address.")
 
     def handle(self, **options: Any) -> None:
