@@ -3,7 +3,7 @@
 What the code says is drawn as a line. What is only seen on the server, in the newest events and jobs, is dashed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -25,7 +25,7 @@ SERVICES: Final = "/services/"
 STATES: Final = ("completed", "failed", "wait")
 
 COLUMNS: Final = ("Services", "Channels", "Queues", "Handlers")
-WIDTHS: Final = (160, 268, 180, 240)
+WIDTHS: Final = (150, 290, 170, 230)
 GAP: Final = 70
 HEIGHT: Final = 44
 STEP: Final = 58
@@ -66,6 +66,9 @@ class Node(Struct, frozen=True, kw_only=True):
 
     name: str
     """What it is."""
+
+    label: str
+    """What is written in the box: a channel's name without what the lines say already."""
 
     note: str
     """What is there now, in words; empty if nothing is known."""
@@ -216,8 +219,9 @@ def _drawn(
     queues: Sequence[QueueFacts],
 ) -> SystemMap:
     rows = max(map(len, columns), default=0)
+    labels = {name: _label(name, columns[0]) for name in columns[1]}
     nodes = {
-        (column, name): _node(column, name, _y(number, len(names), rows), channels, queues)
+        (column, name): _node(column, name, _y(number, len(names), rows), channels, queues, labels)
         for column, names in enumerate(columns)
         for number, name in enumerate(names)
     }
@@ -235,7 +239,22 @@ def _y(number: int, names: int, rows: int) -> int:
     return TOP + number * STEP + (rows - names) * STEP // 2
 
 
-def _node(column: int, name: str, y: int, channels: Sequence[ChannelFacts], queues: Sequence[QueueFacts]) -> Node:
+def _label(channel: str, services: Iterable[str]) -> str:
+    """Return a channel's name without `domain_` and the service that publishes it."""
+    for service in services:
+        if channel.startswith(start := f"domain_{service}_"):
+            return channel.removeprefix(start)
+    return channel
+
+
+def _node(
+    column: int,
+    name: str,
+    y: int,
+    channels: Sequence[ChannelFacts],
+    queues: Sequence[QueueFacts],
+    labels: Mapping[str, str],
+) -> Node:
     note, tone, path, live = "", "", "", ""
     if column == 1:
         streams = [one for one in channels if plain_channel(one.channel) == name]
@@ -247,7 +266,10 @@ def _node(column: int, name: str, y: int, channels: Sequence[ChannelFacts], queu
         note, tone = queue_note([queue for queue in queues if queue.state.queue in own])
         path = _path_to("queues", own)
         live = f"queue:{own[0]}" if len(own) == 1 else ""
-    return Node(column=column, name=name, note=note, tone=tone, path=path, live=live, x=left_of(column), y=y)
+    label = labels[name] if column == 1 else name
+    return Node(
+        column=column, name=name, label=label, note=note, tone=tone, path=path, live=live, x=left_of(column), y=y
+    )
 
 
 def left_of(column: int) -> int:
