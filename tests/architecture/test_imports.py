@@ -10,7 +10,11 @@ from support.source_code import PACKAGE, ROOT, Module, modules
 
 import domainstream
 
+<<<<<<< HEAD
 CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django", "opentelemetry"}
+=======
+CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django", "prometheus_client"}
+>>>>>>> h-metrics
 ROOMS = {
     "redis": (
         *("redis", "publisher", "stream/reader", "stream/dead_letters.py", "stream/maintenance", "stream/inspection"),
@@ -21,7 +25,11 @@ ROOMS = {
     "bullmq": ("queue/bullmq", "worker/bullmq"),
     "sqlalchemy": ("outbox", "worker/inbox", "integrations/django"),
     "django": ("integrations/django",),
+<<<<<<< HEAD
     "opentelemetry": ("telemetry/otel.py",),
+=======
+    "prometheus_client": ("tools/metrics", "integrations/prometheus.py"),
+>>>>>>> h-metrics
 }
 """The rooms that may import each client; every other one runs without a server."""
 
@@ -46,8 +54,12 @@ OPTIONAL = {
     "libcst",
     "jinja2",
     "django",
+<<<<<<< HEAD
     "starlette",
     "uvicorn",
+=======
+    "prometheus_client",
+>>>>>>> h-metrics
 }
 
 

@@ -59,7 +59,7 @@ class ExporterOptions:
         option(
             "--search-every",
             type=Duration(),
-            default="1m",
+            default="5m",
             show_default=True,
             help="Look this often for new channels and queues, which scans all keys.",
         ),
@@ -116,7 +116,9 @@ def exporter(terminal: Terminal, options: ExporterOptions) -> int:
             terminal.say(f"The metrics of {source} are there again.")
 
     def build(named: Any) -> Program | None:
-        return Exporter(_sources(options), every=options.every, on_failure=report) if named is Exporter else None
+        if named is not Exporter:
+            return None
+        return Exporter(_sources(options), every=options.every, search_every=options.search_every, on_failure=report)
 
     set_up_logs(as_json=False, quiet=options.quiet, verbose=0)
     serving = Serving(
@@ -141,11 +143,7 @@ def _sources(options: ExporterOptions) -> Sequence[Source]:
     if options.redis_url:
         raise_problems("The prefix", [prefix_problem(options.prefix)])
         nodes = RedisNodes.open(options.redis_url, socket_connect_timeout=CONNECT_TIMEOUT)
-        sources.append(
-            RedisSource(
-                nodes, prefix=options.prefix, bull_prefix=options.bull_prefix, search_every=options.search_every
-            )
-        )
+        sources.append(RedisSource(nodes, prefix=options.prefix, bull_prefix=options.bull_prefix))
     if options.database_url:
         from domainstream.outbox.sql.database import OutboxDatabase
         from domainstream.tools.metrics.outbox_source import OutboxSource

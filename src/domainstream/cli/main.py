@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "demo": LazyCommand("domainstream.cli.demo:demo", "Watch four services' events go from mapper to handler."),
     "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber, a worker or a relay until SIGTERM or Ctrl-C."),
     "exporter": LazyCommand(
-        "domainstream.cli.exporter:exporter", "Serve metrics of streams, queues and an outbox to Prometheus."
+        "domainstream.cli.exporter:exporter", "Serve metrics of streams, groups, queues and an outbox to Prometheus."
     ),
     "doctor": LazyCommand(
         "domainstream.cli.doctor:doctor", "Diagnose a server, its streams and its queues, with a fix for each finding."

@@ -1,7 +1,10 @@
 """Metrics of programs that `domainstream run` does not run."""
 
+import re
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -16,6 +19,8 @@ from domainstream.errors import MissingExtraError
 from domainstream.integrations.prometheus import StatsCollector, metrics_app, record_handling
 from domainstream.tools.metrics import handling
 from domainstream.worker import EventConsumer, EventContext
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "how-to" / "operate.md"
 
 
 @pytest.fixture
@@ -49,6 +54,17 @@ async def test_publisher_that_is_closed_is_not_ready(client: RedisStreamPublishe
     app = FastAPI()
     app.mount("/metrics", metrics_app(client))
     assert Scraped((await ask(app)).text).value("domainstream_ready", program="RedisStreamPublisherClient") == 0
+
+
+async def test_app_of_the_guide_serves_metrics(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app of docs/how-to/operate.md is complete."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    (code,) = re.findall(r"```python\n(from fastapi.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    async with names["publisher"]:
+        scraped = Scraped((await ask(names["app"])).text)
+    assert scraped.value("domainstream_ready", program="RedisStreamPublisherClient") == 1
 
 
 async def test_other_methods_are_refused() -> None:

@@ -22,7 +22,7 @@ ON_A_SERVER = {
     *("doctor", "streams", "groups", "lag", "pending", "queues", "jobs", "order", "replay", "trace", "dead-letters"),
 }
 ON_A_DATABASE = {"outbox"}
-EXTRAS = {"bullmq", "rich", "libcst", "jinja2", "sqlalchemy"}
+EXTRAS = {"bullmq", "rich", "libcst", "jinja2", "sqlalchemy", "prometheus_client"}
 CLIENT = {"asyncio", "redis", "hiredis", "difflib"}
 STAGES = {f"domainstream.{stage}" for stage in ("event", "channel", "publisher", "stream", "queue", "subscriber")}
 WORK = {

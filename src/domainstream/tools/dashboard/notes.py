@@ -1,8 +1,13 @@
 """What is there now of a channel or a queue, in a few words, and whether that is bad."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from domainstream.tools.dashboard.facts import ChannelFacts, QueueFacts
+from domainstream.tools.dashboard.rendering import seconds
+
+LATE_MS: Final = 10_000
+"""From which age on an event that is not settled is more than under way."""
 
 
 def channel_note(streams: Sequence[ChannelFacts]) -> tuple[str, str]:
@@ -14,8 +19,10 @@ def channel_note(streams: Sequence[ChannelFacts]) -> tuple[str, str]:
         return f"{dead:,} dead letters", "bad"
     if any(stream.stream and not stream.groups for stream in streams):
         return "nobody reads it", "warn"
-    lag = sum(stream.lag for stream in streams)
-    return (f"{lag:,} not settled", "warn") if lag else ("all settled", "")
+    lag, oldest_ms = sum(stream.lag for stream in streams), max(stream.oldest_ms or 0 for stream in streams)
+    if oldest_ms >= LATE_MS:
+        return f"{lag:,} not settled, {seconds(oldest_ms)} behind", "warn"
+    return f"{lag:,} not settled" if lag else "all settled", ""
 
 
 def queue_note(queues: Sequence[QueueFacts]) -> tuple[str, str]:

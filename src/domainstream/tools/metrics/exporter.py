@@ -12,13 +12,16 @@ from typing import Final, Self
 
 from domainstream.errors import DomainStreamError
 from domainstream.health import Health
-from domainstream.lifecycle import Lifecycle
+from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.tools.metrics.exposition import exposition, prometheus_module
 from domainstream.tools.metrics.source import Source
 from domainstream.tools.metrics.table import Metric, Sample
 
 LIMIT: Final = 8.0
 """Seconds that a collection may take: Prometheus waits for 10 by default."""
+
+SEARCH_AGAIN: Final = 5.0
+"""Seconds after which a search that failed is repeated."""
 
 OnFailure = Callable[[str, str], None]
 """Is given the name of a source and why it failed; an empty reason when it works again."""
@@ -28,15 +31,20 @@ class Exporter:
     """Collects from its sources when somebody asks, at most once in a period. A program, for one event loop."""
 
     def __init__(
-        self, sources: Sequence[Source], *, every: timedelta, on_failure: OnFailure = lambda _name, _reason: None
+        self,
+        sources: Sequence[Source],
+        *,
+        every: timedelta,
+        search_every: timedelta,
+        on_failure: OnFailure = lambda _name, _reason: None,
     ) -> None:
-        """Collect from `sources`, which are closed with the exporter.
+        """Collect from `sources`, which are closed with the exporter; search them all the time that it runs.
 
         Raises `MissingExtraError` without the package `prometheus_client`.
         """
         prometheus_module()
         self._sources = sources
-        self._every = every.total_seconds()
+        self._every, self._search_every = every.total_seconds(), search_every.total_seconds()
         self._on_failure = on_failure
         self._problems = dict.fromkeys((source.name for source in sources), "")
         self._lifecycle = Lifecycle(type(self).__name__)
@@ -53,8 +61,8 @@ class Exporter:
         return self._text
 
     async def run(self) -> None:
-        """Wait until `stop`: all work is done when somebody asks."""
-        await self._lifecycle.run(self._wait)
+        """Search for what is new until `stop`; the rest is done when somebody asks."""
+        await self._lifecycle.run(self._work)
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -76,8 +84,22 @@ class Exporter:
     ) -> None:
         await self.close()
 
-    async def _wait(self) -> None:
-        await self._lifecycle.stopping.wait()
+    async def _work(self) -> None:
+        searches = [self._lifecycle.start(self._search(source), name="search") for source in self._sources]
+        try:
+            await self._lifecycle.stopping.wait()
+        finally:
+            self._lifecycle.stop()
+            await cancel_and_wait(*searches)
+
+    async def _search(self, source: Source) -> None:
+        while True:
+            pause = self._search_every
+            try:
+                await source.search()
+            except DomainStreamError:  # a collection says why
+                pause = min(pause, SEARCH_AGAIN)
+            await asyncio.sleep(pause)
 
     async def _release(self) -> None:
         for source in self._sources:

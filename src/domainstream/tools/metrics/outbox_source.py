@@ -16,6 +16,9 @@ class OutboxSource:
         """Look at the outbox of `database`, which is closed with the source."""
         self._database = database
 
+    async def search(self) -> None:
+        """Do nothing: there is one table."""
+
     async def collect(self) -> list[Sample]:
         """Return all samples; raise `OutboxError` when the outbox cannot be read."""
         if _is_missing(self._database.file):

@@ -1,10 +1,10 @@
 """Collects the metrics of streams, groups, dead letters and queues, by the inspections that the commands use."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
+from domainstream.errors import ServerError, ServerUnavailableError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.order import BullMQOrder
 from domainstream.queue.bullmq.queue_states import QueueState
@@ -25,15 +25,28 @@ HELD_JOBS: Final = 1_000
 """How many failed jobs of a queue are looked at for held keys, the last ones."""
 
 
+class Names(NamedTuple):
+    """What a search has found."""
+
+    channels: list[str]
+    """The channels that have a stream."""
+
+    with_dead_letters: list[str]
+    """These, and others that have dead letters."""
+
+    queues: list[str]
+    """BullMQ's names of the queues."""
+
+
 class RedisSource:
     """The streams below one prefix and the queues below another. A `Source`, for one task."""
 
     name = "redis"
 
-    def __init__(self, nodes: RedisNodes, *, prefix: str, bull_prefix: str, search_every: timedelta) -> None:
-        """Look through `nodes`, which are closed with the source; look for new channels and queues in a while only.
+    def __init__(self, nodes: RedisNodes, *, prefix: str, bull_prefix: str) -> None:
+        """Look through `nodes`, which are closed with the source.
 
-        A search scans all keys of the server. Raises `MissingExtraError` without the package `bullmq`.
+        Raises `MissingExtraError` without the package `bullmq`.
         """
         self._nodes = nodes
         self._prefix, self._bull_prefix = prefix, bull_prefix
@@ -42,13 +55,27 @@ class RedisSource:
         self._dead_letters = RedisDeadLetterInspection(nodes, prefix=prefix)
         self._queues = BullMQInspection(nodes, bull_prefix=bull_prefix)
         self._order = BullMQOrder(nodes, bull_prefix=bull_prefix)
-        self._search_every = search_every.total_seconds()
-        self._found: tuple[list[str], list[str], list[str]] = ([], [], [])
-        self._search_at = 0.0
+        self._found: Names | ServerError | None = None
+        self._searched = asyncio.Event()
+
+    async def search(self) -> None:
+        """Look for channels and queues, which scans all keys of the server. Raises `ServerError`."""
+        try:
+            channels = await self._streams.channels()
+            with_dead_letters = sorted({*channels, *await self._dead_letters.channels()})
+            self._found = Names(channels, with_dead_letters, await self._queues.queues())
+        except ServerError as error:
+            self._found = self._found if isinstance(self._found, Names) else error
+            raise
+        finally:
+            self._searched.set()
 
     async def collect(self) -> list[Sample]:
-        """Return all samples; raise `ServerError` when the server does not answer."""
-        channels, with_dead_letters, queues = await self._names()
+        """Return all samples of what the latest search has found. Raises `ServerError`."""
+        await self._searched.wait()
+        if not isinstance(self._found, Names):
+            raise self._found or ServerUnavailableError("the first search was not finished")
+        channels, with_dead_letters, queues = self._found
         now_ms = await self._streams.now_ms()
         return [
             *await self._stream_samples(channels, now_ms),
@@ -62,15 +89,6 @@ class RedisSource:
     async def close(self) -> None:
         """Close the connections."""
         await self._nodes.close()
-
-    async def _names(self) -> tuple[list[str], list[str], list[str]]:
-        """Return channels, channels that may have dead letters, and queues."""
-        if monotonic() >= self._search_at:
-            channels = await self._streams.channels()
-            with_dead_letters = sorted({*channels, *await self._dead_letters.channels()})
-            self._found = (channels, with_dead_letters, await self._queues.queues())
-            self._search_at = monotonic() + self._search_every
-        return self._found
 
     async def _stream_samples(self, channels: Sequence[str], now_ms: int) -> list[Sample]:
         samples: list[Sample] = []

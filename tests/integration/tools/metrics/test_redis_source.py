@@ -56,9 +56,8 @@ def as_any(redis: Redis) -> Any:
 
 
 def source_at(url: str, prefix: str, bull: str) -> RedisSource:
-    """Return a source that looks for new channels and queues each time."""
-    nodes = RedisNodes.open(url)
-    return RedisSource(nodes, prefix=prefix, bull_prefix=bull, search_every=timedelta(0))
+    """Return a source of what is below these prefixes."""
+    return RedisSource(RedisNodes.open(url), prefix=prefix, bull_prefix=bull)
 
 
 @pytest.fixture
@@ -67,6 +66,7 @@ async def collect(redis_url: str, stream_prefix: str, bull: str) -> AsyncIterato
     source = source_at(redis_url, stream_prefix, bull)
 
     async def collected() -> Scraped:
+        await source.search()
         return Scraped.of(await source.collect())
 
     yield collected
@@ -311,6 +311,7 @@ async def test_user_who_may_only_read_is_enough(redis: Redis, redis_url: str, st
     await as_any(redis).execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *rights)
     source = source_at(redis_url.replace("redis://", f"redis://{user}:secret@"), stream_prefix, bull)
     try:
+        await source.search()
         scraped = Scraped.of(await source.collect())
     finally:
         await source.close()
@@ -328,6 +329,7 @@ async def test_user_who_may_not_list_connections_gets_the_rest(
     await as_any(redis).execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", "~*", "+@all", "-client|list")
     source = source_at(redis_url.replace("redis://", f"redis://{user}:secret@"), stream_prefix, bull)
     try:
+        await source.search()
         scraped = Scraped.of(await source.collect())
     finally:
         await source.close()
@@ -337,8 +339,10 @@ async def test_user_who_may_not_list_connections_gets_the_rest(
 
 
 async def test_server_that_does_not_answer_is_an_error(stream_prefix: str, bull: str) -> None:
-    """The exporter learns that it has no metrics."""
+    """The exporter learns that it has no metrics, and why."""
     source = source_at("redis://127.0.0.1:1", stream_prefix, bull)
+    with pytest.raises(ServerUnavailableError):
+        await source.search()
     with pytest.raises(ServerUnavailableError):
         await source.collect()
     await source.close()
@@ -356,7 +360,8 @@ async def test_cluster_is_looked_at_as_a_whole(cluster_url: str, stream_prefix: 
         ("HSET", f"{bull}:{{valuation}}:event-1", "timestamp", "1000"),
     ):
         await nodes.run(command[1], lambda redis, words=command: redis.execute_command(*words))  # type: ignore[misc]
-    source = RedisSource(nodes, prefix=stream_prefix, bull_prefix=bull, search_every=timedelta(0))
+    source = RedisSource(nodes, prefix=stream_prefix, bull_prefix=bull)
+    await source.search()
     scraped = Scraped.of(await source.collect())
     await source.close()
     age = scraped.value("domainstream_oldest_event_age_seconds", channel=str(EVALUATED), group="")

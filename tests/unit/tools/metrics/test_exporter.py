@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from support.consuming import running, until
 from support.metrics import Scraped
 
 from domainstream.errors import ServerUnavailableError
@@ -19,11 +20,17 @@ class Counting:
 
     def __init__(self, name: str = "redis") -> None:
         self.name = name
-        self.collections = 0
+        self.collections = self.searches = 0
         self.closed = 0
         self.problem = ""
         self.gate = asyncio.Event()
         self.gate.set()
+
+    async def search(self) -> None:
+        """Note it, or fail as it is told to."""
+        self.searches += 1
+        if self.problem:
+            raise ServerUnavailableError(self.problem)
 
     async def collect(self) -> list[Sample]:
         """Return how often it was asked, as dead letters."""
@@ -46,7 +53,7 @@ async def scraped(exporter: Exporter) -> Scraped:
 async def test_any_number_of_scrapers_cost_one_collection() -> None:
     """Those who ask within the period, or while a collection runs, get what it found."""
     source = Counting()
-    exporter = Exporter([source], every=HOUR)
+    exporter = Exporter([source], every=HOUR, search_every=HOUR)
     source.gate.clear()
     asking = [asyncio.create_task(exporter.metrics()) for _ in range(20)]
     await asyncio.sleep(0)
@@ -60,7 +67,7 @@ async def test_any_number_of_scrapers_cost_one_collection() -> None:
 async def test_next_period_collects_again() -> None:
     """Without a period, each scrape sees the present."""
     source = Counting()
-    exporter = Exporter([source], every=timedelta(0))
+    exporter = Exporter([source], every=timedelta(0), search_every=HOUR)
     await exporter.metrics()
     assert (await scraped(exporter)).value("domainstream_dead_letters", channel="domain_a") == 2
 
@@ -69,7 +76,7 @@ async def test_source_that_fails_has_no_stale_values_and_hides_no_other() -> Non
     """A server that does not answer is reported as down, and what the other source says is there."""
     redis, outbox = Counting("redis"), Counting("outbox")
     redis.problem = "no connection"
-    answer = await scraped(Exporter([redis, outbox], every=HOUR))
+    answer = await scraped(Exporter([redis, outbox], every=HOUR, search_every=HOUR))
     assert answer.value("domainstream_exporter_source_up", source="redis") == 0
     assert answer.value("domainstream_exporter_source_up", source="outbox") == 1
     assert answer.value("domainstream_dead_letters", channel="domain_a") == 1
@@ -78,7 +85,9 @@ async def test_source_that_fails_has_no_stale_values_and_hides_no_other() -> Non
 async def test_failure_is_reported_once_and_its_end_too() -> None:
     """The log does not repeat at each scrape what is known."""
     source, reports = Counting(), list[tuple[str, str]]()
-    exporter = Exporter([source], every=timedelta(0), on_failure=lambda name, reason: reports.append((name, reason)))
+    exporter = Exporter(
+        [source], every=timedelta(0), search_every=HOUR, on_failure=lambda name, reason: reports.append((name, reason))
+    )
     source.problem = "no connection"
     await exporter.metrics()
     await exporter.metrics()
@@ -92,13 +101,23 @@ async def test_collection_that_takes_too_long_counts_as_failed(monkeypatch: pyte
     monkeypatch.setattr(exporter_module, "LIMIT", 0.01)
     source = Counting()
     source.gate.clear()
-    answer = await scraped(Exporter([source], every=HOUR))
+    answer = await scraped(Exporter([source], every=HOUR, search_every=HOUR))
     assert answer.value("domainstream_exporter_source_up", source="redis") == 0
 
 
 async def test_exporter_closes_its_sources() -> None:
     """Their connections end with it."""
     source = Counting()
-    async with Exporter([source], every=HOUR):
+    async with Exporter([source], every=HOUR, search_every=HOUR):
         assert source.closed == 0
     assert source.closed == 1
+
+
+async def test_exporter_searches_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is new is found in the background; a search that failed is repeated soon, and the others are not stopped."""
+    monkeypatch.setattr(exporter_module, "SEARCH_AGAIN", 0.001)
+    failing, well = Counting("redis"), Counting("outbox")
+    failing.problem = "no connection"
+    async with running(Exporter([failing, well], every=HOUR, search_every=HOUR)):
+        await until(lambda: failing.searches > 2)
+    assert well.searches == 1
