@@ -10,11 +10,17 @@ from support.source_code import PACKAGE, ROOT, Module, modules
 
 import domainstream
 
-<<<<<<< HEAD
-CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django", "opentelemetry"}
-=======
-CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django", "prometheus_client"}
->>>>>>> h-metrics
+CLIENTS = {
+    "redis",
+    "hiredis",
+    "bullmq",
+    "sqlalchemy",
+    "asyncpg",
+    "psycopg",
+    "django",
+    "opentelemetry",
+    "prometheus_client",
+}
 ROOMS = {
     "redis": (
         *("redis", "publisher", "stream/reader", "stream/dead_letters.py", "stream/maintenance", "stream/inspection"),
@@ -25,11 +31,8 @@ ROOMS = {
     "bullmq": ("queue/bullmq", "worker/bullmq"),
     "sqlalchemy": ("outbox", "worker/inbox", "integrations/django"),
     "django": ("integrations/django",),
-<<<<<<< HEAD
     "opentelemetry": ("telemetry/otel.py",),
-=======
     "prometheus_client": ("tools/metrics", "integrations/prometheus.py"),
->>>>>>> h-metrics
 }
 """The rooms that may import each client; every other one runs without a server."""
 
@@ -54,12 +57,9 @@ OPTIONAL = {
     "libcst",
     "jinja2",
     "django",
-<<<<<<< HEAD
     "starlette",
     "uvicorn",
-=======
     "prometheus_client",
->>>>>>> h-metrics
 }
 
 
