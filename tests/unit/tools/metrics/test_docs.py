@@ -69,7 +69,7 @@ def test_page_lists_every_metric_once_in_the_order_of_the_table() -> None:
 def test_pages_name_metrics_that_exist(page: str) -> None:
     """A recipe with a name that was changed would never scale anything."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    named = {name for name in re.findall(r"\b(?:domainstream|redis|bullmq)_\w+_(?:seconds|count|lag|up|keys)\w*", text)}
+    named = set(re.findall(r"\b(?:domainstream|redis|bullmq)_\w+_(?:seconds|count|lag|up|keys)\w*", text))
     assert named - known_names().keys() - {metric.value for metric in Metric} == set()
 
 
