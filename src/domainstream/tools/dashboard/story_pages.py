@@ -1,17 +1,30 @@
 """The pages that show how things hang together: the story of something, and the map of the system."""
 
+import asyncio
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domainstream.tools.dashboard.cached import Cached
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.rendering import page
 from domainstream.tools.dashboard.story import Story, story_of
-from domainstream.tools.dashboard.system_map import COLUMNS, HEIGHT, WIDTHS, draw_map, expected_jobs, left_of
+from domainstream.tools.dashboard.system_map import (
+    COLUMNS,
+    HEIGHT,
+    WIDTHS,
+    draw_map,
+    expected_jobs,
+    left_of,
+    links_on_server,
+)
 from domainstream.tools.timeline import Search, timeline_of
 
 LONGEST_ID: Final = 500
+
+SEARCHES: Final = 2
+"""How many stories are searched for at once; others wait, because each reads much of what is stored."""
 
 MOST_EVENTS: Final = 200
 """How many events of a story are shown, the first ones."""
@@ -23,6 +36,8 @@ class StoryPages:
     def __init__(self, facts: Facts) -> None:
         """Show `facts`."""
         self._facts = facts
+        self._links = Cached(lambda: links_on_server(facts), seconds=10)
+        self._searches = asyncio.Semaphore(SEARCHES)
 
     async def story(self, request: Request) -> Response:
         """Show what is known about a transaction, an aggregate or an event; without an id, the search box."""
@@ -34,14 +49,15 @@ class StoryPages:
             "limit": self._facts.settings.search_limit,
         }
         if wanted:
-            story, cut, of = await self._search(wanted)
+            async with self._searches:
+                story, cut, of = await self._search(wanted)
             context |= {"story": story, "cut": cut, "of": of, "most": MOST_EVENTS}
         return page(request, "story.html", context)
 
     async def map(self, request: Request) -> Response:
         """Draw the map of the system."""
         context = {
-            "map": await draw_map(self._facts),
+            "map": await draw_map(self._facts, await self._links.get()),
             "columns": [(name, left_of(number)) for number, name in enumerate(COLUMNS)],
             "widths": WIDTHS,
             "box_height": HEIGHT,

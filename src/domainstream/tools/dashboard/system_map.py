@@ -160,11 +160,10 @@ async def links_on_server(facts: Facts) -> Links:
     return links
 
 
-async def draw_map(facts: Facts) -> SystemMap:
-    """Return the map with what is there now."""
+async def draw_map(facts: Facts, seen: Links) -> SystemMap:
+    """Return the map of what the code says and of what was `seen`, with what is there now."""
     projects = await facts.project.get()
     code = links_of_code(projects[0]) if projects else Links(published=set(), queued=set(), handled=set())
-    seen = await links_on_server(facts)
     channels, queues = await facts.channels.get(), await facts.queues.get()
     # A handler's name and its job's name are two words for one thing: the code's is the better one.
     known_queues = {queue for queue, _ in code.handled}
