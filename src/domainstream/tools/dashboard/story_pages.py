@@ -23,6 +23,9 @@ from domainstream.tools.timeline import Search, timeline_of
 
 LONGEST_ID: Final = 500
 
+MOST_WAITING: Final = 20
+"""Of how many waiting jobs a story says what they wait for."""
+
 SEARCHES: Final = 2
 """How many stories are searched for at once; others wait, because each reads much of what is stored."""
 
@@ -51,7 +54,7 @@ class StoryPages:
         if wanted:
             async with self._searches:
                 story, cut, of = await self._search(wanted)
-            context |= {"story": story, "cut": cut, "of": of, "most": MOST_EVENTS}
+            context |= {"story": story, "cut": cut, "of": of, "most": MOST_EVENTS, "before": await self._before(story)}
         return page(request, "story.html", context)
 
     async def map(self, request: Request) -> Response:
@@ -74,6 +77,15 @@ class StoryPages:
             whole, cut = await self._story_of(transactions[0])
             return whole, cut, transactions[0]
         return story, cut, ""
+
+    async def _before(self, story: Story) -> dict[tuple[str, str], str]:
+        """Return the id of the job that each waiting job waits for, by its queue and its own id."""
+        waiting = [job for event in story.events for job in event.jobs if job.outcome == "waiting"]
+        places = {
+            (job.queue, job.job_id): await self._facts.order.place_of(job.queue, job.job_id)
+            for job in waiting[:MOST_WAITING]
+        }
+        return {job: place.waits_for for job, place in places.items() if place and place.waits_for}
 
     async def _story_of(self, wanted: str) -> tuple[Story, list[str]]:
         facts, settings = self._facts, self._facts.settings

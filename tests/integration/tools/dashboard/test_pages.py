@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl
 
+from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
 from domainstream.tools.dashboard import pages
 from domainstream.tools.dashboard.cached import Cached
 from domainstream.tools.doctor.finding import Finding
@@ -127,6 +128,19 @@ async def test_story_of_an_unread_event_has_a_hole(day: Hospital) -> None:
     """An event that no subscriber has read says which group has to."""
     async with browsing(day.settings()) as browser:
         assert "billing has not read it yet" in await browser.page("/story?id=stay-201")
+
+
+async def test_story_says_what_a_job_waits_for(day: Hospital) -> None:
+    """A job that waits behind another one leads to that."""
+    (holding, *_) = [key.job_id for key in await held_keys(day) if key.key == "stay-101"]
+    async with browsing(day.settings()) as browser:
+        text = await browser.page("/story?id=stay-101")
+    assert f'behind <a href="/jobs/billing/{holding}">the job before it</a>' in text
+
+
+async def held_keys(hospital: Hospital) -> list[HeldKey]:
+    """Return the keys that a failed job holds."""
+    return [key async for key in BullMQOrder(hospital.redis, bull_prefix=hospital.bull).held("billing")]
 
 
 async def test_story_of_nothing_says_so(day: Hospital) -> None:
