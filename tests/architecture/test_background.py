@@ -48,6 +48,9 @@ AWAITED: Final = {
     "domainstream/tools/signals.py guard": "awaited by `guard`",
     "domainstream/tools/serving/serving.py wait": "awaited by `wait`",
     "domainstream/tools/serving/serving.py serve": "awaited by `serve`",
+    "domainstream/tools/dashboard/cached.py within": "awaited by whoever asks next",
+    "domainstream/tools/dashboard/facts.py _project": "awaited by `_project`",
+    "domainstream/tools/dashboard/live.py _ensure_reader": "asyncio reports its death, and each viewer begins another",
     "domainstream/tools/serving/exit_deadline.py arm": "ends the process",
     "domainstream/tools/serving/exit_deadline.py force_exit": "ends with the process",
 }

@@ -10,7 +10,17 @@ from support.source_code import PACKAGE, ROOT, Module, modules
 
 import domainstream
 
-CLIENTS = {"redis", "hiredis", "bullmq", "sqlalchemy", "asyncpg", "psycopg", "django", "prometheus_client"}
+CLIENTS = {
+    "redis",
+    "hiredis",
+    "bullmq",
+    "sqlalchemy",
+    "asyncpg",
+    "psycopg",
+    "django",
+    "opentelemetry",
+    "prometheus_client",
+}
 ROOMS = {
     "redis": (
         *("redis", "publisher", "stream/reader", "stream/dead_letters.py", "stream/maintenance", "stream/inspection"),
@@ -21,6 +31,7 @@ ROOMS = {
     "bullmq": ("queue/bullmq", "worker/bullmq"),
     "sqlalchemy": ("outbox", "worker/inbox", "integrations/django"),
     "django": ("integrations/django",),
+    "opentelemetry": ("telemetry/otel.py",),
     "prometheus_client": ("tools/metrics", "integrations/prometheus.py"),
 }
 """The rooms that may import each client; every other one runs without a server."""
@@ -46,6 +57,8 @@ OPTIONAL = {
     "libcst",
     "jinja2",
     "django",
+    "starlette",
+    "uvicorn",
     "prometheus_client",
 }
 
@@ -169,6 +182,11 @@ def test_domain_layer_loads_no_redis_client() -> None:
     """Who defines events or channels does not pay for the publisher's client."""
     loaded = loaded_by("from domainstream import BaseEvent, EventPayload, EventPublisherChannel, EventProducer")
     assert {"redis", "hiredis"}.isdisjoint(loaded)
+
+
+def test_nothing_loads_opentelemetry_before_it_is_used() -> None:
+    """Where it is installed, it is loaded with the first span, and not by an import."""
+    assert "domainstream.telemetry.otel" not in loaded_by("import domainstream.worker\nfrom domainstream import *")
 
 
 def test_stub_lists_what_the_package_offers() -> None:

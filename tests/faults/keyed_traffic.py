@@ -69,9 +69,9 @@ def turns_of(ledger: Ledger, keys: dict[str, str], *, skipping: bool = False) ->
             continue
         turns.begun += 1
         before = [other for other in order[key][: place[event]] if other not in tampered]
-        if any(other not in done | passed for other in before):
+        if any(other not in done and other not in passed for other in before):
             turns.early.append(event)
-        if event not in tampered | passed:
+        if event not in tampered and event not in passed:
             if place[event] < furthest.get(key, -1):
                 turns.again.append(event)
             furthest[key] = max(furthest.get(key, -1), place[event])

@@ -44,6 +44,9 @@ class Size:
     ordered_events: int
     """Events of a run whose jobs are handled in order."""
 
+    forgotten_events: int
+    """Events of a run in order after which nothing of them must be left."""
+
     ordered_kills: int
     """How often workers are killed in such a run."""
 
@@ -120,6 +123,7 @@ QUICK: Final = Size(
     failpoint_deaths=6,
     worker_kills=5,
     ordered_events=600,
+    forgotten_events=4_000,
     ordered_kills=4,
     ordered_deeds=40,
     locked_jobs=6_000,
@@ -156,6 +160,7 @@ FULL: Final = Size(
     failpoint_deaths=200,
     worker_kills=50,
     ordered_events=20_000,
+    forgotten_events=1_000_000,
     ordered_kills=40,
     ordered_deeds=1_000,
     locked_jobs=1_000_000,

@@ -105,7 +105,7 @@ async def test_killed_primaries(
 async def test_a_replica_that_has_fallen_behind(
     scene: Scene, cluster: ClusterLab, size: Size, chance: random.Random, report: Report
 ) -> None:
-    """The queue's primary is killed when its replica has not had the last jobs: they come again, in order."""
+    """The queue's primary is killed when its replica has not had the last jobs: they are added again, in order."""
     cut = partial(cut_off, cluster.primary_of(KEY))
     traffic = await through(scene, chance, size, [cut, partial(lose, cluster)])
     report(traffic.verdict(traffic.turns))

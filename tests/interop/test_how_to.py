@@ -1,4 +1,4 @@
-"""The programs shown in docs/how-to/use-with-node.md, run exactly as they are shown."""
+"""The programs shown in docs/how-to/use-with-node.md and trace.md, run exactly as they are shown."""
 
 import asyncio
 import json
@@ -24,6 +24,7 @@ from support.consuming import (
     subscriptions_of,
     until,
 )
+from support.spans import TRACE_ID, TRACEPARENT
 
 from domainstream.bootstrap import open_subscriber
 from domainstream.channel.partitions import partition_of
@@ -32,16 +33,32 @@ from domainstream.queue import BullMQQueue, Job, job_data
 from domainstream.subscriber import create_multiple_handlers, to_queue
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 
-HOW_TO: Final = Path(__file__).parents[2] / "docs" / "how-to" / "use-with-node.md"
+PAGES: Final = Path(__file__).parents[2] / "docs" / "how-to"
+HOW_TO: Final = PAGES / "use-with-node.md"
+TRACE: Final = PAGES / "trace.md"
 ANNOUNCE: Final = "const announce = (data, correlationId) => console.log(JSON.stringify({ data, correlationId }));\n"
 HANDLE: Final = "const handle = async (job) => console.log(JSON.stringify([job.queueName, job.data.id]));\n"
+TRACED: Final = """
+import { trace } from "@opentelemetry/api";
+import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
+import { Worker } from "bullmq";
+
+new NodeTracerProvider().register();
+const handle = async () => console.log(JSON.stringify(trace.getActiveSpan().spanContext().traceId));
+"""
+"""What `@opentelemetry/auto-instrumentations-node/register` does, as far as it matters, and a handler."""
+
+
+def programs_of(page: Path) -> list[str]:
+    """Return the JavaScript programs of a page."""
+    return re.findall(r"^ *```js\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def shown(number: int) -> str:
     """Return one of the page's JavaScript programs."""
-    programs = re.findall(r"^ *```js\n(.*?)^ *```$", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    programs = programs_of(HOW_TO)
     assert len(programs) == 4
-    return str(programs[number])
+    return programs[number]
 
 
 @asynccontextmanager
@@ -73,6 +90,19 @@ async def test_worker_of_the_page_gets_events(own_database: str) -> None:
     async with javascript(ANNOUNCE + shown(0), own_database) as worker:
         assert worker.stdout is not None
         assert json.loads(await worker.stdout.readline()) == {"data": {"score": 0.5}, "correlationId": "stay-7"}
+
+
+async def test_traced_worker_of_the_page_continues_the_trace(own_database: str) -> None:
+    """With the line that the page on tracing shows, the handler runs in the trace of its event."""
+    (program,) = programs_of(TRACE)
+    queue = BullMQQueue.from_url(own_database)
+    await queue.add(
+        [Job("notifications", "announce-price", "event-1", b"{}", trace=f'{{"traceparent":"{TRACEPARENT}"}}')]
+    )
+    await queue.close()
+    async with javascript(TRACED + program, own_database) as worker:
+        assert worker.stdout is not None
+        assert json.loads(await worker.stdout.readline()) == f"{TRACE_ID:032x}"
 
 
 async def test_job_of_the_page_is_handled(own_database: str) -> None:

@@ -7,26 +7,27 @@ import pytest
 from interop.node_process import NodeProgram, node
 from redis.asyncio import Redis
 from support.hand_over import HandOver
-from support.ordered_jobs import QUEUE, OrderedQueue
+from support.ordered_queue import QUEUE
+from support.stepped_queue import SteppedQueue
 
 
 @pytest.fixture
-async def queue(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[OrderedQueue]:
+async def queue(redis_url: str, redis: Redis, stream_prefix: str) -> AsyncIterator[SteppedQueue]:
     """A queue where a job that has failed for good holds its key."""
     scene = HandOver(redis, redis_url, stream_prefix)
-    async with scene.owned, OrderedQueue(scene) as queue:
+    async with scene.owned, SteppedQueue(scene) as queue:
         yield queue
 
 
 @pytest.fixture(params=["bullmq", "bullmq5"])
-async def operator(request: pytest.FixtureRequest, queue: OrderedQueue) -> AsyncIterator[NodeProgram]:
+async def operator(request: pytest.FixtureRequest, queue: SteppedQueue) -> AsyncIterator[NodeProgram]:
     """Somebody who calls methods of BullMQ's `Queue` and `Job`."""
     place: dict[str, Any] = {"url": queue.url, "prefix": queue.bull_prefix, "queue": QUEUE}
     async with node("queue.mjs", **place, library=request.param) as program:
         yield program
 
 
-async def first_failed(queue: OrderedQueue, *names: str) -> None:
+async def first_failed(queue: SteppedQueue, *names: str) -> None:
     """Add jobs, the first of which has failed for good, then one of another key, which runs."""
     await queue.add(*names)
     assert await queue.started() == [names[0]]
@@ -35,21 +36,21 @@ async def first_failed(queue: OrderedQueue, *names: str) -> None:
     assert await queue.started() == ["z1"]
 
 
-async def test_retry(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_retry(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`job.retry()` of the job that holds a key lets all of them run in order."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("callJob", "event-a1", "retry")
     assert await queue.work_off() == ["a1", "a2", "a3"]
 
 
-async def test_retry_jobs(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_retry_jobs(queue: SteppedQueue, operator: NodeProgram) -> None:
     """So does `queue.retryJobs()`."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("call", "retryJobs", {"state": "failed"})
     assert await queue.work_off() == ["a1", "a2", "a3"]
 
 
-async def test_remove_the_failed_one(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_remove_the_failed_one(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`job.remove()` of the job that holds a key lets the others run in order, at the next look."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("callJob", "event-a1", "remove")
@@ -59,7 +60,7 @@ async def test_remove_the_failed_one(queue: OrderedQueue, operator: NodeProgram)
 
 
 @pytest.mark.parametrize("options", [{}, {"removeChildren": False}])
-async def test_remove_one_that_waits(queue: OrderedQueue, operator: NodeProgram, options: dict[str, bool]) -> None:
+async def test_remove_one_that_waits(queue: SteppedQueue, operator: NodeProgram, options: dict[str, bool]) -> None:
     """`job.remove()` of a job that waits removes that job alone, and nobody overtakes."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("callJob", "event-a2", "remove", options)
@@ -69,7 +70,7 @@ async def test_remove_one_that_waits(queue: OrderedQueue, operator: NodeProgram,
     assert await queue.work_off() == ["a1", "a3"]
 
 
-async def test_remove_one_that_is_completed(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_remove_one_that_is_completed(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`job.remove()` of a completed job removes that job alone."""
     await queue.add("a1", "a2", "a3")
     assert await queue.start() == "a1"
@@ -82,7 +83,7 @@ async def test_remove_one_that_is_completed(queue: OrderedQueue, operator: NodeP
     assert await queue.work_off() == ["a3"]
 
 
-async def test_let_the_next_pass(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_let_the_next_pass(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`job.removeChildDependency()` of the job that holds a key lets the others run; it can still be retried."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("callJob", "event-a1", "removeChildDependency")
@@ -95,7 +96,7 @@ async def test_let_the_next_pass(queue: OrderedQueue, operator: NodeProgram) -> 
     assert await queue.work_off() == ["a3", "a4"]
 
 
-async def test_retry_one_that_was_passed_before_the_look(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_retry_one_that_was_passed_before_the_look(queue: SteppedQueue, operator: NodeProgram) -> None:
     """A job that is retried before the next one has passed it goes first after all."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("callJob", "event-a1", "removeChildDependency")
@@ -107,7 +108,7 @@ async def test_retry_one_that_was_passed_before_the_look(queue: OrderedQueue, op
     assert await queue.work_off() == ["a2", "a3"]
 
 
-async def test_clean_failed(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_clean_failed(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`queue.clean("failed")` removes failed jobs alone, and what they held runs in order."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("call", "clean", 0, 0, "failed")
@@ -116,7 +117,7 @@ async def test_clean_failed(queue: OrderedQueue, operator: NodeProgram) -> None:
 
 
 @pytest.mark.parametrize("state", ["completed", "wait", "delayed", "prioritized"])
-async def test_clean_others(queue: OrderedQueue, operator: NodeProgram, state: str) -> None:
+async def test_clean_others(queue: SteppedQueue, operator: NodeProgram, state: str) -> None:
     """Cleaning another state removes no job that waits behind one that holds its key."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("call", "clean", 0, 0, state)
@@ -124,7 +125,7 @@ async def test_clean_others(queue: OrderedQueue, operator: NodeProgram, state: s
     assert await queue.where() == {"active": ["z1"], "failed": ["a1"], "waiting-children": ["a2", "a3"]}
 
 
-async def test_remove_unprocessed_children(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_remove_unprocessed_children(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`job.removeUnprocessedChildren()`, a button of Bull Board, does nothing to a job that waits."""
     await first_failed(queue, "a1", "a2", "a3")
     await operator.answer("callJob", "event-a2", "removeUnprocessedChildren")
@@ -132,7 +133,7 @@ async def test_remove_unprocessed_children(queue: OrderedQueue, operator: NodePr
     assert await queue.where() == {"active": ["z1"], "failed": ["a1"], "waiting-children": ["a2", "a3"]}
 
 
-async def test_retry_completed(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_retry_completed(queue: SteppedQueue, operator: NodeProgram) -> None:
     """A completed job that is retried runs beside the others, and nothing else happens."""
     await queue.add("a1", "a2", "a3")
     assert await queue.start() == "a1"
@@ -145,7 +146,7 @@ async def test_retry_completed(queue: OrderedQueue, operator: NodeProgram) -> No
     assert await queue.work_off() == ["a3"]
 
 
-async def test_drain(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_drain(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`queue.drain()` removes the jobs whose turn it is; those behind them come forward at the next look."""
     await queue.add("a1", "a2", "a3", "b1", "b2")
     assert await queue.start() == "a1"
@@ -156,7 +157,7 @@ async def test_drain(queue: OrderedQueue, operator: NodeProgram) -> None:
     assert sorted(await queue.work_off()) == ["a2", "a3", "b2"]
 
 
-async def test_obliterate(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_obliterate(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`queue.obliterate()` removes the jobs whose turn it is; those behind them come forward, in order."""
     await queue.add("a1", "a2", "a3", "b1")
     await operator.answer("call", "obliterate", {"force": True})
@@ -164,7 +165,7 @@ async def test_obliterate(queue: OrderedQueue, operator: NodeProgram) -> None:
     assert await queue.work_off() == ["a2", "a3"]
 
 
-async def test_thousands_of_jobs_of_one_key(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_thousands_of_jobs_of_one_key(queue: SteppedQueue, operator: NodeProgram) -> None:
     """However many jobs wait for one, `remove`, `clean`, `drain` and `obliterate` remove only what they say."""
     jobs = 3_000
     await queue.add(*(f"a{number:04}" for number in range(jobs)))
@@ -178,7 +179,7 @@ async def test_thousands_of_jobs_of_one_key(queue: OrderedQueue, operator: NodeP
     }
 
 
-async def test_pause(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_pause(queue: SteppedQueue, operator: NodeProgram) -> None:
     """A job whose turn comes while the queue is paused starts when that is over."""
     await queue.add("a1", "a2")
     assert await queue.start() == "a1"
@@ -189,7 +190,7 @@ async def test_pause(queue: OrderedQueue, operator: NodeProgram) -> None:
     assert await queue.work_off() == ["a2"]
 
 
-async def test_remove_orphaned_jobs(queue: OrderedQueue, operator: NodeProgram) -> None:
+async def test_remove_orphaned_jobs(queue: SteppedQueue, operator: NodeProgram) -> None:
     """`queue.removeOrphanedJobs()` leaves the keys alone that keep the order."""
     await first_failed(queue, "a1", "a2", "a3")
     before = await queue.keys()

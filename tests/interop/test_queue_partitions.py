@@ -1,7 +1,6 @@
 """Queues with partitions: each partition has a Node.js Worker of its own, or ours, on one server and on a cluster."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -22,7 +21,6 @@ from support.consuming import (
 
 from domainstream.channel.partitions import partition_of
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers, to_queue
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 
@@ -100,14 +98,6 @@ async def test_workers_of_both_languages_share_the_partitions(redis_url: str, re
         listening.cancel()
     assert sorted([*ours, *theirs]) == sorted(event.id for event in published)
     assert set(theirs) <= set(in_partition(1, published))
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.mark.xdist_group("cluster")

@@ -143,9 +143,10 @@ class Streams:
         """Return the key of a channel's stream."""
         return f"{self.prefix}{channel}"
 
-    async def add(self, event: BaseEvent[Any]) -> str:
-        """Put an event into the stream of its channel and return the entry's id."""
-        return await self.add_data(str(event.event_type), data=message(event))
+    async def add(self, event: BaseEvent[Any], entry_id: str = "*") -> str:
+        """Put an event into the stream of its channel and return the entry's id, by default one of the server."""
+        added: Any = await self.redis.xadd(self.key(str(event.event_type)), {"data": message(event)}, id=entry_id)
+        return str(added.decode())
 
     async def add_data(self, channel: str, **fields: bytes) -> str:
         """Put an entry with these fields into a stream and return its id."""

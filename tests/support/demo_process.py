@@ -19,8 +19,8 @@ IMPATIENT = (
 )
 """The same command with timeouts of two seconds for stalled runs and for children that do not end."""
 
-PROCESSES = 6
-"""The subscriber, three services, the relay of one of them, and the embedded server."""
+PROCESSES = 7
+"""The subscriber, four services, the relay of one of them, and the embedded server."""
 
 SENTINEL_SERVERS = 6
 """A primary, two replicas and three sentinels."""

@@ -47,7 +47,9 @@ EXAMPLES: list[BaseException] = [
     errors.UnknownEventVersionError(
         "it cannot be read", version=2, event_id="event-1", event_type="domain_shop_order_sent"
     ),
-    errors.OrderKeyError("raised KeyError", "billing", event_id="event-1", event_type="domain_shop_order_sent"),
+    errors.OrderKeyError(
+        "raised KeyError", "billing", function="by_patient", event_id="event-1", event_type="domain_shop_order_sent"
+    ),
     errors.HostileJsonError("it is too deep"),
     errors.InvalidPayloadError("$.a[0]", "int", "str", event_id="event-1", event_type="domain_shop_order_sent"),
     PublishError(RECEIPTS),

@@ -65,6 +65,14 @@ class DemoOptions:
     ]
     """Whether a cluster is started."""
 
+    unordered: Annotated[
+        bool,
+        option(
+            "--unordered", is_flag=True, help="Leave out the rule that keeps events in order: see what it prevents."
+        ),
+    ]
+    """Whether the events of an aggregate may overtake each other."""
+
     redis_url: Annotated[
         str | None,
         option("--redis-url", metavar="URL", callback=_check_url, help="Use this server, not REDIS_URL or our own."),
@@ -79,11 +87,14 @@ class DemoOptions:
 
 @local_command(DemoOptions, error_prefix="")
 def demo(terminal: Terminal, options: DemoOptions) -> int:
-    """Watch three services' events go from mapper to handler.
+    """Watch four services' events go from mapper to handler.
 
     Starts the services of the example monorepo as processes, adds medical stays, and counts every event from its
     publication to the end of its handler. Starts a server of its own unless --redis-url or REDIS_URL names one, whose
     keys of the demo are deleted at the end.
+
+    Some stays are coded, coded again and cancelled while their first bill fails and is tried again. The later events
+    wait; with --unordered, they overtake.
 
     With --sentinel, it starts a primary, 2 replicas and 3 sentinels, and kills the primary in the middle. With
     --cluster, it starts 3 primaries with a replica each, and kills the one that has the stream of the medical stays.
@@ -92,10 +103,7 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     """
     from domainstream.tools.demo.prerequisites import require_extras
 
-    if (options.sentinel or options.cluster) and options.redis_url:
-        raise click.UsageError("--sentinel and --cluster start servers of their own; leave --redis-url out")
-    if options.sentinel and options.cluster:
-        raise click.UsageError("choose --sentinel or --cluster")
+    _refuse_contradictions(options)
     require_extras(options.redis_url, starts_servers=options.sentinel or options.cluster)
     import asyncio
 
@@ -114,6 +122,7 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
                     seed=options.seed,
                     redis_url=options.redis_url,
                     kind=TopologyKind(options.kind),
+                    in_order=not options.unordered,
                 )
             )
     except InterruptedRunError as interrupt:
@@ -129,3 +138,11 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     else:
         screen.summarise(outcome)
     return exits.FAILED if outcome.problems else exits.OK
+
+
+def _refuse_contradictions(options: DemoOptions) -> None:
+    """Raise a usage error for options that exclude each other."""
+    if (options.sentinel or options.cluster) and options.redis_url:
+        raise click.UsageError("--sentinel and --cluster start servers of their own; leave --redis-url out")
+    if options.sentinel and options.cluster:
+        raise click.UsageError("choose --sentinel or --cluster")

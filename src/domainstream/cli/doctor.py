@@ -1,51 +1,22 @@
 """`domainstream doctor`."""
 
-import dataclasses
-from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
 import click
-from msgspec.structs import replace
 
 from domainstream.cli.common import exit_codes as exits
 from domainstream.cli.common.command import BullPrefix, DatabaseUrl, SchemaName, TableName, option
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import MissingExtraError, ServerError, ServerRefusedError, ServerUnavailableError
-from domainstream.queue.bullmq.inspection import BullMQInspection
-from domainstream.queue.bullmq.order import BullMQOrder
-from domainstream.redis.keys import stream_key
-from domainstream.redis.topology import Address, TopologyKind
-from domainstream.stream import StreamState
-from domainstream.stream.inspection.commands import ROLES, RedisCommandProbe
-from domainstream.stream.inspection.server import RedisServerInspection, ServerFacts
+from domainstream.errors import MissingExtraError
+from domainstream.stream.inspection.commands import ROLES
 from domainstream.tools.common.formatting import plural
-from domainstream.tools.doctor.finding import REDIS_CLI, Finding, command, ok, redis_cli_at, redis_cli_at_each, warning
-from domainstream.tools.doctor.flow_checks import (
-    GroupProgress,
-    dead_letter_findings,
-    group_findings,
-    queue_findings,
-    stream_findings,
-    subscriptions_findings,
-)
-from domainstream.tools.doctor.order_checks import inspect_order
-from domainstream.tools.doctor.partition_checks import partition_findings, read_layouts
-from domainstream.tools.doctor.server_checks import (
-    Deployment,
-    ability_findings,
-    clock_finding,
-    merged,
-    server_findings,
-    unread_memory_finding,
-)
-
-Facts = Mapping[Address, ServerFacts | ServerError | None]
-"""What each server says about itself."""
+from domainstream.tools.doctor.diagnosis import DiagnosisSettings, diagnose
+from domainstream.tools.doctor.finding import Finding, ok
 
 COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 INDENT: Final = " " * 9
@@ -111,20 +82,14 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
 
     Exit code 1: there is a problem; warnings alone exit with 0.
     """
-    inspection = RedisServerInspection(server.nodes)
-    facts = await inspection.facts()
-    findings = [
-        *await _server_findings(server, inspection, facts, options),
-        *await _readable("streams", _stream_findings(server, facts, options)),
-        *await _readable("partitions", _partition_findings(server, facts, options.system)),
-        *await _readable("subscriptions", _subscriptions_findings(server)),
-        *await _readable("queues", _queue_findings(server, options.bull_prefix)),
-        *await _outbox_findings(options),
-    ]
-    if server.nodes.kind is not TopologyKind.SINGLE:  # redis-cli knows neither URLs of sentinels nor of clusters
-        address = next(iter(facts))
-        shell = (redis_cli_at_each if server.nodes.is_cluster else redis_cli_at)(address)
-        findings = [replace(finding, fix=finding.fix.replace(REDIS_CLI, shell)) for finding in findings]
+    settings = DiagnosisSettings(
+        bull_prefix=options.bull_prefix,
+        group=options.group,
+        roles=options.role or ROLES,
+        limit_ms=_limit_ms(options),
+        partitions=_numbers_in(options.system) if options.system else {},
+    )
+    findings = [*await diagnose(server, settings), *await _outbox_findings(options)]
     for finding in findings:
         fix = f"\n{INDENT}Fix: {finding.fix}" if finding.fix else ""
         check = f"{finding.check} at {finding.node}" if finding.node else finding.check
@@ -135,60 +100,6 @@ async def doctor(server: RedisServer, terminal: Terminal, options: DoctorOptions
     return exits.FAILED if counts["problem"] else exits.OK
 
 
-async def _server_findings(
-    server: RedisServer,
-    inspection: RedisServerInspection,
-    facts: Facts,
-    options: DoctorOptions,
-) -> list[Finding]:
-    nodes = server.nodes
-    deployment = Deployment(user=nodes.user, kind=nodes.kind, entry_bytes=await _entry_bytes(server, facts))
-    if nodes.topology is not None and nodes.kind is TopologyKind.SENTINEL:
-        name, sentinel = nodes.topology.primary_name, redis_cli_at(nodes.topology.seeds[0])
-        deployment = dataclasses.replace(deployment, primary_name=name, sentinel=sentinel)
-    dead, found = [], dict[Address, list[Finding]]()
-    for address, one in facts.items():
-        findings = [*server_findings(one, deployment)]
-        if isinstance(one, ServerError):
-            dead += [replace(finding, node=str(address)) for finding in findings]
-        else:
-            found[address] = findings
-    for address, ahead_ms in (await inspection.clocks_ahead_ms()).items():
-        found.setdefault(address, []).append(clock_finding(ahead_ms))
-    each = merged(found) if nodes.is_cluster else (finding for findings in found.values() for finding in findings)
-    return [*dead, *each, *await _readable("permissions", _ability_findings(server, options))]
-
-
-async def _ability_findings(server: RedisServer, options: DoctorOptions) -> list[Finding]:
-    roles = options.role or ROLES
-    probe = RedisCommandProbe(server.nodes, prefix=server.prefix, bull_prefix=options.bull_prefix)
-    abilities = await probe.probe(roles)
-    return [*ability_findings(abilities, user=server.nodes.user, roles=roles)]
-
-
-async def _entry_bytes(server: RedisServer, facts: Facts) -> int:
-    """Return how many bytes an entry takes on average, if replicas lack any; 0 if the user may not look."""
-    if not any(one.replica_lag for one in facts.values() if isinstance(one, ServerFacts)):
-        return 0
-    try:
-        streams = [state for name in await server.streams.channels() if (state := await server.streams.stream(name))]
-        size = sum([await server.streams.memory_bytes(stream.channel) for stream in streams])
-    except ServerError:
-        return 0
-    return size // max(1, sum(stream.length for stream in streams))
-
-
-async def _readable(what: str, findings: Awaitable[list[Finding]]) -> list[Finding]:
-    """Return the findings, or one that says why `what` could not be read."""
-    try:
-        return await findings
-    except ServerRefusedError as error:
-        words = f"{what} could not be read: {error}"
-        return [warning(what, words, "domainstream doctor --redis-url <the URL of a user who may read them>")]
-    except ServerUnavailableError as error:
-        return [warning(what, f"{what} could not be read: {error}", command("doctor"))]
-
-
 async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
     if not options.database_url:
         return []
@@ -197,55 +108,13 @@ async def _outbox_findings(options: DoctorOptions) -> list[Finding]:
     except MissingExtraError as error:
         return [ok("outbox", f"doctor did not look for an outbox: {error}")]
 
-    limit_ms = round(options.max_oldest.total_seconds() * 1000)
-    return await inspect_outbox(options.database_url, table=options.table, schema=options.schema, limit_ms=limit_ms)
+    return await inspect_outbox(
+        options.database_url, table=options.table, schema=options.schema, limit_ms=_limit_ms(options)
+    )
 
 
-async def _stream_findings(server: RedisServer, facts: Facts, options: DoctorOptions) -> list[Finding]:
-    dead_letters, limit_ms = server.dead_letters, round(options.max_oldest.total_seconds() * 1000)
-    streams = [stream for name in await server.streams.channels() if (stream := await server.streams.stream(name))]
-    groups = [group for stream in streams for group in await _progress(server, stream.channel)]
-    dead_states = [state for name in await dead_letters.channels() if (state := await dead_letters.state(name))]
-    now = await server.streams.now_ms()
-    if not streams and not dead_states:
-        words = f"doctor found no stream {server.where}: nothing was published here, or database and prefix are others"
-        return [warning("streams", words, command("doctor", "--redis-url", "URL", "--prefix", "PREFIX"))]
-    unread: dict[Address, dict[str, int]] = {address: {} for address in facts}
-    for stream in streams:
-        if size := await _unread_bytes(server, stream, groups):
-            address = await server.nodes.address_of(stream_key(stream.channel, server.prefix))
-            unread.setdefault(address, {})[stream.channel] = size
-    return [
-        *stream_findings(streams, now_ms=now),
-        *group_findings(streams, groups, wanted=options.group, limit_ms=limit_ms, now_ms=now),
-        *merged({address: [unread_memory_finding(facts.get(address), sizes)] for address, sizes in unread.items()}),
-        *dead_letter_findings(dead_states),
-    ]
-
-
-async def _progress(server: RedisServer, channel: str) -> list[GroupProgress]:
-    states = await server.groups.groups(channel)
-    consumers = await server.groups.consumers(channel) if any(state.lag for state in states) else []
-    # An instance whose queue takes no jobs reads nothing, but it is there.
-    idle = [(one.group, 0 if one.owner else one.idle_ms) for one in consumers]
-    return [
-        GroupProgress(state=state, idle_ms=min((ms for group, ms in idle if group == state.group), default=None))
-        for state in states
-    ]
-
-
-async def _unread_bytes(server: RedisServer, stream: StreamState, groups: Sequence[GroupProgress]) -> int:
-    """Return about how many bytes the entries of a stream take that a group, or any group at all, has yet to settle."""
-    lags = [group.state.lag for group in groups if group.state.channel == stream.channel]
-    unread = min(stream.length, max(lags, default=stream.length))
-    return await server.streams.memory_bytes(stream.channel) * unread // stream.length if unread else 0
-
-
-async def _partition_findings(server: RedisServer, facts: Facts, system: Path | None) -> list[Finding]:
-    layouts = await read_layouts(server.nodes, _numbers_in(system) if system else {}, prefix=server.prefix)
-    known = [one for one in facts.values() if isinstance(one, ServerFacts)]
-    can_move = all(one.name == "Valkey" and int(one.version.partition(".")[0]) > 8 for one in known)
-    return [*partition_findings(layouts, primaries=facts, prefix=server.prefix, moves_slots=bool(known) and can_move)]
+def _limit_ms(options: DoctorOptions) -> int:
+    return round(options.max_oldest.total_seconds() * 1000)
 
 
 def _numbers_in(system: Path) -> dict[str, int]:
@@ -255,28 +124,3 @@ def _numbers_in(system: Path) -> dict[str, int]:
 
     numbers = read_project(system_at(system)).partitions
     return {channel: number for channel, number in numbers.items() if number is not None}
-
-
-async def _subscriptions_findings(server: RedisServer) -> list[Finding]:
-    channels = await server.streams.channels()
-    leases = [lease for channel in channels for lease in await server.groups.leases(channel)]
-    return [*subscriptions_findings(leases)]
-
-
-async def _queue_findings(server: RedisServer, bull_prefix: str) -> list[Finding]:
-    inspection = BullMQInspection(server.nodes, bull_prefix=bull_prefix)
-    names = await inspection.queues()
-    if not names:
-        return [ok("queues", f"doctor found no queue below the prefix {bull_prefix}, and so no job")]
-    now = await server.streams.now_ms()
-    return [
-        *queue_findings(
-            [await inspection.state(name) for name in names],
-            [jobs for name in names for jobs in await inspection.unhandled(name)],
-            bull_prefix=bull_prefix,
-            now_ms=now,
-        ),
-        *await inspect_order(
-            BullMQOrder(server.nodes, bull_prefix=bull_prefix), names, bull_prefix=bull_prefix, now_ms=now
-        ),
-    ]

@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "schema": LazyCommand(
         "domainstream.cli.schema:schema", "Record payload schemas, so that `check` finds breaking changes."
     ),
-    "demo": LazyCommand("domainstream.cli.demo:demo", "Watch three services' events go from mapper to handler."),
+    "demo": LazyCommand("domainstream.cli.demo:demo", "Watch four services' events go from mapper to handler."),
     "run": LazyCommand("domainstream.cli.run:run", "Run a subscriber, a worker or a relay until SIGTERM or Ctrl-C."),
     "exporter": LazyCommand(
         "domainstream.cli.exporter:exporter", "Serve metrics of streams, groups, queues and an outbox to Prometheus."
@@ -39,6 +39,9 @@ COMMANDS: Final = {
     "replay": LazyCommand("domainstream.cli.replay:replay", "Re-enqueue a channel's events as jobs."),
     "trace": LazyCommand(
         "domainstream.cli.trace:trace", "Trace a transaction or an aggregate across streams, dead letters and queues."
+    ),
+    "ui": LazyCommand(
+        "domainstream.cli.ui:ui", "Show queues, failures, channels and stories in a browser, and repair them."
     ),
     "dead-letters": LazyCommand(
         "domainstream.cli.dead_letters:dead_letters", "Inspect, redrive or purge dead-lettered entries."

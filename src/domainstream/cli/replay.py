@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import click
 
@@ -14,12 +14,16 @@ from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Terminal, confirm
 from domainstream.errors import ServerError
 from domainstream.queue.bullmq.inspection import BullMQInspection
+from domainstream.queue.bullmq.order import BullMQOrder, OrderState
 from domainstream.queue.job import name_problem
 from domainstream.queue.partitions import by_queue, queues_of
 from domainstream.stream.state import id_order
+from domainstream.subscriber import AGGREGATE, PARTITION_KEY
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import did_you_mean, plural
 from domainstream.tools.replay import Replay, ReplayOutcome, replay_events
+
+_RULES: Final = {"aggregate": AGGREGATE, "partition-key": PARTITION_KEY}
 
 
 def _name(_context: click.Context, option: click.Parameter, value: str) -> str:
@@ -79,6 +83,16 @@ class ReplayOptions:
     ]
     """Over how many BullMQ queues it is spread."""
 
+    order_by: Annotated[
+        str | None,
+        option(
+            "--order-by",
+            type=click.Choice(list(_RULES)),
+            help="Put the jobs among those of their key, as the queue's subscriptions say.",
+        ),
+    ]
+    """By what the jobs of the queue are ordered; None adds them in no order."""
+
     again: Annotated[
         bool, option("--again", is_flag=True, help="Also events that the queue has a job for: they run again.")
     ]
@@ -105,16 +119,25 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
     retries the failed ones, and --again adds a second job for all. BullMQ removes completed jobs, after an hour by
     default, so an event without a job may have been handled before: the question says how many there are.
 
+    In a queue whose jobs are handled in order, --order-by puts each job before those of its key whose events came
+    later, unless they have begun. Without it, the jobs run beside the others.
+
     Exit code 5: some entries can never become a job, some events are not in the stream, or the server rejected a batch.
     """
     _require_choice(options)
     await server.require_channel(options.channel)
-    plan = await _plan(server, options)
+    order = await _order(server, options)
+    plan = await _plan(server, options, order)
     inspection = BullMQInspection(server.nodes, bull_prefix=plan.bull_prefix)
     known = await inspection.queues()
     _require_partitions(plan, by_queue(known))
     if not any(inspection.name_of(each) in known for each in queues_of(plan.queue, plan.partitions)):
         terminal.warn(f"The queue {plan.queue} never had a job.{did_you_mean(plan.queue, known)}")
+    if order is not None and options.order_by is None and not options.failed:
+        terminal.warn(
+            f"Jobs of {plan.queue} are handled in order, and these will run beside them. If its subscriptions order by "
+            "the aggregate or the partition key, add: --order-by aggregate, or --order-by partition-key"
+        )
     # The dry run counts the jobs, so that the question can say how many.
     outcome = _outcome(plan, dry_run=True)
     await replay_events(server.nodes, plan, outcome)
@@ -144,6 +167,10 @@ def _require_choice(options: ReplayOptions) -> None:
         raise click.UsageError("say which events: --since 2h, --event ID, or --failed")
     if options.failed and options.again:
         raise click.UsageError("--failed retries the jobs that failed, and --again adds others: use one of them")
+    if options.failed and options.order_by is not None:
+        raise click.UsageError("--failed retries jobs where they are, and --order-by is for new ones: use one of them")
+    if options.partitions > 1 and options.order_by == "aggregate":
+        raise click.UsageError("the jobs of a queue with partitions are ordered by the partition key: use that")
 
 
 def _require_partitions(plan: Replay, known: Mapping[str, Sequence[str]]) -> None:
@@ -154,7 +181,18 @@ def _require_partitions(plan: Replay, known: Mapping[str, Sequence[str]]) -> Non
         )
 
 
-async def _plan(server: RedisServer, options: ReplayOptions) -> Replay:
+async def _order(server: RedisServer, options: ReplayOptions) -> OrderState | None:
+    """Return how the order of the queue is kept; None if it is not. Raises a usage error if there is none to join."""
+    queue = queues_of(options.queue, options.partitions)[0]
+    order = await BullMQOrder(server.nodes, bull_prefix=options.bull_prefix).state(queue)
+    if order is None and options.order_by is not None:
+        raise click.UsageError(
+            f"no subscriber has kept the jobs of {options.queue} in order yet: leave out --order-by, or start one first"
+        )
+    return order
+
+
+async def _plan(server: RedisServer, options: ReplayOptions, order: OrderState | None) -> Replay:
     now = await server.streams.now_ms()
     state = await server.streams.stream(options.channel)
     # Entries that are added meanwhile belong to the groups that read them.
@@ -172,6 +210,8 @@ async def _plan(server: RedisServer, options: ReplayOptions) -> Replay:
         mark=f"replay-{now}" if options.again else "",
         event_ids=frozenset(options.event_ids),
         only_failed=options.failed,
+        order_by=_RULES[options.order_by] if options.order_by else None,
+        on_failure=order.on_failure if order else "hold",
     )
 
 

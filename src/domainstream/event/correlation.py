@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from domainstream.event.base_event import BaseEvent, current_causation_id, current_correlation_id
+from domainstream.telemetry import current_ids
 from domainstream.validation import plain_name
 
 EventT = TypeVar("EventT", bound=BaseEvent[Any])
@@ -94,6 +95,8 @@ def _timestamp(event_id: str) -> int | None:
 class CorrelationFilter(logging.Filter):
     """Adds the `correlation_id` and `causation_id` of the event being handled to each log record.
 
+    Where OpenTelemetry is installed, it also adds the `trace_id` and `span_id` of the current span.
+
     Usage::
 
         handler.addFilter(CorrelationFilter())
@@ -113,4 +116,8 @@ class CorrelationFilter(logging.Filter):
         for name, current in (("correlation_id", current_correlation_id), ("causation_id", current_causation_id)):
             if not hasattr(record, name):
                 setattr(record, name, current.get() or self._absent)
+        ids = current_ids() or (self._absent, self._absent)
+        for name, value in zip(("trace_id", "span_id"), ids, strict=True):
+            if not hasattr(record, name):
+                setattr(record, name, value)
         return True

@@ -1,6 +1,6 @@
 """Stores events in the caller's transaction, for a relay to publish: committed means delivered."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Generic
 
 from sqlalchemy import Connection, MetaData, Table
@@ -13,11 +13,11 @@ from domainstream.event import BaseEvent
 from domainstream.outbox.sql.connection_events import ConnectionEvents
 from domainstream.outbox.sql.insert import Row, build_rows, insert_rows, stored_receipts
 from domainstream.outbox.sql.session_events import PullEvents, SessionEvents
-from domainstream.outbox.sql.session_hooks import listen, listen_to, verify_hooks
+from domainstream.outbox.sql.session_hooks import ensure_hooks, listen, listen_to
 from domainstream.outbox.sql.tables import archive_table, outbox_table, relay_table
 from domainstream.outbox.sql.take_all import Database, take_all
 from domainstream.producer import OutgoingMessage
-from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra
+from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra, Trace
 from domainstream.receipt import Receipt
 from domainstream.settings import MessageLimits
 
@@ -53,10 +53,13 @@ class Outbox(Generic[ServiceEventT_contra]):
         source: str,
         table: Table | None = None,
         limits: MessageLimits = DEFAULT_LIMITS,
-        trace: Callable[[], Mapping[str, str] | None] = lambda: None,
+        trace: Trace | None = None,
         notify: bool = False,
     ) -> None:
         """Store events in `table`, by default `domainstream_outbox`; the rest is explained at `EventProducer`.
+
+        Where OpenTelemetry is installed, the current span's context is stored with each event, unless `trace` returns
+        another one.
 
         With `notify`, PostgreSQL wakes a relay that has `RelaySettings(wake="notify")` when events are committed.
         """
@@ -96,7 +99,7 @@ class Outbox(Generic[ServiceEventT_contra]):
             session = session()
         if rows and isinstance(session, Session | AsyncSession):
             sync = session if isinstance(session, Session) else session.sync_session
-            verify_hooks(sync)
+            ensure_hooks(sync)
             self._sessions.add(sync, rows)
         elif rows:
             self._connections.add(_sync_connection(session), rows)

@@ -1,16 +1,18 @@
 """Repeats each call to Redis until there is an answer, for a relay."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from itertools import count
 from time import monotonic
 from typing import Final, TypeVar
 
+from domainstream.channel.destinations import destination_of_all
 from domainstream.errors import OutboxError, ServerError
+from domainstream.event.trace_context import read_context
 from domainstream.lifecycle import Lifecycle
 from domainstream.outbox.port import BatchPublisher, NotedBatch, SettledBatch
 from domainstream.retrying import Backoff, is_worth_logging
-from domainstream.telemetry import Signal, emit
+from domainstream.telemetry import Attribute, Context, Signal, Span, emit, tracing
 
 LEASES: Final = 6
 """How many terms of its lease a relay waits for Redis before it asks whether another one has taken over."""
@@ -42,11 +44,19 @@ class RetryingPublisher:
     async def publish(self, batch: NotedBatch, *, is_repeat: bool) -> SettledBatch:
         """Publish a batch; `is_repeat` if another attempt at it may have been made before. Raises `NoAnswerError`."""
         messages = [row.message for row in batch.rows]
+        channel, partition = destination_of_all([message.target for message in messages])
+        attributes = {Attribute.BATCH_COUNT: len(messages), **partition}
+
+        def links() -> Iterator[Context]:
+            return filter(None, (read_context(message.data) for message in messages))
 
         async def send(attempt: int) -> SettledBatch:
             if is_repeat or attempt > 1:
                 await self._verify_memory(batch)
-            rejected = await self._publisher.send(messages, batch.identity)
+            with tracing().span(Span.RELAY, channel, attributes, links=links) as span:
+                rejected = await self._publisher.send(messages, batch.identity)
+                for error in rejected.values():
+                    span.failed(error)
             return SettledBatch(batch, {channel: str(error) for channel, error in rejected.items()})
 
         settled = await self._answered(send)

@@ -55,6 +55,9 @@ class Job(Struct, frozen=True, gc=False):
     not begun. Made by `order_place`.
     """
 
+    trace: str = ""
+    """The trace context of the event's message, as `trace_of` makes it; empty if it has none."""
+
 
 class RedisEvent(Struct, frozen=True, gc=False):
     """The stream entry that an event came in: `_redisEvent` in a job's data."""
@@ -69,14 +72,20 @@ class RedisEvent(Struct, frozen=True, gc=False):
     """When it was added, in milliseconds since 1970."""
 
 
-class JobOrigin(Struct, frozen=True, gc=False):
-    """What a job's data holds beside the event."""
+class JobOrigin(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a job's data holds beside the event; and where the event's own trace context is."""
 
     redis_event: RedisEvent | None = field(name="_redisEvent", default=None)
     """Where the event came from; None for a job that did not come from a stream."""
 
     correlation_id: str | None = field(name="correlationId", default=None)
     """The business transaction the event belongs to, or None."""
+
+    traceparent: str | None = None
+    """The event's own; not written."""
+
+    tracestate: str | None = None
+    """The event's own; not written."""
 
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode

@@ -31,9 +31,6 @@ class Lease(Struct, frozen=True):
     epoch: int
     """The number of this take; later takes have higher ones."""
 
-    server_ms: int
-    """The server's clock then, in milliseconds since 1970."""
-
     last_delivered: str
     """The id up to which the group had read then."""
 

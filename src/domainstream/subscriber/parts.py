@@ -1,6 +1,6 @@
 """What the channels of a subscriber share, and what each has of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -12,6 +12,7 @@ from domainstream.stream.reader.batch_size import HeldEntries
 from domainstream.subscriber.progress import Progress
 from domainstream.subscriber.router import JobRouter
 from domainstream.subscriber.stream_shares import Share
+from domainstream.telemetry import Attributes
 
 READING: Final = ReaderSettings()
 
@@ -56,6 +57,9 @@ class HandOverParts:
 
     reading: ReaderSettings = READING
     """How much is read at a time, and when to claim what other consumers have left pending."""
+
+    server: Attributes = field(default_factory=dict)
+    """What spans say of the streams' server."""
 
     @cached_property
     def held(self) -> HeldEntries:

@@ -19,6 +19,7 @@ from domainstream.stream.port import Turn
 from domainstream.stream.reader.stats import ReaderStatsRecorder
 from domainstream.stream.state import id_order
 from domainstream.telemetry import Signal, emit
+from domainstream.validation import plain_name
 
 LEASES_IN_A_ROW: Final = 2
 """How often a channel may lose its lease, without anything read in between, and be well."""
@@ -62,6 +63,8 @@ class Progress:
 
     def __init__(self, group: str, on_loss: OnLoss | None = None) -> None:
         """Name `group` in signals; report losses to `on_loss`, if there is one."""
+        self.group = plain_name(group)
+        """The group of the streams' readers."""
         self.stats = SubscriberStats()
         """What was done so far."""
         self._recorder = ReaderStatsRecorder(group, on_loss)

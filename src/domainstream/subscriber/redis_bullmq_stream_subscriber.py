@@ -3,7 +3,6 @@
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,6 +14,7 @@ from domainstream.queue.bullmq.gate_keeper import GateKeeper
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
 from domainstream.redis.call_lane import CallLanes
 from domainstream.redis.cluster_link import open_link
+from domainstream.redis.span_attributes import server_attributes
 from domainstream.settings import Confirm, MessageLimits, confirm_problem
 from domainstream.stream import Loss, MaintenanceTask, ReaderSettings, RedisStreamTrimmer, check_eviction_at
 from domainstream.stream.reader.members import RedisGroupMembers
@@ -113,13 +113,12 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
         """
         name = plain_name(consumer) or socket.gethostname()
         router = JobRouter(subscriptions, settings.limits, delivery_limit=settings.delivery_limit)
-        lanes = CallLanes(url)
+        lanes, queue_lanes = CallLanes(url), CallLanes(settings.queue_url or url)
         # No other instance has this name, and `doctor` compares the subscriptions of those that share a group.
         instance = f"{name} ({secrets.token_hex(4)}) with subscriptions {subscriptions.digest}"
         names: dict[str, Any] = {"group": group, "instance": instance, "prefix": prefix}
         reader = RedisStreamReader(lanes, router.streams, settings=settings.reading, **names)
         members = RedisGroupMembers(lanes, router.streams, term=term_of(settings.reading.lease), **names)
-        queue_lanes = CallLanes(settings.queue_url or url)
         adder = BullMQJobAdder(
             queue_lanes,
             group=group,
@@ -129,30 +128,29 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             confirm=settings.confirm,
             on_failure=subscriptions.on_failure,
         )
-        owned = AsyncExitStack()
-        for part in (lanes, queue_lanes, adder):
-            owned.push_async_callback(part.close)
         progress = Progress(group, settings.on_loss)
-        maintenance: list[MaintenanceTask] = []
-        if subscriptions.on_failure:
-            rules = subscriptions.on_failure
-            maintenance.append(GateKeeper(queue_lanes, rules, bull_prefix=bull_prefix, on_held=progress.held))
-        if settings.retention is not None:
-            trimmer = RedisStreamTrimmer.from_url(url, router.streams, retention=settings.retention, prefix=prefix)
-            owned.push_async_callback(trimmer.close)
-            maintenance.append(trimmer)
         parts = HandOverParts(
             reader=reader,
             adder=adder,
             router=router,
             progress=progress,
             reading=settings.reading,
+            server=server_attributes(url),
         )
+        closed: list[CallLanes | BullMQJobAdder | RedisStreamTrimmer] = [lanes, queue_lanes, adder]
+        maintenance: list[MaintenanceTask] = []
+        if rules := subscriptions.on_failure:
+            maintenance.append(GateKeeper(queue_lanes, rules, bull_prefix=bull_prefix, on_held=progress.held))
+        if settings.retention is not None:
+            trimmer = RedisStreamTrimmer.from_url(url, router.streams, retention=settings.retention, prefix=prefix)
+            maintenance.append(trimmer)
+            closed.append(trimmer)
         # Each channel that rests is looked at every 5 seconds anyway, one after the other and not all at once.
         wake_ups = WakeUps(url, reader.channels, poll=timedelta(minutes=1))
         check = partial(_check_servers, url, settings, subscriptions, prefix)
         subscriber = cls(parts, wake_ups, members=members, maintenance=maintenance, check=check)
-        subscriber._owned = owned
+        for part in closed:
+            subscriber._owned.push_async_callback(part.close)
         return subscriber
 
 

@@ -12,12 +12,13 @@ from domainstream.errors import (
     UnknownEventTypeError,
 )
 from domainstream.event import EventMessage, read_message
+from domainstream.event.trace_context import trace_of
 from domainstream.queue import Job, RoutedEntry, job_data, job_id, order_place
 from domainstream.settings import MessageLimits
 from domainstream.stream import DeadLetter, Delivery
 from domainstream.stream.state import id_order
 from domainstream.subscriber.subscriptions import QueueHandler, Subscriptions
-from domainstream.validation import positive, raise_problems
+from domainstream.validation import plain_name, positive, raise_problems
 
 DEFAULT_LIMITS: Final = MessageLimits()
 DELIVERY_LIMIT: Final = 5
@@ -115,6 +116,7 @@ class JobRouter:
             )
         data = job_data(delivery, message)
         place = self._place(delivery, message) if any(handler.order_by for handler in handlers) else ""
+        trace = trace_of(message)
         return tuple(
             [
                 Job(
@@ -125,6 +127,7 @@ class JobRouter:
                     handler.settings,
                     _order_key(message, handler) if handler.order_by else "",
                     place,
+                    trace,
                 )
                 for handler in handlers
             ]
@@ -134,7 +137,7 @@ class JobRouter:
         """Return the place of an event's jobs, which is never before that of an earlier entry of the stream."""
         entry, place = id_order(delivery.entry_id), order_place(delivery, message.time)
         last, last_place = self._places.get(delivery.channel, (entry, place))
-        # When a queue has lost jobs, their entries come again, from an earlier one on, and not behind what was last.
+        # When a queue has lost jobs, their entries are routed again, from an earlier one on: they keep their places.
         if last < entry:
             place = max(place, last_place)
         self._places[delivery.channel] = entry, place
@@ -171,9 +174,26 @@ def _order_key(message: EventMessage, handler: QueueHandler) -> str:
     try:
         key = order_by(message)
     except Exception as error:
-        problem = f"raised {type(error).__name__}"
-        raise OrderKeyError(problem, handler.queue, event_id=message.id, event_type=message.type) from error
-    if isinstance(key, str) and key:
-        return key
-    problem = "returned an empty text" if key == "" else f"returned a {type(key).__name__}, not a text"
-    raise OrderKeyError(problem, handler.queue, event_id=message.id, event_type=message.type)
+        raise _order_key_error(f"raised {type(error).__name__}", message, handler) from error
+    if problem := _key_problem(key):
+        raise _order_key_error(problem, message, handler)
+    return str(plain_name(key))
+
+
+def _key_problem(key: object) -> str | None:
+    """Return what is wrong with a key that `order_by` returned; None when it is valid."""
+    if not isinstance(key, str):
+        return f"returned a value of type {type(key).__name__}, not a text"
+    if not key:
+        return "returned an empty text"
+    try:
+        plain_name(key).encode()
+    except UnicodeEncodeError:
+        return "returned a text with a lone surrogate, which UTF-8 cannot encode"
+    return None
+
+
+def _order_key_error(problem: str, message: EventMessage, handler: QueueHandler) -> OrderKeyError:
+    # A partial, and an object that can be called, have no name; their class has.
+    function = getattr(handler.order_by, "__qualname__", type(handler.order_by).__name__)
+    return OrderKeyError(problem, handler.queue, function=function, event_id=message.id, event_type=message.type)

@@ -1,11 +1,13 @@
 """Settles the entries of a channel in one epoch: adds jobs, stores dead letters, acknowledges, and keeps the lease."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from domainstream.channel.destinations import destination_of
 from domainstream.errors import ServerError
+from domainstream.event.trace_context import read_context
 from domainstream.queue import RoutedEntry
 from domainstream.queue.port import ChannelEpoch, QueueBehindError, Refusal, TooManyRefusalsError
 from domainstream.stream import DeadLetter
@@ -14,6 +16,7 @@ from domainstream.stream.port import Read, Turn
 from domainstream.stream.reader.batch_size import size_of
 from domainstream.subscriber.lost_jobs import LostJobs
 from domainstream.subscriber.parts import HandOverParts, OneChannel
+from domainstream.telemetry import Attribute, Context, Span, tracing
 
 FIRST: Final = "0-0"
 """Comes before all entries."""
@@ -36,6 +39,8 @@ class Settling:
         self._lease, self._epoch, self._lost, self._parts = lease, epoch, lost, parts
         self._noted = dict(lease.reached)
         self._renew_after = parts.reading.lease.total_seconds() / 3
+        self._channel, partition = destination_of(own.name)
+        self._attributes = {Attribute.GROUP: parts.progress.group, **partition, **parts.server}
 
     async def turn(self, read: Read, *, after: str = FIRST, count: int = 1) -> Turn:
         """Take a turn that acknowledges what is done, and notes which entry each queue has reached by that."""
@@ -58,8 +63,15 @@ class Settling:
             return
         size = size_of([entry.delivery for entry in entries])
         self._parts.held.hold(len(entries), size)
+        attributes = {Attribute.BATCH_COUNT: len(entries), **self._attributes}
+
+        def links() -> Iterator[Context]:
+            traces = (entry.jobs[0].trace for entry in entries if entry.jobs)
+            return filter(None, map(read_context, traces))
+
         try:
-            await self._settle(entries, epoch)
+            with tracing().span(Span.FORWARD, self._channel, attributes, links=links):
+                await self._settle(entries, epoch)
         finally:
             self._parts.held.let_go(len(entries), size)
 

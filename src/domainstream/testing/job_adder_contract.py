@@ -70,7 +70,6 @@ def lease_of(epoch: int, *, read_to: int = 0, stream: str = "first", stream_befo
     """Return the lease of an owner that begins when the group has read to an entry; tokens are those of a `stream`."""
     return Lease(
         epoch=epoch,
-        server_ms=0,
         last_delivered=f"{read_to}-0",
         owner_before="",
         is_resumed=False,

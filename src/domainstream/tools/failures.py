@@ -11,6 +11,7 @@ from msgspec import Struct
 from domainstream.errors import EventDecodingError
 from domainstream.event import EventMessage, read_message
 from domainstream.queue.bullmq.inspection import JobState
+from domainstream.stream import Delivery
 
 _LIBRARY: Final = re.compile(r"/(site-packages|dist-packages|node_modules|src/domainstream|lib/python3\.\d+)/|^<")
 _PYTHON_FRAME: Final = re.compile(r'^[ |]*  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)$')
@@ -247,10 +248,10 @@ def moment_of(job: JobState) -> int:
     return job.ended_ms or job.started_ms or job.added_ms
 
 
-def message_of(job: JobState) -> EventMessage | None:
-    """Return the envelope of a job's event; None for data that is not an event."""
+def message_of(job: JobState | Delivery) -> EventMessage | None:
+    """Return the envelope of the event of a job or of a stream entry; None for data that is not an event."""
     try:
-        return read_message(job.data)
+        return read_message(job.data or b"")
     except EventDecodingError:
         return None
 

@@ -1,20 +1,33 @@
 """Adds jobs for the events of a channel to one queue again."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from domainstream.channel.partitions import channel_of, partition_of
-from domainstream.errors import EventDecodingError
+from domainstream.errors import ConfigurationError, EventDecodingError, ServerRefusedError
 from domainstream.event import read_message
-from domainstream.queue import BullMQQueue, Job, job_data, job_id
+from domainstream.event.trace_context import trace_of
+from domainstream.queue import (
+    BullMQJobAdder,
+    BullMQQueue,
+    ChannelEpoch,
+    Job,
+    RoutedEntry,
+    job_data,
+    job_id,
+    order_place,
+)
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.repair import BullMQRepair
 from domainstream.queue.partitions import queues_of
+from domainstream.queue.settings import OnFailure
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream import Delivery
 from domainstream.stream.inspection.streams import RedisStreamInspection
+from domainstream.subscriber.subscriptions import DEFAULT_SETTINGS, IN_ORDER_SETTINGS, OrderBy
 
 BATCH: Final = 250
 
@@ -51,6 +64,12 @@ class Replay(Struct, frozen=True, kw_only=True):
 
     When empty, jobs get the ids that a subscriber would give them, by which the queue recognises the jobs it has.
     """
+
+    order_by: OrderBy | None = None
+    """Returns the key by which the queue's jobs are ordered, as its subscriptions say; None adds them in no order."""
+
+    on_failure: OnFailure = "hold"
+    """What becomes of the jobs behind one that has failed permanently, if they are ordered."""
 
     event_ids: frozenset[str] = frozenset()
     """The events that are replayed; empty for all."""
@@ -116,21 +135,59 @@ class Candidate(NamedTuple):
     event_id: str
     """The event's id."""
 
+    delivery: Delivery
+    """Its entry."""
+
+
+_Add = Callable[[Sequence[Candidate]], Awaitable[None]]
+
 
 async def replay_events(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> None:
     """Add or retry the jobs unless `outcome.dry_run` is set.
 
     `outcome` is updated per batch, so an error leaves it correct. What subscribers have noted of the queue's progress
     does not matter here: jobs are added whatever it says.
+
+    Raises `ConfigurationError` for a replay in order if `nodes` were made of a client.
     """
+    adding = _adding(nodes, replay) if replay.order_by is None else _adding_in_order(nodes, replay)
+    async with adding as add:
+        await _replay_by(add, nodes, replay, outcome)
+
+
+@asynccontextmanager
+async def _adding(nodes: RedisNodes, replay: Replay) -> AsyncIterator[_Add]:
+    """Yield what adds the jobs of events in no order."""
     queue = BullMQQueue.of(nodes, bull_prefix=replay.bull_prefix)
     try:
-        await _replay_to(queue, nodes, replay, outcome)
+        yield lambda events: queue.add([event.job for event in events])
     finally:
         await queue.close()
 
 
-async def _replay_to(queue: BullMQQueue, nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> None:
+@asynccontextmanager
+async def _adding_in_order(nodes: RedisNodes, replay: Replay) -> AsyncIterator[_Add]:
+    """Yield what adds the jobs of events to those of their keys, as subscribers do it."""
+    queues = queues_of(replay.queue, replay.partitions)
+    # It has no lease: what it adds is not compared with the marks of subscribers, and moves none.
+    epoch = ChannelEpoch(mark="replay", epoch=0, queues=queues, is_ordered=False)
+    if nodes.topology is None:
+        raise ConfigurationError("The replay cannot be in order:", ["the nodes have no URL; use RedisNodes.open"])
+    rules = dict.fromkeys(queues, replay.on_failure)
+    adder = BullMQJobAdder.from_url(nodes.topology, group="replay", bull_prefix=replay.bull_prefix, on_failure=rules)
+
+    async def add(events: Sequence[Candidate]) -> None:
+        entries = [RoutedEntry(event.delivery, (event.job,)) for event in events]
+        for refusal in await adder.add(replay.channel, entries, epoch):
+            raise ServerRefusedError(f"BullMQ did not add the job of the entry {refusal.entry_id}: {refusal.reason}")
+
+    try:
+        yield add
+    finally:
+        await adder.close()
+
+
+async def _replay_by(add: _Add, nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> None:
     inspection = BullMQInspection(nodes, bull_prefix=replay.bull_prefix)
     repair = BullMQRepair(nodes, bull_prefix=replay.bull_prefix) if replay.only_failed else None
     known_queues = frozenset(await inspection.queues())
@@ -146,10 +203,10 @@ async def _replay_to(queue: BullMQQueue, nodes: RedisNodes, replay: Replay, outc
                 own = [found for queue, found in failed if queue == name]
                 outcome.retried += len(own) if outcome.dry_run else await repair.retry(name, own)
             continue
-        new = [one.job for one, (found, _) in zip(batch, jobs, strict=True) if replay.mark or not found]
+        new = [one for one, (found, _) in zip(batch, jobs, strict=True) if replay.mark or not found]
         has_job = sum(bool(found) for found, _ in jobs)
         if not outcome.dry_run:
-            await queue.add(new)
+            await add(new)
         outcome.known += len(batch) - len(new)
         outcome.added += len(new)
         outcome.repeated += has_job if replay.mark else 0
@@ -184,15 +241,16 @@ async def _batches(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) ->
 
 async def _candidates(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome) -> AsyncIterator[Candidate]:
     streams = RedisStreamInspection(nodes, prefix=replay.prefix)
-    missing = set(replay.event_ids)
+    missing, place = set(replay.event_ids), ""
     async for delivery in streams.entries(replay.channel, since=replay.since, until=replay.until):
-        candidate = _candidate(delivery, replay)
+        candidate = _candidate(delivery, replay, place)
         if candidate is None:
             # It has no job that could have failed, and whether it is one of the wanted events is unknown.
             if not replay.event_ids and not replay.only_failed:
                 outcome.events += 1
                 outcome.unreadable += 1
             continue
+        place = candidate.job.order_place
         if replay.event_ids and candidate.event_id not in missing:
             continue
         missing.discard(candidate.event_id)
@@ -203,8 +261,8 @@ async def _candidates(nodes: RedisNodes, replay: Replay, outcome: ReplayOutcome)
     outcome.missing = tuple(sorted(missing))
 
 
-def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
-    """Return the job of an entry; None for one that a subscriber stores as a dead letter."""
+def _candidate(delivery: Delivery, replay: Replay, place: str) -> Candidate | None:
+    """Return the job of an entry, at `place` or behind it; None for one that a subscriber stores as a dead letter."""
     try:
         message = read_message(delivery.data or b"")
     except EventDecodingError:
@@ -213,5 +271,14 @@ def _candidate(delivery: Delivery, replay: Replay) -> Candidate | None:
         return None
     queues = queues_of(replay.queue, replay.partitions)
     queue = queues[partition_of(message.partitionkey or message.subject, len(queues))]
-    job = Job(queue, replay.job, job_id(message.id, job=replay.mark), job_data(delivery, message))
-    return Candidate(job, message.id)
+    job = Job(
+        queue,
+        replay.job,
+        job_id(message.id, job=replay.mark),
+        job_data(delivery, message),
+        DEFAULT_SETTINGS if replay.order_by is None else IN_ORDER_SETTINGS,
+        "" if replay.order_by is None else replay.order_by(message),
+        max(place, order_place(delivery, message.time)),
+        trace_of(message),
+    )
+    return Candidate(job, message.id, delivery)

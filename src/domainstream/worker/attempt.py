@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from domainstream.errors import DomainStreamError, HandlerCancelledError
 from domainstream.event import correlation_scope
-from domainstream.telemetry import Signal, emit
+from domainstream.telemetry import OpenSpan, Signal, emit
+from domainstream.worker.attempt_spans import AttemptSpans
 from domainstream.worker.consumer import EventConsumer
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.failures import (
@@ -60,10 +61,15 @@ class AttemptRunner:
         clock: Callable[[], float] = time.time,
         *,
         bull_prefix: str = DEFAULT_BULL_PREFIX,
+        spans: AttemptSpans | None = None,
     ) -> None:
-        """Use the handlers of `consumer`; `clock` returns a POSIX time, and `bull_prefix` begins all keys of BullMQ."""
+        """Use the handlers of `consumer`; `clock` returns a POSIX time, and `bull_prefix` begins all keys of BullMQ.
+
+        `spans` makes the attempts' spans, by default with links.
+        """
         self._consumer = consumer
         self._bull_prefix = bull_prefix
+        self._spans = spans or AttemptSpans(consumer.queue)
         self._clock = clock
         self._waits = WaitReporter(consumer.queue, clock)
 
@@ -72,11 +78,16 @@ class AttemptRunner:
 
         `KeyboardInterrupt` and `SystemExit`, which end the process, pass as well.
         """
-        task = asyncio.current_task()
         try:
             call = self._consumer.prepare(job)
         except Exception as error:  # noqa: BLE001 - a job's data may hold anything
-            return self._unprepared(job, error)
+            with self._spans.open(job, None) as span:
+                return _ended(span, self._unprepared(job, error), error)
+        with self._spans.open(job, call.context) as span:
+            return await self._run(job, call, span)
+
+    async def _run(self, job: ReceivedJob, call: PreparedCall, span: OpenSpan) -> AttemptResult:
+        task = asyncio.current_task()
         if task is not None:
             task.set_name(call.handler_name)  # by which an attempt that does not end is reported
         try:
@@ -86,19 +97,19 @@ class AttemptRunner:
         except GeneratorExit as error:
             if not _is_current(task):  # this coroutine is being closed, after its event loop
                 raise
-            return self._failed(job, call, error)
+            return _ended(span, self._failed(job, call, error), error)
         except asyncio.CancelledError as cancelled:
             if _is_cancelled_by_worker():
                 raise
             # The handler cancelled something of its own, or itself: a failure like any other.
             failure = HandlerCancelledError(f"the handler of job {job.id} was cancelled from inside")
             failure.__cause__ = cancelled
-            return self._failed(job, call, failure)
+            return _ended(span, self._failed(job, call, failure), failure)
         except BaseException as error:
             if _is_cancelled_by_worker() and not isinstance(sole_error(error), RetryLater | GiveUp):
                 self._report(job, call, error, "not counted: cancelled by the worker")
                 raise asyncio.CancelledError from error
-            return self._failed(job, call, error)
+            return _ended(span, self._failed(job, call, error), error)
         return Completed()
 
     def _unprepared(self, job: ReceivedJob, error: Exception) -> AttemptResult:
@@ -195,6 +206,13 @@ class AttemptRunner:
             event=call.event_name,
             next=next_step,
         )
+
+
+def _ended(span: OpenSpan, result: AttemptResult, error: BaseException) -> AttemptResult:
+    """Return how an attempt that ended with an error counts, for its span as well."""
+    if isinstance(result, Failed):
+        span.failed(sole_error(error))
+    return result
 
 
 def next_pause(job: ReceivedJob) -> timedelta | None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from domainstream.errors import InvalidEnvelopeError
 from domainstream.event import BaseEvent
+from domainstream.event.trace_context import read_context, trace_context
 from domainstream.queue import JobOrigin
 from domainstream.validation import plain_name
 
@@ -46,6 +47,9 @@ class ReceivedJob(Struct, frozen=True):
 
     progress: Progress | None = None
     """Stores the job's progress for tools that watch the queue. Defaults to None: progress goes nowhere."""
+
+    trace: str = ""
+    """The trace context that the job was given when it was added, as a JSON object; empty if it was given none."""
 
 
 class EventContext(Struct, frozen=True):
@@ -86,6 +90,12 @@ class EventContext(Struct, frozen=True):
     progress: Progress | None = None
     """Where `report_progress` sends its values; None outside of a worker."""
 
+    traceparent: str | None = None
+    """The span in which the event was published, or the job added (W3C Trace Context); None if neither has one."""
+
+    tracestate: str | None = None
+    """Vendor data of that span (W3C Trace Context), or None."""
+
     @property
     def is_last_attempt(self) -> bool:
         """Whether the job fails permanently if this attempt fails."""
@@ -111,6 +121,7 @@ def context_of(job: ReceivedJob, origin: JobOrigin, event: BaseEvent[Any]) -> Ev
         added_at = EPOCH + timedelta(milliseconds=source.timestamp) if source else event.occurred_at
     except OverflowError:
         raise InvalidEnvelopeError("the timestamp of the job's _redisEvent is beyond the year 9999") from None
+    trace = read_context(job.trace) or trace_context(origin.traceparent, origin.tracestate) or {}
     return EventContext(
         job_id=job.id,
         job_name=job.name,
@@ -123,4 +134,6 @@ def context_of(job: ReceivedJob, origin: JobOrigin, event: BaseEvent[Any]) -> Ev
         causation_id=event.causation_id,
         attempts=job.attempts,
         progress=job.progress,
+        traceparent=trace.get("traceparent"),
+        tracestate=trace.get("tracestate"),
     )

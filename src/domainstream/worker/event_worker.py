@@ -9,8 +9,10 @@ from typing import Final, Self
 
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle
+from domainstream.redis.span_attributes import server_attributes
 from domainstream.validation import positive, raise_problems
 from domainstream.worker.attempt import AttemptRunner
+from domainstream.worker.attempt_spans import AttemptSpans
 from domainstream.worker.bullmq.engine import BullMQEngine, WorkerConnections, WorkerStats
 from domainstream.worker.bullmq.places import Places
 from domainstream.worker.consumer import EventConsumer
@@ -56,7 +58,8 @@ class EventWorker:
         package `bullmq`, and `ConfigurationError` for an invalid URL and for numbers of zero or less.
         """
         raise_problems("EventWorker", [positive("concurrency", concurrency, int), positive("grace", grace, timedelta)])
-        run_attempt = AttemptRunner(consumer, bull_prefix=bull_prefix)
+        spans = AttemptSpans(consumer.queue, settings.trace, server=server_attributes(url))
+        run_attempt = AttemptRunner(consumer, bull_prefix=bull_prefix, spans=spans)
         places = Places(concurrency) if consumer.partitions > 1 else None
         engines = [
             BullMQEngine(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from domainstream.validation import plain_name, positive_fields, raise_problems
 
@@ -50,6 +51,11 @@ class WorkerSettings:
     metrics: int | None = None
     """For how many minutes BullMQ keeps counts of completed and failed jobs. Defaults to None: they are not counted."""
 
+    trace: Literal["link", "parent"] = "link"
+    """What the span of an attempt is to the context of its message: "parent" makes it a part of the trace in which the
+    event was published; "link" gives it a trace of its own, which refers to that one. Defaults to "link".
+    """
+
     name: str | None = None
     """The worker's name in BullMQ's tools; stored with each job it takes. Defaults to None: no name."""
 
@@ -59,4 +65,6 @@ class WorkerSettings:
         object.__setattr__(self, "name", name)
         invalid = name is not None and (not name or any(character.isspace() for character in name))
         problem = f"name is {name!r}, must be non-empty and contain no whitespace; use name='valuation-1'"
-        raise_problems("WorkerSettings", [*positive_fields(self), problem if invalid else None])
+        given: object = self.trace
+        trace = None if given in ("link", "parent") else f'trace is {given!r}, must be "link" or "parent"'
+        raise_problems("WorkerSettings", [*positive_fields(self), problem if invalid else None, trace])

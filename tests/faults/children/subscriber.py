@@ -96,10 +96,10 @@ def subscriptions(*, forgetful: bool = False) -> Subscriptions:
     return create_multiple_handlers({EVALUATED: handlers, CALCULATED: handlers})
 
 
-def keyed_subscriptions(on_failure: OnFailure | None) -> Subscriptions:
+def keyed_subscriptions(on_failure: OnFailure | None, *, forgetful: bool = False) -> Subscriptions:
     """Send both channels to the second queue."""
-    backoff = timedelta(milliseconds=20)
-    settings = JobSettings(attempts=ATTEMPTS, backoff=backoff, jitter=0, keep_completed_count=1_000_000)
+    backoff, kept = timedelta(milliseconds=20), 1 if forgetful else 1_000_000
+    settings = JobSettings(attempts=ATTEMPTS, backoff=backoff, jitter=0, keep_completed_count=kept)
     order_by = AGGREGATE if on_failure else None
     handler = to_queue(QUEUES[1], job=JOB, settings=settings, order_by=order_by, on_failure=on_failure or "hold")
     return create_multiple_handlers({EVALUATED: [handler], CALCULATED: [handler]})
@@ -125,7 +125,7 @@ def subscriber_of(order: SubscriberOrder) -> RedisBullMQStreamSubscriber:
     )
     chosen = subscriptions(forgetful=order.forgetful)
     if order.keyed:
-        chosen = keyed_subscriptions(order.on_failure)
+        chosen = keyed_subscriptions(order.on_failure, forgetful=order.forgetful)
     return RedisBullMQStreamSubscriber.from_url(
         order.url,
         group=GROUP,

@@ -32,7 +32,7 @@ from support.consuming import (
     running,
 )
 from support.metrics import Scraped
-from support.ordering import Ordered
+from support.worked_queue import WorkedQueue
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient
@@ -40,7 +40,6 @@ from domainstream.queue import job_id
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.topology import TopologyKind
 from domainstream.stream.inspection.commands import needed_by
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.server_lab import wait_until
 from domainstream.tools.metrics.redis_source import RedisSource
@@ -51,14 +50,6 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 QUEUE = "{valuation}"
 """BullMQ's name of the queue `valuation`."""
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -257,6 +248,21 @@ async def test_events_are_replayed_to_the_node_of_a_queue(typed: Type, streams: 
     (second,) = records(await typed(*words, "--bull-prefix", valuation.prefix))
     assert (first["added"], second["added"], second["known"]) == (3, 0, 3)
     assert await valuation.jobs.ids() == [job_id(event.id) for event in events]
+
+
+async def test_events_are_replayed_in_order(
+    typed: Type, streams: Streams, valuation: Valuation, redis: Any, redis_url: str
+) -> None:
+    """`replay --order-by` adds at the node of the queue: all but the first job of the key wait."""
+    await WorkedQueue(redis_url, redis, valuation.prefix).tend()
+    events = [evaluated() for _ in range(3)]
+    for event in events:
+        await streams.add(event)
+    words = ("replay", EVALUATED, "--since", "1h", "--to", "valuation", "--job", "price-stay", "--yes", "--json")
+    (outcome,) = records(await typed(*words, "--order-by", "aggregate", "--bull-prefix", valuation.prefix))
+    assert outcome["added"] == 3
+    assert await valuation.jobs.ids("prioritized") == [job_id(events[0].id)]
+    assert len(await valuation.jobs.ids("waiting-children")) == 2
 
 
 async def test_group_is_removed(typed: Type, streams: Streams, redis: Any) -> None:
@@ -491,8 +497,8 @@ async def test_held_keys_are_found_and_go_on_where_the_queue_lies(
     typed: Type, redis_url: str, redis: Any, bull: str, valuation: Valuation
 ) -> None:
     """The commands on the order of jobs take both names of a queue, and all keys of a call lie on its node."""
-    queue = Ordered(redis_url, redis, bull)
-    queue.valuation.jobs = valuation.jobs
+    queue = WorkedQueue(redis_url, redis, bull)
+    queue.jobs = valuation.jobs
     for key in ("stay-1", "stay-2", "stay-3"):
         await queue.hold(key, f"{key}-1", f"{key}-2")
     listed = records(await typed("order", "ls", QUEUE, "--json", "--bull-prefix", bull))

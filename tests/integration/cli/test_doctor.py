@@ -27,13 +27,14 @@ from support.consuming import (
     subscriptions_of,
     until,
 )
-from support.ordering import Ordered
+from support.worked_queue import WorkedQueue
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient, Retention
 from domainstream.publisher.partition_layout import CLAIM
 from domainstream.queue import JobSettings, job_id
 from domainstream.queue.bullmq.add_calls import add_script, fence_script
+from domainstream.queue.bullmq.job_batch import gate_script
 from domainstream.queue.bullmq.order import order_scripts
 from domainstream.queue.bullmq.repair import _repair_script
 from domainstream.queue.bullmq.scripts import KEYS, script_text
@@ -442,7 +443,8 @@ def test_subscriber_needs_what_its_scripts_call() -> None:
 
 def test_job_adder_needs_what_its_scripts_call() -> None:
     """The list of who adds jobs contains every command in the scripts that do."""
-    called = called_by(add_script().text, fence_script().text, *map(script_text, KEYS))
+    in_order = (add_script(in_order=True).text, gate_script("tend_gates"))
+    called = called_by(add_script().text, *in_order, fence_script().text, *map(script_text, KEYS))
     assert {"hset", "zadd", "incr"} <= called
     assert called <= set(needed_by("job-adder"))
 
@@ -492,9 +494,10 @@ async def test_operator_works_with_what_the_doctor_asks_for(
     async with running(valuation.worker(give_up)):
         await valuation.ended("failed", 4)
     await valuation.wait_for("HandlerNotFoundError: none", job_id="event-9")
-    ordered = Ordered(redis_url, redis, bull)
+    ordered = WorkedQueue(redis_url, redis, bull)
     for key in ("stay-1", "stay-2", "stay-3"):
         await ordered.hold(key, f"{key}-1", f"{key}-2")
+    await ordered.tend()
     to_valuation = f"--to valuation --job price-stay --bull-prefix {bull} --yes"
     for line in (
         *("streams ls", f"streams info {EVALUATED}", f"streams tail {EVALUATED}", "groups", "groups --consumers"),
@@ -504,6 +507,7 @@ async def test_operator_works_with_what_the_doctor_asks_for(
         *(f"order ls valuation --bull-prefix {bull}", f"jobs show valuation stay-1-2 --bull-prefix {bull}"),
         *(f"order retry valuation stay-1 --yes --bull-prefix {bull}", f"queues --bull-prefix {bull}"),
         f"order skip valuation stay-2 --yes --bull-prefix {bull}",
+        f"replay {EVALUATED} --event {events[0].id} --again --order-by aggregate {to_valuation}",
         f"order drop valuation stay-3 --yes --bull-prefix {bull}",
         f"order drop valuation --all --yes --bull-prefix {bull}",
         f"jobs retry valuation event-1 --yes --bull-prefix {bull}",
@@ -519,10 +523,9 @@ async def test_operator_works_with_what_the_doctor_asks_for(
 
 def test_operator_needs_what_the_scripts_of_bullmq_call() -> None:
     """The operator's list contains every command in BullMQ's scripts that the command line runs."""
-    called = called_by(_repair_script(), *order_scripts(), *map(script_text, KEYS))
-    assert {"hset", "zadd", "lrem", "incr"} <= called
-    # Parts of gates.lua that only subscribers get to.
-    assert called - {"linsert", "rpop", "zrangebyscore"} <= set(needed_by("operator"))
+    called = called_by(_repair_script(), *order_scripts(), *map(script_text, KEYS), add_script(in_order=True).text)
+    assert {"hset", "zadd", "lrem", "incr", "linsert"} <= called
+    assert called <= set(needed_by("operator"))
 
 
 async def test_probe_of_script_commands_changes_nothing(

@@ -1,6 +1,5 @@
 """Commands take a queue with partitions by its name, and mean all of its BullMQ queues."""
 
-from collections.abc import Iterator
 from zlib import crc32
 
 import pytest
@@ -14,7 +13,6 @@ from domainstream.queue import BullMQQueue, Job, JobSettings
 from domainstream.queue.bullmq.partitions import existing_queues
 from domainstream.queue.partitions import queues_of
 from domainstream.redis.nodes import RedisNodes
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 
@@ -165,14 +163,6 @@ async def test_replay_retries_failed_jobs_in_their_partitions(
         await until(lambda: worker.stats.failed == 8)
     words = ["replay", EVALUATED, "--failed", "--to", "billing", "--job", "bill", "--partitions", "4"]
     assert records(await typed(*words, "--yes", "--json", "--bull-prefix", bull))[0]["retried"] == 8
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.mark.xdist_group("cluster")

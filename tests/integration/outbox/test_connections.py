@@ -97,6 +97,24 @@ def test_connection_whose_commit_has_failed_is_refused_until_it_is_rolled_back(s
     assert store.stored() == [kept.id]
 
 
+@pytest.mark.parametrize("begin", ["begin", "begin_twophase"])
+def test_commit_on_a_broken_connection_raises_what_the_database_says(store: Store, begin: str) -> None:
+    """Where the connection breaks before the event is written, the caller gets the driver's error."""
+    if store.engine.dialect.name == "sqlite":
+        pytest.skip("a connection to SQLite does not break")
+    kept = created()
+    with store.engine.connect() as connection:
+        transaction = getattr(connection, begin)()
+        store.outbox.add(connection, created())
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        with pytest.raises(DBAPIError, match="closed"):
+            transaction.commit()
+    with store.engine.begin() as connection:
+        store.outbox.add(connection, kept)
+    assert store.stored() == [kept.id]
+
+
 def test_prepared_transaction_of_a_connection_holds_its_events(store: Store) -> None:
     """With two-phase commit the rows are part of what is prepared, or of a commit without preparation."""
     if store.engine.dialect.name == "sqlite":

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 from support.coding import created, drafted, evaluated
+from support.spans import recording, traceparent_of
 
 from domainstream import Outcome
 from domainstream.errors import MapperError, OutboxError
@@ -219,3 +220,27 @@ async def test_async_connection_stores_without_await(store: Store, async_engine:
             store.outbox.add(connection, created())
             raise DeliberateError
     assert store.stored() == [event.id]
+
+
+def test_stored_message_has_the_context_of_the_current_span(store: Store) -> None:
+    """What a request stores belongs to its trace, whenever the relay publishes it."""
+    with (
+        recording() as recorded,
+        recorded.app.start_as_current_span("request") as request,
+        Session(store.engine) as session,
+        session.begin(),
+    ):
+        store.outbox.add(session, created())
+    with store.engine.connect() as connection:
+        (data,) = connection.execute(select(store.outbox.table.c.data)).scalars()
+    assert read_message(bytes(data)).traceparent == traceparent_of(request.get_span_context())
+    assert recorded.spans == []
+
+
+def test_message_that_is_stored_outside_of_a_span_has_no_context(store: Store) -> None:
+    """Without a current span there is nothing to continue."""
+    with recording(), Session(store.engine) as session, session.begin():
+        store.outbox.add(session, created())
+    with store.engine.connect() as connection:
+        (data,) = connection.execute(select(store.outbox.table.c.data)).scalars()
+    assert read_message(bytes(data)).traceparent is None

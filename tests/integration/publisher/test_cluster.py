@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, Self, cast
@@ -20,7 +20,6 @@ from domainstream.redis.cluster_link import ClusterLink
 from domainstream.redis.slot_map import SlotMap
 from domainstream.redis.topology import Address, RedisTopology
 from domainstream.settings import RetryPolicy
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.fault_proxy import FaultProxy
 
@@ -28,14 +27,6 @@ CHANNELS: Final = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 """Channels whose streams lie on all three nodes."""
 
 pytestmark = pytest.mark.xdist_group("cluster")
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 async def stored(cluster: ClusterLab, key: str) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Channels with partitions: events of a key stay in order, and whoever has another number of partitions is rejected."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ from domainstream.channel.partitions import targets_of
 from domainstream.errors import ConfigurationError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.fault_proxy import FaultProxy
 
@@ -168,14 +167,6 @@ async def test_server_without_permission_to_claim_rejects(redis_url: str, redis:
     assert receipt.outcome is Outcome.REJECTED
     assert "rejected the command" in str(receipt.error)
     assert await stored(redis, stream_prefix, 1) == [[]]
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.mark.xdist_group("cluster")

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 from support.consuming import BullJobs, Streams
 from support.hand_over import HandOver
-from support.ordered_jobs import OrderedQueue
+from support.stepped_queue import SteppedQueue
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def valuation(redis: Redis, bull_prefix: str) -> BullJobs:
 
 
 @pytest.fixture
-async def queue(request: pytest.FixtureRequest, hand_over: HandOver) -> AsyncIterator[OrderedQueue]:
+async def queue(request: pytest.FixtureRequest, hand_over: HandOver) -> AsyncIterator[SteppedQueue]:
     """A queue where a job that has failed for good holds its key, or another rule is given."""
-    async with OrderedQueue(hand_over, getattr(request, "param", "hold")) as queue:
+    async with SteppedQueue(hand_over, getattr(request, "param", "hold")) as queue:
         yield queue
 
 
 @pytest.fixture
-async def skipping(hand_over: HandOver) -> AsyncIterator[OrderedQueue]:
+async def skipping(hand_over: HandOver) -> AsyncIterator[SteppedQueue]:
     """A queue where jobs pass one that has failed for good."""
-    async with OrderedQueue(hand_over, "skip") as queue:
+    async with SteppedQueue(hand_over, "skip") as queue:
         yield queue

@@ -1,7 +1,6 @@
 """`RedisNodes` sends each command to the node that has its key, also while slots move and primaries change."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -22,14 +21,6 @@ NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 """Keys on all three nodes."""
 
 APPEND = Script.of("return redis.call('APPEND', KEYS[1], ARGV[1])")
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 async def put(nodes: RedisNodes, key: str) -> None:

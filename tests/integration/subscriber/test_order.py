@@ -34,7 +34,7 @@ SOON = JobSettings(priority=1, attempts=3, backoff=timedelta(milliseconds=20), j
 
 
 class Billing:
-    """A consumer that fails as it is told, and what it has handled of each aggregate."""
+    """A consumer that fails as a test says, and what it has handled of each aggregate."""
 
     def __init__(self) -> None:
         self.consumer = EventConsumer(QUEUE)
@@ -153,9 +153,8 @@ async def test_events_of_several_channels_are_in_the_order_in_which_they_came(
     events: list[BaseEvent[Any]] = []
     for number in range(10):
         events += (evaluated(), PricingCalculated(aggregate_id="opt-1", payload=CalculatedPayload(price=number)))
-    for event in events:
-        await streams.add(event)
-        await asyncio.sleep(0.001)  # entries of several streams are told apart by their milliseconds
+    for number, event in enumerate(events):
+        await streams.add(event, f"{1_700_000_000_000 + number}-0")
     consumer = Billing()
     async with running(subscriber_of(redis_url, streams, bull_prefix, order_by=AGGREGATE)):
         await until(lambda: redis.llen(f"{bull_prefix}:{QUEUE}:order:keys:opt-1"))

@@ -1,7 +1,7 @@
 """Queues with partitions: each event's job goes to the BullMQ queue of its key, in the order of that key."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,6 @@ from support.partitions import PARTITIONS, StayCreated, producer_of, stays, subs
 
 from domainstream import EventProducer, RedisStreamPublisherClient
 from domainstream.queue.partitions import queues_of
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.worker import EventConsumer, EventContext, EventWorker
 
@@ -146,14 +145,6 @@ async def test_jobs_that_a_partition_lost_are_added_again(system: System) -> Non
     await system.redis.delete(f"{system.queues[lost].key}:wait", *keys)
     await system.publish(2)
     await system.assert_in_order()
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.mark.xdist_group("cluster")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -45,7 +45,6 @@ from domainstream.redis.errors import ErrorKind
 from domainstream.redis.slot_client import SlotClient
 from domainstream.redis.slot_map import SlotMap
 from domainstream.redis.topology import RedisTopology
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.server_lab import LabNode, wait_until
 from domainstream.worker import ReceivedJob
@@ -107,14 +106,6 @@ async def test_control_queue_without_a_hash_tag(cluster_url: str, monkeypatch: p
     with pytest.raises(ServerRefusedError, match="don't hash to the same slot"):
         await queue.add([job_of()])
     await queue.close()
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 class Moving:

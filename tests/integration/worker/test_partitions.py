@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -11,7 +11,6 @@ from support.working import Handle, job_of
 
 from domainstream.queue import BullMQQueue, Job
 from domainstream.queue.partitions import queues_of
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, WorkerStats
 
@@ -188,14 +187,6 @@ async def test_workers_share_partitions(billing: Billing) -> None:
         two.open()
         await billing.waits_for(10, 10, 10, 10)
     assert len(one.handled) + len(two.handled) == 40
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 @pytest.mark.xdist_group("cluster")

@@ -37,9 +37,15 @@ def test_wrong_options_are_usage_errors(arguments: list[str], message: str) -> N
 
 
 def test_monorepo_is_found_with_all_its_sources() -> None:
-    """In a checkout, the example is found beside `src`, with one package and three services."""
+    """In a checkout, the example is found beside `src`, with one package and four services."""
     assert monorepo() == Path(__file__).parents[3] / "examples" / "monorepo"
-    assert [folder.parent.name for folder in source_folders()] == ["contracts", "coding", "screenflow", "valuation"]
+    assert [folder.parent.name for folder in source_folders()] == [
+        "contracts",
+        "billing",
+        "coding",
+        "screenflow",
+        "valuation",
+    ]
 
 
 NEEDS_AN_EXTRA = "`domainstream demo` needs an extra. Run: pip install 'domainstream[demo]'"

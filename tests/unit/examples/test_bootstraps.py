@@ -32,7 +32,7 @@ asyncio.run(run())
 """
 """The relay of coding."""
 
-MODULES = [f"{package}.bootstrap" for package in ("contracts", "coding", "screenflow", "valuation")]
+MODULES = [f"{package}.bootstrap" for package in ("contracts", "coding", "screenflow", "valuation", "billing")]
 PATIENCE = 120
 
 

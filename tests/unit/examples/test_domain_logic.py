@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from coding.domain_layer.medical_stay.diagnosis_catalogue import COMPLICATIONS, PRINCIPAL_DIAGNOSES
-from coding.domain_layer.medical_stay.medical_stay import MedicalStay, StayStatus, admit, priced, reopened
+from coding.domain_layer.medical_stay.medical_stay import (
+    MedicalStay,
+    StayStatus,
+    admit,
+    cancel,
+    priced,
+    recode,
+    reopened,
+)
 from coding.domain_layer.optimization.optimization import UncodableStayError, evaluated, optimise
 from coding.synthetic_stays import synthetic_stays
 from screenflow.domain_layer.run.run import StayToScreen, screen
@@ -29,6 +37,22 @@ def test_stay_is_created_from_its_draft() -> None:
     drafted, created = admit(STAY)
     assert created.correlation_id == created.causation_id == drafted.id
     assert created.payload.coded_diagnoses == ("I48.1",)
+
+
+def test_stay_that_is_coded_again_has_its_new_codes() -> None:
+    """The stay and the event have the same codes, and the stay is as if it were handed in with them."""
+    stay, event = recode(reopened(STAY), principal_diagnosis="I21.0", coded_diagnoses=("N18.4",))
+    assert (stay.principal_diagnosis, stay.coded_diagnoses) == ("I21.0", ("N18.4",))
+    assert (event.payload.principal_diagnosis, event.payload.coded_diagnoses) == ("I21.0", ("N18.4",))
+    assert stay.status is StayStatus.CREATED
+
+
+def test_cancelled_stay_stays_cancelled() -> None:
+    """What its services report later does not bring it back, and neither does its ward."""
+    stay, event = cancel(STAY)
+    assert event.payload.stay_id == "stay-1"
+    recoded, _ = recode(stay, principal_diagnosis="I21.0", coded_diagnoses=())
+    assert {each.status for each in (stay, reopened(stay), priced(stay, 100), recoded)} == {StayStatus.CANCELLED}
 
 
 def test_optimising_finds_what_was_documented_but_not_coded() -> None:

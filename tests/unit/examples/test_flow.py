@@ -9,6 +9,9 @@ import pytest
 from msgspec.structs import replace as replace_struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from billing.bootstrap import wire as wire_billing
+from billing.domain_layer.bill import Bill
+from coding.application_layer.change_stays import cancel_stay, recode_stay
 from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.bootstrap import wire as wire_coding
 from coding.domain_layer.medical_stay.medical_stay import MedicalStay, StayStatus
@@ -48,7 +51,8 @@ class Hospital:
         self.coding = wire_coding(outbox, engine)
         self.screenflow = wire_screenflow(self.flow.publisher)
         self.valuation = wire_valuation(self.flow.publisher)
-        for service in (self.coding, self.screenflow, self.valuation):
+        self.billing = wire_billing()
+        for service in (self.coding, self.screenflow, self.valuation, self.billing):
             self.flow.add_consumer(service.consumer)
 
     async def hand_in(self, stay: MedicalStay) -> list[Receipt]:
@@ -56,6 +60,16 @@ class Hospital:
         receipts = await hand_in_stays([stay], outbox=outbox, sessions=self.coding.sessions)
         await self.flow.settle()
         return receipts
+
+    async def recode(self, *coded_diagnoses: str) -> None:
+        """Code `STAY` again."""
+        await recode_stay(
+            STAY.stay_id,
+            principal_diagnosis=STAY.principal_diagnosis,
+            coded_diagnoses=coded_diagnoses,
+            outbox=outbox,
+            sessions=self.coding.sessions,
+        )
 
     async def stay(self, stay_id: str) -> MedicalStay:
         """Return a stay as coding has it."""
@@ -70,16 +84,32 @@ async def hospital() -> AsyncIterator[Hospital]:
         yield Hospital(engine)
 
 
+@pytest.fixture
+async def disordered() -> AsyncIterator[Hospital]:
+    """The same hospital without the rule that keeps the jobs of its queues in order."""
+    handlers = {
+        channel: [replace_struct(one, order_by=None) for one in each] for channel, each in subscriptions.items()
+    }
+    async with open_database("sqlite+aiosqlite://") as engine:
+        yield Hospital(engine, create_multiple_handlers(handlers))
+
+
 async def test_stay_is_screened_optimised_and_priced(hospital: Hospital) -> None:
-    """One event on each channel but the one of failed runs, and every service knows the result."""
+    """One event on each channel but those of failed runs and of changes, and every service knows the result."""
     await hospital.hand_in(STAY)
     counts = {channel: len(hospital.flow.published(channel)) for channel in Channel}
-    assert counts == {channel: int(channel is not Channel.DOMAIN_SCREENFLOW_RUN_FAILED) for channel in Channel}
+    none = {
+        Channel.DOMAIN_SCREENFLOW_RUN_FAILED,
+        Channel.DOMAIN_CODING_MEDICAL_STAY_RECODED,
+        Channel.DOMAIN_CODING_MEDICAL_STAY_CANCELLED,
+    }
+    assert counts == {channel: int(channel not in none) for channel in Channel}
     stay = await hospital.stay("stay-1")
     [price] = hospital.flow.handled(PricingCalculated)
     assert stay.status == StayStatus.PRICED
     assert stay.price_cents == price.payload.amount_cents
     assert hospital.screenflow.runs.diagnosis_groups == {"stay-1": "F62B"}
+    assert hospital.billing.bills.of("stay-1") == Bill(stay_id="stay-1", diagnoses=("I50.1", "I48.1"))
 
 
 class FailsOnce:
@@ -92,19 +122,20 @@ class FailsOnce:
         """Fail the first call."""
         if not self.has_failed:
             self.has_failed = True
-            raise ConnectionError("the tariffs cannot be read")
+            raise ConnectionError("the database does not answer")
         await call_next(call)
 
 
 async def code_twice(hospital: Hospital) -> tuple[MedicalStay, list[int]]:
-    """Hand in a stay, and again with a diagnosis more, while the first pricing waits for its next attempt.
+    """Hand in a stay, and code it again with a diagnosis more, while the first pricing waits for its next attempt.
 
     Returns the stay in the end, and its prices in the order in which they were calculated.
     """
     hospital.valuation.consumer.add_middleware(FailsOnce())
     await hand_in_stays([STAY], outbox=outbox, sessions=hospital.coding.sessions)
     await hospital.flow.advance(timedelta())
-    await hospital.hand_in(replace(STAY, documented_diagnoses=(*STAY.documented_diagnoses, "R65.1")))
+    await hospital.recode("I48.1", "R65.1")
+    await hospital.flow.settle()
     prices = [price.payload.amount_cents for price in hospital.flow.published(PricingCalculated)]
     return await hospital.stay("stay-1"), prices
 
@@ -116,14 +147,46 @@ async def test_stay_that_is_coded_again_has_its_last_price(hospital: Hospital) -
     assert stay.price_cents == max(prices) == prices[-1]
 
 
-async def test_without_order_it_has_its_first_price() -> None:
+async def test_without_order_it_has_its_first_price(disordered: Hospital) -> None:
     """Control: the second pricing overtakes the first, whose price replaces it."""
-    handlers = {
-        channel: [replace_struct(one, order_by=None) for one in each] for channel, each in subscriptions.items()
-    }
-    async with open_database("sqlite+aiosqlite://") as engine:
-        stay, prices = await code_twice(Hospital(engine, create_multiple_handlers(handlers)))
+    stay, prices = await code_twice(disordered)
     assert stay.price_cents == min(prices) == prices[-1]
+
+
+async def code_recode_and_cancel(hospital: Hospital) -> tuple[list[str], tuple[str, ...]]:
+    """Hand in a stay, code it again and cancel it, while its first bill waits for its next attempt.
+
+    Returns billing's jobs in the order in which they were completed, and the diagnoses that are billed in the end.
+    """
+    completed = list[str]()
+
+    async def note(call: PreparedCall, call_next: Next) -> None:
+        await call_next(call)
+        completed.append(call.context.job_name)
+
+    hospital.billing.consumer.add_middleware(FailsOnce())
+    hospital.billing.consumer.add_middleware(note)
+    await hand_in_stays([STAY], outbox=outbox, sessions=hospital.coding.sessions)
+    await hospital.flow.advance(timedelta())
+    await hospital.recode("I48.1", "R65.1")
+    await cancel_stay("stay-1", outbox=outbox, sessions=hospital.coding.sessions)
+    await hospital.flow.settle()
+    bill = hospital.billing.bills.of("stay-1")
+    assert bill is not None
+    return completed, bill.diagnoses
+
+
+async def test_cancelled_stay_is_not_billed(hospital: Hospital) -> None:
+    """A stay is billed as coded, as coded again and as cancelled, in that order, although its first bill fails."""
+    jobs = [BullMqJobs.BILL_STAY, BullMqJobs.CORRECT_BILL, BullMqJobs.CANCEL_BILL]
+    assert await code_recode_and_cancel(hospital) == (jobs, ())
+    assert (await hospital.stay("stay-1")).status is StayStatus.CANCELLED
+
+
+async def test_without_order_it_is_billed_as_it_was_coded_first(disordered: Hospital) -> None:
+    """Control: the cancellation overtakes the first bill, which then replaces it."""
+    jobs = [BullMqJobs.CORRECT_BILL, BullMqJobs.CANCEL_BILL, BullMqJobs.BILL_STAY]
+    assert await code_recode_and_cancel(disordered) == (jobs, ("I50.1", "I48.1"))
 
 
 async def test_price_is_announced(hospital: Hospital) -> None:

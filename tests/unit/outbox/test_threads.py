@@ -13,7 +13,6 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from domainstream.errors import OutboxError
 from domainstream.outbox import Outbox, outbox
 from domainstream.outbox.sql import session_hooks
 
@@ -89,12 +88,15 @@ def test_first_sessions_of_a_class(threads: ThreadPoolExecutor, written: list[An
     assert len(written) == THREADS * ROUNDS
 
 
-def test_session_without_hooks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where SQLAlchemy has lost the hooks of a class for good, adding an event says so, and loses nothing."""
+def test_class_that_has_lost_its_hooks(monkeypatch: pytest.MonkeyPatch, written: list[Any]) -> None:
+    """Where SQLAlchemy has lost the hooks of a class permanently, each of its sessions gets them, and writes events."""
     monkeypatch.setattr(session_hooks, "PATIENCE", 0.01)
-    own = new_outbox()
-    with sessionmaker(new_engine())() as session:
-        hooks: Any = session.dispatch.before_commit
-        hooks.parent_listeners.clear()
-        with pytest.raises(OutboxError, match="make one before the threads start"):
-            own.add(session, event_of("stay-1", 1))
+    own, sessions = new_outbox(), sessionmaker(new_engine())
+    with sessions() as session:
+        for name in ("before_commit", "after_commit", "after_transaction_end"):
+            hooks: Any = getattr(session.dispatch, name)
+            hooks.parent_listeners.clear()
+    for number in range(2):
+        with sessions.begin() as session:
+            own.add(session, event_of(f"stay-{number}", 1))
+    assert len(written) == 2

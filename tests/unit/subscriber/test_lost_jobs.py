@@ -9,7 +9,6 @@ from domainstream.subscriber.parts import HandOverParts
 
 LEASE = Lease(
     epoch=2,
-    server_ms=0,
     last_delivered="7-1",
     owner_before="",
     is_resumed=False,

@@ -2,6 +2,9 @@
 
 import json
 from datetime import timedelta
+from enum import Enum
+from functools import partial
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -176,7 +179,7 @@ def test_stream_decides_over_the_key() -> None:
     assert (job.queue,) == router.queues_of(f"domain_coding_stay_created:p{other}")
 
 
-def test_entries_that_come_again_keep_their_places() -> None:
+def test_entries_that_are_routed_again_keep_their_places() -> None:
     """Entries that are routed again, because a queue has lost their jobs, are not behind those that came after them."""
     handlers = [to_queue("valuation", job="price-stay", order_by=AGGREGATE)]
     router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
@@ -185,3 +188,92 @@ def test_entries_that_come_again_keep_their_places() -> None:
     again = [entry.jobs[0].order_place for entry in router.route(deliveries[:3])]
     assert again == first[:3]
     assert first == sorted(first)
+
+
+class Ward(str, Enum):  # noqa: UP042 - that is the point
+    """Keys as a user may define them: members equal their values, and are formatted as `Ward.EAST`."""
+
+    EAST = "ward-east"
+
+
+def ordered_by(order_by: Any) -> RoutedEntry:
+    """Return what an event becomes in a queue with this rule."""
+    handlers = [to_queue("valuation", job="price-stay", order_by=order_by)]
+    return routed(delivery(evaluated()), JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []})))
+
+
+def returning(key: object) -> Any:
+    """Return a rule that returns `key` for every event."""
+
+    def by_key(_: object) -> object:
+        return key
+
+    return by_key
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("stay-1", "stay-1"), (" ", " "), ("Zürich 🏥", "Zürich 🏥"), ("a:b\n\0", "a:b\n\0"), (Ward.EAST, "ward-east")],
+    ids=["text", "blank", "beyond ASCII", "separators", "member of an enum"],
+)
+def test_text_is_the_key_of_a_job(key: str, expected: str) -> None:
+    """Any text that is not empty and that UTF-8 can encode orders a job, a member of an enum as its value."""
+    (job,) = ordered_by(returning(key)).jobs
+    assert type(job.order_key) is str
+    assert job.order_key == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("", "returned an empty text"),
+        ("stay-\ud800", "returned a text with a lone surrogate, which UTF-8 cannot encode"),
+        ("\udfff", "returned a text with a lone surrogate, which UTF-8 cannot encode"),
+        (None, "returned a value of type NoneType, not a text"),
+        (7, "returned a value of type int, not a text"),
+        (b"stay-1", "returned a value of type bytes, not a text"),
+        (["stay-1"], "returned a value of type list, not a text"),
+    ],
+    ids=["empty", "surrogate at the end", "surrogate alone", "None", "number", "bytes", "list"],
+)
+def test_event_without_a_valid_key_is_a_dead_letter(key: object, problem: str) -> None:
+    """What cannot be a key makes the event a dead letter, which says what is wrong, where, why, and what to do."""
+    entry = ordered_by(returning(key))
+    assert entry.dead_letter
+    assert entry.jobs == ()
+    assert entry.dead_letter.error == "OrderKeyError"
+    assert entry.dead_letter.reason.startswith(
+        f"order_by of the queue valuation, the function returning.<locals>.by_key, {problem}; the jobs of the queue "
+        "are ordered by what it returns, so it must be a non-empty text of valid Unicode for every event. Fix the "
+        f"function, then run: domainstream dead-letters redrive {EVALUATED} [event "
+    )
+
+
+def test_rule_that_raises_makes_a_dead_letter() -> None:
+    """The dead letter names the type of the error, whose message may quote the event."""
+
+    def by_patient(_: object) -> str:
+        raise LookupError("patient 7")
+
+    dead_letter = ordered_by(by_patient).dead_letter
+    assert dead_letter
+    assert dead_letter.error == "OrderKeyError"
+    assert "by_patient, raised LookupError;" in dead_letter.reason
+    assert "patient 7" not in dead_letter.reason
+
+
+def test_rule_without_a_name_is_named_by_its_class() -> None:
+    """A partial has no name of its own."""
+    dead_letter = ordered_by(partial(str.removeprefix, "")).dead_letter
+    assert dead_letter
+    assert "the function partial, raised TypeError;" in dead_letter.reason
+
+
+@pytest.mark.parametrize("key", ["", "\ud800"], ids=["empty", "surrogate"])
+def test_event_without_a_valid_key_holds_up_no_other(key: str) -> None:
+    """The events around it, of the same read, become jobs."""
+    keys = iter(["a", key, "b"])
+    handlers = [to_queue("valuation", job="price-stay", order_by=lambda _: next(keys))]
+    router = JobRouter(create_multiple_handlers({EVALUATED: handlers, CALCULATED: []}))
+    entries = router.route([delivery(evaluated(), f"1700000000123-{number}") for number in range(3)])
+    assert [[job.order_key for job in entry.jobs] for entry in entries] == [["a"], [], ["b"]]

@@ -1,14 +1,14 @@
 """Stores events in the transaction of a Django project's database: committed means delivered."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic
 
 from domainstream.channel import EventPublisherChannel
 from domainstream.errors import MissingExtraError, OutboxError
 from domainstream.outbox.sql.insert import ROWS_PER_STATEMENT, build_rows, stored_receipts, values_statement
 from domainstream.outbox.sql.tables import TABLE_NAME, require_supported
-from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra
+from domainstream.producer.message_builder import MessageBuilder, ServiceEventT_contra, Trace
 from domainstream.receipt import Receipt
 from domainstream.settings import MessageLimits
 
@@ -45,9 +45,9 @@ class DjangoOutbox(Generic[ServiceEventT_contra]):
         channel_for: Callable[[ServiceEventT_contra], EventPublisherChannel | None],
         source: str,
         limits: MessageLimits = DEFAULT_LIMITS,
-        trace: Callable[[], Mapping[str, str] | None] = lambda: None,
+        trace: Trace | None = None,
     ) -> None:
-        """Store events in the table of the app's migration; the rest is explained at `EventProducer`."""
+        """Store events in the table of the app's migration; the rest is explained at `EventProducer` and `Outbox`."""
         self._builder = MessageBuilder(channel_for=channel_for, source=source, limits=limits, trace=trace)
 
     def add(self, event: ServiceEventT_contra, *, using: str = DEFAULT_DB_ALIAS) -> Receipt:

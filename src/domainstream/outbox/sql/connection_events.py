@@ -67,15 +67,18 @@ class ConnectionEvents:
         try:
             self._write_kept(connection)
         except BaseException:
-            # SQLAlchemy takes the transaction for ended, and would give the connection back to its pool with it open.
-            connection.dialect.do_rollback(connection.connection)
+            # SQLAlchemy takes the transaction for ended, and would give the connection back to its pool with it open,
+            # unless that is broken.
+            if not connection.invalidated:
+                connection.dialect.do_rollback(connection.connection)
             raise
 
     def _commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
         try:
             self._write_kept(connection)
         except BaseException:
-            connection.dialect.do_rollback_twophase(connection, xid, is_prepared)  # as above
+            if not connection.invalidated:  # as above
+                connection.dialect.do_rollback_twophase(connection, xid, is_prepared)
             raise
 
     def _write_kept(self, connection: Connection, *_: Any) -> None:

@@ -4,8 +4,8 @@ The hooks are those of the class `Session`. A hook that was added to a session b
 that is going on already, if that event is added by another hook.
 
 SQLAlchemy gives a new class of sessions the hooks of its bases when its first session is made. Threads that do this at
-the same time may get sessions without them. So it is made to do it before there is a session, where the class is known,
-and each session is looked at before it gets an event.
+the same time may get sessions without them, for a moment or permanently. So it is made to do it before there is one,
+where the class is known, and each session is looked at before it gets an event.
 """
 
 import time
@@ -13,17 +13,19 @@ from collections.abc import Callable
 from functools import cache
 from threading import Lock
 from typing import Any, Final
+from weakref import WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from domainstream.errors import OutboxError
 from domainstream.outbox.sql.session_events import collectors, work_of, works
 
-PATIENCE: Final = 1.0
+PATIENCE: Final = 0.2
 """Seconds that another thread may take to give the hooks to a class of sessions; it takes microseconds."""
 
 _listening = Lock()
+_lost: WeakSet[type[Session]] = WeakSet()
+"""Classes whose sessions do not have their hooks."""
 
 
 def listen() -> None:
@@ -44,17 +46,23 @@ def _listen_once() -> None:
         event.listen(Session, name, hook)
 
 
-def verify_hooks(session: Session) -> None:
-    """Raise `OutboxError` unless the hooks are called for `session`."""
-    give_up_at = time.monotonic() + PATIENCE
-    while not all(hook in getattr(session.dispatch, name) for name, hook in _HOOKS.items()):
-        if time.monotonic() >= give_up_at:
-            kind = type(session).__name__
-            raise OutboxError(
-                f"SQLAlchemy does not call the outbox when sessions of {kind} commit, so the event would be lost: "
-                "threads made the first of them at the same time; restart, and make one before the threads start"
-            )
+def ensure_hooks(session: Session) -> None:
+    """Let the hooks be called for `session` itself where SQLAlchemy has lost those of its class."""
+    if _is_heard(session):
+        return
+    kind, give_up_at = type(session), time.monotonic() + PATIENCE
+    while kind not in _lost and time.monotonic() < give_up_at:
         time.sleep(0.001)
+        if _is_heard(session):
+            return
+    _lost.add(kind)
+    for name, hook in _HOOKS.items():
+        if hook not in getattr(session.dispatch, name):
+            event.listen(session, name, hook)
+
+
+def _is_heard(session: Session) -> bool:
+    return all(hook in getattr(session.dispatch, name) for name, hook in _HOOKS.items())
 
 
 def _before_commit(session: Session) -> None:

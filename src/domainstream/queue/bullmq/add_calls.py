@@ -8,6 +8,8 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from domainstream.queue.bullmq.job_batch import Argument, JobKinds, batch_script, parts_of
 from domainstream.queue.bullmq.scripts import KEYS_OF_QUEUE, now_ms, own_script, queue_key
 from domainstream.queue.port import ChannelEpoch, Fenced, RoutedEntry
@@ -15,6 +17,8 @@ from domainstream.queue.settings import OnFailure
 from domainstream.redis.link import Arguments
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.stream.state import id_order
+
+_write = msgspec.json.Encoder().encode
 
 UNORDERED: Final[Mapping[str, OnFailure]] = MappingProxyType({})
 
@@ -131,11 +135,14 @@ def _add_call(
     for entry in entries:
         delivery, jobs = entry.delivery, entry.jobs
         channel = channels.setdefault(delivery.channel, len(channels) + 1)
-        encoded += (channel, delivery.entry_id, len(jobs))
+        trace = jobs[0].trace if jobs else ""
+        encoded += (channel, delivery.entry_id, -len(jobs) if trace else len(jobs))
         if not jobs:
             given_up.add(delivery.channel)
             continue
         encoded.append(jobs[0].data)
+        if trace:
+            encoded.append(_write(trace))
         # A queue's mark moves after the last of its jobs.
         for job in sorted(jobs, key=attrgetter("queue")) if len(jobs) > 2 else jobs:
             encoded += (kinds.number_of(job), job.id)

@@ -169,18 +169,25 @@ class BullMQInspection:
                         seen.add(job_id)
                         yield _job(self.name_of(queue), job_id, state, fields)
 
-    async def _page(self, queue: str, state: str, start: int) -> list[tuple[str, dict[str, bytes | None]]]:
-        """Return id and fields of up to `PAGE` jobs, beginning with the one at `start`."""
+    async def newest(self, queue: str, state: str, *, start: int = 0, count: int = PAGE) -> list[JobState]:
+        """Return up to `count` jobs in a state, the newest first, from `start` on; -1 is the oldest."""
+        found = await self._page(queue, state, start, count, newest=True)
+        return [_job(self.name_of(queue), job_id, state, fields) for job_id, fields in found]
 
+    async def _page(
+        self, queue: str, state: str, start: int, count: int = PAGE, *, newest: bool = False
+    ) -> list[tuple[str, dict[str, bytes | None]]]:
         async def read(redis: Any) -> list[tuple[str, dict[str, bytes | None]]]:
             read_ids = redis.lrange if state in LISTS else redis.zrange
-            raw_ids = await read_ids(self._key(queue, state), start, start + PAGE - 1)
+            turned = newest and state not in LISTS
+            place = (-start - count, -1 - start) if turned else (start, start + count - 1)
+            raw_ids = (await read_ids(self._key(queue, state), *place))[:: -1 if turned else 1]
             job_ids = [job_id.decode(errors="backslashreplace") for job_id in raw_ids]
             async with redis.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(self._key(queue, job_id), _FIELDS)
-                fields = [*map(_fields, await pipe.execute(raise_on_error=False))]
-            return list(zip(job_ids, fields, strict=True))
+                fields = map(_fields, await pipe.execute(raise_on_error=False))
+                return list(zip(job_ids, fields, strict=True))
 
         return await self._run(queue, read)
 

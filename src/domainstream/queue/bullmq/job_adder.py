@@ -42,9 +42,6 @@ GATHERED: Final = 1_000
 _ALL: Final = ""
 """Stands for all queues, where one call can add to all of them."""
 
-_ALL_IN_ORDER: Final = " "
-"""The same for channels that have a queue whose jobs are handled in order: only those use the script for that."""
-
 
 class BullMQJobAdder:
     """A `JobAdder` for queues on one server, behind sentinels, or on a cluster."""
@@ -75,7 +72,8 @@ class BullMQJobAdder:
         self._on_failure = on_failure
         self._fence, self._add = fence_script(), add_script()
         self._add_in_order = add_script(in_order=True) if on_failure else self._add
-        self._gatherers: dict[str, Gatherer[_Request, list[Refusal]]] = {}
+        # By the queue, and whether they use the script for jobs that are handled in order.
+        self._gatherers: dict[tuple[str, bool], Gatherer[_Request, list[Refusal]]] = {}
         self._owned = AsyncExitStack()
 
     @classmethod
@@ -107,10 +105,14 @@ class BullMQJobAdder:
             return []
         if not self._lanes.topology.is_cluster:
             is_in_order = any(queue in self._on_failure for queue in epoch.queues)
-            return await self._gatherer(_ALL_IN_ORDER if is_in_order else _ALL).ask(_Request(channel, entries, epoch))
+            return await self._gatherer(_ALL, is_in_order=is_in_order).ask(_Request(channel, entries, epoch))
         requests = {queue: _part(channel, entries, epoch, queue) for queue in epoch.queues}
         parts = await asyncio.gather(
-            *(self._gatherer(queue).ask(request) for queue, request in requests.items() if request.entries),
+            *(
+                self._gatherer(queue, is_in_order=queue in self._on_failure).ask(request)
+                for queue, request in requests.items()
+                if request.entries
+            ),
             return_exceptions=True,
         )
         for part in parts:  # only when all have come to an end: nothing may be under way any more
@@ -138,20 +140,20 @@ class BullMQJobAdder:
             raise server_error(reply, self._lanes.topology.place) from None
         return fenced_of(reply)
 
-    def _gatherer(self, queue: str) -> "Gatherer[_Request, list[Refusal]]":
-        if queue not in self._gatherers:
+    def _gatherer(self, queue: str, *, is_in_order: bool) -> "Gatherer[_Request, list[Refusal]]":
+        key = (queue, is_in_order)
+        if key not in self._gatherers:
 
             async def add(requests: Sequence[_Request]) -> list[_Result]:
-                return await self._add_together(queue, requests)
+                return await self._add_together(queue, requests, is_in_order=is_in_order)
 
-            self._gatherers[queue] = Gatherer(add, lambda request: len(request.entries), most=GATHERED)
-        return self._gatherers[queue]
+            self._gatherers[key] = Gatherer(add, lambda request: len(request.entries), most=GATHERED)
+        return self._gatherers[key]
 
-    async def _add_together(self, queue: str, requests: Sequence["_Request"]) -> list["_Result"]:
+    async def _add_together(self, queue: str, requests: Sequence["_Request"], *, is_in_order: bool) -> list["_Result"]:
         """Add what several channels ask for; if one of them may be the cause of a failure, each on its own."""
         entries = [entry for request in requests for entry in request.entries]
         epochs = {request.channel: request.epoch for request in requests}
-        is_in_order = queue == _ALL_IN_ORDER or queue in self._on_failure
         options: dict[str, Any] = {
             "bull_prefix": self._bull_prefix,
             "bullmq_name": self._bullmq_name,
@@ -176,7 +178,11 @@ class BullMQJobAdder:
             return [error]
         if isinstance(error, ServerUnavailableError | ServerOutOfMemoryError):
             return [type(error)(*error.args) for _ in requests]
-        return [result for request in requests for result in await self._add_together(queue, [request])]
+        return [
+            result
+            for request in requests
+            for result in await self._add_together(queue, [request], is_in_order=is_in_order)
+        ]
 
     async def _replies(self, lane: CallLane, script: Script, calls: Sequence[AddCall]) -> list[Reply]:
         replies, _ = await lane.eval(script, [call.arguments for call in calls], confirm=self._confirm)

@@ -30,7 +30,8 @@ def gate_script(name: str) -> str:
     """Return a script of ours, or a part of one, that has to do with gates, with the BullMQ functions that it needs."""
     parent = "addParentJob"
     functions = _as_function(parent, script_text(parent), before="release = moveParentToWaitIfNeeded\n")
-    parts = {"gates": own_script("gates"), "release": f"local make, release = {{}}\n{functions}\nmake.{parent}()"}
+    parts = {part: own_script(part) for part in ("gates", "add_to_key")}
+    parts["release"] = f"local make, release = {{}}\n{functions}\nmake.{parent}()"
     return with_parts(own_script(name), {**parts, "adders": functions})
 
 

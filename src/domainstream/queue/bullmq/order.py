@@ -124,16 +124,16 @@ class BullMQOrder:
         found = {name: _order_state(*replies[prefix]) for name, prefix in names.items()}
         return {name: state for name, state in found.items() if state is not None}
 
-    async def held(self, queue: str, *, pages: float = inf) -> AsyncIterator[HeldKey]:
+    async def held(self, queue: str, *, most: float = inf) -> AsyncIterator[HeldKey]:
         """Yield the keys that a failed job holds, the last that failed first, reading page by page.
 
-        A key that becomes held meanwhile may be missed, and so are those of jobs that failed before the ones of the
-        first `pages` pages.
+        At most about the last `most` failed jobs are looked at. A key that becomes held meanwhile may be missed.
         """
         left: int | str = ""
         last: tuple[float, str] = (inf, "")
-        while left != 0 and pages > 0:
-            pages -= 1
+        looked_at = 0
+        while left != 0 and looked_at < most:
+            looked_at += PAGE
             left, found = await self._ask(queue, "page", PAGE, left)
             for key in [self._held_key(queue, row) for row in found]:
                 # What is removed meanwhile shifts the others into the next page.

@@ -106,7 +106,8 @@ class BullMQQueue:
         name = script_for(job.settings)
         keys = [queue_key(self._bull_prefix, job.queue, key) for key in KEYS[name]]
         arguments = packed_arguments(job, self._bull_prefix, now)
-        options = packed_options(job.settings, jobId=job.id)
+        trace = {"tm": job.trace} if job.trace else {}
+        options = packed_options(job.settings, jobId=job.id, **trace)
         return self._scripts[name], (len(keys), *keys, arguments, job.data, options, now)
 
     async def _run(self, client: Redis, calls: Sequence[_Call]) -> list[Reply]:

@@ -104,21 +104,24 @@ _ADDING: Final = (
 )
 """What the scripts that add jobs call."""
 
+_IN_ORDER: Final = ("lindex", "linsert", "lpop", "rpop", "sismember", "smembers", "srem", "zrangebyscore")
+"""What they call besides for jobs that are handled in order."""
+
 _ASKED: Final = {
     PUBLISHER: (),
     SUBSCRIBER: (
         *("hset", "multi", "exec", "subscribe"),
         *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore"),  # the members of a group
     ),
-    JOB_ADDER: _ADDING,
+    JOB_ADDER: (*_ADDING, *_IN_ORDER),
     WORKER: (
         *_ADDING,
         *("bzpopmin", "hexists", "hgetall", "hincrby", "ltrim", "pexpire", "rpoplpush", "smembers", "srem", "xtrim"),
         *("zcard", "zpopmin", "zrangebyscore", "zremrangebyrank", "zremrangebyscore", "zrevrange"),
     ),
     OPERATOR: (
-        *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "lpop", "lpush", "lrem", "persist", "pttl"),
-        *("rpush", "sadd", "scard", "srem", "zadd", "zrem", "zrevrangebyscore"),
+        *("hdel", "hget", "hgetall", "hmset", "hset", "incr", "lindex", "linsert", "lpop", "lpush", "lrem", "persist"),
+        *("pttl", "rpop", "rpush", "sadd", "scard", "srem", "zadd", "zrangebyscore", "zrem", "zrevrangebyscore"),
     ),
 }
 """What cannot be tried. An operator needs what BullMQ's scripts call besides, to add, retry and remove jobs."""

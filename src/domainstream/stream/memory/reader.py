@@ -60,15 +60,13 @@ class MemoryStreamReader:
         group = self._streams.groups.setdefault((channel, self.group), MemoryGroup())
         if is_made or not held.token:
             held.token, held.reached = secrets.token_hex(4), {}
-        server_ms = int(now * 1000)
-        held.owner, held.epoch = self.instance, max(held.epoch + 1, server_ms, least_epoch)
+        held.owner, held.epoch = self.instance, max(held.epoch + 1, int(now * 1000), least_epoch)
         held.until = now + self._settings.lease.total_seconds()
         if is_made and channel in self._known:
             emit(Signal.STREAM_GROUP_RECREATED, group=self.group, channel=channel)
         self._known.add(channel)
         return Lease(
             epoch=held.epoch,
-            server_ms=server_ms,
             last_delivered=group.last_id,
             owner_before=owner_before,
             is_resumed=owner_before == self.instance,

@@ -10,8 +10,8 @@
 -- to make the group if there is none, and replace the token: nothing that was noted of this stream in queues under the
 -- old one holds any longer.
 --
--- Returns {epoch, server ms, last-delivered-id, owner before, epoch before, token, token before, the first pending id or
--- '', each queue and what it has reached}. Errors: HELD <ms left> <owner>; NOGROUP. After these nothing was done.
+-- Returns {epoch, last-delivered-id, owner before, epoch before, token, token before, the first pending id or '', each
+-- queue and what it has reached}. Errors: HELD <ms left> <owner>; NOGROUP. After these nothing was done.
 
 local call = redis.call
 local stream, lease = KEYS[1], KEYS[2]
@@ -61,9 +61,7 @@ call('HSET', lease, 'owner', me, 'epoch', new_epoch, 'token', token, 'until', wr
 call('PEXPIRE', lease, KEPT_MS)
 
 local first_pending = call('XPENDING', stream, group)[2] or ''
-local taken = {
-  new_epoch, written(now), state['last-delivered-id'], owner, written(epoch), token, token_before or '', first_pending,
-}
+local taken = {new_epoch, state['last-delivered-id'], owner, written(epoch), token, token_before or '', first_pending}
 
 -- What each queue has reached. After a new token that means nothing.
 local fields = call('HGETALL', lease)

@@ -119,11 +119,10 @@ class StreamTurns(Struct, frozen=True, kw_only=True):
 
     def lease_of(self, reply: Any, connection: int = 0) -> Lease:
         """Return the lease that a call of `take` returned over this connection."""
-        epoch, server_ms, *rest = (part.decode() for part in reply)
-        last_delivered, owner, epoch_before, token, token_before, first_pending, *reached = rest
+        epoch, last_delivered, owner, epoch_before, *rest = (part.decode() for part in reply)
+        token, token_before, first_pending, *reached = rest
         return Lease(
             epoch=int(epoch),
-            server_ms=int(server_ms),
             last_delivered=last_delivered,
             owner_before=owner,
             is_resumed=owner == self.instance,

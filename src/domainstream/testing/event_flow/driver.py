@@ -180,6 +180,7 @@ class FlowDriver:
             backoff,
             waits=scheduled.waits,
             timestamp_ms=milliseconds_of(scheduled.added_at),
+            trace=job.trace,
         )
         event = context = None
         try:

@@ -13,7 +13,9 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from billing.bootstrap import wire as wire_billing
 from contracts.bull_mq_queues import BullMqQueues
 from contracts.subscriptions import subscriptions
 from domainstream import PublisherSettings, RedisStreamPublisherClient
@@ -70,11 +72,13 @@ async def _listen(stdin: asyncio.StreamReader, go: asyncio.Event) -> None:
 
 async def subscriber(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Forward the events of all streams to the queues."""
-    # Without the Node.js service, the jobs of its queue would only wait.
     worked = create_multiple_handlers(
         {
             channel: [
-                handler for handler in handlers if settings.announces or handler.queue != BullMqQueues.NOTIFICATIONS
+                handler if settings.in_order else replace(handler, order_by=None)
+                for handler in handlers
+                # Without the Node.js service, the jobs of its queue would only wait.
+                if settings.announces or handler.queue != BullMqQueues.NOTIFICATIONS
             ]
             for channel, handlers in subscriptions.items()
         }
@@ -109,6 +113,13 @@ async def valuation(settings: ChildSettings, reporter: Reporter, _go: asyncio.Ev
         await handle_events(consumer, settings, reporter)
 
 
+async def billing(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
+    """Handle the events of coding, some of which fail at first."""
+    consumer = wire_billing().consumer
+    consumer.add_middleware(FailsAtFirst())
+    await handle_events(consumer, settings, reporter)
+
+
 @asynccontextmanager
 async def _publisher(settings: ChildSettings, reporter: Reporter) -> AsyncIterator[EventPublisher]:
     retry = RetryPolicy(deadline=_FAILOVER_DEADLINE) if settings.survives_failover else RetryPolicy()
@@ -126,7 +137,7 @@ async def handle_events(consumer: EventConsumer, settings: ChildSettings, report
     await worker.run()
 
 
-PROGRAMS: dict[str, Program] = {each.__name__: each for each in (subscriber, screenflow, valuation)}
+PROGRAMS: dict[str, Program] = {each.__name__: each for each in (subscriber, screenflow, valuation, billing)}
 
 if __name__ == "__main__":
     run_child(PROGRAMS[sys.argv[1]])

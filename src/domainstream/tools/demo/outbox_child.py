@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from coding.application_layer.change_stays import cancel_stay, recode_stay
 from coding.application_layer.hand_in_stays import hand_in_stays
 from coding.bootstrap import Coding
 from coding.bootstrap import wire as wire_coding
 from coding.infrastructure_layer.events.coding_event_producer.coding_event_producer_mapper import channel_for
 from coding.infrastructure_layer.events.coding_outbox import outbox
 from coding.infrastructure_layer.persistence.database import open_database
+from coding.infrastructure_layer.persistence.sql_medical_stays import SqlMedicalStays
 from coding.synthetic_stays import synthetic_stays
 from domainstream import Outcome, Receipt
 from domainstream.errors import ConfigurationError, ServerError, ServerUnavailableError
@@ -27,10 +29,14 @@ from domainstream.producer.message_builder import ServiceEventT_contra
 from domainstream.publisher import BatchIdentity, RedisBatchPublisher
 from domainstream.tools.demo.child import Program, handle_events, run_child
 from domainstream.tools.demo.protocol import ChildSettings, Published
-from domainstream.tools.demo.recoding import is_coded_twice
+from domainstream.tools.demo.recoding import is_recoded
 from domainstream.tools.demo.reporting import Reporter
+from domainstream.worker import Next, PreparedCall
+from screenflow.domain_layer.run.run_events import RunFailed, RunStarted
 
 _STAYS_AT_ONCE = 5
+_UNTIL_CHANGE = 0.1
+"""Seconds that a ward takes to change a stay. Meanwhile, what its screening has led to is on its way."""
 
 
 async def coding(settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
@@ -40,6 +46,7 @@ async def coding(settings: ChildSettings, reporter: Reporter, go: asyncio.Event)
     try:
         async with open_database(settings.database_url) as engine, asyncio.TaskGroup() as tasks:
             service = wire_coding(reporting, engine)
+            service.consumer.add_middleware(ChangesStays(service))
             tasks.create_task(handle_events(service.consumer, settings, reporter))
             tasks.create_task(_hand_in(service, settings, reporter, go))
     finally:
@@ -67,7 +74,7 @@ def _remove_database(settings: ChildSettings) -> None:
 
 
 async def _hand_in(service: Coding, settings: ChildSettings, reporter: Reporter, go: asyncio.Event) -> None:
-    """Hand in all stays at a steady rate, some of them twice.
+    """Hand in all stays at a steady rate.
 
     Each group is due at a fixed time, however long the previous one took.
     """
@@ -76,13 +83,49 @@ async def _hand_in(service: Coding, settings: ChildSettings, reporter: Reporter,
     stays = synthetic_stays(settings.events, settings.seed)
     due = now()
     while group := list(islice(stays, _STAYS_AT_ONCE)):
-        coded_again = [stay for stay in group if is_coded_twice(stay.stay_id)]
-        for stays_at_once in filter(None, (group, coded_again)):
-            receipts = await hand_in_stays(stays_at_once, outbox=service.outbox, sessions=service.sessions)
-            reporter.pending.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
+        receipts = await hand_in_stays(group, outbox=service.outbox, sessions=service.sessions)
+        reporter.pending.not_published += sum(receipt.outcome is Outcome.NOT_PUBLISHED for receipt in receipts)
         due += len(group) / settings.stays_per_second
         await asyncio.sleep(max(0.0, due - now()))
     reporter.pending.finished = True
+
+
+class ChangesStays:
+    """A middleware by which a ward codes some stays again once they are screened, and cancels them after that.
+
+    What a ward changes is never ahead of what it had handed in before, for that has been screened.
+    """
+
+    def __init__(self, service: Coding) -> None:
+        self._service = service
+        self._screened: dict[str, list[str]] = {}
+
+    async def __call__(self, call: PreparedCall, call_next: Next) -> None:
+        """Handle the event, and change its stay if it is one of those."""
+        await call_next(call)
+        event = call.event
+        if isinstance(event, RunStarted | RunFailed) and is_recoded(event.aggregate_id):
+            await self._change(event.payload.stay_id, event.id)
+
+    async def _change(self, stay_id: str, event_id: str) -> None:
+        outbox, sessions = self._service.outbox, self._service.sessions
+        screened = self._screened.setdefault(stay_id, [])
+        if event_id in screened:
+            return
+        await asyncio.sleep(_UNTIL_CHANGE)
+        if screened:
+            await cancel_stay(stay_id, outbox=outbox, sessions=sessions)
+        else:
+            async with sessions() as session:
+                stay = await SqlMedicalStays(session).get(stay_id)
+            await recode_stay(
+                stay_id,
+                principal_diagnosis=stay.principal_diagnosis,
+                coded_diagnoses=stay.documented_diagnoses,
+                outbox=outbox,
+                sessions=sessions,
+            )
+        screened.append(event_id)
 
 
 class ReportingBatchPublisher:

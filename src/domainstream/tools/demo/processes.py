@@ -13,7 +13,7 @@ from domainstream.tools.demo import notifications
 from domainstream.tools.demo.prerequisites import source_folders
 from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
-NAMES = ("subscriber", "coding", "relay", "screenflow", "valuation")
+NAMES = ("subscriber", "coding", "relay", "screenflow", "valuation", "billing")
 """The programs of `child` and `outbox_child` that run, each in a process of its own."""
 
 _WITH_DATABASE = ("coding", "relay")

@@ -33,6 +33,9 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     survives_failover: bool = False
     """Whether publishers wait until a replica has each event, and longer than usual for a server that answers."""
 
+    in_order: bool = True
+    """Whether the subscriptions keep their rule that the events of an aggregate are handled in order."""
+
     announces: bool = False
     """Whether the Node.js service runs too, and so gets jobs."""
 

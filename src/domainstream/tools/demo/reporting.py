@@ -12,7 +12,7 @@ from domainstream.receipt import Outcome, Receipt
 from domainstream.settings import Confirm
 from domainstream.telemetry import FIELD_PREFIX, Signal
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, write_report
-from domainstream.tools.demo.recoding import FailedOnPurposeError, OrderWatch, is_coded_twice
+from domainstream.tools.demo.recoding import FailedOnPurposeError, OrderWatch, is_recoded
 from domainstream.worker import EventConsumer, Next, PreparedCall, RetryLater
 from domainstream.worker.failures import BEFORE_HANDLER
 
@@ -90,7 +90,7 @@ def report_jobs(consumer: EventConsumer, reporter: Reporter) -> None:
             raise
         milliseconds = round((datetime.now(UTC) - event.occurred_at).total_seconds() * 1000, 3)
         subscription = Subscription(str(event.event_type), consumer.queue, context.job_name)
-        undisturbed = None if is_coded_twice(event.aggregate_id) else milliseconds
+        undisturbed = None if is_recoded(event.aggregate_id) else milliseconds
         reporter.pending.handled.append(Handled(subscription, event.id, undisturbed))
         reporter.pending.overtaken += watch.is_overtaken(event, context)
 

@@ -32,12 +32,13 @@ async def run_demo(
     seed: int,
     redis_url: str | None,
     kind: TopologyKind = TopologyKind.SINGLE,
+    in_order: bool = True,
 ) -> DemoOutcome:
     """Run the demo and return its result. Leaves no process, no file and no key behind.
 
     `events` is the number of medical stays to hand in, at least 1, and `seed` is what they are made from. `redis_url`
     names the server to use; None finds or starts one. Of any other `kind`, several servers are started, and a primary
-    is killed in the middle.
+    is killed in the middle. Not `in_order`, the rule that keeps the events of an aggregate in order is left out.
 
     Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
@@ -53,7 +54,7 @@ async def run_demo(
     ):
         async with aclosing(RedisDemoServer(servers.url, name)) as redis:
             server = await interrupts.guard(redis.describe())
-            run = _Run(servers, redis, screen)
+            run = _Run(servers, redis, screen, in_order=in_order)
             try:
                 settings = ChildSettings(
                     url=servers.url,
@@ -62,6 +63,7 @@ async def run_demo(
                     seed=seed,
                     database_file=_create_database(Path(folder, "coding.db")),
                     survives_failover=servers.failover is not None,
+                    in_order=in_order,
                     announces=servers.failover is not None and notifications.missing() is None,
                 )
                 await interrupts.guard(run.work(settings))
@@ -81,11 +83,12 @@ def _create_database(file: Path) -> str:
 
 
 class _Run:
-    def __init__(self, servers: DemoServers, redis: RedisDemoServer, screen: DemoScreen) -> None:
+    def __init__(self, servers: DemoServers, redis: RedisDemoServer, screen: DemoScreen, *, in_order: bool) -> None:
         self._servers = servers
         self._failover = servers.failover
         self._redis = redis
         self._screen = screen
+        self._in_order = in_order
         self._tally = Tally()
         self._children = Children(self._tally.add)
         self._stalled: list[str] = []
@@ -116,7 +119,12 @@ class _Run:
         """Return the result of the run."""
         failover = self._failover.outcome if self._failover else None
         return DemoOutcome.of(
-            self._tally, seconds=self._seconds, server=server, problems=self.problems, failover=failover
+            self._tally,
+            seconds=self._seconds,
+            server=server,
+            problems=self.problems,
+            failover=failover,
+            in_order=self._in_order,
         )
 
     def _is_done(self) -> bool:

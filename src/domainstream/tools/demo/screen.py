@@ -87,8 +87,10 @@ class DemoScreen:
         )
         if outcome.failed_on_purpose:
             self._console.print(
-                f"Pricings that failed at first while their stay was coded again: {outcome.failed_on_purpose:,}; "
-                f"events overtaken by a later one of their aggregate: {outcome.overtaken:,}.",
+                f"Handlers that failed at first while their stay was coded again and cancelled: "
+                f"{outcome.failed_on_purpose:,}; "
+                f"events overtaken by a later one of their aggregate: {outcome.overtaken:,}"
+                + ("." if outcome.in_order else ", without the rule that keeps them in order."),
                 soft_wrap=True,
             )
         if outcome.failover is not None:

@@ -164,6 +164,9 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
     overtaken: int
     """How many events were handled after a later one of their aggregate."""
 
+    in_order: bool
+    """Whether the subscriptions kept their rule that such events are handled in order."""
+
     p50_ms: float | None
     """The median time from an event to the end of its handler; None without events."""
 
@@ -194,15 +197,16 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
         server: str,
         problems: list[str],
         failover: FailoverOutcome | None = None,
+        in_order: bool = True,
     ) -> Self:
         """Summarise `tally`; `problems` are those that the tally does not know.
 
-        Only while no server dies, it is a problem that an event is handled twice, or after a later one.
+        Only while no server dies, it is a problem that an event is handled twice, or, `in_order`, after a later one.
         """
         milliseconds = tally.milliseconds()
         repeated = tally.duplicates and failover is None
         repeats = [f"{tally.duplicates:,} events were handled more than once"] if repeated else []
-        disordered = tally.overtaken and failover is None
+        disordered = tally.overtaken and failover is None and in_order
         overtaken = [f"{tally.overtaken:,} events were overtaken by later ones"] if disordered else []
         return cls(
             published=tally.total_published,
@@ -212,6 +216,7 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
             duplicates=tally.duplicates,
             failed_on_purpose=tally.failed_on_purpose,
             overtaken=tally.overtaken,
+            in_order=in_order,
             p50_ms=_rounded(percentile(milliseconds, 50)),
             p99_ms=_rounded(percentile(milliseconds, 99)),
             seconds=round(seconds, 2),

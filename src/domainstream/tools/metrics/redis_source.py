@@ -25,8 +25,8 @@ from domainstream.tools.metrics.table import Metric, Sample
 COUNTED: Final = 10_000
 """How many unread entries are counted where the server has lost count."""
 
-HELD_PAGES: Final = 10
-"""How many pages of 100 failed jobs are looked at for held keys."""
+HELD_JOBS: Final = 1_000
+"""How many failed jobs of a queue are looked at for held keys, the last ones."""
 
 
 class Names(NamedTuple):
@@ -160,7 +160,7 @@ class RedisSource:
             samples.append(Sample(Metric.WAITING_IN_ORDER, order.waiting, (queue,)))
             samples.append(Sample(Metric.MAILBOX, order.mailbox, (queue,)))
             has_failed = bool(states[queue].failed)
-            held = [key async for key in self._order.held(queue, pages=HELD_PAGES)] if has_failed else []
+            held = [key async for key in self._order.held(queue, most=HELD_JOBS)] if has_failed else []
             since_ms = min((key.since_ms for key in held), default=now_ms)
             samples.append(Sample(Metric.HELD_KEYS, len(held), (queue,)))
             samples.append(Sample(Metric.OLDEST_HELD_KEY, _seconds(max(0, now_ms - since_ms)), (queue,)))

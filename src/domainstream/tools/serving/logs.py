@@ -31,7 +31,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON line: time, level, logger, message, correlation id, signal fields and traceback."""
+    """Formats a record as one JSON line: time, level, logger, message, correlation id, signal fields and traceback.
+
+    In a span, its `trace_id` and `span_id` as well.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as JSON."""
@@ -42,6 +45,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "correlation_id": getattr(record, "correlation_id", "-"),
         }
+        line |= {name: given for name in ("trace_id", "span_id") if (given := getattr(record, name, "-")) != "-"}
         fields = {name: value for name, value in vars(record).items() if name.startswith(FIELD_PREFIX)}
         line |= {name.removeprefix(FIELD_PREFIX): str(value) for name, value in fields.items()}
         if record.exc_info:

@@ -49,6 +49,9 @@ class JobOptions(Struct, frozen=True, gc=False, rename="camel"):
     lifo: Any = False
     """Whether the job goes to the front of the queue when it is retried at once."""
 
+    tm: Any = None
+    """The trace context, as a JSON object in a string."""
+
 
 class HeldJob(Struct, eq=False, gc=False):
     """A job that this worker has locked."""
@@ -109,6 +112,7 @@ def held_job(fields: list[bytes], job_id: bytes, token: bytes) -> HeldJob:
         backoff=options.backoff,
         waits=max(int(known.get(b"ats", 0)) - made - 1, 0),
         timestamp_ms=int(added_at) if added_at.isdigit() else 0,
+        trace=options.tm if isinstance(options.tm, str) else "",
     )
     deferred_failure, scheduler = known.get(b"defa"), known.get(b"rjk")
     waited = received.waits > 0 and unhandled_error(known.get(b"failedReason")) is not None

@@ -11,6 +11,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from support.coding import CodingEvent, created, drafted, evaluated
 from support.django_project import Stay, forget_databases, use_databases
+from support.spans import recording, traceparent_of
 
 from domainstream import Outcome
 from domainstream.errors import EventEncodingError, MapperError, OutboxError
@@ -43,6 +44,14 @@ def test_committed_event_is_stored_with_its_data(databases: str, outbox: CodingO
         "domain_coding_medical_stay_created",
         event.id,
     )
+
+
+def test_stored_message_has_the_context_of_the_current_span(databases: str, outbox: CodingOutbox) -> None:
+    """What a request stores belongs to its trace, whenever the relay publishes it."""
+    with recording() as recorded, recorded.app.start_as_current_span("request") as request, transaction.atomic():
+        outbox.add(created())
+    (data,) = OutboxRow.objects.values_list("data", flat=True)
+    assert read_message(bytes(data)).traceparent == traceparent_of(request.get_span_context())
 
 
 def test_stored_row_holds_the_message_and_its_partition_key(databases: str, outbox: CodingOutbox) -> None:

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from msgspec.structs import replace
-from support.ordered_jobs import PATIENT, QUEUE, OrderedQueue
+from support.ordered_queue import QUEUE
+from support.stepped_queue import PATIENT, SteppedQueue
 
 from domainstream.queue import JobSettings
 from domainstream.queue.bullmq.scripts import script_text
@@ -27,7 +28,7 @@ def test_scripts_are_the_ones_we_know() -> None:
     assert {name: Script.of(script_text(name)).sha for name in KNOWN_SCRIPTS} == KNOWN_SCRIPTS
 
 
-async def test_jobs_of_one_key_start_one_after_the_other(queue: OrderedQueue) -> None:
+async def test_jobs_of_one_key_start_one_after_the_other(queue: SteppedQueue) -> None:
     """A job starts when the one before it is completed; other keys do not wait."""
     await queue.add("a1", "a2", "b1", "a3")
     assert await queue.started() == ["a1", "b1"]
@@ -39,7 +40,7 @@ async def test_jobs_of_one_key_start_one_after_the_other(queue: OrderedQueue) ->
     assert await queue.where() == {"completed": ["a1", "a2", "a3", "b1"]}
 
 
-async def test_rule_1_a_known_id_keeps_its_place(queue: OrderedQueue) -> None:
+async def test_rule_1_a_known_id_keeps_its_place(queue: SteppedQueue) -> None:
     """A job that is added again, running, waiting or done, stays where it is and waits for nothing else."""
     await queue.add("a1", "a2", "a3")
     assert await queue.started() == ["a1"]
@@ -50,7 +51,7 @@ async def test_rule_1_a_known_id_keeps_its_place(queue: OrderedQueue) -> None:
     assert await queue.work_off() == ["a2", "a3"]
 
 
-async def test_rule_3_a_failed_job_holds_its_key(queue: OrderedQueue) -> None:
+async def test_rule_3_a_failed_job_holds_its_key(queue: SteppedQueue) -> None:
     """Behind a job that has failed for good, those that wait and those that come wait until it is retried."""
     await queue.add("a1", "a2")
     assert await queue.started() == ["a1"]
@@ -62,7 +63,7 @@ async def test_rule_3_a_failed_job_holds_its_key(queue: OrderedQueue) -> None:
     assert await queue.work_off() == ["a1", "a2", "a3"]
 
 
-async def test_rule_3_a_failed_job_without_followers_holds_its_key(queue: OrderedQueue) -> None:
+async def test_rule_3_a_failed_job_without_followers_holds_its_key(queue: SteppedQueue) -> None:
     """What comes after a key's last job has failed for good waits for it."""
     await queue.add("a1")
     assert await queue.started() == ["a1"]
@@ -74,7 +75,7 @@ async def test_rule_3_a_failed_job_without_followers_holds_its_key(queue: Ordere
     assert await queue.work_off() == ["a1", "a2"]
 
 
-async def test_rule_3_an_attempt_that_fails_lets_nothing_pass(queue: OrderedQueue) -> None:
+async def test_rule_3_an_attempt_that_fails_lets_nothing_pass(queue: SteppedQueue) -> None:
     """While a job is delayed until its next attempt, those behind it wait."""
     queue.settings = PATIENT
     await queue.add("a1", "a2")
@@ -86,7 +87,7 @@ async def test_rule_3_an_attempt_that_fails_lets_nothing_pass(queue: OrderedQueu
     assert await queue.where() == {"delayed": ["a1"], "waiting-children": ["a2", "a3"]}
 
 
-async def test_rule_4_a_key_is_held_although_the_job_behind_is_removed(queue: OrderedQueue) -> None:
+async def test_rule_4_a_key_is_held_although_the_job_behind_is_removed(queue: SteppedQueue) -> None:
     """A failed job whose follower was removed does not look as if somebody had let that pass."""
     await queue.add("a1", "a2", "a3")
     assert await queue.started() == ["a1"]
@@ -102,7 +103,7 @@ async def test_rule_4_a_key_is_held_although_the_job_behind_is_removed(queue: Or
     assert await queue.work_off() == ["a1", "a4"]
 
 
-async def test_a_removed_job_is_not_waited_for(queue: OrderedQueue) -> None:
+async def test_a_removed_job_is_not_waited_for(queue: SteppedQueue) -> None:
     """Behind a job that was removed before its turn, the next one waits for the one before it, not for nothing."""
     await queue.add("a1", "a2", "a3")
     assert await queue.started() == ["a1"]
@@ -113,7 +114,7 @@ async def test_a_removed_job_is_not_waited_for(queue: OrderedQueue) -> None:
     assert await queue.work_off() == ["a3"]
 
 
-async def test_a_removed_first_job_lets_the_next_start(queue: OrderedQueue) -> None:
+async def test_a_removed_first_job_lets_the_next_start(queue: SteppedQueue) -> None:
     """When the failed job that holds a key is removed, the next one starts at the next look."""
     await queue.add("a1", "a2", "a3")
     assert await queue.started() == ["a1"]
@@ -124,7 +125,7 @@ async def test_a_removed_first_job_lets_the_next_start(queue: OrderedQueue) -> N
     assert await queue.work_off() == ["a2", "a3"]
 
 
-async def test_a_removed_job_that_comes_again_goes_to_the_end(queue: OrderedQueue) -> None:
+async def test_a_removed_job_that_comes_again_goes_to_the_end(queue: SteppedQueue) -> None:
     """A removed job that is added again waits for all, and those that waited for it do not wait for it any more."""
     await queue.add("a1", "a2", "a3")
     assert await queue.started() == ["a1"]
@@ -137,8 +138,8 @@ async def test_a_removed_job_that_comes_again_goes_to_the_end(queue: OrderedQueu
     assert await queue.work_off() == ["a3", "a2"]
 
 
-async def test_the_first_job_removed_and_added_again(queue: OrderedQueue) -> None:
-    """Also the first job of a key, which never waited, goes to the end when it comes again."""
+async def test_the_first_job_removed_and_added_again(queue: SteppedQueue) -> None:
+    """Also the first job of a key, which never waited, goes to the end when it is added again."""
     await queue.add("a1", "a2")
     await queue.remove("a1")
     await queue.add("a1")
@@ -146,8 +147,8 @@ async def test_the_first_job_removed_and_added_again(queue: OrderedQueue) -> Non
     assert await queue.work_off() == ["a2", "a1"]
 
 
-async def test_a_removed_job_comes_again_with_another_key(queue: OrderedQueue) -> None:
-    """A removed job that comes again under another key holds up nobody in its old one."""
+async def test_a_removed_job_comes_again_with_another_key(queue: SteppedQueue) -> None:
+    """A removed job that is added again under another key holds up nobody in its old one."""
     await queue.add("a1", "a2")
     await queue.remove("a1")
     await queue.add_entries([queue.entry("a1", key="b"), queue.entry("b2")])
@@ -157,7 +158,7 @@ async def test_a_removed_job_comes_again_with_another_key(queue: OrderedQueue) -
     assert await queue.started() == ["b2"]
 
 
-async def test_priority_and_delay_begin_when_it_is_a_jobs_turn(queue: OrderedQueue) -> None:
+async def test_priority_and_delay_begin_when_it_is_a_jobs_turn(queue: SteppedQueue) -> None:
     """A job that has waited for the one before it is then delayed, or takes its place by priority."""
     queue.settings = JobSettings(priority=5)
     await queue.add("a1", "a2")
@@ -179,7 +180,7 @@ async def test_priority_and_delay_begin_when_it_is_a_jobs_turn(queue: OrderedQue
     assert await queue.where() == {"active": ["b1"], "delayed": ["a3"], "completed": ["a1", "a2"]}
 
 
-async def test_entries_of_others_go_to_the_end(queue: OrderedQueue) -> None:
+async def test_entries_of_others_go_to_the_end(queue: SteppedQueue) -> None:
     """Entries that are claimed from another consumer are added behind those that have passed them."""
     epoch = ChannelEpoch(mark=queue.owner.epoch.mark, epoch=queue.owner.epoch.epoch, queues=[QUEUE], is_ordered=False)
     late = queue.entry("a1")
@@ -188,7 +189,7 @@ async def test_entries_of_others_go_to_the_end(queue: OrderedQueue) -> None:
     assert await queue.work_off() == ["a2", "a1"]
 
 
-async def test_a_job_without_a_key_waits_for_nothing(queue: OrderedQueue) -> None:
+async def test_a_job_without_a_key_waits_for_nothing(queue: SteppedQueue) -> None:
     """Jobs without a key, such as those of a queue beside, are added as ever."""
     await queue.add("a1")
     entry = queue.entry("other")

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Final
 
 import pytest
-from support.ordered_jobs import OrderedQueue
+from support.stepped_queue import SteppedQueue
 
 STEPS: Final = 400
 KEYS: Final = "abc"
@@ -65,9 +65,9 @@ class Model:
 class Run:
     """A queue and its model, which do the same."""
 
-    def __init__(self, queue: OrderedQueue, model: Model, chance: random.Random) -> None:
+    def __init__(self, queue: SteppedQueue, model: Model, chance: random.Random) -> None:
         self.queue, self.model, self._chance = queue, model, chance
-        self._places = list(range(1_000, 1_000 + 10 * STEPS))
+        self._places = list(range(1_000, 1_000 + 20 * STEPS))
         self._removed: list[str] = []
         self.done = 0
 
@@ -89,17 +89,24 @@ class Run:
         )()
 
     async def add(self) -> None:
-        """Add a job of a later event, or of an earlier one, or one that was removed, or one that is there."""
+        """Add jobs of later events, or of earlier ones, or one that was removed, or one that is there."""
         which = self._chance.random()
         if which < 0.1 and self._removed:
-            name = self._removed.pop(self._chance.randrange(len(self._removed)))
+            names = [self._removed.pop(self._chance.randrange(len(self._removed)))]
         elif which < 0.2 and self.model.jobs:
-            name = self._chance.choice(self.model.jobs)
+            names = [self._chance.choice(self.model.jobs)]
+        elif which < 0.7:
+            names = [self._new(0)]
         else:
-            # Mostly in order.
-            name = f"{self._chance.choice(KEYS)}{self._places.pop(0 if which < 0.8 else self._chance.randrange(20))}"
-        await self.queue.add_at(name, int(name[1:]))
-        self.model.add(name)
+            # Several of one channel, which are in order, while others of their keys have been added before.
+            names = [self._new(self._chance.randrange(20)) for _ in range(self._chance.randrange(1, 4))]
+            names.sort(key=lambda name: int(name[1:]))
+        await self.queue.add_at({name: int(name[1:]) for name in names})
+        for name in names:
+            self.model.add(name)
+
+    def _new(self, skipped: int) -> str:
+        return f"{self._chance.choice(KEYS)}{self._places.pop(skipped)}"
 
     async def start(self) -> None:
         """Start a job: it must be one whose turn it is."""
@@ -161,9 +168,9 @@ class Run:
                 self.model.forget(name)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("queue", ["hold", "skip"], indirect=True)
-async def test_what_the_model_says(queue: OrderedQueue, seed: int) -> None:
+async def test_what_the_model_says(queue: SteppedQueue, seed: int) -> None:
     """Only jobs whose turn it is start, each can, and in the end nothing of ours is left."""
     chance = random.Random(seed)
     run = Run(queue, Model(skipping=queue.on_failure == "skip"), chance)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.hand_over import RefusedError
-from support.ordered_jobs import TOKEN, OrderedQueue
+from support.stepped_queue import TOKEN, SteppedQueue
 
 from domainstream.queue.bullmq.job_batch import gate_script
 from domainstream.redis.scripts import Script
@@ -20,7 +20,7 @@ async def full(redis: Redis) -> AsyncIterator[Redis]:
 
 
 @pytest.mark.parametrize("broken", ["waiting-children", "order:waiting-children", "order:keys"])
-async def test_rule_1_a_refused_job_leaves_nothing_behind(queue: OrderedQueue, broken: str) -> None:
+async def test_rule_1_a_refused_job_leaves_nothing_behind(queue: SteppedQueue, broken: str) -> None:
     """A job that a key of another type keeps out is in no state; the one before it looks like the last of its key."""
     await queue.add("a1")
     await queue.redis.delete(queue.key(broken))
@@ -38,7 +38,7 @@ async def test_rule_1_a_refused_job_leaves_nothing_behind(queue: OrderedQueue, b
 
 
 @pytest.mark.parametrize("broken", ["order:keys:a", "order:event-a2", "order:event-a2:dependencies"])
-async def test_rule_1_a_broken_key_of_ours_leaves_no_job_behind(queue: OrderedQueue, broken: str) -> None:
+async def test_rule_1_a_broken_key_of_ours_leaves_no_job_behind(queue: SteppedQueue, broken: str) -> None:
     """A list or a gate of another type keeps its job out until somebody deletes it; then all are handled in order."""
     if broken != "order:keys:a":
         await queue.add("a1")
@@ -54,7 +54,7 @@ async def test_rule_1_a_broken_key_of_ours_leaves_no_job_behind(queue: OrderedQu
     assert await queue.work_off() == [name for name in ("a1", "a2", "a3") if name != "a1" or "event" in broken]
 
 
-async def test_rule_2_no_entry_is_passed(queue: OrderedQueue) -> None:
+async def test_rule_2_no_entry_is_passed(queue: SteppedQueue) -> None:
     """Where BullMQ does not take a job, the channel waits: nothing that comes after it is added, whatever its key."""
     await queue.add("a1")
     await queue.redis.set(queue.key("waiting-children"), "text")
@@ -67,7 +67,7 @@ async def test_rule_2_no_entry_is_passed(queue: OrderedQueue) -> None:
     assert sorted(await queue.work_off()) == ["a1", "a2", "b1", "c1"]
 
 
-async def test_rule_3_with_skip_a_failed_job_is_passed(skipping: OrderedQueue) -> None:
+async def test_rule_3_with_skip_a_failed_job_is_passed(skipping: SteppedQueue) -> None:
     """With skip, the job behind one that has failed for good starts at the next look."""
     await skipping.add("a1", "a2", "a3")
     assert await skipping.started() == ["a1"]
@@ -78,7 +78,7 @@ async def test_rule_3_with_skip_a_failed_job_is_passed(skipping: OrderedQueue) -
     assert await skipping.work_off() == ["a2", "a3", "a4"]
 
 
-async def test_rule_3_with_skip_a_worker_whose_clock_is_slow(skipping: OrderedQueue) -> None:
+async def test_rule_3_with_skip_a_worker_whose_clock_is_slow(skipping: SteppedQueue) -> None:
     """With skip, a job is passed although its worker says that it failed before another one that was passed already."""
     await skipping.add("a1", "a2", "b1", "b2")
     assert await skipping.started() == ["a1", "b1"]
@@ -90,7 +90,7 @@ async def test_rule_3_with_skip_a_worker_whose_clock_is_slow(skipping: OrderedQu
     assert sorted(await skipping.started()) == ["a2", "b2"]
 
 
-async def test_rule_3_with_skip_a_worker_whose_clock_is_wrong(skipping: OrderedQueue) -> None:
+async def test_rule_3_with_skip_a_worker_whose_clock_is_wrong(skipping: SteppedQueue) -> None:
     """With skip, a job that seems to have failed an hour ago is passed when its key is looked at again."""
     await skipping.add("a1", "a2", "b1", "b2")
     assert await skipping.started() == ["a1", "b1"]
@@ -105,7 +105,7 @@ async def test_rule_3_with_skip_a_worker_whose_clock_is_wrong(skipping: OrderedQ
     assert await skipping.started() == ["b2"]
 
 
-async def test_rule_3_with_skip_many_fail_in_one_millisecond(skipping: OrderedQueue) -> None:
+async def test_rule_3_with_skip_many_fail_in_one_millisecond(skipping: SteppedQueue) -> None:
     """With skip, all are passed that fail at one time, however many: a worker may report them together."""
     count = 250
     await skipping.add(*(f"key{number}x{step}" for number in range(count) for step in (1, 2)))
@@ -118,14 +118,14 @@ async def test_rule_3_with_skip_many_fail_in_one_millisecond(skipping: OrderedQu
     assert len(await skipping.started()) == count
 
 
-async def test_rule_6_mail_is_opened_in_parts(queue: OrderedQueue) -> None:
+async def test_rule_6_mail_is_opened_in_parts(queue: SteppedQueue) -> None:
     """One job behind thousands that are done does not keep the server busy for long: a call drops 1,000 of them."""
     jobs = 3_000
     await queue.add(*(f"a{number}" for number in range(jobs)), "a9999")
     await queue.let_be_done("a", jobs)
     script = Script.of(gate_script("tend_gates"))
     before = len(await queue.list_of("a"))
-    call = (1, queue.key("order:wait"), queue.prefix, 1_700_000_000_000, "hold", 100)
+    call = (1, queue.key("order:wait"), queue.key(""), 1_700_000_000_000, "hold", 100)
     ((left, held),) = await queue.owner.queue_link.eval_each(script, [call])
     assert (left, held) == (1, [])
     assert before - len(await queue.list_of("a")) <= 1_001
@@ -133,7 +133,7 @@ async def test_rule_6_mail_is_opened_in_parts(queue: OrderedQueue) -> None:
     assert await queue.work_off() == ["a9999"]
 
 
-async def test_thousands_of_jobs_that_are_done(queue: OrderedQueue) -> None:
+async def test_thousands_of_jobs_that_are_done(queue: SteppedQueue) -> None:
     """A job whose key has a list of 3,000 that are done starts at the next look, and so do those behind it."""
     jobs = 3_000
     await queue.add(*(f"a{number}" for number in range(jobs)))
@@ -143,7 +143,7 @@ async def test_thousands_of_jobs_that_are_done(queue: OrderedQueue) -> None:
     assert await queue.work_off() == ["a9998", "a9999"]
 
 
-async def test_memory_that_is_full_loses_no_mail(queue: OrderedQueue, full: Redis) -> None:
+async def test_memory_that_is_full_loses_no_mail(queue: SteppedQueue, full: Redis) -> None:
     """When the server is full, a call that adds nothing new takes no job out of the mailbox."""
     await queue.add("a1", "a2", "a3", "b1")
     assert await queue.started() == ["a1", "b1"]
@@ -158,7 +158,7 @@ async def test_memory_that_is_full_loses_no_mail(queue: OrderedQueue, full: Redi
     assert await queue.work_off() == ["a2", "a3"]
 
 
-async def test_memory_that_is_full_loses_no_skipped_key(skipping: OrderedQueue, full: Redis) -> None:
+async def test_memory_that_is_full_loses_no_skipped_key(skipping: SteppedQueue, full: Redis) -> None:
     """The same of a job that is to be passed."""
     await skipping.add("a1", "a2", "a3", "b1")
     assert await skipping.started() == ["a1", "b1"]
@@ -173,7 +173,7 @@ async def test_memory_that_is_full_loses_no_skipped_key(skipping: OrderedQueue, 
     assert await skipping.work_off() == ["a2", "a3"]
 
 
-async def test_memory_that_is_full_in_the_middle(queue: OrderedQueue, full: Redis) -> None:
+async def test_memory_that_is_full_in_the_middle(queue: SteppedQueue, full: Redis) -> None:
     """A job that was refused because the memory is full is added in order afterwards."""
     await queue.add("a1", "a2")
     await queue.remove("a2")
@@ -186,7 +186,7 @@ async def test_memory_that_is_full_in_the_middle(queue: OrderedQueue, full: Redi
     assert await queue.work_off() == ["a1", "a2", "a3"]
 
 
-async def test_a_job_that_stalls_too_often(queue: OrderedQueue) -> None:
+async def test_a_job_that_stalls_too_often(queue: SteppedQueue) -> None:
     """A job whose workers die more often than is allowed fails, and then holds its key."""
     await queue.add("a1", "a2")
     assert await queue.started() == ["a1"]
@@ -203,7 +203,7 @@ async def test_a_job_that_stalls_too_often(queue: OrderedQueue) -> None:
     assert await queue.where() == {"failed": ["a1"], "waiting-children": ["a2"]}
 
 
-async def test_a_job_that_waits_for_jobs_of_its_handler(queue: OrderedQueue) -> None:
+async def test_a_job_that_waits_for_jobs_of_its_handler(queue: SteppedQueue) -> None:
     """A job that waits for jobs which its own handler has added is not started by a look at its gate."""
     await queue.add("a1", "a2", "a3")
     assert await queue.started() == ["a1"]

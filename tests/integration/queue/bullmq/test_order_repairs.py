@@ -6,26 +6,27 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 from support.consuming import until
-from support.ordering import LATER, QUEUE, Failing, Ordered
+from support.ordered_queue import QUEUE
+from support.worked_queue import LATER, Failing, WorkedQueue
 from support.working import working
 
 from domainstream.queue.bullmq.repair import BullMQRepair
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.outcomes import AttemptResult, Failed
 
-Change = Callable[[Ordered, BullMQRepair], Awaitable[object]]
+Change = Callable[[WorkedQueue, BullMQRepair], Awaitable[object]]
 
 
 @pytest.fixture
-def queue(redis_url: str, redis: Redis, stream_prefix: str) -> Ordered:
+def queue(redis_url: str, redis: Redis, stream_prefix: str) -> WorkedQueue:
     """The queue of this test, in which a failed job holds its key."""
-    return Ordered(redis_url, redis, f"{stream_prefix}bull")
+    return WorkedQueue(redis_url, redis, f"{stream_prefix}bull")
 
 
 @pytest.fixture
-def repair(redis: Redis, queue: Ordered) -> BullMQRepair:
+def repair(redis: Redis, queue: WorkedQueue) -> BullMQRepair:
     """Repairs the queues of this test, as `jobs retry` and `jobs rm` do."""
-    return BullMQRepair(redis, bull_prefix=queue.prefix)
+    return BullMQRepair(redis, bull_prefix=queue.bull_prefix)
 
 
 async def again_in_an_hour(_: ReceivedJob) -> AttemptResult:
@@ -44,7 +45,7 @@ async def again_in_an_hour(_: ReceivedJob) -> AttemptResult:
     ids=["retry", "rm", "remove", "clean"],
 )
 async def test_rest_of_a_held_key_is_handled_in_order(
-    queue: Ordered, repair: BullMQRepair, change: Change, handled: list[str]
+    queue: WorkedQueue, repair: BullMQRepair, change: Change, handled: list[str]
 ) -> None:
     """The failed job is retried or removed: those behind it follow, and none is lost."""
     await queue.hold("stay-1", "a1", "a2", "a3", "a4")
@@ -53,7 +54,7 @@ async def test_rest_of_a_held_key_is_handled_in_order(
     assert await queue.handle(until_done=lambda ids: ids[-1:] == ["a4"]) == handled
 
 
-async def test_job_that_waits_is_removed_alone(queue: Ordered, repair: BullMQRepair) -> None:
+async def test_job_that_waits_is_removed_alone(queue: WorkedQueue, repair: BullMQRepair) -> None:
     """One in the middle is removed: the next waits for the one before it, and neither overtakes."""
     await queue.hold("stay-1", "a1", "a2", "a3", "a4")
     await queue.remove("a3")
@@ -63,7 +64,7 @@ async def test_job_that_waits_is_removed_alone(queue: Ordered, repair: BullMQRep
     assert await queue.handle(until_done=lambda ids: ids[-1:] == ["a4"]) == ["a1", "a2", "a4"]
 
 
-async def test_jobs_that_wait_are_neither_failed_nor_delayed(queue: Ordered, repair: BullMQRepair) -> None:
+async def test_jobs_that_wait_are_neither_failed_nor_delayed(queue: WorkedQueue, repair: BullMQRepair) -> None:
     """`jobs retry` and `jobs rm` leave them alone, so nobody starts one before its turn."""
     await queue.hold("stay-1", "a1", "a2", "a3")
     for change in (repair.retry, repair.promote, repair.remove_failed, repair.remove_delayed):
@@ -71,7 +72,7 @@ async def test_jobs_that_wait_are_neither_failed_nor_delayed(queue: Ordered, rep
     assert await queue.ids("waiting-children") == ["a2", "a3"]
 
 
-async def test_completed_job_is_removed_alone(queue: Ordered) -> None:
+async def test_completed_job_is_removed_alone(queue: WorkedQueue) -> None:
     """What was handled can be removed while others of its key wait."""
     await queue.add("stay-1", "a1", "a2", "a3")
     async with working(queue.valuation.engine(Failing("a2"))):
@@ -87,7 +88,7 @@ async def test_completed_job_is_removed_alone(queue: Ordered) -> None:
 
 @pytest.mark.parametrize("is_promoted", [True, False])
 async def test_first_job_that_is_tried_again_later_is_promoted_or_removed(
-    queue: Ordered, repair: BullMQRepair, *, is_promoted: bool
+    queue: WorkedQueue, repair: BullMQRepair, *, is_promoted: bool
 ) -> None:
     """A job that waits for its next attempt begins at once, or goes; those behind it follow."""
     await queue.add("stay-1", "a1", "a2", "a3", settings=LATER)
@@ -101,7 +102,7 @@ async def test_first_job_that_is_tried_again_later_is_promoted_or_removed(
 
 async def test_failure_with_an_earlier_time_is_skipped_too(redis_url: str, redis: Redis, stream_prefix: str) -> None:
     """A worker whose clock is behind reports a failure after others were stepped over: what is behind it goes on."""
-    queue = Ordered(redis_url, redis, f"{stream_prefix}bull", on_failure="skip")
+    queue = WorkedQueue(redis_url, redis, f"{stream_prefix}bull", on_failure="skip")
     await queue.hold("stay-1", "a1")
     await queue.tend()
     await queue.hold("stay-2", "b1", "b2")
@@ -112,7 +113,7 @@ async def test_failure_with_an_earlier_time_is_skipped_too(redis_url: str, redis
     assert await queue.handle(until_done=lambda ids: ids) == ["b2"]
 
 
-async def test_job_that_came_again_under_another_key_keeps_its_place(queue: Ordered) -> None:
+async def test_job_that_came_again_under_another_key_keeps_its_place(queue: WorkedQueue) -> None:
     """Looking after the key that it had before does not touch it: it still waits for the one before it."""
     await queue.add("stay-1", "a1")
     await queue.remove("a1")

@@ -1,6 +1,5 @@
 """Maintenance on a cluster of three nodes: each stream at its node."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,6 @@ from domainstream import Retention
 from domainstream.errors import ConfigurationError, ServerUnavailableError
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream import RedisStreamTrimmer, check_eviction, check_eviction_at
-from domainstream.testing import ServerBinary, server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -18,14 +16,6 @@ CHANNELS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 """Channels whose streams lie on all three nodes."""
 
 RETENTION = Retention(max_length=10)
-
-
-@pytest.fixture(scope="module", params=list(server_binaries()), ids=lambda binary: binary.kind)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as cluster:
-        yield cluster
 
 
 def fill(cluster: ClusterLab, prefix: str) -> None:

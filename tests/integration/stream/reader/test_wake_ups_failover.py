@@ -22,14 +22,6 @@ KEYS: Final = ("domain_alpha", "domain_beta", "domain_gamma", "domain_delta", "d
 pytestmark = pytest.mark.xdist_group("labs")
 
 
-@pytest.fixture(scope="module", params=BINARIES, ids=IDS)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
-    """Three primaries without replicas."""
-    binary: ServerBinary = request.param
-    with ClusterLab(3, 0, binary=binary.path) as lab:
-        yield lab
-
-
 @pytest.fixture(params=BINARIES, ids=IDS)
 def replicated(request: pytest.FixtureRequest) -> Iterator[ClusterLab]:
     """Three primaries of one test, each with a replica."""

@@ -17,7 +17,8 @@ from support.consuming import (
     until,
 )
 from support.metrics import Scraped
-from support.ordering import QUEUE, Ordered
+from support.ordered_queue import QUEUE
+from support.worked_queue import WorkedQueue
 from support.working import Valuation, job_of, jobs_of
 
 from domainstream.errors import ServerUnavailableError
@@ -263,7 +264,7 @@ async def test_connected_workers_are_counted(collect: Collect, valuation: Valuat
 
 async def test_held_keys_are_counted(collect: Collect, redis_url: str, redis: Redis, bull: str) -> None:
     """How many keys failed jobs hold, for how long, and how many jobs wait behind them; no key is a label."""
-    queue = Ordered(redis_url, redis, bull)
+    queue = WorkedQueue(redis_url, redis, bull)
     await queue.hold("stay-1", "a1", "a2", "a3")
     await queue.hold("stay-2", "b1")
     scraped = await collect()
@@ -294,7 +295,7 @@ async def test_labels_are_names_and_states(
 async def test_user_who_may_only_read_is_enough(redis: Redis, redis_url: str, stream_prefix: str, bull: str) -> None:
     """The rights that docs/how-to/operate.md gives the exporter suffice, and it changes nothing."""
     await redis.xadd(f"{stream_prefix}{EVALUATED}", {"data": b"{}"})
-    queue = Ordered(redis_url, redis, bull)
+    queue = WorkedQueue(redis_url, redis, bull)
     await queue.hold("stay-1", "a1", "a2")
     user = f"{stream_prefix.strip(':')}-exporter"
     rights = [

@@ -92,9 +92,10 @@ async def test_control_addition_that_is_not_repeated(queue: Valuation, monkeypat
     """Control: if the addition were made once only, the scheduler would stop when the server cannot answer."""
     monkeypatch.setattr("domainstream.worker.bullmq.runner.kind_of", lambda _: ErrorKind.FINAL)
     await schedule(queue)
-    async with FaultProxy(queue.url) as proxy, working(queue.engine(Diary(), url=proxy.url)):
+    async with FaultProxy(queue.url) as proxy:
         proxy.answer(ADDITION, b"-LOADING Valkey is loading the dataset in memory")
-        await queue.ended("completed")
+        async with working(queue.engine(Diary(), url=proxy.url)):
+            await queue.ended("completed")
     assert await queue.jobs.ids("delayed") == []
 
 

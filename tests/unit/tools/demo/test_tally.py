@@ -156,6 +156,14 @@ def test_overtaken_event_is_a_problem() -> None:
     assert outcome.problems == ["1 events were overtaken by later ones"]
 
 
+def test_overtaken_event_is_no_problem_without_the_rule() -> None:
+    """It shows what the rule prevents."""
+    outcome = DemoOutcome.of(
+        tally_of(Report(overtaken=1)), seconds=0, server="Redis 7.0.15", problems=[], in_order=False
+    )
+    assert (outcome.overtaken, outcome.in_order, outcome.problems) == (1, False, [])
+
+
 def test_time_of_an_event_that_failed_on_purpose_is_not_counted() -> None:
     """It would say more about the demo than about what it shows."""
     tally = tally_of(Report(handled=[Handled(CREATED, "a", None), Handled(CREATED, "b", 2.0)]))

@@ -128,9 +128,9 @@ def test_every_publisher_sends_and_every_job_receives() -> None:
     """The AsyncAPI document has an operation per publisher and per subscription, and a message per event."""
     written = document(registry)
     actions = [operation["action"] for operation in written["operations"].values()]
-    assert actions.count("send") == 6
-    assert actions.count("receive") == 7
-    assert len(written["components"]["messages"]) == len(written["channels"]) == 6
+    assert actions.count("send") == 8
+    assert actions.count("receive") == 11
+    assert len(written["components"]["messages"]) == len(written["channels"]) == 8
 
 
 def test_channels_and_handlers_are_sorted() -> None:
@@ -404,7 +404,7 @@ def test_orphans_are_listed_first() -> None:
 
 def test_every_event_of_the_monorepo_has_an_example() -> None:
     """Every payload of the example monorepo has an example without `Meta(examples=...)`."""
-    assert catalog_of(documented_channels(registry), title="Test").count("<details>") == 6
+    assert catalog_of(documented_channels(registry), title="Test").count("<details>") == 8
 
 
 def test_numbers_that_json_does_not_have_are_left_out() -> None:

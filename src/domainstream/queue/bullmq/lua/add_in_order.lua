@@ -4,6 +4,7 @@ local release, add_it
 --[[adders]]
 adders.addParentJob = make.addParentJob()
 --[[gates]]
+--[[add_to_key]]
 
 KEYS_OF_QUEUE = 13
 
@@ -24,11 +25,11 @@ add_it = function(job, waits) return add_job(waits and waiting_kind(job.kind) or
 
 local ordered = 0
 
-add_in_order = function(kind, id, data, key, place)
+add_in_order = function(kind, id, data, key, place, channel)
   -- The first write of a script decides whether the server has memory for it, and one that only deletes always has.
   if ordered == 0 then call('SET', kind.prefix .. 'order:rule', kind.on_failure) end
   ordered = ordered + 1
-  local job = {id = id, key = key, place = place, options = kind.options, kind = kind, data = data}
+  local job = {id = id, key = key, channel = channel, place = place, options = kind.options, kind = kind, data = data}
   local done, added, reason = pcall(add_to_key, kind, job)
   if done then return added, reason end
   reason = message_of(added)

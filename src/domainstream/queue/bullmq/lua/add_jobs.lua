@@ -10,9 +10,10 @@
 --            script has gates: 'hold' or 'skip', or '' if the queue's jobs need no order
 --          for each channel: the field of its marks, epoch, mode, how many queues it has, then for each of them: its
 --            number, and the id that its mark must have reached, or ''
---          then each entry: channel (1, 2, ...), id, how many jobs
---            with jobs:  the data of all of them, then for each, in the order of their queues: kind (1, 2, ...), id,
---              and if this script has gates: the key by which it is ordered, or '', and its place among those
+--          then each entry: channel (1, 2, ...), id, how many jobs, as a negative number if its event has a trace context
+--            with jobs:  the data of all of them, the trace context as a JSON string if there is one, then for each, in the
+--              order of their queues: kind (1, 2, ...), id, and if this script has gates: the key by which it is ordered,
+--              or '', and its place among those
 --            no jobs:    its dead letter is stored, so it is no longer a hole anywhere
 --
 --   mode o   ordered: entries come in the stream's order; those that a queue has had are skipped
@@ -90,6 +91,8 @@ end
 
 local function add_entry(number, id, jobs)
   local channel, data = channels[number], next_argument()
+  trace = ''
+  if jobs < 0 then jobs, trace = -jobs, ',"tm":' .. next_argument() end
   local place, compared, is_new, is_known, reason
   for _ = 1, jobs do
     local kind, job_id = kinds[tonumber(next_argument())], next_argument()
@@ -104,7 +107,7 @@ local function add_entry(number, id, jobs)
     end
     if not is_known then
       local add = key == '' and add_job or add_in_order
-      local done, message = add(kind, job_id, data, key, since)
+      local done, message = add(kind, job_id, data, key, since, number)
       if not done and key ~= '' then error('HOLES ' .. kind.queue .. ' ' .. message, 0) end
       if done then added = added + 1 else reason = reason or message end
     end
@@ -114,7 +117,7 @@ end
 
 local function next_entry()
   local number, id, jobs = tonumber(next_argument()), next_argument(), tonumber(next_argument())
-  if jobs > 0 then return add_entry(number, id, jobs) end
+  if jobs ~= 0 then return add_entry(number, id, jobs) end
   for _, place in pairs(channels[number].places) do clear_hole(place, id) end
 end
 

@@ -19,12 +19,9 @@
 --   order:wait              the mailbox; order:events and order:marker are written by BullMQ with it
 --   order:failed            with `skip`: the time up to which failed jobs have been passed
 --   order:rule              'hold' or 'skip', for whoever looks: what holds a key depends on it
---   order:tended            when a subscriber last looked after the queue, and order:told: the time up to which the log has
---                           been told of failed jobs
+--   order:tended            when a subscriber last looked after the queue
+--   order:logged            with `hold`: the time up to which failed jobs that hold their key have been logged
 -- In the hash of a job: `dskey`, its key, `dsplace`, when its event came, and `dsnext`, the job that waits for it.
---
--- Jobs of one channel come in their order. Those of several may not, because channels are read by themselves: a job goes in
--- front of those whose events came later, as long as they have not begun.
 --
 -- A `queue` here has `prefix` and `on_failure`: 'hold' or 'skip'.
 
@@ -32,8 +29,6 @@
 local IDLE_MS = 60000
 -- How many ids of one list are dropped at a time, so that no call takes long.
 local MAX_DROPPED = 1000
--- Lists drop what is done at their beginning when they have grown by so many.
-local TRIMMED_EVERY = 8
 -- A job may come into `failed` so long after the time that it has there: workers have clocks of their own.
 local LATE_MS = 5000
 
@@ -55,7 +50,7 @@ local function is_in_the_way(queue, key, id, fields)
   fields = fields or fields_of_job(queue, id)
   local has_ended, is_completed, behind, gate, its_key = fields[2], fields[3], fields[4], fields[5], fields[6]
   if not fields[1] then return false end
-  -- It was removed, and has come again under another key.
+  -- It was removed, and was added again under another key.
   if its_key and its_key ~= key then return false end
   if not has_ended then return true end
   if is_completed or queue.on_failure == 'skip' then return false end
@@ -63,16 +58,22 @@ local function is_in_the_way(queue, key, id, fields)
   return not behind or (gate and call('SISMEMBER', gate .. ':dependencies', queue.prefix .. id) == 1)
 end
 
--- Forgets the gate of a job that is done or gone. One of another key stays: the job was removed, and has come again.
+-- Takes a job from behind the one before it, which must not look as if that had passed. Another one may be there by now:
+-- it came in the place of one that was removed.
+local function unlink(queue, id)
+  local dependencies = gate_of(queue, id) .. ':dependencies'
+  for _, before in ipairs(call('SMEMBERS', dependencies)) do
+    if call('HGET', before, 'dsnext') == id then call('HDEL', before, 'dsnext', 'parentKey', 'parent') end
+  end
+  call('DEL', dependencies)
+end
+
+-- Forgets the gate of a job that is done or gone. One of another key stays: the job was removed and added again.
 local function forget(queue, key, id)
   local gate = gate_of(queue, id)
   if call('HGET', gate, 'key') ~= key then return end
-  call('DEL', gate)
-  -- It went before its turn: whoever is before it has nobody behind it now, and must not look as if that had passed.
-  for _, before in ipairs(call('SMEMBERS', gate .. ':dependencies')) do
-    call('HDEL', before, 'dsnext', 'parentKey', 'parent')
-  end
-  call('DEL', gate .. ':dependencies', gate .. ':processed')
+  unlink(queue, id)
+  call('DEL', gate, gate .. ':processed')
   call('ZREM', queue.prefix .. 'order:waiting-children', id)
 end
 
@@ -99,120 +100,6 @@ local function wait_for(queue, before, id)
   call('HSET', queue.prefix .. before, 'dsnext', id, 'parentKey', gate, 'parent', parent)
   call('SADD', gate .. ':dependencies', queue.prefix .. before)
   call('ZADD', queue.prefix .. 'order:waiting-children', now, id)
-end
-
-local function make_gate(queue, id, key, priority, delay)
-  call('HSET', gate_of(queue, id), 'key', key, 'priority', priority or 0, 'delay', delay or 0)
-end
-
--- Takes a job that has not begun back from BullMQ, so that it can wait for another one; returns whether it could.
-local function take_back_unbegun(queue, id, key)
-  if call('ZSCORE', queue.prefix .. 'waiting-children', id) then return true end
-  local taken = 0
-  for _, set in ipairs({'prioritized', 'delayed'}) do taken = taken + call('ZREM', queue.prefix .. set, id) end
-  for _, list in ipairs({'wait', 'paused'}) do taken = taken + call('LREM', queue.prefix .. list, 1, id) end
-  if taken == 0 then return false end
-  make_gate(queue, id, key, unpack(call('HMGET', queue.prefix .. id, 'priority', 'delay')))
-  call('ZADD', queue.prefix .. 'waiting-children', now, id)
-  return true
-end
-
--- Whether an event came later than `place`, and its job has not begun: only those of other channels, because one
--- channel's come in their order.
-local function is_later(fields, place)
-  local its_place, begun = fields[7], fields[8]
-  return its_place and not begun and its_place > place
-end
-
--- Returns the first of the jobs at the end of a list that are later than `place`, or nil, and the one before that.
-local function first_later(queue, list, place)
-  local later
-  for at = -1, -MAX_DROPPED, -1 do
-    local id = call('LINDEX', list, at)
-    if not id then return later end
-    local fields = fields_of_job(queue, id)
-    -- One that was removed is passed.
-    if fields[1] then
-      if not is_later(fields, place) then return later, id end
-      later = id
-    end
-  end
-end
-
--- Puts a job behind the one before it, of which it is known, or not, whether that is in the way.
-local function put_behind(queue, job, before, is_known)
-  make_gate(queue, job.id, job.key, job.options.priority, job.options.delay)
-  if is_known then wait_for(queue, before, job.id) else call('RPUSH', queue.prefix .. 'order:wait', job.id) end
-end
-
--- Adds a job in front of `later`, which waits for it from now on.
-local function add_in_front(queue, job, later, before)
-  local done, added, reason = pcall(add_it, job, before ~= nil)
-  if not (done and added) then
-    redis.pcall('ZREM', queue.prefix .. 'waiting-children', job.id)
-    call('RPUSH', queue.prefix .. 'order:wait', later) -- which goes on as before
-    if not done then error(added, 0) end
-    return false, reason
-  end
-  call('LINSERT', list_of(queue, job.key), 'BEFORE', later, job.id)
-  local dependencies = gate_of(queue, later) .. ':dependencies'
-  for _, one in ipairs(call('SMEMBERS', dependencies)) do call('HDEL', one, 'dsnext', 'parentKey', 'parent') end
-  call('DEL', dependencies)
-  if before then put_behind(queue, job, before, is_in_the_way(queue, job.key, before)) end
-  wait_for(queue, job.id, later)
-  return true
-end
-
-local function link_and_add(queue, job, before, is_known)
-  local length = call('RPUSH', list_of(queue, job.key), job.id)
-  if length == 1 then call('ZADD', queue.prefix .. 'order:keys', now, job.key) end
-  if is_known and length % TRIMMED_EVERY == 0 then drop_done(queue, job.key, 'L') end
-  if before then put_behind(queue, job, before, is_known) end
-  return add_it(job, before ~= nil)
-end
-
--- Adds a job behind `before`, if there is one.
-local function add_at_the_end(queue, job, before, is_known)
-  local done, added, reason = pcall(link_and_add, queue, job, before, is_known)
-  if done and added then return true end
-  -- What failed may fail here, too: a key of another type.
-  local list = list_of(queue, job.key)
-  if redis.pcall('LINDEX', list, -1) == job.id then call('RPOP', list) end
-  pcall(forget, queue, job.key, job.id)
-  redis.pcall('ZREM', queue.prefix .. 'waiting-children', job.id)
-  if not done then error(added, 0) end
-  return false, reason
-end
-
--- A job that is added may have been removed before, and still be in a list. In its old place it would be in the way of
--- those that it now waits for. Only the first of a list has no gate.
-local function forget_earlier_place(queue, job)
-  local its_key = call('HGET', gate_of(queue, job.id), 'key')
-  call('LREM', list_of(queue, its_key), 0, job.id)
-  forget(queue, its_key, job.id)
-end
-
--- Adds a job: {id, key, place, options}, by `add_it`, which is called with it and whether it has to wait, and returns
--- whether it was added, and the reason if not, as this does. `place` is when its event came; texts of one length, which
--- are compared. An id that the queue knows keeps its place.
-local function add_to_key(queue, job)
-  local list = list_of(queue, job.key)
-  if call('EXISTS', queue.prefix .. job.id, gate_of(queue, job.id)) > 0 then
-    if call('EXISTS', queue.prefix .. job.id) == 1 then return true end
-    forget_earlier_place(queue, job)
-  end
-  local before, is_known, fields = drop_done(queue, job.key, 'R')
-  if before and call('LINDEX', list, 0) == job.id then call('LPOP', list) end
-  local later, one_before
-  if is_known and is_later(fields, job.place) then later, one_before = first_later(queue, list, job.place) end
-  local added, reason
-  if later and take_back_unbegun(queue, later, job.key) then
-    added, reason = add_in_front(queue, job, later, one_before)
-  else
-    added, reason = add_at_the_end(queue, job, before, is_known)
-  end
-  if added then call('HSET', queue.prefix .. job.id, 'dskey', job.key, 'dsplace', job.place) end
-  return added, reason
 end
 
 -- Finds for a job whose job before was removed the one before that, or starts it. Returns whether there is more to do.

@@ -7,8 +7,11 @@ local call = redis.call
 local unpack_options, write_json = cmsgpack.unpack, cjson.encode
 
 -- The options of the job that is being added, as BullMQ stores them. Within a kind of job they differ by the id alone,
--- so all but the id is encoded once for each kind.
+-- and by the trace context, which is the same for all jobs of an event; so the rest is encoded once for each kind.
 local options_json
+
+-- The member `tm` of these options, by which BullMQ's telemetry continues a trace, behind a comma; or ''.
+local trace = ''
 
 -- BullMQ's own scripts from the installed package, turned into functions whose KEYS and ARGV are parameters. What they
 -- would unpack is passed unpacked, and what they would encode is encoded already. Each is made when it is first needed.
@@ -62,7 +65,7 @@ local SERVER_CODES = {--[[server_codes]]}
 -- Returns whether the queue has the job now, and if not, BullMQ's reason.
 local function add_job(kind, id, data)
   kind.arguments[2] = id
-  options_json = kind.head .. write_json(id) .. '}'
+  options_json = kind.head .. write_json(id) .. trace .. '}'
   local added, reply = add_whole(kind.prefix, id, kind.add, kind.keys, {kind.arguments, data, kind.options})
   if added then return true end
   local message = message_of(reply)

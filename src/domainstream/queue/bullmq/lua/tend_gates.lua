@@ -13,10 +13,10 @@ local queue = {prefix = prefix, on_failure = on_failure}
 --[[release]]
 --[[gates]]
 
--- Each is told once, by whichever subscriber looks first. It is only for the log: one that failed at the same time as
--- another, but arrived after the look, is not told.
+-- Each is returned once, to whichever subscriber looks first. It is only for the log: one that failed at the same time as
+-- another, but arrived after the look, is left out.
 local function newly_held()
-  local cursor, held = prefix .. 'order:told', {}
+  local cursor, held = prefix .. 'order:logged', {}
   local from = call('GET', cursor)
   if not from then
     call('SET', cursor, now)

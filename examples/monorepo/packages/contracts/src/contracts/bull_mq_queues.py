@@ -9,5 +9,6 @@ class BullMqQueues(StrEnum):
     CODING = "coding"
     SCREENFLOW = "screenflow"
     VALUATION = "valuation"
+    BILLING = "billing"
     NOTIFICATIONS = "notifications"
     """Consumed by a Node.js worker: see `services/notifications`."""

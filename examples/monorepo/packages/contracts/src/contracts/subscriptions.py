@@ -1,7 +1,8 @@
 """Which queues each channel is delivered to. Every channel is listed, with `[]` if it has no listener yet.
 
-Wards code stays again, so the services handle the events of a stay, run or pricing in order: what came of the first
-coding must not replace what came of the last, although a handler fails and is tried again.
+A stay is coded, coded again, and cancelled. So the services handle the events of a stay, run or pricing in order: what
+came of the first coding must not replace what came of the last, and a stay that is cancelled must not be billed after
+all, although a handler fails and is tried again.
 """
 
 from contracts.bull_mq_jobs import BullMqJobs
@@ -17,6 +18,14 @@ subscriptions = create_multiple_handlers(
     {
         Channel.DOMAIN_CODING_MEDICAL_STAY_CREATED: [
             to_queue(BullMqQueues.SCREENFLOW, job=BullMqJobs.SCREEN_STAY, order_by=AGGREGATE),
+            to_queue(BullMqQueues.BILLING, job=BullMqJobs.BILL_STAY, order_by=AGGREGATE),
+        ],
+        Channel.DOMAIN_CODING_MEDICAL_STAY_RECODED: [
+            to_queue(BullMqQueues.SCREENFLOW, job=BullMqJobs.RESCREEN_STAY, order_by=AGGREGATE),
+            to_queue(BullMqQueues.BILLING, job=BullMqJobs.CORRECT_BILL, order_by=AGGREGATE),
+        ],
+        Channel.DOMAIN_CODING_MEDICAL_STAY_CANCELLED: [
+            to_queue(BullMqQueues.BILLING, job=BullMqJobs.CANCEL_BILL, order_by=AGGREGATE),
         ],
         Channel.DOMAIN_SCREENFLOW_RUN_STARTED: [
             to_queue(BullMqQueues.CODING, job=BullMqJobs.OPTIMISE_STAY, order_by=AGGREGATE),

@@ -4,10 +4,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from coding.domain_layer.medical_stay.medical_stay_events import (
+    MedicalStayCancelled,
+    MedicalStayCancelledPayload,
     MedicalStayCreated,
     MedicalStayCreatedPayload,
     MedicalStayDrafted,
     MedicalStayDraftedPayload,
+    MedicalStayRecoded,
+    MedicalStayRecodedPayload,
 )
 
 
@@ -17,6 +21,7 @@ class StayStatus(StrEnum):
     CREATED = "created"
     REOPENED = "reopened"
     PRICED = "priced"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,11 +74,40 @@ def admit(stay: MedicalStay) -> tuple[MedicalStayDrafted, MedicalStayCreated]:
     return drafted, drafted.caused(created)
 
 
+def recode(
+    stay: MedicalStay, *, principal_diagnosis: str, coded_diagnoses: tuple[str, ...]
+) -> tuple[MedicalStay, MedicalStayRecoded]:
+    """Return the stay with the codes that the ward has typed now, and the event of that."""
+    recoded = replace(stay, principal_diagnosis=principal_diagnosis, coded_diagnoses=coded_diagnoses)
+    payload = MedicalStayRecodedPayload(
+        stay_id=stay.stay_id,
+        principal_diagnosis=principal_diagnosis,
+        coded_diagnoses=coded_diagnoses,
+        length_of_stay_days=stay.length_of_stay_days,
+        age_years=stay.age_years,
+    )
+    return _with_status(recoded, StayStatus.CREATED), MedicalStayRecoded(aggregate_id=stay.stay_id, payload=payload)
+
+
+def cancel(stay: MedicalStay) -> tuple[MedicalStay, MedicalStayCancelled]:
+    """Return the stay as cancelled, which it stays, and the event of that."""
+    payload = MedicalStayCancelledPayload(stay_id=stay.stay_id)
+    return (
+        replace(stay, status=StayStatus.CANCELLED),
+        MedicalStayCancelled(aggregate_id=stay.stay_id, payload=payload),
+    )
+
+
 def reopened(stay: MedicalStay) -> MedicalStay:
     """Return the stay as reopened for correction by the ward."""
-    return replace(stay, status=StayStatus.REOPENED)
+    return _with_status(stay, StayStatus.REOPENED)
 
 
 def priced(stay: MedicalStay, cents: int) -> MedicalStay:
     """Return the stay with its price."""
-    return replace(stay, status=StayStatus.PRICED, price_cents=cents)
+    return _with_status(replace(stay, price_cents=cents), StayStatus.PRICED)
+
+
+def _with_status(stay: MedicalStay, status: StayStatus) -> MedicalStay:
+    """Return the stay with `status`, unless it is cancelled."""
+    return stay if stay.status is StayStatus.CANCELLED else replace(stay, status=status)

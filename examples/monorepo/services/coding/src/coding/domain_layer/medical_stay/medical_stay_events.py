@@ -11,6 +11,8 @@ class MedicalStayEventType(StrEnum):
 
     DOMAIN_CODING_MEDICAL_STAY_DRAFTED = "domain_coding_medical_stay_drafted"
     DOMAIN_CODING_MEDICAL_STAY_CREATED = "domain_coding_medical_stay_created"
+    DOMAIN_CODING_MEDICAL_STAY_RECODED = "domain_coding_medical_stay_recoded"
+    DOMAIN_CODING_MEDICAL_STAY_CANCELLED = "domain_coding_medical_stay_cancelled"
     DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED = "domain_coding_medical_stay_optimization_evaluated"
 
 
@@ -43,6 +45,17 @@ class MedicalStayCreatedPayload(EventPayload):
     """The patient's age at admission."""
 
 
+class MedicalStayRecodedPayload(MedicalStayCreatedPayload):
+    """The same facts about a stay whose codes have changed."""
+
+
+class MedicalStayCancelledPayload(EventPayload):
+    """Which stay was cancelled."""
+
+    stay_id: str
+    """The stay's number."""
+
+
 class MedicalStayOptimizationEvaluatedPayload(EventPayload):
     """The result of an optimization, as far as the stay is concerned."""
 
@@ -65,9 +78,23 @@ class MedicalStayDrafted(BaseEvent[MedicalStayDraftedPayload]):
 
 @final
 class MedicalStayCreated(BaseEvent[MedicalStayCreatedPayload]):
-    """A stay was handed in with the ward's codes."""
+    """A stay was handed in with the ward's codes: it is coded for the first time."""
 
     event_type = MedicalStayEventType.DOMAIN_CODING_MEDICAL_STAY_CREATED
+
+
+@final
+class MedicalStayRecoded(BaseEvent[MedicalStayRecodedPayload]):
+    """The ward coded a stay again."""
+
+    event_type = MedicalStayEventType.DOMAIN_CODING_MEDICAL_STAY_RECODED
+
+
+@final
+class MedicalStayCancelled(BaseEvent[MedicalStayCancelledPayload]):
+    """A stay was cancelled: there is nothing to bill."""
+
+    event_type = MedicalStayEventType.DOMAIN_CODING_MEDICAL_STAY_CANCELLED
 
 
 @final

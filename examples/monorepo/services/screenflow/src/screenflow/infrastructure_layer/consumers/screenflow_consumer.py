@@ -2,7 +2,11 @@
 
 import logging
 
-from coding.domain_layer.medical_stay.medical_stay_events import MedicalStayCreated, MedicalStayOptimizationEvaluated
+from coding.domain_layer.medical_stay.medical_stay_events import (
+    MedicalStayCreated,
+    MedicalStayOptimizationEvaluated,
+    MedicalStayRecoded,
+)
 from contracts.bull_mq_queues import BullMqQueues
 from domainstream import EventProducer, follow_up
 from domainstream.worker import EventConsumer, EventContext
@@ -17,8 +21,8 @@ def screenflow_consumer(producer: EventProducer[ScreenflowDomainEvent], runs: In
     """Return screenflow's handlers. They are idempotent: running twice for one event has the same effect as once."""
     consumer = EventConsumer(BullMqQueues.SCREENFLOW)
 
-    @consumer.on(MedicalStayCreated)
-    async def screen_stay(event: MedicalStayCreated, context: EventContext) -> None:
+    @consumer.on(MedicalStayCreated, MedicalStayRecoded)
+    async def screen_stay(event: MedicalStayCreated | MedicalStayRecoded, context: EventContext) -> None:
         stay = event.payload
         log.info("screening %s [%s]", stay.stay_id, context.correlation_id)
         outcome = screen(

@@ -4,9 +4,11 @@ from typing import assert_never
 
 from coding.domain_layer.coding_domain_event import CodingDomainEvent
 from coding.domain_layer.medical_stay.medical_stay_events import (
+    MedicalStayCancelled,
     MedicalStayCreated,
     MedicalStayDrafted,
     MedicalStayOptimizationEvaluated,
+    MedicalStayRecoded,
 )
 from coding.domain_layer.optimization.optimization_events import OptimizationEvaluated
 from contracts.event_publisher_channels import Channel
@@ -19,6 +21,10 @@ def channel_for(event: CodingDomainEvent) -> Channel | None:
             return Channel.DOMAIN_CODING_OPTIMIZATION_EVALUATED
         case MedicalStayCreated():
             return Channel.DOMAIN_CODING_MEDICAL_STAY_CREATED
+        case MedicalStayRecoded():
+            return Channel.DOMAIN_CODING_MEDICAL_STAY_RECODED
+        case MedicalStayCancelled():
+            return Channel.DOMAIN_CODING_MEDICAL_STAY_CANCELLED
         case MedicalStayOptimizationEvaluated():
             return Channel.DOMAIN_CODING_MEDICAL_STAY_OPTIMIZATION_EVALUATED
         case MedicalStayDrafted():

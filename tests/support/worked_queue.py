@@ -1,4 +1,4 @@
-"""A queue whose jobs are handled in order, and what a person does with them."""
+"""A queue whose jobs are handled in order by our own programs, and what a person does with them by BullMQ."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -8,21 +8,17 @@ from typing import Any
 from bullmq import Job as BullMQJob
 from bullmq import Queue as BullMQQueue
 from msgspec.structs import replace
-from redis.asyncio import Redis
-from support.consuming import BullJobs, until
+from support.consuming import until
+from support.ordered_queue import QUEUE, OrderedQueue
 from support.working import Diary, Valuation, job_of, working
 
 from domainstream.queue import Job, JobSettings, RoutedEntry
-from domainstream.queue.bullmq.gate_keeper import GateKeeper
 from domainstream.queue.bullmq.job_adder import BullMQJobAdder
-from domainstream.queue.port import ChannelEpoch, NewlyHeld
-from domainstream.queue.settings import OnFailure
-from domainstream.redis.call_lane import CallLanes
+from domainstream.queue.port import ChannelEpoch
 from domainstream.stream import Delivery
 from domainstream.worker.context import ReceivedJob
 from domainstream.worker.outcomes import AttemptResult, Failed
 
-QUEUE = "valuation"
 ONE_ATTEMPT = JobSettings(attempts=1, priority=1)
 LATER = JobSettings(attempts=2, backoff=timedelta(hours=1), jitter=0, priority=1)
 
@@ -41,21 +37,13 @@ class Failing(Diary):
         return await super().__call__(job)
 
 
-class Ordered:
-    """The queue `valuation` of a test, whose jobs are handled in order."""
+class WorkedQueue(OrderedQueue):
+    """Adds jobs as a subscriber does, and handles them by a worker, until a condition is true."""
 
-    def __init__(self, url: str, redis: Redis, prefix: str, *, on_failure: OnFailure = "hold") -> None:
-        """Work on the queue at `url`; `prefix` begins all keys of BullMQ."""
-        self.valuation = Valuation(url, prefix, BullJobs(redis, prefix, QUEUE))
-        self.redis = redis
-        self.url = url
-        self.prefix = prefix
-        self.rules: dict[str, OnFailure] = {QUEUE: on_failure}
-        self.told: list[NewlyHeld] = []
-
-    def key(self, name: str) -> str:
-        """Return a key of the queue."""
-        return f"{self.valuation.jobs.key}:{name}"
+    @property
+    def valuation(self) -> Valuation:
+        """The same queue as what opens workers, and adds jobs without order."""
+        return Valuation(self.url, self.bull_prefix, self.jobs)
 
     async def add(self, key: str, *job_ids: str, settings: JobSettings = ONE_ATTEMPT) -> None:
         """Add jobs with one key, as a subscriber does."""
@@ -64,15 +52,9 @@ class Ordered:
             RoutedEntry(Delivery("channel", f"{number}-1", job.data), (job,)) for number, job in enumerate(jobs, 1)
         ]
         epoch = ChannelEpoch(mark="mark", epoch=0, queues=[QUEUE], is_ordered=False)
-        adder = BullMQJobAdder.from_url(self.url, group="group", bull_prefix=self.prefix, on_failure=self.rules)
+        adder = BullMQJobAdder.from_url(self.url, group="group", bull_prefix=self.bull_prefix, on_failure=self.rules)
         await adder.add("channel", entries, epoch)
         await adder.close()
-
-    async def tend(self) -> None:
-        """Look after what was removed, as a subscriber does every second."""
-        lanes = CallLanes(self.url)
-        await GateKeeper(lanes, self.rules, bull_prefix=self.prefix, on_held=self.told.append).run_once()
-        await lanes.close()
 
     async def handle(self, *broken: str, until_done: Callable[[list[str]], Any]) -> list[str]:
         """Work until `until_done` is true of the ids that were handled, and return them; the `broken` ones fail."""
@@ -101,16 +83,11 @@ class Ordered:
 
     async def ids(self, state: str) -> list[str]:
         """Return the ids of the jobs in a state, sorted."""
-        return sorted(await self.valuation.jobs.ids(state))
-
-    async def left(self) -> list[str]:
-        """Return the names of all keys of the order, without the queue's prefix."""
-        prefix = self.key("order:")
-        return sorted([key.decode().removeprefix(prefix) async for key in self.redis.scan_iter(match=f"{prefix}*")])
+        return sorted(await self.jobs.ids(state))
 
     @asynccontextmanager
     async def _bullmq(self) -> AsyncIterator[BullMQQueue]:
-        queue = BullMQQueue(QUEUE, {"connection": self.url, "prefix": self.prefix})
+        queue = BullMQQueue(QUEUE, {"connection": self.url, "prefix": self.bull_prefix})
         try:
             yield queue
         finally:

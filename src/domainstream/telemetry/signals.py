@@ -269,6 +269,15 @@ class Signal(Enum):
     )
     RUN_ENDED = ("run.ended", INFO, "exit_code", "the program has ended")
 
+    DASHBOARD_ACTION = (
+        *("dashboard.action", INFO, "user action target chosen changed"),
+        "an operator changed something in the dashboard: what was chosen, and how many of these were changed",
+    )
+    DASHBOARD_SIGN_IN_FAILED = (
+        *("dashboard.sign_in_failed", WARNING, "client"),
+        "somebody tried a wrong token in the dashboard",
+    )
+
     DOCS_EXAMPLE_MISSING = ("docs.example_missing", DEBUG, "event error", "no example could be made of an event class")
     TESTING_NO_EVENT = ("testing.no_event", DEBUG, "job error", "the event flow met a job that is not an event")
 

@@ -1,6 +1,6 @@
-"""A queue whose jobs are handled in order, and a worker that a test tells each step."""
+"""A queue whose jobs are handled in order, and a worker of BullMQ that does what a test says, step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import count
@@ -9,46 +9,33 @@ from typing import Any, Final, Self
 from bullmq import Worker
 from bullmq.job import Job as BullMQJob
 from msgspec.structs import replace
-from support.consuming import BullJobs
 from support.hand_over import CHANNEL, HandOver, Instance, accepted
+from support.ordered_queue import QUEUE, OrderedQueue
 
 from domainstream.queue import Job, JobSettings, RoutedEntry
 from domainstream.queue.bullmq.add_calls import add_calls, add_script, note_reached
-from domainstream.queue.bullmq.gate_keeper import GateKeeper
 from domainstream.queue.port import ChannelEpoch
 from domainstream.queue.settings import OnFailure
-from domainstream.redis.call_lane import CallLanes
 from domainstream.stream import Delivery
 
-QUEUE: Final = "valuation"
 SETTINGS: Final = JobSettings(attempts=1, keep_completed_count=1_000_000)
 PATIENT: Final = JobSettings(attempts=9, backoff=timedelta(hours=1), jitter=0, keep_completed_count=1_000_000)
 """Settings of jobs that may fail; they are then delayed."""
 TOKEN: Final = "the worker's token"
 STATES: Final = ("wait", "prioritized", "delayed", "active", "waiting-children", "completed", "failed")
 
-KEPT: Final = {"order:rule", "order:failed", "order:tended", "order:told"}
+KEPT: Final = {"order:rule", "order:failed", "order:tended", "order:logged"}
 """The keys of ours that a queue has for as long as its jobs are handled in order."""
 
 
-class OrderedQueue:
-    """The queue `valuation` of a test. A job is named by its key and a number, `a1`, and its id is `event-a1`."""
+class SteppedQueue(OrderedQueue):
+    """Each call is one step. A job is named by its key and a number, `a1`, and its id is `event-a1`."""
 
     def __init__(self, scene: HandOver, on_failure: OnFailure = "hold") -> None:
-        self.redis = scene.redis
-        self.prefix = f"{scene.bull_prefix}:{QUEUE}:"
-        """What begins the keys of the queue."""
-        self.bull_prefix = scene.bull_prefix
-        """What begins the keys of all queues."""
-        self.url = scene.url
-        """The URL of its server."""
+        super().__init__(scene.url, scene.redis, scene.bull_prefix, on_failure=on_failure)
         self.settings = SETTINGS
         """Those of the jobs that are added from now on."""
         self._scene = scene
-        self.on_failure = on_failure
-        """Its rule."""
-        self._on_failure: dict[str, OnFailure] = {QUEUE: on_failure}
-        self._jobs = BullJobs(scene.redis, scene.bull_prefix, QUEUE)
         self._taken: dict[str, Any] = {}
         self._numbers = count(1)
         self._owned = AsyncExitStack()
@@ -58,15 +45,12 @@ class OrderedQueue:
         self.owner: Instance = self._scene.instance("a", QUEUE)
         await self.owner.begin()
         self.adding = add_script(in_order=True)
-        options: Any = {"connection": self._scene.url, "prefix": self.bull_prefix, "autorun": False}
+        options: Any = {"connection": self.url, "prefix": self.bull_prefix, "autorun": False}
 
         # It is asked for each job, and handles none by itself. Not all of what it can do has types.
         no_handler: Any = None
         self.worker: Any = Worker(QUEUE, no_handler, options)
         self._owned.push_async_callback(self.worker.close, force=True)
-        lanes = CallLanes(self._scene.url)
-        self._owned.push_async_callback(lanes.close)
-        self._keeper = GateKeeper(lanes, self._on_failure, bull_prefix=self.bull_prefix)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -82,23 +66,22 @@ class OrderedQueue:
         """Add jobs in one call, or in a few if they are many."""
         await self.add_entries([self.entry(name) for name in names])
 
-    async def add_at(self, name: str, place: int) -> None:
-        """Add a job whose event has a place among those of its key: several channels are not in order."""
-        entry = self.entry(name)
-        jobs = tuple(replace(job, order_place=f"{place:020}") for job in entry.jobs)
-        await self.add_entries([replace(entry, jobs=jobs)])
+    async def add_at(self, places: Mapping[str, int]) -> None:
+        """Add jobs in one call, with places among those of their keys: several channels are not in order."""
+        entries = []
+        for name, place in places.items():
+            entry = self.entry(name)
+            jobs = tuple(replace(job, order_place=f"{place:020}") for job in entry.jobs)
+            entries.append(replace(entry, jobs=jobs))
+        await self.add_entries(entries)
 
     async def add_entries(self, entries: Sequence[RoutedEntry], *, epoch: ChannelEpoch | None = None) -> None:
         """Add the jobs of entries, whose channel has an epoch."""
         epochs = {CHANNEL: epoch or self.owner.epoch}
-        calls = add_calls(entries, epochs, bull_prefix=self.bull_prefix, on_failure=self._on_failure)
+        calls = add_calls(entries, epochs, bull_prefix=self.bull_prefix, on_failure=self.rules)
         for reply in await self.owner.queue_link.eval_each(self.adding, [call.arguments for call in calls]):
             accepted(reply)
         note_reached(entries, epochs)
-
-    async def tend(self) -> None:
-        """Do what a subscriber does every second."""
-        await self._keeper.run_once()
 
     async def start(self) -> str | None:
         """Start the next job, and return its name; None if all have to wait."""
@@ -140,7 +123,7 @@ class OrderedQueue:
         """Remove jobs as BullMQ's `job.remove()` does, which removes children, too; by `force` also those that run."""
         for name in names:
             if force:
-                await self.redis.delete(f"{self.prefix}event-{name}:lock")
+                await self.redis.delete(self.key(f"event-{name}:lock"))
             assert await self.worker.scripts.remove(f"event-{name}", True) == 1
 
     async def retry(self, *names: str) -> None:
@@ -151,7 +134,7 @@ class OrderedQueue:
 
     async def where(self) -> dict[str, list[str]]:
         """Return the jobs in each state that has any, by name."""
-        found = {state: sorted(job.removeprefix("event-") for job in await self._jobs.ids(state)) for state in STATES}
+        found = {state: sorted(job.removeprefix("event-") for job in await self.jobs.ids(state)) for state in STATES}
         return {state: names for state, names in found.items() if names}
 
     async def where_without(self, state: str) -> dict[str, list[str]]:
@@ -164,31 +147,26 @@ class OrderedQueue:
 
     async def let_be_done(self, key: str, jobs: int) -> None:
         """Let the first jobs of a key be done and gone, but not by BullMQ, so that the one behind them hears of it."""
-        ids: Any = await self.redis.lrange(f"{self.prefix}order:keys:{key}", 0, jobs - 1)
-        await self.redis.delete(*(f"{self.prefix}{job.decode()}" for job in ids))
+        ids: Any = await self.redis.lrange(self.key(f"order:keys:{key}"), 0, jobs - 1)
+        await self.redis.delete(*(self.key(job.decode()) for job in ids))
         await self.redis.delete(self.key("wait"), self.key("order:wait"))
         await self.redis.zrem(self.key("waiting-children"), *ids)
-        behind: Any = await self.redis.lindex(f"{self.prefix}order:keys:{key}", jobs)
+        behind: Any = await self.redis.lindex(self.key(f"order:keys:{key}"), jobs)
         if behind is not None:
             await self.redis.rpush(self.key("order:wait"), behind)
-            await self.redis.delete(f"{self.prefix}order:{behind.decode()}:dependencies")
+            await self.redis.delete(self.key(f"order:{behind.decode()}:dependencies"))
 
     async def list_of(self, key: str) -> list[str]:
         """Return the jobs in the list of a key."""
-        ids: Any = await self.redis.lrange(f"{self.prefix}order:keys:{key}", 0, -1)
+        ids: Any = await self.redis.lrange(self.key(f"order:keys:{key}"), 0, -1)
         return [job.decode().removeprefix("event-") for job in ids]
 
     async def keys(self) -> set[str]:
         """Return the names of all keys of ours in the queue, but for its marks, its rule, and what was done when."""
-        found: Any = await self.redis.keys(f"{self.prefix}order:*")
-        return {key.decode().removeprefix(self.prefix) for key in found} - KEPT
+        return await self.order_keys() - KEPT
 
     async def age(self) -> None:
         """Let all keys seem to be idle for so long that they are looked at again."""
-        keys: Any = await self.redis.zrange(f"{self.prefix}order:keys", 0, -1)
+        keys: Any = await self.redis.zrange(self.key("order:keys"), 0, -1)
         for key in keys:
-            await self.redis.zadd(f"{self.prefix}order:keys", {key: 1})
-
-    def key(self, name: str) -> str:
-        """Return a key of the queue."""
-        return f"{self.prefix}{name}"
+            await self.redis.zadd(self.key("order:keys"), {key: 1})

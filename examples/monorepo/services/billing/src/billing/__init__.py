@@ -1,0 +1,1 @@
+"""The billing service: it bills what a ward has coded."""

@@ -1,0 +1,1 @@
+"""Connects the domain to Redis and BullMQ."""

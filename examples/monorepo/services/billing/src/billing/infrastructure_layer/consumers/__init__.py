@@ -1,0 +1,1 @@
+"""Handlers for events of other services."""

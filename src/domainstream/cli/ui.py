@@ -1,0 +1,167 @@
+"""`domainstream ui`."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import click
+
+from domainstream.cli.common.command import (
+    BullPrefix,
+    Debug,
+    RedisUrl,
+    StreamPrefix,
+    local_command,
+    option,
+)
+from domainstream.cli.common.terminal import Terminal
+from domainstream.errors import ServerNotFoundError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UiOptions:
+    """The options of `ui`."""
+
+    host: Annotated[
+        str, option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Listen at this address.")
+    ]
+    """The address to listen at."""
+
+    port: Annotated[
+        int,
+        option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Listen at this port."),
+    ]
+    """The port to listen at."""
+
+    redis_url: RedisUrl
+    """The server's URL; None if none is configured."""
+
+    prefix: StreamPrefix
+    """The prefix of all stream keys."""
+
+    bull_prefix: BullPrefix
+    """The prefix of all BullMQ keys."""
+
+    system: Annotated[
+        Path | None,
+        option(
+            "--system",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Draw the map from the code in this folder, which is not imported, and show which jobs are missing.",
+        ),
+    ]
+    """The folder of the system's code; None for none."""
+
+    user_header: Annotated[
+        str,
+        option("--user-header", metavar="NAME", default="", help="The header in which a reverse proxy names the user."),
+    ]
+    """The header in which a reverse proxy names the user; empty for none."""
+
+    operators: Annotated[
+        tuple[str, ...],
+        option(
+            "--operator", metavar="USER", multiple=True, help="With --user-header: who may change something; * for all."
+        ),
+    ]
+    """The users who may change something."""
+
+    proxies: Annotated[
+        tuple[str, ...],
+        option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            multiple=True,
+            default=("127.0.0.1", "::1"),
+            show_default=True,
+            help="With --user-header: the addresses whose header is believed.",
+        ),
+    ]
+    """The addresses of the reverse proxies."""
+
+    read_only: Annotated[bool, option("--read-only", is_flag=True, help="Let nobody change anything.")]
+    """Whether nobody may change anything."""
+
+    masked: Annotated[
+        tuple[str, ...],
+        option(
+            "--mask",
+            metavar="FIELD",
+            multiple=True,
+            default=("password", "secret", "token"),
+            show_default=True,
+            help="Do not show the values of payload fields of this name.",
+        ),
+    ]
+    """The names of the payload fields whose values are not shown."""
+
+    sample: Annotated[
+        int,
+        option(
+            "--sample",
+            type=click.IntRange(1, 100_000),
+            default=2_000,
+            show_default=True,
+            help="How many failed jobs of each queue are grouped by cause, the newest ones.",
+        ),
+    ]
+    """How many failed jobs of each queue are grouped by cause."""
+
+    search_limit: Annotated[
+        int,
+        option(
+            "--search-limit",
+            type=click.IntRange(min=1),
+            default=20_000,
+            show_default=True,
+            help="How many entries of each stream, and jobs of each queue, are searched for a story.",
+        ),
+    ]
+    """How many entries of each stream, and jobs of each queue, are searched for a story."""
+
+    quiet: Annotated[bool, option("-q", "--quiet", is_flag=True, help="Do not print where it listens.")]
+    """Whether it does not print where it listens."""
+
+    debug: Debug
+    """Whether an error shows its traceback."""
+
+
+@local_command(UiOptions)
+def ui(terminal: Terminal, options: UiOptions) -> None:
+    """Show queues, failures, channels and stories in a browser, and repair them.
+
+    By default it listens on this machine only, and whoever reaches it may do everything. For any other address, set a
+    token in DOMAINSTREAM_UI_OPERATOR_TOKEN (whoever has it may change something) or DOMAINSTREAM_UI_VIEWER_TOKEN
+    (whoever has it may look), or name the header in which your reverse proxy passes on the user: --user-header.
+
+    Each action is logged with who did what: the signal `dashboard.action` on stderr.
+    """
+    from domainstream.tools.dashboard import AccessSettings, DashboardSettings
+    from domainstream.tools.dashboard.serving import serve
+    from domainstream.tools.dashboard.settings import OPERATOR_TOKEN_VARIABLE, VIEWER_TOKEN_VARIABLE
+
+    if not options.redis_url:
+        raise ServerNotFoundError("no server is configured; run: export REDIS_URL=redis://localhost:6379")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.WARNING)
+    logging.getLogger("domainstream").setLevel(logging.INFO)
+    settings = DashboardSettings(
+        redis_url=options.redis_url,
+        prefix=options.prefix,
+        bull_prefix=options.bull_prefix,
+        system=options.system,
+        access=AccessSettings(
+            operator_token=os.environ.get(OPERATOR_TOKEN_VARIABLE, ""),
+            viewer_token=os.environ.get(VIEWER_TOKEN_VARIABLE, ""),
+            user_header=options.user_header,
+            operators=frozenset(options.operators),
+            trusted_proxies=frozenset(options.proxies),
+            read_only=options.read_only,
+        ),
+        masked=frozenset(options.masked),
+        sample=options.sample,
+        search_limit=options.search_limit,
+    )
+    place = f"[{options.host}]" if ":" in options.host else options.host
+    serve(settings, host=options.host, port=options.port, ready=lambda port: terminal.say(f"http://{place}:{port}/"))

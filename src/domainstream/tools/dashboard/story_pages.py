@@ -1,0 +1,99 @@
+"""The pages that show how things hang together: the story of something, and the map of the system."""
+
+import asyncio
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.facts import Facts
+from domainstream.tools.dashboard.rendering import page
+from domainstream.tools.dashboard.story import Story, story_of
+from domainstream.tools.dashboard.system_map import (
+    COLUMNS,
+    HEIGHT,
+    WIDTHS,
+    draw_map,
+    expected_jobs,
+    left_of,
+    links_on_server,
+)
+from domainstream.tools.timeline import Search, timeline_of
+
+LONGEST_ID: Final = 500
+
+MOST_WAITING: Final = 20
+"""Of how many waiting jobs a story says what they wait for."""
+
+SEARCHES: Final = 2
+"""How many stories are searched for at once; others wait, because each reads much of what is stored."""
+
+MOST_EVENTS: Final = 200
+"""How many events of a story are shown, the first ones."""
+
+
+class StoryPages:
+    """The pages of stories and of the map. Each is a method that answers a request."""
+
+    def __init__(self, facts: Facts) -> None:
+        """Show `facts`."""
+        self._facts = facts
+        self._links = Cached(lambda: links_on_server(facts), seconds=10)
+        self._searches = asyncio.Semaphore(SEARCHES)
+
+    async def story(self, request: Request) -> Response:
+        """Show what is known about a transaction, an aggregate or an event; without an id, the search box."""
+        wanted = request.query_params.get("id", "").strip()[:LONGEST_ID]
+        context: dict[str, Any] = {
+            "wanted": wanted,
+            "story": None,
+            "cut": [],
+            "limit": self._facts.settings.search_limit,
+        }
+        if wanted:
+            async with self._searches:
+                story, cut, of = await self._search(wanted)
+            context |= {"story": story, "cut": cut, "of": of, "most": MOST_EVENTS, "before": await self._before(story)}
+        return page(request, "story.html", context)
+
+    async def map(self, request: Request) -> Response:
+        """Draw the map of the system."""
+        context = {
+            "map": await draw_map(self._facts, await self._links.get()),
+            "columns": [(name, left_of(number)) for number, name in enumerate(COLUMNS)],
+            "widths": WIDTHS,
+            "box_height": HEIGHT,
+            "has_code": self._facts.settings.system is not None,
+        }
+        return page(request, "map.html", context)
+
+    async def _search(self, wanted: str) -> tuple[Story, list[str], str]:
+        """Return the story, what was not searched to its end, and the transaction that an event belongs to, if any."""
+        story, cut = await self._story_of(wanted)
+        transactions = story.transactions
+        is_event = any(event.event_id == wanted for event in story.events)
+        if is_event and len(transactions) == 1 and transactions[0] != wanted:
+            whole, cut = await self._story_of(transactions[0])
+            return whole, cut, transactions[0]
+        return story, cut, ""
+
+    async def _before(self, story: Story) -> dict[tuple[str, str], str]:
+        """Return the id of the job that each waiting job waits for, by its queue and its own id."""
+        waiting = [job for event in story.events for job in event.jobs if job.outcome == "waiting"]
+        places = {
+            (job.queue, job.job_id): await self._facts.order.place_of(job.queue, job.job_id)
+            for job in waiting[:MOST_WAITING]
+        }
+        return {job: place.waits_for for job, place in places.items() if place and place.waits_for}
+
+    async def _story_of(self, wanted: str) -> tuple[Story, list[str]]:
+        facts, settings = self._facts, self._facts.settings
+        search = Search(wanted, limit=settings.search_limit, report=lambda _number, _place: None)
+        timeline = await timeline_of(
+            facts.nodes, search, since="-", prefix=settings.prefix, bull_prefix=settings.bull_prefix
+        )
+        channels = {name: await facts.channel_facts(name) for name in {one.channel for one in timeline if one.channel}}
+        projects = await facts.project.get()
+        expected = expected_jobs(projects[0]) if projects else {}
+        return story_of(timeline, channels, expected, now_ms=await facts.now_ms()), search.cut
