@@ -16,6 +16,7 @@ from msgspec import Struct
 from domainstream.errors import DomainStreamError, MissingExtraError, ServerError
 from domainstream.health import HasHealth
 from domainstream.redis.nodes import RedisNodes
+from domainstream.tools.metrics.exporter import Exporter
 from domainstream.tools.metrics.exposition import content_type, exposition
 from domainstream.tools.metrics.handling import RECORDER
 from domainstream.tools.metrics.programs import ready_sample, stats_samples
@@ -59,15 +60,6 @@ class HasStats(Protocol):
     @property
     def stats(self) -> Struct:
         """A snapshot of the counters."""
-        ...
-
-
-@runtime_checkable
-class HasMetrics(Protocol):
-    """A program with metrics beside its counters."""
-
-    async def metrics(self) -> bytes:
-        """Return all of its metrics as text."""
         ...
 
 
@@ -120,6 +112,8 @@ async def _answer(request: bytes, probe: Probe, metrics: ReadMetrics) -> tuple[H
             return HTTPStatus.OK, content_type(), await metrics()
         except MissingExtraError as error:
             return _failing(HTTPStatus.NOT_FOUND, str(error))
+        except Exception as error:  # noqa: BLE001 - a collector of the user's; its message may quote data
+            return _failing(HTTPStatus.INTERNAL_SERVER_ERROR, f"reading the metrics raised {type(error).__name__}")
     response = HealthResponse(status="ok") if path == "/live" else await probe()
     status = HTTPStatus.OK if response.status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE
     return status, _JSON, msgspec.json.encode(response)
@@ -131,7 +125,7 @@ def _failing(status: HTTPStatus, reason: str) -> tuple[HTTPStatus, str, bytes]:
 
 def metrics_reader(program: Program, probe: Probe) -> ReadMetrics:
     """Return what reads the metrics of a program, whose `probe` says whether it is ready."""
-    if isinstance(program, HasMetrics):
+    if isinstance(program, Exporter):
         return program.metrics
 
     async def read() -> bytes:

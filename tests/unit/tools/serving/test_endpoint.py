@@ -6,6 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY, Metric
+from prometheus_client.registry import Collector
 from support.metrics import scrape
 
 from domainstream.tools.serving.health import HealthResponse, health_endpoint, metrics_reader
@@ -47,6 +49,25 @@ async def test_missing_extra_is_named(url: str, monkeypatch: pytest.MonkeyPatch)
     assert status == 404
     assert said["reason"] == "Serving metrics needs an extra. Run: pip install 'domainstream[prometheus]'"
     assert (await answer(url, "GET /live"))[0] == 200
+
+
+async def test_collector_of_a_user_that_fails_is_named(url: str) -> None:
+    """A bug in a metric of the user's answers 500, without its message, and costs the program nothing."""
+
+    class Broken(Collector):
+        def describe(self) -> list[Metric]:
+            return []
+
+        def collect(self) -> list[Metric]:
+            raise ValueError("a-secret")
+
+    broken = Broken()
+    REGISTRY.register(broken)
+    try:
+        status, said = await answer(url, "GET /metrics")
+    finally:
+        REGISTRY.unregister(broken)
+    assert (status, said["reason"]) == (500, "reading the metrics raised ValueError")
 
 
 @pytest.mark.parametrize(
