@@ -1,6 +1,6 @@
 """Asks about many keys in few round trips, also on a cluster. For what people and tools look at."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -28,14 +28,19 @@ async def ask_each(
     A reply is None if it is an error that has one of the texts of `missing`, such as `no such key`. Raises
     `ServerError` for any other.
     """
-    by_node: dict[Address, list[str]] = {}
-    for key in asks:
-        by_node.setdefault(await nodes.address_of(key), []).append(key)
     replies: dict[str, list[Any]] = {}
-    for keys in by_node.values():
+    for keys in (await by_node(nodes, asks)).values():
         for some in _in_round_trips(keys, asks):
             replies |= await _ask(nodes, {key: asks[key] for key in some}, missing)
     return replies
+
+
+async def by_node(nodes: RedisNodes, keys: Iterable[str]) -> dict[Address, list[str]]:
+    """Return the keys by the node that has them. Raises `ServerError`."""
+    found: dict[Address, list[str]] = {}
+    for key in keys:
+        found.setdefault(await nodes.address_of(key), []).append(key)
+    return found
 
 
 async def _ask(nodes: RedisNodes, asks: Mapping[str, Sequence[Ask]], missing: Collection[str]) -> dict[str, list[Any]]:
@@ -80,11 +85,14 @@ def _in_round_trips(keys: Sequence[str], asks: Mapping[str, Sequence[Ask]]) -> l
     return parts
 
 
-async def clocks_of(nodes: RedisNodes) -> dict[Address, int]:
-    """Return the time of each node, in milliseconds since 1970."""
+async def clocks_of(nodes: RedisNodes, keys: Iterable[str]) -> dict[str, int]:
+    """Return for each key the time of the node that has it, in milliseconds since 1970. Raises `ServerError`."""
 
-    async def now(redis: Redis) -> int:
+    async def now_ms(redis: Redis) -> int:
         seconds, microseconds = await redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    return await nodes.each(now)
+    clocks: dict[str, int] = {}
+    for of_node in (await by_node(nodes, keys)).values():
+        clocks |= dict.fromkeys(of_node, await nodes.run(of_node[0], now_ms))
+    return clocks

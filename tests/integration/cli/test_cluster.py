@@ -31,15 +31,19 @@ from support.consuming import (
     evaluated,
     running,
 )
+from support.metrics import Scraped
 from support.worked_queue import WorkedQueue
 from support.working import Valuation, job_of
 
 from domainstream import EventProducer, Outcome, RedisStreamPublisherClient
 from domainstream.queue import job_id
+from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.topology import TopologyKind
 from domainstream.stream.inspection.commands import needed_by
 from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.testing.server_lab import wait_until
+from domainstream.tools.metrics.redis_source import RedisSource
+from domainstream.tools.metrics.source import PartlyCollectedError
 from domainstream.worker import EventContext, GiveUp
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -380,6 +384,36 @@ async def test_cluster_of_which_a_node_is_dead(
     assert server["node"] == str(dead.address)
     assert f"could not be read: the server at {dead.address}" in found_by(found, "streams")[0]["words"]
     assert [one["status"] for one in found_by(found, "clock")] == ["ok"]
+
+
+async def test_metrics_of_a_cluster_of_which_a_node_is_dead(
+    streams: Streams, valuation: Valuation, cluster: ClusterLab, redis_url: str, stream_prefix: str, bull: str
+) -> None:
+    """Channels and queues of the other nodes have their metrics, and why some are missing is known."""
+    await streams.add(evaluated())
+    await streams.add(calculated())
+    await valuation.add(job_of())
+    source = RedisSource(RedisNodes.open(redis_url), prefix=stream_prefix, bull_prefix=bull)
+    await source.search()
+    everything = Scraped.of(await source.collect())
+    dead = cluster.primary_of(streams.key(CALCULATED))
+    for node in cluster.nodes:
+        node.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    dead.kill()
+    try:
+        with pytest.raises(PartlyCollectedError, match=f"the server at {dead.address} does not answer") as caught:
+            await source.collect()
+    finally:
+        await source.close()
+        dead.start()
+        for node in cluster.nodes:
+            node.command("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+        cluster.wait_ok()
+    partly = Scraped.of(caught.value.samples)
+    assert everything.value("domainstream_oldest_event_age_seconds", channel=str(CALCULATED), group="") is not None
+    assert partly.value("domainstream_oldest_event_age_seconds", channel=str(CALCULATED), group="") is None
+    assert partly.value("domainstream_oldest_event_age_seconds", channel=str(EVALUATED), group="") is not None
+    assert partly.value("bullmq_job_count", queue=QUEUE, state="waiting") == 1
 
 
 async def test_user_that_one_node_limits(typed: Type, cluster: ClusterLab, stream_prefix: str, user_url: Users) -> None:

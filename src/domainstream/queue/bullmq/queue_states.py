@@ -77,12 +77,8 @@ async def read_states(nodes: RedisNodes, queues: Sequence[str], *, bull_prefix: 
     script = own_script("oldest_job")
     prefixes = {queue: queue_key(bull_prefix, queue, "") for queue in queues}
     replies = await ask_each(nodes, {prefix: _asks(prefix, script) for prefix in prefixes.values()})
-    clocks = await clocks_of(nodes) if queues else {}
-    states = []
-    for queue, prefix in prefixes.items():
-        now_ms = clocks.get(await nodes.address_of(prefix), max(clocks.values()))
-        states.append(_state(queue, replies[prefix], now_ms))
-    return states
+    clocks = await clocks_of(nodes, prefixes.values())
+    return [_state(queue, replies[prefix], clocks[prefix]) for queue, prefix in prefixes.items()]
 
 
 def _asks(prefix: str, script: str) -> list[Ask]:

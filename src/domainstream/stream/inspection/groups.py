@@ -74,13 +74,12 @@ class RedisGroupInspection:
             key: iter(replies)
             for key, replies in (await ask_each(self._nodes, asks, missing=(*NO_STREAM, "NOGROUP"))).items()
         }
-        clocks = await clocks_of(self._nodes) if groups else {}
+        clocks = await clocks_of(self._nodes, asks)
         states = []
         for stream, info in groups:
             key = keys[stream.channel]
             oldest = _oldest(next(waiting[key]), next(waiting[key]))
-            now = clocks.get(await self._nodes.address_of(key), max(clocks.values()))
-            age = None if oldest is None else max(0, now - oldest)
+            age = None if oldest is None else max(0, clocks[key] - oldest)
             states.append(await self._group(stream, info, age, count_at_most))
         return states
 

@@ -14,7 +14,7 @@ from domainstream.errors import DomainStreamError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
 from domainstream.tools.metrics.exposition import exposition, prometheus_module
-from domainstream.tools.metrics.source import Source
+from domainstream.tools.metrics.source import PartlyCollectedError, Source
 from domainstream.tools.metrics.table import Metric, Sample
 
 LIMIT: Final = 8.0
@@ -106,10 +106,13 @@ class Exporter:
             await source.close()
 
     async def _collect(self, source: Source) -> list[Sample]:
-        began, samples, problem = monotonic(), list[Sample](), ""
+        began, problem = monotonic(), ""
+        samples: Sequence[Sample] = ()
         try:
             async with asyncio.timeout(LIMIT):
                 samples = await source.collect()
+        except PartlyCollectedError as error:
+            samples, problem = error.samples, str(error)
         except DomainStreamError as error:
             problem = str(error)
         except TimeoutError:

@@ -8,14 +8,18 @@ from domainstream.errors import ServerError, ServerUnavailableError
 from domainstream.queue.bullmq.inspection import BullMQInspection
 from domainstream.queue.bullmq.order import BullMQOrder
 from domainstream.queue.bullmq.queue_states import QueueState
+from domainstream.queue.bullmq.scripts import queue_key
 from domainstream.queue.bullmq.workers import worker_counts
+from domainstream.redis.asking import clocks_of
 from domainstream.redis.keys import stream_key
 from domainstream.redis.nodes import RedisNodes
+from domainstream.redis.topology import Address
 from domainstream.stream import GroupState, StreamState
 from domainstream.stream.dead_letters import RedisDeadLetterInspection
 from domainstream.stream.inspection.groups import RedisGroupInspection
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
+from domainstream.tools.metrics.source import PartlyCollectedError
 from domainstream.tools.metrics.table import Metric, Sample
 
 COUNTED: Final = 10_000
@@ -71,24 +75,58 @@ class RedisSource:
             self._searched.set()
 
     async def collect(self) -> list[Sample]:
-        """Return all samples of what the latest search has found. Raises `ServerError`."""
+        """Return all samples of what the latest search has found.
+
+        Raises `PartlyCollectedError` with those of the nodes that answer when others do not, and `ServerError`.
+        """
         await self._searched.wait()
         if not isinstance(self._found, Names):
             raise self._found or ServerUnavailableError("the first search was not finished")
-        channels, with_dead_letters, queues = self._found
-        now_ms = await self._streams.now_ms()
-        return [
-            *await self._stream_samples(channels, now_ms),
-            *(
-                Sample(Metric.DEAD_LETTERS, count, (channel,))
-                for channel, count in (await self._dead_letters.counts(with_dead_letters)).items()
-            ),
-            *await self._queue_samples(queues, now_ms),
-        ]
+        parts = await self._parts(self._found)
+        if not parts:
+            await self._streams.now_ms()  # which fails if the server does
+        samples, problems = list[Sample](), list[ServerError]()
+        for result in await asyncio.gather(*map(self._part_samples, parts), return_exceptions=True):
+            if isinstance(result, ServerError):
+                problems.append(result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                samples += result
+        if problems:
+            raise PartlyCollectedError(samples, str(problems[0]))
+        return samples
 
     async def close(self) -> None:
         """Close the connections."""
         await self._nodes.close()
+
+    async def _parts(self, found: Names) -> list[Names]:
+        """Return what each node has, so that one that does not answer costs nothing of the others."""
+        parts: dict[Address, Names] = {}
+        for kind, names in enumerate(found):
+            for name in names:
+                key = self._queue_key(name) if names is found.queues else stream_key(name, self._prefix)
+                part = parts.setdefault(await self._nodes.address_of(key), Names([], [], []))
+                part[kind].append(name)
+        return [*parts.values()]
+
+    async def _part_samples(self, part: Names) -> list[Sample]:
+        """Return the samples of what one node has."""
+        keys = [
+            *(stream_key(name, self._prefix) for name in part.with_dead_letters),
+            *map(self._queue_key, part.queues),
+        ]
+        now_ms = (await clocks_of(self._nodes, keys[:1]))[keys[0]]
+        dead_letters = await self._dead_letters.counts(part.with_dead_letters)
+        return [
+            *await self._stream_samples(part.channels, now_ms),
+            *(Sample(Metric.DEAD_LETTERS, count, (channel,)) for channel, count in dead_letters.items()),
+            *await self._queue_samples(part.queues, now_ms),
+        ]
+
+    def _queue_key(self, queue: str) -> str:
+        return queue_key(self._bull_prefix, queue, "")
 
     async def _stream_samples(self, channels: Sequence[str], now_ms: int) -> list[Sample]:
         samples: list[Sample] = []

@@ -6,9 +6,7 @@ that an event holds.
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, Literal, NamedTuple, Self
-
-Kind = Literal["counter", "gauge", "histogram"]
+from typing import Final, NamedTuple, Self
 
 HANDLING, EXPORTER, READINESS = "handling", "exporter", "readiness"
 SECONDS: Final = "seconds"
@@ -17,8 +15,8 @@ SECONDS: Final = "seconds"
 class Metric(Enum):
     """Every metric: its name, its kind, its unit, its labels, where it comes from, and what it means."""
 
-    kind: Kind
-    """Its type, as Prometheus calls it."""
+    kind: str
+    """Its type, as Prometheus calls it: `counter`, `gauge` or `histogram`."""
 
     unit: str
     """The unit of its values: `seconds`, or what is counted."""
@@ -32,7 +30,7 @@ class Metric(Enum):
     meaning: str
     """What it says."""
 
-    def __new__(cls, name: str, kind: Kind, unit: str, labels: str, source: str, meaning: str) -> Self:
+    def __new__(cls, name: str, kind: str, unit: str, labels: str, source: str, meaning: str) -> Self:
         """Make a row; `labels` are separated by spaces."""
         row = object.__new__(cls)
         row._value_ = name
@@ -238,7 +236,7 @@ class Metric(Enum):
 
     SOURCE_UP = (
         *("domainstream_exporter_source_up", "gauge", "yes or no", "source", EXPORTER),
-        "1 if the latest collection from `redis` or `outbox` succeeded, else 0; its other metrics are missing then",
+        "1 if the latest collection from `redis` or `outbox` succeeded, else 0; what could not be read is missing",
     )
     COLLECTION_DURATION = (
         *("domainstream_exporter_collection_duration_seconds", "gauge", SECONDS, "source", EXPORTER),

@@ -151,6 +151,31 @@ async def test_many_streams_say_what_each_alone_says(
     assert len(together) == 300
 
 
+async def test_collection_costs_five_commands_a_channel_and_sixteen_a_queue(
+    collect: Collect, redis: Redis, streams: Streams, bull: str
+) -> None:
+    """The cost that docs/how-to/operate.md states, apart from what scripts call and a search for what is new."""
+    for number in range(20):
+        name = f"domain_coding_case_{number}"
+        await streams.add_data(name, data=b"{}")
+        await redis.xgroup_create(streams.key(name), GROUP, "0")
+        await redis.set(f"{bull}:queue-{number}:id", 1)
+    of_channels = ("xinfo|stream", "xinfo|groups", "xpending", "xrange", "xlen")
+    of_queues = {"eval": 1, "hexists": 1, "get": 2, "llen": 4, "zcard": 7}
+
+    async def calls() -> dict[str, int]:
+        stats: Any = await redis.info("commandstats")
+        counts = {name.removeprefix("cmdstat_"): values["calls"] for name, values in stats.items()}
+        return {name: counts.get(name, 0) for name in (*of_channels, *of_queues)}
+
+    before = await calls()
+    await collect()
+    spent = {name: count - before[name] for name, count in (await calls()).items()}
+    assert {name: spent[name] for name in of_channels} == dict.fromkeys(of_channels, 20)
+    # The sixteenth is a `zrange` for the first failed job; the script that looks for the oldest job calls that as well.
+    assert {name: spent[name] for name in of_queues} == {name: 20 * each for name, each in of_queues.items()}
+
+
 async def test_lag_that_the_server_does_not_know_is_counted_up_to_a_limit(
     redis: Redis, streams: Streams, stream_prefix: str
 ) -> None:

@@ -10,6 +10,7 @@ from support.metrics import Scraped
 from domainstream.errors import ServerUnavailableError
 from domainstream.tools.metrics import exporter as exporter_module
 from domainstream.tools.metrics.exporter import Exporter
+from domainstream.tools.metrics.source import PartlyCollectedError
 from domainstream.tools.metrics.table import Metric, Sample
 
 HOUR = timedelta(hours=1)
@@ -79,6 +80,18 @@ async def test_source_that_fails_has_no_stale_values_and_hides_no_other() -> Non
     answer = await scraped(Exporter([redis, outbox], every=HOUR, search_every=HOUR))
     assert answer.value("domainstream_exporter_source_up", source="redis") == 0
     assert answer.value("domainstream_exporter_source_up", source="outbox") == 1
+    assert answer.value("domainstream_dead_letters", channel="domain_a") == 1
+
+
+async def test_nodes_that_answer_have_their_metrics() -> None:
+    """A dead node of a cluster hides nothing of the others, and the source counts as failed."""
+
+    class Partly(Counting):
+        async def collect(self) -> list[Sample]:
+            raise PartlyCollectedError(await super().collect(), "a node does not answer")
+
+    answer = await scraped(Exporter([Partly()], every=HOUR, search_every=HOUR))
+    assert answer.value("domainstream_exporter_source_up", source="redis") == 0
     assert answer.value("domainstream_dead_letters", channel="domain_a") == 1
 
 
