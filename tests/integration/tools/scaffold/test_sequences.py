@@ -20,7 +20,7 @@ from integration.tools.scaffold.sequences import (
 
 EXAMPLE = Path(__file__).parents[4] / "examples/monorepo"
 LONGER = re.compile(r" \| |: TypeAlias = ")
-SERVICES = ("coding", "screenflow", "valuation")
+SERVICES = ("billing", "coding", "screenflow", "valuation")
 
 
 def lost(before: bytes, after: bytes) -> list[str]:
