@@ -49,7 +49,7 @@ async def test_duration_has_the_buckets_of_the_conventions(recorded: Recording) 
 
 
 async def test_failure_is_counted_apart(recorded: Recording) -> None:
-    """`error.type` tells failed calls from the others."""
+    """Failed calls have `error.type`, the others have not."""
     with pytest.raises(PublishError):
         await producer(Outcome.UNKNOWN).publish(created())
 

@@ -162,10 +162,6 @@ class Dashboard:
         )
 
 
-def _cookie_path(request: Request) -> str:
-    return str(request.scope.get("root_path", "")) or "/"
-
-
 def _is_open_to_all(request: Request) -> bool:
     path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", "")).strip("/")
     return path.partition("/")[0] in OPEN_TO_ALL

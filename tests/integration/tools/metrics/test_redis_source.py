@@ -348,7 +348,7 @@ async def test_user_who_may_only_read_is_enough(redis: Redis, redis_url: str, st
 async def test_user_who_may_not_list_connections_gets_the_rest(
     redis: Redis, redis_url: str, stream_prefix: str, bull: str, valuation: Valuation
 ) -> None:
-    """Without CLIENT LIST there is no number of workers, which is not the same as none."""
+    """Without CLIENT LIST nothing is said of workers, which is not the same as none."""
     await valuation.add(job_of())
     user = f"{stream_prefix.strip(':')}-exporter"
     await as_any(redis).execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", "~*", "+@all", "-client|list")

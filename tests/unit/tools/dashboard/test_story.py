@@ -45,7 +45,7 @@ def channel(last: str = "9999-0", *, is_read: bool = True) -> dict[str, ChannelF
     return {CODED: facts}
 
 
-def told(
+def story_from(
     entries: list[TimelineEntry], channels: dict[str, ChannelFacts] | None = None, *, expects: bool = True
 ) -> Story:
     """Return the story of these entries at the time 10,000."""
@@ -54,19 +54,19 @@ def told(
 
 def test_events_follow_what_caused_them() -> None:
     """Each event comes after its cause, before the next event that has nothing to do with it."""
-    story = told([published("a", 1), published("b", 2), published("a1", 3, "a"), published("a2", 4, "a1")])
+    story = story_from([published("a", 1), published("b", 2), published("a1", 3, "a"), published("a2", 4, "a1")])
     assert [(event.event_id, event.depth) for event in story.events] == [("a", 0), ("a1", 1), ("a2", 2), ("b", 0)]
 
 
 def test_events_that_cause_each_other_are_all_there() -> None:
     """Ids that go in a circle, which only a mistake can make, do not hide an event."""
-    story = told([published("a", 1, "b"), published("b", 2, "a")])
+    story = story_from([published("a", 1, "b"), published("b", 2, "a")])
     assert {event.event_id for event in story.events} == {"a", "b"}
 
 
 def test_job_has_spans_from_its_addition_to_its_end() -> None:
     """A completed job waited and then was handled."""
-    (event,) = told([published("a", 1), *job("a", added=10, started=15, completed=40)]).events
+    (event,) = story_from([published("a", 1), *job("a", added=10, started=15, completed=40)]).events
     (one,) = event.jobs
     assert [(span.kind, span.begin_ms, span.end_ms) for span in one.spans] == [("wait", 10, 15), ("done", 15, 40)]
     assert one.took_ms == 30
@@ -74,14 +74,14 @@ def test_job_has_spans_from_its_addition_to_its_end() -> None:
 
 def test_job_that_has_not_begun_waits_until_now() -> None:
     """A waiting job's time is not over."""
-    (event,) = told([published("a", 1), *job("a", added=10)]).events
+    (event,) = story_from([published("a", 1), *job("a", added=10)]).events
     assert event.jobs[0].spans[-1].is_open
     assert event.jobs[0].took_ms == 9_990
 
 
 def test_job_that_goes_on_does_not_stretch_the_story() -> None:
     """What waits for days leaves room for what took milliseconds."""
-    assert told([published("a", 1), *job("a", added=10)]).end_ms < 100
+    assert story_from([published("a", 1), *job("a", added=10)]).end_ms < 100
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_job_that_goes_on_does_not_stretch_the_story() -> None:
 )
 def test_job_that_the_code_promises_and_is_not_there_is_a_hole(channels: dict[str, ChannelFacts], why: str) -> None:
     """A missing job is named, with why it is missing as far as that is known."""
-    (event,) = told([published("a", 1)], channels).events
+    (event,) = story_from([published("a", 1)], channels).events
     assert [hole.handling for hole in event.holes] == [PRICED]
     assert why in event.holes[0].why
 
@@ -102,15 +102,15 @@ def test_job_that_the_code_promises_and_is_not_there_is_a_hole(channels: dict[st
 @pytest.mark.parametrize("queue", ["billing", "billing-p3", "{billing-p3}"])
 def test_job_that_is_there_is_not_a_hole(queue: str) -> None:
     """A job fills its place, also in a partition of its queue and on a cluster."""
-    assert told([published("a", 1), *job("a", queue, added=10)]).holes == 0
+    assert story_from([published("a", 1), *job("a", queue, added=10)]).holes == 0
 
 
 def test_without_code_only_unread_events_have_holes() -> None:
     """If nobody says which jobs to expect, an event that was read has none that are missing."""
-    assert told([published("a", 1)], expects=False).holes == 0
-    assert told([published("a", 1)], channel(last="0-0"), expects=False).holes == 1
+    assert story_from([published("a", 1)], expects=False).holes == 0
+    assert story_from([published("a", 1)], channel(last="0-0"), expects=False).holes == 1
 
 
 def test_nothing_is_an_empty_story() -> None:
     """Without any entry there is a story without events."""
-    assert told([]).events == ()
+    assert story_from([]).events == ()

@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 class Counting:
-    """A source that counts how often it is asked, and fails if it is told to."""
+    """A source that counts how often it is asked, and fails on demand."""
 
     def __init__(self, name: str = "redis") -> None:
         self.name = name
@@ -28,7 +28,7 @@ class Counting:
         self.gate.set()
 
     async def search(self) -> None:
-        """Note it, or fail as it is told to."""
+        """Note it, or fail on demand."""
         self.searches += 1
         if self.problem:
             raise ServerUnavailableError(self.problem)
