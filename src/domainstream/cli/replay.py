@@ -150,6 +150,11 @@ async def replay(server: RedisServer, terminal: Terminal, options: ReplayOptions
         outcome.dry_run = options.dry_run
         return _report(terminal, outcome, plan)
     confirm(_question(outcome, server.place), yes=options.yes)
+    return await _carry_out(server, terminal, plan)
+
+
+async def _carry_out(server: RedisServer, terminal: Terminal, plan: Replay) -> int:
+    """Add the jobs, report how many were added, and return the exit code."""
     outcome = _outcome(plan, dry_run=False)
     try:
         await replay_events(server.nodes, plan, outcome)

@@ -137,21 +137,35 @@ class RedisBullMQStreamSubscriber(StreamSubscriber):
             reading=settings.reading,
             server=server_attributes(url),
         )
-        closed: list[CallLanes | BullMQJobAdder | RedisStreamTrimmer] = [lanes, queue_lanes, adder]
-        maintenance: list[MaintenanceTask] = []
-        if rules := subscriptions.on_failure:
-            maintenance.append(GateKeeper(queue_lanes, rules, bull_prefix=bull_prefix, on_held=progress.held))
-        if settings.retention is not None:
-            trimmer = RedisStreamTrimmer.from_url(url, router.streams, retention=settings.retention, prefix=prefix)
-            maintenance.append(trimmer)
-            closed.append(trimmer)
+        maintenance = _maintenance(url, router, queue_lanes, progress, settings, prefix=prefix, bull_prefix=bull_prefix)
         # Each channel that rests is looked at every 5 seconds anyway, one after the other and not all at once.
         wake_ups = WakeUps(url, reader.channels, poll=timedelta(minutes=1))
         check = partial(_check_servers, url, settings, subscriptions, prefix)
         subscriber = cls(parts, wake_ups, members=members, maintenance=maintenance, check=check)
+        closed: list[CallLanes | BullMQJobAdder | MaintenanceTask] = [lanes, queue_lanes, adder, *maintenance]
         for part in closed:
             subscriber._owned.push_async_callback(part.close)
         return subscriber
+
+
+def _maintenance(
+    url: str,
+    router: JobRouter,
+    queue_lanes: CallLanes,
+    progress: Progress,
+    settings: SubscriberSettings,
+    *,
+    prefix: str,
+    bull_prefix: str,
+) -> list[MaintenanceTask]:
+    """Return what looks after ordered queues, and what trims streams, where they are wanted."""
+    tasks: list[MaintenanceTask] = []
+    if rules := router.subscriptions.on_failure:
+        tasks.append(GateKeeper(queue_lanes, rules, bull_prefix=bull_prefix, on_held=progress.held))
+    if settings.retention is not None:
+        retention = settings.retention
+        tasks.append(RedisStreamTrimmer.from_url(url, router.streams, retention=retention, prefix=prefix))
+    return tasks
 
 
 async def _check_servers(url: str, settings: SubscriberSettings, subscriptions: Subscriptions, prefix: str) -> None:
