@@ -5,10 +5,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanContext, TraceFlags
 from support.coding import channel_for, created
 from support.consuming import OptimizationEvaluated
 from support.handling import received
 from support.publishers import ScriptedPublisher
+from support.spans import SPAN_ID, TRACE_ID, TRACEPARENT
 
 from domainstream import EventProducer
 from domainstream.telemetry import NO_TRACING, Span, active, current_ids, set_tracing, tracing
@@ -119,3 +123,39 @@ def test_span_of_nobody_has_no_context() -> None:
         span.failed(ValueError())
         assert span.context is None
         assert current_ids() is None
+
+
+class Asked:
+    """Counts how often OpenTelemetry's API is asked for a span."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tracing = OpenTelemetryTracing()
+        self.times = 0
+        monkeypatch.setattr(self.tracing, "_start", self._start)
+
+    def _start(self, *_: object) -> trace.Span:
+        self.times += 1
+        return trace.INVALID_SPAN
+
+
+def test_api_alone_is_not_asked_for_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an SDK a span does nothing, and messages still get the context that somebody else has made current."""
+    asked, current = (
+        Asked(monkeypatch),
+        trace.NonRecordingSpan(SpanContext(TRACE_ID, SPAN_ID, is_remote=False, trace_flags=TraceFlags(1))),
+    )
+    with asked.tracing.span(Span.PUBLISH, "domain_coding_stay_coded") as alone:
+        assert alone.context is None
+    with trace.use_span(current), asked.tracing.span(Span.PUBLISH, "domain_coding_stay_coded") as span:
+        assert span.context == {"traceparent": TRACEPARENT}
+    assert asked.times == 0
+
+
+def test_sdk_that_is_set_up_later_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once there is a provider that does something, and a second has passed, spans are asked for."""
+    asked = Asked(monkeypatch)
+    with asked.tracing.span(Span.PUBLISH, "domain_coding_stay_coded"):
+        monkeypatch.setattr(trace, "get_tracer_provider", TracerProvider)
+        monkeypatch.setattr(asked.tracing, "_next_look", 0.0)
+    with asked.tracing.span(Span.PUBLISH, "domain_coding_stay_coded"):
+        assert asked.times == 1
