@@ -11,6 +11,9 @@ from domainstream.validation import raise_problems
 OPERATOR_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_OPERATOR_TOKEN"  # noqa: S105 - a variable's name
 """The variable with the token of operators, who may change something."""
 
+PORT: Final = 8765
+"""The port at which a dashboard listens by default."""
+
 VIEWER_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_VIEWER_TOKEN"  # noqa: S105 - a variable's name
 """The variable with the token of viewers, who may only look."""
 
