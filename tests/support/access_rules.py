@@ -1,4 +1,4 @@
-"""Users with the rights of docs/how-to/run-in-production.md alone, and all that programs do from start to end with them."""
+"""Users with only the rights of docs/how-to/run-in-production.md, and all that programs do with them."""
 
 import asyncio
 import json

@@ -153,7 +153,7 @@ class Dashboard:
     def _keep_session(self, request: Request, response: Response, session: str) -> None:
         response.set_cookie(
             COOKIE,
-            self._access.signed(session),
+            self._access.signed(COOKIE, session),
             max_age=SESSION_SECONDS,
             path=cookie_path(request),
             secure=self._access.is_secure(request),

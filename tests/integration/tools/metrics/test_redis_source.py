@@ -154,7 +154,7 @@ async def test_many_streams_say_what_each_alone_says(
 async def test_collection_costs_five_commands_a_channel_and_sixteen_a_queue(
     collect: Collect, redis: Redis, streams: Streams, bull: str
 ) -> None:
-    """The cost that docs/how-to/run-in-production.md states, apart from what scripts call and a search for what is new."""
+    """The cost that run-in-production.md states, apart from what scripts call and a search for what is new."""
     for number in range(20):
         name = f"domain_coding_case_{number}"
         await streams.add_data(name, data=b"{}")
