@@ -13,6 +13,7 @@ from benchmarks import (
     publishing,
     relaying,
     storing,
+    tracing,
     working,
 )
 from benchmarks.databases import find_postgres
@@ -23,7 +24,7 @@ def main() -> int:
     """Run all benchmarks."""
     with find_server() as server:
         print(f"server: {server.origin}\n")
-        parts = (publishing, memory, forwarding, many_channels, working, ordering, end_to_end)
+        parts = (publishing, memory, forwarding, many_channels, working, ordering, end_to_end, tracing)
         met = [part.run(server.url) for part in parts]
         with find_postgres() as database_url:
             if database_url is not None:
