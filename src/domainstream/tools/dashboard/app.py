@@ -82,6 +82,7 @@ class Dashboard:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        await self.facts.names.within(0)  # begins the search of all keys, for which the first visitor would wait
         yield
         await self.close()
 

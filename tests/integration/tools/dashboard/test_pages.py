@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl
 from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
 from domainstream.tools.dashboard import pages
 from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.facts import ChannelFacts
 from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
@@ -60,7 +62,7 @@ async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monk
     """While the doctor looks at millions of keys, the page says so, and asks again by itself."""
     monkeypatch.setattr(pages, "PATIENCE", 0.01)
 
-    async def never() -> list[Finding]:
+    async def never() -> Sequence[Finding]:
         await asyncio.Event().wait()
         return []
 
@@ -68,7 +70,36 @@ async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monk
         browser.dashboard.facts.findings = Cached(never, seconds=1)
         response = await browser.get("/")
     assert "The doctor is looking" in response.text
-    assert response.headers["refresh"] == "3"
+    assert response.headers["refresh"] == "2"
+
+
+async def test_overview_does_not_wait_for_a_long_search(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the search for channels goes on, the page says that its numbers are still being read."""
+    monkeypatch.setattr(pages, "PATIENCE", 0.01)
+
+    async def never() -> list[ChannelFacts]:
+        await asyncio.Event().wait()
+        return []
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.channels = Cached(never, seconds=1)
+        response = await browser.get("/")
+    assert response.text.count("still being read") == 7
+    assert response.headers["refresh"] == "2"
+
+
+async def test_overview_lists_the_first_of_many_findings(hospital: Hospital) -> None:
+    """A thousand findings do not make a page of a thousand rows: it says where the others are."""
+
+    async def many() -> Sequence[Finding]:
+        return [Finding(status="warning", check="groups", words=f"number {number}") for number in range(1000)]
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.findings = Cached(many, seconds=60)
+        text = await browser.page("/")
+    assert "number 19<" in text
+    assert "number 20<" not in text
+    assert "980 more like these" in text
 
 
 async def test_queue_shows_its_held_keys(day: Hospital) -> None:
