@@ -76,3 +76,5 @@ function addCopyButtons() {
 
 if (body.dataset.stream) follow();
 addCopyButtons();
+// On a narrow screen, the names of the pages are one row that is wider than it.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
