@@ -48,7 +48,12 @@ def _by_sdk(share: float) -> Tracing:
 
 async def measure(url: str) -> dict[str, list[float]]:
     """Publish and work in turn with each kind of tracing, several times over; return rates in events per second."""
-    kinds = {"off": NO_TRACING, "API alone": OpenTelemetryTracing(), "1 %": _by_sdk(0.01), "100 %": _by_sdk(1)}
+    kinds: dict[str, Tracing] = {
+        "off": NO_TRACING,
+        "API alone": OpenTelemetryTracing(),
+        "1 %": _by_sdk(0.01),
+        "100 %": _by_sdk(1),
+    }
     rates: dict[str, list[float]] = {}
     async with Redis.from_url(url) as redis, open_paths(url) as paths:
         for path, count in EVENTS.items():
