@@ -106,7 +106,9 @@ class Pages:
             reverse=True,
         )
         most = max((group.cause.jobs for _, group in groups), default=1)
-        context = {"samples": samples, "groups": groups, "most": most, "now": await self._facts.now_ms()}
+        now = await self._facts.now_ms()
+        first = min((group.cause.first_ms for _, group in groups), default=now)
+        context = {"samples": samples, "groups": groups, "most": most, "now": now, "first": first}
         return page(request, "failures.html", context)
 
     async def failure_group(self, request: Request) -> Response:

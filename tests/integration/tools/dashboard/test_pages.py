@@ -110,6 +110,15 @@ async def test_queue_shows_its_held_keys(day: Hospital) -> None:
     assert "no tariff for Z99.9" in text
 
 
+async def test_failures_have_a_trend(day: Hospital) -> None:
+    """A small picture of each cause says when its jobs failed, also in words."""
+    async with browsing(day.settings()) as browser:
+        text = await browser.page("/failures")
+    labels = re.findall(r'<svg class="trend"[^>]* aria-label="(\d+) in the last .*?, at most (\d+) in as long', text)
+    assert len(labels) == 2
+    assert all(int(most) >= 1 for _, most in labels)
+
+
 async def test_failures_are_grouped_by_cause(day: Hospital) -> None:
     """Jobs that failed with one error at one line are one row with their number."""
     async with browsing(day.settings()) as browser:
