@@ -239,6 +239,8 @@ async def browsing(settings: DashboardSettings, **access: Any) -> AsyncIterator[
     """Open a dashboard, and a browser for it."""
     chosen = replace(settings, access=AccessSettings(**access)) if access else settings
     dashboard = Dashboard(chosen)
-    async with Browser.of(dashboard, dashboard) as browser:
-        yield browser
-    await dashboard.close()
+    try:
+        async with Browser.of(dashboard, dashboard) as browser:
+            yield browser
+    finally:
+        await dashboard.close()
