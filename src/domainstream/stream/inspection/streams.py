@@ -82,6 +82,15 @@ class RedisStreamInspection:
                 return
             end = f"({page[-1][0].decode()}"
 
+    async def chosen(self, channel: str, entry_ids: Sequence[str]) -> list[Delivery]:
+        """Return the entries of a channel that have these ids, in their order; those that are gone are left out."""
+        key, found = stream_key(channel, self._prefix), []
+        for start in range(0, len(entry_ids), PAGE):
+            asks = [partial(_ask_entry, key=key, entry_id=entry_id) for entry_id in entry_ids[start : start + PAGE]]
+            replies = await ask_each(self._nodes, {key: asks})
+            found += [_delivery(channel, *entry) for reply in replies[key] for entry in reply]
+        return found
+
     async def latest(self, channel: str, count: int) -> list[Delivery]:
         """Return the newest entries of a channel, the oldest of them first."""
         found = await self._page("xrevrange", channel, "+", "-", count)
@@ -100,6 +109,10 @@ class RedisStreamInspection:
 
 def _ask_info(pipe: Pipeline, *, key: str) -> Any:
     return pipe.xinfo_stream(key)
+
+
+def _ask_entry(pipe: Pipeline, *, key: str, entry_id: str) -> Any:
+    return pipe.xrange(key, entry_id, entry_id)
 
 
 def _stream(channel: str, info: Mapping[str, Any]) -> StreamState:
