@@ -4,7 +4,6 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 
@@ -17,8 +16,6 @@ BATCHES = {1: 3_000, 10: 10_000, 100: 40_000, 500: 50_000}
 ROUNDS = 9
 LOST_RATE = 0.10
 BYTES_PER_EVENT = 200
-
-Publish = Callable[[int, int], Awaitable[None]]
 
 
 async def measure(url: str) -> tuple[dict[int, list[float]], float]:

@@ -117,6 +117,11 @@ def _disagreement(target: Target, answer: Reply, place: str) -> Exception | None
     return None if layout == str(target.partitions) else layout_problem(target, layout, place)
 
 
+def _denies_keys(reply: Reply) -> bool:
+    """Return whether the user may run the script, but not with these keys."""
+    return isinstance(reply, RedisError) and code_of(reply) == "NOPERM" and "permissions to run" not in str(reply)
+
+
 class BatchScript:
     """Calls the script that adds batches; claims what it says is unclaimed, and explains what it says is wrong."""
 
@@ -170,7 +175,7 @@ class BatchScript:
         ]
         replies = await self._call(made, confirm, seconds)
         for index, reply in enumerate(replies):
-            if isinstance(reply, RedisError) and code_of(reply) == "NOPERM" and (call := without_index(made[index])):
+            if _denies_keys(reply) and (call := without_index(made[index])):
                 left = deadline - asyncio.get_running_loop().time()
                 (replies[index],) = await self._call([call], confirm, left)
                 self._unindexed.add(targets[index])

@@ -71,12 +71,14 @@ async def possible_entries(
     """Yield the entries that may be about what is searched for, of each channel the newest first."""
     channels = await streams.channels()
     indexed = await index.find(channels, search.wanted)
+    if since != "-":
+        first = id_order(since)
+        indexed = {channel: [one for one in ids if id_order(one) >= first] for channel, ids in indexed.items()}
+    search.cut += [channel for channel, ids in indexed.items() if len(ids) > search.limit]
+    found = await streams.chosen({channel: ids[-search.limit :] for channel, ids in indexed.items()})
     for channel in channels:
-        if channel in indexed:
-            found = [each for each in indexed[channel] if since == "-" or id_order(each) >= id_order(since)]
-            if len(found) > search.limit:
-                search.cut.append(channel)
-            for delivery in reversed(await streams.chosen(channel, found[-search.limit :])):
+        if channel in found:
+            for delivery in reversed(found[channel]):
                 yield delivery
         else:
             async for delivery in search.within(channel, streams.newest_first(channel, since=since)):
