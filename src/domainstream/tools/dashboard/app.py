@@ -22,6 +22,7 @@ from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import NOTICE, cookie_path, read_form, read_notice
 from domainstream.tools.dashboard.instance_pages import InstancePages
 from domainstream.tools.dashboard.live import Live
+from domainstream.tools.dashboard.outbox_pages import OutboxPages
 from domainstream.tools.dashboard.pages import Pages
 from domainstream.tools.dashboard.rendering import SafeHeaders, page
 from domainstream.tools.dashboard.settings import DashboardSettings
@@ -61,6 +62,7 @@ class Dashboard:
                 Route("/story", story.story),
                 Route("/map", story.map),
                 *InstancePages(self.facts).routes(),
+                *OutboxPages(self.facts).routes(),
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
                 Route("/do/{action}", actions.carry_out, methods=["POST"]),

@@ -20,6 +20,7 @@ class InstancePages:
 
     def __init__(self, facts: Facts) -> None:
         """Show who uses the server of `facts`."""
+        self._facts = facts
         self._instances = Cached(
             lambda: read_instances(facts.server, bull_prefix=facts.settings.bull_prefix), seconds=5
         )
@@ -31,4 +32,5 @@ class InstancePages:
     async def instances(self, request: Request) -> Response:
         """List subscribers, workers and connections, and what nobody reads any more."""
         found = await self._instances.get()
-        return page(request, "instances.html", {"found": found, "listed": LISTED})
+        context = {"found": found, "listed": LISTED, "queues": (await self._facts.names.get()).queues}
+        return page(request, "instances.html", context)

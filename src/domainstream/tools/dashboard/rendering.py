@@ -31,6 +31,7 @@ NAVIGATION: Final = (
     ("story", "Story"),
     ("map", "Map"),
     ("instances", "Instances"),
+    ("outbox", "Outbox"),
 )
 """The pages that every page leads to, by their paths."""
 
