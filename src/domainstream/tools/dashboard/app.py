@@ -20,7 +20,9 @@ from domainstream.tools.dashboard.action_pages import ActionPages
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import NOTICE, cookie_path, read_form, read_notice
+from domainstream.tools.dashboard.instance_pages import InstancePages
 from domainstream.tools.dashboard.live import Live
+from domainstream.tools.dashboard.outbox_pages import OutboxPages
 from domainstream.tools.dashboard.pages import Pages
 from domainstream.tools.dashboard.rendering import SafeHeaders, page
 from domainstream.tools.dashboard.settings import DashboardSettings
@@ -59,6 +61,8 @@ class Dashboard:
                 Route("/dead-letters/{channel}/{letter_id}", pages.dead_letter),
                 Route("/story", story.story),
                 Route("/map", story.map),
+                *InstancePages(self.facts).routes(),
+                *OutboxPages(self.facts).routes(),
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
                 Route("/do/{action}", actions.carry_out, methods=["POST"]),

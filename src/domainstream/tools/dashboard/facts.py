@@ -17,6 +17,7 @@ from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
 from domainstream.tools.common.server import CONNECT_TIMEOUT, RedisServer, server_of
 from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.outboxes import Outboxes
 from domainstream.tools.dashboard.settings import DashboardSettings
 from domainstream.tools.doctor.diagnosis import DiagnosisSettings, diagnose
 from domainstream.tools.doctor.finding import Finding
@@ -135,6 +136,8 @@ class Facts:
         """The inspection of queues."""
         self.order = BullMQOrder(self.nodes, bull_prefix=settings.bull_prefix)
         """The order of queues."""
+        self.outboxes = Outboxes(settings.outboxes)
+        """The outboxes."""
         self.names = Cached(self._names, seconds=10)
         """What there is; the whole database is searched for it."""
         self.findings = Cached(self._findings, seconds=30)
@@ -215,6 +218,7 @@ class Facts:
         """Stop reading, and close the connections."""
         for cached in (self.findings, self.queues, self.channels, self.names):
             await cached.close()
+        await self.outboxes.close()
         await self.nodes.close()
 
     async def _names(self) -> Names:

@@ -25,7 +25,8 @@ HEADERS: Final = {
 
 NAVIGATION: Final = {
     "Now": {"": "Overview", "map": "Map", "failures": "Failures", "story": "Story"},
-    "On the way": {"channels": "Channels", "queues": "Queues"},
+    "On the way": {"outbox": "Outbox", "channels": "Channels", "queues": "Queues"},
+    "The system": {"instances": "Instances"},
 }
 """The pages that every page leads to, in groups: their names by their paths."""
 

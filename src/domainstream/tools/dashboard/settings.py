@@ -73,6 +73,20 @@ class AccessSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxPlace:
+    """Where an outbox is."""
+
+    url: str = field(repr=False)
+    """The URL of its database."""
+
+    table: str = "domainstream_outbox"
+    """The name of its table."""
+
+    schema: str | None = None
+    """The table's schema; None for the default one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DashboardSettings:
     """What a dashboard shows."""
 
@@ -87,6 +101,9 @@ class DashboardSettings:
 
     system: Path | None = None
     """The folder of the system whose code is compared with the server, and is not imported; None for none."""
+
+    outboxes: tuple[OutboxPlace, ...] = ()
+    """The outboxes that are shown, which need the extra `outbox`."""
 
     access: AccessSettings = AccessSettings()
     """Who may see it."""
