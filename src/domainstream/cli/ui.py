@@ -12,7 +12,9 @@ from domainstream.cli.common.command import (
     BullPrefix,
     Debug,
     RedisUrl,
+    SchemaName,
     StreamPrefix,
+    TableName,
     local_command,
     option,
 )
@@ -43,6 +45,25 @@ class UiOptions:
 
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
+
+    database_urls: Annotated[
+        tuple[str, ...],
+        option(
+            "--database-url",
+            metavar="URL",
+            multiple=True,
+            envvar="DATABASE_URL",
+            show_envvar=True,
+            help="Show the outbox of this database, PostgreSQL or SQLite; may be repeated.",
+        ),
+    ]
+    """The databases whose outboxes are shown."""
+
+    table: TableName
+    """The table of each outbox."""
+
+    schema: SchemaName
+    """The schema of each table; None for the default one."""
 
     system: Annotated[
         Path | None,
@@ -138,7 +159,7 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
 
     Each action is logged with who did what: the signal `dashboard.action` on stderr.
     """
-    from domainstream.tools.dashboard import AccessSettings, DashboardSettings
+    from domainstream.tools.dashboard import AccessSettings, DashboardSettings, OutboxPlace
     from domainstream.tools.dashboard.serving import serve
     from domainstream.tools.dashboard.settings import OPERATOR_TOKEN_VARIABLE, VIEWER_TOKEN_VARIABLE
 
@@ -151,6 +172,9 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
         prefix=options.prefix,
         bull_prefix=options.bull_prefix,
         system=options.system,
+        outboxes=tuple(
+            OutboxPlace(url=url, table=options.table, schema=options.schema) for url in options.database_urls
+        ),
         access=AccessSettings(
             operator_token=os.environ.get(OPERATOR_TOKEN_VARIABLE, ""),
             viewer_token=os.environ.get(VIEWER_TOKEN_VARIABLE, ""),

@@ -129,11 +129,13 @@ class Live:
         names = await self._facts.names.last()
         queues, channels = list[QueueFacts](), list[ChannelFacts]()
         for name in names.queues:
-            queues.append(queue := await self._facts.queue_facts(name))
+            (queue,) = await self._facts.queue_facts(name)
+            queues.append(queue)
             self._publish(queue_values(queue))
             await asyncio.sleep((OF_QUEUE + self._looks_for_held(queue)) / COMMANDS)
         for name in names.all_channels:
-            channels.append(channel := await self._facts.channel_facts(name))
+            (channel,) = await self._facts.channel_facts(name)
+            channels.append(channel)
             self._publish(channel_values(channel))
             await asyncio.sleep((OF_CHANNEL + OF_GROUP * len(channel.groups)) / COMMANDS)
         self._publish({"live": "live", **total_values(Totals.of(queues, channels))})
@@ -156,7 +158,7 @@ def queue_values(queue: QueueFacts) -> Values:
     note, tone = queue_note([queue])
     return {
         **{f"queue:{name}:{one}": number(getattr(state, one)) for one in COUNTS},
-        f"queue:{name}:oldest": seconds(queue.oldest_waiting_ms),
+        f"queue:{name}:oldest": seconds(state.oldest_waiting_ms),
         f"queue:{name}:held": number(queue.held),
         f"note:queue:{name}": note,
         f"tone:queue:{name}": tone,

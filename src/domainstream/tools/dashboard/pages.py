@@ -1,5 +1,6 @@
 """The pages that show queues, failures and channels."""
 
+import asyncio
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -19,10 +20,13 @@ ROWS: Final = 50
 LATEST: Final = 10
 """How many of the newest entries of a channel are listed."""
 
-PATIENCE: Final = 3.0
-"""Seconds that a page waits for the doctor, who looks for longer if the database has millions of keys."""
+PATIENCE: Final = 1.0
+"""Seconds that the overview waits for what takes longer if the database has millions of keys."""
 
-AGAIN: Final = 3
+FINDINGS: Final = 20
+"""How many problems, and how many warnings, the overview lists."""
+
+AGAIN: Final = 2
 """Seconds until a browser asks for that page again."""
 
 SEVERITIES: Final = ("problem", "warning", "ok")
@@ -47,18 +51,22 @@ class Pages:
 
     async def overview(self, request: Request) -> Response:
         """Show what the doctor finds, and how much there is."""
-        findings = await self._facts.findings.within(PATIENCE)
-        queues, channels = await self._facts.queues.get(), await self._facts.channels.get()
+        findings, queues, channels = await asyncio.gather(
+            self._facts.findings.within(PATIENCE),
+            self._facts.queues.within(PATIENCE),
+            self._facts.channels.within(PATIENCE),
+        )
         context = {
             "findings": {status: [one for one in findings or () if one.status == status] for status in SEVERITIES},
+            "listed": FINDINGS,
             "is_looking": findings is None,
             "age_ms": self._facts.findings.age_ms,
             "queues": queues,
             "channels": channels,
-            "totals": Totals.of(queues, channels),
+            "totals": None if queues is None or channels is None else Totals.of(queues, channels),
         }
         response = page(request, "overview.html", context)
-        if findings is None:
+        if findings is None or context["totals"] is None:
             response.headers["refresh"] = str(AGAIN)
         return response
 
@@ -98,7 +106,9 @@ class Pages:
             reverse=True,
         )
         most = max((group.cause.jobs for _, group in groups), default=1)
-        context = {"samples": samples, "groups": groups, "most": most, "now": await self._facts.now_ms()}
+        now = await self._facts.now_ms()
+        first = min((group.cause.first_ms for _, group in groups), default=now)
+        context = {"samples": samples, "groups": groups, "most": most, "now": now, "first": first}
         return page(request, "failures.html", context)
 
     async def failure_group(self, request: Request) -> Response:

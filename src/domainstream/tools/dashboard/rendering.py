@@ -23,15 +23,12 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
-NAVIGATION: Final = (
-    ("", "Overview"),
-    ("queues", "Queues"),
-    ("failures", "Failures"),
-    ("channels", "Channels"),
-    ("story", "Story"),
-    ("map", "Map"),
-)
-"""The pages that every page leads to, by their paths."""
+NAVIGATION: Final = {
+    "Now": {"": "Overview", "map": "Map", "failures": "Failures", "story": "Story"},
+    "On the way": {"outbox": "Outbox", "channels": "Channels", "queues": "Queues"},
+    "The system": {"instances": "Instances"},
+}
+"""The pages that every page leads to, in groups: their names by their paths."""
 
 
 def path_to(*parts: str, **query: str | int) -> str:

@@ -11,6 +11,9 @@ from domainstream.validation import raise_problems
 OPERATOR_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_OPERATOR_TOKEN"  # noqa: S105 - a variable's name
 """The variable with the token of operators, who may change something."""
 
+PORT: Final = 8765
+"""The port at which a dashboard listens by default."""
+
 VIEWER_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_VIEWER_TOKEN"  # noqa: S105 - a variable's name
 """The variable with the token of viewers, who may only look."""
 
@@ -70,6 +73,20 @@ class AccessSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxPlace:
+    """Where an outbox is."""
+
+    url: str = field(repr=False)
+    """The URL of its database."""
+
+    table: str = "domainstream_outbox"
+    """The name of its table."""
+
+    schema: str | None = None
+    """The table's schema; None for the default one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DashboardSettings:
     """What a dashboard shows."""
 
@@ -84,6 +101,9 @@ class DashboardSettings:
 
     system: Path | None = None
     """The folder of the system whose code is compared with the server, and is not imported; None for none."""
+
+    outboxes: tuple[OutboxPlace, ...] = ()
+    """The outboxes that are shown, which need the extra `outbox`."""
 
     access: AccessSettings = AccessSettings()
     """Who may see it."""

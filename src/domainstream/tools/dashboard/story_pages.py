@@ -96,7 +96,8 @@ class StoryPages:
         timeline = await timeline_of(
             facts.nodes, search, since="-", prefix=settings.prefix, bull_prefix=settings.bull_prefix
         )
-        channels = {name: await facts.channel_facts(name) for name in {one.channel for one in timeline if one.channel}}
+        names = {one.channel for one in timeline if one.channel}
+        channels = {channel.channel: channel for channel in await facts.channel_facts(*names)}
         projects = await facts.project.get()
         expected = expected_jobs(projects[0]) if projects else {}
         return story_of(timeline, channels, expected, now_ms=await facts.now_ms()), search

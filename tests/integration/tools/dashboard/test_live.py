@@ -118,6 +118,18 @@ async def test_command_refuses_a_public_address(hospital: Hospital, host: str) -
             assert await process.wait() == 2
 
 
+async def test_taken_port_is_refused(hospital: Hospital) -> None:
+    """A port at which another program listens is refused with what to do."""
+    async with (
+        served(hospital) as (_, address),
+        served(hospital, "--port", address.rpartition(":")[2]) as (second, line),
+    ):
+        assert "cannot be used" in line
+        assert second.stderr
+        assert b"choose another one: --port" in await second.stderr.read()
+        assert await second.wait() == 2
+
+
 async def test_token_is_taken_from_the_environment(hospital: Hospital) -> None:
     """With a viewer's token in the environment, the dashboard wants it."""
     async with (

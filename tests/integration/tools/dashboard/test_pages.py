@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -15,6 +16,7 @@ from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
 from domainstream.tools import event_search
 from domainstream.tools.dashboard import pages
 from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.facts import ChannelFacts
 from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
@@ -61,7 +63,7 @@ async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monk
     """While the doctor looks at millions of keys, the page says so, and asks again by itself."""
     monkeypatch.setattr(pages, "PATIENCE", 0.01)
 
-    async def never() -> list[Finding]:
+    async def never() -> Sequence[Finding]:
         await asyncio.Event().wait()
         return []
 
@@ -69,7 +71,36 @@ async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monk
         browser.dashboard.facts.findings = Cached(never, seconds=1)
         response = await browser.get("/")
     assert "The doctor is looking" in response.text
-    assert response.headers["refresh"] == "3"
+    assert response.headers["refresh"] == "2"
+
+
+async def test_overview_does_not_wait_for_a_long_search(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the search for channels goes on, the page says that its numbers are still being read."""
+    monkeypatch.setattr(pages, "PATIENCE", 0.01)
+
+    async def never() -> list[ChannelFacts]:
+        await asyncio.Event().wait()
+        return []
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.channels = Cached(never, seconds=1)
+        response = await browser.get("/")
+    assert response.text.count("still being read") == 7
+    assert response.headers["refresh"] == "2"
+
+
+async def test_overview_lists_the_first_of_many_findings(hospital: Hospital) -> None:
+    """A thousand findings do not make a page of a thousand rows: it says where the others are."""
+
+    async def many() -> Sequence[Finding]:
+        return [Finding(status="warning", check="groups", words=f"number {number}") for number in range(1000)]
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.findings = Cached(many, seconds=60)
+        text = await browser.page("/")
+    assert "number 19<" in text
+    assert "number 20<" not in text
+    assert "980 more like these" in text
 
 
 async def test_queue_shows_its_held_keys(day: Hospital) -> None:
@@ -78,6 +109,15 @@ async def test_queue_shows_its_held_keys(day: Hospital) -> None:
         text = unescape(await browser.page("/queues/billing"))
     assert "stay-101" in text
     assert "no tariff for Z99.9" in text
+
+
+async def test_failures_have_a_trend(day: Hospital) -> None:
+    """A small picture of each cause says when its jobs failed, also in words."""
+    async with browsing(day.settings()) as browser:
+        text = await browser.page("/failures")
+    labels = re.findall(r'<svg class="trend"[^>]* aria-label="(\d+) in the last .*?, at most (\d+) in as long', text)
+    assert len(labels) == 2
+    assert all(int(most) >= 1 for _, most in labels)
 
 
 async def test_failures_are_grouped_by_cause(day: Hospital) -> None:
