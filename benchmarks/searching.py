@@ -70,6 +70,8 @@ def _job(channel: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Job:
 
 async def measure(url: str) -> tuple[list[float], int]:
     """Return how many milliseconds each search took, and how many steps were found."""
+    async with Redis.from_url(url) as redis:
+        await redis.flushall()
     await _fill(url)
     await _add_jobs(url)
     took, steps = [], 0
@@ -80,6 +82,8 @@ async def measure(url: str) -> tuple[list[float], int]:
             timeline = await timeline_of(nodes, search, since="-", prefix="", bull_prefix="bull")
             took.append((time.perf_counter() - started) * 1000)
             steps = len(timeline)
+    async with Redis.from_url(url) as redis:
+        await redis.flushall()
     return took, steps
 
 

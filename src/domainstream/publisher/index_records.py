@@ -1,9 +1,10 @@
 """The index of a stream: which of its entries are about an aggregate, belong to a transaction, or are an event.
 
-Beside each stream lies a record for each of its entries, in their order: hashes of the three ids. `index.lua` adds
-records in the step that adds the entries, and removes them once these are gone. Hashes are short and collide, so
-whoever finds an entry must look at it. An index may be incomplete: other programs add entries too, and a publisher that
-cannot add records publishes nevertheless. Whoever searches compares the number of records with that of the entries.
+Beside each stream lies a record for each of its entries, in their order: hashes of the three ids. The script that adds
+entries adds their records in the same step, and removes them once the entries are gone. Hashes are short and collide,
+so whoever finds an entry must look at it. An index may be incomplete: other programs add entries too, and a publisher
+that cannot add records publishes nevertheless. Whoever searches compares the number of records with that of the
+entries.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,10 @@ from domainstream.redis.scripts import lua_text
 from domainstream.text import JSON_ERRORS
 
 INDEX: Final = lua_text("domainstream.publisher", "index")
-"""The part of Lua that adds records and removes them. It stands behind that of the retention, which it uses."""
+"""The part of Lua that knows what the index looks like, and trims it. It stands behind that of the retention."""
+
+ADD_TO_INDEX: Final = lua_text("domainstream.publisher", "add_to_index")
+"""The part that adds records, behind `INDEX`."""
 
 RECORDS_AT: Final = 7
 """Which argument of the script that adds batches has the records, counted from 1."""

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from domainstream.channel.partitions import Target, parse_target
 from domainstream.errors import ConfigurationError, ServerRefusedError
-from domainstream.publisher.index_records import INDEX, index_keys, without_index
+from domainstream.publisher.index_records import ADD_TO_INDEX, INDEX, index_keys, without_index
 from domainstream.publisher.retention import RETENTION
 from domainstream.redis.errors import NoReplyError, code_of, server_error
 from domainstream.redis.keys import companion_key, stream_key
@@ -23,7 +23,9 @@ from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.settings import Confirm
 
-PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION, index=INDEX))
+PUBLISH_BATCH: Final = Script.of(
+    lua_text("domainstream.publisher", "publish_batch", retention=RETENTION, index=INDEX, add_to_index=ADD_TO_INDEX)
+)
 CLAIM: Final = Script.of(lua_text("domainstream.publisher", "claim_layout"))
 
 

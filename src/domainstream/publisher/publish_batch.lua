@@ -24,6 +24,7 @@ local FIRST_MESSAGE = 8
 
 --[[retention]]
 --[[index]]
+--[[add_to_index]]
 
 -- The reply of this very batch if it was added before; an error if a later one was.
 local function recall(remembered)

@@ -24,15 +24,14 @@ local function trim(limit, threshold)
 end
 
 -- The index goes with the entries. That it cannot be trimmed is no reason to fail: it is the smaller part.
-local function tidy_index(is_empty)
-  if not is_empty then return trim_index(stream, KEYS[3]) end
-  call('DEL', KEYS[3], KEYS[4])
+local function tidy_index()
+  if not trim_index(stream, KEYS[3]) then call('DEL', KEYS[3], KEYS[4]) end
 end
 
 local owner = call('GET', lock)
 if owner and owner ~= token then return -1 end
 if call('EXISTS', stream) == 0 then
-  pcall(tidy_index, true)
+  pcall(tidy_index)
   return 0
 end
 -- While the server's memory is full, SET fails but XTRIM does not, and trimming makes room. Without the lock, trimmers
@@ -43,7 +42,7 @@ local gone = 0
 if max_age then gone = trim('MINID', oldest_kept(stream, server_ms(), max_age, max_unread_age, false)) end
 if max_length and gone == 0 then gone = trim('MAXLEN', max_length) end
 if gone == 0 then
-  pcall(tidy_index, call('XLEN', stream) == 0)
+  pcall(tidy_index)
   call('DEL', lock)
 end
 return gone

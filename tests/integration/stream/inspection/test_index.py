@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -186,7 +187,7 @@ async def test_batch_is_published_where_the_index_cannot_be_written(indexed: Ind
 
 @pytest.mark.parametrize("rights", [["+@all", "-append"], ["+@all", "-rpush"]])
 async def test_user_who_may_not_write_the_index_publishes(
-    redis_url: str, redis: Redis, stream_prefix: str, rights: list[str]
+    redis_url: str, redis: Any, stream_prefix: str, rights: list[str]
 ) -> None:
     """Without the commands of the index a user publishes as before, and the reader sees that records are missing."""
     user = f"user-{stream_prefix[:-1]}"
@@ -199,7 +200,7 @@ async def test_user_who_may_not_write_the_index_publishes(
     await redis.acl_deluser(user)
 
 
-async def test_user_who_may_not_touch_its_keys_publishes(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+async def test_user_who_may_not_touch_its_keys_publishes(redis_url: str, redis: Any, stream_prefix: str) -> None:
     """Where a user's key patterns leave the index out, its keys are not named from the second call on."""
     user = f"user-{stream_prefix[:-1]}"
     patterns = [f"~{stream_prefix}*", f"~{{{stream_prefix}*:producer:*"]

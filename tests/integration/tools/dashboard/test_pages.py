@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl
 
 from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
+from domainstream.tools import event_search
 from domainstream.tools.dashboard import pages
 from domainstream.tools.dashboard.cached import Cached
 from domainstream.tools.dashboard.facts import ChannelFacts
@@ -181,6 +182,17 @@ async def test_story_says_what_a_job_waits_for(day: Hospital) -> None:
 async def held_keys(hospital: Hospital) -> list[HeldKey]:
     """Return the keys that a failed job holds."""
     return [key async for key in BullMQOrder(hospital.redis, bull_prefix=hospital.bull).held("billing")]
+
+
+async def test_story_says_which_jobs_were_not_searched(day: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where queues have many jobs, a story shows those of its events, and leads to a search of all."""
+    monkeypatch.setattr(event_search, "FEW_JOBS", 0)
+    async with browsing(day.settings()) as browser:
+        text = await browser.page("/story?id=stay-101")
+        link = re.search(r'href="(/story\?id=stay-101&amp;jobs=all)">Search all jobs', text)
+        assert link
+        assert "Search all jobs" not in await browser.page(unescape(link[1]))
+    assert "billing: price-stay" in text
 
 
 async def test_story_of_nothing_says_so(day: Hospital) -> None:
