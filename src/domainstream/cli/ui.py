@@ -3,8 +3,9 @@
 import logging
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
@@ -18,8 +19,12 @@ from domainstream.cli.common.command import (
     local_command,
     option,
 )
+from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.terminal import Terminal
 from domainstream.errors import ServerNotFoundError
+
+if TYPE_CHECKING:  # a command imports what it needs when it runs
+    from domainstream.publisher import Retention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +69,26 @@ class UiOptions:
 
     schema: SchemaName
     """The schema of each table; None for the default one."""
+
+    max_unread_age: Annotated[
+        timedelta | None,
+        option(
+            "--max-unread-age",
+            type=Duration(),
+            help="How long your publishers let unread entries be kept, such as 24h; default: until they are read.",
+        ),
+    ]
+    """The publishers' limit for the age of unread entries; None for none."""
+
+    max_length: Annotated[
+        int | None,
+        option(
+            "--max-length",
+            type=click.IntRange(min=1),
+            help="How many entries your publishers let a stream have; default: any number.",
+        ),
+    ]
+    """The publishers' limit for the length of a stream; None for none."""
 
     system: Annotated[
         Path | None,
@@ -175,6 +200,7 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
         outboxes=tuple(
             OutboxPlace(url=url, table=options.table, schema=options.schema) for url in options.database_urls
         ),
+        retention=_retention(options),
         access=AccessSettings(
             operator_token=os.environ.get(OPERATOR_TOKEN_VARIABLE, ""),
             viewer_token=os.environ.get(VIEWER_TOKEN_VARIABLE, ""),
@@ -189,3 +215,12 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
     )
     place = f"[{options.host}]" if ":" in options.host else options.host
     serve(settings, host=options.host, port=options.port, ready=lambda port: terminal.say(f"http://{place}:{port}/"))
+
+
+def _retention(options: UiOptions) -> "Retention":
+    from domainstream.publisher import Retention
+
+    default, unread = Retention(), options.max_unread_age
+    # What is read may go no later than what is not.
+    ages = [age for age in (default.max_age, unread) if age is not None]
+    return Retention(max_age=min(ages, default=None), max_unread_age=unread, max_length=options.max_length)

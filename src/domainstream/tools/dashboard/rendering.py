@@ -32,6 +32,7 @@ NAVIGATION: Final = (
     ("map", "Map"),
     ("instances", "Instances"),
     ("outbox", "Outbox"),
+    ("retention", "Retention"),
 )
 """The pages that every page leads to, by their paths."""
 
@@ -60,6 +61,16 @@ def seconds(milliseconds: int | None) -> str:
     return f"{milliseconds / 1000:.1f} s" if milliseconds < 120_000 else age(milliseconds)
 
 
+def size(count: int | None) -> str:
+    """Return a number of bytes in its largest unit, as `3.4 MB`; `-` for None."""
+    if count is None:
+        return "-"
+    left, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while left >= 1000 and len(units) > 1:
+        left, units = left / 1000, units[1:]
+    return f"{left:.0f} {units[0]}" if units[0] == "B" or left >= 100 else f"{left:.1f} {units[0]}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("domainstream.tools.dashboard"),
@@ -75,6 +86,7 @@ def _environment() -> Environment:
         number=number,
         short=short,
         seconds=seconds,
+        size=size,
         plural=plural,
         line_of_code=line_of_code,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from domainstream.publisher import Retention
 from domainstream.validation import raise_problems
 
 OPERATOR_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_OPERATOR_TOKEN"  # noqa: S105 - a variable's name
@@ -101,6 +102,9 @@ class DashboardSettings:
 
     outboxes: tuple[OutboxPlace, ...] = ()
     """The outboxes that are shown, which need the extra `outbox`."""
+
+    retention: Retention = field(default_factory=Retention)
+    """The retention of the publishers, which the server does not know: from it follows which group may lose entries."""
 
     access: AccessSettings = AccessSettings()
     """Who may see it."""
