@@ -23,6 +23,13 @@ LONGEST_MS: Final = 600_000
 """Two looks that are further apart say little about the current rate."""
 
 
+HALF: Final = 0.5
+"""The part of a limit from which on a group can be near a loss."""
+
+NEAR_MS: Final = 3_600_000
+"""A group that may lose an entry within this time, in milliseconds, is near a loss."""
+
+
 class Look(Struct, frozen=True, kw_only=True):
     """How many entries a stream had ever got at one moment."""
 
@@ -43,6 +50,9 @@ class GroupRetention(Struct, frozen=True, kw_only=True):
     """In how many milliseconds its oldest entry may be removed, if the group settles nothing; 0 for at any moment, None
     if that does not come about, or is not known.
     """
+
+    is_near: bool
+    """Whether that is within `NEAR_MS`, and at least half of a limit is used: a short limit alone is no warning."""
 
 
 class ChannelRetention(Struct, frozen=True, kw_only=True):
@@ -83,11 +93,6 @@ class ChannelRetention(Struct, frozen=True, kw_only=True):
         """How many entries were removed before its groups had read them."""
         return sum(group.state.lost for group in self.groups)
 
-    @property
-    def lost_in_ms(self) -> int | None:
-        """In how many milliseconds the first of its groups may lose an entry; see `GroupRetention`."""
-        return min((group.lost_in_ms for group in self.groups if group.lost_in_ms is not None), default=None)
-
 
 async def read_retention(server: RedisServer, limits: Retention, before: Mapping[str, Look]) -> list[ChannelRetention]:
     """Return what each stream keeps, in few round trips. Raises `ServerError`.
@@ -104,10 +109,7 @@ async def read_retention(server: RedisServer, limits: Retention, before: Mapping
     for stream in streams:
         now_ms = clocks[keys[stream.channel]]
         rate, is_current = _rate(stream, before.get(stream.channel), now_ms)
-        groups = [
-            GroupRetention(state=state, lost_in_ms=lost_in_ms(state, limits, rate))
-            for state in states.get(stream.channel, ())
-        ]
+        groups = [_group(state, limits, rate) for state in states.get(stream.channel, ())]
         found.append(ChannelRetention(stream=stream, now_ms=now_ms, rate=rate, is_current=is_current, groups=groups))
     return found
 
@@ -125,6 +127,22 @@ def lost_in_ms(state: GroupState, limits: Retention, rate: float | None) -> int 
         if left <= 0 or rate:
             ends.append(left / rate * 1000 if rate and left > 0 else 0)
     return round(max(0.0, min(ends))) if ends else None
+
+
+def used_share(state: GroupState, limits: Retention) -> float:
+    """Return which part of the limit that it is nearest to a group has used; above 1 beyond it, 0 without limits."""
+    parts = [0.0]
+    if limits.max_unread_age is not None and limits.max_age is not None:
+        parts.append((state.oldest_ms or 0) / (limits.max_unread_age / timedelta(milliseconds=1)))
+    if limits.max_length is not None:
+        parts.append(state.lag / limits.max_length)
+    return max(parts)
+
+
+def _group(state: GroupState, limits: Retention, rate: float | None) -> GroupRetention:
+    left_ms = lost_in_ms(state, limits, rate)
+    is_near = left_ms is not None and left_ms <= NEAR_MS and used_share(state, limits) >= HALF
+    return GroupRetention(state=state, lost_in_ms=left_ms, is_near=is_near)
 
 
 def _rate(stream: StreamState, before: Look | None, now_ms: int) -> tuple[float | None, bool]:

@@ -75,7 +75,7 @@ async def test_held_channel_is_retried_and_logged(
     with caplog.at_level(logging.INFO, "domainstream"):
         response = await browser.agree(await retry_path(browser))
     assert "1 of 1 retried." in response.text
-    assert re.search(r"Next\">\s*now", response.text)
+    assert re.search(r"Next attempt\">\s*now", response.text)
     assert f"action={RETRY}" in caplog.text
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from domainstream.publisher import Retention
 from domainstream.stream import GroupState
-from domainstream.tools.retention import lost_in_ms
+from domainstream.tools.retention import lost_in_ms, used_share
 
 DAY = Retention(max_unread_age=timedelta(days=1))
 THOUSAND = Retention(max_length=1_000)
@@ -69,3 +69,18 @@ def test_what_is_beyond_a_limit_may_go_at_any_moment(limits: Retention) -> None:
 def test_age_of_unread_entries_has_no_effect_without_one_of_read_entries() -> None:
     """Publishers that remove nothing by its age remove nothing unread by it either."""
     assert lost_in_ms(group(oldest_ms=90_000_000), replace(DAY, max_age=None), None) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "share"),
+    [
+        (Retention(), 0),
+        (DAY, 0.5),
+        (THOUSAND, 0.4),
+        (replace(DAY, max_length=1_000), 0.5),
+        (replace(DAY, max_age=None), 0),
+    ],
+)
+def test_share_is_that_of_the_nearest_limit(limits: Retention, share: float) -> None:
+    """How much a group has used is measured by the limit that it has used most of."""
+    assert used_share(group(lag=400, oldest_ms=43_200_000), limits) == share

@@ -21,9 +21,6 @@ ROWS: Final = 50
 LISTED: Final = 50
 """How many losses, groups that are near one, and queues are listed."""
 
-NEAR_MS: Final = 3_600_000
-"""A group that would lose an entry within this time, in milliseconds, is near a loss."""
-
 LONGEST_FILTER: Final = 200
 
 
@@ -46,7 +43,7 @@ class RetentionPages:
         wanted, number = request.query_params.get("q", "").strip()[:LONGEST_FILTER], page_number(request)
         channels = await self._channels.get()
         groups = [(channel, group) for channel in channels for group in channel.groups]
-        near = [pair for pair in groups if pair[1].lost_in_ms is not None and pair[1].lost_in_ms <= NEAR_MS]
+        near = [pair for pair in groups if pair[1].is_near]
         chosen = [one for one in channels if wanted.lower() in one.stream.channel.lower()]
         shown = chosen[(number - 1) * ROWS : number * ROWS]
         context = {

@@ -46,12 +46,21 @@ async def test_entries_that_were_removed_unread_are_a_loss(hospital: Hospital, r
 
 
 async def test_group_near_the_limit_is_named_with_the_time_left(hospital: Hospital, redis: Redis) -> None:
-    """A group whose oldest entry would go within the hour is listed."""
-    await fall_behind(hospital, redis, stays=3)
+    """A group whose oldest entry has used most of its time is listed."""
+    stream, now = hospital.streams.key(CODED), (await redis.time())[0] * 1000
+    await redis.xadd(stream, {"data": "{}"}, id=f"{now - 1_200_000}-0")
+    await redis.xgroup_create(stream, "billing", "0")
     async with browsing(told(hospital, max_unread_age=timedelta(minutes=30))) as browser:
         text = await browser.page("/retention")
     assert 'id="near"' in text
-    assert re.search(r'Would be lost">\s*<span class="warn">in \d+ min', text)
+    assert re.search(r'Would be lost">\s*<span class="(warn|bad)">in \d+ min', text)
+
+
+async def test_short_limit_alone_is_no_warning(hospital: Hospital, redis: Redis) -> None:
+    """Whoever has just fallen behind has most of the time left, however little that is."""
+    await fall_behind(hospital, redis, stays=3)
+    async with browsing(told(hospital, max_unread_age=timedelta(minutes=30))) as browser:
+        assert 'id="near"' not in await browser.page("/retention")
 
 
 async def test_group_far_from_the_limit_is_not_listed(hospital: Hospital, redis: Redis) -> None:
@@ -102,10 +111,12 @@ async def test_many_channels_are_paged_and_filtered(
 
 
 async def test_rate_without_an_earlier_look_is_an_average(hospital: Hospital, redis: Redis) -> None:
-    """Who looks for the first time sees the average of what is kept, and that it is one."""
+    """Who looks for the first time knows the average of what is kept, and that it is one."""
     await fall_behind(hospital, redis, stays=3)
-    async with browsing(told(hospital, max_unread_age=timedelta(minutes=30))) as browser:
-        assert "on average" in await browser.page("/retention")
+    async with RedisNodes.open(hospital.url) as nodes:
+        (found,) = await read_retention(server_of(nodes, hospital.prefix), Retention(), {})
+    assert found.rate
+    assert not found.is_current
 
 
 async def test_rate_after_an_earlier_look_is_what_was_added_since(hospital: Hospital, redis: Redis) -> None:
