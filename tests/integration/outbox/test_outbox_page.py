@@ -10,11 +10,13 @@ from html import unescape
 import msgspec
 import pytest
 from integration.outbox.conftest import Store
+from integration.outbox.test_commands import relaying
 from redis.asyncio import Redis
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Session
 from support import channels
 from support.coding import created
+from support.consuming import until
 from support.dashboards import Browser, Hospital, browsing, crawl
 
 from domainstream.outbox import HeldChannel, relay_table
@@ -65,6 +67,25 @@ async def test_page_shows_what_waits_and_that_no_relay_runs(browser: Browser, st
     assert "WRONGTYPE wrong kind of value" in text
     assert "No relay is active" in text
     assert len(await crawl(browser, "/outbox")) > 5
+
+
+async def test_active_relay_is_named(settings: DashboardSettings, store: Store, redis_url: str) -> None:
+    """Who leads is there with its lease, and as a relay among the instances' connections."""
+    async with relaying(store, redis_url, settings.prefix), browsing(settings) as browser:
+
+        async def leads() -> bool:
+            (shown,) = await browser.dashboard.facts.outboxes.all()
+            browser.dashboard.facts.outboxes.forget()
+            return bool(shown.status and shown.status.relay.is_active)
+
+        await until(leads)
+        (shown,) = await browser.dashboard.facts.outboxes.all()
+        text = unescape(await browser.page("/outbox"))
+        connections = await browser.page("/instances")
+    assert shown.status
+    assert f"Published by {shown.status.relay.owner}" in text
+    assert "relay active" in text
+    assert '<td class="name">relay</td>' in connections
 
 
 async def test_held_channel_is_retried_and_logged(

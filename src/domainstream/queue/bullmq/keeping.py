@@ -81,11 +81,11 @@ def _keeping(queue: str, options: Sequence[bytes | None]) -> QueueKeeping:
         said = {}
     said = said if isinstance(said, dict) else {}
     return QueueKeeping(
-        queue=queue, completed=_kept(said.get("removeOnComplete")), failed=_kept(said.get("removeOnFail"))
+        queue=queue, completed=kept(said.get("removeOnComplete")), failed=kept(said.get("removeOnFail"))
     )
 
 
-def _kept(said: Any) -> Keeping | None:
+def kept(said: Any) -> Keeping | None:
     """Return what BullMQ's option means: true keeps none, false all, a number that many, or it has limits."""
     match said:
         case bool():

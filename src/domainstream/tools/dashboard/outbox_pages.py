@@ -74,8 +74,6 @@ async def retry_plan(outboxes: Outboxes, chosen: Chosen) -> Plan | None:
 
 async def _retry(outbox: ShownOutbox, channels: list[str]) -> int:
     try:
-        retried = await outbox.database.repair.retry(channels)
+        return len(await outbox.database.repair.retry(channels))
     except OutboxError as error:
         raise HTTPException(503, str(error)) from None
-    outbox.status.forget()
-    return len(retried)

@@ -84,6 +84,11 @@ class Outboxes:
         """Return the outbox that is known by a name; None if there is none."""
         return next((shown for shown in self._shown if shown.name == name), None)
 
+    def forget(self) -> None:
+        """Look at all of them anew next time: something has been changed."""
+        for shown in self._shown:
+            shown.status.forget()
+
     async def close(self) -> None:
         """Close the connections."""
         for shown in self._shown:
