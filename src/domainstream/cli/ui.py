@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import click
 
@@ -21,10 +21,7 @@ from domainstream.cli.common.command import (
 )
 from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import ServerNotFoundError
-
-if TYPE_CHECKING:  # a command imports what it needs when it runs
-    from domainstream.publisher import Retention
+from domainstream.errors import ConfigurationError, MissingExtraError, OutboxError, ServerNotFoundError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,9 +181,10 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
 
     Each action is logged with who did what: the signal `dashboard.action` on stderr.
     """
-    from domainstream.tools.dashboard import AccessSettings, DashboardSettings, OutboxPlace
+    from domainstream.tools.dashboard import AccessSettings, DashboardSettings
     from domainstream.tools.dashboard.serving import serve
     from domainstream.tools.dashboard.settings import OPERATOR_TOKEN_VARIABLE, VIEWER_TOKEN_VARIABLE
+    from domainstream.tools.retention import limits_of
 
     if not options.redis_url:
         raise ServerNotFoundError("no server is configured; run: export REDIS_URL=redis://localhost:6379")
@@ -197,10 +195,8 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
         prefix=options.prefix,
         bull_prefix=options.bull_prefix,
         system=options.system,
-        outboxes=tuple(
-            OutboxPlace(url=url, table=options.table, schema=options.schema) for url in options.database_urls
-        ),
-        retention=_retention(options),
+        outboxes=_outboxes(options),
+        retention=limits_of(max_unread_age=options.max_unread_age, max_length=options.max_length),
         access=AccessSettings(
             operator_token=os.environ.get(OPERATOR_TOKEN_VARIABLE, ""),
             viewer_token=os.environ.get(VIEWER_TOKEN_VARIABLE, ""),
@@ -217,10 +213,18 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
     serve(settings, host=options.host, port=options.port, ready=lambda port: terminal.say(f"http://{place}:{port}/"))
 
 
-def _retention(options: UiOptions) -> "Retention":
-    from domainstream.publisher import Retention
+def _outboxes(options: UiOptions) -> tuple[Any, ...]:
+    """Return the outboxes; one that cannot be opened says why: DATABASE_URL may be set for something else."""
+    from domainstream.tools.dashboard.outboxes import UnreadableOutbox
 
-    default, unread = Retention(), options.max_unread_age
-    # What is read may go no later than what is not.
-    ages = [age for age in (default.max_age, unread) if age is not None]
-    return Retention(max_age=min(ages, default=None), max_unread_age=unread, max_length=options.max_length)
+    try:
+        from domainstream.tools.dashboard.sql_outbox import SqlOutbox
+    except MissingExtraError as error:
+        return (UnreadableOutbox(options.table, str(error)),) if options.database_urls else ()
+    found: list[SqlOutbox | UnreadableOutbox] = []
+    for url in options.database_urls:
+        try:
+            found.append(SqlOutbox.from_url(url, table=options.table, schema=options.schema))
+        except (ConfigurationError, OutboxError) as error:
+            found.append(UnreadableOutbox(f"{options.table} ({len(found) + 1})", str(error)))
+    return tuple(found)

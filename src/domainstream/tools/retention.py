@@ -52,7 +52,7 @@ class GroupRetention(Struct, frozen=True, kw_only=True):
     """
 
     is_near: bool
-    """Whether that is within `NEAR_MS`, and at least half of a limit is used: a short limit alone is no warning."""
+    """Whether that is within `NEAR_MS`, and at least half of a limit is used, however short that is."""
 
 
 class ChannelRetention(Struct, frozen=True, kw_only=True):
@@ -92,6 +92,14 @@ class ChannelRetention(Struct, frozen=True, kw_only=True):
     def lost(self) -> int:
         """How many entries were removed before its groups had read them."""
         return sum(group.state.lost for group in self.groups)
+
+
+def limits_of(*, max_unread_age: timedelta | None, max_length: int | None) -> Retention:
+    """Return a retention that has these limits for what is unread; None for no limit."""
+    default = Retention()
+    # What is read may be kept no longer than what is not.
+    ages = [age for age in (default.max_age, max_unread_age) if age is not None]
+    return Retention(max_age=min(ages, default=None), max_unread_age=max_unread_age, max_length=max_length)
 
 
 async def read_retention(server: RedisServer, limits: Retention, before: Mapping[str, Look]) -> list[ChannelRetention]:

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from html import unescape
 
+import httpx
 import msgspec
 import pytest
 from integration.outbox.conftest import Store
 from integration.outbox.test_commands import relaying
+from integration.tools.dashboard.test_live import served
 from redis.asyncio import Redis
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Session
@@ -21,8 +23,9 @@ from support.dashboards import Browser, Hospital, browsing, crawl
 
 from domainstream.outbox import HeldChannel, relay_table
 from domainstream.publisher import BatchIdentity
-from domainstream.tools.dashboard import DashboardSettings, OutboxPlace, outboxes
+from domainstream.tools.dashboard import DashboardSettings, outboxes
 from domainstream.tools.dashboard.outbox_pages import RETRY
+from domainstream.tools.dashboard.sql_outbox import SqlOutbox
 
 CREATED = str(channels.CREATED.value)
 VIEWER = "viewer-token-0123456789"
@@ -31,7 +34,7 @@ VIEWER = "viewer-token-0123456789"
 @pytest.fixture
 def settings(redis: Redis, redis_url: str, stream_prefix: str, store: Store) -> DashboardSettings:
     """The settings of a dashboard that shows the store."""
-    place = OutboxPlace(url=store.async_url, table=store.outbox.table.name)
+    place = SqlOutbox.from_url(store.async_url, table=store.outbox.table.name)
     return Hospital(redis, redis_url, stream_prefix).settings(outboxes=(place,))
 
 
@@ -50,6 +53,12 @@ def hold(store: Store) -> None:
     values = {"name": store.outbox.table.name, "held": msgspec.json.encode({CREATED: held}).decode()}
     with store.engine.begin() as connection:
         connection.execute(relay_table(store.outbox.table.to_metadata(MetaData())).insert().values(values))
+
+
+async def page_at(address: str) -> str:
+    """Return the page of a dashboard that a process of its own serves."""
+    async with httpx.AsyncClient(base_url=address, headers={"accept": "text/html"}) as browser:
+        return (await browser.get("/outbox")).text
 
 
 async def retry_path(browser: Browser) -> str:
@@ -118,7 +127,7 @@ async def test_nothing_held_is_nothing_to_do(browser: Browser) -> None:
 
 async def test_missing_table_does_not_hide_the_other_outbox(settings: DashboardSettings, store: Store) -> None:
     """Of two outboxes, one that cannot be read says why, and the other one is shown."""
-    other = OutboxPlace(url=store.async_url, table="none_such")
+    other = SqlOutbox.from_url(store.async_url, table="none_such")
     async with browsing(replace(settings, outboxes=(*settings.outboxes, other))) as browser:
         text = await browser.page("/outbox")
     assert "It could not be read" in text
@@ -141,7 +150,7 @@ async def test_database_that_never_answers_is_a_sentence(
 
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        place = OutboxPlace(url=f"postgresql://user:secret@127.0.0.1:{port}/db")
+        place = SqlOutbox.from_url(f"postgresql://user:secret@127.0.0.1:{port}/db")
         async with browsing(Hospital(redis, redis_url, stream_prefix).settings(outboxes=(place,))) as browser:
             text = await browser.page("/outbox")
             assert "<h1>" in await browser.page("/queues")
@@ -150,13 +159,25 @@ async def test_database_that_never_answers_is_a_sentence(
     assert "secret" not in text
 
 
-async def test_database_that_is_no_outbox_s_is_a_sentence(redis: Redis, redis_url: str, stream_prefix: str) -> None:
-    """A URL of a database that is not supported does not keep the dashboard from starting, and shows no password."""
-    place = OutboxPlace(url="mysql://user:secret@localhost/db")
-    async with browsing(Hospital(redis, redis_url, stream_prefix).settings(outboxes=(place,))) as browser:
-        text = await browser.page("/outbox")
+async def test_database_that_is_not_an_outbox_is_a_sentence(redis: Redis, redis_url: str, stream_prefix: str) -> None:
+    """A DATABASE_URL that is not supported does not keep the dashboard from starting, and shows no password."""
+    hospital = Hospital(redis, redis_url, stream_prefix)
+    async with served(hospital, DATABASE_URL="mysql://user:secret@localhost/db") as (_, address):
+        text = await page_at(address)
     assert "It could not be read" in text
     assert "secret" not in text
+
+
+async def test_command_shows_each_database_that_it_is_given(
+    redis: Redis, redis_url: str, stream_prefix: str, store: Store
+) -> None:
+    """The option may be repeated, and one database that is missing leaves the other one as it is."""
+    words = ("--table", store.outbox.table.name, "--database-url", store.async_url)
+    hospital = Hospital(redis, redis_url, stream_prefix)
+    async with served(hospital, *words, "--database-url", "sqlite:////none/such.db") as (_, address):
+        text = await page_at(address)
+    assert "there is no database /none/such.db" in text
+    assert "nothing waits" in text
 
 
 async def test_without_a_database_the_page_names_the_option(redis: Redis, redis_url: str, stream_prefix: str) -> None:
