@@ -82,7 +82,7 @@ class Pages:
         queue = await self._facts.queue(name)
         if queue is None:
             raise HTTPException(404, f"There is no queue {name}.")
-        shown, number = request.query_params.get("state", "failed"), _page_number(request)
+        shown, number = request.query_params.get("state", "failed"), page_number(request)
         states = STATES.get(shown, STATES["failed"])
         jobs = [job for state in states for job in await self._jobs_in(name, state, number)]
         context = {
@@ -121,7 +121,7 @@ class Pages:
         group = sample.group(request.path_params["group"]) if sample else None
         if sample is None or group is None:
             raise HTTPException(404, f"None of the newest failed jobs of {queue} failed for this reason any more.")
-        number = _page_number(request)
+        number = page_number(request)
         jobs = group.jobs[(number - 1) * ROWS : number * ROWS]
         context = {
             "sample": sample,
@@ -201,6 +201,7 @@ class Pages:
         return lambda data: shown_data(data, self._facts.settings.masked, sensitive)
 
 
-def _page_number(request: Request) -> int:
+def page_number(request: Request) -> int:
+    """Return which page of a long table is asked for, from 1 on; 1 for what is not a number."""
     text = request.query_params.get("page", "1")
     return max(1, min(int(text), 1_000_000)) if text.isdecimal() and len(text) < 9 else 1

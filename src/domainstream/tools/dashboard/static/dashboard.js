@@ -2,6 +2,9 @@
 
 const body = document.body;
 
+// On a narrow screen the navigation may be wider than the window.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 /** Shows a new text in place of an old one, and marks it for a moment. */
 function show(element, text) {
   if (element.textContent === text) return;
