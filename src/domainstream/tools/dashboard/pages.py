@@ -107,10 +107,9 @@ class Pages:
             key=lambda pair: pair[1].cause.jobs,
             reverse=True,
         )
-        most = max((group.cause.jobs for _, group in groups), default=1)
         now = await self._facts.now_ms()
         first = min((group.cause.first_ms for _, group in groups), default=now)
-        context = {"samples": samples, "groups": groups, "most": most, "now": now, "first": first}
+        context = {"samples": samples, "groups": groups, "now": now, "first": first}
         return page(request, "failures.html", context)
 
     async def failure_group(self, request: Request) -> Response:
