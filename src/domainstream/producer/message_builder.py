@@ -56,7 +56,8 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
 
         Raises `EventEncodingError`.
         """
-        return _outgoing(target, event, self._encoder.encode(event, context))
+        data = self._encoder.encode(event, context)
+        return OutgoingMessage(target, event.id, data, event.aggregate_id, event.correlation_id)
 
     def build_all(self, targeted: Iterable[Targeted], context: Context | None) -> list[Mapped]:
         """Return each event with its message, in order, made in the span of `context`.
@@ -67,7 +68,13 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
         outgoing = [event for event, target in targeted if target is not None]
         encoded = iter(self._encoder.encode_many(outgoing, context) if outgoing else ())
         return [
-            (event, None if target is None else _outgoing(target, event, next(encoded))) for event, target in targeted
+            (
+                event,
+                None
+                if target is None
+                else OutgoingMessage(target, event.id, next(encoded), event.aggregate_id, event.correlation_id),
+            )
+            for event, target in targeted
         ]
 
     def build_many(self, events: Iterable[ServiceEventT_contra]) -> list[Mapped]:
@@ -100,10 +107,6 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
             only = targets[0] if len(targets) == 1 else ""
             self._verified[type(event)] = verified = (channel, only, targets)
         return verified[1] or target_of(verified[2], event.partition_key or event.aggregate_id)
-
-
-def _outgoing(target: str, event: BaseEvent[Any], data: bytes) -> OutgoingMessage:
-    return OutgoingMessage(target, event.id, data, event.aggregate_id, event.correlation_id)
 
 
 def _current_context() -> Context | None:
