@@ -17,6 +17,7 @@ from domainstream.errors import ServerError
 from domainstream.telemetry import Signal, emit
 from domainstream.tools.dashboard.access import COOKIE, SESSION_SECONDS, Access, User
 from domainstream.tools.dashboard.action_pages import ActionPages
+from domainstream.tools.dashboard.contract_pages import ContractPages
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import NOTICE, cookie_path, read_form, read_notice
@@ -59,6 +60,7 @@ class Dashboard:
                 Route("/dead-letters/{channel}/{letter_id}", pages.dead_letter),
                 Route("/story", story.story),
                 Route("/map", story.map),
+                *ContractPages(self.facts).routes,
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
                 Route("/do/{action}", actions.carry_out, methods=["POST"]),

@@ -30,6 +30,7 @@ NAVIGATION: Final = (
     ("channels", "Channels"),
     ("story", "Story"),
     ("map", "Map"),
+    ("contracts", "Contracts"),
 )
 """The pages that every page leads to, by their paths."""
 

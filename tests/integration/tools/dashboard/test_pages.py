@@ -17,7 +17,7 @@ from domainstream.tools.dashboard.cached import Cached
 from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
-PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map")
+PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map", "/contracts")
 CODED = "/channels/domain_coding_stay_coded"
 
 
