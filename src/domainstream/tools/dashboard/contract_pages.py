@@ -67,6 +67,7 @@ class ContractPages:
             title="Domain events",
             files=f"{base}/static/catalogue",
             home=f"{base}/contracts",
+            icon=f"{base}/static/icon.svg",
         )
         return HTMLResponse(text, headers={"cache-control": "no-store"})
 

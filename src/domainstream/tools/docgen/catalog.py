@@ -34,9 +34,9 @@ def catalog_of(channels: Iterable[DocumentedChannel], *, title: str, handlers: H
     return _page().render(title=title, entries=entries, **_parts(entries), **inline, files="", home="") + "\n"
 
 
-def linked_catalog(entries: Sequence[Entry], *, title: str, files: str, home: str) -> str:
+def linked_catalog(entries: Sequence[Entry], *, title: str, files: str, home: str, icon: str) -> str:
     """Return the page without inline code, for a server: script and style are below `files`, and `home` leads back."""
-    return _page().render(title=title, entries=entries, **_parts(entries), files=files, home=home) + "\n"
+    return _page().render(title=title, entries=entries, **_parts(entries), files=files, home=home, icon=icon) + "\n"
 
 
 @cache

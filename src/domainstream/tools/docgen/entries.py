@@ -42,6 +42,11 @@ class Table(NamedTuple):
     fields: tuple[Field, ...]
     """One row per field."""
 
+    @property
+    def is_described(self) -> bool:
+        """Whether the documentation of the code says anything about a field."""
+        return any(field.description for field in self.fields)
+
 
 class Message(NamedTuple):
     """An event class of a channel."""

@@ -107,7 +107,8 @@ def _list(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
         return f"list of exactly: {'; '.join(words_of(place, components) for place in places)}"
     if not isinstance(places, dict) or not places:
         return "list"
-    return f"list of {_grouped(words_of(places, components))}"
+    items = words_of(places, components)
+    return f"list of {items}s" if items.endswith("number") else f"list of {_grouped(items)}"
 
 
 def _object(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
