@@ -20,7 +20,7 @@ from typing import Any, Final
 _MODULES: Final = {
     "channel": "ChannelRegistry EventPublisherChannel",
     "errors": "DomainStreamError PublishCancelledError PublishError receipts_of",
-    "event": "BaseEvent CorrelationFilter EventPayload UpcasterChain caused_by follow_up follow_up_id",
+    "event": "SENSITIVE BaseEvent CorrelationFilter EventPayload UpcasterChain caused_by follow_up follow_up_id",
     "producer": "EventProducer verify_mapper",
     "publisher": "BatchLimits MemoryPublisher PublisherSettings RedisStreamPublisherClient Retention",
     "receipt": "Outcome Receipt",

@@ -12,6 +12,7 @@ from domainstream.errors import (
     receipts_of as receipts_of,
 )
 from domainstream.event import (
+    SENSITIVE as SENSITIVE,
     BaseEvent as BaseEvent,
     CorrelationFilter as CorrelationFilter,
     EventPayload as EventPayload,

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any, Final, Self, final
 
 import httpx
 from redis.asyncio import Redis
+from support.checking import EVENTS, small_system, write_system
 from support.consuming import BullJobs, Streams, running, until
 
 from domainstream.channel import EventPublisherChannel
@@ -66,6 +68,17 @@ class InvoicePaid(BaseEvent[InvoicePayload]):
     """An invoice was paid; nobody reads that."""
 
     event_type = "domain_billing_invoice_paid"
+
+
+def write_code(root: Path, payload: str = "codes: list[str]") -> Path:
+    """Write the code of a system that has the stays' event, with these fields, and return its folder."""
+    files = {
+        name: text.replace("stay_created", "stay_coded").replace("STAY_CREATED", "STAY_CODED")
+        for name, text in small_system().items()
+    }
+    imports = "from typing import Annotated, final\nfrom domainstream import SENSITIVE\n"
+    files[EVENTS] = files[EVENTS].replace("from typing import final\n", imports).replace("stay_id: str", payload)
+    return write_system(root, files)
 
 
 class MissingTariffError(Exception):

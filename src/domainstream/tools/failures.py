@@ -18,6 +18,7 @@ _PYTHON_FRAME: Final = re.compile(r'^[ |]*  File "(?P<file>[^"]+)", line (?P<lin
 _NODE_FRAME: Final = re.compile(
     r"^\s+at (?:async )?(?:(?P<function>\S+) \()?(?:file://)?(?P<file>/[^)]+?):(?P<line>\d+):\d+\)?$"
 )
+_BECAUSE: Final = "The above exception was the direct cause of the following exception:"
 _ERROR: Final = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?::|$)")
 
 
@@ -262,7 +263,10 @@ def error_of(job: JobState) -> str:
 
 
 def error_type(reason: str, last_trace: str = "") -> str:
-    """Return the type of an error, as the trace or else the reason names it; empty without a reason."""
+    """Return the type of an error, as the trace or else the reason names it; empty without a reason.
+
+    A handler that gave up because of another error has failed with that.
+    """
     if not reason:
         return ""
     trace = last_trace.splitlines()
@@ -270,7 +274,9 @@ def error_type(reason: str, last_trace: str = "") -> str:
     below_frames = list(takewhile(lambda line: not line.startswith("  "), reversed(trace)))
     candidates = [*reversed(below_frames), *trace[:1], reason]
     found = next((match for line in candidates if (match := _ERROR.match(line))), None)
-    return found["type"].rpartition(".")[2] if found else "Error"
+    name = found["type"].rpartition(".")[2] if found else "Error"
+    cause = last_trace.rpartition(f"\n\n{_BECAUSE}\n\n")[0]
+    return error_type(reason, cause) if name == "GiveUp" and cause else name
 
 
 def place_of(job: JobState) -> str:

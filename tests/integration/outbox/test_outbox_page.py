@@ -7,20 +7,25 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from html import unescape
 
+import httpx
 import msgspec
 import pytest
 from integration.outbox.conftest import Store
+from integration.outbox.test_commands import relaying
+from integration.tools.dashboard.test_live import served
 from redis.asyncio import Redis
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Session
 from support import channels
 from support.coding import created
+from support.consuming import until
 from support.dashboards import Browser, Hospital, browsing, crawl
 
 from domainstream.outbox import HeldChannel, relay_table
 from domainstream.publisher import BatchIdentity
-from domainstream.tools.dashboard import DashboardSettings, OutboxPlace, outboxes
+from domainstream.tools.dashboard import DashboardSettings, outboxes
 from domainstream.tools.dashboard.outbox_pages import RETRY
+from domainstream.tools.dashboard.sql_outbox import SqlOutbox
 
 CREATED = str(channels.CREATED.value)
 VIEWER = "viewer-token-0123456789"
@@ -29,7 +34,7 @@ VIEWER = "viewer-token-0123456789"
 @pytest.fixture
 def settings(redis: Redis, redis_url: str, stream_prefix: str, store: Store) -> DashboardSettings:
     """The settings of a dashboard that shows the store."""
-    place = OutboxPlace(url=store.async_url, table=store.outbox.table.name)
+    place = SqlOutbox.from_url(store.async_url, table=store.outbox.table.name)
     return Hospital(redis, redis_url, stream_prefix).settings(outboxes=(place,))
 
 
@@ -50,6 +55,12 @@ def hold(store: Store) -> None:
         connection.execute(relay_table(store.outbox.table.to_metadata(MetaData())).insert().values(values))
 
 
+async def page_at(address: str) -> str:
+    """Return the page of a dashboard that a process of its own serves."""
+    async with httpx.AsyncClient(base_url=address, headers={"accept": "text/html"}) as browser:
+        return (await browser.get("/outbox")).text
+
+
 async def retry_path(browser: Browser) -> str:
     """Return where the button leads that tries the held channel."""
     found = re.search(rf'href="(/do/{RETRY}\?[^"]*)"', await browser.page("/outbox"))
@@ -67,6 +78,25 @@ async def test_page_shows_what_waits_and_that_no_relay_runs(browser: Browser, st
     assert len(await crawl(browser, "/outbox")) > 5
 
 
+async def test_active_relay_is_named(settings: DashboardSettings, store: Store, redis_url: str) -> None:
+    """Who leads is there with its lease, and as a relay among the instances' connections."""
+    async with relaying(store, redis_url, settings.prefix), browsing(settings) as browser:
+
+        async def leads() -> bool:
+            (shown,) = await browser.dashboard.facts.outboxes.all()
+            browser.dashboard.facts.outboxes.forget()
+            return bool(shown.status and shown.status.relay.is_active)
+
+        await until(leads)
+        (shown,) = await browser.dashboard.facts.outboxes.all()
+        text = unescape(await browser.page("/outbox"))
+        connections = await browser.page("/instances")
+    assert shown.status
+    assert f"Published by {shown.status.relay.owner}" in text
+    assert "relay active" in text
+    assert '<td class="name">relay</td>' in connections
+
+
 async def test_held_channel_is_retried_and_logged(
     browser: Browser, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -75,7 +105,7 @@ async def test_held_channel_is_retried_and_logged(
     with caplog.at_level(logging.INFO, "domainstream"):
         response = await browser.agree(await retry_path(browser))
     assert "1 of 1 retried." in response.text
-    assert re.search(r"Next\">\s*now", response.text)
+    assert re.search(r"Next attempt\">\s*now", response.text)
     assert f"action={RETRY}" in caplog.text
 
 
@@ -97,7 +127,7 @@ async def test_nothing_held_is_nothing_to_do(browser: Browser) -> None:
 
 async def test_missing_table_does_not_hide_the_other_outbox(settings: DashboardSettings, store: Store) -> None:
     """Of two outboxes, one that cannot be read says why, and the other one is shown."""
-    other = OutboxPlace(url=store.async_url, table="none_such")
+    other = SqlOutbox.from_url(store.async_url, table="none_such")
     async with browsing(replace(settings, outboxes=(*settings.outboxes, other))) as browser:
         text = await browser.page("/outbox")
     assert "It could not be read" in text
@@ -120,7 +150,7 @@ async def test_database_that_never_answers_is_a_sentence(
 
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        place = OutboxPlace(url=f"postgresql://user:secret@127.0.0.1:{port}/db")
+        place = SqlOutbox.from_url(f"postgresql://user:secret@127.0.0.1:{port}/db")
         async with browsing(Hospital(redis, redis_url, stream_prefix).settings(outboxes=(place,))) as browser:
             text = await browser.page("/outbox")
             assert "<h1>" in await browser.page("/queues")
@@ -129,13 +159,25 @@ async def test_database_that_never_answers_is_a_sentence(
     assert "secret" not in text
 
 
-async def test_database_that_is_no_outbox_s_is_a_sentence(redis: Redis, redis_url: str, stream_prefix: str) -> None:
-    """A URL of a database that is not supported does not keep the dashboard from starting, and shows no password."""
-    place = OutboxPlace(url="mysql://user:secret@localhost/db")
-    async with browsing(Hospital(redis, redis_url, stream_prefix).settings(outboxes=(place,))) as browser:
-        text = await browser.page("/outbox")
+async def test_database_that_is_not_an_outbox_is_a_sentence(redis: Redis, redis_url: str, stream_prefix: str) -> None:
+    """A DATABASE_URL that is not supported does not keep the dashboard from starting, and shows no password."""
+    hospital = Hospital(redis, redis_url, stream_prefix)
+    async with served(hospital, DATABASE_URL="mysql://user:secret@localhost/db") as (_, address):
+        text = await page_at(address)
     assert "It could not be read" in text
     assert "secret" not in text
+
+
+async def test_command_shows_each_database_that_it_is_given(
+    redis: Redis, redis_url: str, stream_prefix: str, store: Store
+) -> None:
+    """The option may be repeated, and one database that is missing leaves the other one as it is."""
+    words = ("--table", store.outbox.table.name, "--database-url", store.async_url)
+    hospital = Hospital(redis, redis_url, stream_prefix)
+    async with served(hospital, *words, "--database-url", "sqlite:////none/such.db") as (_, address):
+        text = await page_at(address)
+    assert "there is no database /none/such.db" in text
+    assert "nothing waits" in text
 
 
 async def test_without_a_database_the_page_names_the_option(redis: Redis, redis_url: str, stream_prefix: str) -> None:

@@ -35,6 +35,20 @@ GROUP = """  + Exception Group Traceback (most recent call last):
 """
 
 
+GAVE_UP = """Traceback (most recent call last):
+  File "/app/prices.py", line 7, in price
+    TARIFFS[code]
+KeyError: 'I21.0'
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/prices.py", line 9, in price
+    raise GiveUp("no tariff") from error
+domainstream.worker.outcomes.GiveUp: no tariff
+"""
+
+
 def job(
     *traces: str, reason: str = "no answer", ended: int | None = None, name: str = "bill-stay", job_id: str = "event-1"
 ) -> JobState:
@@ -71,13 +85,15 @@ def grouped(jobs: list[JobState]) -> list[JobFailures]:
         (PYTHON, "no answer", "OperationalError"),
         (NODE, "Cannot read properties of undefined", "TypeError"),
         (GROUP, "ExceptionGroup: unhandled errors", "ExceptionGroup"),
+        (GAVE_UP, "no tariff", "KeyError"),
+        ("GiveUp: no tariff", "no tariff", "GiveUp"),
         ("KeyError: 'stay'", "'stay'", "KeyError"),
         ("", "job stalled more than allowable limit", "Error"),
         ("", "UnknownEventVersionError: version 2", "UnknownEventVersionError"),
     ],
 )
 def test_type_of_the_error_is_read_from_the_trace_or_else_from_the_reason(trace: str, reason: str, error: str) -> None:
-    """The type is the last line's in Python, the first line's in Node.js, and the reason's without a trace."""
+    """Python names it in the last line, Node.js in the first; without a trace the reason does, and a cause counts."""
     assert error_of(job(*filter(None, [trace]), reason=reason)) == error
 
 

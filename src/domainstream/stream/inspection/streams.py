@@ -17,6 +17,9 @@ from domainstream.validation import plain_name
 
 PAGE: Final = 500
 
+SAMPLES: Final = 5
+"""Of how many parts of a stream the server takes the size, to estimate that of the whole."""
+
 NO_STREAM: Final = ("no such key", "WRONGTYPE")
 """What the server answers about a key that is not a stream."""
 
@@ -59,6 +62,16 @@ class RedisStreamInspection:
         key = stream_key(channel, self._prefix)
         found: Any = await self._nodes.run(key, lambda redis: redis.memory_usage(key))
         return int(found or 0)
+
+    async def memory_of(self, channels: Sequence[str]) -> dict[str, int | None]:
+        """Return how much memory each of these streams takes, estimated by the server, in few round trips.
+
+        None where there is no stream, or the user may not ask.
+        """
+        keys = {channel: stream_key(channel, self._prefix) for channel in channels}
+        asks = {key: [partial(_ask_memory, key=key)] for key in keys.values()}
+        replies = await ask_each(self._nodes, asks, missing=("no permissions", "unknown command"))
+        return {channel: replies[key][0] for channel, key in keys.items()}
 
     async def entries(self, channel: str, *, since: str = "-", until: str = "+") -> AsyncIterator[Delivery]:
         """Yield a channel's entries between two ids, both included, read page by page."""
@@ -122,6 +135,10 @@ def _ask_info(pipe: Pipeline, *, key: str) -> Any:
 
 def _ask_entry(pipe: Pipeline, *, key: str, entry_id: str) -> Any:
     return pipe.xrange(key, entry_id, entry_id)
+
+
+def _ask_memory(pipe: Pipeline, *, key: str) -> Any:
+    return pipe.memory_usage(key, samples=SAMPLES)
 
 
 def _stream(channel: str, info: Mapping[str, Any]) -> StreamState:

@@ -14,9 +14,23 @@ import msgspec
 from domainstream.tools.check.model.contract import EventSnapshot, FieldSnapshot, ShapeSnapshot
 
 Kind = Literal[
-    "removed", "retyped", "required", "narrowed", "reshaped", "closed", "widened", "tightened", "loosened", "unrecorded"
+    "removed",
+    "retyped",
+    "required",
+    "narrowed",
+    "reshaped",
+    "closed",
+    "widened",
+    "tightened",
+    "loosened",
+    "unrecorded",
+    "marked",
 ]
-"""What a change does; "unrecorded" breaks no reader, but a later change could break one unseen."""
+"""What a change does; "unrecorded" breaks no reader, but a later change could break one unseen, and "marked" changes
+nothing on the wire."""
+
+HARMLESS: Final = frozenset({"unrecorded", "marked"})
+"""The kinds that break no reader."""
 
 Limits = Mapping[str, bool | int | float | str]
 _WORD: Final = re.compile(r"\w+")
@@ -101,7 +115,7 @@ class Comparison:
             # A field that has its name of then is that field, even where another one had its name.
             given = old_name if old_name in now.fields else now_called.get(old_name, old_name)
             same = now.fields.get(given, field)
-            fields[given] = FieldSnapshot(field.type, field.required, same.constraints, same.reads)
+            fields[given] = FieldSnapshot(field.type, field.required, same.constraints, same.reads, same.sensitive)
         fields |= {given: field for given, field in now.fields.items() if not names[name, given]}
         return msgspec.structs.replace(now, fields=fields, members=was.members if _is_known(was) else now.members)
 
@@ -139,6 +153,9 @@ class Comparison:
             yield Change("required", shape, name, f"{shown} lost its default")
         elif before.required and not after.required:
             yield Change("unrecorded", shape, name, f"{shown} has a default")
+        if after.sensitive != before.sensitive:
+            words = "is marked sensitive" if after.sensitive else "is not marked sensitive any more"
+            yield Change("marked", shape, name, f"{shown} {words}")
         if after.reads != before.reads:
             reads = " or ".join(after.reads or [name])
             kind: Kind = "unrecorded" if name in (after.reads or [name]) else "removed"

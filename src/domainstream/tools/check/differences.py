@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from domainstream.tools.check.comparing import HARMLESS
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.rules.contract import (
     all_changes,
@@ -53,7 +54,7 @@ def _changed(project: Project) -> Iterator[Difference]:
         path = project.snapshot_files[event_type].path
         breaks = not is_led_on(project, event)
         for change in changes:
-            yield Difference(path, event_type, change.message, breaks and change.kind != "unrecorded")
+            yield Difference(path, event_type, change.message, breaks and change.kind not in HARMLESS)
         if event.version != (old := old_version(project, event)):
             yield Difference(path, event_type, f"{event.name} had version {old} and has {event.version}", breaks)
     for event, message in partition_changes(project):

@@ -194,6 +194,7 @@ def _shape_snapshot(shape: Shape, name_of: Mapping[str, str]) -> ShapeSnapshot:
             required=field.required,
             constraints={place: dict(limits) for place, limits in field.constraints.items()},
             reads=list(field.reads),
+            sensitive=field.sensitive,
         )
         for field in shape.fields
     }

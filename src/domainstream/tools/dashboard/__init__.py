@@ -12,6 +12,6 @@ except ImportError:
     raise MissingExtraError("The dashboard", "ui") from None
 
 from domainstream.tools.dashboard.app import Dashboard
-from domainstream.tools.dashboard.settings import AccessSettings, DashboardSettings, OutboxPlace
+from domainstream.tools.dashboard.settings import AccessSettings, DashboardSettings
 
-__all__ = ["AccessSettings", "Dashboard", "DashboardSettings", "OutboxPlace"]
+__all__ = ["AccessSettings", "Dashboard", "DashboardSettings"]

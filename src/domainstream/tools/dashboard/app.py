@@ -25,6 +25,7 @@ from domainstream.tools.dashboard.live import Live
 from domainstream.tools.dashboard.outbox_pages import OutboxPages
 from domainstream.tools.dashboard.pages import Pages
 from domainstream.tools.dashboard.rendering import SafeHeaders, page
+from domainstream.tools.dashboard.retention_pages import RetentionPages
 from domainstream.tools.dashboard.settings import DashboardSettings
 from domainstream.tools.dashboard.story_pages import StoryPages
 
@@ -63,6 +64,7 @@ class Dashboard:
                 Route("/map", story.map),
                 *InstancePages(self.facts).routes(),
                 *OutboxPages(self.facts).routes(),
+                *RetentionPages(self.facts).routes(),
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
                 Route("/do/{action}", actions.carry_out, methods=["POST"]),

@@ -153,6 +153,7 @@ class Facts:
         """Read everything anew next time: something has been changed."""
         for cached in (self.findings, self.queues, self.channels):
             cached.forget()
+        self.outboxes.forget()
 
     async def now_ms(self) -> int:
         """Return the server's clock, in milliseconds since 1970."""

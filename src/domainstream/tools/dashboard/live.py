@@ -7,7 +7,6 @@ commands that it took are within `COMMANDS` a second. Without a viewer, nothing 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from domainstream.errors import ServerError
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue.bullmq.order import PAGE
 from domainstream.tools.common.formatting import number
 from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts, Totals
@@ -90,9 +90,7 @@ class Live:
     async def close(self) -> None:
         """End the reader."""
         if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+            await cancel_and_wait(self._reader)
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         viewer = _Viewer(self._known)

@@ -64,7 +64,7 @@ async def retry_plan(outboxes: Outboxes, chosen: Chosen) -> Plan | None:
         question=f"Try {what} again at once?",
         button="Retry",
         consequences=("Fix the cause first.", f"Held back in order: {rows}. {relay}"),
-        target=f"{outbox.name} {names[0] if len(names) == 1 else ''}".strip(),
+        target=f"{outbox.outbox.name} {names[0] if len(names) == 1 else ''}".strip(),
         chosen=len(names),
         run=lambda: _retry(outbox, names),
         done="retried",
@@ -74,8 +74,6 @@ async def retry_plan(outboxes: Outboxes, chosen: Chosen) -> Plan | None:
 
 async def _retry(outbox: ShownOutbox, channels: list[str]) -> int:
     try:
-        retried = await outbox.database.repair.retry(channels)
+        return await outbox.outbox.retry(channels)
     except OutboxError as error:
         raise HTTPException(503, str(error)) from None
-    outbox.status.forget()
-    return len(retried)

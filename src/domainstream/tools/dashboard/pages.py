@@ -1,6 +1,7 @@
 """The pages that show queues, failures and channels."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domainstream.queue.bullmq.inspection import JobState
+from domainstream.tools.check.sensitive import sensitive_names
 from domainstream.tools.dashboard.facts import HELD_LIMIT, Facts, Totals
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.masking import shown_data
@@ -80,7 +82,7 @@ class Pages:
         queue = await self._facts.queue(name)
         if queue is None:
             raise HTTPException(404, f"There is no queue {name}.")
-        shown, number = request.query_params.get("state", "failed"), _page_number(request)
+        shown, number = request.query_params.get("state", "failed"), page_number(request)
         states = STATES.get(shown, STATES["failed"])
         jobs = [job for state in states for job in await self._jobs_in(name, state, number)]
         context = {
@@ -105,10 +107,9 @@ class Pages:
             key=lambda pair: pair[1].cause.jobs,
             reverse=True,
         )
-        most = max((group.cause.jobs for _, group in groups), default=1)
         now = await self._facts.now_ms()
         first = min((group.cause.first_ms for _, group in groups), default=now)
-        context = {"samples": samples, "groups": groups, "most": most, "now": now, "first": first}
+        context = {"samples": samples, "groups": groups, "now": now, "first": first}
         return page(request, "failures.html", context)
 
     async def failure_group(self, request: Request) -> Response:
@@ -119,7 +120,7 @@ class Pages:
         group = sample.group(request.path_params["group"]) if sample else None
         if sample is None or group is None:
             raise HTTPException(404, f"None of the newest failed jobs of {queue} failed for this reason any more.")
-        number = _page_number(request)
+        number = page_number(request)
         jobs = group.jobs[(number - 1) * ROWS : number * ROWS]
         context = {
             "sample": sample,
@@ -157,7 +158,7 @@ class Pages:
             "consumers": await groups.consumers(name) if channel.stream else [],
             "latest": [(one, message_of(one)) for one in reversed(latest)],
             "letters": await self._facts.dead_letters(name, ROWS) if channel.dead else [],
-            "data": self._data,
+            "data": await self._masked_data(),
         }
         return page(request, "channel.html", context)
 
@@ -168,7 +169,11 @@ class Pages:
         stored = await self._facts.server.dead_letters.dead_letter(channel, letter_id) if known else None
         if stored is None:
             raise HTTPException(404, f"{channel} has no dead letter {letter_id} any more, or never had one.")
-        context = {"channel": channel, "stored": stored, "data": self._data(stored.dead_letter.delivery.data)}
+        context = {
+            "channel": channel,
+            "stored": stored,
+            "data": (await self._masked_data())(stored.dead_letter.delivery.data),
+        }
         return page(request, "dead_letter.html", context)
 
     async def _jobs_in(self, queue: str, state: str, number: int) -> list[JobState]:
@@ -182,16 +187,20 @@ class Pages:
             "job": job,
             "record": job_record(job),
             "attempts": [(trace.strip().splitlines(), own_frames(trace)) for trace in job.traces],
-            "data": self._data(job.data),
+            "data": (await self._masked_data())(job.data),
             "order_place": place,
             "held": held,
             "now": await self._facts.now_ms(),
         }
 
-    def _data(self, data: bytes | None) -> str:
-        return shown_data(data, self._facts.settings.masked)
+    async def _masked_data(self) -> Callable[[bytes | None], str]:
+        """Return what shows data without the values that must not be seen."""
+        projects = await self._facts.project.get()
+        sensitive = sensitive_names(projects[0]) if projects else {}
+        return lambda data: shown_data(data, self._facts.settings.masked, sensitive)
 
 
-def _page_number(request: Request) -> int:
+def page_number(request: Request) -> int:
+    """Return which page of a long table is asked for, from 1 on; 1 for what is not a number."""
     text = request.query_params.get("page", "1")
     return max(1, min(int(text), 1_000_000)) if text.isdecimal() and len(text) < 9 else 1

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from domainstream.publisher import Retention
+from domainstream.tools.dashboard.outboxes import DashboardOutbox
 from domainstream.validation import raise_problems
 
 OPERATOR_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_OPERATOR_TOKEN"  # noqa: S105 - a variable's name
@@ -73,20 +75,6 @@ class AccessSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OutboxPlace:
-    """Where an outbox is."""
-
-    url: str = field(repr=False)
-    """The URL of its database."""
-
-    table: str = "domainstream_outbox"
-    """The name of its table."""
-
-    schema: str | None = None
-    """The table's schema; None for the default one."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DashboardSettings:
     """What a dashboard shows."""
 
@@ -102,8 +90,11 @@ class DashboardSettings:
     system: Path | None = None
     """The folder of the system whose code is compared with the server, and is not imported; None for none."""
 
-    outboxes: tuple[OutboxPlace, ...] = ()
-    """The outboxes that are shown, which need the extra `outbox`."""
+    outboxes: tuple[DashboardOutbox, ...] = ()
+    """The outboxes that are shown, and closed with the dashboard."""
+
+    retention: Retention = field(default_factory=Retention)
+    """The retention of the publishers, which the server does not know: from it follows which group may lose entries."""
 
     access: AccessSettings = AccessSettings()
     """Who may see it."""

@@ -6,9 +6,11 @@ It is a module of its own, so that a demo without a dashboard needs no web serve
 import asyncio
 import sys
 
+from coding.infrastructure_layer.events.coding_outbox import outbox
 from domainstream.tools.dashboard import DashboardSettings
 from domainstream.tools.dashboard.serving import listen, serve_until_cancelled
 from domainstream.tools.dashboard.settings import PORT
+from domainstream.tools.dashboard.sql_outbox import SqlOutbox
 from domainstream.tools.demo.child import Program, run_child
 from domainstream.tools.demo.prerequisites import monorepo
 from domainstream.tools.demo.protocol import ChildSettings
@@ -20,7 +22,11 @@ HOST = "127.0.0.1"
 async def ui(settings: ChildSettings, reporter: Reporter, _go: asyncio.Event) -> None:
     """Show the run in a browser: at the usual port or, where that is taken, at another one."""
     shown = DashboardSettings(
-        redis_url=settings.url, prefix=settings.stream_prefix, bull_prefix=settings.bull_prefix, system=monorepo()
+        redis_url=settings.url,
+        prefix=settings.stream_prefix,
+        bull_prefix=settings.bull_prefix,
+        system=monorepo(),
+        outboxes=(SqlOutbox.from_url(settings.database_url, table=outbox.table.name),),
     )
     try:
         listening = listen(HOST, PORT)

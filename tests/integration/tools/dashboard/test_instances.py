@@ -1,7 +1,9 @@
 """The page of instances, against real servers with subscribers and workers."""
 
 from base64 import b64encode
+from contextlib import AsyncExitStack
 from html import unescape
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -12,6 +14,7 @@ from domainstream.redis.connection import connect
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.reader.turns import CONSUMER
 from domainstream.subscriber import RedisBullMQStreamSubscriber
+from domainstream.testing.cluster_lab import ClusterLab
 from domainstream.tools.common.server import server_of
 from domainstream.tools.instances import Instances, read_instances
 from domainstream.worker import EventConsumer, EventWorker
@@ -29,6 +32,11 @@ def subscriber(hospital: Hospital) -> RedisBullMQStreamSubscriber:
         prefix=hospital.prefix,
         bull_prefix=hospital.bull,
     )
+
+
+async def run(client: Any, *words: str) -> None:
+    """Run a command that redis-py has no typed method for."""
+    await client.execute_command(*words)
 
 
 async def instances(hospital: Hospital) -> Instances:
@@ -84,7 +92,7 @@ async def test_different_versions_are_a_warning_where_the_server_knows_them(hosp
     async with connect(hospital.url) as other, browsing(hospital.settings()) as browser:
         keeps_libraries = True
         try:
-            await other.execute_command("CLIENT", "SETINFO", "LIB-NAME", "redis-py(domainstream_v0.0.1)")
+            await run(other, "CLIENT", "SETINFO", "LIB-NAME", "redis-py(domainstream_v0.0.1)")
         except ResponseError:
             keeps_libraries = False
         text = unescape(await browser.page("/instances"))
@@ -116,5 +124,29 @@ async def test_user_who_may_not_list_connections_sees_the_subscribers(hospital: 
 async def limited(admin: Redis, hospital: Hospital) -> str:
     """Return the URL of a user who may do everything but list connections."""
     user = hospital.prefix.strip(":")
-    await admin.execute_command("ACL", "SETUSER", user, "on", ">word", "~*", "&*", "+@all", "-client|list")
+    await run(admin, "ACL", "SETUSER", user, "on", ">word", "~*", "&*", "+@all", "-client|list")
     return hospital.url.replace("redis://", f"redis://{user}:word@")
+
+
+async def test_cluster_lists_each_worker_once_and_the_streams_of_all_nodes(
+    cluster: ClusterLab, stream_prefix: str
+) -> None:
+    """Workers are listed at the node that has their queue, and subscribers with streams on any node."""
+    async with Redis.from_url(cluster.nodes[0].url) as redis:
+        hospital = Hospital(redis, cluster.url, stream_prefix)
+        queues = [f"ward-{number}" for number in range(6)]
+
+        async def all_there() -> bool:
+            found = await instances(hospital)
+            streams = {stream.channel for one in found.readers.instances for stream in one.streams}
+            return len(found.workers) == len(queues) and set(Channel).issuperset(streams) and len(streams) > 1
+
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(running(subscriber(hospital)))
+            for queue in queues:
+                worker = EventWorker.from_url(cluster.url, EventConsumer(queue), bull_prefix=hospital.bull)
+                await stack.enter_async_context(running(worker))
+            await until(all_there)
+            found = await instances(hospital)
+    assert sorted(one.queue for one in found.workers) == [f"{{{queue}}}" for queue in queues]
+    assert found.unlisted == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl
+from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl, write_code
 
 from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
 from domainstream.tools import event_search
@@ -20,7 +20,7 @@ from domainstream.tools.dashboard.facts import ChannelFacts
 from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
-PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map")
+PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map", "/instances", "/outbox", "/retention")
 CODED = "/channels/domain_coding_stay_coded"
 
 
@@ -144,6 +144,18 @@ async def test_job_shows_its_attempts_and_its_masked_data(day: Hospital) -> None
     assert "the ledger did not answer" in text
     assert "K35.8" in text
     assert "sesame" not in text
+
+
+async def test_sensitive_fields_are_masked_with_the_code(day: Hospital, tmp_path: Path) -> None:
+    """With the system's code, what a class marks as sensitive is masked in jobs and entries; its neighbours are not."""
+    (job_id, *_) = await day.archive.ids("failed")
+    system = write_code(tmp_path, "codes: list[Annotated[str, SENSITIVE]]\n    comment: str")
+    async with browsing(day.settings(system=system)) as browser:
+        for path in (f"/jobs/archive/{job_id}", CODED):
+            text = await browser.page(path)
+            assert "K35.8" not in text
+            assert "I21.0" not in text
+            assert "comment" in text
 
 
 async def test_channel_shows_lag_and_dead_letters(day: Hospital) -> None:

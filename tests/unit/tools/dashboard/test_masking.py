@@ -38,3 +38,27 @@ def test_long_data_is_cut() -> None:
 def test_missing_data_is_empty() -> None:
     """An entry without data has nothing to show."""
     assert shown_data(None, NAMES) == ""
+
+
+SENSITIVE = {"stay_coded": frozenset({"name", "type"}), "stay_paid": frozenset({"amount"})}
+
+
+def test_marked_fields_of_the_event_are_masked() -> None:
+    """The marked fields of an event are masked in its payload, at any depth, and nowhere else."""
+    shown = shown_data(b'{"type":"stay_coded","data":{"deep":[{"name":"Ada"}],"amount":7}}', NAMES, SENSITIVE)
+    assert "Ada" not in shown
+    assert '"amount": 7' in shown
+    assert '"type": "stay_coded"' in shown
+
+
+def test_marked_names_are_exact() -> None:
+    """Unlike the names of `--mask`, which are ends of names, a marked field is one field."""
+    assert "Heart" in shown_data(b'{"type":"stay_coded","data":{"ward_name":"Heart"}}', NAMES, SENSITIVE)
+
+
+def test_data_of_an_unknown_type_hides_all_marked_fields() -> None:
+    """What is not an event of the system is masked as any of them would be."""
+    shown = shown_data(b'{"data":{"name":"Ada","amount":7,"rest":"seen"}}', NAMES, SENSITIVE)
+    assert "Ada" not in shown
+    assert "7" not in shown
+    assert "seen" in shown

@@ -14,7 +14,7 @@ from msgspec import Meta, defstruct
 from support.channels import ARCHIVED, CALCULATED, CREATED, EVALUATED, Channel, define
 from unit.tools.docgen.monorepo_system import registry
 
-from domainstream import BaseEvent, ChannelRegistry, EventPayload
+from domainstream import SENSITIVE, BaseEvent, ChannelRegistry, EventPayload
 from domainstream.cli.main import cli
 from domainstream.event import EventMessage
 from domainstream.subscriber import AGGREGATE, PARTITION_KEY, create_multiple_handlers, to_queue
@@ -98,6 +98,28 @@ class Ended(BaseEvent[Endless]):
 @final
 class Evaluated(BaseEvent[Nested]):
     """Ends a comment: */ and a script: </script>."""
+
+    event_type = EVALUATED.value
+
+
+class Person(EventPayload):
+    """Somebody."""
+
+    name: Annotated[str, SENSITIVE]
+    kind: Kind = Kind.ONE
+
+
+class Marked(EventPayload):
+    """A payload with sensitive fields."""
+
+    note: Annotated[str, SENSITIVE] | None
+    people: list[Person]
+    plain: Annotated[int, Meta(ge=0)]
+
+
+@final
+class Told(BaseEvent[Marked]):
+    """Something was told."""
 
     event_type = EVALUATED.value
 
@@ -215,6 +237,14 @@ def test_partitions_of_a_queue_are_named() -> None:
     channels = documented_channels(registry)
     assert typescript_of(channels).count("/** BullMQ's queues are `billing-p0` to `billing-p7`. */") == 1
     assert "in 8 partitions, <code>billing-p0</code> to <code>billing-p7</code>" in catalog_of(channels, title="Test")
+
+
+def test_sensitive_fields_are_marked() -> None:
+    """The schema of a field that is marked sensitive says so, within a union, a list and a nested class too."""
+    schemas = schemas_of([Told]).components
+    assert "x-sensitive" in str(schemas["Marked"]["properties"]["note"])
+    assert schemas["Person"]["properties"]["name"]["x-sensitive"] is True
+    assert "x-sensitive" not in schemas["Marked"]["properties"]["plain"]
 
 
 def test_missing_publisher_or_subscriber_is_described() -> None:

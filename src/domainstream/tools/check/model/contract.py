@@ -26,6 +26,9 @@ class FieldSnapshot(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     reads: list[str] = []
     """The names under which it was read, where that was not its own name alone."""
 
+    sensitive: bool = False
+    """Whether it was marked sensitive."""
+
 
 class TagSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What distinguished the classes of a union."""

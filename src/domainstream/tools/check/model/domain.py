@@ -141,6 +141,9 @@ class Field:
     first_format_name: str = ""
     """Its name in snapshots of format 1, which did not know `rename=`; empty for a private field, which those lack."""
 
+    sensitive: bool = False
+    """Whether it, or a part of its type, is marked sensitive."""
+
 
 class Tag(NamedTuple):
     """What distinguishes the classes of a union on the wire."""

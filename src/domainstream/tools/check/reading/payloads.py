@@ -8,6 +8,7 @@ from domainstream.tools.check.findings import Location
 from domainstream.tools.check.model.domain import Field, NaiveCall, Shape, WireForm
 from domainstream.tools.check.reading.constraints import add_limits, limits_of, validators_of
 from domainstream.tools.check.reading.literals import values_of
+from domainstream.tools.check.reading.sensitive import is_sensitive
 from domainstream.tools.check.reading.sources import Source
 from domainstream.tools.check.reading.symbols import Function, Module, Symbols
 from domainstream.tools.check.reading.types import TypeNormalizer
@@ -81,6 +82,7 @@ class _Declared(NamedTuple):
     normalizer: TypeNormalizer
     location: Location
     old_name: str
+    sensitive: bool
 
 
 def _declared(module: Module, node: ast.ClassDef, symbols: Symbols) -> Iterator[_Declared]:
@@ -104,7 +106,8 @@ def _declared(module: Module, node: ast.ClassDef, symbols: Symbols) -> Iterator[
         required = required and total and normalizer.wrapper != "NotRequired"
         member = Member(statement.target.id, required, given_names(calls, module, symbols))
         old_name = next(_texts(value, ("name", "alias")), statement.target.id)
-        yield _Declared(member, annotation, normalizer, module.source.location(statement), old_name)
+        sensitive = normalizer.sensitive or any(is_sensitive(call, module, symbols) for call in calls)
+        yield _Declared(member, annotation, normalizer, module.source.location(statement), old_name, sensitive)
 
 
 def _texts(value: ast.expr | None, names: tuple[str, ...]) -> Iterator[str]:
@@ -160,6 +163,7 @@ def _field(declared: _Declared, names: Names | None) -> Field:
         attribute=attribute,
         argument=argument or (attribute if "name" in given else declared.old_name),
         first_format_name="" if attribute.startswith("_") else declared.old_name,
+        sensitive=declared.sensitive,
     )
 
 

@@ -8,6 +8,7 @@ import ast
 from typing import Final
 
 from domainstream.tools.check.reading.constraints import NAMED, Limits, add_limits, constrained, limits_of
+from domainstream.tools.check.reading.sensitive import is_sensitive
 from domainstream.tools.check.reading.symbols import Module, Symbols, last_part, parse_quoted
 
 _WRAPPERS: Final = frozenset({"ClassVar", "InitVar", "NotRequired", "Required", "ReadOnly", "Final", "Annotated"})
@@ -35,6 +36,8 @@ class TypeNormalizer:
         """The calls that the whole annotation is `Annotated` with."""
         self.constraints: dict[str, Limits] = {}
         """What values must satisfy, by where in the type they are."""
+        self.sensitive = False
+        """Whether any part of the type is marked sensitive."""
         self._module = module
         self._symbols = symbols
         self._aliases: set[str] = set()
@@ -115,6 +118,8 @@ class TypeNormalizer:
     def _annotated(self, arguments: list[ast.expr]) -> str:
         before = self.naive
         spelled = self._spell(arguments[0])
+        marks = (is_sensitive(argument, self._module, self._symbols) for argument in arguments[1:])
+        self.sensitive = self.sensitive or any(marks)
         calls = [argument for argument in arguments[1:] if isinstance(argument, ast.Call)]
         if not self._place:
             self.metadata += calls

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Final
 
-from domainstream.tools.check.comparing import Change, Kind
+from domainstream.tools.check.comparing import HARMLESS, Change, Kind
 from domainstream.tools.check.findings import Location, RawFinding
 from domainstream.tools.check.model.domain import Event
 from domainstream.tools.check.model.project import Project
@@ -37,7 +37,7 @@ def breaking_changes(project: Project) -> list[tuple[Event, Change]]:
         for event, changes in all_changes(project)
         if not is_led_on(project, event)
         for change in changes
-        if change.kind != "unrecorded"
+        if change.kind not in HARMLESS
     ]
 
 
@@ -108,9 +108,9 @@ def outdated_snapshot(project: Project) -> Iterator[RawFinding]:
     """Find snapshots that lack what breaks no reader now: changed once more, it would break them unseen."""
     for event, changes in all_changes(project):
         led_on = is_led_on(project, event)
-        if not led_on and (any(change.kind != "unrecorded" for change in changes) or event.version is None):
+        if not led_on and (any(change.kind not in HARMLESS for change in changes) or event.version is None):
             continue  # the breaking change is the finding
-        messages = list(dict.fromkeys(change.message for change in changes))
+        messages = list(dict.fromkeys(change.message for change in changes if change.kind != "marked"))
         if led_on:
             messages.append(f"it has version {event.version}")
         if messages:
@@ -127,7 +127,7 @@ def unreachable_version(project: Project) -> Iterator[RawFinding]:
         old = old_version(project, event)
         if event.version in {None, old} or is_led_on(project, event):
             continue
-        if all(change.kind == "unrecorded" for change in changes):
+        if all(change.kind in HARMLESS for change in changes):
             message = (
                 f"{event.name} had version {old} and has version {event.version}, which cannot read the messages of"
             )
