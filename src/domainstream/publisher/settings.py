@@ -72,7 +72,7 @@ class PublisherSettings:
 
     index: bool = True
     """Whether the streams get an index, by which `domainstream trace` finds what belongs to an aggregate, a transaction
-    or an event without reading everything. It takes 24 bytes of memory for each event. Defaults to True.
+    or an event without reading everything. It takes 12 to 30 bytes of memory for each event. Defaults to True.
     """
 
     def __post_init__(self) -> None:
