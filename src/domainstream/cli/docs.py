@@ -125,7 +125,7 @@ def catalog(terminal: Terminal, options: CatalogOptions) -> int:
         from domainstream.tools.docgen.catalog import catalog_of
     except ImportError:
         raise click.ClickException(str(MissingExtraError("The catalogue", "cli"))) from None
-    handlers = {}
+    handlers = None
     if options.system:
         from domainstream.tools.check.project import read_project
         from domainstream.tools.docgen.handlers import handler_names

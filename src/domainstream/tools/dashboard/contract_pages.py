@@ -15,7 +15,7 @@ from domainstream.tools.dashboard.rendering import page
 from domainstream.tools.docgen.catalog import STATIC, linked_catalog
 from domainstream.tools.docgen.project_entries import entries_of
 
-SECONDS: Final = 30
+SECONDS: Final = 60
 """For how long the versions in flight are kept: they are read from every stream and queue."""
 
 

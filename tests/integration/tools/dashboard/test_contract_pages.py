@@ -70,6 +70,7 @@ async def test_catalogue_has_no_inline_code(hospital: Hospital) -> None:
     assert "<style" not in text
     assert "<script>" not in text
     assert "price_stay (valuation)" in text
+    assert "The ICD-10 code of the reason for the stay." in text
 
 
 async def test_unknown_event_is_not_found(hospital: Hospital) -> None:
