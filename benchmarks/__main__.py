@@ -7,12 +7,15 @@ from benchmarks import (
     clusters,
     end_to_end,
     forwarding,
+    indexing,
     many_channels,
     memory,
     ordering,
     publishing,
     relaying,
+    searching,
     storing,
+    tracing,
     working,
 )
 from benchmarks.databases import find_postgres
@@ -23,7 +26,10 @@ def main() -> int:
     """Run all benchmarks."""
     with find_server() as server:
         print(f"server: {server.origin}\n")
-        parts = (publishing, memory, forwarding, many_channels, working, ordering, end_to_end)
+        parts = (
+            *(publishing, indexing, memory, searching, forwarding, many_channels),
+            *(working, ordering, end_to_end, tracing),
+        )
         met = [part.run(server.url) for part in parts]
         with find_postgres() as database_url:
             if database_url is not None:

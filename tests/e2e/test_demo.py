@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 from support.demo_process import IMPATIENT, PROCESSES, SENTINEL_SERVERS, demo, wait_until
@@ -43,6 +44,19 @@ def test_without_the_rule_events_are_overtaken(tmp_path: Path) -> None:
     assert result["overtaken"] > 0
     assert result["in_order"] is False
     assert result["problems"] == []
+
+
+def test_dashboard_shows_the_run_until_it_is_interrupted(tmp_path: Path) -> None:
+    """With --ui, the demo says where its dashboard is, which shows what fails, and goes on until Ctrl-C."""
+    with demo(tmp_path, "--ui", "--events", "10") as running:
+        assert running.process.stdout
+        address = running.process.stdout.readline().partition(" ")[0]
+        with httpx.Client(base_url=address) as client:
+            wait_until(lambda: "price-stay" in client.get("/failures").text)
+        running.press_ctrl_c()
+        code, output, errors = running.finish()
+    assert (code, output, errors) == (0, "The demo has ended; everything is cleaned up.\n", "")
+    running.assert_nothing_is_left()
 
 
 def test_seed_always_leads_to_the_same_events(tmp_path: Path) -> None:

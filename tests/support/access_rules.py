@@ -1,4 +1,4 @@
-"""Users with the rights of docs/how-to/operate.md alone, and all that programs do from start to end with them."""
+"""Users with only the rights of docs/how-to/run-in-production.md, and all that programs do with them."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from domainstream.stream.inspection.commands import needed_by
 from domainstream.subscriber import RedisBullMQStreamSubscriber, SubscriberSettings
 from domainstream.worker import EventConsumer, EventContext, EventWorker, GiveUp, RateLimit, RetryLater, WorkerSettings
 
-PAGE: Final = Path(__file__).parents[2] / "docs/how-to/operate.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/how-to/run-in-production.md"
 ROW: Final = re.compile(r"^\| ([\w ]+).*? \| ((?:`[\w-]+` ?)+) \| ((?:`[~&][^`]+` ?)+) \|$", re.MULTILINE)
 CHANNEL: Final = str(Channel.DOMAIN_CODING_STAY_CREATED.value)
 MOMENT: Final = timedelta(milliseconds=20)
@@ -38,7 +38,7 @@ FAST: Final = RateLimit(jobs=10_000)
 AGGREGATES: Final = 60
 
 
-ROWS: Final = ROW.findall(PAGE.read_text(encoding="utf-8").partition("### Access rules")[2])
+ROWS: Final = ROW.findall(PAGE.read_text(encoding="utf-8").partition("## Access rules")[2])
 ROLES_OF: Final = {program: re.findall("`(.+?)`", roles) for program, roles, _ in ROWS}
 
 

@@ -126,6 +126,7 @@ class Hospital:
         self.prefix = prefix
         self.bull = f"{prefix}bull"
         self.streams = Streams(redis, prefix)
+        self.dead = f"{self.streams.key(Channel.DOMAIN_CODING_STAY_CODED)}:dead"
         self.billing, self.archive = (BullJobs(redis, self.bull, queue) for queue in ("billing", "archive"))
 
     def settings(self, url: str = "", **settings: Any) -> DashboardSettings:
@@ -169,7 +170,8 @@ class Hospital:
         await self.bury(b'{"not": "an event"}')
 
     async def open_on_cluster(self) -> None:
-        """Do the same on a cluster, where BullMQ's names of queues are in braces."""
+        """Do the same on a cluster, where names are in braces so that what belongs together lies in one slot."""
+        self.dead = f"{{{self.streams.key(Channel.DOMAIN_CODING_STAY_CODED)}}}:dead"
         self.billing, self.archive = (BullJobs(self.redis, self.bull, f"{{{name}}}") for name in ("billing", "archive"))
         await self.open()
 
@@ -178,7 +180,7 @@ class Hospital:
         fields: dict[Any, Any] = {"error": "HostileJsonError", "reason": f"it is not JSON: {HOSTILE}"}
         fields |= {"channel": str(Channel.DOMAIN_CODING_STAY_CODED), "group": "billing"}
         fields |= {"entry_id": "1700000000000-0", "data": data}
-        await self.redis.xadd(f"{self.streams.key(Channel.DOMAIN_CODING_STAY_CODED)}:dead", fields)
+        await self.redis.xadd(self.dead, fields)
 
     def _biller(self) -> EventConsumer:
         consumer = EventConsumer("billing")
@@ -252,6 +254,8 @@ async def browsing(settings: DashboardSettings, **access: Any) -> AsyncIterator[
     """Open a dashboard, and a browser for it."""
     chosen = replace(settings, access=AccessSettings(**access)) if access else settings
     dashboard = Dashboard(chosen)
-    async with Browser.of(dashboard, dashboard) as browser:
-        yield browser
-    await dashboard.close()
+    try:
+        async with Browser.of(dashboard, dashboard) as browser:
+            yield browser
+    finally:
+        await dashboard.close()

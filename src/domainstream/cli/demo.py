@@ -31,16 +31,14 @@ class DemoOptions:
     """The options of `demo`."""
 
     events: Annotated[
-        int,
+        int | None,
         option(
             "--events",
             type=click.IntRange(min=1),
-            default=1000,
-            show_default=True,
-            help="How many medical stays to add.",
+            help="How many medical stays to add; 1000 by default and, with --ui, as many as it can until Ctrl-C.",
         ),
     ]
-    """How many medical stays to add."""
+    """How many medical stays to add; None for the default."""
 
     seed: Annotated[int, option("--seed", type=int, default=1, show_default=True, help="The seed of the stays.")]
     """The seed of the stays."""
@@ -73,6 +71,11 @@ class DemoOptions:
     ]
     """Whether the events of an aggregate may overtake each other."""
 
+    ui: Annotated[
+        bool, option("--ui", is_flag=True, help="Show it in a browser, slowly, until Ctrl-C: see `domainstream ui`.")
+    ]
+    """Whether a dashboard is started."""
+
     redis_url: Annotated[
         str | None,
         option("--redis-url", metavar="URL", callback=_check_url, help="Use this server, not REDIS_URL or our own."),
@@ -99,16 +102,19 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
     With --sentinel, it starts a primary, 2 replicas and 3 sentinels, and kills the primary in the middle. With
     --cluster, it starts 3 primaries with a replica each, and kills the one that has the stream of the medical stays.
 
+    With --ui, it shows the run in a browser until Ctrl-C, and adds ten stays a second. Some pricings fail there until
+    you retry them.
+
     Exit codes: 0 everything was handled, 1 something failed or is missing, 3 no server, 130 Ctrl-C.
     """
     from domainstream.tools.demo.prerequisites import require_extras
 
     _refuse_contradictions(options)
-    require_extras(options.redis_url, starts_servers=options.sentinel or options.cluster)
+    require_extras(options.redis_url, starts_servers=options.sentinel or options.cluster, has_dashboard=options.ui)
     import asyncio
 
     from domainstream.redis.topology import TopologyKind
-    from domainstream.tools.demo.run import run_demo
+    from domainstream.tools.demo.run import EVENTS, run_demo
     from domainstream.tools.demo.screen import DemoScreen
 
     # The screen also prints the errors of a run, in the colours and on the output of its table.
@@ -118,14 +124,18 @@ def demo(terminal: Terminal, options: DemoOptions) -> int:
             outcome = asyncio.run(
                 run_demo(
                     screen,
-                    events=options.events,
+                    events=options.events or (None if options.ui else EVENTS),
                     seed=options.seed,
                     redis_url=options.redis_url,
                     kind=TopologyKind(options.kind),
                     in_order=not options.unordered,
+                    has_dashboard=options.ui,
                 )
             )
     except InterruptedRunError as interrupt:
+        if options.ui:
+            screen.say("The demo has ended; everything is cleaned up.")
+            return exits.OK
         screen.warn("Interrupted; everything is cleaned up.")
         return exits.exit_code_of(interrupt)
     except DomainStreamError as error:

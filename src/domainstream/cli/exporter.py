@@ -84,6 +84,11 @@ class ExporterOptions:
     schema: SchemaName
     """The table's schema; None for the default one."""
 
+    log_format: Annotated[
+        str, option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+    ]
+    """`text` or `json`."""
+
     quiet: Annotated[bool, option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")]
     """Whether only warnings and errors are logged."""
 
@@ -92,12 +97,12 @@ class ExporterOptions:
 
 
 @local_command(ExporterOptions)
-def exporter(terminal: Terminal, options: ExporterOptions) -> int:
+def exporter(_terminal: Terminal, options: ExporterOptions) -> int:
     """Serve metrics of streams, groups, queues and an outbox to Prometheus.
 
     GET /metrics has the age of the oldest unhandled event of each channel and queue, their sizes, held keys, dead
     letters, and the backlog of the outbox. It looks at the servers when it is asked, at most every 5 seconds; one that
-    does not answer is reported in the metrics. It runs until SIGTERM or Ctrl-C.
+    does not answer is in the metrics and in the log. It runs until SIGTERM or Ctrl-C.
 
     Exit codes: 0 after SIGTERM, 130 after Ctrl-C.
     """
@@ -109,18 +114,12 @@ def exporter(terminal: Terminal, options: ExporterOptions) -> int:
     if not options.redis_url and not options.database_url:
         raise ServerNotFoundError("no server is configured; run: export REDIS_URL=redis://localhost:6379")
 
-    def report(source: str, problem: str) -> None:
-        if problem:
-            terminal.warn(f"The metrics of {source} are missing: {problem}")
-        else:
-            terminal.say(f"The metrics of {source} are there again.")
-
     def build(named: Any) -> Program | None:
         if named is not Exporter:
             return None
-        return Exporter(_sources(options), every=options.every, search_every=options.search_every, on_failure=report)
+        return Exporter(_sources(options), every=options.every, search_every=options.search_every)
 
-    set_up_logs(as_json=False, quiet=options.quiet, verbose=0)
+    set_up_logs(as_json=options.log_format == "json", quiet=options.quiet, verbose=0)
     serving = Serving(
         target=f"{Exporter.__module__}:{Exporter.__name__}",
         folder=Path(domainstream.__file__).parents[1],

@@ -35,10 +35,16 @@ class TraceOptions:
             type=click.IntRange(min=1),
             default=100_000,
             show_default=True,
-            help="How many entries of each stream, and jobs of each queue, are searched.",
+            help="How many entries of each stream, and jobs of each queue, are looked at.",
         ),
     ]
-    """How many entries of each stream, the newest, and how many jobs of each queue are searched."""
+    """How many entries of each stream, the newest, and how many jobs of each queue are looked at."""
+
+    all_jobs: Annotated[
+        bool,
+        option("--all-jobs", is_flag=True, help="Search all jobs, also of events that the streams no longer have."),
+    ]
+    """Whether all jobs are searched, even if those of the events that were found are known."""
 
     reasons: Annotated[
         bool, option("--reasons", is_flag=True, help="Show the messages of errors too, which may quote the event.")
@@ -57,14 +63,16 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
     the id of any of its events, or the id of an aggregate. Everything that is still stored about it is listed in the
     order in which it happened; for a job that failed, with the error and the line of your own code.
 
-    There is no index: streams and queues are searched, up to --limit each. What is past its retention is missing.
+    Entries are found by the index that publishers keep; a stream that others write to is searched, up to --limit
+    entries. Of large queues, the jobs of the events that were found are shown; to search all, add --all-jobs. What is
+    past its retention is missing.
     """
     wanted = options.wanted
     since = entry_id_since(options.since, now_ms=await server.streams.now_ms())
     searches: list[Search] = []
 
     async def entries_of(wanted: str) -> list[TimelineEntry]:
-        searches.append(Search(wanted, limit=options.limit, report=report))
+        searches.append(Search(wanted, limit=options.limit, report=report, all_jobs=options.all_jobs))
         return await timeline_of(
             server.nodes,
             searches[-1],
@@ -83,10 +91,8 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
         (transaction,) = transactions
         terminal.say(f"The event {wanted} belongs to {transaction}:")
         timeline = await entries_of(transaction)
-    cut = searches[-1].cut
-    if cut:
-        places = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
-        terminal.warn(f"Only {options.limit:,} were searched of {places}. To search more, raise --limit.")
+    if cut := searches[-1].cut:
+        terminal.warn(f"Only {options.limit:,} were searched of {_some(cut)}. To search more, raise --limit.")
     if not timeline:
         raise NotFoundError(
             f"nothing {server.where}, or in queues below {options.bull_prefix}, belongs to {wanted}. Perhaps its "
@@ -96,8 +102,17 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
     if wanted not in transactions and all(entry.aggregate_id == wanted for entry in timeline):
         of, last = plural(len(transactions), "transaction"), timeline[-1].correlation_id
         terminal.say(f"{wanted} is an aggregate, with events of {of}; to see the last, run: domainstream trace {last}")
+    if unsearched := searches[-1].unsearched:
+        terminal.say(
+            f"Jobs in {_some(unsearched)} whose events are no longer in a stream were not searched; "
+            "to search them too, add --all-jobs"
+        )
     for entry in [entry for entry in timeline if entry.what == "failed"][-1:]:
         terminal.say(f"To see all of the last failure, run: domainstream jobs show {entry.queue} {entry.job_id}")
+
+
+def _some(places: Sequence[str]) -> str:
+    return ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
 
 
 def _columns(timeline: Sequence[TimelineEntry]) -> Columns:

@@ -3,8 +3,9 @@
 import logging
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 
@@ -12,12 +13,15 @@ from domainstream.cli.common.command import (
     BullPrefix,
     Debug,
     RedisUrl,
+    SchemaName,
     StreamPrefix,
+    TableName,
     local_command,
     option,
 )
+from domainstream.cli.common.durations import Duration
 from domainstream.cli.common.terminal import Terminal
-from domainstream.errors import ServerNotFoundError
+from domainstream.errors import ConfigurationError, MissingExtraError, OutboxError, ServerNotFoundError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +47,45 @@ class UiOptions:
 
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
+
+    database_urls: Annotated[
+        tuple[str, ...],
+        option(
+            "--database-url",
+            metavar="URL",
+            multiple=True,
+            envvar="DATABASE_URL",
+            show_envvar=True,
+            help="Show the outbox of this database, PostgreSQL or SQLite; may be repeated.",
+        ),
+    ]
+    """The databases whose outboxes are shown."""
+
+    table: TableName
+    """The table of each outbox."""
+
+    schema: SchemaName
+    """The schema of each table; None for the default one."""
+
+    max_unread_age: Annotated[
+        timedelta | None,
+        option(
+            "--max-unread-age",
+            type=Duration(),
+            help="How long your publishers let unread entries be kept, such as 24h; default: until they are read.",
+        ),
+    ]
+    """The publishers' limit for the age of unread entries; None for none."""
+
+    max_length: Annotated[
+        int | None,
+        option(
+            "--max-length",
+            type=click.IntRange(min=1),
+            help="How many entries your publishers let a stream have; default: any number.",
+        ),
+    ]
+    """The publishers' limit for the length of a stream; None for none."""
 
     system: Annotated[
         Path | None,
@@ -141,6 +184,7 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
     from domainstream.tools.dashboard import AccessSettings, DashboardSettings
     from domainstream.tools.dashboard.serving import serve
     from domainstream.tools.dashboard.settings import OPERATOR_TOKEN_VARIABLE, VIEWER_TOKEN_VARIABLE
+    from domainstream.tools.retention import limits_of
 
     if not options.redis_url:
         raise ServerNotFoundError("no server is configured; run: export REDIS_URL=redis://localhost:6379")
@@ -151,6 +195,8 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
         prefix=options.prefix,
         bull_prefix=options.bull_prefix,
         system=options.system,
+        outboxes=_outboxes(options),
+        retention=limits_of(max_unread_age=options.max_unread_age, max_length=options.max_length),
         access=AccessSettings(
             operator_token=os.environ.get(OPERATOR_TOKEN_VARIABLE, ""),
             viewer_token=os.environ.get(VIEWER_TOKEN_VARIABLE, ""),
@@ -165,3 +211,20 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
     )
     place = f"[{options.host}]" if ":" in options.host else options.host
     serve(settings, host=options.host, port=options.port, ready=lambda port: terminal.say(f"http://{place}:{port}/"))
+
+
+def _outboxes(options: UiOptions) -> tuple[Any, ...]:
+    """Return the outboxes; one that cannot be opened says why: DATABASE_URL may be set for something else."""
+    from domainstream.tools.dashboard.outboxes import UnreadableOutbox
+
+    try:
+        from domainstream.tools.dashboard.sql_outbox import SqlOutbox
+    except MissingExtraError as error:
+        return (UnreadableOutbox(options.table, str(error)),) if options.database_urls else ()
+    found: list[SqlOutbox | UnreadableOutbox] = []
+    for url in options.database_urls:
+        try:
+            found.append(SqlOutbox.from_url(url, table=options.table, schema=options.schema))
+        except (ConfigurationError, OutboxError) as error:
+            found.append(UnreadableOutbox(f"{options.table} ({len(found) + 1})", str(error)))
+    return tuple(found)

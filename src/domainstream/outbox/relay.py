@@ -138,6 +138,7 @@ class OutboxRelay:
             retention=retention,
             dedup_window=settings.dedup_window,
             confirm=settings.confirm,
+            index=settings.index,
         )
         table = outbox_table(MetaData()) if table is None else table
         store = SqlOutboxStore(engine, table, settings)

@@ -56,12 +56,15 @@ class RelaySettings:
     archive: bool = False
     """Whether published rows are moved to the archive table, from which they can be replayed. Defaults to False."""
 
+    index: bool = True
+    """Whether the streams get an index, as `PublisherSettings.index` says. Defaults to True."""
+
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for amounts that are not positive, or that contradict each other."""
         raise_problems(
             "RelaySettings",
             [
-                *positive_fields(self, but=("confirm",)),
+                *positive_fields(self, but=("confirm", "index")),
                 confirm_problem(self.confirm),
                 None if self.wake in ("poll", "notify") else f'wake must be "poll" or "notify", not {self.wake!r}',
                 at_most(self, "shortest_pause", "longest_pause"),

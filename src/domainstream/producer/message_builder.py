@@ -56,7 +56,8 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
 
         Raises `EventEncodingError`.
         """
-        return OutgoingMessage(target, event.id, self._encoder.encode(event, context))
+        data = self._encoder.encode(event, context)
+        return OutgoingMessage(target, event.id, data, event.aggregate_id, event.correlation_id)
 
     def build_all(self, targeted: Iterable[Targeted], context: Context | None) -> list[Mapped]:
         """Return each event with its message, in order, made in the span of `context`.
@@ -67,7 +68,12 @@ class MessageBuilder(Generic[ServiceEventT_contra]):
         outgoing = [event for event, target in targeted if target is not None]
         encoded = iter(self._encoder.encode_many(outgoing, context) if outgoing else ())
         return [
-            (event, None if target is None else OutgoingMessage(target, event.id, next(encoded)))
+            (
+                event,
+                None
+                if target is None
+                else OutgoingMessage(target, event.id, next(encoded), event.aggregate_id, event.correlation_id),
+            )
             for event, target in targeted
         ]
 

@@ -23,6 +23,12 @@ class OutgoingMessage(Struct, frozen=True, gc=False):
     data: bytes
     """CloudEvents JSON in UTF-8, as written by `EventEncoder`."""
 
+    subject: str = ""
+    """The id of the aggregate; empty if whoever wants to know it, and the transaction, has to look into `data`."""
+
+    correlation_id: str | None = None
+    """The transaction that the event belongs to; None if that is its own."""
+
     @property
     def channel(self) -> str:
         """The value of the channel."""

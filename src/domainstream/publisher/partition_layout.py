@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from domainstream.channel.partitions import Target, parse_target
 from domainstream.errors import ConfigurationError, ServerRefusedError
+from domainstream.publisher.index_records import ADD_TO_INDEX, INDEX, index_keys, without_index
 from domainstream.publisher.retention import RETENTION
 from domainstream.redis.errors import NoReplyError, code_of, server_error
 from domainstream.redis.keys import companion_key, stream_key
@@ -22,7 +23,9 @@ from domainstream.redis.link import REPLY_TIMEOUT, Arguments, RedisLink, Reply
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.settings import Confirm
 
-PUBLISH_BATCH: Final = Script.of(lua_text("domainstream.publisher", "publish_batch", retention=RETENTION))
+PUBLISH_BATCH: Final = Script.of(
+    lua_text("domainstream.publisher", "publish_batch", retention=RETENTION, index=INDEX, add_to_index=ADD_TO_INDEX)
+)
 CLAIM: Final = Script.of(lua_text("domainstream.publisher", "claim_layout"))
 
 
@@ -31,18 +34,20 @@ def layout_key(stream: str) -> str:
     return companion_key(stream, "partitions")
 
 
-def batch_keys(target: str, last_batch: str, prefix: str) -> tuple[tuple[str, ...], str]:
+def batch_keys(target: str, last_batch: str, prefix: str, *, index: bool) -> tuple[tuple[str, ...], str]:
     """Return the keys of a call of the script, their count first, and the number of partitions as it takes it.
 
     `last_batch` names the key of the producer's last batch. A target of another layout has another such key, although
-    it may have the same stream.
+    it may have the same stream. With `index`, the keys of the stream's index are the last ones.
     """
     _, stream, partitions = parse_target(target)
     key = stream_key(stream, prefix)
+    of_index = index_keys(key) if index else ()
     if partitions == 1:
-        return ("2", key, companion_key(key, last_batch)), ""
+        return (str(2 + len(of_index)), key, companion_key(key, last_batch), *of_index), ""
     number = str(partitions)
-    return ("3", key, companion_key(key, f"{last_batch}/{number}"), layout_key(key)), number
+    last_batch = companion_key(key, f"{last_batch}/{number}")
+    return (str(3 + len(of_index)), key, last_batch, layout_key(key), *of_index), number
 
 
 def layout_problem(target: Target, layout: str, place: str) -> ConfigurationError:
@@ -114,6 +119,11 @@ def _disagreement(target: Target, answer: Reply, place: str) -> Exception | None
     return None if layout == str(target.partitions) else layout_problem(target, layout, place)
 
 
+def _denies_keys(reply: Reply) -> bool:
+    """Return whether the user may run the script, but not with these keys."""
+    return isinstance(reply, RedisError) and code_of(reply) == "NOPERM" and "permissions to run" not in str(reply)
+
+
 class BatchScript:
     """Calls the script that adds batches; claims what it says is unclaimed, and explains what it says is wrong."""
 
@@ -121,6 +131,7 @@ class BatchScript:
         """Call it through `link`, for streams whose keys begin with `prefix`."""
         self._link = link
         self._prefix = prefix
+        self._unindexed: set[str] = set()
 
     async def replies(
         self, targets: Sequence[str], calls: Sequence[Arguments], confirm: Confirm | None, *, seconds: float
@@ -131,7 +142,7 @@ class BatchScript:
         `NoReplyError` and a `ConfigurationError` are replies too; only cancellation raises.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        replies = await self._call(calls, confirm, seconds)
+        replies = await self._call_indexing(targets, calls, confirm, seconds)
         codes = {
             index: str(reply).partition(" ")[0] for index, reply in enumerate(replies) if isinstance(reply, RedisError)
         }
@@ -153,6 +164,23 @@ class BatchScript:
         repeated = await self._call([calls[index] for index in again], confirm, left)
         for index, reply in zip(again, repeated, strict=True):
             replies[index] = reply
+        return replies
+
+    async def _call_indexing(
+        self, targets: Sequence[str], calls: Sequence[Arguments], confirm: Confirm | None, seconds: float
+    ) -> list[Reply]:
+        """Call the script, once more without the index where the user may not touch its keys, and so from then on."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        made = [
+            (target in self._unindexed and without_index(call)) or call
+            for target, call in zip(targets, calls, strict=True)
+        ]
+        replies = await self._call(made, confirm, seconds)
+        for index, reply in enumerate(replies):
+            if _denies_keys(reply) and (call := without_index(made[index])):
+                left = deadline - asyncio.get_running_loop().time()
+                (replies[index],) = await self._call([call], confirm, left)
+                self._unindexed.add(targets[index])
         return replies
 
     async def _call(self, calls: Sequence[Arguments], confirm: Confirm | None, seconds: float) -> list[Reply]:

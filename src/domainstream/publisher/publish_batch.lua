@@ -3,8 +3,10 @@
 -- KEYS[1]  the stream
 -- KEYS[2]  the last batch that this producer sent to this stream: "sequence id id ..."
 -- KEYS[3]  over how many streams the channel is spread, if it has partitions
+-- KEYS     the last two: the index of the stream and its tail, if there are records
 -- ARGV     sequence, dedup window in ms, max_age in ms, max_unread_age in ms, max_length ('' = no such limit), over how
---          many streams the caller spreads the channel, then the messages
+--          many streams the caller spreads the channel ('' = it does not), the records of the messages ('' = they
+--          get none), then the messages
 --
 -- Returns the entry ids; of three and more that follow each other without a gap only the first and the last.
 -- Any other error than the first two means that no entry was added:
@@ -17,10 +19,12 @@ local call = redis.call
 local stream, last_batch = KEYS[1], KEYS[2]
 local sequence, dedup_ms = tonumber(ARGV[1]), ARGV[2]
 local max_age, max_unread_age, max_length = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local partitions = ARGV[6]
-local FIRST_MESSAGE = 7
+local partitions, records = ARGV[6], ARGV[7]
+local FIRST_MESSAGE = 8
 
 --[[retention]]
+--[[index]]
+--[[add_to_index]]
 
 -- The reply of this very batch if it was added before; an error if a later one was.
 local function recall(remembered)
@@ -61,7 +65,7 @@ if known then
   return known
 end
 -- After the recall: what was added before the number of partitions changed was added.
-if KEYS[3] then
+if partitions ~= '' then
   local layout = call('GET', KEYS[3])
   if not layout then return redis.error_reply('UNCLAIMED the number of partitions is not known yet') end
   if layout ~= partitions then return redis.error_reply('LAYOUT ' .. layout) end
@@ -81,6 +85,10 @@ local function finish()
   local reply = shorten(ids)
   call('SET', last_batch, ARGV[1] .. ' ' .. table.concat(reply, ' '), 'PX', dedup_ms)
   failure = 'UNTRIMMED'
+  -- That the index lacks a record is no reason to fail, whatever it is.
+  if records ~= '' then
+    pcall(add_to_index, stream, KEYS[#KEYS - 1], KEYS[#KEYS], records, ids, #reply < #ids)
+  end
   if max_age then trim_by_age((split_id(ids[#ids]))) end
   if max_length then call('XTRIM', stream, 'MAXLEN', '~', max_length) end
   return reply

@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from domainstream.errors import ConfigurationError, ServerError, ServerOutOfMemoryError, ServerUnavailableError
 from domainstream.producer import OutgoingMessage
 from domainstream.publisher.failing_nodes import FailingNodes
+from domainstream.publisher.index_records import records_of
 from domainstream.publisher.partition_layout import BatchScript, batch_keys
 from domainstream.publisher.redis_batch_sender import classify
 from domainstream.publisher.retention import Retention, milliseconds, retention_arguments
@@ -58,8 +59,11 @@ class RedisBatchPublisher:
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
         confirm: Confirm | None = None,
+        index: bool = True,
     ) -> None:
         """Send through `link`, which is closed with the publisher; with `confirm`, wait for so many replicas.
+
+        `index` is what `PublisherSettings.index` says.
 
         Raises `ConfigurationError` for a wrong prefix.
         """
@@ -70,6 +74,7 @@ class RedisBatchPublisher:
         self._without_mark: set[str] = set()
         self._script = BatchScript(link, prefix=prefix)
         self._confirm: Confirm | None = confirm
+        self._index = index
         self._prefix = prefix
         self._limits = (milliseconds(dedup_window), *retention_arguments(retention or Retention()))
 
@@ -82,13 +87,14 @@ class RedisBatchPublisher:
         retention: Retention | None = None,
         dedup_window: timedelta = DEDUP_WINDOW,
         confirm: Confirm | None = None,
+        index: bool = True,
     ) -> Self:
         """Return a publisher with connections of its own, to one server or a cluster.
 
         Raises `ConfigurationError` for an invalid URL or prefix.
         """
         link = open_link(url, client_name=CLIENT_NAME)
-        return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window, confirm=confirm)
+        return cls(link, prefix=prefix, retention=retention, dedup_window=dedup_window, confirm=confirm, index=index)
 
     async def send(
         self, messages: Sequence[OutgoingMessage], identity: BatchIdentity
@@ -100,16 +106,16 @@ class RedisBatchPublisher:
         have to be sent again, because the server cannot be reached, has no memory left, or rejects the connection, or
         too few replicas confirm.
         """
-        by_target: dict[str, list[bytes]] = {}
+        by_target: dict[str, list[OutgoingMessage]] = {}
         for message in messages:
-            by_target.setdefault(message.target, []).append(message.data)
-        heads = {target: batch_keys(target, f"producer:{identity.producer}", self._prefix) for target in by_target}
+            by_target.setdefault(message.target, []).append(message)
+        producer = f"producer:{identity.producer}"
+        heads = {target: batch_keys(target, producer, self._prefix, index=self._index) for target in by_target}
         keys = {target: head[1] for target, (head, _) in heads.items()}
         resting = await self._failing.resting([*keys.values()])
         asked = [target for target, key in keys.items() if key not in resting]
         calls: list[Arguments] = [
-            (*heads[target][0], str(identity.sequence), *self._limits, heads[target][1], *by_target[target])
-            for target in asked
+            self._call(*heads[target], str(identity.sequence), by_target[target]) for target in asked
         ]
         began = monotonic()
         replies = await self._script.replies(asked, calls, self._confirm, seconds=self._answer_time) if calls else []
@@ -148,6 +154,11 @@ class RedisBatchPublisher:
     async def close(self) -> None:
         """Close the connection; may be called more than once."""
         await self._link.close()
+
+    def _call(self, keys: Arguments, partitions: str, sequence: str, messages: Sequence[OutgoingMessage]) -> Arguments:
+        """Return the call of the script that adds messages to one stream."""
+        records = records_of(messages) if self._index else b""
+        return (*keys, sequence, *self._limits, partitions, records, *[message.data for message in messages])
 
     def _failures(
         self, replies: Iterable[tuple[str, Reply]]

@@ -37,6 +37,7 @@ from domainstream.errors import (
     ServerRefusedError,
     ServerUnavailableError,
 )
+from domainstream.publisher.index_records import records_of
 from domainstream.publisher.partition_layout import BatchScript, batch_keys
 from domainstream.publisher.pending import Batch
 from domainstream.publisher.retention import milliseconds, retention_arguments
@@ -173,6 +174,7 @@ class BatchCalls:
         self.prefix = settings.prefix
         """What each stream's key begins with."""
         self._producer_id = settings.producer_id
+        self._index = settings.index
         self._sequences: dict[str, int] = {}
         self._limits = (milliseconds(settings.dedup_window), *retention_arguments(settings.retention))
 
@@ -185,8 +187,10 @@ class BatchCalls:
     def arguments(self, batch: Batch) -> Arguments:
         """Return the keys and arguments of the target's next batch; sending them again adds no second entry."""
         sequence = self._sequences[batch.target] = self._sequences.get(batch.target, 0) + 1
-        keys, partitions = batch_keys(batch.target, self._last_batch_name, self.prefix)
-        return (*keys, str(sequence), *self._limits, partitions, *[message.data for message in batch.messages])
+        keys, partitions = batch_keys(batch.target, self._last_batch_name, self.prefix, index=self._index)
+        records = records_of(batch.messages) if self._index else b""
+        messages = [message.data for message in batch.messages]
+        return (*keys, str(sequence), *self._limits, partitions, records, *messages)
 
 
 def entry_ids(reply: Sequence[bytes], count: int) -> list[str]:

@@ -6,9 +6,11 @@ again, and XREADGROUP skips the entries that the lost reply held. Whoever sends 
 
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any, Final
 
 from redis import ConnectionPool as BlockingPool
+from redis import DriverInfo
 from redis import Redis as BlockingRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
@@ -34,6 +36,9 @@ from domainstream.redis.topology import RedisTopology, TopologyKind
 
 REPLY_TIMEOUT: Final = timedelta(seconds=5)
 """How long a command may take by default."""
+
+DRIVER: Final = DriverInfo().add_upstream_driver("domainstream", version("domainstream"))
+"""What CLIENT LIST shows as the library of our connections, with our version; servers before 7.2 do not keep it."""
 
 _WHERE: Final = frozenset({"host", "port", "path", "lookup", "db", "username", "password", "credential_provider"})
 """Options that say where a client connects and as whom; its other options say how, and ours differ."""
@@ -61,6 +66,7 @@ def connect(where: str | RedisTopology, *, reply_timeout: timedelta = REPLY_TIME
             "protocol": 2,
             "decode_responses": False,
             "socket_timeout": reply_timeout.total_seconds(),
+            "driver_info": DRIVER,
             **options,
         }
     )
@@ -78,6 +84,7 @@ def connect_blocking(where: str | RedisTopology, *, client_name: str) -> Blockin
             "socket_timeout": REPLY_TIMEOUT.total_seconds(),
             "socket_connect_timeout": REPLY_TIMEOUT.total_seconds(),
             "client_name": client_name,
+            "driver_info": DRIVER,
         }
     )
     return BlockingRedis.from_pool(pool)
@@ -160,6 +167,7 @@ def _link_options(client_name: str | None, connect_timeout: timedelta) -> dict[s
         "socket_connect_timeout": connect_timeout.total_seconds(),
         "health_check_interval": 0,
         "client_name": client_name,
+        "driver_info": DRIVER,
     }
 
 

@@ -68,6 +68,7 @@ _CODES: Final[dict[type[RedisError], str]] = {
     exceptions.ClusterDownError: "CLUSTERDOWN",
     exceptions.TryAgainError: "TRYAGAIN",
     exceptions.OutOfMemoryError: "OOM",
+    exceptions.NoPermissionError: "NOPERM",
     exceptions.MovedError: "MOVED",
     exceptions.AskError: "ASK",
 }

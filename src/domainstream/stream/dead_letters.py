@@ -6,11 +6,12 @@ Its key is the stream's, followed by `:dead`; on a cluster the former is in brac
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final, Self
 
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.asyncio.client import Pipeline
 
 from domainstream.channel.partitions import in_channel_order
 from domainstream.redis.asking import Ask, ask_each
@@ -165,21 +166,15 @@ class RedisDeadLetterInspection:
 
     async def state(self, channel: str) -> DeadLetterState | None:
         """Return how many dead letters a channel has; None without any."""
-        key = _key(channel, self._prefix, self._nodes)
+        return (await self.states([channel])).get(channel)
 
-        async def info(redis: Any) -> Any:
-            try:
-                return await redis.xinfo_stream(key)
-            except ResponseError as error:
-                if "no such key" in str(error):
-                    return None
-                raise
-
-        found = await self._nodes.run(key, info)
-        if not found or not found["length"]:
-            return None
-        first, last = (found[f"{end}-entry"][0].decode() for end in ("first", "last"))
-        return DeadLetterState(channel=plain_name(channel), letters=found["length"], first_id=first, last_id=last)
+    async def states(self, channels: Sequence[str]) -> dict[str, DeadLetterState]:
+        """Return how many dead letters these channels have, but for those without any, in few round trips."""
+        keys = {channel: _key(channel, self._prefix, self._nodes) for channel in channels}
+        asks = {key: [partial(_ask_info, key=key)] for key in keys.values()}
+        replies = await ask_each(self._nodes, asks, missing=["no such key"])
+        found = {channel: replies[key][0] for channel, key in keys.items()}
+        return {channel: _state(channel, info) for channel, info in found.items() if info and info["length"]}
 
     async def counts(self, channels: Sequence[str]) -> dict[str, int]:
         """Return how many dead letters each of these channels has, in few round trips."""
@@ -210,3 +205,12 @@ class RedisDeadLetterInspection:
         key, kept = _key(channel, self._prefix, self._nodes), next_id(last_id)
         found: Any = await self._nodes.run(key, lambda redis: redis.xtrim(key, minid=kept, approximate=False))
         return int(found)
+
+
+def _ask_info(pipe: Pipeline, key: str) -> Any:
+    return pipe.xinfo_stream(key)
+
+
+def _state(channel: str, info: Mapping[str, Any]) -> DeadLetterState:
+    first, last = (info[f"{end}-entry"][0].decode() for end in ("first", "last"))
+    return DeadLetterState(channel=plain_name(channel), letters=info["length"], first_id=first, last_id=last)

@@ -1,7 +1,8 @@
 """What domainstream reports about itself while it runs: signals, spans and metrics, each a row of a table."""
 
 from domainstream.telemetry.active import NO_TRACING, current_ids, set_tracing, tracing
-from domainstream.telemetry.signals import FIELD_PREFIX, Signal, emit
+from domainstream.telemetry.emitting import FIELD_PREFIX, emit
+from domainstream.telemetry.signals import Signal
 from domainstream.telemetry.spans import Attribute, Metric, Span
 from domainstream.telemetry.tracing import NO_ATTRIBUTES, Attributes, Context, OpenSpan, Tracing
 

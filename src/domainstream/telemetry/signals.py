@@ -1,20 +1,11 @@
-"""What domainstream reports about itself while it runs: each signal is a row of one table, emitted by `emit` alone.
+"""What domainstream reports about itself while it runs: each signal is a row of one table.
 
-Signals are log records for now. A signal's name is the first word of the message. Its fields follow as `name=value` and
-are also in the record's `extra`, prefixed with `domainstream_`. Loggers are named `domainstream.{stage}`.
-
-Ids, counts and reasons are logged; payloads and passwords never are.
+Ids, counts and reasons are reported; payloads and passwords never are.
 """
 
-import logging
 from enum import Enum
 from logging import DEBUG, ERROR, INFO, WARNING
-from typing import Final, Self
-
-from domainstream.text import described, printable
-
-FIELD_PREFIX: Final = "domainstream_"
-"""Keeps the names of a signal's fields apart from a log record's own attributes."""
+from typing import Self
 
 
 class Signal(Enum):
@@ -269,6 +260,12 @@ class Signal(Enum):
     )
     RUN_ENDED = ("run.ended", INFO, "exit_code", "the program has ended")
 
+    EXPORTER_SOURCE_FAILED = (
+        *("exporter.source_failed", WARNING, "source reason"),
+        "the metrics of a source are missing or incomplete from now on, or for another reason than before",
+    )
+    EXPORTER_SOURCE_RECOVERED = ("exporter.source_recovered", INFO, "source", "its metrics are complete again")
+
     DASHBOARD_ACTION = (
         *("dashboard.action", INFO, "user action target chosen changed"),
         "an operator changed something in the dashboard: what was chosen, and how many of these were changed",
@@ -280,19 +277,3 @@ class Signal(Enum):
 
     DOCS_EXAMPLE_MISSING = ("docs.example_missing", DEBUG, "event error", "no example could be made of an event class")
     TESTING_NO_EVENT = ("testing.no_event", DEBUG, "job error", "the event flow met a job that is not an event")
-
-
-def emit(signal: Signal, /, *, exc: BaseException | None = None, **fields: object) -> None:
-    """Log `signal` with its fields, which are those of its row in the table, unless its level is off.
-
-    The message is one line whatever the fields hold; the record has the fields as they are, but errors as text. With
-    `exc` it also carries the traceback.
-    """
-    logger = logging.getLogger(signal.logger)
-    if logger.isEnabledFor(signal.level):
-        fields = {
-            name: described(value) if isinstance(value, BaseException) else value for name, value in fields.items()
-        }
-        text = printable("".join(f" {name}={value}" for name, value in fields.items()))
-        extra = {f"{FIELD_PREFIX}{name}": value for name, value in fields.items()}
-        logger.log(signal.level, "%s%s", signal.value, text, exc_info=exc, extra=extra, stacklevel=2)

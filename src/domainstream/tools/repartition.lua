@@ -1,6 +1,6 @@
 -- One step of a change of a channel's number of partitions, at one of its streams. Called by repartition.py.
 --
--- KEYS  the stream, where the number is written down, then the leases of the groups
+-- KEYS  the stream, where the number is written down, the index of the stream and its tail, then the leases of the groups
 -- ARGV  the step, what to write down, then the names of the groups
 --
 --   look     write nothing down
@@ -32,7 +32,7 @@ end
 
 local function remove()
   call('DEL', stream)
-  for i = 3, #KEYS do call('DEL', KEYS[i]) end
+  for i = 3, #KEYS do call('DEL', KEYS[i]) end  -- the index, and the leases
 end
 
 local function make()
@@ -40,7 +40,7 @@ local function make()
   for i = 3, #ARGV do
     local made = redis.pcall('XGROUP', 'CREATE', stream, ARGV[i], '0', 'MKSTREAM')
     if not made.err then
-      call('DEL', KEYS[i])
+      call('DEL', KEYS[i + 2])
     elseif not string.find(made.err, 'BUSYGROUP', 1, true) then
       error(made)
     end

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from domainstream.channel.partitions import streams_of
 from domainstream.errors import ConfigurationError, DomainStreamError
+from domainstream.publisher.index_records import index_keys
 from domainstream.publisher.partition_layout import CLAIM, layout_key
 from domainstream.redis.keys import dead_letter_key, lease_key, stream_key
 from domainstream.redis.nodes import RedisNodes
@@ -146,7 +147,8 @@ class RedisRepartition:
         names = sorted(groups)
         number = layout_key(key) if ":" in stream else key
         leases = [lease_key(key, name.decode(errors="replace")) for name in names]
-        behind: Sequence[bytes] = await self._nodes.call(_STEP, [key, number, *leases], step, text, *names)
+        keys = [key, number, *index_keys(key), *leases]
+        behind: Sequence[bytes] = await self._nodes.call(_STEP, keys, step, text, *names)
         return behind
 
     async def _write(self, key: str, text: str) -> None:

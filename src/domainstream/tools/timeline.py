@@ -1,10 +1,7 @@
-"""Gathers everything about a transaction or an aggregate, across streams, dead letters and queues.
+"""Gathers everything about a transaction or an aggregate, across streams, dead letters and queues."""
 
-There is no index: everything that is stored is searched, up to a limit for each stream and queue.
-"""
-
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -16,11 +13,13 @@ from domainstream.queue import job_origin
 from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.dead_letters import RedisDeadLetterInspection
+from domainstream.stream.inspection.index import RedisIndexSearch
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
-from domainstream.tools.failures import error_of, place_of
+from domainstream.tools.event_search import Search, possible_entries, possible_jobs
+from domainstream.tools.traces import error_of, place_of
 
-ItemT = TypeVar("ItemT")
+__all__ = ["ORDER", "Search", "TimelineEntry", "in_order", "timeline_of"]
 
 ORDER: Final = ("published", "buried", "added", "started", "completed", "failed")
 """The order of one event's entries, and of two entries in the same millisecond."""
@@ -78,39 +77,6 @@ class TimelineEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The message of that error, if it was asked for: it may quote the event."""
 
 
-class Search:
-    """What is searched for, and how far. For one task."""
-
-    def __init__(self, wanted: str, *, limit: int, report: Callable[[int, str], None], every: int = 50_000) -> None:
-        """Search for `wanted`, the id of a transaction, an event or an aggregate.
-
-        At most `limit` entries of each stream, the newest, and `limit` jobs of each queue are looked at. `report` is
-        called with the number looked at so far and the name of the stream or queue, after each `every` of them.
-        """
-        self.wanted = wanted
-        """The id."""
-        self.limit = limit
-        """How many entries of a stream, or jobs of a queue, are looked at."""
-        self.cut: list[str] = []
-        """The streams and queues that have more than were looked at."""
-        self._report = report
-        self._every = every
-        self._seen = 0
-
-    async def within(self, place: str, items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
-        """Yield the first `limit` items of a stream or queue."""
-        number = 0
-        async for item in items:
-            if number == self.limit:
-                self.cut.append(place)
-                return
-            number += 1
-            self._seen += 1
-            if self._seen % self._every == 0:
-                self._report(self._seen, place)
-            yield item
-
-
 async def timeline_of(
     client: Redis | RedisNodes, search: Search, *, since: str, prefix: str, bull_prefix: str, reasons: bool = False
 ) -> list[TimelineEntry]:
@@ -120,10 +86,10 @@ async def timeline_of(
     """
     nodes = RedisNodes.of(client)
     streams = RedisStreamInspection(nodes, prefix=prefix)
+    index = RedisIndexSearch(nodes, prefix=prefix)
     published = [
-        _stream_entry(message, "published", delivery.timestamp_ms, channel, delivery.entry_id)
-        for channel in await streams.channels()
-        async for delivery in search.within(channel, streams.newest_first(channel, since=since))
+        _stream_entry(message, "published", delivery.timestamp_ms, delivery.channel, delivery.entry_id)
+        async for delivery in possible_entries(search, streams, index, since=since)
         if (message := _message(delivery.data, search.wanted)) is not None
     ]
     dead_letters = RedisDeadLetterInspection(nodes, prefix=prefix)
@@ -134,10 +100,10 @@ async def timeline_of(
         if (message := _message(stored.dead_letter.delivery.data, search.wanted)) is not None
     ]
     queues = BullMQInspection(nodes, bull_prefix=bull_prefix)
+    event_ids = list(dict.fromkeys(entry.event_id for entry in (*published, *buried)))
     jobs = [
         entry
-        for queue in await queues.queues()
-        async for job in search.within(f"the queue {queue}", queues.jobs(queue))
+        async for job in possible_jobs(search, queues, event_ids)
         if _belongs(job, search.wanted)
         for entry in _job_entries(job, _message(job.data, search.wanted), reasons=reasons)
     ]

@@ -68,7 +68,7 @@ async def test_server_that_is_away_is_in_the_metrics(start_exporter: Start) -> N
     url = await url_of(running)
     scraped = await scrape(url)
     assert scraped.value("domainstream_exporter_source_up", source="redis") == 0
-    assert "The metrics of redis are missing" in await running.says("missing")
+    assert "source=redis" in await running.says("exporter.source_failed")
     assert (await get(url))[0] == 200
     running.process.send_signal(signal.SIGTERM)
     assert await running.ends() == 0

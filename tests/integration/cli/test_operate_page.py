@@ -1,4 +1,4 @@
-"""Every command in docs/how-to/operate.md can be run."""
+"""Every command in the pages for operators can be run."""
 
 import re
 import shlex
@@ -9,8 +9,9 @@ import pytest
 
 from domainstream.cli.main import COMMANDS, cli
 
-PAGE = (Path(__file__).parents[3] / "docs/how-to/operate.md").read_text(encoding="utf-8")
-LINES = sorted(set(re.findall(r"^\$ (domainstream .+)$", PAGE, flags=re.MULTILINE)))
+PAGES = [Path(__file__).parents[3] / "docs" / "how-to" / name for name in ("operate.md", "run-in-production.md")]
+TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+LINES = sorted(set(re.findall(r"^\$ (domainstream .+)$", TEXT, flags=re.MULTILINE)))
 OTHERS = {"check", "schema", "demo", "new", "docs"}
 
 
@@ -28,6 +29,6 @@ def test_command_can_be_run(line: str) -> None:
 
 
 def test_every_command_has_an_example() -> None:
-    """The page has an example of every command for operators."""
+    """The pages have an example of every command for operators."""
     shown = {shlex.split(line)[1] for line in LINES}
     assert set(COMMANDS) - OTHERS <= shown

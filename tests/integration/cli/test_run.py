@@ -142,8 +142,8 @@ async def test_worker_of_partitions_is_one_program(
 
 
 async def test_program_of_the_guide_is_run(start: Start, tmp_path: Path) -> None:
-    """The file that docs/how-to/operate.md adds to the example is what its command runs."""
-    page = (ROOT / "docs/how-to/operate.md").read_text(encoding="utf-8")
+    """The file that docs/how-to/run-in-production.md adds to the example is what its command runs."""
+    page = (ROOT / "docs/how-to/run-in-production.md").read_text(encoding="utf-8")
     (file,) = re.findall(r"needs a file `valuation/program.py`:\n\n  ```python\n(.*?)\n  ```", page, flags=re.DOTALL)
     (line,) = re.findall(r"\$ domainstream run (worker valuation.+)", page)
     example = ROOT / "examples/monorepo"

@@ -20,7 +20,7 @@ from domainstream.integrations.prometheus import StatsCollector, metrics_app, re
 from domainstream.tools.metrics import handling
 from domainstream.worker import EventConsumer, EventContext
 
-PAGE: Final = Path(__file__).parents[3] / "docs" / "how-to" / "operate.md"
+PAGE: Final = Path(__file__).parents[3] / "docs" / "how-to" / "run-in-production.md"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def test_publisher_that_is_closed_is_not_ready(client: RedisStreamPublishe
 
 
 async def test_app_of_the_guide_serves_metrics(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The app of docs/how-to/operate.md is complete."""
+    """The app of docs/how-to/run-in-production.md is complete."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     (code,) = re.findall(r"```python\n(from fastapi.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     names: dict[str, Any] = {}

@@ -180,7 +180,7 @@ async def test_memory_lies_in_the_slot_of_the_stream(redis_url: str, redis: Redi
     await publisher.send(batch, FIRST)
     await publisher.close()
     keys = [key.decode() async for key in redis.scan_iter(match=f"*{stream_prefix}*")]
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert all(key.startswith(prefix) for key in keys)
     assert await redis.xlen(f"{prefix}orders") == 1
 

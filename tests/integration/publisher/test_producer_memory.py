@@ -29,11 +29,11 @@ def _ids(answer: Reply) -> list[bytes]:
 
 
 async def test_memory_grows_with_producers_not_with_events(redis_url: str, redis: Any, stream_prefix: str) -> None:
-    """A producer leaves one key per channel, however many events it publishes."""
+    """A producer leaves one key per channel beside the stream and its index, however many events it publishes."""
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=stream_prefix) as client:
-        for _ in range(50):
+        for _ in range(100):
             await client.publish(messages("orders", 20))
-    assert len(await keys_of(redis, stream_prefix)) == 2
+    assert len(await keys_of(redis, stream_prefix)) == 4
 
 
 async def test_memory_expires(redis_url: str, redis: Any, stream_prefix: str) -> None:
@@ -50,12 +50,12 @@ async def test_memory_expires(redis_url: str, redis: Any, stream_prefix: str) ->
 
 @pytest.mark.parametrize("tag", ["", "{shop}:"])
 async def test_memory_lies_in_the_streams_slot(redis_url: str, redis: Any, stream_prefix: str, tag: str) -> None:
-    """The remembered batch is in its stream's cluster slot, also when the user's prefix has a hash tag."""
+    """The remembered batch and the index are in their stream's cluster slot, also with a hash tag in the prefix."""
     prefix = tag + stream_prefix
     async with RedisStreamPublisherClient.from_url(redis_url, prefix=prefix) as client:
         await client.publish(messages("orders", 1))
     keys = await keys_of(redis, stream_prefix)
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert len({key_slot(key) for key in keys}) == 1
 
 

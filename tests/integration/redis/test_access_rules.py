@@ -1,4 +1,4 @@
-"""Programs whose users have the rights of docs/how-to/operate.md, and no others."""
+"""Programs whose users have the rights of docs/how-to/run-in-production.md, and no others."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -171,7 +171,7 @@ async def live_at(nodes: Sequence[LabNode], url: str, kind: TopologyKind, prefix
 async def test_whole_life_on_a_cluster(
     cluster: tuple[ClusterLab, str], stream_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the rights that docs/how-to/operate.md names, every program does all that it ever does."""
+    """With the rights that docs/how-to/run-in-production.md names, every program does all that it ever does."""
     lab, url = cluster
     await live_at(lab.nodes, url, TopologyKind.CLUSTER, stream_prefix)
     assert "wake_ups_missing" not in caplog.text

@@ -12,6 +12,7 @@ from support.publishing import messages, outcomes
 from domainstream import Outcome, RedisStreamPublisherClient
 from domainstream.channel.partitions import streams_of, targets_of
 from domainstream.errors import ConfigurationError, ServerRefusedError
+from domainstream.publisher.index_records import index_keys
 from domainstream.redis.nodes import RedisNodes
 from domainstream.testing import server_binaries
 from domainstream.testing.cluster_lab import ClusterLab
@@ -262,3 +263,14 @@ async def test_control_of_what_is_left_behind(system: System, redis: Redis) -> N
         assert outcomes(await client.publish(messages(targets_of(CHANNEL, 4)[3], 1))) == {Outcome.PUBLISHED}
     await system.consume(2)
     assert await redis.xlen(system.key(f"{CHANNEL}:p3")) == 1
+
+
+async def test_index_goes_with_the_stream(redis_url: str, redis: Redis, stream_prefix: str) -> None:
+    """Of a stream that goes nothing stays; the streams that stay keep their indexes."""
+    system = System(redis_url, RedisNodes.of(redis), stream_prefix)
+    await system.subscribe(4)
+    await system.publish(4)
+    await system.consume(4)
+    await system.change(3)
+    tails = {key.decode() async for key in redis.scan_iter(f"*{stream_prefix}*:index:tail")}
+    assert tails == {index_keys(system.key(f"{CHANNEL}:p{number}"))[1] for number in range(3)}

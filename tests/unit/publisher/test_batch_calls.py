@@ -18,23 +18,29 @@ def arguments(settings: PublisherSettings) -> Arguments:
     return BatchCalls(settings).arguments(batch)
 
 
+def after_the_keys(call: Arguments) -> Arguments:
+    """Return the arguments of a call."""
+    return call[1 + int(call[0]) :]
+
+
 def test_limits_that_are_off_are_empty() -> None:
     """A limit of None reaches the script as an empty argument, which it takes as no limit."""
     retention = Retention(max_age=None, max_unread_age=None, max_length=None)
     settings = PublisherSettings(url="", retention=retention, dedup_window=timedelta(minutes=1))
-    assert arguments(settings)[3:8] == ("1", "60000", "", "", "")
+    assert after_the_keys(arguments(settings))[:5] == ("1", "60000", "", "", "")
 
 
 def test_limits_are_milliseconds_and_entries() -> None:
     """Ages reach the script in milliseconds, the length as a number of entries."""
     retention = Retention(max_unread_age=timedelta(days=1), max_length=1_000_000)
-    assert arguments(PublisherSettings(url="", retention=retention))[5:8] == ("3600000", "86400000", "1000000")
+    made = after_the_keys(arguments(PublisherSettings(url="", retention=retention)))
+    assert made[2:5] == ("3600000", "86400000", "1000000")
 
 
 def test_sequence_counts_per_channel() -> None:
     """Each channel's batches are numbered from 1 on their own."""
     calls = BatchCalls(PublisherSettings(url=""))
-    sequences = [calls.arguments(Batch(channel))[3] for channel in ("orders", "invoices", "orders")]
+    sequences = [after_the_keys(calls.arguments(Batch(channel)))[0] for channel in ("orders", "invoices", "orders")]
     assert sequences == ["1", "1", "2"]
 
 

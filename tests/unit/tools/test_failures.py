@@ -8,7 +8,8 @@ from support.consuming import delivery, evaluated
 from domainstream.event import read_message
 from domainstream.queue import job_data
 from domainstream.queue.bullmq.inspection import JobState
-from domainstream.tools.failures import Causes, JobFailures, JobFilter, Newest, error_of, own_frames, place_of
+from domainstream.tools.failures import Causes, JobFailures, JobFilter, Newest
+from domainstream.tools.traces import error_of, own_frames, place_of
 
 PYTHON = """Traceback (most recent call last):
   File "/venv/lib/python3.11/site-packages/domainstream/worker/prepared_call.py", line 80, in run
@@ -32,6 +33,20 @@ GROUP = """  + Exception Group Traceback (most recent call last):
   |   File "/app/billing/handlers.py", line 5, in bill_stay
   |     async with TaskGroup() as tasks:
   | ExceptionGroup: unhandled errors in a TaskGroup (2 sub-exceptions)
+"""
+
+
+GAVE_UP = """Traceback (most recent call last):
+  File "/app/prices.py", line 7, in price
+    TARIFFS[code]
+KeyError: 'I21.0'
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/prices.py", line 9, in price
+    raise GiveUp("no tariff") from error
+domainstream.worker.outcomes.GiveUp: no tariff
 """
 
 
@@ -71,13 +86,15 @@ def grouped(jobs: list[JobState]) -> list[JobFailures]:
         (PYTHON, "no answer", "OperationalError"),
         (NODE, "Cannot read properties of undefined", "TypeError"),
         (GROUP, "ExceptionGroup: unhandled errors", "ExceptionGroup"),
+        (GAVE_UP, "no tariff", "KeyError"),
+        ("GiveUp: no tariff", "no tariff", "GiveUp"),
         ("KeyError: 'stay'", "'stay'", "KeyError"),
         ("", "job stalled more than allowable limit", "Error"),
         ("", "UnknownEventVersionError: version 2", "UnknownEventVersionError"),
     ],
 )
 def test_type_of_the_error_is_read_from_the_trace_or_else_from_the_reason(trace: str, reason: str, error: str) -> None:
-    """The type is the last line's in Python, the first line's in Node.js, and the reason's without a trace."""
+    """Python names it in the last line, Node.js in the first; without a trace the reason does, and a cause counts."""
     assert error_of(job(*filter(None, [trace]), reason=reason)) == error
 
 

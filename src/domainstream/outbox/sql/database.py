@@ -1,5 +1,6 @@
 """An outbox and the connections to its database, for those who look at it or repair it."""
 
+from pathlib import Path
 from typing import Final, Self
 
 from sqlalchemy import MetaData, Table
@@ -58,6 +59,11 @@ class OutboxDatabase:
         name = self._engine.url.database
         is_file = self._engine.dialect.name == "sqlite" and name and name != ":memory:" and not name.startswith("file:")
         return name if is_file else None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether SQLite has no file yet, which it would create."""
+        return self.file is not None and not Path(self.file).exists()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from domainstream.queue.bullmq.jobs_of_events import job_ids_of, sizes_of
 from domainstream.queue.bullmq.queue_states import LISTS, STATES, QueueState, read_states
 from domainstream.queue.bullmq.scripts import cluster_name, queue_key
 from domainstream.queue.bullmq.unhandled import UnhandledJobs, unhandled_jobs, whole_number
@@ -20,6 +21,9 @@ from domainstream.validation import plain_name
 T = TypeVar("T")
 
 PAGE: Final = 500
+
+FEW: Final = 50
+"""How many jobs are looked up in one round trip, with the place of each in every state."""
 
 _FIELDS: Final = (
     *("name", "data", "timestamp", "processedOn", "finishedOn", "atm", "ats", "opts", "failedReason", "stacktrace"),
@@ -69,7 +73,7 @@ class JobState(Struct, frozen=True, kw_only=True):
     """The tracebacks that are kept, oldest first."""
 
     due_ms: int | None = None
-    """When a delayed job may begin; only `BullMQInspection.job` finds it out."""
+    """When a delayed job may begin; only `BullMQInspection.job` and `chosen` find it out."""
 
 
 class BullMQInspection:
@@ -113,6 +117,18 @@ class BullMQInspection:
         """Return the jobs that wait for a build that handles them."""
         return await unhandled_jobs(self._nodes, self.name_of(queue), bull_prefix=self._bull_prefix)
 
+    async def sizes(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many jobs these queues keep, in any state, in few round trips."""
+        return await sizes_of(self._nodes, [self.name_of(queue) for queue in queues], bull_prefix=self._bull_prefix)
+
+    async def jobs_of_events(self, queues: Sequence[str], event_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return the ids of the jobs that these queues have of these events, by queue.
+
+        Not found are jobs with ids of other programs, and some with a name that few jobs of the queue have.
+        """
+        names = [self.name_of(queue) for queue in queues]
+        return await job_ids_of(self._nodes, names, event_ids, bull_prefix=self._bull_prefix)
+
     async def known(self, queue: str, job_ids: Sequence[str]) -> dict[str, str]:
         """Return the state of each of these jobs that the queue has: `completed`, `failed`, or `open` for any other."""
 
@@ -134,18 +150,36 @@ class BullMQInspection:
 
     async def job(self, queue: str, job_id: str) -> JobState | None:
         """Return one job; None if the queue does not have it."""
+        return next(iter(await self.chosen(queue, [job_id])), None)
 
-        async def read(redis: Redis) -> tuple[dict[str, bytes | None], list[Any]]:
+    async def chosen(self, queue: str, job_ids: Sequence[str]) -> list[JobState]:
+        """Return those of these jobs that the queue has, in few round trips."""
+        found: list[JobState] = []
+        for start in range(0, len(job_ids), FEW):
+            some = job_ids[start : start + FEW]
+            found += filter(None, await self._chosen(queue, some))
+        return found
+
+    async def _chosen(self, queue: str, job_ids: Sequence[str]) -> list[JobState | None]:
+        async def read(redis: Redis) -> list[Any]:
             async with redis.pipeline(transaction=False) as pipe:
-                pipe.hmget(self._key(queue, job_id), _FIELDS)
-                for state in STATES:
-                    key = self._key(queue, state)
-                    pipe.lpos(key, job_id) if state in LISTS else pipe.zscore(key, job_id)
-                # What has the name of a job may be another key of the queue, such as its list of failed jobs.
-                values, *places = await pipe.execute(raise_on_error=False)
-                return _fields(values), [*map(accepted, places)]
+                for job_id in job_ids:
+                    pipe.hmget(self._key(queue, job_id), _FIELDS)
+                    for state in STATES:
+                        key = self._key(queue, state)
+                        pipe.lpos(key, job_id) if state in LISTS else pipe.zscore(key, job_id)
+                return await pipe.execute(raise_on_error=False)
 
-        fields, places = await self._run(queue, read)
+        replies = iter(await self._run(queue, read))
+        # What has the name of a job may be another key of the queue, such as its list of failed jobs.
+        return [
+            self._found(queue, job_id, _fields(next(replies)), [accepted(next(replies)) for _ in STATES])
+            for job_id in job_ids
+        ]
+
+    def _found(
+        self, queue: str, job_id: str, fields: Mapping[str, bytes | None], places: Sequence[Any]
+    ) -> JobState | None:
         if fields["timestamp"] is None:
             return None
         found = [(state, place) for state, place in zip(STATES, places, strict=True) if place is not None]

@@ -107,9 +107,13 @@ _ADDING: Final = (
 _IN_ORDER: Final = ("lindex", "linsert", "lpop", "rpop", "sismember", "smembers", "srem", "zrangebyscore")
 """What they call besides for jobs that are handled in order."""
 
+_INDEX: Final = ("append", "lindex", "lpop", "rpush")
+"""What adds to the index of a stream."""
+
 _ASKED: Final = {
-    PUBLISHER: (),
+    PUBLISHER: _INDEX,
     SUBSCRIBER: (
+        *("lindex", "lpop"),  # the index of a stream, which is trimmed with it
         *("hset", "multi", "exec", "subscribe"),
         *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore"),  # the members of a group
     ),
@@ -196,9 +200,13 @@ class RedisCommandProbe:
 
     async def _probe(self, key: str, roles: Collection[str]) -> CommandProbeResult:
         problems = {name: await self._problem(key, words.split()) for name, words in _probes(roles, self._nodes.kind)}
+        asked = dict.fromkeys(name for role in roles for name in _ASKED[role])
         if not problems["eval"]:
-            for name in dict.fromkeys(name for role in roles for name in _ASKED[role]):
+            for name in asked:
                 problems[name] = await self._problem(key, ["EVAL", _MAY_CALL, "1", _KEY, name])
+        elif "permissions to run" in problems["eval"]:
+            # Nobody can ask then. To grant what the user has already does no harm.
+            problems |= dict.fromkeys(asked, problems["eval"])
         denied = {name: problem for name, problem in problems.items() if problem.startswith("NOPERM")}
         closed = [name for name, problem in denied.items() if "permissions to run" not in problem]
         return CommandProbeResult(

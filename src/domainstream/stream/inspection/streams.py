@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from domainstream.channel.partitions import in_channel_order
-from domainstream.redis.asking import ask_each
+from domainstream.redis.asking import Ask, ask_each
 from domainstream.redis.keys import stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.stream.port import Delivery
@@ -16,6 +16,9 @@ from domainstream.stream.state import StreamState
 from domainstream.validation import plain_name
 
 PAGE: Final = 500
+
+SAMPLES: Final = 5
+"""Of how many parts of a stream the server takes the size, to estimate that of the whole."""
 
 NO_STREAM: Final = ("no such key", "WRONGTYPE")
 """What the server answers about a key that is not a stream."""
@@ -60,6 +63,16 @@ class RedisStreamInspection:
         found: Any = await self._nodes.run(key, lambda redis: redis.memory_usage(key))
         return int(found or 0)
 
+    async def memory_of(self, channels: Sequence[str]) -> dict[str, int | None]:
+        """Return how much memory each of these streams takes, estimated by the server, in few round trips.
+
+        None where there is no stream, or the user may not ask.
+        """
+        keys = {channel: stream_key(channel, self._prefix) for channel in channels}
+        asks = {key: [partial(_ask_memory, key=key)] for key in keys.values()}
+        replies = await ask_each(self._nodes, asks, missing=("no permissions", "unknown command"))
+        return {channel: replies[key][0] for channel, key in keys.items()}
+
     async def entries(self, channel: str, *, since: str = "-", until: str = "+") -> AsyncIterator[Delivery]:
         """Yield a channel's entries between two ids, both included, read page by page."""
         start = since
@@ -82,6 +95,24 @@ class RedisStreamInspection:
                 return
             end = f"({page[-1][0].decode()}"
 
+    async def chosen(self, entry_ids: Mapping[str, Sequence[str]]) -> dict[str, list[Delivery]]:
+        """Return the entries of channels that have these ids, in their order, without those that are gone.
+
+        In few round trips.
+        """
+        found: dict[str, list[Delivery]] = {channel: [] for channel in entry_ids}
+        pairs = [(channel, entry_id) for channel, ids in entry_ids.items() for entry_id in ids]
+        for start in range(0, len(pairs), PAGE):
+            asks: dict[str, list[Ask]] = {}
+            for channel, entry_id in pairs[start : start + PAGE]:
+                key = stream_key(channel, self._prefix)
+                asks.setdefault(key, []).append(partial(_ask_entry, key=key, entry_id=entry_id))
+            replies = await ask_each(self._nodes, asks)
+            for channel in dict.fromkeys(channel for channel, _ in pairs[start : start + PAGE]):
+                of_channel = replies[stream_key(channel, self._prefix)]
+                found[channel] += [_delivery(channel, *entry) for reply in of_channel for entry in reply]
+        return found
+
     async def latest(self, channel: str, count: int) -> list[Delivery]:
         """Return the newest entries of a channel, the oldest of them first."""
         found = await self._page("xrevrange", channel, "+", "-", count)
@@ -100,6 +131,14 @@ class RedisStreamInspection:
 
 def _ask_info(pipe: Pipeline, *, key: str) -> Any:
     return pipe.xinfo_stream(key)
+
+
+def _ask_entry(pipe: Pipeline, *, key: str, entry_id: str) -> Any:
+    return pipe.xrange(key, entry_id, entry_id)
+
+
+def _ask_memory(pipe: Pipeline, *, key: str) -> Any:
+    return pipe.memory_usage(key, samples=SAMPLES)
 
 
 def _stream(channel: str, info: Mapping[str, Any]) -> StreamState:

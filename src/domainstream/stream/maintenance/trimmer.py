@@ -15,13 +15,14 @@ from redis.asyncio import Redis
 
 from domainstream.errors import ServerUnavailableError
 from domainstream.publisher import Retention
+from domainstream.publisher.index_records import INDEX, index_keys
 from domainstream.publisher.retention import RETENTION, milliseconds, retention_arguments
 from domainstream.redis.keys import companion_key, stream_key
 from domainstream.redis.nodes import RedisNodes
 from domainstream.redis.scripts import Script, lua_text
 from domainstream.validation import positive, raise_problems
 
-SCRIPT: Final = Script.of(lua_text("domainstream.stream.maintenance", "trim_stream", retention=RETENTION))
+SCRIPT: Final = Script.of(lua_text("domainstream.stream.maintenance", "trim_stream", retention=RETENTION, index=INDEX))
 
 LOCK_TIME: Final = timedelta(seconds=10)
 """How long other trimmers wait for one that died in the middle of a stream; each step renews the lock."""
@@ -94,6 +95,6 @@ class RedisStreamTrimmer:
         await self._owned.aclose()
 
     async def _step(self, key: str, token: str) -> int:
-        keys = [key, companion_key(key, "janitor")]
+        keys = [key, companion_key(key, "janitor"), *index_keys(key)]
         arguments = (token, milliseconds(LOCK_TIME), *self._limits, ENTRIES_PER_STEP)
         return int(await self._nodes.call(SCRIPT, keys, *arguments))

@@ -80,7 +80,7 @@ class Access:
 
     def session_of(self, request: Request) -> str:
         """Return the session of a request if it is one of ours and has not expired; else empty."""
-        text = self.unsigned(request.cookies.get(COOKIE, ""))
+        text = self.unsigned(COOKIE, request.cookies.get(COOKIE, ""))
         expires = text.partition(".")[0]
         return text if expires.isdigit() and int(expires) > time.time() else ""
 
@@ -100,14 +100,14 @@ class Access:
             return False
         return same(self.form_token(user.session), form.get("form_token", ""))
 
-    def signed(self, text: str) -> str:
-        """Return a text with our signature."""
-        return f"{self._signature(text)}.{text}"
+    def signed(self, cookie: str, text: str) -> str:
+        """Return the value of a cookie: a text with our signature."""
+        return f"{self._signature(f'{cookie} {text}')}.{text}"
 
-    def unsigned(self, signed: str) -> str:
-        """Return the text that we have signed; empty if we have not."""
+    def unsigned(self, cookie: str, signed: str) -> str:
+        """Return the text that we have signed for this cookie; empty if we have not."""
         signature, _, text = signed.partition(".")
-        return text if same(self._signature(text), signature) else ""
+        return text if same(self._signature(f"{cookie} {text}"), signature) else ""
 
     def is_secure(self, request: Request) -> bool:
         """Return whether a request came over TLS, up to us or up to the reverse proxy."""

@@ -12,9 +12,10 @@ from domainstream.tools.dashboard.actions import Actions, Chosen, Plan
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import done, read_form
+from domainstream.tools.dashboard.outbox_pages import RETRY, retry_plan
 from domainstream.tools.dashboard.rendering import page
 
-PARAMETERS: Final = ("queue", "group", "job", "key", "channel", "letter")
+PARAMETERS: Final = ("queue", "group", "job", "key", "channel", "letter", "outbox")
 """What an action may be about."""
 
 
@@ -63,7 +64,11 @@ class ActionPages:
         return done(request, self._access, plan.back, f"{changed:,} of {plan.chosen:,} {plan.done}.{rest}")
 
     async def _planned(self, request: Request, chosen: Chosen) -> Plan:
-        plan = await self._actions.plan(request.path_params["action"], chosen)
+        action = request.path_params["action"]
+        if action == RETRY:
+            plan = await retry_plan(self._facts.outboxes, chosen)
+        else:
+            plan = await self._actions.plan(action, chosen)
         if plan is None:
             raise HTTPException(404, "There is nothing left to do here: it has changed meanwhile.")
         return plan

@@ -21,9 +21,12 @@ from domainstream.tools.dashboard.contract_pages import ContractPages
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import NOTICE, cookie_path, read_form, read_notice
+from domainstream.tools.dashboard.instance_pages import InstancePages
 from domainstream.tools.dashboard.live import Live
+from domainstream.tools.dashboard.outbox_pages import OutboxPages
 from domainstream.tools.dashboard.pages import Pages
 from domainstream.tools.dashboard.rendering import SafeHeaders, page
+from domainstream.tools.dashboard.retention_pages import RetentionPages
 from domainstream.tools.dashboard.settings import DashboardSettings
 from domainstream.tools.dashboard.story_pages import StoryPages
 
@@ -60,6 +63,9 @@ class Dashboard:
                 Route("/dead-letters/{channel}/{letter_id}", pages.dead_letter),
                 Route("/story", story.story),
                 Route("/map", story.map),
+                *InstancePages(self.facts).routes(),
+                *OutboxPages(self.facts).routes(),
+                *RetentionPages(self.facts).routes(),
                 *ContractPages(self.facts).routes,
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
@@ -84,6 +90,7 @@ class Dashboard:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        await self.facts.names.within(0)  # begins the search of all keys, for which the first visitor would wait
         yield
         await self.close()
 
@@ -155,7 +162,7 @@ class Dashboard:
     def _keep_session(self, request: Request, response: Response, session: str) -> None:
         response.set_cookie(
             COOKIE,
-            self._access.signed(session),
+            self._access.signed(COOKIE, session),
             max_age=SESSION_SECONDS,
             path=cookie_path(request),
             secure=self._access.is_secure(request),

@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
+from domainstream.lifecycle import cancel_and_wait
+
 T = TypeVar("T")
 
 COST: Final = 20
@@ -54,8 +56,7 @@ class Cached(Generic[T]):
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+            await cancel_and_wait(self._reading)
 
     async def last(self) -> T:
         """Return the value as it was read last, however long ago; read it only if it never was."""

@@ -17,6 +17,7 @@ from domainstream.tools.check.model.project import Project
 from domainstream.tools.check.project import read_project
 from domainstream.tools.common.server import CONNECT_TIMEOUT, RedisServer, server_of
 from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.outboxes import Outboxes
 from domainstream.tools.dashboard.settings import DashboardSettings
 from domainstream.tools.doctor.diagnosis import DiagnosisSettings, diagnose
 from domainstream.tools.doctor.finding import Finding
@@ -51,9 +52,6 @@ class QueueFacts(Struct, frozen=True, kw_only=True):
 
     held: int
     """How many keys a failed job holds, up to `HELD_LIMIT`, among the newest failed jobs."""
-
-    oldest_waiting_ms: int | None
-    """For how long its first waiting job has waited, in milliseconds; None if none waits."""
 
 
 class ChannelFacts(Struct, frozen=True, kw_only=True):
@@ -138,6 +136,8 @@ class Facts:
         """The inspection of queues."""
         self.order = BullMQOrder(self.nodes, bull_prefix=settings.bull_prefix)
         """The order of queues."""
+        self.outboxes = Outboxes(settings.outboxes)
+        """The outboxes."""
         self.names = Cached(self._names, seconds=10)
         """What there is; the whole database is searched for it."""
         self.findings = Cached(self._findings, seconds=30)
@@ -153,6 +153,7 @@ class Facts:
         """Read everything anew next time: something has been changed."""
         for cached in (self.findings, self.queues, self.channels):
             cached.forget()
+        self.outboxes.forget()
 
     async def now_ms(self) -> int:
         """Return the server's clock, in milliseconds since 1970."""
@@ -166,7 +167,8 @@ class Facts:
         """Return one channel; None if there is none of this name."""
         if name not in (await self.names.get()).all_channels:
             return None
-        return await self.channel_facts(name)
+        (channel,) = await self.channel_facts(name)
+        return channel
 
     async def held_keys(self, queue: str, limit: int = HELD_LIMIT) -> list[HeldKey]:
         """Return the keys that a failed job of a queue holds, the last first, of as many jobs as a sample has."""
@@ -190,25 +192,34 @@ class Facts:
                 break
         return found
 
-    async def queue_facts(self, name: str) -> QueueFacts:
-        """Read a queue."""
-        (state,) = await self.jobs.states([name])
-        order = await self.order.state(name) if state.waiting_children or state.failed else None
-        held = len(await self.held_keys(name)) if order and state.failed else 0
-        return QueueFacts(state=state, order=order, held=held, oldest_waiting_ms=await self._oldest_waiting_ms(state))
+    async def queue_facts(self, *names: str) -> list[QueueFacts]:
+        """Read queues, in few round trips."""
+        states = await self.jobs.states(names)
+        orders = await self.order.states([one.queue for one in states if one.waiting_children or one.failed])
+        facts = []
+        for state in states:
+            order = orders.get(state.queue)
+            held = len(await self.held_keys(state.queue)) if order and state.failed else 0
+            facts.append(QueueFacts(state=state, order=order, held=held))
+        return facts
 
-    async def channel_facts(self, name: str) -> ChannelFacts:
-        """Read a channel."""
-        return ChannelFacts(
-            channel=name,
-            stream=await self.server.streams.stream(name),
-            groups=await self.server.groups.groups(name),
-            dead=await self.server.dead_letters.state(name),
-        )
+    async def channel_facts(self, *names: str) -> list[ChannelFacts]:
+        """Read channels, in few round trips."""
+        streams = {stream.channel: stream for stream in await self.server.streams.streams(names)}
+        groups: dict[str, list[GroupState]] = {}
+        for group in await self.server.groups.groups_of([*streams.values()]):
+            groups.setdefault(group.channel, []).append(group)
+        dead = await self.server.dead_letters.states(names)
+        return [
+            ChannelFacts(channel=name, stream=streams.get(name), groups=groups.get(name, []), dead=dead.get(name))
+            for name in names
+        ]
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self.findings.close()
+        """Stop reading, and close the connections."""
+        for cached in (self.findings, self.queues, self.channels, self.names):
+            await cached.close()
+        await self.outboxes.close()
         await self.nodes.close()
 
     async def _names(self) -> Names:
@@ -219,16 +230,10 @@ class Facts:
         )
 
     async def _queues(self) -> list[QueueFacts]:
-        return [await self.queue_facts(name) for name in (await self.names.get()).queues]
+        return await self.queue_facts(*(await self.names.get()).queues)
 
     async def _channels(self) -> list[ChannelFacts]:
-        return [await self.channel_facts(name) for name in (await self.names.get()).all_channels]
-
-    async def _oldest_waiting_ms(self, state: QueueState) -> int | None:
-        if not state.waiting:
-            return None
-        oldest = await self.jobs.newest(state.queue, "paused" if state.is_paused else "wait", start=-1, count=1)
-        return max(0, await self.now_ms() - oldest[0].added_ms) if oldest else None
+        return await self.channel_facts(*(await self.names.get()).all_channels)
 
     async def _findings(self) -> Sequence[Finding]:
         projects = await self.project.get()

@@ -1,7 +1,8 @@
 """Failed jobs by their cause. Of each queue the newest are read, however many there are, and the pages say so."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import Final
 
 from msgspec import Struct
 
@@ -10,8 +11,11 @@ from domainstream.tools.dashboard.cached import Cached
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.failures import Causes, JobFailures, JobRecord, job_record
 
-SECONDS = 5.0
+SECONDS: Final = 5.0
 """For how long a sample is kept."""
+
+PARTS: Final = 24
+"""How many bars show when jobs failed."""
 
 
 class FailureGroup(Struct, frozen=True, kw_only=True):
@@ -25,6 +29,10 @@ class FailureGroup(Struct, frozen=True, kw_only=True):
 
     jobs: list[JobRecord]
     """The jobs, the newest first, without data and traces."""
+
+    def trend(self, begin_ms: int, end_ms: int) -> list[int]:
+        """Return how many of the jobs failed in each of `PARTS` parts of a time, the first part first."""
+        return trend_of((job.last_ms for job in self.jobs), begin_ms, end_ms)
 
 
 class FailureSample(Struct, frozen=True, kw_only=True):
@@ -89,6 +97,15 @@ class FailureSamples:
         (state,) = await self._facts.jobs.states([queue])
         failed = state.failed
         return FailureSample(queue=queue, read=read, failed=max(read, failed), groups=_groups(causes, jobs))
+
+
+def trend_of(times_ms: Iterable[int], begin_ms: int, end_ms: int) -> list[int]:
+    """Return how many of these moments lie in each of `PARTS` parts of a time; those outside count to the next part."""
+    counts = [0] * PARTS
+    for time_ms in times_ms:
+        place = (time_ms - begin_ms) * PARTS // max(1, end_ms - begin_ms)
+        counts[min(max(0, place), PARTS - 1)] += 1
+    return counts
 
 
 def group_id(*parts: str) -> str:

@@ -30,7 +30,7 @@ def done(request: Request, access: Access, path: str, words: str) -> Response:
     text = urlsafe_b64encode(words[:LONGEST_NOTICE].encode("utf-8", "replace")).decode()
     response.set_cookie(
         NOTICE,
-        access.signed(text),
+        access.signed(NOTICE, text),
         max_age=60,
         path=cookie_path(request),
         secure=access.is_secure(request),
@@ -44,7 +44,7 @@ def read_notice(request: Request, access: Access) -> str:
     """Return what a page must say about the form that led to it; empty for nothing."""
     if not request.headers.get("accept", "").startswith("text/html"):
         return ""
-    return urlsafe_b64decode(access.unsigned(request.cookies.get(NOTICE, ""))).decode("utf-8", "replace")
+    return urlsafe_b64decode(access.unsigned(NOTICE, request.cookies.get(NOTICE, ""))).decode("utf-8", "replace")
 
 
 def cookie_path(request: Request) -> str:

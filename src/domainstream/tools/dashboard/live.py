@@ -7,7 +7,6 @@ commands that it took are within `COMMANDS` a second. Without a viewer, nothing 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from domainstream.errors import ServerError
+from domainstream.lifecycle import cancel_and_wait
 from domainstream.queue.bullmq.order import PAGE
 from domainstream.tools.common.formatting import number
 from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts, Totals
@@ -90,9 +90,7 @@ class Live:
     async def close(self) -> None:
         """End the reader."""
         if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+            await cancel_and_wait(self._reader)
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         viewer = _Viewer(self._known)
@@ -129,11 +127,13 @@ class Live:
         names = await self._facts.names.last()
         queues, channels = list[QueueFacts](), list[ChannelFacts]()
         for name in names.queues:
-            queues.append(queue := await self._facts.queue_facts(name))
+            (queue,) = await self._facts.queue_facts(name)
+            queues.append(queue)
             self._publish(queue_values(queue))
             await asyncio.sleep((OF_QUEUE + self._looks_for_held(queue)) / COMMANDS)
         for name in names.all_channels:
-            channels.append(channel := await self._facts.channel_facts(name))
+            (channel,) = await self._facts.channel_facts(name)
+            channels.append(channel)
             self._publish(channel_values(channel))
             await asyncio.sleep((OF_CHANNEL + OF_GROUP * len(channel.groups)) / COMMANDS)
         self._publish({"live": "live", **total_values(Totals.of(queues, channels))})
@@ -156,7 +156,7 @@ def queue_values(queue: QueueFacts) -> Values:
     note, tone = queue_note([queue])
     return {
         **{f"queue:{name}:{one}": number(getattr(state, one)) for one in COUNTS},
-        f"queue:{name}:oldest": seconds(queue.oldest_waiting_ms),
+        f"queue:{name}:oldest": seconds(state.oldest_waiting_ms),
         f"queue:{name}:held": number(queue.held),
         f"note:queue:{name}": note,
         f"tone:queue:{name}": tone,

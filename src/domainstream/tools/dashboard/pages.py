@@ -1,5 +1,6 @@
 """The pages that show queues, failures and channels."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from domainstream.tools.dashboard.facts import HELD_LIMIT, Facts, Totals
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.masking import shown_data
 from domainstream.tools.dashboard.rendering import page
-from domainstream.tools.failures import job_record, message_of, own_frames
+from domainstream.tools.failures import job_record, message_of
+from domainstream.tools.traces import own_frames
 
 ROWS: Final = 50
 """How many rows a page of a long table has."""
@@ -21,10 +23,13 @@ ROWS: Final = 50
 LATEST: Final = 10
 """How many of the newest entries of a channel are listed."""
 
-PATIENCE: Final = 3.0
-"""Seconds that a page waits for the doctor, who looks for longer if the database has millions of keys."""
+PATIENCE: Final = 1.0
+"""Seconds that the overview waits for what takes longer if the database has millions of keys."""
 
-AGAIN: Final = 3
+FINDINGS: Final = 20
+"""How many problems, and how many warnings, the overview lists."""
+
+AGAIN: Final = 2
 """Seconds until a browser asks for that page again."""
 
 SEVERITIES: Final = ("problem", "warning", "ok")
@@ -49,18 +54,22 @@ class Pages:
 
     async def overview(self, request: Request) -> Response:
         """Show what the doctor finds, and how much there is."""
-        findings = await self._facts.findings.within(PATIENCE)
-        queues, channels = await self._facts.queues.get(), await self._facts.channels.get()
+        findings, queues, channels = await asyncio.gather(
+            self._facts.findings.within(PATIENCE),
+            self._facts.queues.within(PATIENCE),
+            self._facts.channels.within(PATIENCE),
+        )
         context = {
             "findings": {status: [one for one in findings or () if one.status == status] for status in SEVERITIES},
+            "listed": FINDINGS,
             "is_looking": findings is None,
             "age_ms": self._facts.findings.age_ms,
             "queues": queues,
             "channels": channels,
-            "totals": Totals.of(queues, channels),
+            "totals": None if queues is None or channels is None else Totals.of(queues, channels),
         }
         response = page(request, "overview.html", context)
-        if findings is None:
+        if findings is None or context["totals"] is None:
             response.headers["refresh"] = str(AGAIN)
         return response
 
@@ -74,7 +83,7 @@ class Pages:
         queue = await self._facts.queue(name)
         if queue is None:
             raise HTTPException(404, f"There is no queue {name}.")
-        shown, number = request.query_params.get("state", "failed"), _page_number(request)
+        shown, number = request.query_params.get("state", "failed"), page_number(request)
         states = STATES.get(shown, STATES["failed"])
         jobs = [job for state in states for job in await self._jobs_in(name, state, number)]
         context = {
@@ -99,8 +108,9 @@ class Pages:
             key=lambda pair: pair[1].cause.jobs,
             reverse=True,
         )
-        most = max((group.cause.jobs for _, group in groups), default=1)
-        context = {"samples": samples, "groups": groups, "most": most, "now": await self._facts.now_ms()}
+        now = await self._facts.now_ms()
+        first = min((group.cause.first_ms for _, group in groups), default=now)
+        context = {"samples": samples, "groups": groups, "now": now, "first": first}
         return page(request, "failures.html", context)
 
     async def failure_group(self, request: Request) -> Response:
@@ -111,7 +121,7 @@ class Pages:
         group = sample.group(request.path_params["group"]) if sample else None
         if sample is None or group is None:
             raise HTTPException(404, f"None of the newest failed jobs of {queue} failed for this reason any more.")
-        number = _page_number(request)
+        number = page_number(request)
         jobs = group.jobs[(number - 1) * ROWS : number * ROWS]
         context = {
             "sample": sample,
@@ -191,6 +201,7 @@ class Pages:
         return lambda data: shown_data(data, self._facts.settings.masked, sensitive)
 
 
-def _page_number(request: Request) -> int:
+def page_number(request: Request) -> int:
+    """Return which page of a long table is asked for, from 1 on; 1 for what is not a number."""
     text = request.query_params.get("page", "1")
     return max(1, min(int(text), 1_000_000)) if text.isdecimal() and len(text) < 9 else 1

@@ -23,16 +23,12 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
-NAVIGATION: Final = (
-    ("", "Overview"),
-    ("queues", "Queues"),
-    ("failures", "Failures"),
-    ("channels", "Channels"),
-    ("story", "Story"),
-    ("map", "Map"),
-    ("contracts", "Contracts"),
-)
-"""The pages that every page leads to, by their paths."""
+NAVIGATION: Final = {
+    "Now": {"": "Overview", "map": "Map", "failures": "Failures", "story": "Story"},
+    "On the way": {"outbox": "Outbox", "channels": "Channels", "queues": "Queues"},
+    "The system": {"instances": "Instances", "retention": "Retention", "contracts": "Contracts"},
+}
+"""The pages that every page leads to, in groups: their names by their paths."""
 
 
 def path_to(*parts: str, **query: str | int) -> str:
@@ -59,6 +55,16 @@ def seconds(milliseconds: int | None) -> str:
     return f"{milliseconds / 1000:.1f} s" if milliseconds < 120_000 else age(milliseconds)
 
 
+def size(count: int | None) -> str:
+    """Return a number of bytes in its largest unit, as `3.4 MB`; `-` for None."""
+    if count is None:
+        return "-"
+    left, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while left >= 1000 and len(units) > 1:
+        left, units = left / 1000, units[1:]
+    return f"{left:.0f} {units[0]}" if units[0] == "B" or left >= 100 else f"{left:.1f} {units[0]}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("domainstream.tools.dashboard"),
@@ -74,6 +80,7 @@ def _environment() -> Environment:
         number=number,
         short=short,
         seconds=seconds,
+        size=size,
         plural=plural,
         line_of_code=line_of_code,
     )

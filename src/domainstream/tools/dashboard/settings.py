@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from domainstream.publisher import Retention
+from domainstream.tools.dashboard.outboxes import DashboardOutbox
 from domainstream.validation import raise_problems
 
 OPERATOR_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_OPERATOR_TOKEN"  # noqa: S105 - a variable's name
 """The variable with the token of operators, who may change something."""
+
+PORT: Final = 8765
+"""The port at which a dashboard listens by default."""
 
 VIEWER_TOKEN_VARIABLE: Final = "DOMAINSTREAM_UI_VIEWER_TOKEN"  # noqa: S105 - a variable's name
 """The variable with the token of viewers, who may only look."""
@@ -84,6 +89,12 @@ class DashboardSettings:
 
     system: Path | None = None
     """The folder of the system whose code is compared with the server, and is not imported; None for none."""
+
+    outboxes: tuple[DashboardOutbox, ...] = ()
+    """The outboxes that are shown, and closed with the dashboard."""
+
+    retention: Retention = field(default_factory=Retention)
+    """The retention of the publishers, which the server does not know: from it follows which group may lose entries."""
 
     access: AccessSettings = AccessSettings()
     """Who may see it."""

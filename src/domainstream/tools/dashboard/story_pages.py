@@ -49,12 +49,15 @@ class StoryPages:
             "wanted": wanted,
             "story": None,
             "cut": [],
+            "unsearched": [],
             "limit": self._facts.settings.search_limit,
         }
         if wanted:
+            all_jobs = request.query_params.get("jobs") == "all"
             async with self._searches:
-                story, cut, of = await self._search(wanted)
-            context |= {"story": story, "cut": cut, "of": of, "most": MOST_EVENTS, "before": await self._before(story)}
+                story, search, of = await self._search(wanted, all_jobs=all_jobs)
+            context |= {"story": story, "cut": search.cut, "unsearched": search.unsearched, "of": of}
+            context |= {"most": MOST_EVENTS, "before": await self._before(story)}
         return page(request, "story.html", context)
 
     async def map(self, request: Request) -> Response:
@@ -68,15 +71,15 @@ class StoryPages:
         }
         return page(request, "map.html", context)
 
-    async def _search(self, wanted: str) -> tuple[Story, list[str], str]:
-        """Return the story, what was not searched to its end, and the transaction that an event belongs to, if any."""
-        story, cut = await self._story_of(wanted)
+    async def _search(self, wanted: str, *, all_jobs: bool) -> tuple[Story, Search, str]:
+        """Return the story, the search that found it, and the transaction that an event belongs to, if any."""
+        story, search = await self._story_of(wanted, all_jobs=all_jobs)
         transactions = story.transactions
         is_event = any(event.event_id == wanted for event in story.events)
         if is_event and len(transactions) == 1 and transactions[0] != wanted:
-            whole, cut = await self._story_of(transactions[0])
-            return whole, cut, transactions[0]
-        return story, cut, ""
+            whole, search = await self._story_of(transactions[0], all_jobs=all_jobs)
+            return whole, search, transactions[0]
+        return story, search, ""
 
     async def _before(self, story: Story) -> dict[tuple[str, str], str]:
         """Return the id of the job that each waiting job waits for, by its queue and its own id."""
@@ -87,13 +90,14 @@ class StoryPages:
         }
         return {job: place.waits_for for job, place in places.items() if place and place.waits_for}
 
-    async def _story_of(self, wanted: str) -> tuple[Story, list[str]]:
+    async def _story_of(self, wanted: str, *, all_jobs: bool) -> tuple[Story, Search]:
         facts, settings = self._facts, self._facts.settings
-        search = Search(wanted, limit=settings.search_limit, report=lambda _number, _place: None)
+        search = Search(wanted, limit=settings.search_limit, report=lambda _number, _place: None, all_jobs=all_jobs)
         timeline = await timeline_of(
             facts.nodes, search, since="-", prefix=settings.prefix, bull_prefix=settings.bull_prefix
         )
-        channels = {name: await facts.channel_facts(name) for name in {one.channel for one in timeline if one.channel}}
+        names = {one.channel for one in timeline if one.channel}
+        channels = {channel.channel: channel for channel in await facts.channel_facts(*names)}
         projects = await facts.project.get()
         expected = expected_jobs(projects[0]) if projects else {}
-        return story_of(timeline, channels, expected, now_ms=await facts.now_ms()), search.cut
+        return story_of(timeline, channels, expected, now_ms=await facts.now_ms()), search

@@ -23,6 +23,7 @@ from domainstream.lifecycle import cancel_and_wait
 from domainstream.producer import EventPublisher
 from domainstream.settings import RetryPolicy
 from domainstream.subscriber import RedisBullMQStreamSubscriber, create_multiple_handlers
+from domainstream.tools.demo.missing_tariffs import FailsUntilRetried
 from domainstream.tools.demo.protocol import ChildSettings, Subscription
 from domainstream.tools.demo.recoding import FailsAtFirst
 from domainstream.tools.demo.reporting import Reporter, ReportingPublisher, report_jobs
@@ -110,6 +111,8 @@ async def valuation(settings: ChildSettings, reporter: Reporter, _go: asyncio.Ev
     async with _publisher(settings, reporter) as publisher:
         consumer = wire_valuation(publisher).consumer
         consumer.add_middleware(FailsAtFirst())
+        if settings.has_dashboard:
+            consumer.add_middleware(FailsUntilRetried())
         await handle_events(consumer, settings, reporter)
 
 

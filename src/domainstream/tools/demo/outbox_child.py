@@ -80,7 +80,7 @@ async def _hand_in(service: Coding, settings: ChildSettings, reporter: Reporter,
     """
     await go.wait()
     now = asyncio.get_running_loop().time
-    stays = synthetic_stays(settings.events, settings.seed)
+    stays = synthetic_stays(sys.maxsize if settings.events is None else settings.events, settings.seed)
     due = now()
     while group := list(islice(stays, _STAYS_AT_ONCE)):
         receipts = await hand_in_stays(group, outbox=service.outbox, sessions=service.sessions)

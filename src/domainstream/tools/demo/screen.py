@@ -1,6 +1,8 @@
 """Shows the demo as a live table and a final summary. The only module that imports rich."""
 
 import os
+import sys
+import webbrowser
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -65,6 +67,17 @@ class DemoScreen:
             times = [_time(percentile(milliseconds, percent)) for percent in (50, 99)]
             table.add_row(channel, *[*numbers, *times][:shown])
         self._live.update(Group(table, Text(note, style="yellow")), refresh=True)
+
+    def announce(self, address: str) -> None:
+        """Say where the dashboard is, and open it where there is a desktop."""
+        if not self._console.is_terminal:
+            self.say(f"{address} shows the demo until it is interrupted.")
+        if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+            webbrowser.open(address)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence."""
+        self._console.print(escape(sentence), soft_wrap=True)
 
     def warn(self, problem: str) -> None:
         """Print a problem."""

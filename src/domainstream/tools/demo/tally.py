@@ -18,6 +18,8 @@ class Tally:
         """All subscriptions."""
         self.finished = False
         """Whether all stays are handed in."""
+        self.dashboard = ""
+        """The address of the dashboard; empty until it serves."""
         self.not_published = 0
         """How many events were mapped to None."""
         self.duplicates = 0
@@ -37,6 +39,7 @@ class Tally:
         """Add a report."""
         self.subscriptions += report.subscriptions
         self.finished |= report.finished
+        self.dashboard = report.dashboard or self.dashboard
         self.not_published += report.not_published
         self.failures += report.failures
         self.failed_on_purpose += report.failed_on_purpose

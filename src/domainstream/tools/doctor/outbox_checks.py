@@ -1,7 +1,6 @@
 """The doctor's checks of an outbox. Needs the extra `outbox`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from domainstream.errors import ConfigurationError, OutboxError, OutboxUnavailableError
 from domainstream.outbox.sql.database import OutboxDatabase
@@ -18,7 +17,7 @@ async def inspect_outbox(url: str, *, table: str, schema: str | None, limit_ms: 
         return [ok("outbox", f"doctor did not look for an outbox: {error}")]
     options = ("--table", table, *(() if schema is None else ("--schema", schema)))
     try:
-        if _is_missing(database.file):
+        if database.is_missing:
             words = f"there is no database {database.file}; correct --database-url or DATABASE_URL"
             return [warning("outbox", words, command("doctor", "--database-url", "URL"))]
         if not await database.inspection.exists():
@@ -30,11 +29,6 @@ async def inspect_outbox(url: str, *, table: str, schema: str | None, limit_ms: 
         return [problem("outbox", str(error), command("outbox", "ddl", "--help"))]
     finally:
         await database.close()
-
-
-def _is_missing(file: str | None) -> bool:
-    """Return whether SQLite has no file yet, which it would create."""
-    return file is not None and not Path(file).exists()
 
 
 def outbox_findings(state: OutboxStatus, *, options: tuple[str, ...], limit_ms: int) -> Iterator[Finding]:

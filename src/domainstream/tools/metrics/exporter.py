@@ -4,7 +4,7 @@ However many scrapers ask, the servers are looked at once in a while; those who 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import Final, Self
 from domainstream.errors import DomainStreamError
 from domainstream.health import Health
 from domainstream.lifecycle import Lifecycle, cancel_and_wait
+from domainstream.telemetry import Signal, emit
 from domainstream.tools.metrics.exposition import exposition, prometheus_module
 from domainstream.tools.metrics.source import PartlyCollectedError, Source
 from domainstream.tools.metrics.table import Metric, Sample
@@ -23,21 +24,11 @@ LIMIT: Final = 8.0
 SEARCH_AGAIN: Final = 5.0
 """Seconds after which a search that failed is repeated."""
 
-OnFailure = Callable[[str, str], None]
-"""Is given the name of a source and why it failed; an empty reason when it works again."""
-
 
 class Exporter:
     """Collects from its sources when somebody asks, at most once in a period. A program, for one event loop."""
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        *,
-        every: timedelta,
-        search_every: timedelta,
-        on_failure: OnFailure = lambda _name, _reason: None,
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], *, every: timedelta, search_every: timedelta) -> None:
         """Collect from `sources`, which are closed with the exporter; search them all the time that it runs.
 
         Raises `MissingExtraError` without the package `prometheus_client`.
@@ -45,7 +36,6 @@ class Exporter:
         prometheus_module()
         self._sources = sources
         self._every, self._search_every = every.total_seconds(), search_every.total_seconds()
-        self._on_failure = on_failure
         self._problems = dict.fromkeys((source.name for source in sources), "")
         self._lifecycle = Lifecycle(type(self).__name__)
         self._turn = asyncio.Lock()
@@ -119,6 +109,9 @@ class Exporter:
             problem = f"it took longer than {LIMIT:g} s"
         if problem != self._problems[source.name]:
             self._problems[source.name] = problem
-            self._on_failure(source.name, problem)
+            if problem:
+                emit(Signal.EXPORTER_SOURCE_FAILED, source=source.name, reason=problem)
+            else:
+                emit(Signal.EXPORTER_SOURCE_RECOVERED, source=source.name)
         duration = Sample(Metric.COLLECTION_DURATION, monotonic() - began, (source.name,))
         return [*samples, duration, Sample(Metric.SOURCE_UP, float(not problem), (source.name,))]

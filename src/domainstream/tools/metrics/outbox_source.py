@@ -1,7 +1,5 @@
 """Collects the metrics of an outbox, by the inspection that `outbox status` uses. Needs the extra `outbox`."""
 
-from pathlib import Path
-
 from domainstream.errors import OutboxUnavailableError
 from domainstream.outbox.sql.database import OutboxDatabase
 from domainstream.tools.metrics.table import Metric, Sample
@@ -21,7 +19,7 @@ class OutboxSource:
 
     async def collect(self) -> list[Sample]:
         """Return all samples; raise `OutboxError` when the outbox cannot be read."""
-        if _is_missing(self._database.file):
+        if self._database.is_missing:
             raise OutboxUnavailableError(f"there is no database {self._database.file}")
         state = await self._database.inspection.status()
         values = {
@@ -36,8 +34,3 @@ class OutboxSource:
     async def close(self) -> None:
         """Close the connections."""
         await self._database.close()
-
-
-def _is_missing(file: str | None) -> bool:
-    """Return whether SQLite has no file yet, which it would create."""
-    return file is not None and not Path(file).exists()

@@ -8,8 +8,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from time import monotonic
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -68,28 +67,6 @@ async def test_open_page_follows_the_server(day: Hospital) -> None:
         await until_text(changes, "queue:billing:failed", "1")
 
 
-async def test_viewers_share_one_reader(day: Hospital) -> None:
-    """Many viewers cost the server no more commands than one: about 20 a second."""
-    async with served(day) as (_, address), AsyncExitStack() as pages:
-        first, second, third = [await pages.enter_async_context(following(address)) for _ in range(3)]
-        await until_text(first, "live", "live")
-        began, before = monotonic(), await commands(day)
-        await day.redis.zremrangebyrank(f"{day.billing.key}:failed", 0, 0)
-        for changes in (first, second, third):
-            await until_text(changes, "queue:billing:failed", "1")
-        await day.redis.zremrangebyrank(f"{day.billing.key}:failed", 0, 0)
-        for changes in (first, second, third):
-            await until_text(changes, "queue:billing:failed", "0")
-        used, seconds = await commands(day) - before, monotonic() - began
-    # What one queue takes may come at once.
-    assert used < 20 * seconds + 40
-
-
-async def commands(hospital: Hospital) -> int:
-    """Return how many commands the server has processed."""
-    return int((await hospital.redis.info("stats"))["total_commands_processed"])
-
-
 async def test_command_serves_until_it_is_stopped(hospital: Hospital) -> None:
     """`domainstream ui` says where it listens, answers there, and ends at a signal."""
     async with served(hospital) as (process, address):
@@ -116,6 +93,18 @@ async def test_command_refuses_a_public_address(hospital: Hospital, host: str) -
         assert "The dashboard's address" in line
         async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 2
+
+
+async def test_taken_port_is_refused(hospital: Hospital) -> None:
+    """A port at which another program listens is refused with what to do."""
+    async with (
+        served(hospital) as (_, address),
+        served(hospital, "--port", address.rpartition(":")[2]) as (second, line),
+    ):
+        assert "cannot be used" in line
+        assert second.stderr
+        assert b"choose another one: --port" in await second.stderr.read()
+        assert await second.wait() == 2
 
 
 async def test_token_is_taken_from_the_environment(hospital: Hospital) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -12,12 +13,25 @@ from starlette.routing import Mount
 from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl, write_code
 
 from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
+from domainstream.tools import event_search
 from domainstream.tools.dashboard import pages
 from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.facts import ChannelFacts
 from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
-PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map", "/contracts")
+PAGES = (
+    "/",
+    "/queues",
+    "/failures",
+    "/channels",
+    "/story",
+    "/map",
+    "/instances",
+    "/outbox",
+    "/retention",
+    "/contracts",
+)
 CODED = "/channels/domain_coding_stay_coded"
 
 
@@ -60,7 +74,7 @@ async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monk
     """While the doctor looks at millions of keys, the page says so, and asks again by itself."""
     monkeypatch.setattr(pages, "PATIENCE", 0.01)
 
-    async def never() -> list[Finding]:
+    async def never() -> Sequence[Finding]:
         await asyncio.Event().wait()
         return []
 
@@ -68,7 +82,36 @@ async def test_overview_does_not_wait_for_a_slow_doctor(hospital: Hospital, monk
         browser.dashboard.facts.findings = Cached(never, seconds=1)
         response = await browser.get("/")
     assert "The doctor is looking" in response.text
-    assert response.headers["refresh"] == "3"
+    assert response.headers["refresh"] == "2"
+
+
+async def test_overview_does_not_wait_for_a_long_search(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the search for channels goes on, the page says that its numbers are still being read."""
+    monkeypatch.setattr(pages, "PATIENCE", 0.01)
+
+    async def never() -> list[ChannelFacts]:
+        await asyncio.Event().wait()
+        return []
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.channels = Cached(never, seconds=1)
+        response = await browser.get("/")
+    assert response.text.count("still being read") == 7
+    assert response.headers["refresh"] == "2"
+
+
+async def test_overview_lists_the_first_of_many_findings(hospital: Hospital) -> None:
+    """A thousand findings do not make a page of a thousand rows: it says where the others are."""
+
+    async def many() -> Sequence[Finding]:
+        return [Finding(status="warning", check="groups", words=f"number {number}") for number in range(1000)]
+
+    async with browsing(hospital.settings()) as browser:
+        browser.dashboard.facts.findings = Cached(many, seconds=60)
+        text = await browser.page("/")
+    assert "number 19<" in text
+    assert "number 20<" not in text
+    assert "980 more like these" in text
 
 
 async def test_queue_shows_its_held_keys(day: Hospital) -> None:
@@ -77,6 +120,15 @@ async def test_queue_shows_its_held_keys(day: Hospital) -> None:
         text = unescape(await browser.page("/queues/billing"))
     assert "stay-101" in text
     assert "no tariff for Z99.9" in text
+
+
+async def test_failures_have_a_trend(day: Hospital) -> None:
+    """A small picture of each cause says when its jobs failed, also in words."""
+    async with browsing(day.settings()) as browser:
+        text = await browser.page("/failures")
+    labels = re.findall(r'<svg class="trend"[^>]* aria-label="(\d+) in the last .*?, at most (\d+) in as long', text)
+    assert len(labels) == 2
+    assert all(int(most) >= 1 for _, most in labels)
 
 
 async def test_failures_are_grouped_by_cause(day: Hospital) -> None:
@@ -153,6 +205,17 @@ async def test_story_says_what_a_job_waits_for(day: Hospital) -> None:
 async def held_keys(hospital: Hospital) -> list[HeldKey]:
     """Return the keys that a failed job holds."""
     return [key async for key in BullMQOrder(hospital.redis, bull_prefix=hospital.bull).held("billing")]
+
+
+async def test_story_says_which_jobs_were_not_searched(day: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where queues have many jobs, a story shows those of its events, and leads to a search of all."""
+    monkeypatch.setattr(event_search, "FEW_JOBS", 0)
+    async with browsing(day.settings()) as browser:
+        text = await browser.page("/story?id=stay-101")
+        link = re.search(r'href="(/story\?id=stay-101&amp;jobs=all)">Search all jobs', text)
+        assert link
+        assert "Search all jobs" not in await browser.page(unescape(link[1]))
+    assert "billing: price-stay" in text
 
 
 async def test_story_of_nothing_says_so(day: Hospital) -> None:

@@ -39,4 +39,16 @@ async def test_cluster_has_the_same_pages(cluster_url: str, stream_prefix: str) 
         hospital = Hospital(redis, cluster_url, stream_prefix)
         await hospital.open_on_cluster()
         async with browsing(hospital.settings()) as browser:
-            assert len(await crawl(browser)) > 30
+            found = await crawl(browser)
+    assert len(found) > 30
+    assert sum(path.startswith("/dead-letters/") for path in found) == 2
+
+
+async def test_dead_letters_of_a_cluster_are_put_back(cluster_url: str, stream_prefix: str) -> None:
+    """An action finds what belongs to a channel on a cluster, too."""
+    async with Redis.from_url(cluster_url.replace("redis+cluster", "redis")) as redis:
+        hospital = Hospital(redis, cluster_url, stream_prefix)
+        await hospital.open_on_cluster()
+        async with browsing(hospital.settings()) as browser:
+            await browser.agree("/do/redrive-all?channel=domain_coding_stay_coded")
+        assert await redis.xlen(hospital.dead) == 0

@@ -154,7 +154,7 @@ async def test_many_streams_say_what_each_alone_says(
 async def test_collection_costs_five_commands_a_channel_and_sixteen_a_queue(
     collect: Collect, redis: Redis, streams: Streams, bull: str
 ) -> None:
-    """The cost that docs/how-to/operate.md states, apart from what scripts call and a search for what is new."""
+    """The cost that run-in-production.md states, apart from what scripts call and a search for what is new."""
     for number in range(20):
         name = f"domain_coding_case_{number}"
         await streams.add_data(name, data=b"{}")
@@ -318,7 +318,7 @@ async def test_labels_are_names_and_states(
 
 
 async def test_user_who_may_only_read_is_enough(redis: Redis, redis_url: str, stream_prefix: str, bull: str) -> None:
-    """The rights that docs/how-to/operate.md gives the exporter suffice, and it changes nothing."""
+    """The rights that docs/how-to/run-in-production.md gives the exporter suffice, and it changes nothing."""
     await redis.xadd(f"{stream_prefix}{EVALUATED}", {"data": b"{}"})
     queue = WorkedQueue(redis_url, redis, bull)
     await queue.hold("stay-1", "a1", "a2")

@@ -70,7 +70,7 @@ def test_read_only_dashboard_has_no_operators() -> None:
 def test_session_keeps_its_role() -> None:
     """The cookie of a session stands for the token with which it began."""
     access = Access(TOKENS)
-    user = access.user_of(request(cookie=f"{COOKIE}={access.signed(access.new_session('viewer'))}"))
+    user = access.user_of(request(cookie=f"{COOKIE}={access.signed(COOKIE, access.new_session('viewer'))}"))
     assert user is not None
     assert user.role == "viewer"
 
@@ -78,14 +78,21 @@ def test_session_keeps_its_role() -> None:
 def test_session_that_somebody_else_has_signed_is_nobodys() -> None:
     """A cookie without our signature, or with that of another process, does not count."""
     access = Access(TOKENS)
-    forged = Access(TOKENS).signed(access.new_session("operator"))
+    forged = Access(TOKENS).signed(COOKIE, access.new_session("operator"))
     assert access.user_of(request(cookie=f"{COOKIE}={forged}")) is None
+
+
+def test_signature_of_another_cookie_makes_no_session() -> None:
+    """A text that was signed for another purpose is no session, whatever it says."""
+    access = Access(TOKENS)
+    signed = access.signed("another", access.new_session("operator"))
+    assert access.user_of(request(cookie=f"{COOKIE}={signed}")) is None
 
 
 def test_session_expires() -> None:
     """A session whose time is over does not count."""
     access = Access(TOKENS)
-    assert access.user_of(request(cookie=f"{COOKIE}={access.signed('1.operator.x')}")) is None
+    assert access.user_of(request(cookie=f"{COOKIE}={access.signed(COOKIE, '1.operator.x')}")) is None
 
 
 def test_cookie_of_any_bytes_is_nobodys() -> None:

@@ -21,7 +21,9 @@ def test_line_of_the_service_is_a_handled_event() -> None:
 
 def test_service_works_on_the_keys_of_the_run() -> None:
     """The service gets the server and the prefix of the run's queues."""
-    settings = ChildSettings(url="redis://localhost:6380", run="demo-1", events=1, seed=1, database_file="")
+    settings = ChildSettings(
+        url="redis://localhost:6380", run="demo-1", events=1, seed=1, stays_per_second=80, database_file=""
+    )
     environment = notifications.environment(settings)
     assert (environment["REDIS_URL"], environment["BULL_PREFIX"]) == ("redis://localhost:6380", "demo-1")
 

@@ -65,7 +65,7 @@ def test_page_lists_every_metric_once_in_the_order_of_the_table() -> None:
     assert rows == [row(metric) for metric in Metric]
 
 
-@pytest.mark.parametrize("page", ["how-to/operate.md", "how-to/scale-by-age.md"])
+@pytest.mark.parametrize("page", ["how-to/operate.md", "how-to/run-in-production.md", "how-to/scale-by-age.md"])
 def test_pages_name_metrics_that_exist(page: str) -> None:
     """A recipe with a name that was changed would never scale anything."""
     text = (DOCS / page).read_text(encoding="utf-8")

@@ -95,18 +95,18 @@ async def test_nodes_that_answer_have_their_metrics() -> None:
     assert answer.value("domainstream_dead_letters", channel="domain_a") == 1
 
 
-async def test_failure_is_reported_once_and_its_end_too() -> None:
+async def test_failure_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     """The log does not repeat at each scrape what is known."""
-    source, reports = Counting(), list[tuple[str, str]]()
-    exporter = Exporter(
-        [source], every=timedelta(0), search_every=HOUR, on_failure=lambda name, reason: reports.append((name, reason))
-    )
+    caplog.set_level("INFO", "domainstream.exporter")
+    source = Counting()
+    exporter = Exporter([source], every=timedelta(0), search_every=HOUR)
     source.problem = "no connection"
     await exporter.metrics()
     await exporter.metrics()
     source.problem = ""
     await exporter.metrics()
-    assert reports == [("redis", "no connection"), ("redis", "")]
+    failed = "exporter.source_failed source=redis reason=no connection"
+    assert caplog.messages == [failed, "exporter.source_recovered source=redis"]
 
 
 async def test_collection_that_takes_too_long_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:

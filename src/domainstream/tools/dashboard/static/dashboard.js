@@ -2,6 +2,18 @@
 
 const body = document.body;
 
+/** Brings the name of the open page into view, where the navigation is wider than a narrow screen. */
+function showWhereWeAre() {
+  const nav = document.querySelector("nav");
+  const here = nav?.querySelector("[aria-current]");
+  if (!here) return;
+  // Not by scrollIntoView, which would also let the first press of Tab begin there, behind the link that skips all this.
+  const [outer, inner] = [nav.getBoundingClientRect(), here.getBoundingClientRect()];
+  nav.scrollLeft += inner.left + inner.width / 2 - (outer.left + outer.width / 2);
+}
+
+showWhereWeAre();
+
 /** Shows a new text in place of an old one, and marks it for a moment. */
 function show(element, text) {
   if (element.textContent === text) return;
