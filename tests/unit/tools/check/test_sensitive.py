@@ -13,6 +13,7 @@ from domainstream.tools.check.sensitive import sensitive_names
 EVENT_TYPE = "domain_coding_stay_created"
 IMPORTS = """from typing import Annotated, NamedTuple
 import msgspec
+import pydantic
 from msgspec import Meta
 from domainstream import SENSITIVE
 """
@@ -53,6 +54,7 @@ def marked(root: Path, payload: str) -> frozenset[str]:
         "Annotated[str, SENSITIVE] | None",
         "list[Annotated[str, SENSITIVE]]",
         'Annotated[str, Meta(extra_json_schema={"x-sensitive": True})]',
+        'str = pydantic.Field(json_schema_extra={"x-sensitive": True})',
         "Secret",
         "Annotated[str, HIDDEN]",
     ],
