@@ -70,7 +70,7 @@ class InvoicePaid(BaseEvent[InvoicePayload]):
     event_type = "domain_billing_invoice_paid"
 
 
-def write_code(root: Path, payload: str = "codes: list[str]") -> Path:
+def write_code(root: Path, payload: str = "codes: list[str]", version: int = 1) -> Path:
     """Write the code of a system that has the stays' event, with these fields, and return its folder."""
     files = {
         name: text.replace("stay_created", "stay_coded").replace("STAY_CREATED", "STAY_CODED")
@@ -78,6 +78,8 @@ def write_code(root: Path, payload: str = "codes: list[str]") -> Path:
     }
     imports = "from typing import Annotated, final\nfrom domainstream import SENSITIVE\n"
     files[EVENTS] = files[EVENTS].replace("from typing import final\n", imports).replace("stay_id: str", payload)
+    if version > 1:
+        files[EVENTS] += f"    version = {version}\n"
     return write_system(root, files)
 
 

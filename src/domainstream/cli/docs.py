@@ -77,6 +77,16 @@ class CatalogOptions(DocsOptions):
     ]
     """The heading of the page."""
 
+    system: Annotated[
+        Path | None,
+        option(
+            "--system",
+            type=click.Path(file_okay=False, exists=True, path_type=Path),
+            help="The folder of the system whose code names the handlers; it is read, not imported.",
+        ),
+    ]
+    """The folder of the system; None for no names of handlers."""
+
 
 @click.group()
 def docs() -> None:
@@ -115,7 +125,13 @@ def catalog(terminal: Terminal, options: CatalogOptions) -> int:
         from domainstream.tools.docgen.catalog import catalog_of
     except ImportError:
         raise click.ClickException(str(MissingExtraError("The catalogue", "cli"))) from None
-    return _produce(lambda channels: catalog_of(channels, title=options.title), terminal, options)
+    handlers = None
+    if options.system:
+        from domainstream.tools.check.project import read_project
+        from domainstream.tools.docgen.handlers import handler_names
+
+        handlers = handler_names(read_project(options.system))
+    return _produce(lambda channels: catalog_of(channels, title=options.title, handlers=handlers), terminal, options)
 
 
 def _produce(document: Document, terminal: Terminal, options: DocsOptions) -> int:

@@ -17,7 +17,7 @@ from domainstream.stream.inspection.index import RedisIndexSearch
 from domainstream.stream.inspection.streams import RedisStreamInspection
 from domainstream.stream.state import ms_of
 from domainstream.tools.event_search import Search, possible_entries, possible_jobs
-from domainstream.tools.failures import error_of, place_of
+from domainstream.tools.traces import error_of, place_of
 
 __all__ = ["ORDER", "Search", "TimelineEntry", "in_order", "timeline_of"]
 

@@ -8,7 +8,8 @@ from support.consuming import delivery, evaluated
 from domainstream.event import read_message
 from domainstream.queue import job_data
 from domainstream.queue.bullmq.inspection import JobState
-from domainstream.tools.failures import Causes, JobFailures, JobFilter, Newest, error_of, own_frames, place_of
+from domainstream.tools.failures import Causes, JobFailures, JobFilter, Newest
+from domainstream.tools.traces import error_of, own_frames, place_of
 
 PYTHON = """Traceback (most recent call last):
   File "/venv/lib/python3.11/site-packages/domainstream/worker/prepared_call.py", line 80, in run

@@ -11,7 +11,8 @@ from domainstream.queue.bullmq.inspection import BullMQInspection, JobState
 from domainstream.queue.bullmq.order import BullMQOrder
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import NONE, age, moment
-from domainstream.tools.failures import JobRecord, job_record, own_frames
+from domainstream.tools.failures import JobRecord, job_record
+from domainstream.tools.traces import own_frames
 
 _NEXT: Final = {
     "completed": "nothing; it is done",

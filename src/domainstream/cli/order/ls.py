@@ -13,7 +13,7 @@ from domainstream.cli.common.terminal import Terminal
 from domainstream.cli.order.choice import QueueChoice, open_order
 from domainstream.queue.bullmq.order import HeldKey
 from domainstream.tools.common.formatting import NONE, age, number, plural
-from domainstream.tools.failures import error_type
+from domainstream.tools.traces import error_type
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

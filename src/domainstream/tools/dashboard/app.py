@@ -17,6 +17,7 @@ from domainstream.errors import ServerError
 from domainstream.telemetry import Signal, emit
 from domainstream.tools.dashboard.access import COOKIE, SESSION_SECONDS, Access, User
 from domainstream.tools.dashboard.action_pages import ActionPages
+from domainstream.tools.dashboard.contract_pages import ContractPages
 from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import NOTICE, cookie_path, read_form, read_notice
@@ -65,6 +66,7 @@ class Dashboard:
                 *InstancePages(self.facts).routes(),
                 *OutboxPages(self.facts).routes(),
                 *RetentionPages(self.facts).routes(),
+                *ContractPages(self.facts).routes,
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
                 Route("/do/{action}", actions.carry_out, methods=["POST"]),

@@ -14,7 +14,8 @@ from domainstream.tools.dashboard.facts import HELD_LIMIT, Facts, Totals
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.masking import shown_data
 from domainstream.tools.dashboard.rendering import page
-from domainstream.tools.failures import job_record, message_of, own_frames
+from domainstream.tools.failures import job_record, message_of
+from domainstream.tools.traces import own_frames
 
 ROWS: Final = 50
 """How many rows a page of a long table has."""

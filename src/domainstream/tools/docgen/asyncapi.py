@@ -10,8 +10,9 @@ from typing import Any, Final
 from domainstream.event.message import schema_of
 from domainstream.tools.docgen.docstrings import parse_docstring
 from domainstream.tools.docgen.examples import example_message
-from domainstream.tools.docgen.schemas import REFERENCE, Schema, Schemas, envelope_schema, schemas_of
+from domainstream.tools.docgen.schemas import Schema, Schemas, envelope_schema, schemas_of
 from domainstream.tools.docgen.system import DocumentedChannel, EventClass, events_of
+from domainstream.tools.docgen.words import REFERENCE
 
 SPECIFICATIONS: Final = ("3.0.0", "3.1.0")
 _CONTENT_TYPE: Final = "application/cloudevents+json"

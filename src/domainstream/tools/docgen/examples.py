@@ -13,8 +13,9 @@ import msgspec
 from domainstream.event import EventEncoder, read_message
 from domainstream.event.payload_codec import payload_codec_of
 from domainstream.telemetry import Signal, emit
-from domainstream.tools.docgen.schemas import REFERENCE, Schema
+from domainstream.tools.docgen.schemas import Schema
 from domainstream.tools.docgen.system import EventClass
+from domainstream.tools.docgen.words import REFERENCE
 
 _ID: Final = "019b7ca9-8c88-7000-8000-000000000001"
 _WHEN: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

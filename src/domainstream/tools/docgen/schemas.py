@@ -17,11 +17,9 @@ from domainstream.event.foreign_types import plain_type_of
 from domainstream.event.payload_codec import payload_type_of
 from domainstream.tools.docgen.docstrings import field_docstrings, parse_docstring
 from domainstream.tools.docgen.system import EventClass
+from domainstream.tools.docgen.words import REFERENCE
 
 Schema = dict[str, Any]
-
-REFERENCE: Final = "#/components/schemas/"
-"""Where a reference finds its component."""
 
 ATTRIBUTES: Final = {
     "specversion": "The version of CloudEvents.",

@@ -15,8 +15,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PAGES = (
     *("/", "/queues", "/queues/billing", "/failures", "/channels", "/channels/domain_coding_stay_coded"),
     *("/story", "/story?id=stay-101", "/map", "/instances", "/outbox", "/retention"),
+    *("/contracts", "/contracts/domain_coding_medical_stay_created", "/catalogue"),
 )
 
+EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
 AXE = Path(__file__).parents[3] / "accessibility" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -49,7 +51,7 @@ async def barriers(page: Any) -> list[str]:
 async def test_pages_fit_and_load_without_complaints(day: Hospital, chromium: Any, scheme: str, width: int) -> None:
     """No page is wider than its window, has barriers by WCAG AA, or makes the browser complain of what is forbidden."""
     complaints: list[str] = []
-    async with served(day) as (_, address):
+    async with served(day, "--system", str(EXAMPLE)) as (_, address):
         page = await chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 860})
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -60,6 +62,23 @@ async def test_pages_fit_and_load_without_complaints(day: Hospital, chromium: An
             assert await barriers(page) == [], path
         await page.close()
     assert complaints == []
+
+
+async def test_search_of_the_catalogue_says_when_nothing_is_found(day: Hospital, chromium: Any) -> None:
+    """A search leaves only the channels with its words, and without any it says so; Escape ends it."""
+    async with served(day, "--system", str(EXAMPLE)) as (_, address):
+        page = await chromium.new_page()
+        await page.goto(f"{address}/catalogue")
+        await page.keyboard.press("/")
+        await page.keyboard.type("pricing_calculated amount")
+        await page.get_by_text("1 of 8 channels").wait_for()
+        assert await page.locator("article:visible").count() == 1
+        assert await page.locator(".contents li:visible").count() == 1
+        await page.keyboard.type(" nonsense")
+        await page.get_by_text("No hits.").wait_for()
+        await page.keyboard.press("Escape")
+        await page.get_by_text("8 of 8 channels").wait_for()
+        assert not await page.get_by_text("No hits.").is_visible()
 
 
 async def test_held_key_is_retried_by_keyboard(day: Hospital, chromium: Any) -> None:

@@ -20,7 +20,18 @@ from domainstream.tools.dashboard.facts import ChannelFacts
 from domainstream.tools.doctor.finding import Finding
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
-PAGES = ("/", "/queues", "/failures", "/channels", "/story", "/map", "/instances", "/outbox", "/retention")
+PAGES = (
+    "/",
+    "/queues",
+    "/failures",
+    "/channels",
+    "/story",
+    "/map",
+    "/instances",
+    "/outbox",
+    "/retention",
+    "/contracts",
+)
 CODED = "/channels/domain_coding_stay_coded"
 
 

@@ -69,13 +69,6 @@ function follow() {
   open();
 }
 
-/** Scrolls to the name of this page where the names are one row that is wider than the screen. */
-function showCurrentPage() {
-  const current = document.querySelector("nav [aria-current]");
-  // Not by scrollIntoView: the first press of Tab would then start from there.
-  if (current) current.closest("nav").scrollLeft = current.offsetLeft - innerWidth / 2;
-}
-
 /** Adds a button to each command that copies it. */
 function addCopyButtons() {
   if (!navigator.clipboard) return;
@@ -95,4 +88,3 @@ function addCopyButtons() {
 
 if (body.dataset.stream) follow();
 addCopyButtons();
-showCurrentPage();
