@@ -104,8 +104,8 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
         terminal.say(f"{wanted} is an aggregate, with events of {of}; to see the last, run: domainstream trace {last}")
     if unsearched := searches[-1].unsearched:
         terminal.say(
-            f"Jobs in {_some(unsearched)} whose events are no longer in a stream were not searched; "
-            "to search them too, add --all-jobs"
+            f"Other jobs in {_some(unsearched)} were not searched, such as those of events "
+            "that no stream has any longer. To search them too, add --all-jobs"
         )
     for entry in [entry for entry in timeline if entry.what == "failed"][-1:]:
         terminal.say(f"To see all of the last failure, run: domainstream jobs show {entry.queue} {entry.job_id}")
