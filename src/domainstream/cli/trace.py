@@ -1,17 +1,21 @@
 """`domainstream trace`."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 import click
 
-from domainstream.cli.common.command import BullPrefix, argument, option
-from domainstream.cli.common.durations import Since, StartPoint, entry_id_since
+from domainstream.cli.common import exit_codes as exits
+from domainstream.cli.common.command import BullPrefix, DatabaseUrl, SchemaName, TableName, argument, option
+from domainstream.cli.common.durations import Duration, Since, StartPoint, entry_id_since
 from domainstream.cli.common.server_command import RedisServer, server_command
 from domainstream.cli.common.terminal import Columns, Terminal
 from domainstream.tools.common.errors import NotFoundError
 from domainstream.tools.common.formatting import moment, plural
+from domainstream.tools.settled import WaitingEvents, settled_at
 from domainstream.tools.timeline import Search, TimelineEntry, timeline_of
 
 
@@ -51,12 +55,33 @@ class TraceOptions:
     ]
     """Whether the messages of errors are shown."""
 
+    wait: Annotated[
+        bool,
+        option("--wait", is_flag=True, help="Wait until nothing of this transaction is open."),
+    ]
+    """Whether the transaction must be settled first."""
+
+    timeout: Annotated[
+        timedelta,
+        option("--timeout", type=Duration(), default="30s", show_default=True, help="With --wait: how long at most."),
+    ]
+    """How long is waited."""
+
+    database_url: DatabaseUrl
+    """With `wait`: the URL of the database with an outbox; None for none."""
+
+    table: TableName
+    """The table of the outbox."""
+
+    schema: SchemaName
+    """The table's schema; None for the default one."""
+
     bull_prefix: BullPrefix
     """The prefix of all BullMQ keys."""
 
 
 @server_command(TraceOptions)
-async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) -> None:
+async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) -> int:
     """Trace a transaction or an aggregate across streams, dead letters and queues.
 
     ID is a correlation id, which all events of a business transaction share (by default it is the id of the first one),
@@ -66,8 +91,14 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
     Entries are found by the index that publishers keep; a stream that others write to is searched, up to --limit
     entries. Of large queues, the jobs of the events that were found are shown; to search all, add --all-jobs. What is
     past its retention is missing.
+
+    With --wait, ID is a correlation id, and its transaction is shown once nothing of it is open: no row in the outbox
+    of --database-url, no entry that a group has not acknowledged, no job that is neither completed nor failed.
+
+    Exit code 1, with --wait: a job has failed permanently, there is a dead letter, or the time is over.
     """
     wanted = options.wanted
+    code = await _wait(server, terminal, options) if options.wait else exits.OK
     since = entry_id_since(options.since, now_ms=await server.streams.now_ms())
     searches: list[Search] = []
 
@@ -109,6 +140,29 @@ async def trace(server: RedisServer, terminal: Terminal, options: TraceOptions) 
         )
     for entry in [entry for entry in timeline if entry.what == "failed"][-1:]:
         terminal.say(f"To see all of the last failure, run: domainstream jobs show {entry.queue} {entry.job_id}")
+    return code
+
+
+async def _wait(server: RedisServer, terminal: Terminal, options: TraceOptions) -> int:
+    """Wait until the transaction is settled, and return the exit code."""
+    async with AsyncExitStack() as stack:
+        outboxes: list[WaitingEvents] = []
+        if options.database_url:
+            from domainstream.outbox.sql.database import OutboxDatabase
+
+            database = OutboxDatabase.from_url(options.database_url, table=options.table, schema=options.schema)
+            stack.push_async_callback(database.close)
+            # The variable DATABASE_URL may be that of a service without an outbox.
+            if await database.inspection.exists():
+                outboxes.append(database.inspection)
+        found = await settled_at(
+            server, options.wanted, bull_prefix=options.bull_prefix, outboxes=outboxes, timeout=options.timeout
+        )
+    if found.failed or found.dead_letters:
+        failed, dead = plural(len(found.failed), "job"), plural(found.dead_letters, "dead letter")
+        terminal.warn(f"{options.wanted} is settled, with {failed} that failed permanently, and {dead}.")
+        return exits.FAILED
+    return exits.OK
 
 
 def _some(places: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """What an outbox looks like from outside: its backlog, its relay, and who makes it wait. Changes nothing."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 import msgspec
@@ -8,6 +8,8 @@ from msgspec import Struct
 from sqlalchemy import Table, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domainstream.errors import EventDecodingError
+from domainstream.event import read_message
 from domainstream.outbox.held_channels import HeldChannel
 from domainstream.outbox.sql.connection import driver_errors
 from domainstream.outbox.sql.errors import translated_errors
@@ -179,6 +181,23 @@ class OutboxInspection:
             writers=writers,
             dead_tuples=dead,
         )
+
+    async def waiting(self, correlation_id: str) -> list[str]:
+        """Return the ids of a transaction's events that are not confirmed to be in their streams.
+
+        The database looks at every row. Raises what `status` raises.
+        """
+        part = msgspec.json.encode(correlation_id)[1:-1]
+        with self._translated_errors():
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(self._queries.waiting, {"part": part})).scalars().all()
+        found = []
+        for data in rows:
+            with suppress(EventDecodingError):
+                message = read_message(bytes(data))
+                if correlation_id == (message.correlationid or message.id):
+                    found.append(message.id)
+        return found
 
     def _translated_errors(self) -> AbstractContextManager[None]:
         return translated_errors(self._table.fullname, driver_errors(self._engine), needs=_NEEDS)

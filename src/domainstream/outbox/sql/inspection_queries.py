@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Dialect, MetaData, Table, Text, TextClause, bindparam, text
+from sqlalchemy import Dialect, LargeBinary, MetaData, Table, Text, TextClause, bindparam, text
 
 from domainstream.outbox.sql.engine import RELAY_APPLICATION
 from domainstream.outbox.sql.statements import NOW_MS
@@ -23,6 +23,9 @@ class InspectionQueries(NamedTuple):
 
     relay: TextClause
     """Returns the time and the relay's row, in which everything is NULL if there is none."""
+
+    waiting: TextClause
+    """Returns the messages that contain the bytes `part`."""
 
     writers: TextClause | None
     """Returns the fields of `OpenWriter`; None where writers cannot be seen."""
@@ -46,6 +49,7 @@ def queries_for(dialect: Dialect, table: Table) -> InspectionQueries:
         if is_postgresql
         else text(f"SELECT max(id) - min(id) + 1, NULL FROM {outbox}")
     )
+    place = "position(:part in data)" if is_postgresql else "instr(data, :part)"
     columns = "owner, epoch, lease_until_ms, published, pending, held"
     return InspectionQueries(
         rows=text(
@@ -56,6 +60,7 @@ def queries_for(dialect: Dialect, table: Table) -> InspectionQueries:
         relay=text(
             f"SELECT clock.now_ms, {columns} FROM (SELECT {now} AS now_ms) AS clock LEFT JOIN {relay} ON name = :name"
         ).bindparams(bindparam("name", table.name, Text)),
+        waiting=text(f"SELECT data FROM {outbox} WHERE {place} > 0").bindparams(bindparam("part", type_=LargeBinary)),
         writers=_writers_query(outbox) if is_postgresql else None,
     )
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from domainstream.errors import ServerRefusedError
@@ -146,6 +148,23 @@ class RedisGroupInspection:
             for entry in await self._nodes.run(key, oldest)
         ]
 
+    async def unsettled(self, channel: str, entry_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Return which of these entries a group has not read or acknowledged: entry, group, and which of the two."""
+        key, found = stream_key(channel, self._prefix), list[tuple[str, str, str]]()
+        for info in await self._infos("xinfo_groups", channel):
+            last = id_order(info["last-delivered-id"].decode())
+            unread = [entry_id for entry_id in entry_ids if id_order(entry_id) > last]
+            found += [(entry_id, _text(info["name"]), "not read") for entry_id in unread]
+            read = [entry_id for entry_id in entry_ids if id_order(entry_id) <= last] if info["pending"] else []
+            asks = {key: [partial(_ask_pending, key=key, group=info["name"], entry_id=entry_id) for entry_id in read]}
+            replies = (await ask_each(self._nodes, asks, missing=(*NO_STREAM, "NOGROUP")))[key] if read else ()
+            found += [
+                (entry_id, _text(info["name"]), "not acknowledged")
+                for entry_id, pending in zip(read, replies, strict=True)
+                if pending
+            ]
+        return found
+
     async def stored(self, channel: str, group: str) -> bytes:
         """Return the name of a group as the server has it: one that is not UTF-8 is shown in another form."""
         if "\\x" not in group:
@@ -220,3 +239,7 @@ def _oldest(pending: dict[str, Any] | None, unread: Sequence[Any] | None) -> int
 def _text(name: bytes) -> str:
     """Return the name of a group or consumer as text; bytes that are not UTF-8 are escaped with a backslash."""
     return name.decode(errors="backslashreplace")
+
+
+def _ask_pending(pipe: Pipeline, *, key: str, group: bytes, entry_id: str) -> Any:
+    return pipe.xpending_range(key, group, entry_id, entry_id, 1)
