@@ -8,7 +8,7 @@ from support.dashboards import Hospital
 
 __all__ = ["chromium"]
 
-LINE = '[data-history="group:domain_coding_stay_coded:billing:oldest_ms"] path'
+LINE = '[data-history="group:domain_coding_stay_coded:billing:oldest_ms"] .line'
 
 pytestmark = [
     pytest.mark.slow,

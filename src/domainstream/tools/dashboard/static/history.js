@@ -1,6 +1,7 @@
 // Draws how far behind each group was, from the numbers that this tab has received in the last minutes.
 
 const SPAN = 10 * 60 * 1000;
+const SHORTEST = 60 * 1000;
 const WIDTH = 120;
 const HEIGHT = 24;
 const SVG = "http://www.w3.org/2000/svg";
@@ -29,9 +30,10 @@ function draw(cell) {
   const known = own.filter(([, value]) => value !== null);
   if (known.length === 0 || now - known[0][0] < 1000) return;
   if (own.at(-1)[1] !== null) own.push([now, own.at(-1)[1]]);
+  const span = Math.max(SHORTEST, now - own[0][0]);
   const most = Math.max(...known.map(([, value]) => value));
   const place = ([time, value]) =>
-    `${((1 - (now - time) / SPAN) * WIDTH).toFixed(1)} ${(HEIGHT - 2 - (value / Math.max(most, 1000)) * (HEIGHT - 4)).toFixed(1)}`;
+    `${((1 - (now - time) / span) * WIDTH).toFixed(1)} ${(HEIGHT - 2 - (value / Math.max(most, 1000)) * (HEIGHT - 4)).toFixed(1)}`;
   let path = "";
   let pen = "M";
   for (const point of own) {
@@ -42,9 +44,12 @@ function draw(cell) {
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("class", "history");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `at most ${(most / 1000).toFixed(1)} s behind`);
-  const line = svg.appendChild(document.createElementNS(SVG, "path"));
-  line.setAttribute("d", path);
+  svg.setAttribute("aria-label", `at most ${(most / 1000).toFixed(1)} s behind in the last ${Math.ceil(span / 60000)} min`);
+  for (const [kind, drawn] of [["track", `M0 ${HEIGHT - 1}H${WIDTH}`], ["line", path]]) {
+    const part = svg.appendChild(document.createElementNS(SVG, "path"));
+    part.setAttribute("class", kind);
+    part.setAttribute("d", drawn);
+  }
   cell.replaceChildren(svg);
 }
 
