@@ -22,6 +22,7 @@ from domainstream.tools.dashboard.facts import Facts
 from domainstream.tools.dashboard.failures import FailureSamples
 from domainstream.tools.dashboard.forms import NOTICE, cookie_path, read_form, read_notice
 from domainstream.tools.dashboard.instance_pages import InstancePages
+from domainstream.tools.dashboard.latency_pages import LatencyPages
 from domainstream.tools.dashboard.live import Live
 from domainstream.tools.dashboard.outbox_pages import OutboxPages
 from domainstream.tools.dashboard.pages import Pages
@@ -63,6 +64,7 @@ class Dashboard:
                 Route("/dead-letters/{channel}/{letter_id}", pages.dead_letter),
                 Route("/story", story.story),
                 Route("/map", story.map),
+                *LatencyPages(self.facts).routes(),
                 *InstancePages(self.facts).routes(),
                 *OutboxPages(self.facts).routes(),
                 *RetentionPages(self.facts).routes(),

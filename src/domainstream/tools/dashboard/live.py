@@ -177,7 +177,7 @@ def channel_values(channel: ChannelFacts) -> Values:
     for group in channel.groups:
         begin = f"group:{name}:{group.group}"
         values |= {f"{begin}:unread": number(group.unread), f"{begin}:pending": number(group.pending)}
-        values[f"{begin}:oldest"] = seconds(group.oldest_ms)
+        values |= {f"{begin}:oldest": seconds(group.oldest_ms), f"{begin}:oldest_ms": str(group.oldest_ms or 0)}
     return values
 
 

@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from domainstream.tools.demo.tally import DemoOutcome, FailoverOutcome, Tally, percentile
+from domainstream.tools.common.percentiles import percentile
+from domainstream.tools.demo.tally import DemoOutcome, FailoverOutcome, Tally
 
 _WIDTH_OF_FILES = 120
 _WIDTH_OF_ALL_COLUMNS = 80

@@ -1,12 +1,12 @@
 """Counts what the children report, and sums it up as the result of a run, which `--json` prints."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from math import ceil
+from collections.abc import Iterable
 from typing import Self
 
 from msgspec import Struct
 
+from domainstream.tools.common.percentiles import percentile
 from domainstream.tools.demo.protocol import Report, Subscription
 
 
@@ -233,13 +233,6 @@ class DemoOutcome(Struct, frozen=True, kw_only=True):
             ],
             problems=[*problems, *tally.failures, *tally.missing(), *repeats, *overtaken],
         )
-
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return the smallest of `values` that at least `percent` of them do not exceed; None without values."""
-    if not values:
-        return None
-    return sorted(values)[max(0, ceil(len(values) * percent / 100) - 1)]
 
 
 def _rounded(milliseconds: float | None) -> float | None:

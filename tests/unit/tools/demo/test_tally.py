@@ -2,8 +2,9 @@
 
 import pytest
 
+from domainstream.tools.common.percentiles import percentile
 from domainstream.tools.demo.protocol import Handled, Published, Report, Subscription, read_report, write_report
-from domainstream.tools.demo.tally import DemoOutcome, FailoverOutcome, Tally, percentile
+from domainstream.tools.demo.tally import DemoOutcome, FailoverOutcome, Tally
 
 CREATED = Subscription("stay_created", "screenflow", "screen-stay")
 PRICED = Subscription("stay_priced", "coding", "record-price")

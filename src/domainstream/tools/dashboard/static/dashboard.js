@@ -50,7 +50,9 @@ function follow() {
     source.onopen = () => say("Live", true);
     source.onerror = () => say("Reconnecting", false);
     source.onmessage = (message) => {
-      for (const [name, text] of Object.entries(JSON.parse(message.data))) {
+      const changed = JSON.parse(message.data);
+      document.dispatchEvent(new CustomEvent("numbers", { detail: changed }));
+      for (const [name, text] of Object.entries(changed)) {
         if (name === "live") say(text === "live" ? "Live" : "Waiting for the server", text === "live");
         for (const element of places.get(name) ?? []) show(element, text);
         for (const box of tones.get(name) ?? []) box.setAttribute("class", `box ${text}`);
