@@ -21,7 +21,7 @@ from support.working import Valuation, job_of
 
 from domainstream.queue import JobSettings
 from domainstream.tools.timeline import Search, TimelineEntry, in_order
-from domainstream.worker import EventContext
+from domainstream.worker import EventContext, GiveUp
 
 REPLAY = ("--since", "1h", "--to", "valuation", "--job", "price-stay", "--json")
 
@@ -207,3 +207,41 @@ async def test_long_search_reports_its_progress() -> None:
     assert [number async for number in search.within("long", numbers(9))] == [0, 1, 2]
     assert reports == [(2, "short"), (4, "long"), (6, "long")]
     assert search.cut == ["long"]
+
+
+async def test_transaction_is_waited_for(typed: Type, streams: Streams, valuation: Valuation, bull: str) -> None:
+    """With --wait, the timeline is shown once the transaction's jobs have ended."""
+    event = evaluated()
+    await streams.add(event)
+    await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull)
+    async with running(valuation.worker(_nothing)):
+        result = await typed("trace", event.id, "--wait", "--json", "--bull-prefix", bull)
+    assert records(result)[-1]["what"] == "completed"
+
+
+async def test_failed_transaction_is_an_exit_code(
+    typed: Type, streams: Streams, valuation: Valuation, bull: str
+) -> None:
+    """With --wait, a job that failed permanently is code 1, and the timeline is shown nevertheless."""
+    event = evaluated()
+    await streams.add(event)
+    await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull)
+
+    async def give_up(_event: object, _context: EventContext) -> None:
+        raise GiveUp("no tariff")
+
+    async with running(valuation.worker(give_up)):
+        result = await typed("trace", event.id, "--wait", "--bull-prefix", bull)
+    assert result.exit_code == 1
+    assert "1 job that failed permanently" in result.output
+    assert "queue valuation: price-stay" in result.output
+
+
+async def test_transaction_that_is_not_settled_is_an_exit_code(typed: Type, streams: Streams, bull: str) -> None:
+    """With --wait and a time that is over, the error names what is open."""
+    event = evaluated()
+    await streams.add(event)
+    await typed("replay", EVALUATED, *REPLAY, "--yes", "--bull-prefix", bull)
+    result = await typed("trace", event.id, "--wait", "--timeout", "200ms", "--bull-prefix", bull)
+    assert result.exit_code == 1
+    assert "of the queue valuation is wait" in result.output
