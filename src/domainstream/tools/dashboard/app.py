@@ -49,7 +49,8 @@ class Dashboard:
         """What changes while a page is open."""
         self._access = Access(settings.access)
         samples = FailureSamples(self.facts)
-        pages, story = Pages(self.facts, samples), StoryPages(self.facts)
+        contracts = ContractPages(self.facts)
+        pages, story = Pages(self.facts, samples), StoryPages(self.facts, contracts.in_flight)
         actions = ActionPages(self.facts, samples, self._access)
         self._app = Starlette(
             routes=[
@@ -68,7 +69,7 @@ class Dashboard:
                 *InstancePages(self.facts).routes(),
                 *OutboxPages(self.facts).routes(),
                 *RetentionPages(self.facts).routes(),
-                *ContractPages(self.facts).routes,
+                *contracts.routes,
                 Route("/live", self.live.stream),
                 Route("/do/{action}", actions.confirm, methods=["GET"]),
                 Route("/do/{action}", actions.carry_out, methods=["POST"]),

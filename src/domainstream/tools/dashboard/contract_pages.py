@@ -25,7 +25,8 @@ class ContractPages:
     def __init__(self, facts: Facts) -> None:
         """Show `facts`."""
         self._facts = facts
-        self._in_flight = Cached(lambda: read_in_flight(facts), seconds=SECONDS)
+        self.in_flight = Cached(lambda: read_in_flight(facts), seconds=SECONDS)
+        """The versions that are still stored."""
         self.routes: list[BaseRoute] = [
             Route("/contracts", self.contracts),
             Route("/contracts/{event_type}", self.contract),
@@ -74,7 +75,7 @@ class ContractPages:
     async def _contracts(self) -> list[Contract] | None:
         """Return the contracts; None without the system's code."""
         projects = await self._facts.project.get()
-        return contracts_of(projects[0], await self._in_flight.get()) if projects else None
+        return contracts_of(projects[0], await self.in_flight.get()) if projects else None
 
     def _sample(self) -> dict[str, int]:
-        return {"most_entries": ENTRIES, "most_jobs": JOBS, "age_ms": self._in_flight.age_ms}
+        return {"most_entries": ENTRIES, "most_jobs": JOBS, "age_ms": self.in_flight.age_ms}

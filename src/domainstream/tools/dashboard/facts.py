@@ -18,6 +18,7 @@ from domainstream.tools.check.project import read_project
 from domainstream.tools.common.server import CONNECT_TIMEOUT, RedisServer, server_of
 from domainstream.tools.dashboard.cached import Cached
 from domainstream.tools.dashboard.outboxes import Outboxes
+from domainstream.tools.dashboard.rates import Rates
 from domainstream.tools.dashboard.settings import DashboardSettings
 from domainstream.tools.doctor.diagnosis import DiagnosisSettings, diagnose
 from domainstream.tools.doctor.finding import Finding
@@ -68,6 +69,9 @@ class ChannelFacts(Struct, frozen=True, kw_only=True):
 
     dead: DeadLetterState | None
     """Its dead letters; None if it has none."""
+
+    rate: float | None = None
+    """How many entries are added in a second; None while that is not known."""
 
     @property
     def lag(self) -> int:
@@ -138,6 +142,7 @@ class Facts:
         """The order of queues."""
         self.outboxes = Outboxes(settings.outboxes)
         """The outboxes."""
+        self._rates = Rates()
         self.names = Cached(self._names, seconds=10)
         """What there is; the whole database is searched for it."""
         self.findings = Cached(self._findings, seconds=30)
@@ -211,8 +216,15 @@ class Facts:
             groups.setdefault(group.channel, []).append(group)
         dead = await self.server.dead_letters.states(names)
         return [
-            ChannelFacts(channel=name, stream=streams.get(name), groups=groups.get(name, []), dead=dead.get(name))
+            ChannelFacts(
+                channel=name,
+                stream=stream,
+                groups=groups.get(name, []),
+                dead=dead.get(name),
+                rate=self._rates.note(name, stream.added) if stream else None,
+            )
             for name in names
+            for stream in [streams.get(name)]
         ]
 
     async def close(self) -> None:

@@ -19,10 +19,17 @@ def channel_note(streams: Sequence[ChannelFacts]) -> tuple[str, str]:
         return f"{dead:,} dead letters", "bad"
     if any(stream.stream and not stream.groups for stream in streams):
         return "nobody reads it", "warn"
+    rates = [stream.rate for stream in streams if stream.rate is not None]
+    rate = f"{per_second(sum(rates))}, " if rates else ""
     lag, oldest_ms = sum(stream.lag for stream in streams), max(stream.oldest_ms or 0 for stream in streams)
     if oldest_ms >= LATE_MS:
-        return f"{lag:,} not settled, {seconds(oldest_ms)} behind", "warn"
-    return f"{lag:,} not settled" if lag else "all settled", ""
+        return f"{rate}{lag:,} not settled, {seconds(oldest_ms)} behind", "warn"
+    return rate + (f"{lag:,} not settled" if lag else "all settled"), ""
+
+
+def per_second(rate: float) -> str:
+    """Return a rate in words: with one place below ten a second."""
+    return f"{rate:,.0f}/s" if rate >= 10 or not rate else f"{max(rate, 0.1):.1f}/s"
 
 
 def queue_note(queues: Sequence[QueueFacts]) -> tuple[str, str]:

@@ -6,19 +6,15 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domainstream.queue.bullmq.workers import worker_counts
 from domainstream.tools.dashboard.cached import Cached
+from domainstream.tools.dashboard.contracts import InFlight
+from domainstream.tools.dashboard.drift import Drift, idle_queues, newer_versions, unknown_channels
 from domainstream.tools.dashboard.facts import Facts
+from domainstream.tools.dashboard.map_links import Links, expected_jobs, links_of_code, links_on_server
 from domainstream.tools.dashboard.rendering import page
 from domainstream.tools.dashboard.story import Story, story_of
-from domainstream.tools.dashboard.system_map import (
-    COLUMNS,
-    HEIGHT,
-    WIDTHS,
-    draw_map,
-    expected_jobs,
-    left_of,
-    links_on_server,
-)
+from domainstream.tools.dashboard.system_map import COLUMNS, HEIGHT, WIDTHS, draw_map, left_of
 from domainstream.tools.timeline import Search, timeline_of
 
 LONGEST_ID: Final = 500
@@ -36,9 +32,11 @@ MOST_EVENTS: Final = 200
 class StoryPages:
     """The pages of stories and of the map. Each is a method that answers a request."""
 
-    def __init__(self, facts: Facts) -> None:
-        """Show `facts`."""
+    def __init__(self, facts: Facts, in_flight: Cached[InFlight]) -> None:
+        """Show `facts`, and the versions of events that are in flight."""
         self._facts = facts
+        self._in_flight = in_flight
+        self._workers = Cached(self._count_workers, seconds=5)
         self._links = Cached(lambda: links_on_server(facts), seconds=10)
         self._searches = asyncio.Semaphore(SEARCHES)
 
@@ -62,14 +60,30 @@ class StoryPages:
 
     async def map(self, request: Request) -> Response:
         """Draw the map of the system."""
+        seen = await self._links.get()
         context = {
-            "map": await draw_map(self._facts, await self._links.get()),
+            "map": await draw_map(self._facts, seen, await self._drifts(seen)),
             "columns": [(name, left_of(number)) for number, name in enumerate(COLUMNS)],
             "widths": WIDTHS,
             "box_height": HEIGHT,
             "has_code": self._facts.settings.system is not None,
         }
         return page(request, "map.html", context)
+
+    async def _drifts(self, seen: Links) -> list[Drift]:
+        """Return where server and code differ, and the queues without workers."""
+        projects, queues = await self._facts.project.get(), await self._facts.queues.get()
+        subscribed = {queue for _, queue in seen.queued}
+        drifts: list[Drift] = []
+        for project in projects:
+            subscribed |= {queue for _, queue in links_of_code(project).queued}
+            drifts += unknown_channels(project, await self._facts.channels.get())
+            drifts += newer_versions(project, await self._in_flight.get())
+        return [*drifts, *idle_queues(queues, subscribed, await self._workers.get())]
+
+    async def _count_workers(self) -> dict[str, int] | None:
+        queues = (await self._facts.names.get()).queues
+        return await worker_counts(self._facts.nodes, queues, bull_prefix=self._facts.settings.bull_prefix)
 
     async def _search(self, wanted: str, *, all_jobs: bool) -> tuple[Story, Search, str]:
         """Return the story, the search that found it, and the transaction that an event belongs to, if any."""

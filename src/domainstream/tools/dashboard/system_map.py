@@ -9,20 +9,11 @@ from typing import Final
 from msgspec import Struct
 
 from domainstream.queue.partitions import by_queue
-from domainstream.tools.check.model.project import Project
+from domainstream.tools.dashboard.drift import Drift
 from domainstream.tools.dashboard.facts import ChannelFacts, Facts, QueueFacts
-from domainstream.tools.dashboard.notes import channel_note, queue_note
-from domainstream.tools.dashboard.rendering import path_to
-from domainstream.tools.dashboard.story import Handling
-from domainstream.tools.failures import message_of
-
-SEEN: Final = 20
-"""How many of the newest entries of a stream, and of the newest jobs of a queue in each state, are looked at."""
-
-SERVICES: Final = "/services/"
-"""What a service's name has in front of it in the source of an event."""
-
-STATES: Final = ("completed", "failed", "wait")
+from domainstream.tools.dashboard.map_links import Links, links_of_code, plain_channel
+from domainstream.tools.dashboard.notes import LATE_MS, channel_note, per_second, queue_note
+from domainstream.tools.dashboard.rendering import path_to, seconds
 
 COLUMNS: Final = ("Services", "Channels", "Queues", "Handlers")
 WIDTHS: Final = (150, 290, 170, 230)
@@ -30,6 +21,9 @@ GAP: Final = 70
 HEIGHT: Final = 44
 STEP: Final = 58
 TOP: Final = 34
+
+WEIGHTS: Final = (1, 10, 100)
+"""From how many events a second on a line is thicker."""
 
 
 class Edge(Struct, frozen=True, kw_only=True):
@@ -43,19 +37,6 @@ class Edge(Struct, frozen=True, kw_only=True):
 
     is_seen: bool
     """Whether it was only seen on the server, and not found in the code."""
-
-
-class Links(Struct, frozen=True, kw_only=True):
-    """What leads where, each as a pair of names."""
-
-    published: set[tuple[str, str]]
-    """Services and the channels that they publish to."""
-
-    queued: set[tuple[str, str]]
-    """Channels and the queues that get their events."""
-
-    handled: set[tuple[str, str]]
-    """Queues and the names of what handles their jobs."""
 
 
 class Node(Struct, frozen=True, kw_only=True):
@@ -95,8 +76,8 @@ class SystemMap(Struct, frozen=True, kw_only=True):
     nodes: list[Node]
     """The boxes."""
 
-    edges: list[tuple[str, bool]]
-    """The lines, as paths of SVG, and whether each was only seen."""
+    lines: list["Line"]
+    """The lines between them."""
 
     width: int
     """How wide it is."""
@@ -107,64 +88,60 @@ class SystemMap(Struct, frozen=True, kw_only=True):
     has_seen: bool
     """Whether something in it was only seen on the server."""
 
-
-def links_of_code(project: Project) -> Links:
-    """Return what the code of a system says."""
-    values = {name: channel.value for name, channel in project.channel_by_name.items() if channel.value}
-    handled = {
-        (consumer.queue, handler.name)
-        for consumer in project.consumers
-        if consumer.queue
-        for handler in consumer.handlers
-    }
-    return Links(
-        published={
-            (mapper.service, values[outcome.channel])
-            for mapper in project.mappers
-            for case in mapper.cases
-            for outcome in case.outcomes
-            if outcome.channel in values and outcome.channel is not None
-        },
-        queued={(channel, one.queue) for channel, handlings in expected_jobs(project).items() for one in handlings},
-        handled=handled,
-    )
+    drifts: list[Drift]
+    """What is not as it should be."""
 
 
-def expected_jobs(project: Project) -> dict[str, list[Handling]]:
-    """Return which jobs the events of each channel become, by the channel's value."""
-    values = {name: channel.value for name, channel in project.channel_by_name.items() if channel.value}
-    expected: dict[str, list[Handling]] = {}
-    for found in project.subscription_maps:
-        for entry in found.entries:
-            for one in entry.subscriptions:
-                if one.queue and one.job and entry.channel in values:
-                    handling = Handling(queue=one.queue, job=one.job)
-                    expected.setdefault(values[entry.channel], []).append(handling)
-    return expected
+class Line(Struct, frozen=True, kw_only=True):
+    """A line from one box to another."""
+
+    path: str
+    """Its path in SVG."""
+
+    is_seen: bool
+    """Whether it was only seen on the server."""
+
+    words: str
+    """What goes along it now."""
+
+    tone: str
+    """`bad`, `warn`, or empty."""
+
+    weight: int
+    """How thick it is, from 1 to 4, by how much goes along it."""
 
 
-async def links_on_server(facts: Facts) -> Links:
-    """Return what the newest events and jobs show."""
-    links = Links(published=set(), queued=set(), handled=set())
-    names = await facts.names.get()
-    for channel in names.channels:
-        for delivery in await facts.server.streams.latest(channel, SEEN):
-            if message := message_of(delivery):
-                links.published.add((message.source.removeprefix(SERVICES), plain_channel(channel)))
-    for queue, partitions in by_queue(names.queues).items():
-        for state in STATES:
-            for job in await facts.newest_jobs(partitions[0], state, count=SEEN):
-                if message := message_of(job):
-                    links.queued.add((message.type, queue))
-                    links.handled.add((queue, job.name))
-    return links
+class Now(Struct, frozen=True, kw_only=True):
+    """What is there now."""
+
+    channels: Sequence[ChannelFacts]
+    """The streams."""
+
+    queues: Sequence[QueueFacts]
+    """The BullMQ queues."""
+
+    drifts: Sequence[Drift]
+    """What is not as it should be."""
+
+    def streams_of(self, channel: str) -> list[ChannelFacts]:
+        """Return the streams of a channel: more than one if it has partitions."""
+        return [one for one in self.channels if plain_channel(one.channel) == channel]
+
+    def queues_of(self, queue: str) -> list[QueueFacts]:
+        """Return the BullMQ queues of a queue."""
+        own = by_queue(one.state.queue for one in self.queues).get(queue, [])
+        return [one for one in self.queues if one.state.queue in own]
+
+    def drift_of(self, column: int, name: str) -> Drift | None:
+        """Return what is wrong with a box; None if nothing is."""
+        return next((drift for drift in self.drifts if (drift.column, drift.name) == (column, name)), None)
 
 
-async def draw_map(facts: Facts, seen: Links) -> SystemMap:
+async def draw_map(facts: Facts, seen: Links, drifts: Sequence[Drift]) -> SystemMap:
     """Return the map of what the code says and of what was `seen`, with what is there now."""
     projects = await facts.project.get()
     code = links_of_code(projects[0]) if projects else Links(published=set(), queued=set(), handled=set())
-    channels, queues = await facts.channels.get(), await facts.queues.get()
+    now = Now(channels=await facts.channels.get(), queues=await facts.queues.get(), drifts=drifts)
     # A handler's name and its job's name are two words for one thing: the code's is the better one.
     known_queues = {queue for queue, _ in code.handled}
     handled = {pair for pair in seen.handled if pair[0] not in known_queues}
@@ -173,13 +150,7 @@ async def draw_map(facts: Facts, seen: Links) -> SystemMap:
         *_edges(1, code.queued, seen.queued),
         *_edges(2, code.handled, handled),
     ]
-    columns = _columns(edges, channels, queues)
-    return _drawn(columns, edges, channels, queues)
-
-
-def plain_channel(channel: str) -> str:
-    """Return the channel that a stream belongs to: `domain_x` for its partition `domain_x:p3`."""
-    return channel.partition(":p")[0]
+    return _drawn(_columns(edges, now), edges, now)
 
 
 def _edges(column: int, code: set[tuple[str, str]], seen: set[tuple[str, str]]) -> list[Edge]:
@@ -189,15 +160,15 @@ def _edges(column: int, code: set[tuple[str, str]], seen: set[tuple[str, str]]) 
     ]
 
 
-def _columns(edges: Iterable[Edge], channels: Sequence[ChannelFacts], queues: Sequence[QueueFacts]) -> list[list[str]]:
+def _columns(edges: Iterable[Edge], now: Now) -> list[list[str]]:
     """Return the names in each column, in an order in which few lines cross: by what leads to them."""
     found: list[dict[str, None]] = [{}, {}, {}, {}]
     for edge in sorted(edges, key=lambda edge: edge.begin[0]):
         for column, name in (edge.begin, edge.end):
             found[column].setdefault(name)
-    for channel in channels:
+    for channel in now.channels:
         found[1].setdefault(plain_channel(channel.channel))
-    for queue in by_queue(queue.state.queue for queue in queues):
+    for queue in by_queue(queue.state.queue for queue in now.queues):
         found[2].setdefault(queue)
     columns = [list(names) for names in found]
     for column in (1, 2, 3):
@@ -211,26 +182,45 @@ def _mean(name: str, column: int, edges: Iterable[Edge], place: dict[str, int]) 
     return sum(sources) / len(sources) if sources else float(len(place))
 
 
-def _drawn(
-    columns: Sequence[Sequence[str]],
-    edges: Iterable[Edge],
-    channels: Sequence[ChannelFacts],
-    queues: Sequence[QueueFacts],
-) -> SystemMap:
+def _drawn(columns: Sequence[Sequence[str]], edges: Iterable[Edge], now: Now) -> SystemMap:
     rows = max(map(len, columns), default=0)
     labels = {name: _label(name, columns[0]) for name in columns[1]}
     nodes = {
-        (column, name): _node(column, name, _y(number, len(names), rows), channels, queues, labels)
+        (column, name): _node(column, name, _y(number, len(names), rows), now, labels)
         for column, names in enumerate(columns)
         for number, name in enumerate(names)
     }
-    paths = [(_path(nodes[edge.begin], nodes[edge.end]), edge.is_seen) for edge in edges]
+    lines = [_line(edge, nodes[edge.begin], nodes[edge.end], now) for edge in edges]
     return SystemMap(
         nodes=list(nodes.values()),
-        edges=paths,
+        lines=lines,
         width=left_of(len(COLUMNS)) - GAP + 1,
         height=TOP + rows * STEP,
-        has_seen=any(is_seen for _, is_seen in paths),
+        has_seen=any(line.is_seen for line in lines),
+        drifts=list(now.drifts),
+    )
+
+
+def _line(edge: Edge, begin: Node, end: Node, now: Now) -> Line:
+    """Return a line with what goes along it: the rate of the channel, how late its readers are, or what has failed."""
+    words, tone, weight = "", "", 1
+    column, (_, from_name), (_, to_name) = edge.begin[0], edge.begin, edge.end
+    if column < 2:
+        streams = now.streams_of(to_name if column == 0 else from_name)
+        rate = sum(stream.rate or 0 for stream in streams)
+        late = max((stream.oldest_ms or 0 for stream in streams), default=0) if column else 0
+        words = per_second(rate) + (f", {seconds(late)} behind" if column else "")
+        tone = "warn" if late >= LATE_MS else ""
+        weight = 1 + sum(rate >= step for step in WEIGHTS)
+    else:
+        failed = sum(queue.state.failed for queue in now.queues_of(from_name))
+        words, tone = f"{failed:,} failed", "bad" if failed else ""
+    return Line(
+        path=_path(begin, end),
+        is_seen=edge.is_seen,
+        words=f"{begin.label} → {end.label}: {words}",
+        tone=tone,
+        weight=weight,
     )
 
 
@@ -246,25 +236,20 @@ def _label(channel: str, services: Iterable[str]) -> str:
     return channel
 
 
-def _node(
-    column: int,
-    name: str,
-    y: int,
-    channels: Sequence[ChannelFacts],
-    queues: Sequence[QueueFacts],
-    labels: Mapping[str, str],
-) -> Node:
+def _node(column: int, name: str, y: int, now: Now, labels: Mapping[str, str]) -> Node:
     note, tone, path, live = "", "", "", ""
     if column == 1:
-        streams = [one for one in channels if plain_channel(one.channel) == name]
+        streams = now.streams_of(name)
         note, tone = channel_note(streams)
         path = _path_to("channels", [stream.channel for stream in streams])
         live = f"channel:{streams[0].channel}" if len(streams) == 1 else ""
     elif column == 2:
-        own = by_queue(queue.state.queue for queue in queues).get(name, [])
-        note, tone = queue_note([queue for queue in queues if queue.state.queue in own])
-        path = _path_to("queues", own)
-        live = f"queue:{own[0]}" if len(own) == 1 else ""
+        queues = now.queues_of(name)
+        note, tone = queue_note(queues)
+        path = _path_to("queues", [queue.state.queue for queue in queues])
+        live = f"queue:{queues[0].state.queue}" if len(queues) == 1 else ""
+    if drift := now.drift_of(column, name):
+        note, tone, live = drift.note, "bad", ""
     label = labels[name] if column == 1 else name
     return Node(
         column=column, name=name, label=label, note=note, tone=tone, path=path, live=live, x=left_of(column), y=y

@@ -14,7 +14,7 @@ playwright = pytest.importorskip("playwright.async_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PAGES = (
     *("/", "/queues", "/queues/billing", "/failures", "/channels", "/channels/domain_coding_stay_coded"),
-    *("/story", "/story?id=stay-101", "/map", "/instances", "/outbox", "/retention", "/latency"),
+    *("/story", "/story?id=stay-101", "/map", "/instances", "/outbox", "/latency", "/retention", "/latency"),
     *("/contracts", "/contracts/domain_coding_medical_stay_created", "/catalogue"),
 )
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from integration.tools.dashboard.test_browser import CHROMIUM, barriers, chromium, served
+from integration.tools.dashboard.test_browser import CHROMIUM, barriers, chromium
+from integration.tools.dashboard.test_live import served
 from support.dashboards import Hospital
 
 __all__ = ["chromium"]
