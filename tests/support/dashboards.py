@@ -15,7 +15,7 @@ from support.checking import EVENTS, small_system, write_system
 from support.consuming import BullJobs, Streams, running, until
 
 from domainstream.channel import EventPublisherChannel
-from domainstream.event import BaseEvent, EventPayload
+from domainstream.event import BaseEvent, EventEncoder, EventPayload
 from domainstream.queue import JobSettings
 from domainstream.subscriber import RedisBullMQStreamSubscriber, Subscriptions, create_multiple_handlers, to_queue
 from domainstream.subscriber.subscriptions import AGGREGATE
@@ -132,6 +132,12 @@ class Hospital:
     def settings(self, url: str = "", **settings: Any) -> DashboardSettings:
         """Return the settings of a dashboard that shows the hospital."""
         return DashboardSettings(redis_url=url or self.url, prefix=self.prefix, bull_prefix=self.bull, **settings)
+
+    async def code_in_trace(self, stay: str, traceparent: str) -> None:
+        """Publish that a stay was coded, in a span."""
+        event = StayCoded(aggregate_id=stay, payload=StayCodedPayload(codes=["I21.0"]))
+        data = EventEncoder("coding").encode(event, {"traceparent": traceparent})
+        await self.streams.add_data(Channel.DOMAIN_CODING_STAY_CODED, data=data)
 
     async def code(self, stay: str, *codes: str, comment: str = "") -> None:
         """Publish that a stay was coded."""

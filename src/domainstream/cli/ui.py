@@ -152,6 +152,17 @@ class UiOptions:
     ]
     """How many failed jobs of each queue are grouped by cause."""
 
+    trace_url: Annotated[
+        str,
+        option(
+            "--trace-url",
+            metavar="URL",
+            default="",
+            help="Where your tracing backend shows a trace: https://tempo.example.com/trace/{trace_id}.",
+        ),
+    ]
+    """Where a trace is shown; empty for nowhere."""
+
     search_limit: Annotated[
         int,
         option(
@@ -208,6 +219,7 @@ def ui(terminal: Terminal, options: UiOptions) -> None:
         masked=frozenset(options.masked),
         sample=options.sample,
         search_limit=options.search_limit,
+        trace_url=options.trace_url,
     )
     place = f"[{options.host}]" if ":" in options.host else options.host
     serve(settings, host=options.host, port=options.port, ready=lambda port: terminal.say(f"http://{place}:{port}/"))

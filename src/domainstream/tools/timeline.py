@@ -1,5 +1,6 @@
 """Gathers everything about a transaction or an aggregate, across streams, dead letters and queues."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -25,6 +26,9 @@ ORDER: Final = ("published", "buried", "added", "started", "completed", "failed"
 """The order of one event's entries, and of two entries in the same millisecond."""
 
 
+_TRACE_PARENT: Final = re.compile(r"[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}.*")
+
+
 class TimelineEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened in a business transaction."""
 
@@ -48,6 +52,9 @@ class TimelineEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     correlation_id: str = ""
     """The transaction that the event belongs to."""
+
+    trace_id: str = ""
+    """The trace in which the event was published; empty without one."""
 
     channel: str | None = None
     """The channel of the stream entry or dead letter."""
@@ -168,9 +175,16 @@ def _stream_entry(message: EventMessage, what: str, time_ms: int, channel: str, 
         aggregate_id=message.subject,
         causation_id=message.causationid,
         correlation_id=message.correlationid or message.id,
+        trace_id=_trace_id(message),
         channel=channel,
         entry_id=entry_id,
     )
+
+
+def _trace_id(message: EventMessage) -> str:
+    """Return the trace id of an event's W3C trace context; empty for none, or for one that is malformed."""
+    found = _TRACE_PARENT.fullmatch(message.traceparent or "")
+    return found[1] if found else ""
 
 
 def _job_entries(job: JobState, message: EventMessage | None, *, reasons: bool) -> Iterator[TimelineEntry]:
@@ -188,6 +202,7 @@ def _job_entries(job: JobState, message: EventMessage | None, *, reasons: bool) 
                 event_id=message.id if message else "",
                 aggregate_id=message.subject if message else "",
                 causation_id=message.causationid if message else None,
+                trace_id=_trace_id(message) if message else "",
                 correlation_id=_transaction_of(job) or (message.correlationid or message.id if message else ""),
                 queue=job.queue,
                 job=job.name,

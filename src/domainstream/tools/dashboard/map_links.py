@@ -7,7 +7,6 @@ from msgspec import Struct
 from domainstream.queue.partitions import by_queue
 from domainstream.tools.check.model.project import Project
 from domainstream.tools.dashboard.facts import Facts
-from domainstream.tools.dashboard.story import Handling
 from domainstream.tools.failures import message_of
 
 SEEN: Final = 20
@@ -17,6 +16,16 @@ SERVICES: Final = "/services/"
 """What a service's name has in front of it in the source of an event."""
 
 STATES: Final = ("completed", "failed", "wait")
+
+
+class Handling(Struct, frozen=True, kw_only=True):
+    """A queue and the name of the jobs that it gets for the events of a channel."""
+
+    queue: str
+    """The queue's name."""
+
+    job: str
+    """The jobs' name."""
 
 
 class Links(Struct, frozen=True, kw_only=True):

@@ -105,8 +105,17 @@ class DashboardSettings:
     sample: int = 2_000
     """How many failed jobs of each queue are read, the newest ones, to group them by cause."""
 
+    trace_url: str = ""
+    """The address of a trace in a tracing backend, with `{trace_id}` in it; empty for none."""
+
     search_limit: int = 20_000
     """How many entries of each stream, and jobs of each queue, are searched for a story."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for an address of traces that leads to none."""
+        is_valid = self.trace_url.startswith(("http://", "https://")) and "{trace_id}" in self.trace_url
+        problem = f"trace_url is {self.trace_url}, expected an address such as https://tempo.example.com/{{trace_id}}"
+        raise_problems("The dashboard's settings", [problem if self.trace_url and not is_valid else None])
 
 
 def require_private(host: str, access: AccessSettings) -> None:

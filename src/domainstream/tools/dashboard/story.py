@@ -6,17 +6,8 @@ from msgspec import Struct
 
 from domainstream.stream.state import id_order
 from domainstream.tools.dashboard.facts import ChannelFacts
+from domainstream.tools.dashboard.map_links import Handling
 from domainstream.tools.timeline import TimelineEntry
-
-
-class Handling(Struct, frozen=True, kw_only=True):
-    """A queue and the name of the jobs that it gets for the events of a channel."""
-
-    queue: str
-    """The queue's name."""
-
-    job: str
-    """The jobs' name."""
 
 
 class Span(Struct, frozen=True, kw_only=True):
@@ -92,6 +83,9 @@ class EventStory(Struct, frozen=True, kw_only=True):
 
     correlation_id: str
     """The transaction that it belongs to."""
+
+    trace_id: str
+    """The trace in which it was published; empty without one."""
 
     channel: str
     """The channel that it was published to; empty if its stream does not keep it any more."""
@@ -213,6 +207,7 @@ def _event(
         event_type=first.event_type,
         aggregate_id=first.aggregate_id,
         correlation_id=first.correlation_id,
+        trace_id=first.trace_id,
         channel=channel,
         at_ms=first.time_ms,
         depth=depth,

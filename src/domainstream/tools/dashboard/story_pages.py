@@ -49,6 +49,7 @@ class StoryPages:
             "cut": [],
             "unsearched": [],
             "limit": self._facts.settings.search_limit,
+            "trace_url": self._facts.settings.trace_url,
         }
         if wanted:
             all_jobs = request.query_params.get("jobs") == "all"

@@ -13,7 +13,7 @@ async def test_each_handler_has_a_row(day: Hospital) -> None:
     async with browsing(day.settings()) as browser:
         text = await browser.page("/latency")
     for queue, job in (("billing", "price-stay"), ("archive", "store-stay"), ("archive", "store-invoice")):
-        assert re.search(rf'href="/queues/{queue}">{queue}</a> <span class="muted">{job}</span>', text)
+        assert re.search(rf'href="/queues/{queue}">{queue}</a><span class="sub">{job}</span>', text)
 
 
 async def test_handler_times_come_from_its_jobs(day: Hospital) -> None:

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from support.dashboards import HOSTILE, Browser, Hospital, browsing, crawl, write_code
 
+from domainstream.errors import ConfigurationError
 from domainstream.queue.bullmq.order import BullMQOrder, HeldKey
 from domainstream.tools import event_search
 from domainstream.tools.dashboard import pages
@@ -264,3 +265,29 @@ async def test_mounted_dashboard_stays_below_its_path(day: Hospital) -> None:
             assert (await browser.get("/ops/static/dashboard.js")).status_code == 200
     assert len(found) > 20
     assert all(path.startswith("/ops/") for path in found)
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def test_story_leads_to_the_trace(hospital: Hospital) -> None:
+    """With the address of a tracing backend, the trace of an event is a link; without, its id is there to be copied."""
+    await hospital.code_in_trace("stay-7", f"00-{TRACE}-00f067aa0ba902b7-01")
+    async with browsing(hospital.settings(trace_url="https://tempo.example.com/trace/{trace_id}")) as browser:
+        assert f'href="https://tempo.example.com/trace/{TRACE}"' in await browser.page("/story?id=stay-7")
+    async with browsing(hospital.settings()) as browser:
+        assert f'<span class="mono">{TRACE}</span>' in await browser.page("/story?id=stay-7")
+
+
+async def test_malformed_trace_is_left_out(hospital: Hospital) -> None:
+    """What another program wrote as a trace leads nowhere."""
+    await hospital.code_in_trace("stay-7", f"00-{'<' * 32}-00f067aa0ba902b7-01")
+    async with browsing(hospital.settings()) as browser:
+        assert "trace <" not in await browser.page("/story?id=stay-7")
+
+
+def test_address_of_traces_must_lead_to_one(hospital: Hospital) -> None:
+    """An address without a place for the id, or of a script, is refused."""
+    for address in ("https://tempo.example.com", "javascript:alert({trace_id})"):
+        with pytest.raises(ConfigurationError, match="trace_url"):
+            hospital.settings(trace_url=address)

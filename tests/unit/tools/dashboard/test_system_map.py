@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from domainstream.tools.check.project import read_project
-from domainstream.tools.dashboard.map_links import expected_jobs, links_of_code
-from domainstream.tools.dashboard.story import Handling
+from domainstream.tools.dashboard.map_links import Handling, expected_jobs, links_of_code
 from domainstream.tools.dashboard.system_map import _label
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "monorepo"
