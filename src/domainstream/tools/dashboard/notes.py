@@ -29,7 +29,7 @@ def channel_note(streams: Sequence[ChannelFacts]) -> tuple[str, str]:
 
 def per_second(rate: float) -> str:
     """Return a rate in words: with one place below ten a second."""
-    return f"{rate:,.0f}/s" if rate >= 10 or not rate else f"{max(rate, 0.1):.1f}/s"
+    return f"{rate:,.0f}/s" if rate >= 9.95 or not rate else f"{max(rate, 0.1):.1f}/s"
 
 
 def queue_note(queues: Sequence[QueueFacts]) -> tuple[str, str]:

@@ -26,7 +26,7 @@ HEADERS: Final = {
 NAVIGATION: Final = {
     "Now": {"": "Overview", "map": "Map", "failures": "Failures", "story": "Story"},
     "On the way": {"outbox": "Outbox", "channels": "Channels", "queues": "Queues", "latency": "Latency"},
-    "The system": {"instances": "Instances", "retention": "Retention", "contracts": "Contracts"},
+    "The system": {"instances": "Instances", "retention": "Retention", "contracts": "Contracts", "catalogue": "Catalogue"},
 }
 """The pages that every page leads to, in groups: their names by their paths."""
 
