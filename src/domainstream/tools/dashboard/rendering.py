@@ -26,7 +26,8 @@ HEADERS: Final = {
 NAVIGATION: Final = {
     "Now": {"": "Overview", "map": "Map", "failures": "Failures", "story": "Story"},
     "On the way": {"outbox": "Outbox", "channels": "Channels", "queues": "Queues", "latency": "Latency"},
-    "The system": {"instances": "Instances", "retention": "Retention", "contracts": "Contracts", "catalogue": "Catalogue"},
+    "The system": {"instances": "Instances", "retention": "Retention"},
+    "The code": {"contracts": "Contracts", "catalogue": "Catalogue"},
 }
 """The pages that every page leads to, in groups: their names by their paths."""
 
