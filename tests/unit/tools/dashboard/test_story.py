@@ -6,7 +6,8 @@ import pytest
 
 from domainstream.stream import GroupState, StreamState
 from domainstream.tools.dashboard.facts import ChannelFacts
-from domainstream.tools.dashboard.story import Handling, Story, story_of
+from domainstream.tools.dashboard.map_links import Handling
+from domainstream.tools.dashboard.story import Story, story_of
 from domainstream.tools.timeline import TimelineEntry
 
 CODED = "domain_coding_stay_coded"
