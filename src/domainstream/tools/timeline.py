@@ -53,6 +53,9 @@ class TimelineEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     correlation_id: str = ""
     """The transaction that the event belongs to."""
 
+    happened_ms: int | None = None
+    """When the event happened, by the clock of its program; None if it cannot be read."""
+
     trace_id: str = ""
     """The trace in which the event was published; empty without one."""
 
@@ -175,6 +178,7 @@ def _stream_entry(message: EventMessage, what: str, time_ms: int, channel: str, 
         aggregate_id=message.subject,
         causation_id=message.causationid,
         correlation_id=message.correlationid or message.id,
+        happened_ms=round(message.time.timestamp() * 1000),
         trace_id=_trace_id(message),
         channel=channel,
         entry_id=entry_id,

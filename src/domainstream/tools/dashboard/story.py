@@ -84,6 +84,9 @@ class EventStory(Struct, frozen=True, kw_only=True):
     correlation_id: str
     """The transaction that it belongs to."""
 
+    waited_ms: int
+    """How long it took from when it happened until it was published, as in an outbox; 0 if that is not known."""
+
     trace_id: str
     """The trace in which it was published; empty without one."""
 
@@ -207,6 +210,7 @@ def _event(
         event_type=first.event_type,
         aggregate_id=first.aggregate_id,
         correlation_id=first.correlation_id,
+        waited_ms=max(0, first.time_ms - (first.happened_ms or first.time_ms)),
         trace_id=first.trace_id,
         channel=channel,
         at_ms=first.time_ms,

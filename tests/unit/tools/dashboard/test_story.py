@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domainstream.stream import GroupState, StreamState
 from domainstream.tools.dashboard.facts import ChannelFacts
@@ -115,3 +116,11 @@ def test_without_code_only_unread_events_have_holes() -> None:
 def test_nothing_is_an_empty_story() -> None:
     """Without any entry there is a story without events."""
     assert story_from([]).events == ()
+
+
+@pytest.mark.parametrize(("happened_ms", "waited_ms"), [(40, 60), (None, 0), (140, 0)])
+def test_way_to_the_stream_is_part_of_the_story(happened_ms: int | None, waited_ms: int) -> None:
+    """How long an event waited until it was published, as in an outbox; clocks that differ never make it negative."""
+    entry = replace(published("a", 100), happened_ms=happened_ms)
+    (event,) = story_of([entry], channel(), {}, now_ms=200).events
+    assert event.waited_ms == waited_ms
