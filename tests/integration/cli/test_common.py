@@ -84,7 +84,8 @@ KEYS_OF_JSON = {
     },
     "doctor": {"check", "status", "words", "mend"},
     "trace opt-event": {
-        *("time_ms", "what", "event_type", "event_id", "aggregate_id", "correlation_id", "channel", "entry_id"),
+        *("time_ms", "what", "event_type", "event_id", "aggregate_id", "correlation_id", "happened_ms"),
+        *("channel", "entry_id"),
     },
 }
 
